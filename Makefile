@@ -1,0 +1,43 @@
+# Two commands do everything on a fresh machine: `make serve` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+
+.PHONY: serve test check bench clean
+
+serve: $(VENV)/.serve
+	@$(BIN)/ours-emulator serve $(ARGS)
+
+test: $(VENV)/.test
+	$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/.check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) dist build
+
+# Each stamp is older than what it installs from only when that changed, so repeated calls start at once.
+$(VENV)/.serve: pyproject.toml
+	@echo "Setting up $(VENV) (once)..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --upgrade "pip>=25.1"
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.serve tests/sdk.txt tests/sdk-needs.txt
+	@$(PIP) --group test --requirement tests/sdk-needs.txt
+	@$(PIP) --no-deps --requirement tests/sdk.txt
+	@touch $@
+
+$(VENV)/.check: $(VENV)/.test
+	@$(PIP) --group check
+	@touch $@

@@ -1,0 +1,3 @@
+"""The Ours Privacy Ingest API on your own machine."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,385 @@
+"""The debug API: what arrived, what became of it, and why. Reading changes nothing and is not journaled."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.responses import Response
+from typing_extensions import TypedDict
+
+from ours_emulator import __version__
+from ours_emulator.api import views
+from ours_emulator.api.wire import ACCOUNT_NAME
+from ours_emulator.clock import Clock, iso, milliseconds
+from ours_emulator.contract.compile import REVISION
+from ours_emulator.contract.rules import RULES
+from ours_emulator.jsontext import json_text
+from ours_emulator.messages import Identifier, Outcome
+from ours_emulator.pipeline import Pipeline
+from ours_emulator.settings import Loaded
+from ours_emulator.store.reader import CursorError, EventFilter, Row, StoreReader, VisitorFilter
+
+PROPERTY = "property."
+_DEFAULT_LIMIT = 100
+_MOST_LIMIT = 1000
+T = TypeVar("T")
+
+Account: TypeAlias = Annotated[
+    str | None,
+    Query(pattern=f"^{ACCOUNT_NAME.pattern}$", description="Only this account; default: all of them."),
+]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MOST_LIMIT, description="Items on a page.")]
+Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
+Since: TypeAlias = Annotated[
+    int | None,
+    BeforeValidator(lambda value: milliseconds(value) if isinstance(value, str) else value),
+    Query(description="Received at this moment or later: ISO 8601, or milliseconds since the epoch."),
+]
+
+
+class ErrorView(TypedDict):
+    """Why a debug call was refused."""
+
+    error: str
+
+
+class RuleView(TypedDict):
+    """One line of the contract."""
+
+    id: str
+    text: str
+    basis: Literal["documented", "observed", "assumed"]
+    source: str
+
+
+class RuleList(TypedDict):
+    """Every rule of the contract."""
+
+    items: list[RuleView]
+    total: int
+    next_cursor: str | None
+    evicted: int
+
+
+class SettingView(TypedDict):
+    """A setting as it is in force, and whether a flag, the environment, the file or the default said so."""
+
+    value: JsonValue
+    origin: Literal["flag", "environment", "file", "default"]
+
+
+class HealthView(TypedDict):
+    """The emulator answers and its store can be read. `now` is the emulator's clock."""
+
+    status: Literal["ok"]
+    version: str
+    revision: str
+    now: str
+
+
+class IndexView(TypedDict):
+    """Where to look."""
+
+    name: str
+    version: str
+    debug: list[str]
+
+
+class ResetCall(BaseModel):
+    """What to forget: one account, or all of them."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"account": "default"}, {"all": True}]}
+    )
+
+    account: str | None = Field(None, pattern=f"^{ACCOUNT_NAME.pattern}$")
+    all: bool = Field(False, strict=True)
+
+
+class ResetView(TypedDict):
+    """What was forgotten."""
+
+    account: str | None
+    visitors: int
+    events: int
+    requests: int
+
+
+class AsciiJSON(Response):
+    """A JSON answer in ASCII: what a client sent may hold lone surrogates, which UTF-8 has no bytes for."""
+
+    media_type = "application/json"
+
+    def render(self, content: object) -> bytes:
+        """Return *content* as JSON."""
+        return json_text(content).encode("ascii")
+
+
+class DebugApi:
+    """The endpoints under /debug. Unprefixed they cover all accounts; `account` or /accounts/{name} narrows."""
+
+    def __init__(self, reader: StoreReader, pipeline: Pipeline, clock: Clock, loaded: Loaded) -> None:
+        self._reader = reader
+        self._pipeline = pipeline
+        self._clock = clock
+        self._loaded = loaded
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the routes to *app*, and give every error there one shape."""
+        router = APIRouter(
+            prefix="/debug",
+            dependencies=[Depends(_no_unknown_parameters)],
+            responses={400: {"model": ErrorView, "description": "Not understood; the error names what."}},
+        )
+        missing: dict[int | str, dict[str, Any]] = {
+            404: {"model": ErrorView, "description": "There is no such thing."}
+        }
+        for path, endpoint, model in (
+            ("", self.index, IndexView),
+            ("/visitors", self.visitors, views.VisitorList),
+            ("/events", self.events, views.EventList),
+            ("/requests", self.requests, views.RequestList),
+            ("/summary", self.summary, views.SummaryView),
+            ("/rules", self.rules, RuleList),
+            ("/settings", self.settings, dict[str, SettingView]),
+            ("/health", self.health, HealthView),
+        ):
+            router.add_api_route(path, endpoint, response_model=model, methods=["GET"])
+        for path, endpoint, model in (
+            ("/visitors/{visitor_id:path}/events", self.visitor_events, views.EventList),
+            ("/visitors/{visitor_id:path}", self.visitor, views.VisitorView),
+            ("/events/latest", self.latest_event, views.EventView),
+            ("/events/{event_id}", self.event, views.EventView),
+            ("/requests/{request_id}", self.request, views.RequestDetail),
+        ):
+            router.add_api_route(path, endpoint, response_model=model, methods=["GET"], responses=missing)
+        router.add_api_route("/reset", self.reset, response_model=ResetView, methods=["POST"])
+        app.add_api_route("/", self.index, response_model=IndexView, methods=["GET"], include_in_schema=False)
+        app.add_api_route("/favicon.ico", _no_icon, methods=["GET"], include_in_schema=False)
+        app.include_router(router)
+        app.add_exception_handler(RequestValidationError, _invalid)
+        app.add_exception_handler(StarletteHTTPException, _refused)
+
+    async def index(self) -> Response:
+        """Say what this is and where to look."""
+        names = ("visitors", "events", "events/latest", "requests", "summary", "rules", "settings", "health")
+        paths = [f"/debug/{name}" for name in (*names, "openapi.json")]
+        return AsciiJSON({"name": "ours-emulator", "version": __version__, "debug": paths})
+
+    async def visitors(
+        self,
+        request: Request,
+        account: Account = None,
+        user_id: str | None = None,
+        external_id: str | None = None,
+        email: str | None = None,
+        q: Annotated[str | None, Query(description="Text anywhere in a visitor's id or properties.")] = None,
+        limit: Limit = _DEFAULT_LIMIT,
+        cursor: Cursor = None,
+    ) -> Response:
+        """List visitors, the youngest first."""
+        given: dict[Identifier, str | None] = {"user_id": user_id, "external_id": external_id, "email": email}
+        which = VisitorFilter({kind: value for kind, value in given.items() if value is not None}, q)
+        with _cursor_errors():
+            page = await self._reader.visitors(_account(request, account), which, limit, cursor)
+        return AsciiJSON(views.visitor_list(page))
+
+    async def visitor(self, request: Request, visitor_id: str, account: Account = None) -> Response:
+        """Show one visitor."""
+        return AsciiJSON(views.visitor(await self._one_visitor(_account(request, account), visitor_id)))
+
+    async def visitor_events(
+        self,
+        request: Request,
+        visitor_id: str,
+        account: Account = None,
+        limit: Limit = _DEFAULT_LIMIT,
+        cursor: Cursor = None,
+    ) -> Response:
+        """List the accepted events of one visitor, the latest by time first."""
+        name = _account(request, account)
+        row = await self._one_visitor(name, visitor_id)
+        with _cursor_errors():
+            page = await self._reader.events(
+                row["account"], EventFilter(visitor_id=visitor_id), limit, cursor
+            )
+        return AsciiJSON(views.event_list(page))
+
+    async def events(
+        self,
+        request: Request,
+        account: Account = None,
+        event: str | None = None,
+        visitor_id: str | None = None,
+        distinct_id: str | None = None,
+        endpoint: str | None = None,
+        outcome: Outcome | Literal["any"] = "accepted",
+        test: bool | None = None,
+        since: Since = None,
+        limit: Limit = _DEFAULT_LIMIT,
+        cursor: Cursor = None,
+    ) -> Response:
+        """List events, the latest by time first: the accepted ones, unless `outcome` says otherwise.
+
+        Event properties are asked for by `property.NAME=VALUE`; dots go on into objects.
+        """
+        which = EventFilter(
+            event,
+            visitor_id,
+            distinct_id,
+            endpoint,
+            None if outcome == "any" else outcome,
+            test,
+            since,
+            _properties(request),
+        )
+        with _cursor_errors():
+            page = await self._reader.events(_account(request, account), which, limit, cursor)
+        return AsciiJSON(views.event_list(page))
+
+    async def latest_event(
+        self,
+        request: Request,
+        account: Account = None,
+        event: str | None = None,
+        visitor_id: str | None = None,
+        outcome: Outcome | Literal["any"] = "accepted",
+    ) -> Response:
+        """Show the latest event by time."""
+        which = EventFilter(
+            event,
+            visitor_id,
+            outcome=None if outcome == "any" else outcome,
+            properties=_properties(request),
+        )
+        page = await self._reader.events(_account(request, account), which, 1, None)
+        return AsciiJSON(views.event(_found(page.rows[0] if page.rows else None, "no such event arrived")))
+
+    async def event(self, request: Request, event_id: int, account: Account = None) -> Response:
+        """Show one event, whatever its outcome."""
+        row = await self._reader.event(_account(request, account), event_id)
+        return AsciiJSON(views.event(_found(row, f"there is no event {event_id}")))
+
+    async def requests(
+        self, request: Request, account: Account = None, limit: Limit = _DEFAULT_LIMIT, cursor: Cursor = None
+    ) -> Response:
+        """List the journal of requests, the latest first."""
+        with _cursor_errors():
+            page = await self._reader.requests(_account(request, account), limit, cursor)
+        return AsciiJSON(views.request_list(page))
+
+    async def request(self, request: Request, request_id: int, account: Account = None) -> Response:
+        """Show one request with the events in it."""
+        found = await self._reader.request(_account(request, account), request_id)
+        return AsciiJSON(views.request_detail(*_found(found, f"there is no request {request_id}")))
+
+    async def summary(self, request: Request, account: Account = None) -> Response:
+        """Count what is stored."""
+        name = _account(request, account)
+        return AsciiJSON(views.summary(name, await self._reader.summary(name)))
+
+    async def rules(self) -> Response:
+        """List every rule of the contract with what it rests on."""
+        items = [asdict(rule) for rule in RULES]
+        return AsciiJSON({"items": items, "total": len(items), "next_cursor": None, "evicted": 0})
+
+    async def settings(self) -> Response:
+        """Show every setting in force and where it came from. Of a token only the end is shown."""
+        values = self._loaded.settings.model_dump(mode="json")
+        values["tokens"] = [masked(token) for token in self._loaded.settings.tokens]
+        origins = self._loaded.origins
+        return AsciiJSON({name: {"value": value, "origin": origins[name]} for name, value in values.items()})
+
+    async def health(self) -> Response:
+        """Tell that the emulator answers and its store can be read."""
+        await self._reader.ping()
+        now = iso(self._clock.now())
+        return AsciiJSON({"status": "ok", "version": __version__, "revision": REVISION, "now": now})
+
+    async def reset(self, request: Request, call: ResetCall) -> Response:
+        """Forget visitors, events and requests of one account, or of all."""
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise HTTPException(415, "the content type must be application/json")
+        name = _account(request, call.account)
+        if (name is None) != call.all:
+            raise HTTPException(400, 'say either which account to forget or {"all": true}')
+        cleared = await self._pipeline.reset(name)
+        return AsciiJSON({"account": name, **asdict(cleared)})
+
+    async def _one_visitor(self, account: str | None, visitor_id: str) -> Row:
+        which = VisitorFilter({"user_id": visitor_id})
+        rows = (await self._reader.visitors(account, which, 2, None)).rows
+        if len(rows) > 1:
+            raise HTTPException(400, "several accounts have this visitor; say which with ?account=")
+        return _found(rows[0] if rows else None, "there is no such visitor")
+
+
+def masked(token: str) -> str:
+    """Return the end of *token*, at most four characters and never more than a third of it."""
+    return "…" + token[len(token) - min(4, len(token) // 3) :]
+
+
+def _found(thing: T | None, otherwise: str) -> T:
+    if thing is None:
+        raise HTTPException(404, otherwise)
+    return thing
+
+
+def _account(request: Request, asked: str | None) -> str | None:
+    """Return the account that the path or the query names; None for all of them."""
+    prefixed = cast(str | None, request.scope.get("account"))
+    if prefixed is not None and asked not in (None, prefixed):
+        raise HTTPException(400, f"the path names account {prefixed} and the call another")
+    return prefixed or asked
+
+
+def _properties(request: Request) -> dict[str, str]:
+    return {
+        name.removeprefix(PROPERTY): value
+        for name, value in request.query_params.items()
+        if name.startswith(PROPERTY) and name != PROPERTY
+    }
+
+
+async def _no_unknown_parameters(request: Request) -> None:
+    """Refuse a parameter the endpoint does not have: a typo must not look like an empty list."""
+    route = request.scope.get("route")
+    if not isinstance(route, APIRoute):
+        return
+    known = [field.alias for field in route.dependant.query_params]
+    for name in request.query_params:
+        if name in known or (name.startswith(PROPERTY) and "event" in known):
+            continue
+        close = get_close_matches(name, known, n=1)
+        advice = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known) or 'none here'}"
+        raise HTTPException(400, f"there is no parameter {name}{advice}")
+
+
+@contextmanager
+def _cursor_errors() -> Iterator[None]:
+    try:
+        yield
+    except CursorError:
+        raise HTTPException(400, "cursor: not one that a list gave out") from None
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    first = cast(RequestValidationError, error).errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part not in ("query", "body", "path"))
+    return AsciiJSON({"error": f"{place}: {first['msg']}" if place else first["msg"]}, status_code=400)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    refusal = cast(StarletteHTTPException, error)
+    return AsciiJSON({"error": refusal.detail}, status_code=refusal.status_code, headers=refusal.headers)
+
+
+async def _no_icon() -> Response:
+    return Response(status_code=204)

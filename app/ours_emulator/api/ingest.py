@@ -1,0 +1,93 @@
+"""The emulated Ingest API: plain ASGI endpoints, because a parameter model would be a second road with its own 422."""
+
+from dataclasses import dataclass
+
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ours_emulator.api.log import Log
+from ours_emulator.api.wire import read_request, send_answer, send_preflight
+from ours_emulator.clock import Clock
+from ours_emulator.contract.compile import document
+from ours_emulator.contract.ingest import ENDPOINTS
+from ours_emulator.messages import Answer
+from ours_emulator.pipeline import Contract, Pipeline
+
+BASE_PATH = "/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Emulated:
+    """What every emulated endpoint needs."""
+
+    pipeline: Pipeline
+    contract: Contract
+    clock: Clock
+    log: Log
+    limit: int
+    """Largest body in bytes."""
+
+
+class Endpoint:
+    """One emulated endpoint: whatever is sent there becomes an exchange of the pipeline."""
+
+    def __init__(self, name: str, parts: Emulated) -> None:
+        self._name = name
+        self._parts = parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, when what became of it is committed."""
+        if scope["method"] == "OPTIONS":
+            await send_preflight(send)
+            return
+        parts = self._parts
+        request = await read_request(scope, receive, self._name, parts.limit, parts.clock.now())
+        exchange = await parts.pipeline.submit(request)
+        if exchange is None:
+            await send_answer(send, parts.contract.failure(request))
+            return
+        await send_answer(send, exchange.answer, exchange)
+        parts.log(exchange)
+
+
+class Document:
+    """GET /openapi: the vendor's document, byte for byte (rule openapi). Other methods are refused as anywhere."""
+
+    def __init__(self, parts: Emulated) -> None:
+        self._answer = Answer(200, document(), {})
+        self._otherwise = Endpoint("openapi", parts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the document."""
+        if scope["method"] in ("GET", "HEAD"):
+            await send_answer(send, self._answer)
+        else:
+            await self._otherwise(scope, receive, send)
+
+
+class Elsewhere:
+    """A path that nothing else answers: a 404 of *debug* under /debug, else refused and journaled (rule methods)."""
+
+    def __init__(self, parts: Emulated, debug: ASGIApp) -> None:
+        self._unknown = Endpoint("unknown", parts)
+        self._debug = debug
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse one request."""
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if scope["type"] == "http" and not path.startswith("/debug"):
+            await self._unknown(scope, receive, send)
+        else:
+            await self._debug(scope, receive, send)
+
+
+def routes(parts: Emulated) -> list[BaseRoute]:
+    """Return the routes, under /api/v1 and at the root, with and without a slash at the end (rule base-path)."""
+    endpoints: dict[str, ASGIApp] = {name: Endpoint(name, parts) for name in ENDPOINTS}
+    endpoints["openapi"] = Document(parts)
+    return [
+        Route(f"{base}/{name}{slash}", endpoint)
+        for base in ("", BASE_PATH)
+        for name, endpoint in endpoints.items()
+        for slash in ("", "/")
+    ]

@@ -1,0 +1,300 @@
+"""What the debug API shows: the JSON shapes, and how rows of the store become them."""
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+from pydantic import JsonValue
+from typing_extensions import TypedDict
+
+from ours_emulator.clock import iso
+from ours_emulator.contract.body import inflate
+from ours_emulator.messages import Outcome, Properties
+from ours_emulator.store.reader import Page, Row, Summary
+from ours_emulator.store.tables import decoded
+
+_MOST_SHOWN = 8 * 1024 * 1024
+
+
+class IdentifiersView(TypedDict):
+    """What a visitor is found by."""
+
+    user_id: str
+    external_id: str | None
+    email: str | None
+    anonymous_id: str | None
+
+
+class VisitorView(TypedDict):
+    """A visitor as the account knows them now."""
+
+    visitor_id: str
+    account: str
+    identifiers: IdentifiersView
+    properties: dict[str, JsonValue]
+    custom_properties: dict[str, JsonValue]
+    consent: dict[str, JsonValue] | None
+    data: dict[str, JsonValue]
+    devices: list[JsonValue]
+    event_count: int
+    first_seen: str
+    last_seen: str
+
+
+class StepView(TypedDict):
+    """One identifier tried, or not."""
+
+    identifier: str
+    value: str
+    result: Literal["matched", "not_found", "skipped"]
+
+
+class ResolutionView(TypedDict):
+    """How the visitor was found."""
+
+    decided_by: str | None
+    created: bool
+    steps: list[StepView]
+
+
+class HintView(TypedDict):
+    """Something accepted that was probably not meant."""
+
+    rule: str
+    path: str
+    message: str
+
+
+class ReasonView(TypedDict):
+    """Why it was refused."""
+
+    rule: str
+    path: str
+    message: str
+    status: int
+
+
+class EventView(TypedDict):
+    """What became of one event or identify call. `time` is in milliseconds since the epoch."""
+
+    id: int
+    account: str
+    endpoint: str
+    outcome: Outcome
+    event: str | None
+    visitor_id: str | None
+    distinct_id: str | None
+    time: float
+    received_at: str
+    test: bool
+    repeats: int
+    event_properties: dict[str, JsonValue]
+    default_properties: dict[str, JsonValue]
+    identity_context: dict[str, JsonValue] | None
+    visitor_properties: dict[str, JsonValue] | None
+    resolution: ResolutionView | None
+    hints: list[HintView]
+    reason: ReasonView | None
+    request_id: int
+    batch_index: int | None
+
+
+class RequestView(TypedDict):
+    """One line of the journal. Attempts of one call of an SDK share the `call_id`, the id of the first of them."""
+
+    id: int
+    account: str
+    call_id: int
+    attempt: int
+    endpoint: str
+    method: str
+    path: str
+    status: int
+    received_at: str
+    duration_ms: float
+    content_type: str
+    content_encoding: str
+    event_count: int
+    body: str | None
+    body_base64: str | None
+
+
+class RequestDetail(RequestView):
+    """One line of the journal with the events in it."""
+
+    events: list[EventView]
+
+
+class VisitorList(TypedDict):
+    """A page of visitors."""
+
+    items: list[VisitorView]
+    total: int
+    next_cursor: str | None
+    evicted: int
+
+
+class EventList(TypedDict):
+    """A page of events."""
+
+    items: list[EventView]
+    total: int
+    next_cursor: str | None
+    evicted: int
+
+
+class RequestList(TypedDict):
+    """A page of the journal."""
+
+    items: list[RequestView]
+    total: int
+    next_cursor: str | None
+    evicted: int
+
+
+class SummaryView(TypedDict):
+    """Counts: how many visitors, requests, events by outcome, and accepted events by name (the 100 most frequent)."""
+
+    account: str | None
+    visitors: int
+    requests: int
+    outcomes: dict[str, int]
+    events: dict[str, int]
+    evicted_requests: int
+    evicted_events: int
+
+
+def visitor_list(page: Page) -> VisitorList:
+    """Return a page of visitors as it is shown."""
+    items = [visitor(row) for row in page.rows]
+    return {"items": items, "total": page.total, "next_cursor": page.next_cursor, "evicted": page.evicted}
+
+
+def event_list(page: Page) -> EventList:
+    """Return a page of events as it is shown."""
+    items = [event(row) for row in page.rows]
+    return {"items": items, "total": page.total, "next_cursor": page.next_cursor, "evicted": page.evicted}
+
+
+def request_list(page: Page) -> RequestList:
+    """Return a page of the journal as it is shown."""
+    items = [request(row) for row in page.rows]
+    return {"items": items, "total": page.total, "next_cursor": page.next_cursor, "evicted": page.evicted}
+
+
+def visitor(row: Row) -> VisitorView:
+    """Return one visitor as it is shown."""
+    properties = cast(Properties, json.loads(row["properties"]))
+    custom = cast(Properties, properties.pop("custom_properties", {}))
+    consent = cast(Properties | None, properties.pop("consent", None))
+    visitor_id = decoded(row["visitor_id"])
+    return {
+        "visitor_id": visitor_id,
+        "account": row["account"],
+        "identifiers": {
+            "user_id": visitor_id,
+            "external_id": cast(str | None, properties.get("external_id")),
+            "email": cast(str | None, properties.get("email")),
+            "anonymous_id": None,
+        },
+        "properties": properties,
+        "custom_properties": custom,
+        "consent": consent,
+        "data": {},
+        "devices": [],
+        "event_count": row["event_count"],
+        "first_seen": iso(row["first_seen"]),
+        "last_seen": iso(row["last_seen"]),
+    }
+
+
+def event(row: Row) -> EventView:
+    """Return one event as it is shown. `received_at` stands in default_properties too, if not sent (default-properties)."""
+    content, explanation = json.loads(row["content"]), json.loads(row["explanation"])
+    snapshot = row["visitor_properties"]
+    received_at = iso(row["received_at"])
+    kept = row["outcome"] in ("accepted", "duplicate")
+    received: Properties = {"received_at": received_at} if kept else {}
+    return {
+        "id": row["id"],
+        "account": row["account"],
+        "endpoint": row["endpoint"],
+        "outcome": row["outcome"],
+        "event": _text(row["event"]),
+        "visitor_id": _text(row["visitor_id"]),
+        "distinct_id": _text(row["distinct_id"]),
+        "time": _number(row["time"]),
+        "received_at": received_at,
+        "test": row["test"],
+        "repeats": row["repeats"],
+        "event_properties": content.get("event_properties", {}),
+        "default_properties": {**received, **content.get("default_properties", {})},
+        "identity_context": content.get("identity_context"),
+        "visitor_properties": None if snapshot is None else json.loads(snapshot),
+        "resolution": explanation["resolution"],
+        "hints": explanation["hints"],
+        "reason": explanation["reason"],
+        "request_id": row["request_id"],
+        "batch_index": row["batch_index"],
+    }
+
+
+def request(row: Row) -> RequestView:
+    """Return one line of the journal as it is shown: the body as text, un-gzipped, or in base64 if it is no text."""
+    encoding = decoded(row["content_encoding"])
+    text = _body_text(row["body"], encoding)
+    return {
+        "id": row["id"],
+        "account": row["account"],
+        "call_id": row["call_id"],
+        "attempt": row["attempt"],
+        "endpoint": row["endpoint"],
+        "method": decoded(row["method"]),
+        "path": decoded(row["path"]),
+        "status": row["status"],
+        "received_at": iso(row["received_at"]),
+        "duration_ms": row["duration_us"] / 1000,
+        "content_type": decoded(row["content_type"]),
+        "content_encoding": encoding,
+        "event_count": row["receipt_count"],
+        "body": text,
+        "body_base64": base64.b64encode(row["body"]).decode("ascii") if text is None else None,
+    }
+
+
+def request_detail(row: Row, receipts: Sequence[Row]) -> RequestDetail:
+    """Return one line of the journal with the events in it as it is shown."""
+    return {**request(row), "events": [event(receipt) for receipt in receipts]}
+
+
+def summary(account: str | None, counts: Summary) -> SummaryView:
+    """Return the counts as they are shown; every outcome is there."""
+    outcomes = {
+        name: counts.outcomes.get(name, 0) for name in ("accepted", "duplicate", "dropped", "rejected")
+    }
+    return {
+        "account": account,
+        "visitors": counts.visitors,
+        "requests": counts.requests,
+        "outcomes": outcomes,
+        "events": dict(counts.events),
+        "evicted_requests": counts.evicted_requests,
+        "evicted_events": counts.evicted_receipts,
+    }
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else decoded(value)
+
+
+def _number(value: float) -> float:
+    return int(value) if value.is_integer() else value
+
+
+def _body_text(body: bytes, encoding: str) -> str | None:
+    try:
+        plain: Any = inflate(body, _MOST_SHOWN) if encoding.strip().lower() == "gzip" else body
+        return None if plain is None else plain.decode("utf-8")
+    except (ValueError, OSError):
+        return None

@@ -1,0 +1,142 @@
+"""ASGI in and out for the emulated endpoints: a request read within its bound, an answer sent, a line logged."""
+
+import re
+import time
+from collections.abc import Iterable
+from urllib.parse import quote
+
+from starlette.types import Receive, Scope, Send
+
+from ours_emulator.messages import Answer, Exchange, Hint, Receipt, Rejection, Request
+
+ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+DEFAULT_ACCOUNT = "default"
+_RETRY_COUNT = b"x-stainless-retry-count"
+_MOST_IN_HEADER = 10
+_DRAIN_BYTES = 64 * 1024 * 1024
+_CORS = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"*"),
+)
+_PREFLIGHT = (
+    *_CORS,
+    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (b"access-control-allow-headers", b"*, Authorization"),
+    (b"access-control-max-age", b"86400"),
+    (b"content-length", b"0"),
+)
+
+
+async def read_request(
+    scope: Scope, receive: Receive, endpoint: str, limit: int, received_at: int
+) -> Request:
+    """Return the request with its body, of which no more than *limit* bytes are kept."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    started = time.perf_counter()
+    body, oversized = await _read_body(receive, limit)
+    retries = headers.get(_RETRY_COUNT, b"0")
+    return Request(
+        account=scope.get("account", DEFAULT_ACCOUNT),
+        endpoint=endpoint,
+        method=scope["method"],
+        path=scope["path"],
+        content_type=headers.get(b"content-type", b"").decode("latin-1"),
+        content_encoding=headers.get(b"content-encoding", b"").decode("latin-1"),
+        body=body,
+        oversized=oversized,
+        attempt=int(retries) + 1 if retries.isdigit() and len(retries) < 4 else 1,
+        received_at=received_at,
+        started=started,
+    )
+
+
+async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = None) -> None:
+    """Send *answer*, readable from any origin (rule cors), with what became of the request in X-Emulator headers."""
+    headers = [*_CORS, (b"content-length", str(len(answer.body)).encode())]
+    if answer.media_type is not None:
+        headers.append((b"content-type", answer.media_type.encode()))
+    headers += [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+    if exchange is not None:
+        headers += _explanation(exchange)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def send_preflight(send: Send) -> None:
+    """Answer a CORS preflight: any origin, any header (rule cors)."""
+    await send({"type": "http.response.start", "status": 204, "headers": list(_PREFLIGHT)})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def outcome(receipts: Iterable[Receipt]) -> str:
+    """Return the outcome of one receipt, or how many there are of each: `accepted=999, rejected=1`."""
+    counts: dict[str, int] = {}
+    for receipt in receipts:
+        counts[receipt.outcome] = counts.get(receipt.outcome, 0) + 1
+    if counts.keys() == {"accepted"}:
+        return "accepted"
+    if sum(counts.values()) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{name}={count}" for name, count in counts.items())
+
+
+def reasons(receipts: Iterable[Receipt]) -> list[str]:
+    """Return rule and place of each refusal: no values, ASCII, fit for a header."""
+    refused = (receipt.arrival for receipt in receipts if receipt.outcome == "rejected")
+    return [
+        _rule_at(it.reason.rule, it.reason.path, it.batch_index)
+        for it in refused
+        if isinstance(it, Rejection)
+    ]
+
+
+def hints(receipts: Iterable[Receipt]) -> list[str]:
+    """Return rule and place of each hint: no values, ASCII, fit for a header."""
+    return [
+        _rule_at(it.rule, it.path, receipt.arrival.batch_index)
+        for receipt in receipts
+        for it in receipt.hints
+    ]
+
+
+async def _read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
+    """Return the body, or nothing and True if it is larger than *limit*.
+
+    The rest of a large body is read and thrown away: a client that is still sending would see a reset, not the answer.
+    """
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        return (body, False) if len(body) <= limit else (b"", True)
+    parts, size = [body], len(body)
+    while message.get("more_body", False) and size <= limit + _DRAIN_BYTES:
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size <= limit:
+            parts.append(message.get("body", b""))
+        else:
+            parts.clear()
+    return (b"".join(parts), False) if size <= limit else (b"", True)
+
+
+def _explanation(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    headers = [
+        (b"x-emulator-request-id", str(exchange.id).encode()),
+        (b"x-emulator-outcome", outcome(exchange.receipts).encode()),
+    ]
+    why, hinted = reasons(exchange.receipts), hints(exchange.receipts)
+    if why:
+        headers.append((b"x-emulator-reason", _joined(why)))
+    if hinted:
+        headers.append((b"x-emulator-hints", _joined(hinted)))
+    return headers
+
+
+def _joined(parts: list[str]) -> bytes:
+    more = f"; and {len(parts) - _MOST_IN_HEADER} more" if len(parts) > _MOST_IN_HEADER else ""
+    return ("; ".join(parts[:_MOST_IN_HEADER]) + more).encode("ascii")
+
+
+def _rule_at(rule: str, path: str, batch_index: int | None) -> str:
+    place = path if batch_index is None else f"/events/{batch_index}{path}"
+    return f"{rule} {quote(place[:200], safe='/~$@', errors='backslashreplace')}".rstrip()

@@ -1,0 +1,170 @@
+"""The command line: `ours-emulator serve`, with a flag for every setting."""
+
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+from pydantic.fields import FieldInfo
+
+from ours_emulator import __version__
+from ours_emulator.settings import ENV_PREFIX, Loaded, SettingsError, flag, load
+
+FAILED = 2
+_GRACEFUL_SECONDS = 5
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def main() -> None:
+    """Run the command line. Anything that can't be done is one line on standard error, and exit code 2."""
+    try:
+        commands.main(standalone_mode=False, prog_name="ours-emulator")
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except click.Abort:
+        sys.exit(130)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(version)s")
+def commands() -> None:
+    """Emulate the Ours Privacy Ingest API on this machine."""
+
+
+def _flags(command: F) -> F:
+    """Give *command* a flag for every setting: what Settings has is what the command line takes."""
+    from ours_emulator.settings import Settings
+
+    for name, field in reversed(Settings.model_fields.items()):
+        command = _flag(name, field)(command)
+    return command
+
+
+def _flag(name: str, field: FieldInfo) -> Callable[[F], F]:
+    spelled = f"{flag(name)}/--no-{flag(name)[2:]}" if field.annotation is bool else flag(name)
+    known = field.default if field.default not in (None, ()) else None
+    shown = "" if known is None else f" [default: {str(known).lower() if isinstance(known, bool) else known}]"
+    return click.option(spelled, name, default=None, help=f"{field.description}{shown}")
+
+
+@commands.command()
+@click.option(
+    "--config", type=click.Path(path_type=Path), envvar=ENV_PREFIX + "CONFIG", help="TOML file of settings."
+)
+@_flags
+def serve(config: Path | None, **flags: object) -> None:
+    """Run the emulator until it is stopped.
+
+    Every flag is also an environment variable (OURS_EMULATOR_PORT for --port) and a line in the TOML file of --config
+    (port = 4010); a flag wins over the environment, and that over the file. Lists are separated by commas.
+    """
+    try:
+        loaded = load({name: value for name, value in flags.items() if value is not None}, config)
+    except SettingsError as error:
+        _fail(str(error))
+    listening = _listen(loaded.settings.host, loaded.settings.port)
+    _serve(loaded, listening)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket bound before anything else happens, so that a taken port is told at once."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(2048)
+    except OSError as error:
+        _fail(f"can't listen on {host}:{port}: {error.strerror}")
+    return listening
+
+
+def _serve(loaded: Loaded, listening: socket.socket) -> None:
+    # Imported here: the other commands, and --help, need none of it.
+    import uvicorn
+
+    from ours_emulator.main import create_app
+    from ours_emulator.store.files import StoreError
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            _announce(loaded, listening.getsockname()[1])
+
+    _set_up_logging()
+    try:
+        app = create_app(loaded)
+    except StoreError as error:
+        _fail(str(error))
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+    )
+    with suppress(KeyboardInterrupt):
+        Server(config).run(sockets=[listening])
+
+
+def _announce(loaded: Loaded, port: int) -> None:
+    if loaded.settings.port_file is not None:
+        _write(loaded.settings.port_file, f"{port}\n")
+    sys.stdout.write(_banner(loaded, port))
+    sys.stdout.flush()
+
+
+def _banner(loaded: Loaded, port: int) -> str:
+    settings = loaded.settings
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    kept = (
+        f"kept in {settings.database}"
+        if settings.database
+        else "nothing is kept after the process (--database)"
+    )
+    return f"""\
+ours-emulator {__version__}: the Ours Privacy Ingest API on {url}
+
+  POST {url}/api/v1/track       one event
+  POST {url}/api/v1/identify    a visitor
+  POST {url}/api/v1/batch       up to 1000 events
+  GET  {url}/api/v1/openapi     the vendor's document
+  GET  {url}/debug              what arrived, and what became of it
+
+Store: {kept}
+Point your app at it:
+
+  export OURS_PRIVACY_BASE_URL={url}/api/v1
+
+Ready.
+"""
+
+
+def _set_up_logging() -> None:
+    """Send the request lines to standard output as they are, and trouble to standard error."""
+    lines = logging.StreamHandler(sys.stdout)
+    requests = logging.getLogger("ours_emulator.requests")
+    requests.addHandler(lines)
+    requests.setLevel(logging.INFO)
+    requests.propagate = False
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that appears whole: whoever waits for it never reads half of it."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(text)
+        partial.replace(path)
+    except OSError as error:
+        _fail(f"{path} can't be written: {error.strerror}")
+
+
+def _fail(message: str) -> NoReturn:
+    sys.stderr.write(f"ours-emulator: {' '.join(message.split())}\n")
+    sys.exit(FAILED)

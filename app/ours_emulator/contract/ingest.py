@@ -1,0 +1,307 @@
+"""The Ingest API: /track, /identify and /batch from a request to arrivals, and from receipts to the answer."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+from pydantic import JsonValue
+
+from ours_emulator.contract import body, hints
+from ours_emulator.contract.compile import Body, compile_body, pointer, request_schema
+from ours_emulator.jsontext import json_text
+from ours_emulator.messages import (
+    Account,
+    Answer,
+    Arrival,
+    Claim,
+    Identifier,
+    Identity,
+    Message,
+    Properties,
+    Reason,
+    Receipt,
+    Rejection,
+    Request,
+)
+
+ENDPOINTS = ("track", "identify", "batch")
+ALLOWED = "POST, OPTIONS"
+IDENTIFY_EVENT = "$identify"
+TEST_PREFIX = "test_"
+WINDOW_MS = 7 * 24 * 60 * 60 * 1000
+
+_SINGLE = body.Statuses(media_type=400, coding=400, size=400)
+_BATCH = body.Statuses(media_type=415, coding=415, size=413)
+_CLAIMS: tuple[tuple[str, Identifier], ...] = (
+    ("userId", "user_id"),
+    ("externalId", "external_id"),
+    ("email", "email"),
+)
+_PROPERTY_CLAIMS: tuple[Identifier, ...] = ("external_id", "email")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The largest body and the largest batch row, in bytes."""
+
+    body: int = 5 * 1024 * 1024
+    row: int = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What every row of one request shares."""
+
+    endpoint: str
+    account: Account
+    received_at: int
+
+
+class IngestContract:
+    """The rules of /track, /identify and /batch, compiled once from the vendor's document."""
+
+    def __init__(self, limits: Limits, *, strict_openapi: bool) -> None:
+        batch = request_schema("/batch")["properties"]
+        rows = batch["events"]
+        self._limits = limits
+        self._max_rows = rows["maxItems"]
+        self._bodies = {
+            endpoint: compile_body(request_schema(f"/{endpoint}"), strict_openapi=strict_openapi)
+            for endpoint in ("track", "identify")
+        }
+        row = compile_body(rows["items"], strict_openapi=strict_openapi)
+        # A row may repeat the token of its batch; that is no unknown key.
+        self._row = replace(row, shape=replace(row.shape, known=row.shape.known | {"token"}))
+        self._token = compile_body(
+            {"type": "object", "properties": {"token": batch["token"]}, "required": ["token"]},
+            strict_openapi=False,
+        )
+
+    def arrivals(self, request: Request, account: Account) -> list[Arrival]:
+        """Return what *request* says, row by row; a refused request is one rejection."""
+        if request.endpoint not in ENDPOINTS:
+            return [Rejection(request.endpoint, None, Reason("methods", "", "there is no such path", 404))]
+        if request.method != "POST":
+            message = f"this path takes {ALLOWED}, not {request.method}"
+            return [Rejection(request.endpoint, None, Reason("methods", "", message, 405))]
+        if request.endpoint == "batch":
+            return self._batch(request, account)
+        return [self._single(request, account)]
+
+    def answer(self, receipts: Sequence[Receipt]) -> Answer:
+        """Return the HTTP answer when the arrivals of a request became *receipts* (rules bodies, batch-*)."""
+        first = receipts[0].arrival
+        if first.batch_index is not None:
+            return _batch_answer(receipts)
+        if not isinstance(first, Rejection):
+            return _json(200, {"success": True})
+        headers = {"allow": ALLOWED} if first.reason.status == 405 else {}
+        error: Properties = {"error": _sentence(first.reason)} if first.endpoint == "batch" else {}
+        limit: Properties = {} if first.limit is None else {"limit": first.limit}
+        return _json(first.reason.status, {"success": False, **error, **limit}, headers)
+
+    def failure(self, request: Request) -> Answer:
+        """Return the HTTP answer when *request* could not be stored (rule 429-500)."""
+        details: Properties = {"error": "the event could not be stored", "retryable": True}
+        return _json(500, {"success": False, **(details if request.endpoint == "batch" else {})})
+
+    def _single(self, request: Request, account: Account) -> Arrival:
+        """Check in the contract's order: parse, token missing, schema, token known, identifier, time."""
+        context = _Context(request.endpoint, account, request.received_at)
+        value = body.read(request, _SINGLE, self._limits.body)
+        if isinstance(value, Reason):
+            return Rejection(request.endpoint, None, value)
+        if not isinstance(value, dict):
+            return Rejection(
+                request.endpoint, None, Reason("malformed", "", "the body is not an object", 400)
+            )
+        if value.get("token") in (None, ""):
+            return _refuse(context, None, value, Reason("missing-token", "/token", "required", 401))
+        compiled = self._bodies[request.endpoint]
+        valid = compiled.problem(value)
+        if isinstance(valid, tuple):
+            path, problem = valid
+            return _refuse(context, None, value, Reason("schema", path, problem, 400), compiled)
+        test = test_mode(account, cast(str, valid["token"]))
+        if test is None:
+            return _refuse(context, None, value, _unknown_token(account, value), compiled)
+        return _message(context, compiled, value, valid, test, None)
+
+    def _batch(self, request: Request, account: Account) -> list[Arrival]:
+        context = _Context("batch", account, request.received_at)
+        value = body.read(request, _BATCH, self._limits.body)
+        if isinstance(value, Reason):
+            limit = self._limits.body if value.rule == "size" else None
+            return [Rejection("batch", None, value, limit=limit)]
+        opened = self._open(value, account, len(request.body) if not request.content_encoding else None)
+        if isinstance(opened, Rejection):
+            return [opened]
+        rows, test = opened
+        return [self._batch_row(context, index, row, test) for index, row in enumerate(rows)]
+
+    def _open(
+        self, value: JsonValue, account: Account, size: int | None
+    ) -> tuple[list[JsonValue], bool] | Rejection:
+        """Return the rows of a batch and whether they are in Test Mode, or why no row can be looked at.
+
+        *size* is the size of the JSON in bytes if known: no row of a small body can be too large.
+        """
+        if not isinstance(value, dict):
+            return _refuse_batch("malformed", "", "the body is not an object", 400)
+        token, rows = value.get("token"), value.get("events")
+        if token in (None, ""):
+            return _refuse_batch("missing-token", "/token", "missing `token`", 400)
+        problem = self._token.problem(value)
+        if isinstance(problem, tuple):
+            return _refuse_batch("schema", problem[0], f"`token` {problem[1]}", 400)
+        if not isinstance(rows, list) or not rows:
+            return _refuse_batch("batch-events", "/events", "missing or empty `events`", 400)
+        if len(rows) > self._max_rows:
+            message = f"the batch has more than {self._max_rows} events"
+            return _refuse_batch("batch-limit", "/events", message, 413, self._max_rows)
+        if size is None or size > self._limits.row:
+            for index, row in enumerate(rows):
+                if len(_encode_utf8(row)) > self._limits.row:
+                    message = f"the event is larger than {self._limits.row} bytes"
+                    return _refuse_batch(
+                        "batch-row-size", pointer("events", index), message, 413, self._limits.row
+                    )
+        test = test_mode(account, cast(str, token))
+        if test is None:
+            reason = _unknown_token(account, value)
+            return _refuse_batch(reason.rule, reason.path, reason.message, reason.status)
+        for index, row in enumerate(rows):
+            if isinstance(row, dict) and row.get("token") not in (None, token):
+                return _refuse_batch("batch-token", pointer("events", index, "token"), "token mismatch", 400)
+        return rows, test
+
+    def _batch_row(self, context: _Context, index: int, row: JsonValue, test: bool) -> Arrival:
+        valid = self._row.problem(row)
+        if isinstance(valid, tuple):
+            reason = Reason("schema", valid[0], valid[1], 400)
+            return _refuse(context, index, row, reason, self._row)
+        return _message(context, self._row, cast(Properties, row), valid, test, index)
+
+
+def test_mode(account: Account, token: str) -> bool | None:
+    """Tell whether *token* is a Test Mode key (True) or a live one (False); None if *account* refuses it."""
+    live = token.removeprefix(TEST_PREFIX)
+    if not account.tokens:
+        return live not in ("", token)
+    if token in account.tokens:
+        return False
+    return True if live != token and live in account.tokens else None
+
+
+def _batch_answer(receipts: Sequence[Receipt]) -> Answer:
+    results = [_result(receipt) for receipt in receipts]
+    failed = [result for result in results if not result["success"]]
+    if len(failed) == len(results):
+        error = "; ".join(f"events.{result['index']}: {result['message']}" for result in failed)
+        return _json(400, {"success": False, "error": error})
+    counts: Properties = {"accepted": len(results) - len(failed), "failed": len(failed)}
+    return _json(
+        207 if failed else 200, {"success": not failed, **counts, "results": cast(JsonValue, results)}
+    )
+
+
+def _result(receipt: Receipt) -> Properties:
+    arrival = receipt.arrival
+    if not isinstance(arrival, Rejection):
+        return {"index": arrival.batch_index, "success": True}
+    message = _sentence(arrival.reason)
+    return {"index": arrival.batch_index, "success": False, "code": "invalid_event", "message": message}
+
+
+def _sentence(reason: Reason) -> str:
+    return f"{reason.path[1:].replace('/', '.')}: {reason.message}" if reason.path else reason.message
+
+
+def _message(
+    context: _Context, compiled: Body, sent: Properties, valid: Properties, test: bool, index: int | None
+) -> Arrival:
+    identity = _identity(valid)
+    if not identity and context.account.require_identifier:
+        reason = Reason("identifier", "", "needs one of userId, externalId and email", 400)
+        return _refuse(context, index, sent, reason, compiled)
+    time = cast(float | None, valid.get("time"))
+    if time is not None and not context.received_at - WINDOW_MS <= time <= context.received_at:
+        return _refuse(context, index, sent, _out_of_window(time, context.received_at), compiled)
+    found = (*hints.unknown_keys(compiled.shape, sent), *hints.forbidden_types(compiled.shape, valid))
+    return Message(
+        endpoint=context.endpoint,
+        batch_index=index,
+        event=cast(str, valid.get("event", IDENTIFY_EVENT)),
+        identity=identity,
+        distinct_id=cast(str | None, valid.get("distinctId")),
+        time=time,
+        test=test,
+        event_properties=cast(Properties, valid.get("eventProperties") or {}),
+        default_properties=cast(Properties, valid.get("defaultProperties") or {}),
+        identity_context=cast(Properties | None, valid.get("identityContext")),
+        user_properties=cast(Properties, valid.get("userProperties") or {}),
+        hints=found,
+    )
+
+
+def _identity(valid: Properties) -> Identity:
+    """Return the claims at the top level, else those among the visitor properties (rule identifier)."""
+    top = tuple(
+        Claim(kind, cast(str, valid[name]), name) for name, kind in _CLAIMS if valid.get(name) is not None
+    )
+    properties = valid.get("userProperties")
+    if top or not isinstance(properties, dict):
+        return top
+    return tuple(
+        Claim(kind, cast(str, properties[kind]), f"userProperties.{kind}")
+        for kind in _PROPERTY_CLAIMS
+        if properties.get(kind)
+    )
+
+
+def _out_of_window(time: float, now: int) -> Reason:
+    if time > now:
+        message = f"in the future: {time - now:.0f} ms ahead of the emulator's clock"
+    else:
+        message = "more than 7 days before the emulator's clock"
+    if now - WINDOW_MS <= time * 1000 <= now:
+        message += "; looks like seconds, and milliseconds are asked for"
+    return Reason("time-window", "/time", message, 400)
+
+
+def _unknown_token(account: Account, sent: Properties) -> Reason:
+    token = cast(str, sent["token"])
+    if token.startswith(("pk_", "sk_")):
+        message = "is a key of the Client API; the Ingest API takes the token of a source"
+    else:
+        message = f"is none of the {len(account.tokens)} tokens of account {account.name}"
+    return Reason("401", "/token", message, 401)
+
+
+def _refuse_batch(rule: str, path: str, message: str, status: int, limit: int | None = None) -> Rejection:
+    return Rejection("batch", None, Reason(rule, path, message, status), limit=limit)
+
+
+def _refuse(
+    context: _Context, index: int | None, sent: JsonValue, reason: Reason, compiled: Body | None = None
+) -> Rejection:
+    """Return the rejection of *sent*, with what can still be told of it."""
+    said = sent if isinstance(sent, dict) else {}
+    event, distinct_id = said.get("event"), said.get("distinctId")
+    return Rejection(
+        endpoint=context.endpoint,
+        batch_index=index,
+        reason=reason,
+        event=event if isinstance(event, str) else None,
+        distinct_id=distinct_id if isinstance(distinct_id, str) else None,
+        hints=tuple(hints.unknown_keys(compiled.shape, sent)) if compiled else (),
+    )
+
+
+def _encode_utf8(value: JsonValue) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def _json(status: int, value: Properties, headers: Mapping[str, str] | None = None) -> Answer:
+    return Answer(status, json_text(value).encode("ascii"), headers or {})

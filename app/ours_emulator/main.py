@@ -1,0 +1,71 @@
+"""The parts put together, and nothing else."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from ours_emulator import __version__
+from ours_emulator.api import ingest
+from ours_emulator.api.accounts import AccountPrefix
+from ours_emulator.api.debug import DebugApi
+from ours_emulator.api.ingest import Emulated
+from ours_emulator.api.log import request_log
+from ours_emulator.clock import Clock
+from ours_emulator.contract.ingest import IngestContract, Limits
+from ours_emulator.messages import Account
+from ours_emulator.pipeline import Pipeline
+from ours_emulator.settings import Loaded, Settings, load
+from ours_emulator.store.files import StoreFile
+from ours_emulator.store.reader import StoreReader
+from ours_emulator.store.writer import Retention, StoreWriter
+
+
+def create_app(loaded: Loaded | None = None) -> FastAPI:
+    """Return the emulator as an ASGI app, its store open. Raises StoreError if that can't be.
+
+    Without *loaded*, the settings come from the environment.
+    """
+    loaded = loaded or load()
+    settings = loaded.settings
+    file = StoreFile(settings.database)
+    writer = StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes))
+    reader = StoreReader(file)
+    clock = Clock(settings.now)
+    limits = Limits(body=settings.max_body_bytes, row=settings.max_row_bytes)
+    contract = IngestContract(limits, strict_openapi=settings.strict_openapi)
+    template = _account(settings)
+    pipeline = Pipeline(writer, contract, template)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await reader.close()
+        pipeline.close()
+
+    app = FastAPI(
+        title="ours-emulator",
+        version=__version__,
+        summary="What arrived at the emulator, and what became of it.",
+        openapi_url="/debug/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    emulated = Emulated(pipeline, contract, clock, request_log(settings.log_format), limits.body)
+    app.router.routes[:0] = ingest.routes(emulated)
+    DebugApi(reader, pipeline, clock, loaded).add_to(app)
+    app.router.default = ingest.Elsewhere(emulated, app.router.not_found)
+    app.add_middleware(AccountPrefix)
+    return app
+
+
+def _account(settings: Settings) -> Account:
+    """Return what every account accepts, until it is told otherwise."""
+    names = settings.allowed_events
+    return Account(
+        name="default",
+        tokens=frozenset(settings.tokens),
+        allowed_events=None if names is None else frozenset(name.strip().casefold() for name in names),
+        require_identifier=settings.require_identifier,
+    )

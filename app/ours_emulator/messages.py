@@ -1,0 +1,170 @@
+"""The vocabulary: what travels from the contract to the store and back, as plain frozen values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from pydantic import JsonValue
+
+Properties: TypeAlias = dict[str, JsonValue]
+Identifier: TypeAlias = Literal["user_id", "external_id", "email"]
+Outcome: TypeAlias = Literal["accepted", "duplicate", "dropped", "rejected"]
+Result: TypeAlias = Literal["matched", "not_found", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request to an emulated endpoint, as it came off the wire."""
+
+    account: str
+    endpoint: str
+    method: str
+    path: str
+    content_type: str
+    content_encoding: str
+    body: bytes
+    oversized: bool
+    """The body passed the size limit on the wire and was not kept."""
+    attempt: int
+    """1 for a first try; the vendor's SDKs count their retries in a header."""
+    received_at: int
+    """Milliseconds since the epoch, by the emulator's clock."""
+    started: float
+    """`time.perf_counter()` when the head of the request was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The unit of isolation, with what it accepts. An empty set of tokens accepts any token."""
+
+    name: str
+    tokens: frozenset[str] = frozenset()
+    allowed_events: frozenset[str] | None = None
+    """Names trimmed and case-folded; None when the account has no allow-list."""
+    require_identifier: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One identifier that a message names, and where it was given, in wire spelling."""
+
+    kind: Identifier
+    value: str
+    given_as: str
+
+
+Identity: TypeAlias = tuple[Claim, ...]
+"""The claims of one message, strongest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Something accepted that was probably not meant: the rule, a JSON pointer, a sentence."""
+
+    rule: str
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something was refused: the rule, a JSON pointer into the body, a sentence, the HTTP status."""
+
+    rule: str
+    path: str
+    message: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a client said, accepted by the contract."""
+
+    endpoint: str
+    batch_index: int | None
+    event: str
+    identity: Identity
+    distinct_id: str | None
+    time: float | None
+    test: bool
+    event_properties: Properties
+    default_properties: Properties
+    identity_context: Properties | None
+    user_properties: Properties
+    hints: tuple[Hint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """What the contract refuses: a whole request, or one row of a batch."""
+
+    endpoint: str
+    batch_index: int | None
+    reason: Reason
+    event: str | None = None
+    distinct_id: str | None = None
+    hints: tuple[Hint, ...] = ()
+    limit: int | None = None
+    """The limit that was passed, for a refusal by size."""
+
+
+Arrival: TypeAlias = Message | Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One identifier tried, or not, while looking for the visitor."""
+
+    identifier: str
+    value: str
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """How the visitor was found: which identifier decided, and what became of each one given."""
+
+    decided_by: str | None
+    created: bool
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one arrival: the only result there is; every door shows views of it."""
+
+    id: int
+    arrival: Arrival
+    outcome: Outcome
+    hints: tuple[Hint, ...] = ()
+    visitor_pk: int | None = None
+    visitor_id: str | None = None
+    distinct_id: str | None = None
+    resolution: Resolution | None = None
+    content: str = "{}"
+    """JSON text of what was sent, as it is stored."""
+    visitor_properties: str | None = None
+    """JSON text of the visitor's properties right after this event (rule snapshot)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer: status, extra headers and the body with its media type (None for an empty body)."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+    media_type: str | None = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request with what became of it: one line of the journal."""
+
+    id: int
+    call_id: int
+    """The id of the first attempt, when this one repeats it; else the same as *id*."""
+    account_id: int
+    request: Request
+    receipts: Sequence[Receipt]
+    answer: Answer

@@ -1,0 +1,66 @@
+"""What a message makes of a visitor's properties: null, absent, "" and concrete, as pure rules."""
+
+from pydantic import JsonValue
+
+from ours_emulator.messages import Hint, Identity, Properties
+
+CUSTOM = "custom_properties"
+_CLAIMED = ("external_id", "email")
+
+
+def said(identity: Identity, user_properties: Properties) -> Properties:
+    """Return everything a message says of its visitor's properties.
+
+    The external id and email given at the top level count as properties; if *user_properties* gives the same one,
+    that wins for what is stored, even with null (rule claims-stored). "" says nothing (rule property-empty).
+    """
+    claimed: Properties = {claim.kind: claim.value for claim in identity if claim.kind in _CLAIMED}
+    return claimed | {name: value for name, value in user_properties.items() if value != ""}
+
+
+def merged(stored: Properties, said: Properties) -> Properties:
+    """Return *stored* after a message *said* something: a new value sets, null clears, absent leaves (section 5).
+
+    custom_properties are merged one level deep and never cleared; consent, like any other value, is replaced whole.
+    """
+    properties = stored.copy()
+    for name, value in said.items():
+        if name == CUSTOM:
+            if isinstance(value, dict):
+                properties[CUSTOM] = _merged_custom(properties.get(CUSTOM), value)
+        elif value is None:
+            properties.pop(name, None)
+        else:
+            properties[name] = value
+    return properties
+
+
+def hints(stored: Properties, identity: Identity, said: Properties) -> list[Hint]:
+    """Return what a sender may not have meant: null for a custom property, null for the identifier looked up by."""
+    found: list[Hint] = []
+    custom = said.get(CUSTOM)
+    if CUSTOM in said and custom is None:
+        found.append(
+            Hint("custom-null", f"/userProperties/{CUSTOM}", "null is ignored here; nothing is cleared")
+        )
+    elif isinstance(custom, dict) and None in custom.values():
+        kept = stored.get(CUSTOM)
+        names = [name for name, value in custom.items() if value is None]
+        still = (
+            "" if not isinstance(kept, dict) or kept.keys().isdisjoint(names) else "; the stored value stays"
+        )
+        listed = ", ".join(names[:20])
+        message = f"null is ignored inside custom_properties{still}: {listed}"
+        found.append(Hint("custom-null", f"/userProperties/{CUSTOM}", message))
+    found += [
+        Hint("claims-stored", f"/userProperties/{claim.kind}", f"null clears what {claim.given_as} just set")
+        for claim in identity
+        if claim.kind in _CLAIMED and claim.kind in said and said[claim.kind] is None
+    ]
+    return found
+
+
+def _merged_custom(stored: JsonValue, sent: Properties) -> Properties:
+    custom = dict(stored) if isinstance(stored, dict) else {}
+    custom.update((name, value) for name, value in sent.items() if value is not None and value != "")
+    return custom

@@ -1,0 +1,131 @@
+"""The settings: one frozen value, made at the edge from flag > environment > file > default."""
+
+import tomllib
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, cast
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
+
+from ours_emulator.clock import milliseconds
+
+ENV_PREFIX = "OURS_EMULATOR_"
+
+
+class SettingsError(Exception):
+    """A setting that can't be used; the message is one line for the user."""
+
+
+def _split(value: object) -> object:
+    """Take a list as commas in one text too, as environment variables need."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _moment(value: object) -> object:
+    """Take a moment as text in ISO 8601 or in milliseconds; TOML has moments of its own."""
+    if isinstance(value, datetime):
+        value = value.isoformat()
+    return milliseconds(value) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, BeforeValidator(_split)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        frozen=True, env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid"
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(4010, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    port_file: Path | None = Field(None, description="File to write the port to, once it listens.")
+    database: Path | None = Field(
+        None, description="SQLite file to keep everything in. Without it, nothing outlives the process."
+    )
+    tokens: Names = Field(
+        (),
+        description="Source tokens to accept, each with its test_ twin. Without any, every token is accepted.",
+    )
+    allowed_events: Names | None = Field(
+        None, description="Event names on the allow-list. Without it, every event is kept."
+    )
+    now: Annotated[int | None, BeforeValidator(_moment)] = Field(
+        None,
+        ge=0,
+        le=8_640_000_000_000_000,
+        description="Stop the clock at this moment (ISO 8601 or milliseconds).",
+    )
+    strict_openapi: bool = Field(
+        False,
+        description="Refuse values that the OpenAPI document literally types as string (rule any-json).",
+    )
+    require_identifier: bool = Field(
+        True, description="Refuse a message that names nobody; otherwise it makes an anonymous visitor."
+    )
+    max_body_bytes: int = Field(5 * 1024 * 1024, ge=1, description="Largest body, on the wire and inflated.")
+    max_row_bytes: int = Field(1024 * 1024, ge=1, description="Largest row of a batch.")
+    keep: int = Field(100_000, ge=1, description="How many requests, and how many events, are kept.")
+    keep_body_bytes: int = Field(
+        256 * 1024 * 1024, ge=0, description="How many bytes of request bodies are kept."
+    )
+    log_format: Literal["human", "json", "none"] = Field(
+        "human", description="One line for each request, as what."
+    )
+
+
+class Loaded:
+    """Settings, and where each one came from."""
+
+    def __init__(self, settings: Settings, origins: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.origins = origins
+
+
+def load(flags: Mapping[str, object] | None = None, file: Path | None = None) -> Loaded:
+    """Return the settings from *flags*, the environment, the TOML *file* and the defaults, the first one wins.
+
+    Raises SettingsError naming the setting, where it came from and what is wrong with it.
+    """
+    sources: dict[str, Mapping[str, object]] = {
+        "flag": flags or {},
+        "environment": cast(Mapping[str, object], EnvSettingsSource(Settings)()),
+        "file": _read(file),
+    }
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(Settings.model_fields, "default")
+    for origin, source in reversed(sources.items()):
+        values.update(source)
+        origins.update(dict.fromkeys(source, origin))
+    try:
+        return Loaded(Settings.model_validate(values), origins)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        message = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+        raise SettingsError(f"{_spelled(name, origins[name], file)}: {message}") from None
+
+
+def flag(name: str) -> str:
+    """Return how the setting *name* is spelled on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def _spelled(name: str, origin: str, file: Path | None) -> str:
+    if origin == "environment":
+        return ENV_PREFIX + name.upper()
+    return f"{name} in {file}" if origin == "file" else flag(name)
+
+
+def _read(file: Path | None) -> Mapping[str, object]:
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{file} can't be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not TOML: {error}") from None

@@ -1,0 +1,107 @@
+"""Where a store lives: opened, locked, recognised as ours, and its pragmas."""
+
+import sqlite3
+import tempfile
+from pathlib import Path
+
+import sqlalchemy as sa
+from filelock import FileLock, Timeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
+
+from ours_emulator.store.tables import metadata
+
+APPLICATION_ID = 0x4F555253
+SCHEMA_VERSION = 1
+
+
+class StoreError(Exception):
+    """A store that can't be opened; the message is one line for the user."""
+
+
+class StoreFile:
+    """One SQLite database: the given file, kept, or a temporary one that goes with the process."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._temporary = None if path else tempfile.TemporaryDirectory(prefix="ours-emulator-")
+        self.path = Path(self._temporary.name, "store.db") if self._temporary else Path(path or "").absolute()
+        self._lock = FileLock(f"{self.path}.lock")
+        self._engines: list[sa.Engine] = []
+
+    @property
+    def kept(self) -> bool:
+        """Whether the store outlives the process."""
+        return self._temporary is None
+
+    def open(self) -> sa.Connection:
+        """Return the one connection that writes, with the schema in place.
+
+        Raises StoreError if the file is in use, no database, not ours, of another version, or can't be written.
+        """
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise StoreError(f"{self.path} is in use by another emulator") from None
+        except OSError as error:
+            raise StoreError(f"{self.path} can't be opened: {error.strerror}") from None
+        try:
+            return self._connect()
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+            self.close()
+            cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            raise StoreError(f"{self.path} can't be opened: {cause}") from None
+        except StoreError:
+            self.close()
+            raise
+
+    def reading_engine(self) -> AsyncEngine:
+        """Return an engine whose connections can't write."""
+        engine = create_async_engine(f"sqlite+aiosqlite:///{self.path}", pool_size=2, max_overflow=6)
+        sa.event.listen(engine.sync_engine, "connect", _forbid_writing)
+        return engine
+
+    def close(self) -> None:
+        """Close the writing connection, give up the lock and remove a temporary store."""
+        for engine in self._engines:
+            engine.dispose()
+        self._engines.clear()
+        self._lock.release()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def _connect(self) -> sa.Connection:
+        engine = sa.create_engine(
+            f"sqlite:///{self.path}",
+            poolclass=StaticPool,
+            connect_args={"check_same_thread": False, "timeout": 30, "isolation_level": None},
+        )
+        self._engines.append(engine)
+        sa.event.listen(engine, "begin", _begin_immediate)
+        connection = engine.connect()
+        with connection.begin():
+            self._recognise(connection)
+            metadata.create_all(connection)
+        raw = connection.connection
+        raw.cursor().execute("PRAGMA journal_mode = WAL").fetchall()
+        raw.cursor().execute(f"PRAGMA synchronous = {'FULL' if self.kept else 'OFF'}")
+        return connection
+
+    def _recognise(self, connection: sa.Connection) -> None:
+        application = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        tables = sa.inspect(connection).get_table_names()
+        if not tables and application == 0:
+            connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif application != APPLICATION_ID:
+            raise StoreError(f"{self.path} is a database of something else")
+        elif version != SCHEMA_VERSION:
+            raise StoreError(f"{self.path} has store version {version}; this program has {SCHEMA_VERSION}")
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _forbid_writing(connection: sqlite3.Connection, _: object) -> None:
+    connection.execute("PRAGMA query_only = ON")

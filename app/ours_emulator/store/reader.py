@@ -1,0 +1,301 @@
+"""What the debug API asks of the store: pages of visitors, events and requests, on connections that can't write."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import sqlalchemy as sa
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ours_emulator.identity import Name
+from ours_emulator.jsontext import json_text
+from ours_emulator.messages import Identifier
+from ours_emulator.store.files import StoreFile
+from ours_emulator.store.tables import (
+    accounts,
+    decoded,
+    encoded,
+    identifiers,
+    name_digest,
+    receipts,
+    requests,
+    visitors,
+)
+
+Row: TypeAlias = sa.RowMapping
+Condition: TypeAlias = sa.ColumnElement[bool]
+
+
+class CursorError(ValueError):
+    """A cursor that no list of ours gave out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list: the rows, how many there are in all, where the next begins, how many were evicted."""
+
+    rows: Sequence[Row]
+    total: int
+    next_cursor: str | None
+    evicted: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are asked for; None asks for any. Times are milliseconds since the epoch."""
+
+    event: str | None = None
+    visitor_id: str | None = None
+    distinct_id: str | None = None
+    endpoint: str | None = None
+    outcome: str | None = "accepted"
+    test: bool | None = None
+    since: int | None = None
+    properties: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorFilter:
+    """Which visitors are asked for; None asks for any. *text* is looked for anywhere in what is known of them."""
+
+    identifiers: Mapping[Identifier, str] = field(default_factory=dict[Identifier, str])
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts of what the store holds."""
+
+    visitors: int
+    requests: int
+    outcomes: Mapping[str, int]
+    events: Mapping[str, int]
+    evicted_requests: int
+    evicted_receipts: int
+
+
+_event_columns = (
+    *receipts.columns,
+    accounts.c.name.label("account"),
+    visitors.c.visitor_id,
+)
+_events = receipts.join(accounts, accounts.c.id == receipts.c.account_id).outerjoin(
+    visitors, visitors.c.pk == receipts.c.visitor_pk
+)
+
+
+class StoreReader:
+    """Read access for the debug API. *account* is always a name, or None for all accounts."""
+
+    def __init__(self, file: StoreFile) -> None:
+        self._engine = file.reading_engine()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._engine.dispose()
+
+    async def ping(self) -> None:
+        """Read something; raises what keeps the store from being read."""
+        async with self._engine.connect() as connection:
+            await connection.execute(sa.select(accounts.c.id).limit(1))
+
+    async def visitors(
+        self, account: str | None, which: VisitorFilter, limit: int, cursor: str | None
+    ) -> Page:
+        """Return visitors, the youngest first."""
+        async with self._engine.connect() as connection:
+            ids = await _account_ids(connection, account)
+            where: list[Condition] = [_among(visitors.c.account_id, ids)]
+            where += [_has_name(ids, kind, value) for kind, value in which.identifiers.items()]
+            if which.text is not None:
+                where.append(_contains(which.text))
+            total = await _count(connection, visitors, where)
+            if cursor is not None:
+                where.append(visitors.c.pk < _whole(cursor))
+            statement = (
+                sa.select(*visitors.columns, accounts.c.name.label("account"))
+                .join(accounts, accounts.c.id == visitors.c.account_id)
+                .where(*where)
+                .order_by(visitors.c.pk.desc())
+                .limit(limit + 1)
+            )
+            rows = (await connection.execute(statement)).mappings().all()
+        more = len(rows) > limit
+        return Page(rows[:limit], total, str(rows[limit - 1]["pk"]) if more else None, 0)
+
+    async def events(self, account: str | None, which: EventFilter, limit: int, cursor: str | None) -> Page:
+        """Return events, the latest by `time` first (rule event-order)."""
+        async with self._engine.connect() as connection:
+            ids = await _account_ids(connection, account)
+            where = [_among(receipts.c.account_id, ids), *_event_conditions(ids, which)]
+            total = await _count(connection, receipts, where)
+            if cursor is not None:
+                where.append(sa.tuple_(receipts.c.time, receipts.c.id) < sa.tuple_(*_moment(cursor)))
+            statement = (
+                sa.select(*_event_columns)
+                .select_from(_events)
+                .where(*where)
+                .order_by(receipts.c.time.desc(), receipts.c.id.desc())
+                .limit(limit + 1)
+            )
+            rows = (await connection.execute(statement)).mappings().all()
+            evicted = await _evicted(connection, accounts.c.evicted_receipts, ids)
+        last = rows[limit - 1] if len(rows) > limit else None
+        return Page(rows[:limit], total, f"{last['time']!r}:{last['id']}" if last else None, evicted)
+
+    async def event(self, account: str | None, event_id: int) -> Row | None:
+        """Return one event, whatever its outcome."""
+        async with self._engine.connect() as connection:
+            ids = await _account_ids(connection, account)
+            statement = (
+                sa.select(*_event_columns)
+                .select_from(_events)
+                .where(receipts.c.id == event_id, _among(receipts.c.account_id, ids))
+            )
+            return (await connection.execute(statement)).mappings().one_or_none()
+
+    async def requests(self, account: str | None, limit: int, cursor: str | None) -> Page:
+        """Return the journal, the latest request first."""
+        async with self._engine.connect() as connection:
+            ids = await _account_ids(connection, account)
+            where: list[Condition] = [_among(requests.c.account_id, ids)]
+            total = await _count(connection, requests, where)
+            if cursor is not None:
+                where.append(requests.c.id < _whole(cursor))
+            statement = _requests().where(*where).order_by(requests.c.id.desc()).limit(limit + 1)
+            rows = (await connection.execute(statement)).mappings().all()
+            evicted = await _evicted(connection, accounts.c.evicted_requests, ids)
+        more = len(rows) > limit
+        return Page(rows[:limit], total, str(rows[limit - 1]["id"]) if more else None, evicted)
+
+    async def request(self, account: str | None, request_id: int) -> tuple[Row, Sequence[Row]] | None:
+        """Return one request and the events in it, in the order of its rows."""
+        async with self._engine.connect() as connection:
+            ids = await _account_ids(connection, account)
+            statement = _requests().where(requests.c.id == request_id, _among(requests.c.account_id, ids))
+            row = (await connection.execute(statement)).mappings().one_or_none()
+            if row is None:
+                return None
+            last = row["first_receipt"] + row["receipt_count"] - 1
+            inside = (
+                sa.select(*_event_columns)
+                .select_from(_events)
+                .where(receipts.c.id.between(row["first_receipt"], last))
+                .order_by(receipts.c.id)
+            )
+            return row, (await connection.execute(inside)).mappings().all()
+
+    async def summary(self, account: str | None) -> Summary:
+        """Return counts of everything."""
+        async with self._engine.connect() as connection:
+            ids = await _account_ids(connection, account)
+            mine = _among(receipts.c.account_id, ids)
+            outcomes = sa.select(receipts.c.outcome, sa.func.count()).where(mine).group_by(receipts.c.outcome)
+            accepted = sa.select(receipts.c.event, sa.func.count()).where(
+                mine, receipts.c.outcome == "accepted"
+            )
+            by_event = accepted.group_by(receipts.c.event).order_by(sa.func.count().desc()).limit(100)
+            return Summary(
+                visitors=await _count(connection, visitors, [_among(visitors.c.account_id, ids)]),
+                requests=await _count(connection, requests, [_among(requests.c.account_id, ids)]),
+                outcomes={row[0]: row[1] for row in (await connection.execute(outcomes)).all()},
+                events={decoded(row[0]): row[1] for row in (await connection.execute(by_event)).all()},
+                evicted_requests=await _evicted(connection, accounts.c.evicted_requests, ids),
+                evicted_receipts=await _evicted(connection, accounts.c.evicted_receipts, ids),
+            )
+
+
+async def _account_ids(connection: AsyncConnection, account: str | None) -> list[int]:
+    statement = sa.select(accounts.c.id)
+    if account is not None:
+        statement = statement.where(accounts.c.name == account)
+    return list((await connection.execute(statement)).scalars())
+
+
+def _among(column: sa.ColumnElement[Any], values: Sequence[int] | Sequence[str]) -> Condition:
+    """Match any of *values*. A single one is compared, so that an index which goes on by time gives the order too."""
+    if len(values) == 1:
+        return column == values[0]
+    return column.in_(sa.select(sa.func.json_each(json_text(list(values))).table_valued("value").c.value))
+
+
+async def _count(connection: AsyncConnection, table: sa.Table, where: Sequence[Condition]) -> int:
+    statement = sa.select(sa.func.count()).select_from(table).where(*where)
+    return (await connection.execute(statement)).scalar_one()
+
+
+async def _evicted(connection: AsyncConnection, column: sa.Column[int], ids: Sequence[int]) -> int:
+    statement = sa.select(sa.func.coalesce(sa.func.sum(column), 0)).where(_among(accounts.c.id, ids))
+    return (await connection.execute(statement)).scalar_one()
+
+
+def _requests() -> sa.Select[Any]:
+    return sa.select(*requests.columns, accounts.c.name.label("account")).join(
+        accounts, accounts.c.id == requests.c.account_id
+    )
+
+
+def _event_conditions(ids: Sequence[int], which: EventFilter) -> list[Condition]:
+    where: list[Condition] = []
+    if which.event is not None:
+        where.append(receipts.c.event == encoded(which.event))
+    if which.visitor_id is not None:
+        where.append(receipts.c.visitor_pk.in_(_pks_named(ids, "user_id", which.visitor_id)))
+    if which.distinct_id is not None:
+        where.append(receipts.c.distinct_id == encoded(which.distinct_id))
+    if which.endpoint is not None:
+        where.append(receipts.c.endpoint == which.endpoint)
+    if which.outcome is not None:
+        where.append(receipts.c.outcome == which.outcome)
+    if which.test is not None:
+        where.append(receipts.c.test == which.test)
+    if which.since is not None:
+        where.append(receipts.c.received_at >= which.since)
+    return where + [_property_is(path, text) for path, text in which.properties.items()]
+
+
+def _property_is(path: str, text: str) -> Condition:
+    """Match an event property, given as a dotted *path*, against *text* taken as a string or as a JSON value."""
+    wanted = {json_text(text)}
+    try:
+        value: JsonValue = json.loads(text)
+        wanted.add(json_text(value))
+    except (ValueError, RecursionError):
+        pass
+    place = "$.event_properties" + "".join(f".{json_text(part)}" for part in path.split("."))
+    found = receipts.c.content.op("->")(place)
+    return found.in_(sorted(wanted))
+
+
+def _pks_named(ids: Sequence[int], kind: Identifier, value: str) -> sa.Select[tuple[int]]:
+    names: list[Name] = [(account_id, kind, value) for account_id in ids]
+    digests = [name_digest(name) for name in names]
+    return sa.select(identifiers.c.visitor_pk).where(_among(identifiers.c.digest, digests))
+
+
+def _has_name(ids: Sequence[int], kind: Identifier, value: str) -> Condition:
+    return visitors.c.pk.in_(_pks_named(ids, kind, value))
+
+
+def _contains(text: str) -> Condition:
+    part = encoded(text)
+    return sa.or_(
+        visitors.c.visitor_id.contains(part, autoescape=True),
+        visitors.c.properties.contains(part, autoescape=True),
+    )
+
+
+def _whole(cursor: str) -> int:
+    if not cursor.isascii() or not cursor.isdecimal() or len(cursor) > 18:
+        raise CursorError(cursor)
+    return int(cursor)
+
+
+def _moment(cursor: str) -> tuple[float, int]:
+    time, _, last_id = cursor.partition(":")
+    try:
+        return float(time), _whole(last_id)
+    except ValueError:
+        raise CursorError(cursor) from None

@@ -1,0 +1,118 @@
+"""The tables, and how text and names are written in them."""
+
+import json
+from hashlib import blake2b
+from json.encoder import encode_basestring_ascii
+from typing import cast
+
+import sqlalchemy as sa
+
+from ours_emulator.identity import Name
+
+metadata = sa.MetaData()
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("evicted_requests", sa.Integer, nullable=False),
+    sa.Column("evicted_receipts", sa.Integer, nullable=False),
+)
+visitors = sa.Table(
+    "visitors",
+    metadata,
+    sa.Column("pk", sa.Integer, primary_key=True),
+    sa.Column("account_id", sa.Integer, nullable=False, index=True),
+    sa.Column("visitor_id", sa.Text, nullable=False),
+    sa.Column("properties", sa.Text, nullable=False),
+    sa.Column("event_count", sa.Integer, nullable=False),
+    sa.Column("first_seen", sa.BigInteger, nullable=False),
+    sa.Column("last_seen", sa.BigInteger, nullable=False),
+)
+# Long random keys make the indexes of a large store slow, so names are looked up by a short digest.
+identifiers = sa.Table(
+    "identifiers",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("visitor_pk", sa.Integer, primary_key=True),
+    sqlite_with_rowid=False,
+)
+distinct_ids = sa.Table(
+    "distinct_ids",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("receipt_id", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+requests = sa.Table(
+    "requests",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("account_id", sa.Integer, nullable=False, index=True),
+    sa.Column("call_id", sa.Integer, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("received_at", sa.BigInteger, nullable=False),
+    sa.Column("duration_us", sa.Integer, nullable=False),
+    sa.Column("content_type", sa.Text, nullable=False),
+    sa.Column("content_encoding", sa.Text, nullable=False),
+    sa.Column("first_receipt", sa.Integer, nullable=False),
+    sa.Column("receipt_count", sa.Integer, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+receipts = sa.Table(
+    "receipts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("account_id", sa.Integer, nullable=False),
+    sa.Column("request_id", sa.Integer, nullable=False),
+    sa.Column("batch_index", sa.Integer),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("event", sa.Text),
+    sa.Column("visitor_pk", sa.Integer, index=True),
+    sa.Column("distinct_id", sa.Text),
+    sa.Column("time", sa.Float, nullable=False),
+    sa.Column("received_at", sa.BigInteger, nullable=False),
+    sa.Column("test", sa.Boolean, nullable=False),
+    sa.Column("repeats", sa.Integer, nullable=False),
+    # JSON: what was sent (event_properties, ...), why it ended so (resolution, hints, reason), and the snapshot.
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("explanation", sa.Text, nullable=False),
+    sa.Column("visitor_properties", sa.Text),
+    sa.Index("receipts_by_time", "account_id", "time"),
+)
+
+
+def encoded(text: str) -> str:
+    """Return *text* as the inside of an ASCII JSON string: NUL and lone surrogates survive any database so."""
+    return encode_basestring_ascii(text)[1:-1]
+
+
+def decoded(text: str) -> str:
+    """Return the text that `encoded` made *text* from."""
+    return cast(str, json.loads(f'"{text}"')) if "\\" in text else text
+
+
+def name_digest(name: Name) -> str:
+    """Return what a visitor with this *name* is looked up by."""
+    account_id, kind, value = name
+    return _digest(account_id, kind, value)
+
+
+def distinct_digest(account_id: int, distinct_id: str, *, test: bool) -> str:
+    """Return what must be unique: account, live or test, distinct id (rule dedup)."""
+    return _digest(account_id, "test" if test else "live", distinct_id)
+
+
+def digests_of(account_id: int) -> tuple[str, str]:
+    """Return the range (from, up to but not including) in which all digests of an account lie."""
+    return f"{account_id}:", f"{account_id};"
+
+
+def _digest(account_id: int, kind: str, value: str) -> str:
+    text = f"{kind}:{value}".encode("utf-8", "surrogatepass")
+    return f"{account_id}:{blake2b(text, digest_size=16).hexdigest()}"

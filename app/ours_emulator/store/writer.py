@@ -1,0 +1,309 @@
+"""The one connection that writes: load what a group of requests mentions, save what became of it."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ours_emulator.identity import Name, Visitor
+from ours_emulator.jsontext import json_text
+from ours_emulator.messages import Exchange, Message, Properties, Receipt, Rejection, Request, Resolution
+from ours_emulator.store import statements as sql
+from ours_emulator.store.files import StoreFile
+from ours_emulator.store.tables import decoded, digests_of, distinct_digest, encoded, name_digest
+
+_RECENT_REQUESTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The accepted event that holds a distinct id. The fields after the id are None once it was evicted."""
+
+    receipt_id: int
+    visitor_pk: int | None
+    visitor_id: str | None
+    event: str | None
+    content: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DistinctId:
+    """A distinct id as events are deduplicated by it (rule dedup)."""
+
+    account_id: int
+    test: bool
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """How much a reset removed."""
+
+    visitors: int
+    events: int
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much is kept of journal and receipts: rows of each, and bytes of request bodies."""
+
+    rows: int = 100_000
+    body_bytes: int = 256 * 1024 * 1024
+
+
+class StoreWriter:
+    """Load and save for the pipeline. Everything happens inside `transaction`, on one thread."""
+
+    def __init__(self, file: StoreFile, retention: Retention) -> None:
+        self._file = file
+        self._retention = retention
+        self._connection = file.open()
+        self.next_receipt_id = self.next_request_id = self.next_visitor_pk = 1
+        with self.transaction():
+            self._read_counters()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what happens inside, or, if it raises, leave the store as it was."""
+        try:
+            with self._connection.begin():
+                yield
+        except BaseException:
+            with self._connection.begin():
+                self._read_counters()
+            raise
+
+    def close(self) -> None:
+        """Close the connection and the file."""
+        self._connection.close()
+        self._file.close()
+
+    def account_id(self, name: str) -> int:
+        """Return the id of the account *name*, made on first use."""
+        known = self._account_ids.get(name)
+        if known is None:
+            known = max(self._account_ids.values(), default=0) + 1
+            self._connection.exec_driver_sql(sql.INSERT_ACCOUNTS, (known, name, 0, 0))
+            self._account_ids[name] = known
+        return known
+
+    def visitors(self, names: Iterable[Name], most: int) -> list[Visitor]:
+        """Return the visitors that have any of *names*: for each name the *most* oldest ones."""
+        digests = json_text([name_digest(name) for name in names])
+        rows = self._connection.exec_driver_sql(sql.SELECT_VISITORS, (most, digests)).all()
+        return [_visitor(row) for row in {row[0]: row for row in rows}.values()]
+
+    def originals(self, ids: Sequence[DistinctId]) -> dict[DistinctId, Original]:
+        """Return, for those of *ids* that were used before, the event that used them."""
+        if not ids:
+            return {}
+        digests = {distinct_digest(it.account_id, it.value, test=it.test): it for it in ids}
+        rows = self._connection.exec_driver_sql(sql.SELECT_ORIGINALS, (json_text(list(digests)),)).all()
+        return {digests[row[0]]: _original(row) for row in rows}
+
+    def call_id(self, account_id: int, request: Request) -> int | None:
+        """Return the call that *request* is a further attempt of; None for a first attempt or an unknown one."""
+        if request.attempt == 1:
+            return None
+        since = self.next_request_id - _RECENT_REQUESTS
+        values = (account_id, since, encoded(request.path), request.attempt - 1, request.body)
+        return self._connection.exec_driver_sql(sql.SELECT_CALL, values).scalar()
+
+    def save(
+        self, exchanges: Sequence[Exchange], touched: Iterable[Visitor], repeats: Mapping[int, int]
+    ) -> None:
+        """Write *exchanges*, the *touched* visitors, and how often more each receipt in *repeats* was sent again."""
+        receipts = [(exchange, receipt) for exchange in exchanges for receipt in exchange.receipts]
+        self._write(sql.INSERT_REQUESTS, [_request_row(exchange) for exchange in exchanges])
+        self._write(sql.INSERT_RECEIPTS, [_receipt_row(exchange, receipt) for exchange, receipt in receipts])
+        self._write(sql.INSERT_DISTINCT_IDS, list(_distinct_rows(receipts)))
+        self._write(sql.UPDATE_REPEATS, [(count, receipt_id) for receipt_id, count in repeats.items()])
+        self._save_visitors(touched)
+        self.next_request_id += len(exchanges)
+        self.next_receipt_id += len(receipts)
+        self._requests += len(exchanges)
+        self._receipts += len(receipts)
+        self._body_bytes += sum(len(exchange.request.body) for exchange in exchanges)
+        self._evict()
+
+    def reset(self, account: str | None) -> Cleared:
+        """Forget everything of *account*, or of all accounts if None, but the accounts themselves."""
+        ids = [id_ for name, id_ in self._account_ids.items() if account in (None, name)]
+        cleared = [self._clear(account_id) for account_id in ids]
+        self._read_counters()
+        return Cleared(
+            visitors=sum(it.visitors for it in cleared),
+            events=sum(it.events for it in cleared),
+            requests=sum(it.requests for it in cleared),
+        )
+
+    def _write(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
+        if rows:
+            self._connection.exec_driver_sql(statement, rows)
+
+    def _save_visitors(self, touched: Iterable[Visitor]) -> None:
+        gone: list[tuple[str, int]] = []
+        new: list[tuple[str, int]] = []
+        rows: list[tuple[Any, ...]] = []
+        for visitor in touched:
+            rows.append(_visitor_row(visitor))
+            names = frozenset(visitor.names())
+            if names != visitor.stored_names:
+                gone += [(name_digest(name), visitor.pk) for name in visitor.stored_names - names]
+                new += [(name_digest(name), visitor.pk) for name in names - visitor.stored_names]
+            self.next_visitor_pk = max(self.next_visitor_pk, visitor.pk + 1)
+        self._write(sql.UPSERT_VISITORS, rows)
+        self._write(sql.DELETE_IDENTIFIERS, gone)
+        self._write(sql.INSERT_IDENTIFIERS, new)
+
+    def _evict(self) -> None:
+        """Drop the oldest rows over the limits and count them for their accounts (evicted)."""
+        if self._receipts > self._retention.rows:
+            rows = self._connection.exec_driver_sql(
+                sql.EVICT_RECEIPTS, (self._receipts - self._retention.rows,)
+            ).all()
+            self._receipts -= len(rows)
+            self._count_evicted(sql.COUNT_EVICTED_RECEIPTS, Counter(row[0] for row in rows))
+        while self._requests > self._retention.rows or self._body_bytes > self._retention.body_bytes:
+            surplus = max(self._requests - self._retention.rows, 1)
+            rows = self._connection.exec_driver_sql(sql.EVICT_REQUESTS, (surplus,)).all()
+            self._requests -= len(rows)
+            self._body_bytes -= sum(row[1] for row in rows)
+            self._count_evicted(sql.COUNT_EVICTED_REQUESTS, Counter(row[0] for row in rows))
+
+    def _count_evicted(self, statement: str, counts: Mapping[int, int]) -> None:
+        self._write(statement, [(count, account_id) for account_id, count in counts.items()])
+
+    def _clear(self, account_id: int) -> Cleared:
+        def run(statement: str, *values: object) -> int:
+            return self._connection.exec_driver_sql(statement, values).rowcount
+
+        low, high = digests_of(account_id)
+        run(sql.CLEAR_IDENTIFIERS, low, high)
+        run(sql.CLEAR_DISTINCT_IDS, low, high)
+        run(sql.CLEAR_EVICTED, account_id)
+        return Cleared(
+            visitors=run(sql.CLEAR_VISITORS, account_id),
+            events=run(sql.CLEAR_RECEIPTS, account_id),
+            requests=run(sql.CLEAR_REQUESTS, account_id),
+        )
+
+    def _read_counters(self) -> None:
+        """Take over what the database has: at start, after a rollback, after a reset. Ids only ever grow."""
+        rows = self._connection.exec_driver_sql(sql.SELECT_ACCOUNTS).all()
+        self._account_ids = {row[0]: row[1] for row in rows}
+        count = self._connection.exec_driver_sql(sql.SELECT_COUNTERS).one()
+        self._receipts, self._requests, self._body_bytes = count[0], count[1], count[2] or 0
+        # Distinct ids outlive the receipts they name, and must never come to name another one.
+        self.next_receipt_id = max(self.next_receipt_id, (count[3] or 0) + 1, (count[4] or 0) + 1)
+        self.next_request_id = max(self.next_request_id, (count[5] or 0) + 1)
+        self.next_visitor_pk = max(self.next_visitor_pk, (count[6] or 0) + 1)
+
+
+def _visitor(row: Sequence[Any]) -> Visitor:
+    pk, account_id, visitor_id, properties, event_count, first_seen, last_seen = row
+    known = cast(Properties, json.loads(properties))
+    visitor = Visitor(
+        pk, account_id, decoded(visitor_id), known, properties, event_count, first_seen, last_seen
+    )
+    visitor.stored_names = frozenset(visitor.names())
+    return visitor
+
+
+def _visitor_row(visitor: Visitor) -> tuple[Any, ...]:
+    return (
+        visitor.pk,
+        visitor.account_id,
+        encoded(visitor.visitor_id),
+        visitor.json,
+        visitor.event_count,
+        visitor.first_seen,
+        visitor.last_seen,
+    )
+
+
+def _original(row: Sequence[Any]) -> Original:
+    _, receipt_id, visitor_pk, visitor_id, event, content = row
+    return Original(
+        receipt_id,
+        visitor_pk,
+        None if visitor_id is None else decoded(visitor_id),
+        None if event is None else decoded(event),
+        content,
+    )
+
+
+def _request_row(exchange: Exchange) -> tuple[Any, ...]:
+    request = exchange.request
+    return (
+        exchange.id,
+        exchange.account_id,
+        exchange.call_id,
+        request.attempt,
+        request.endpoint,
+        encoded(request.method),
+        encoded(request.path),
+        exchange.answer.status,
+        request.received_at,
+        int((time.perf_counter() - request.started) * 1_000_000),
+        encoded(request.content_type),
+        encoded(request.content_encoding),
+        exchange.receipts[0].id,
+        len(exchange.receipts),
+        request.body,
+    )
+
+
+def _receipt_row(exchange: Exchange, receipt: Receipt) -> tuple[Any, ...]:
+    arrival = receipt.arrival
+    message = arrival if isinstance(arrival, Message) else None
+    received_at = exchange.request.received_at
+    return (
+        receipt.id,
+        exchange.account_id,
+        exchange.id,
+        arrival.batch_index,
+        arrival.endpoint,
+        receipt.outcome,
+        None if arrival.event is None else encoded(arrival.event),
+        receipt.visitor_pk,
+        None if receipt.distinct_id is None else encoded(receipt.distinct_id),
+        received_at if message is None or message.time is None else message.time,
+        received_at,
+        message is not None and message.test,
+        0,
+        receipt.content,
+        _explanation(receipt),
+        receipt.visitor_properties,
+    )
+
+
+def _explanation(receipt: Receipt) -> str:
+    """Return why *receipt* came out as it did, as JSON text."""
+    arrival = receipt.arrival
+    reason = None
+    if isinstance(arrival, Rejection):
+        it = arrival.reason
+        reason = {"rule": it.rule, "path": it.path, "message": it.message, "status": it.status}
+    hints = [{"rule": hint.rule, "path": hint.path, "message": hint.message} for hint in receipt.hints]
+    return json_text({"resolution": _resolution(receipt.resolution), "hints": hints, "reason": reason})
+
+
+def _resolution(resolution: Resolution | None) -> dict[str, Any] | None:
+    if resolution is None:
+        return None
+    steps = [{"identifier": it.identifier, "value": it.value, "result": it.result} for it in resolution.steps]
+    return {"decided_by": resolution.decided_by, "created": resolution.created, "steps": steps}
+
+
+def _distinct_rows(receipts: Iterable[tuple[Exchange, Receipt]]) -> Iterator[tuple[str, int]]:
+    for exchange, receipt in receipts:
+        if receipt.outcome == "accepted" and isinstance(receipt.arrival, Message) and receipt.distinct_id:
+            yield (
+                distinct_digest(exchange.account_id, receipt.distinct_id, test=receipt.arrival.test),
+                receipt.id,
+            )
