@@ -95,7 +95,7 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
             await super().startup(sockets)
             _announce(loaded, listening.getsockname()[1])
 
-    _set_up_logging()
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         app = create_app(loaded)
     except StoreError as error:
@@ -143,16 +143,6 @@ Point your app at it:
 
 Ready.
 """
-
-
-def _set_up_logging() -> None:
-    """Send the request lines to standard output as they are, and trouble to standard error."""
-    lines = logging.StreamHandler(sys.stdout)
-    requests = logging.getLogger("ours_emulator.requests")
-    requests.addHandler(lines)
-    requests.setLevel(logging.INFO)
-    requests.propagate = False
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
 
 
 def _write(path: Path, text: str) -> None:

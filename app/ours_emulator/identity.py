@@ -1,6 +1,6 @@
 """Who a message is about: the rules of identity, on plain values, without clock, database or HTTP."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -25,8 +25,10 @@ class Visitor:
     event_count: int = 0
     first_seen: int = 0
     last_seen: int = 0
-    stored_names: frozenset[Name] = frozenset()
+    stored_names: tuple[Name, ...] = ()
     """The names the store already has for this visitor; none for one that is new."""
+    renamed: bool = True
+    """Whether the visitor's names may be others than the store has."""
 
     def names(self) -> Iterator[Name]:
         """Yield the identifiers this visitor is found by."""
@@ -44,18 +46,18 @@ class Visitors:
         self._by_name: dict[Name, list[Visitor]] = {}
         self._next_pk = next_pk
         for visitor in loaded:
-            self._index(visitor)
+            self._index(visitor, visitor.stored_names)
 
     def resolve(
-        self, account_id: int, identity: Identity, new_id: str
+        self, account_id: int, identity: Identity, new_id: Callable[[], str]
     ) -> tuple[Visitor, Resolution, list[Hint]]:
-        """Return the visitor *identity* names, adding one under *new_id* if nobody matches.
+        """Return the visitor *identity* names, adding one, under *new_id* unless given, if nobody matches.
 
         The strongest identifier given decides alone: a user id is taken at its word and an external id silences the
         email (rule identity-order). Of several visitors with the same identifier the oldest is meant (oldest-wins).
         """
         if not identity:
-            return self._add(account_id, new_id), Resolution(None, True, ()), []
+            return self._add(account_id, new_id()), Resolution(None, True, ()), []
         decider, *others = identity
         matches = self._matches(account_id, decider)
         skipped = [Step(claim.given_as, claim.value, "skipped") for claim in others]
@@ -65,7 +67,7 @@ class Visitors:
             if len(matches) > 1:
                 hints.append(_ambiguous(decider, len(matches)))
         else:
-            visitor = self._add(account_id, decider.value if decider.kind == "user_id" else new_id)
+            visitor = self._add(account_id, decider.value if decider.kind == "user_id" else new_id())
         hints += self._foreign(account_id, decider, others, visitor)
         first = Step(decider.given_as, decider.value, "matched" if matches else "not_found")
         return visitor, Resolution(decider.given_as, not matches, (first, *skipped)), hints
@@ -78,6 +80,7 @@ class Visitors:
             old, new = before.get(kind), properties.get(kind)
             if old == new:
                 continue
+            visitor.renamed = True
             if isinstance(old, str):
                 self._by_name[visitor.account_id, kind, old].remove(visitor)
             if isinstance(new, str):
@@ -89,11 +92,11 @@ class Visitors:
     def _add(self, account_id: int, visitor_id: str) -> Visitor:
         visitor = Visitor(self._next_pk, account_id, visitor_id)
         self._next_pk += 1
-        self._index(visitor)
+        self._index(visitor, visitor.names())
         return visitor
 
-    def _index(self, visitor: Visitor) -> None:
-        for name in visitor.names():
+    def _index(self, visitor: Visitor, names: Iterable[Name]) -> None:
+        for name in names:
             self._by_name.setdefault(name, []).append(visitor)
 
     def _foreign(

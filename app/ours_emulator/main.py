@@ -1,5 +1,6 @@
 """The parts put together, and nothing else."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -7,9 +8,9 @@ from fastapi import FastAPI
 
 from ours_emulator import __version__
 from ours_emulator.api import ingest
-from ours_emulator.api.accounts import AccountPrefix
 from ours_emulator.api.debug import DebugApi
-from ours_emulator.api.ingest import Emulated
+from ours_emulator.api.front import Front
+from ours_emulator.api.ingest import Emulated, Endpoint
 from ours_emulator.api.log import request_log
 from ours_emulator.clock import Clock
 from ours_emulator.contract.ingest import IngestContract, Limits
@@ -21,7 +22,7 @@ from ours_emulator.store.reader import StoreReader
 from ours_emulator.store.writer import Retention, StoreWriter
 
 
-def create_app(loaded: Loaded | None = None) -> FastAPI:
+def create_app(loaded: Loaded | None = None) -> Front:
     """Return the emulator as an ASGI app, its store open. Raises StoreError if that can't be.
 
     Without *loaded*, the settings come from the environment.
@@ -43,7 +44,7 @@ def create_app(loaded: Loaded | None = None) -> FastAPI:
         await reader.close()
         pipeline.close()
 
-    app = FastAPI(
+    debug = FastAPI(
         title="ours-emulator",
         version=__version__,
         summary="What arrived at the emulator, and what became of it.",
@@ -52,12 +53,9 @@ def create_app(loaded: Loaded | None = None) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    emulated = Emulated(pipeline, contract, clock, request_log(settings.log_format), limits.body)
-    app.router.routes[:0] = ingest.routes(emulated)
-    DebugApi(reader, pipeline, clock, loaded).add_to(app)
-    app.router.default = ingest.Elsewhere(emulated, app.router.not_found)
-    app.add_middleware(AccountPrefix)
-    return app
+    DebugApi(reader, pipeline, clock, loaded).add_to(debug)
+    parts = Emulated(pipeline, contract, clock, request_log(settings.log_format, sys.stdout), limits.body)
+    return Front(ingest.endpoints(parts), debug, Endpoint("unknown", parts))
 
 
 def _account(settings: Settings) -> Account:

@@ -76,6 +76,7 @@ class Pipeline:
         self._store = store
         self._contract = contract
         self._template = template
+        self._accounts: dict[str, Account] = {}
         self._worker: GroupWorker[Request | Reset, Exchange | Cleared] = GroupWorker(
             self._work, _MOST_REQUESTS
         )
@@ -148,7 +149,9 @@ class Pipeline:
         return exchanges
 
     def _parse(self, request: Request) -> _Parsed:
-        account = replace(self._template, name=request.account)
+        account = self._accounts.get(request.account)
+        if account is None:
+            account = self._accounts[request.account] = replace(self._template, name=request.account)
         arrivals = self._contract.arrivals(request, account)
         return _Parsed(request, account, self._store.account_id(request.account), arrivals)
 
@@ -214,7 +217,7 @@ class _Decision:
         )
 
     def _accepted(self, id_: int, parsed: _Parsed, message: Message) -> Receipt:
-        visitor, resolution, hints = self._visitors.resolve(parsed.account_id, message.identity, new_uuid())
+        visitor, resolution, hints = self._visitors.resolve(parsed.account_id, message.identity, new_uuid)
         said = properties.said(message.identity, message.user_properties)
         if said:
             hints += properties.hints(visitor.properties, message.identity, said)

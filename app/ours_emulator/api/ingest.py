@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ours_emulator.api.log import Log
@@ -65,29 +64,8 @@ class Document:
             await self._otherwise(scope, receive, send)
 
 
-class Elsewhere:
-    """A path that nothing else answers: a 404 of *debug* under /debug, else refused and journaled (rule methods)."""
-
-    def __init__(self, parts: Emulated, debug: ASGIApp) -> None:
-        self._unknown = Endpoint("unknown", parts)
-        self._debug = debug
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse one request."""
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if scope["type"] == "http" and not path.startswith("/debug"):
-            await self._unknown(scope, receive, send)
-        else:
-            await self._debug(scope, receive, send)
-
-
-def routes(parts: Emulated) -> list[BaseRoute]:
-    """Return the routes, under /api/v1 and at the root, with and without a slash at the end (rule base-path)."""
-    endpoints: dict[str, ASGIApp] = {name: Endpoint(name, parts) for name in ENDPOINTS}
-    endpoints["openapi"] = Document(parts)
-    return [
-        Route(f"{base}/{name}{slash}", endpoint)
-        for base in ("", BASE_PATH)
-        for name, endpoint in endpoints.items()
-        for slash in ("", "/")
-    ]
+def endpoints(parts: Emulated) -> dict[str, ASGIApp]:
+    """Return the paths of the Ingest API, under /api/v1 and at the root (rule base-path)."""
+    found: dict[str, ASGIApp] = {name: Endpoint(name, parts) for name in ENDPOINTS}
+    found["openapi"] = Document(parts)
+    return {f"{base}/{name}": endpoint for base in ("", BASE_PATH) for name, endpoint in found.items()}

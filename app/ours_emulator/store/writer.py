@@ -62,6 +62,8 @@ class StoreWriter:
         self._file = file
         self._retention = retention
         self._connection = file.open()
+        # The driver's own cursor runs a prepared text five times as fast as SQLAlchemy's execute.
+        self._cursor = self._connection.connection.cursor()
         self.next_receipt_id = self.next_request_id = self.next_visitor_pk = 1
         with self.transaction():
             self._read_counters()
@@ -69,12 +71,15 @@ class StoreWriter:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit what happens inside, or, if it raises, leave the store as it was."""
+        self._run("BEGIN IMMEDIATE")
         try:
-            with self._connection.begin():
-                yield
+            yield
+            self._run("COMMIT")
         except BaseException:
-            with self._connection.begin():
-                self._read_counters()
+            # Some errors (disk full, input/output) have ended the transaction already.
+            if self._connection.connection.dbapi_connection.in_transaction:
+                self._run("ROLLBACK")
+            self._read_counters()
             raise
 
     def close(self) -> None:
@@ -87,14 +92,14 @@ class StoreWriter:
         known = self._account_ids.get(name)
         if known is None:
             known = max(self._account_ids.values(), default=0) + 1
-            self._connection.exec_driver_sql(sql.INSERT_ACCOUNTS, (known, name, 0, 0))
+            self._run(sql.INSERT_ACCOUNTS, known, name, 0, 0)
             self._account_ids[name] = known
         return known
 
     def visitors(self, names: Iterable[Name], most: int) -> list[Visitor]:
         """Return the visitors that have any of *names*: for each name the *most* oldest ones."""
         digests = json_text([name_digest(name) for name in names])
-        rows = self._connection.exec_driver_sql(sql.SELECT_VISITORS, (most, digests)).all()
+        rows = self._run(sql.SELECT_VISITORS, most, digests)
         return [_visitor(row) for row in {row[0]: row for row in rows}.values()]
 
     def originals(self, ids: Sequence[DistinctId]) -> dict[DistinctId, Original]:
@@ -102,7 +107,7 @@ class StoreWriter:
         if not ids:
             return {}
         digests = {distinct_digest(it.account_id, it.value, test=it.test): it for it in ids}
-        rows = self._connection.exec_driver_sql(sql.SELECT_ORIGINALS, (json_text(list(digests)),)).all()
+        rows = self._run(sql.SELECT_ORIGINALS, json_text(list(digests)))
         return {digests[row[0]]: _original(row) for row in rows}
 
     def call_id(self, account_id: int, request: Request) -> int | None:
@@ -110,8 +115,10 @@ class StoreWriter:
         if request.attempt == 1:
             return None
         since = self.next_request_id - _RECENT_REQUESTS
-        values = (account_id, since, encoded(request.path), request.attempt - 1, request.body)
-        return self._connection.exec_driver_sql(sql.SELECT_CALL, values).scalar()
+        rows = self._run(
+            sql.SELECT_CALL, account_id, since, encoded(request.path), request.attempt - 1, request.body
+        )
+        return rows[0][0] if rows else None
 
     def save(
         self, exchanges: Sequence[Exchange], touched: Iterable[Visitor], repeats: Mapping[int, int]
@@ -141,9 +148,15 @@ class StoreWriter:
             requests=sum(it.requests for it in cleared),
         )
 
-    def _write(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
-        if rows:
-            self._connection.exec_driver_sql(statement, rows)
+    def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        self._cursor.execute(statement, values)
+        return list(self._cursor.fetchall())
+
+    def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        if len(rows) == 1:
+            self._cursor.execute(statement, rows[0])
+        elif rows:
+            self._cursor.executemany(statement, rows)
 
     def _save_visitors(self, touched: Iterable[Visitor]) -> None:
         gone: list[tuple[str, int]] = []
@@ -151,10 +164,10 @@ class StoreWriter:
         rows: list[tuple[Any, ...]] = []
         for visitor in touched:
             rows.append(_visitor_row(visitor))
-            names = frozenset(visitor.names())
-            if names != visitor.stored_names:
-                gone += [(name_digest(name), visitor.pk) for name in visitor.stored_names - names]
-                new += [(name_digest(name), visitor.pk) for name in names - visitor.stored_names]
+            if visitor.renamed:
+                names, before = set(visitor.names()), set(visitor.stored_names)
+                gone += [(name_digest(name), visitor.pk) for name in before - names]
+                new += [(name_digest(name), visitor.pk) for name in names - before]
             self.next_visitor_pk = max(self.next_visitor_pk, visitor.pk + 1)
         self._write(sql.UPSERT_VISITORS, rows)
         self._write(sql.DELETE_IDENTIFIERS, gone)
@@ -163,14 +176,12 @@ class StoreWriter:
     def _evict(self) -> None:
         """Drop the oldest rows over the limits and count them for their accounts (evicted)."""
         if self._receipts > self._retention.rows:
-            rows = self._connection.exec_driver_sql(
-                sql.EVICT_RECEIPTS, (self._receipts - self._retention.rows,)
-            ).all()
+            rows = self._run(sql.EVICT_RECEIPTS, self._receipts - self._retention.rows)
             self._receipts -= len(rows)
             self._count_evicted(sql.COUNT_EVICTED_RECEIPTS, Counter(row[0] for row in rows))
         while self._requests > self._retention.rows or self._body_bytes > self._retention.body_bytes:
             surplus = max(self._requests - self._retention.rows, 1)
-            rows = self._connection.exec_driver_sql(sql.EVICT_REQUESTS, (surplus,)).all()
+            rows = self._run(sql.EVICT_REQUESTS, surplus)
             self._requests -= len(rows)
             self._body_bytes -= sum(row[1] for row in rows)
             self._count_evicted(sql.COUNT_EVICTED_REQUESTS, Counter(row[0] for row in rows))
@@ -180,7 +191,8 @@ class StoreWriter:
 
     def _clear(self, account_id: int) -> Cleared:
         def run(statement: str, *values: object) -> int:
-            return self._connection.exec_driver_sql(statement, values).rowcount
+            self._cursor.execute(statement, values)
+            return self._cursor.rowcount
 
         low, high = digests_of(account_id)
         run(sql.CLEAR_IDENTIFIERS, low, high)
@@ -194,9 +206,9 @@ class StoreWriter:
 
     def _read_counters(self) -> None:
         """Take over what the database has: at start, after a rollback, after a reset. Ids only ever grow."""
-        rows = self._connection.exec_driver_sql(sql.SELECT_ACCOUNTS).all()
+        rows = self._run(sql.SELECT_ACCOUNTS)
         self._account_ids = {row[0]: row[1] for row in rows}
-        count = self._connection.exec_driver_sql(sql.SELECT_COUNTERS).one()
+        count = self._run(sql.SELECT_COUNTERS)[0]
         self._receipts, self._requests, self._body_bytes = count[0], count[1], count[2] or 0
         # Distinct ids outlive the receipts they name, and must never come to name another one.
         self.next_receipt_id = max(self.next_receipt_id, (count[3] or 0) + 1, (count[4] or 0) + 1)
@@ -210,7 +222,8 @@ def _visitor(row: Sequence[Any]) -> Visitor:
     visitor = Visitor(
         pk, account_id, decoded(visitor_id), known, properties, event_count, first_seen, last_seen
     )
-    visitor.stored_names = frozenset(visitor.names())
+    visitor.stored_names = tuple(visitor.names())
+    visitor.renamed = False
     return visitor
 
 
