@@ -52,9 +52,7 @@ def _flag(name: str, field: FieldInfo) -> Callable[[F], F]:
 
 
 @commands.command()
-@click.option(
-    "--config", type=click.Path(path_type=Path), envvar=ENV_PREFIX + "CONFIG", help="TOML file of settings."
-)
+@click.option("--config", type=click.Path(path_type=Path), envvar=ENV_PREFIX + "CONFIG", help="TOML file of settings.")
 @_flags
 def serve(config: Path | None, **flags: object) -> None:
     """Run the emulator until it is stopped.
@@ -122,11 +120,7 @@ def _banner(loaded: Loaded, port: int) -> str:
     settings = loaded.settings
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    kept = (
-        f"kept in {settings.database}"
-        if settings.database
-        else "nothing is kept after the process (--database)"
-    )
+    kept = f"kept in {settings.database}" if settings.database else "nothing is kept after the process (--database)"
     return f"""\
 ours-emulator {__version__}: the Ours Privacy Ingest API on {url}
 

@@ -99,9 +99,7 @@ class Visitors:
         for name in names:
             self._by_name.setdefault(name, []).append(visitor)
 
-    def _foreign(
-        self, account_id: int, decider: Claim, others: Iterable[Claim], visitor: Visitor
-    ) -> Iterator[Hint]:
+    def _foreign(self, account_id: int, decider: Claim, others: Iterable[Claim], visitor: Visitor) -> Iterator[Hint]:
         if decider.kind != "user_id":
             return
         for claim in others:

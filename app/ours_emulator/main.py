@@ -1,7 +1,7 @@
 """The parts put together, and nothing else."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -39,7 +39,7 @@ def create_app(loaded: Loaded | None = None) -> Front:
     pipeline = Pipeline(writer, contract, template)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         yield
         await reader.close()
         pipeline.close()

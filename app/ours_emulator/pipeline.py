@@ -1,6 +1,5 @@
 """From requests to receipts: load what a group mentions, decide on plain values, save, and only then answer."""
 
-import asyncio
 import logging
 import os
 from collections import Counter
@@ -32,7 +31,7 @@ _MOST_REQUESTS = 256
 _log = logging.getLogger(__name__)
 
 
-class StoreFailure(Exception):
+class StoreWriteError(Exception):
     """The store could not be written; what was asked for did not happen."""
 
 
@@ -77,19 +76,17 @@ class Pipeline:
         self._contract = contract
         self._template = template
         self._accounts: dict[str, Account] = {}
-        self._worker: GroupWorker[Request | Reset, Exchange | Cleared] = GroupWorker(
-            self._work, _MOST_REQUESTS
-        )
+        self._worker: GroupWorker[Request | Reset, Exchange | Cleared] = GroupWorker(self._work, _MOST_REQUESTS)
 
     async def submit(self, request: Request) -> Exchange | None:
         """Return what became of *request*, once that is committed; None if the store failed and nothing was kept."""
         try:
             return cast(Exchange, await self._worker.submit(request))
-        except StoreFailure:
+        except StoreWriteError:
             return None
 
     async def reset(self, account: str | None) -> Cleared:
-        """Forget everything of *account* (of all if None), after what was submitted before. Raises StoreFailure."""
+        """Forget everything of *account* (of all if None), after what was submitted before. Raises StoreWriteError."""
         return cast(Cleared, await self._worker.submit(Reset(account)))
 
     def close(self) -> None:
@@ -131,10 +128,7 @@ class Pipeline:
     def _group(self, requests: Sequence[Request]) -> list[Exchange]:
         parsed = [self._parse(request) for request in requests]
         messages = [
-            (it.account_id, arrival)
-            for it in parsed
-            for arrival in it.arrivals
-            if isinstance(arrival, Message)
+            (it.account_id, arrival) for it in parsed for arrival in it.arrivals if isinstance(arrival, Message)
         ]
         names = {name for account_id, message in messages for name in _names(account_id, message)}
         ids = {
@@ -159,9 +153,7 @@ class Pipeline:
         exchanges: list[Exchange] = []
         receipt_id = self._store.next_receipt_id
         for request_id, it in enumerate(parsed, self._store.next_request_id):
-            receipts = [
-                decision.receipt(id_, it, arrival) for id_, arrival in enumerate(it.arrivals, receipt_id)
-            ]
+            receipts = [decision.receipt(id_, it, arrival) for id_, arrival in enumerate(it.arrivals, receipt_id)]
             receipt_id += len(receipts)
             answer = self._contract.answer(receipts)
             call_id = self._store.call_id(it.account_id, it.request) or request_id
@@ -185,9 +177,7 @@ class _Decision:
         if not _listed(parsed.account, arrival):
             hint = Hint("allow-list", "/event", "not on the account's list of allowed events; dropped")
             hints = (*arrival.hints, hint)
-            return Receipt(
-                id_, arrival, "dropped", hints, distinct_id=arrival.distinct_id, content=_content(arrival)
-            )
+            return Receipt(id_, arrival, "dropped", hints, distinct_id=arrival.distinct_id, content=_content(arrival))
         distinct_id = arrival.distinct_id
         original = None
         if distinct_id is not None:
@@ -201,9 +191,7 @@ class _Decision:
         content = _content(message)
         hints = message.hints
         if original.content is not None and (message.event, content) != (original.event, original.content):
-            said = (
-                f"event {original.receipt_id} has this distinctId and another content; only that one is kept"
-            )
+            said = f"event {original.receipt_id} has this distinctId and another content; only that one is kept"
             hints = (*hints, Hint("dedup", "/distinctId", said))
         return Receipt(
             id_,
@@ -251,9 +239,9 @@ class _Decision:
             visitor.json = json_text(new)
 
 
-def _failure(error: Exception) -> StoreFailure:
+def _failure(error: Exception) -> StoreWriteError:
     _log.error("the store could not be written", exc_info=error)
-    return StoreFailure(str(error))
+    return StoreWriteError(str(error))
 
 
 def new_uuid() -> str:

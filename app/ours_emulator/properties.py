@@ -40,15 +40,11 @@ def hints(stored: Properties, identity: Identity, said: Properties) -> list[Hint
     found: list[Hint] = []
     custom = said.get(CUSTOM)
     if CUSTOM in said and custom is None:
-        found.append(
-            Hint("custom-null", f"/userProperties/{CUSTOM}", "null is ignored here; nothing is cleared")
-        )
+        found.append(Hint("custom-null", f"/userProperties/{CUSTOM}", "null is ignored here; nothing is cleared"))
     elif isinstance(custom, dict) and None in custom.values():
         kept = stored.get(CUSTOM)
         names = [name for name, value in custom.items() if value is None]
-        still = (
-            "" if not isinstance(kept, dict) or kept.keys().isdisjoint(names) else "; the stored value stays"
-        )
+        still = "" if not isinstance(kept, dict) or kept.keys().isdisjoint(names) else "; the stored value stays"
         listed = ", ".join(names[:20])
         message = f"null is ignored inside custom_properties{still}: {listed}"
         found.append(Hint("custom-null", f"/userProperties/{CUSTOM}", message))

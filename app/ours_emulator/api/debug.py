@@ -1,6 +1,6 @@
 """The debug API: what arrived, what became of it, and why. Reading changes nothing and is not journaled."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from difflib import get_close_matches
@@ -30,6 +30,8 @@ PROPERTY = "property."
 _DEFAULT_LIMIT = 100
 _MOST_LIMIT = 1000
 T = TypeVar("T")
+Get: TypeAlias = tuple[str, Callable[..., Awaitable[Response]], object]
+"""A reading endpoint: its path, what answers it, the shape of its answer."""
 
 Account: TypeAlias = Annotated[
     str | None,
@@ -48,6 +50,9 @@ class ErrorView(TypedDict):
     """Why a debug call was refused."""
 
     error: str
+
+
+_MISSING: dict[int | str, dict[str, Any]] = {404: {"model": ErrorView, "description": "There is no such thing."}}
 
 
 class RuleView(TypedDict):
@@ -95,9 +100,7 @@ class IndexView(TypedDict):
 class ResetCall(BaseModel):
     """What to forget: one account, or all of them."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"account": "default"}, {"all": True}]}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"account": "default"}, {"all": True}]})
 
     account: str | None = Field(None, pattern=f"^{ACCOUNT_NAME.pattern}$")
     all: bool = Field(False, strict=True)
@@ -138,10 +141,19 @@ class DebugApi:
             dependencies=[Depends(_no_unknown_parameters)],
             responses={400: {"model": ErrorView, "description": "Not understood; the error names what."}},
         )
-        missing: dict[int | str, dict[str, Any]] = {
-            404: {"model": ErrorView, "description": "There is no such thing."}
-        }
-        for path, endpoint, model in (
+        for path, endpoint, model in self._lists():
+            router.add_api_route(path, endpoint, response_model=model, methods=["GET"])
+        for path, endpoint, model in self._single():
+            router.add_api_route(path, endpoint, response_model=model, methods=["GET"], responses=_MISSING)
+        router.add_api_route("/reset", self.reset, response_model=ResetView, methods=["POST"])
+        app.add_api_route("/", self.index, response_model=IndexView, methods=["GET"], include_in_schema=False)
+        app.add_api_route("/favicon.ico", _no_icon, methods=["GET"], include_in_schema=False)
+        app.include_router(router)
+        app.add_exception_handler(RequestValidationError, _invalid)
+        app.add_exception_handler(StarletteHTTPException, _refused)
+
+    def _lists(self) -> Sequence[Get]:
+        return (
             ("", self.index, IndexView),
             ("/visitors", self.visitors, views.VisitorList),
             ("/events", self.events, views.EventList),
@@ -150,22 +162,16 @@ class DebugApi:
             ("/rules", self.rules, RuleList),
             ("/settings", self.settings, dict[str, SettingView]),
             ("/health", self.health, HealthView),
-        ):
-            router.add_api_route(path, endpoint, response_model=model, methods=["GET"])
-        for path, endpoint, model in (
+        )
+
+    def _single(self) -> Sequence[Get]:
+        return (
             ("/visitors/{visitor_id:path}/events", self.visitor_events, views.EventList),
             ("/visitors/{visitor_id:path}", self.visitor, views.VisitorView),
             ("/events/latest", self.latest_event, views.EventView),
             ("/events/{event_id}", self.event, views.EventView),
             ("/requests/{request_id}", self.request, views.RequestDetail),
-        ):
-            router.add_api_route(path, endpoint, response_model=model, methods=["GET"], responses=missing)
-        router.add_api_route("/reset", self.reset, response_model=ResetView, methods=["POST"])
-        app.add_api_route("/", self.index, response_model=IndexView, methods=["GET"], include_in_schema=False)
-        app.add_api_route("/favicon.ico", _no_icon, methods=["GET"], include_in_schema=False)
-        app.include_router(router)
-        app.add_exception_handler(RequestValidationError, _invalid)
-        app.add_exception_handler(StarletteHTTPException, _refused)
+        )
 
     async def index(self) -> Response:
         """Say what this is and where to look."""
@@ -207,9 +213,7 @@ class DebugApi:
         name = _account(request, account)
         row = await self._one_visitor(name, visitor_id)
         with _cursor_errors():
-            page = await self._reader.events(
-                row["account"], EventFilter(visitor_id=visitor_id), limit, cursor
-            )
+            page = await self._reader.events(row["account"], EventFilter(visitor_id=visitor_id), limit, cursor)
         return AsciiJSON(views.event_list(page))
 
     async def events(
@@ -363,7 +367,7 @@ async def _no_unknown_parameters(request: Request) -> None:
 
 
 @contextmanager
-def _cursor_errors() -> Iterator[None]:
+def _cursor_errors() -> Generator[None]:
     try:
         yield
     except CursorError:

@@ -90,6 +90,4 @@ def _printable(text: str) -> str:
     """Escape what could move a terminal's cursor or forge a second line."""
     if text.isprintable():
         return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
-    )
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

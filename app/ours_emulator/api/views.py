@@ -210,7 +210,7 @@ def visitor(row: Row) -> VisitorView:
 
 
 def event(row: Row) -> EventView:
-    """Return one event as it is shown. `received_at` stands in default_properties too, if not sent (default-properties)."""
+    """Return one event as it is shown, with received_at among its default_properties (rule default-properties)."""
     content, explanation = json.loads(row["content"]), json.loads(row["explanation"])
     snapshot = row["visitor_properties"]
     received_at = iso(row["received_at"])
@@ -270,9 +270,7 @@ def request_detail(row: Row, receipts: Sequence[Row]) -> RequestDetail:
 
 def summary(account: str | None, counts: Summary) -> SummaryView:
     """Return the counts as they are shown; every outcome is there."""
-    outcomes = {
-        name: counts.outcomes.get(name, 0) for name in ("accepted", "duplicate", "dropped", "rejected")
-    }
+    outcomes = {name: counts.outcomes.get(name, 0) for name in ("accepted", "duplicate", "dropped", "rejected")}
     return {
         "account": account,
         "visitors": counts.visitors,

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
-from ours_emulator.messages import Answer, Exchange, Hint, Receipt, Rejection, Request
+from ours_emulator.messages import Answer, Exchange, Receipt, Rejection, Request
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DEFAULT_ACCOUNT = "default"
@@ -27,9 +27,7 @@ _PREFLIGHT = (
 )
 
 
-async def read_request(
-    scope: Scope, receive: Receive, endpoint: str, limit: int, received_at: int
-) -> Request:
+async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int, received_at: int) -> Request:
     """Return the request with its body, of which no more than *limit* bytes are kept."""
     headers: dict[bytes, bytes] = dict(scope["headers"])
     started = time.perf_counter()
@@ -83,20 +81,12 @@ def outcome(receipts: Iterable[Receipt]) -> str:
 def reasons(receipts: Iterable[Receipt]) -> list[str]:
     """Return rule and place of each refusal: no values, ASCII, fit for a header."""
     refused = (receipt.arrival for receipt in receipts if receipt.outcome == "rejected")
-    return [
-        _rule_at(it.reason.rule, it.reason.path, it.batch_index)
-        for it in refused
-        if isinstance(it, Rejection)
-    ]
+    return [_rule_at(it.reason.rule, it.reason.path, it.batch_index) for it in refused if isinstance(it, Rejection)]
 
 
 def hints(receipts: Iterable[Receipt]) -> list[str]:
     """Return rule and place of each hint: no values, ASCII, fit for a header."""
-    return [
-        _rule_at(it.rule, it.path, receipt.arrival.batch_index)
-        for receipt in receipts
-        for it in receipt.hints
-    ]
+    return [_rule_at(it.rule, it.path, receipt.arrival.batch_index) for receipt in receipts for it in receipt.hints]
 
 
 async def _read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:

@@ -4,6 +4,7 @@ import json
 import math
 import zlib
 from dataclasses import dataclass
+from typing import cast
 
 from pydantic import JsonValue
 
@@ -75,7 +76,7 @@ def inflate(body: bytes, limit: int) -> bytes | None:
 def parse(raw: bytes) -> JsonValue | Reason:
     """Return the JSON value in *raw*, strictly as RFC 8259 has it, or why there is none (rule malformed)."""
     try:
-        value = _decoder.decode(raw.decode("utf-8"))
+        value = cast(JsonValue, _decoder.decode(raw.decode("utf-8")))
     except UnicodeDecodeError:
         return _malformed("the body is not UTF-8")
     except RecursionError:

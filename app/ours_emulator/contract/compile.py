@@ -1,11 +1,11 @@
 """From the vendor's OpenAPI document to validators: read once at start, no property name typed in Python."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
-from typing import TypedDict, cast
+from typing import Any, cast
 
 from pydantic import JsonValue
 from pydantic_core import SchemaValidator, ValidationError
@@ -16,18 +16,39 @@ from ours_emulator.messages import Properties
 REVISION = "2026-05"
 
 
-class Schema(TypedDict, total=False):
+@dataclass(frozen=True)
+class Schema:
     """The part of OpenAPI 3.0's schema object that the document uses."""
 
     type: str
     nullable: bool
-    properties: "dict[str, Schema]"
-    required: list[str]
-    additionalProperties: "Schema"
-    items: "Schema"
-    minLength: int
-    maxLength: int
-    maxItems: int
+    any_json: bool
+    """Written *nullable* first, then *string*, no length: the document's artefact for "any JSON" (rule any-json)."""
+    properties: Mapping[str, "Schema"]
+    required: frozenset[str]
+    values: "Schema | None"
+    """What an object with free names holds."""
+    items: "Schema | None"
+    min_length: int
+    max_length: int | None
+    max_items: int | None
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> "Schema":
+        """Return the schema that *raw* is, in the document's JSON."""
+        values, items = raw.get("additionalProperties"), raw.get("items")
+        return cls(
+            type=raw["type"],
+            nullable=raw.get("nullable", False),
+            any_json=next(iter(raw)) == "nullable" and raw["type"] == "string" and "maxLength" not in raw,
+            properties={name: cls.read(inner) for name, inner in raw.get("properties", {}).items()},
+            required=frozenset(raw.get("required", ())),
+            values=None if values is None else cls.read(values),
+            items=None if items is None else cls.read(items),
+            min_length=raw.get("minLength", 0),
+            max_length=raw.get("maxLength"),
+            max_items=raw.get("maxItems"),
+        )
 
 
 @dataclass(frozen=True)
@@ -49,39 +70,50 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Problem:
+    """Where a value breaks its schema, as a JSON pointer, and how; never with the value itself."""
+
+    path: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Body:
     """One request body of the document, compiled."""
 
     shape: Shape
     validator: SchemaValidator
 
-    def problem(self, value: JsonValue) -> tuple[str, str] | Properties:
-        """Return *value* with only the names the document has, or where it breaks the schema and how."""
+    def check(self, value: JsonValue) -> Properties | Problem:
+        """Return *value* with only the names the document has, or its first problem."""
         try:
             return cast(Properties, self.validator.validate_python(value))
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
             path = pointer(*first["loc"])
             if first["type"] == "missing":
-                return path, "required"
+                return Problem(path, "required")
             wanted = first["msg"] if first["type"] == "schema" else "must be an object"
-            return path, f"{wanted}, got {_kind(first['input'])}"
+            return Problem(path, f"{wanted}, got {_kind(first['input'])}")
 
 
 def document() -> bytes:
     """Return the bundled OpenAPI document, byte for byte (rule openapi)."""
-    return (files(__package__) / f"{REVISION}.json").read_bytes()
+    return (files("ours_emulator.contract") / f"{REVISION}.json").read_bytes()
 
 
-def request_schema(path: str) -> Schema:
-    """Return the schema of the body that is posted to *path*, as the document has it."""
-    paths = json.loads(document())["paths"]
-    return cast(Schema, paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"])
+def request_schemas() -> dict[str, Schema]:
+    """Return the schema of the body that is posted to each endpoint of the document, by the endpoint's name."""
+    paths: dict[str, Any] = json.loads(document())["paths"]
+    return {
+        path.removeprefix("/"): Schema.read(operations["post"]["requestBody"]["content"]["application/json"]["schema"])
+        for path, operations in paths.items()
+    }
 
 
 def compile_body(schema: Schema, *, strict_openapi: bool) -> Body:
     """Compile *schema*; unless *strict_openapi*, the any-json places accept any JSON."""
-    return Body(_shape(schema), SchemaValidator(_core(schema, _any_json if not strict_openapi else _never)))
+    return Body(_shape(schema), SchemaValidator(_core(schema, strict_openapi)))
 
 
 def pointer(*parts: str | int) -> str:
@@ -89,60 +121,50 @@ def pointer(*parts: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def _any_json(schema: Schema) -> bool:
-    """Tell the document's artefact for "any JSON": *nullable* written first, then *string*, no length."""
-    return next(iter(schema)) == "nullable" and schema.get("type") == "string" and "maxLength" not in schema
-
-
-def _never(_: Schema) -> bool:
-    return False
-
-
 def _shape(schema: Schema) -> Shape:
-    properties = schema.get("properties", {})
+    inner = schema.properties
     return Shape(
-        known=frozenset(properties),
-        closed={name: _shape(inner) for name, inner in properties.items() if "properties" in inner},
-        free=frozenset(name for name, inner in properties.items() if "additionalProperties" in inner),
-        loose=frozenset(name for name, inner in properties.items() if _any_json(inner)),
+        known=frozenset(inner),
+        closed={name: _shape(it) for name, it in inner.items() if it.properties},
+        free=frozenset(name for name, it in inner.items() if it.values is not None),
+        loose=frozenset(name for name, it in inner.items() if it.any_json),
     )
 
 
-def _core(schema: Schema, loose: Callable[[Schema], bool]) -> core.CoreSchema:
-    if loose(schema):
+def _core(schema: Schema, strict: bool) -> core.CoreSchema:
+    if schema.any_json and not strict:
         return core.any_schema()
-    inner = _object(schema, loose) if schema.get("type") == "object" else _leaf(schema)
-    return core.nullable_schema(inner) if schema.get("nullable") else inner
+    inner = _object(schema, strict) if schema.type == "object" else _leaf(schema)
+    return core.nullable_schema(inner) if schema.nullable else inner
 
 
-def _object(schema: Schema, loose: Callable[[Schema], bool]) -> core.CoreSchema:
-    if "additionalProperties" in schema:
-        values = _core(schema["additionalProperties"], loose)
-        return core.dict_schema(core.any_schema(), values, strict=True)
-    required = schema.get("required", [])
+def _object(schema: Schema, strict: bool) -> core.CoreSchema:
+    if schema.values is not None:
+        return core.dict_schema(core.any_schema(), _core(schema.values, strict), strict=True)
     fields = {
-        name: core.typed_dict_field(_core(inner, loose), required=name in required)
-        for name, inner in schema.get("properties", {}).items()
+        name: core.typed_dict_field(_core(inner, strict), required=name in schema.required)
+        for name, inner in schema.properties.items()
     }
     return core.typed_dict_schema(fields, extra_behavior="ignore", strict=True)
 
 
 def _leaf(schema: Schema) -> core.CoreSchema:
-    orelse = " or null" if schema.get("nullable") else ""
-    if schema.get("type") == "string":
+    inner: core.CoreSchema
+    if schema.type == "string":
         inner, wanted = _string(schema)
-    elif schema.get("type") == "number":
-        numbers: list[core.CoreSchema] = [core.int_schema(strict=True), core.float_schema(strict=True)]
-        inner, wanted = core.union_schema(list(numbers), mode="left_to_right"), "a number"
-    elif schema.get("type") == "boolean":
+    elif schema.type == "number":
+        integer, real = core.int_schema(strict=True), core.float_schema(strict=True)
+        inner, wanted = core.union_schema([integer, real], mode="left_to_right"), "a number"
+    elif schema.type == "boolean":
         inner, wanted = core.bool_schema(strict=True), "a boolean"
     else:
         raise ValueError(f"the document has a schema this program does not know: {schema}")
+    orelse = " or null" if schema.nullable else ""
     return core.custom_error_schema(inner, "schema", custom_error_message=f"must be {wanted}{orelse}")
 
 
 def _string(schema: Schema) -> tuple[core.CoreSchema, str]:
-    low, high = schema.get("minLength", 0), schema.get("maxLength")
+    low, high = schema.min_length, schema.max_length
     if high is None:
         return core.str_schema(strict=True), "a string"
 
@@ -159,7 +181,16 @@ def _string(schema: Schema) -> tuple[core.CoreSchema, str]:
 
 def _kind(value: object) -> str:
     """Describe *value* without showing it."""
-    if isinstance(value, str):
-        return f"{len(value)} characters"
-    names = {bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object"}
-    return names.get(type(value), "null")
+    match value:
+        case str():
+            return f"{len(value)} characters"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+        case _:
+            return "null"

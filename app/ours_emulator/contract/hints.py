@@ -32,7 +32,7 @@ def unknown_keys(shape: Shape, sent: JsonValue, path: str = "") -> Iterator[Hint
             yield Hint("unknown-keys", path, f"dropped {len(dropped) - _MOST} more unknown keys")
     for name, inner in shape.closed.items():
         if name in sent:
-            yield from unknown_keys(inner, sent[name], path + pointer(name))
+            yield from unknown_keys(inner, sent[name], f"{path}/{name}")
 
 
 def forbidden_types(shape: Shape, sent: JsonValue, path: str = "") -> Iterator[Hint]:
@@ -46,16 +46,14 @@ def forbidden_types(shape: Shape, sent: JsonValue, path: str = "") -> Iterator[H
             if names:
                 more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
                 listed = ", ".join(names[:_MOST]) + more
-                yield Hint(
-                    "any-json", path + pointer(name), f"not a string, as the document has it: {listed}"
-                )
+                yield Hint("any-json", f"{path}/{name}", f"not a string, as the document has it: {listed}")
     for name in shape.loose:
         value = sent.get(name)
         if value is not None and not isinstance(value, str):
-            yield Hint("any-json", path + pointer(name), "not a string, as the document has it")
+            yield Hint("any-json", f"{path}/{name}", "not a string, as the document has it")
     for name, inner in shape.closed.items():
         if name in sent:
-            yield from forbidden_types(inner, sent[name], path + pointer(name))
+            yield from forbidden_types(inner, sent[name], f"{path}/{name}")
 
 
 @lru_cache(maxsize=4096)

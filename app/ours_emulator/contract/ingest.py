@@ -8,7 +8,7 @@ from typing import cast
 from pydantic import JsonValue
 
 from ours_emulator.contract import body, hints
-from ours_emulator.contract.compile import Body, compile_body, pointer, request_schema
+from ours_emulator.contract.compile import Body, Problem, Schema, compile_body, pointer, request_schemas
 from ours_emulator.jsontext import json_text
 from ours_emulator.messages import (
     Account,
@@ -62,20 +62,20 @@ class IngestContract:
     """The rules of /track, /identify and /batch, compiled once from the vendor's document."""
 
     def __init__(self, limits: Limits, *, strict_openapi: bool) -> None:
-        batch = request_schema("/batch")["properties"]
-        rows = batch["events"]
+        schemas = request_schemas()
+        batch = schemas["batch"].properties
+        rows = cast(Schema, batch["events"].items)
         self._limits = limits
-        self._max_rows = rows["maxItems"]
+        self._max_rows = cast(int, batch["events"].max_items)
         self._bodies = {
-            endpoint: compile_body(request_schema(f"/{endpoint}"), strict_openapi=strict_openapi)
+            endpoint: compile_body(schemas[endpoint], strict_openapi=strict_openapi)
             for endpoint in ("track", "identify")
         }
-        row = compile_body(rows["items"], strict_openapi=strict_openapi)
+        row = compile_body(rows, strict_openapi=strict_openapi)
         # A row may repeat the token of its batch; that is no unknown key.
         self._row = replace(row, shape=replace(row.shape, known=row.shape.known | {"token"}))
         self._token = compile_body(
-            {"type": "object", "properties": {"token": batch["token"]}, "required": ["token"]},
-            strict_openapi=False,
+            replace(schemas["batch"], properties={"token": batch["token"]}), strict_openapi=strict_openapi
         )
 
     def arrivals(self, request: Request, account: Account) -> list[Arrival]:
@@ -113,16 +113,13 @@ class IngestContract:
         if isinstance(value, Reason):
             return Rejection(request.endpoint, None, value)
         if not isinstance(value, dict):
-            return Rejection(
-                request.endpoint, None, Reason("malformed", "", "the body is not an object", 400)
-            )
+            return Rejection(request.endpoint, None, Reason("malformed", "", "the body is not an object", 400))
         if value.get("token") in (None, ""):
             return _refuse(context, None, value, Reason("missing-token", "/token", "required", 401))
         compiled = self._bodies[request.endpoint]
-        valid = compiled.problem(value)
-        if isinstance(valid, tuple):
-            path, problem = valid
-            return _refuse(context, None, value, Reason("schema", path, problem, 400), compiled)
+        valid = compiled.check(value)
+        if isinstance(valid, Problem):
+            return _refuse(context, None, value, Reason("schema", valid.path, valid.message, 400), compiled)
         test = test_mode(account, cast(str, valid["token"]))
         if test is None:
             return _refuse(context, None, value, _unknown_token(account, value), compiled)
@@ -140,9 +137,7 @@ class IngestContract:
         rows, test = opened
         return [self._batch_row(context, index, row, test) for index, row in enumerate(rows)]
 
-    def _open(
-        self, value: JsonValue, account: Account, size: int | None
-    ) -> tuple[list[JsonValue], bool] | Rejection:
+    def _open(self, value: JsonValue, account: Account, size: int | None) -> tuple[list[JsonValue], bool] | Rejection:
         """Return the rows of a batch and whether they are in Test Mode, or why no row can be looked at.
 
         *size* is the size of the JSON in bytes if known: no row of a small body can be too large.
@@ -152,9 +147,9 @@ class IngestContract:
         token, rows = value.get("token"), value.get("events")
         if token in (None, ""):
             return _refuse_batch("missing-token", "/token", "missing `token`", 400)
-        problem = self._token.problem(value)
-        if isinstance(problem, tuple):
-            return _refuse_batch("schema", problem[0], f"`token` {problem[1]}", 400)
+        envelope = self._token.check(value)
+        if isinstance(envelope, Problem):
+            return _refuse_batch("schema", envelope.path, envelope.message, 400)
         if not isinstance(rows, list) or not rows:
             return _refuse_batch("batch-events", "/events", "missing or empty `events`", 400)
         if len(rows) > self._max_rows:
@@ -164,9 +159,7 @@ class IngestContract:
             for index, row in enumerate(rows):
                 if len(_encode_utf8(row)) > self._limits.row:
                     message = f"the event is larger than {self._limits.row} bytes"
-                    return _refuse_batch(
-                        "batch-row-size", pointer("events", index), message, 413, self._limits.row
-                    )
+                    return _refuse_batch("batch-row-size", pointer("events", index), message, 413, self._limits.row)
         test = test_mode(account, cast(str, token))
         if test is None:
             reason = _unknown_token(account, value)
@@ -177,9 +170,9 @@ class IngestContract:
         return rows, test
 
     def _batch_row(self, context: _Context, index: int, row: JsonValue, test: bool) -> Arrival:
-        valid = self._row.problem(row)
-        if isinstance(valid, tuple):
-            reason = Reason("schema", valid[0], valid[1], 400)
+        valid = self._row.check(row)
+        if isinstance(valid, Problem):
+            reason = Reason("schema", valid.path, valid.message, 400)
             return _refuse(context, index, row, reason, self._row)
         return _message(context, self._row, cast(Properties, row), valid, test, index)
 
@@ -201,9 +194,7 @@ def _batch_answer(receipts: Sequence[Receipt]) -> Answer:
         error = "; ".join(f"events.{result['index']}: {result['message']}" for result in failed)
         return _json(400, {"success": False, "error": error})
     counts: Properties = {"accepted": len(results) - len(failed), "failed": len(failed)}
-    return _json(
-        207 if failed else 200, {"success": not failed, **counts, "results": cast(JsonValue, results)}
-    )
+    return _json(207 if failed else 200, {"success": not failed, **counts, "results": cast(JsonValue, results)})
 
 
 def _result(receipt: Receipt) -> Properties:
@@ -247,9 +238,7 @@ def _message(
 
 def _identity(valid: Properties) -> Identity:
     """Return the claims at the top level, else those among the visitor properties (rule identifier)."""
-    top = tuple(
-        Claim(kind, cast(str, valid[name]), name) for name, kind in _CLAIMS if valid.get(name) is not None
-    )
+    top = tuple(Claim(kind, cast(str, valid[name]), name) for name, kind in _CLAIMS if valid.get(name) is not None)
     properties = valid.get("userProperties")
     if top or not isinstance(properties, dict):
         return top

@@ -66,9 +66,7 @@ RULES: tuple[Rule, ...] = (
         "documented",
         QUICKSTART,
     ),
-    Rule(
-        "401", "A token that is unknown, revoked or of the wrong kind is answered 401.", "documented", OPENAPI
-    ),
+    Rule("401", "A token that is unknown, revoked or of the wrong kind is answered 401.", "documented", OPENAPI),
     Rule(
         "missing-token",
         'A token that is absent, null or "" is answered 401 on /track and /identify and 400 on /batch. One of the '
@@ -97,7 +95,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "size",
-        "A body over the limit, on the wire or inflated, is answered 400, on /batch 413 with the limit (default 5 MiB).",
+        "A body over the limit, on the wire or inflated, is answered 400, on /batch 413 with the limit (5 MiB).",
         "documented",
         f"{OPENAPI} for /batch; the figure and the rest are {OURS}",
     ),
@@ -290,7 +288,5 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("custom-null", "custom_properties null is ignored: nothing is cleared.", "assumed", OURS),
     Rule("consent-replaced", "consent is replaced as a whole.", "observed", ELSEWHERE),
-    Rule(
-        "event-properties", 'Event properties are kept as sent, null and "" included.', "documented", OPENAPI
-    ),
+    Rule("event-properties", 'Event properties are kept as sent, null and "" included.', "documented", OPENAPI),
 )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
@@ -46,9 +48,9 @@ class StoreFile:
             raise StoreError(f"{self.path} can't be opened: {error.strerror}") from None
         try:
             return self._connect()
-        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+        except (DBAPIError, sqlite3.Error) as error:
             self.close()
-            cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            cause = error.orig if isinstance(error, DBAPIError) else error
             raise StoreError(f"{self.path} can't be opened: {cause}") from None
         except StoreError:
             self.close()
@@ -57,7 +59,7 @@ class StoreFile:
     def reading_engine(self) -> AsyncEngine:
         """Return an engine whose connections can't write."""
         engine = create_async_engine(f"sqlite+aiosqlite:///{self.path}", pool_size=2, max_overflow=6)
-        sa.event.listen(engine.sync_engine, "connect", _forbid_writing)
+        event.listen(engine.sync_engine, "connect", _forbid_writing)
         return engine
 
     def close(self) -> None:
@@ -76,7 +78,7 @@ class StoreFile:
             connect_args={"check_same_thread": False, "timeout": 30, "isolation_level": None},
         )
         self._engines.append(engine)
-        sa.event.listen(engine, "begin", _begin_immediate)
+        event.listen(engine, "begin", _begin_immediate)
         connection = engine.connect()
         with connection.begin():
             self._recognise(connection)

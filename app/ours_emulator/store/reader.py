@@ -101,9 +101,7 @@ class StoreReader:
         async with self._engine.connect() as connection:
             await connection.execute(sa.select(accounts.c.id).limit(1))
 
-    async def visitors(
-        self, account: str | None, which: VisitorFilter, limit: int, cursor: str | None
-    ) -> Page:
+    async def visitors(self, account: str | None, which: VisitorFilter, limit: int, cursor: str | None) -> Page:
         """Return visitors, the youngest first."""
         async with self._engine.connect() as connection:
             ids = await _account_ids(connection, account)
@@ -193,9 +191,7 @@ class StoreReader:
             ids = await _account_ids(connection, account)
             mine = _among(receipts.c.account_id, ids)
             outcomes = sa.select(receipts.c.outcome, sa.func.count()).where(mine).group_by(receipts.c.outcome)
-            accepted = sa.select(receipts.c.event, sa.func.count()).where(
-                mine, receipts.c.outcome == "accepted"
-            )
+            accepted = sa.select(receipts.c.event, sa.func.count()).where(mine, receipts.c.outcome == "accepted")
             by_event = accepted.group_by(receipts.c.event).order_by(sa.func.count().desc()).limit(100)
             return Summary(
                 visitors=await _count(connection, visitors, [_among(visitors.c.account_id, ids)]),

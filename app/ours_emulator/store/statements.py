@@ -1,4 +1,4 @@
-"""The statements of the writing connection, compiled once: with plain tuples they run three times as fast as constructs.
+"""The statements of the writing connection, as texts that are compiled once.
 
 What needs SQLite's dialect (upsert, json_each, RETURNING) is here and in `reader`, nowhere else.
 """
@@ -17,9 +17,7 @@ def _insert(table: sa.Table) -> str:
 def _upsert(table: sa.Table) -> str:
     statement = insert(table)
     keys = [column.name for column in table.primary_key]
-    changed = {
-        column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys
-    }
+    changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
     upsert = statement.on_conflict_do_update(index_elements=keys, set_=changed)
     return str(upsert.compile(dialect=sqlite.dialect()))
 

@@ -1,10 +1,11 @@
 """The one connection that writes: load what a group of requests mentions, save what became of it."""
 
 import json
+import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -69,7 +70,7 @@ class StoreWriter:
             self._read_counters()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Generator[None]:
         """Commit what happens inside, or, if it raises, leave the store as it was."""
         self._run("BEGIN IMMEDIATE")
         try:
@@ -77,7 +78,7 @@ class StoreWriter:
             self._run("COMMIT")
         except BaseException:
             # Some errors (disk full, input/output) have ended the transaction already.
-            if self._connection.connection.dbapi_connection.in_transaction:
+            with suppress(sqlite3.OperationalError):
                 self._run("ROLLBACK")
             self._read_counters()
             raise
@@ -115,14 +116,10 @@ class StoreWriter:
         if request.attempt == 1:
             return None
         since = self.next_request_id - _RECENT_REQUESTS
-        rows = self._run(
-            sql.SELECT_CALL, account_id, since, encoded(request.path), request.attempt - 1, request.body
-        )
+        rows = self._run(sql.SELECT_CALL, account_id, since, encoded(request.path), request.attempt - 1, request.body)
         return rows[0][0] if rows else None
 
-    def save(
-        self, exchanges: Sequence[Exchange], touched: Iterable[Visitor], repeats: Mapping[int, int]
-    ) -> None:
+    def save(self, exchanges: Sequence[Exchange], touched: Iterable[Visitor], repeats: Mapping[int, int]) -> None:
         """Write *exchanges*, the *touched* visitors, and how often more each receipt in *repeats* was sent again."""
         receipts = [(exchange, receipt) for exchange in exchanges for receipt in exchange.receipts]
         self._write(sql.INSERT_REQUESTS, [_request_row(exchange) for exchange in exchanges])
@@ -219,9 +216,7 @@ class StoreWriter:
 def _visitor(row: Sequence[Any]) -> Visitor:
     pk, account_id, visitor_id, properties, event_count, first_seen, last_seen = row
     known = cast(Properties, json.loads(properties))
-    visitor = Visitor(
-        pk, account_id, decoded(visitor_id), known, properties, event_count, first_seen, last_seen
-    )
+    visitor = Visitor(pk, account_id, decoded(visitor_id), known, properties, event_count, first_seen, last_seen)
     visitor.stored_names = tuple(visitor.names())
     visitor.renamed = False
     return visitor

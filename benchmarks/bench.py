@@ -1,0 +1,141 @@
+"""What the emulator costs: beside a bare ASGI app under the same server, and beside sqlite3 alone."""
+
+import argparse
+import os
+import platform
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from statistics import median
+
+from executemany import transactions_per_second, written_for
+from load import CLIENT, Load, requests_per_second
+from servers import BARE, EMULATOR, Server, running
+
+_TRACKS = tuple(Load("/track", connections) for connections in (1, 16, 64))
+_BATCH = Load("/batch", 1, rows=1000, users=0)
+_STARTS = 5
+_HEAD = ("", "emulator", "beside", "", "ratio", "ratio in each round")
+_NUMBERS = (False, True, False, True, True, True)
+
+
+@dataclass(slots=True)
+class Line:
+    """One line of the table: what was measured in each round, of the emulator and of what it is compared with."""
+
+    what: str
+    other: str = "bare app"
+    ours: list[float] = field(default_factory=list[float])
+    theirs: list[float] = field(default_factory=list[float])
+
+    def add(self, ours: float, theirs: float) -> None:
+        """Note one round."""
+        self.ours.append(ours)
+        self.theirs.append(theirs)
+
+    def cells(self) -> list[str]:
+        """Return the medians, their ratio, and the lowest and highest ratio of a round."""
+        ratios = sorted(ours / theirs for ours, theirs in zip(self.ours, self.theirs, strict=True))
+        ours, theirs = median(self.ours), median(self.theirs)
+        spread = f"{ratios[0]:.3f} to {ratios[-1]:.3f}" if len(ratios) > 1 else ""
+        return [self.what, f"{ours:,.0f}", self.other, f"{theirs:,.0f}", f"{ours / theirs:.3f}", spread]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=3, help="length of one run [default: 3]")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each kind [default: 3]")
+    parser.add_argument("--quick", action="store_true", help="one round of one second: a look, not a figure")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds = options.seconds = 1
+    if min(options.rounds, options.seconds) < 1:
+        parser.error("--rounds and --seconds are at least 1")
+    # As Ctrl-C does it: every block is left, so every process is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        lines = [_starts(1 if options.quick else _STARTS), *_runs(options.rounds, options.seconds)]
+    except KeyboardInterrupt:
+        sys.exit(130)
+    print(f"{_machine()}.\nMedians; rounds of {options.seconds} s, taken in turns: {options.rounds}.\n")
+    print(_table(lines))
+
+
+def _starts(times: int) -> Line:
+    """Measure from making the process to its first 200, emulator and bare app in turns."""
+    line = Line("start to first 200, ms")
+    for number in range(times):
+        _say(f"start {number + 1} of {times}")
+        line.add(*(_start(command) for command in (EMULATOR, BARE)))
+    return line
+
+
+def _start(command: Sequence[str]) -> float:
+    with running(command) as server:
+        server.post("/track", next(_TRACKS[0].bodies()))
+        return (time.perf_counter() - server.spawned) * 1000
+
+
+def _runs(rounds: int, seconds: int) -> list[Line]:
+    """Measure throughput, and memory before and after it."""
+    written = written_for(_BATCH)
+    tracks = [Line(f"/track, connections: {it.connections}, requests/s") for it in _TRACKS]
+    batch, floor = Line("/batch of 1,000, rows/s"), Line("/batch of 1,000, rows/s", "executemany")
+    with running(EMULATOR) as emulator, running(BARE) as bare:
+        idle = _memory("memory, idle, MiB", emulator, bare)
+        for number in range(rounds):
+            _say(f"round {number + 1} of {rounds}")
+            for load, line in zip(_TRACKS, tracks, strict=True):
+                line.add(*(requests_per_second(it.port, load, seconds) for it in (emulator, bare)))
+            # An empty store, as executemany has: the other one is full by now, and evicts as much as it adds.
+            with running(EMULATOR) as empty:
+                rates = [requests_per_second(it.port, _BATCH, seconds) * _BATCH.rows for it in (empty, bare)]
+            batch.add(*rates)
+            floor.add(rates[0], transactions_per_second(written, _BATCH.rows, seconds) * _BATCH.rows)
+        return [*tracks, batch, floor, *idle, *_memory("memory, after /track, MiB", emulator, bare)]
+
+
+def _memory(what: str, *servers: Server) -> list[Line]:
+    """Return the line about resident memory, a first request answered; none where there is no /proc."""
+    line = Line(what)
+    for server in servers:
+        server.post("/track", next(_TRACKS[0].bodies()))
+    ours, theirs = (server.resident_mib() for server in servers)
+    if ours is None or theirs is None:
+        _say(f"skipped, as there is no /proc: {what}")
+        return []
+    line.add(ours, theirs)
+    return [line]
+
+
+def _machine() -> str:
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return (
+        f"{platform.system()} {platform.machine()}, cores: {os.cpu_count()}; {python}, "
+        f"SQLite {sqlite3.sqlite_version}, uvicorn {version('uvicorn')}; client: {CLIENT}"
+    )
+
+
+def _table(lines: Sequence[Line]) -> str:
+    """Return a Markdown table that reads as plain text too."""
+    rows = [_HEAD, *(line.cells() for line in lines)]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    rule = ["-" * (width - 1) + "-:"[number] for width, number in zip(widths, _NUMBERS, strict=True)]
+    text = [
+        [f"{cell:{'>' if number else '<'}{width}}" for cell, width, number in zip(row, widths, _NUMBERS, strict=True)]
+        for row in rows
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (text[0], rule, *text[1:]))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The load: events that differ from each other, sent by wrk, or by a plain Python client where there is no wrk."""
+
+import asyncio
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from uuid import uuid4
+
+_SCRIPT = Path(__file__).with_name("load.lua")
+_WRK = shutil.which("wrk")
+CLIENT = "wrk, one thread" if _WRK else "plain Python, as there is no wrk: it is slow, which flatters the ratios"
+
+# Python and Lua both fill in the user's id and the distinct id.
+_EVENT = (
+    '"event":"Order Completed","userId":"%s","distinctId":"%s",'
+    '"eventProperties":{"order":"A-1047","product":"Annual plan","currency":"EUR","amount":"99.90"},'
+    '"userProperties":{"first_name":"Ada","city":"London"}'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Requests of *rows* events each, over so many connections."""
+
+    path: str
+    connections: int
+    rows: int = 1
+    users: int = 1000
+    """How many users the events are about; 0 for a new one with every event."""
+
+    @property
+    def envelope(self) -> str:
+        """The text around the events of a request, to be filled in."""
+        return '{"token":"bench","events":[{%s}]}' if self.rows > 1 else '{"token":"bench",%s}'
+
+    def bodies(self) -> Iterator[str]:
+        """Yield bodies without end, none like one before, in this run or any other."""
+        prefix, numbers = uuid4().hex[:12], count(1)
+        while True:
+            ids = [f"{prefix}-{next(numbers)}" for _ in range(self.rows)]
+            users = [f"user-{int(it[13:]) % self.users}" if self.users else it for it in ids]
+            yield self.envelope % "},{".join(_EVENT % names for names in zip(users, ids, strict=True))
+
+
+def requests_per_second(port: int, load: Load, seconds: int) -> float:
+    """Send *load* for so long. Raises RuntimeError if anything but success was answered."""
+    return _wrk(_WRK, port, load, seconds) if _WRK else asyncio.run(_python(port, load, seconds))
+
+
+def _wrk(wrk: str, port: int, load: Load, seconds: int) -> float:
+    options = ["-t", "1", "-c", str(load.connections), "-d", f"{seconds}s", "-s", str(_SCRIPT)]
+    arguments = [_EVENT, load.envelope, uuid4().hex[:12], str(load.rows), str(load.users)]
+    command = [wrk, *options, f"http://127.0.0.1:{port}{load.path}", "--", *arguments]
+    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
+    found = re.search(r"^RESULT (\d+) (\d+) (\d+)$", output, re.MULTILINE)
+    if found is None or found[3] != "0":
+        raise RuntimeError(f"{load.path} did not answer every request with success:\n{output}")
+    return int(found[1]) / int(found[2]) * 1_000_000
+
+
+async def _python(port: int, load: Load, seconds: int) -> float:
+    bodies = load.bodies()
+    started = time.perf_counter()
+    connections = (_connection(port, load.path, bodies, started + seconds) for _ in range(load.connections))
+    answered = sum(await asyncio.gather(*connections))
+    return answered / (time.perf_counter() - started)
+
+
+async def _connection(port: int, path: str, bodies: Iterator[str], until: float) -> int:
+    """Send one request after the other until then; return how many were answered."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: "
+    answered = 0
+    while time.perf_counter() < until:
+        body = next(bodies)
+        writer.write(f"{head}{len(body)}\r\n\r\n{body}".encode())
+        answer = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", answer)
+        await reader.readexactly(int(length[1]) if length else 0)
+        if not answer.startswith(b"HTTP/1.1 200 "):
+            raise RuntimeError(f"{path} answered {answer.splitlines()[0].decode()}")
+        answered += 1
+    writer.close()
+    return answered
