@@ -13,7 +13,7 @@ from uuid import uuid4
 
 _SCRIPT = Path(__file__).with_name("load.lua")
 _WRK = shutil.which("wrk")
-CLIENT = "wrk, one thread" if _WRK else "plain Python, as there is no wrk: it is slow, which flatters the ratios"
+CLIENT = "wrk, one thread" if _WRK else "plain Python, as there is no wrk; not to be mixed with figures by wrk"
 
 # Python and Lua both fill in the user's id and the distinct id.
 _EVENT = (

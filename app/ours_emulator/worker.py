@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
@@ -47,10 +48,17 @@ class GroupWorker(Generic[Job, Done]):
                     ended = True
                 else:
                     group.append(item)
-            results = self._work([job for job, _ in group])
+            results = self._results([job for job, _ in group])
             _deliver([(future, result) for (_, future), result in zip(group, results, strict=True)])
             if ended:
                 return
+
+    def _results(self, jobs: list[Job]) -> Sequence[Done | Exception]:
+        """Do *jobs*; whatever happens, this thread lives on and everybody is answered."""
+        try:
+            return self._work(jobs)
+        except Exception as error:
+            return [error] * len(jobs)
 
 
 def _deliver(results: list[tuple[asyncio.Future[Done], Done | Exception]]) -> None:
@@ -59,7 +67,8 @@ def _deliver(results: list[tuple[asyncio.Future[Done], Done | Exception]]) -> No
     for result in results:
         by_loop.setdefault(result[0].get_loop(), []).append(result)
     for loop, mine in by_loop.items():
-        if not loop.is_closed():
+        # A loop that was closed meanwhile has nobody waiting.
+        with suppress(RuntimeError):
             loop.call_soon_threadsafe(_resolve, mine)
 
 

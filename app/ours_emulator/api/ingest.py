@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ours_emulator.api.log import Log
@@ -40,7 +41,10 @@ class Endpoint:
             await send_preflight(send)
             return
         parts = self._parts
-        request = await read_request(scope, receive, self._name, parts.limit, parts.clock.now())
+        try:
+            request = await read_request(scope, receive, self._name, parts.limit, parts.clock.now())
+        except ClientDisconnect:
+            return
         exchange = await parts.pipeline.submit(request)
         if exchange is None:
             await send_answer(send, parts.contract.failure(request))

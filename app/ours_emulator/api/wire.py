@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from urllib.parse import quote
 
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from ours_emulator.messages import Answer, Exchange, Receipt, Rejection, Request
@@ -28,7 +29,10 @@ _PREFLIGHT = (
 
 
 async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int, received_at: int) -> Request:
-    """Return the request with its body, of which no more than *limit* bytes are kept."""
+    """Return the request with its body, of which no more than *limit* bytes are kept.
+
+    Raises ClientDisconnect if the client left before it was all there.
+    """
     headers: dict[bytes, bytes] = dict(scope["headers"])
     started = time.perf_counter()
     body, oversized = await _read_body(receive, limit)
@@ -90,20 +94,22 @@ def hints(receipts: Iterable[Receipt]) -> list[str]:
 
 
 async def _read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
-    """Return the body, or nothing and True if it is larger than *limit*.
+    """Return the body, or nothing and True if it is larger than *limit*. Raises ClientDisconnect if it never ends.
 
-    The rest of a large body is read and thrown away: a client that is still sending would see a reset, not the answer.
+    The rest of a large body is read and thrown away: a client still sending would see a reset instead of the answer.
     """
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        return (body, False) if len(body) <= limit else (b"", True)
-    parts, size = [body], len(body)
-    while message.get("more_body", False) and size <= limit + _DRAIN_BYTES:
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    while more and size <= limit + _DRAIN_BYTES:
         message = await receive()
-        size += len(message.get("body", b""))
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
+        size += len(part)
         if size <= limit:
-            parts.append(message.get("body", b""))
+            parts.append(part)
         else:
             parts.clear()
     return (b"".join(parts), False) if size <= limit else (b"", True)

@@ -26,7 +26,7 @@ from ours_emulator.messages import (
 )
 
 ENDPOINTS = ("track", "identify", "batch")
-ALLOWED = "POST, OPTIONS"
+_ALLOWED = dict.fromkeys(ENDPOINTS, "POST, OPTIONS") | {"openapi": "GET, HEAD, OPTIONS"}
 IDENTIFY_EVENT = "$identify"
 TEST_PREFIX = "test_"
 WINDOW_MS = 7 * 24 * 60 * 60 * 1000
@@ -80,10 +80,11 @@ class IngestContract:
 
     def arrivals(self, request: Request, account: Account) -> list[Arrival]:
         """Return what *request* says, row by row; a refused request is one rejection."""
-        if request.endpoint not in ENDPOINTS:
+        allowed = _ALLOWED.get(request.endpoint)
+        if allowed is None:
             return [Rejection(request.endpoint, None, Reason("methods", "", "there is no such path", 404))]
-        if request.method != "POST":
-            message = f"this path takes {ALLOWED}, not {request.method}"
+        if request.endpoint == "openapi" or request.method != "POST":
+            message = f"this path takes {allowed}, not {request.method}"
             return [Rejection(request.endpoint, None, Reason("methods", "", message, 405))]
         if request.endpoint == "batch":
             return self._batch(request, account)
@@ -96,7 +97,7 @@ class IngestContract:
             return _batch_answer(receipts)
         if not isinstance(first, Rejection):
             return _json(200, {"success": True})
-        headers = {"allow": ALLOWED} if first.reason.status == 405 else {}
+        headers = {"allow": _ALLOWED[first.endpoint]} if first.reason.status == 405 else {}
         error: Properties = {"error": _sentence(first.reason)} if first.endpoint == "batch" else {}
         limit: Properties = {} if first.limit is None else {"limit": first.limit}
         return _json(first.reason.status, {"success": False, **error, **limit}, headers)

@@ -109,7 +109,7 @@ RULES: tuple[Rule, ...] = (
     Rule("cors", "Emulated paths answer preflights and allow any origin.", "assumed", OURS),
     Rule(
         "429-500",
-        "429 and 500 are never an answer to what was sent. (500 is given if the store itself fails.)",
+        "Nothing that is sent is answered 429 or 500. 500 is given only if the store itself fails.",
         "documented",
         OPENAPI,
     ),

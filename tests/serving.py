@@ -1,0 +1,104 @@
+"""A live emulator for the tests: the real app under the real server, on a free port of this machine."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import uvicorn
+
+from ours_emulator.main import create_app
+from ours_emulator.settings import load
+
+JSON = {"content-type": "application/json"}
+
+
+@dataclass(frozen=True)
+class Account:
+    """One account of a live emulator; a fresh one makes a test alone."""
+
+    url: str
+    http: httpx.Client
+
+    def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """Post *body* as JSON; as it is, if it is bytes."""
+        if isinstance(body, bytes):
+            return self.http.post(self.url + path, content=body, headers={**JSON, **(headers or {})})
+        return self.http.post(self.url + path, json=body, headers=headers)
+
+    def track(self, **fields: Any) -> httpx.Response:
+        """Post an event."""
+        return self.post("/track", {"token": "t", "event": "Test", **fields})
+
+    def identify(self, **fields: Any) -> httpx.Response:
+        """Post a visitor."""
+        return self.post("/identify", {"token": "t", **fields})
+
+    def batch(self, *events: Any, **fields: Any) -> httpx.Response:
+        """Post a batch of rows."""
+        return self.post("/batch", {"token": "t", "events": list(events), **fields})
+
+    def debug(self, path: str, **params: Any) -> Any:
+        """Return what the debug API says at *path*."""
+        response = self.http.get(f"{self.url}/debug/{path}", params=params)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def events(self, **params: Any) -> list[dict[str, Any]]:
+        """Return the events, the latest first."""
+        items: list[dict[str, Any]] = self.debug("events", **params)["items"]
+        return items
+
+    def visitors(self, **params: Any) -> list[dict[str, Any]]:
+        """Return the visitors, the youngest first."""
+        items: list[dict[str, Any]] = self.debug("visitors", **params)["items"]
+        return items
+
+    def visitor(self, **params: Any) -> dict[str, Any]:
+        """Return the only visitor there is for *params*."""
+        (found,) = self.visitors(**params)
+        return found
+
+
+@dataclass(frozen=True)
+class Server:
+    """A live emulator."""
+
+    url: str
+    http: httpx.Client
+
+    @property
+    def default(self) -> Account:
+        """The account without a prefix."""
+        return Account(self.url, self.http)
+
+    def account(self) -> Account:
+        """Return an account nobody has used."""
+        return Account(f"{self.url}/accounts/{uuid4()}", self.http)
+
+
+@contextmanager
+def serving(**settings: object) -> Generator[Server]:
+    """Run an emulator with *settings* in a thread until the block ends."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(1024)
+    app = create_app(load({"log_format": "none", **settings}))
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    try:
+        with httpx.Client(timeout=30, trust_env=False) as http:
+            yield Server(url, http)
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listening.close()
+    assert not thread.is_alive()

@@ -1,0 +1,46 @@
+"""The rules as data: complete, and each one tested."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from ours_emulator.contract.rules import RULES
+
+TESTS = Path(__file__).parent
+
+
+def rules_named_by_tests() -> Iterator[str]:
+    """Every id in a `@pytest.mark.rule(...)` on a test."""
+    for file in TESTS.glob("test_*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or not node.name.startswith("test_"):
+                continue
+            for mark in node.decorator_list:
+                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.rule":
+                    yield from (str(ast.literal_eval(argument)) for argument in mark.args)
+
+
+def test_every_rule_has_a_test_that_names_it() -> None:
+    assert {rule.id for rule in RULES} - set(rules_named_by_tests()) == set()
+
+
+def test_no_test_names_a_rule_that_is_none() -> None:
+    assert set(rules_named_by_tests()) - {rule.id for rule in RULES} == set()
+
+
+def test_every_rule_has_an_id_of_its_own_and_says_something() -> None:
+    assert len({rule.id for rule in RULES}) == len(RULES)
+    for rule in RULES:
+        assert rule.text.endswith(".")
+        assert rule.source
+
+
+def test_every_reason_and_hint_in_the_code_names_a_rule() -> None:
+    ids = {rule.id for rule in RULES}
+    source = TESTS.parent / "app" / "ours_emulator"
+    for file in source.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Reason", "Hint", "_refuse_batch"):
+                first = node.args[0]
+                if isinstance(first, ast.Constant):
+                    assert first.value in ids, f"{file.name}:{node.lineno}"

@@ -1,0 +1,72 @@
+"""Group commit: what waits at the same moment is done together, in order, and nobody waits for ever."""
+
+import asyncio
+import threading
+
+import pytest
+
+from ours_emulator.worker import GroupWorker
+
+
+def test_what_waits_while_a_group_is_done_is_done_together_and_in_order() -> None:
+    groups: list[list[int]] = []
+    first_begun, may_go_on = threading.Event(), threading.Event()
+
+    def work(jobs: list[int]) -> list[int]:
+        groups.append(jobs)
+        first_begun.set()
+        may_go_on.wait(5)
+        return [job * 10 for job in jobs]
+
+    async def use() -> list[int]:
+        worker = GroupWorker(work, most=64)
+        first = worker.submit(0)
+        await asyncio.to_thread(first_begun.wait, 5)
+        rest = [worker.submit(number) for number in range(1, 100)]
+        may_go_on.set()
+        results = list(await asyncio.gather(first, *rest))
+        worker.stop()
+        return results
+
+    assert asyncio.run(use()) == [number * 10 for number in range(100)]
+    assert groups == [[0], list(range(1, 65)), list(range(65, 100))]
+
+
+def test_one_job_may_fail_beside_another() -> None:
+    def work(jobs: list[int]) -> list[int | Exception]:
+        return [ValueError(str(job)) if job % 2 else job for job in jobs]
+
+    async def use() -> None:
+        worker = GroupWorker(work, most=8)
+        even, odd = worker.submit(2), worker.submit(3)
+        assert await even == 2
+        with pytest.raises(ValueError, match="3"):
+            await odd
+        worker.stop()
+
+    asyncio.run(use())
+
+
+def test_stopping_finishes_what_was_submitted() -> None:
+    async def use() -> list[int]:
+        worker: GroupWorker[int, int] = GroupWorker(lambda jobs: jobs, most=3)
+        waiting = [worker.submit(number) for number in range(20)]
+        await asyncio.to_thread(worker.stop)
+        return list(await asyncio.gather(*waiting))
+
+    assert asyncio.run(use()) == list(range(20))
+
+
+def test_loops_that_went_away_and_jobs_nobody_waits_for_harm_nobody() -> None:
+    worker: GroupWorker[int, int] = GroupWorker(lambda jobs: jobs, most=8)
+
+    async def leave() -> None:
+        worker.submit(1).cancel()
+        worker.submit(2)
+
+    async def stay() -> int:
+        return await worker.submit(3)
+
+    asyncio.run(leave())
+    assert asyncio.run(stay()) == 3
+    worker.stop()
