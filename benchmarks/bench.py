@@ -20,6 +20,7 @@ _TRACKS = tuple(Load("/track", connections) for connections in (1, 16, 64))
 _BATCH = Load("/batch", 1, rows=1000, users=0)
 _STARTS = 5
 _HEAD = ("", "emulator", "beside", "", "ratio", "ratio in each round")
+_NOTE = "The bare app's /batch is as fast as the client makes rows: a bound, not a figure of the app."
 _NUMBERS = (False, True, False, True, True, True)
 
 
@@ -63,7 +64,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     print(f"{_machine()}.\nMedians; rounds of {options.seconds} s, taken in turns: {options.rounds}.\n")
-    print(_table(lines))
+    print(f"{_table(lines)}\n\n{_NOTE}")
 
 
 def _starts(times: int) -> Line:

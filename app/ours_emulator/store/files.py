@@ -57,9 +57,12 @@ class StoreFile:
             raise
 
     def reading_engine(self) -> AsyncEngine:
-        """Return an engine whose connections can't write."""
-        engine = create_async_engine(f"sqlite+aiosqlite:///{self.path}", pool_size=2, max_overflow=6)
+        """Return an engine whose connections can't write and see one moment of the store in each block."""
+        engine = create_async_engine(
+            f"sqlite+aiosqlite:///{self.path}", pool_size=2, max_overflow=6, connect_args={"isolation_level": None}
+        )
         event.listen(engine.sync_engine, "connect", _forbid_writing)
+        event.listen(engine.sync_engine, "begin", _begin)
         return engine
 
     def close(self) -> None:
@@ -103,6 +106,10 @@ class StoreFile:
 
 def _begin_immediate(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
 
 
 def _forbid_writing(connection: sqlite3.Connection, _: object) -> None:

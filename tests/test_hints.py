@@ -1,0 +1,282 @@
+"""What a body says that will not be kept as meant: dropped names, and types that the document forbids."""
+
+import pytest
+from pydantic import JsonValue
+
+from ours_emulator.contract.compile import Shape, compile_body, request_schemas
+from ours_emulator.contract.hints import forbidden_types, unknown_keys
+from ours_emulator.messages import Hint, Properties
+
+MOST = 20
+OWN = "a property of your own belongs in custom_properties"
+
+
+def shapes() -> dict[str, Shape]:
+    schemas = request_schemas()
+    row = schemas["batch"].properties["events"].items
+    assert row is not None
+    named = {"track": schemas["track"], "identify": schemas["identify"], "row": row}
+    return {name: compile_body(schema, strict_openapi=False).shape for name, schema in named.items()}
+
+
+SHAPES = shapes()
+TRACK = SHAPES["track"]
+
+
+def dropped(sent: JsonValue, body: str = "track") -> list[tuple[str, str]]:
+    found = list(unknown_keys(SHAPES[body], sent))
+    assert {hint.rule for hint in found} <= {"unknown-keys"}
+    return [(hint.path, hint.message) for hint in found]
+
+
+def forbidden(sent: JsonValue, body: str = "track") -> set[tuple[str, str]]:
+    found = list(forbidden_types(SHAPES[body], sent))
+    assert {hint.rule for hint in found} <= {"any-json"}
+    return {(hint.path, hint.message) for hint in found}
+
+
+# Unknown names
+
+FULL: Properties = {
+    "event": "Purchase",
+    "token": "t",
+    "userId": "u",
+    "externalId": "x",
+    "email": "a@b.co",
+    "time": 1,
+    "distinctId": "d",
+    "eventProperties": {"firstName": "free", "properties": "free", "": "free"},
+    "userProperties": {
+        "first_name": "Ann",
+        "custom_properties": {"plan": "pro", "firstName": "free"},
+        "consent": {"plan": "yes"},
+    },
+    "defaultProperties": {"title": "Home", "sessionCount": 1},
+    "identityContext": {"ip": "1.2.3.4", "userAgent": "x"},
+}
+
+
+@pytest.mark.rule("unknown-keys", "any-json")
+@pytest.mark.parametrize("sent", [FULL, {"event": "e", "token": "t"}, {}])
+def test_a_clean_body_gives_no_hint(sent: Properties) -> None:
+    assert dropped(sent) == []
+    assert forbidden(sent) == set()
+
+
+@pytest.mark.parametrize("sent", [None, True, 5, 1.5, "properties", [], [{"properties": 1}]])
+def test_what_is_no_object_gives_no_hint(sent: JsonValue) -> None:
+    assert dropped(sent) == []
+    assert forbidden(sent) == set()
+    assert dropped({"userProperties": sent, "defaultProperties": sent}) == []
+    assert forbidden({"userProperties": sent, "eventProperties": sent}) == set()
+
+
+@pytest.mark.rule("unknown-keys")
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("properties", "eventProperties"),
+        ("Properties", "eventProperties"),
+        ("traits", "userProperties"),
+        ("timestamp", "time"),
+        ("messageId", "distinctId"),
+        ("user_id", "userId"),
+        ("external_id", "externalId"),
+        ("distinct_id", "distinctId"),
+        ("distinct-id", "distinctId"),
+        ("event_properties", "eventProperties"),
+        ("user_properties", "userProperties"),
+        ("identity_context", "identityContext"),
+        ("Event", "event"),
+        ("EMAIL", "email"),
+        ("evnet_properties", "eventProperties"),
+        ("userPropertys", "userProperties"),
+        ("user id", "userId"),
+    ],
+)
+def test_a_name_like_one_at_the_top_is_taken_for_it(name: str, meant: str) -> None:
+    assert dropped({"event": "e", name: 1}) == [(f"/{name}", f"dropped; did you mean {meant}?")]
+
+
+@pytest.mark.rule("unknown-keys")
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("first_name", "userProperties.first_name"),
+        ("firstName", "userProperties.first_name"),
+        ("lastName", "userProperties.last_name"),
+        ("phone_number", "userProperties.phone_number"),
+        ("custom_properties", "userProperties.custom_properties"),
+        ("customProperties", "userProperties.custom_properties"),
+        ("consent", "userProperties.consent"),
+        ("screen_width", "defaultProperties.screen_width"),
+        ("screenWidth", "defaultProperties.screen_width"),
+        ("current_url", "defaultProperties.current_url"),
+    ],
+)
+@pytest.mark.parametrize("body", ["track", "identify", "row"])
+def test_a_name_that_lives_one_level_down_is_shown_its_home(name: str, meant: str, body: str) -> None:
+    assert dropped({name: 1}, body) == [(f"/{name}", f"dropped; did you mean {meant}?")]
+
+
+@pytest.mark.rule("unknown-keys")
+@pytest.mark.parametrize(
+    ("inner", "name", "advice"),
+    [
+        ("userProperties", "firstName", "did you mean first_name?"),
+        ("userProperties", "phoneNumber", "did you mean phone_number?"),
+        ("userProperties", "externalId", "did you mean external_id?"),
+        ("userProperties", "dateOfBirth", "did you mean date_of_birth?"),
+        ("userProperties", "customProperties", "did you mean custom_properties?"),
+        ("userProperties", "plan", OWN),
+        ("userProperties", "name", OWN),
+        ("userProperties", "properties", OWN),
+        ("defaultProperties", "screenWidth", "did you mean screen_width?"),
+        ("defaultProperties", "session_count", "did you mean sessionCount?"),
+        ("defaultProperties", "utmSource", "did you mean utm_source?"),
+        ("identityContext", "user_agent", "did you mean userAgent?"),
+    ],
+)
+def test_names_inside_are_compared_with_those_beside_them(inner: str, name: str, advice: str) -> None:
+    assert dropped({"event": "e", inner: {name: 1}}) == [(f"/{inner}/{name}", f"dropped; {advice}")]
+
+
+@pytest.mark.rule("unknown-keys")
+@pytest.mark.parametrize(
+    "sent", [{"color": 1}, {"defaultProperties": {"plan": 1}}, {"identityContext": {"country": 1}}]
+)
+def test_a_name_like_no_other_is_only_said_to_be_dropped(sent: Properties) -> None:
+    ((_, message),) = dropped(sent)
+    assert message == "dropped"
+
+
+@pytest.mark.rule("unknown-keys")
+def test_every_level_is_looked_at_in_one_pass() -> None:
+    sent: Properties = {
+        "properties": {"plan": 1},
+        "userProperties": {"plan": 1, "custom_properties": {"plan": 1}},
+        "defaultProperties": {"color": 1},
+        "identityContext": {"color": 1},
+    }
+    assert [path for path, _ in dropped(sent)] == [
+        "/properties",
+        "/userProperties/plan",
+        "/defaultProperties/color",
+        "/identityContext/color",
+    ]
+
+
+@pytest.mark.rule("unknown-keys")
+@pytest.mark.parametrize("path", ["", "/userProperties"])
+@pytest.mark.parametrize("many", [1, MOST, MOST + 1, 1000])
+def test_at_most_20_names_are_listed_of_one_object(path: str, many: int) -> None:
+    names: Properties = {f"zzz{number}": number for number in range(many)}
+    found = dropped({path[1:]: names} if path else names)
+    assert [where for where, _ in found[:MOST]] == [f"{path}/zzz{number}" for number in range(min(many, MOST))]
+    rest = [(path, f"dropped {many - MOST} more unknown keys")] if many > MOST else []
+    assert found[MOST:] == rest
+
+
+@pytest.mark.rule("unknown-keys")
+@pytest.mark.parametrize(
+    ("name", "escaped"),
+    [
+        ("", ""),
+        (" ", " "),
+        ("_", "_"),
+        ("a/b~c", "a~1b~0c"),
+        ("line\nbreak", "line\nbreak"),
+        ("\r\n\0", "\r\n\0"),
+        ("\ud800", "\ud800"),
+        ("é😀", "é😀"),
+        ("<script>", "<script>"),
+        ("x" * 100_000, "x" * 100_000),
+    ],
+)
+@pytest.mark.parametrize("path", ["", "/userProperties", "/identityContext"])
+def test_any_name_is_told_by_its_pointer(name: str, escaped: str, path: str) -> None:
+    ((where, message),) = dropped({path[1:]: {name: 1}} if path else {name: 1})
+    assert where == f"{path}/{escaped}"
+    assert message == (f"dropped; {OWN}" if path == "/userProperties" else "dropped")
+
+
+# Forbidden types
+
+NOT_A_STRING = "not a string, as the document has it"
+
+
+@pytest.mark.rule("any-json")
+@pytest.mark.parametrize("value", [5, 0, 1.5, True, False, [], {}, ["x"], {"a": "x"}])
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (("eventProperties", "amount"), ("/eventProperties", f"{NOT_A_STRING}: amount")),
+        (("userProperties", "zip"), ("/userProperties/zip", NOT_A_STRING)),
+        (("userProperties", "phone_number"), ("/userProperties/phone_number", NOT_A_STRING)),
+        (("userProperties", "is_bot"), ("/userProperties/is_bot", NOT_A_STRING)),
+        (("defaultProperties", "is_bot"), ("/defaultProperties/is_bot", NOT_A_STRING)),
+    ],
+)
+def test_what_the_document_forbids_is_named(sent: tuple[str, str], expected: tuple[str, str], value: JsonValue) -> None:
+    outer, name = sent
+    assert forbidden({outer: {name: value}}) == {expected}
+
+
+@pytest.mark.rule("any-json")
+@pytest.mark.parametrize("inner", ["custom_properties", "consent"])
+def test_free_names_are_listed_in_one_hint(inner: str) -> None:
+    values: Properties = {"a": 1, "fine": "x", "b": [], "empty": "", "none": None, "c": False}
+    path = f"/userProperties/{inner}"
+    assert forbidden({"userProperties": {inner: values}}, "identify") == {(path, f"{NOT_A_STRING}: a, b, c")}
+
+
+@pytest.mark.rule("any-json")
+@pytest.mark.parametrize("value", ["x", "", None])
+def test_strings_and_null_are_not_named(value: JsonValue) -> None:
+    user: Properties = {"zip": value, "is_bot": value, "consent": {"a": value}, "custom_properties": {"a": value}}
+    sent: Properties = {"eventProperties": {"a": value}, "userProperties": user, "defaultProperties": {"is_bot": value}}
+    assert forbidden(sent) == set()
+
+
+@pytest.mark.rule("any-json")
+def test_each_place_has_a_hint_of_its_own() -> None:
+    user: Properties = {"zip": 1, "is_bot": 1, "consent": {"a": 1}, "custom_properties": {"a": 1}}
+    sent: Properties = {"eventProperties": {"a": 1}, "userProperties": user, "defaultProperties": {"is_bot": 1}}
+    assert {path for path, _ in forbidden(sent)} == {
+        "/eventProperties",
+        "/userProperties/zip",
+        "/userProperties/is_bot",
+        "/userProperties/consent",
+        "/userProperties/custom_properties",
+        "/defaultProperties/is_bot",
+    }
+
+
+@pytest.mark.rule("any-json")
+@pytest.mark.parametrize(
+    ("many", "rest"), [(MOST, ""), (MOST + 1, " and 1 more"), (1000, " and 980 more")], ids=["20", "21", "1000"]
+)
+def test_at_most_20_free_names_are_listed(many: int, rest: str) -> None:
+    names = [f"n{number}" for number in range(many)]
+    listed = ", ".join(names[:MOST])
+    assert forbidden({"eventProperties": dict.fromkeys(names, 1)}) == {
+        ("/eventProperties", f"{NOT_A_STRING}: {listed}{rest}")
+    }
+
+
+# Both
+
+
+@pytest.mark.rule("unknown-keys", "any-json")
+def test_a_hint_never_shows_a_value() -> None:
+    secret = "s3cret"
+    free: Properties = {"a": [secret], "b": {secret: secret}}
+    sent: Properties = {
+        "properties": secret,
+        "color": {"deep": secret},
+        "eventProperties": free,
+        "userProperties": {"plan": secret, "zip": [secret], "consent": free, "custom_properties": free},
+    }
+    hints: list[Hint] = [*unknown_keys(TRACK, sent), *forbidden_types(TRACK, sent)]
+    assert len(hints) == 7
+    assert all(secret not in hint.path + hint.message for hint in hints)
