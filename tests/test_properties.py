@@ -98,7 +98,7 @@ def test_a_user_id_is_no_property() -> None:
 
 
 def test_what_was_stored_is_never_changed_in_place() -> None:
-    before = {"custom_properties": {"plan": "pro"}, "first_name": "Ann"}
+    before: Properties = {"custom_properties": {"plan": "pro"}, "first_name": "Ann"}
     merged(before, {"custom_properties": {"plan": "free"}, "first_name": None})
     assert before == {"custom_properties": {"plan": "pro"}, "first_name": "Ann"}
 

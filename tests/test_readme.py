@@ -57,12 +57,14 @@ def commands() -> Iterator[tuple[str, str, str]]:
 
 def contains(actual: Any, shown: Any) -> bool:
     """Whether *actual* has everything that is *shown*."""
+    if type(actual) is not type(shown):
+        return False
     if isinstance(shown, dict):
-        return isinstance(actual, dict) and all(
-            key in actual and contains(actual[key], value) for key, value in shown.items()
-        )
+        fields: dict[str, Any] = shown
+        return all(key in actual and contains(actual[key], value) for key, value in fields.items())
     if isinstance(shown, list):
-        return len(actual) == len(shown) and all(contains(a, s) for a, s in zip(actual, shown, strict=True))
+        items: list[Any] = shown
+        return len(actual) == len(items) and all(map(contains, actual, items))
     return bool(actual == shown)
 
 

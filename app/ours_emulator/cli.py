@@ -1,5 +1,6 @@
 """The command line: `ours-emulator serve`, with a flag for every setting."""
 
+import gc
 import logging
 import socket
 import sys
@@ -98,6 +99,7 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
         app = create_app(loaded)
     except StoreError as error:
         _fail(str(error))
+    _calm_garbage_collection()
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -107,6 +109,12 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     )
     with suppress(KeyboardInterrupt):
         Server(config).run(sockets=[listening])
+
+
+def _calm_garbage_collection() -> None:
+    """Leave what was imported out of collections, and collect less often: a tenth of the time of a full batch."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _announce(loaded: Loaded, port: int) -> None:
