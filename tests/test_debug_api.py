@@ -13,13 +13,13 @@ from urllib.parse import quote
 import httpx
 import pytest
 from pydantic import TypeAdapter
-from serving import Account, Server, serving
 
 from ours_emulator import __version__
 from ours_emulator.api import debug, views
 from ours_emulator.contract.compile import REVISION
 from ours_emulator.contract.rules import RULES
 from ours_emulator.settings import Settings
+from serving import Account, Server, serving
 
 ENVELOPE = {"items", "total", "next_cursor", "evicted"}
 VISITOR = {
@@ -220,7 +220,7 @@ def test_an_event_has_exactly_these_fields(account: Account) -> None:
                 {"identifier": "email", "value": "a@b.co", "result": "skipped"},
             ],
         },
-        "hints": ["unknown-keys"],
+        "hints": ["unknown-keys", "any-json"],
         "reason": None,
         "request_id": request["id"],
         "batch_index": None,
@@ -656,7 +656,7 @@ def people(server: Server) -> Account:
     account = server.account()
     account.track(userId="ann", externalId="x1", email="ann@x.co", userProperties={"first_name": "Änn 100%"})
     account.track(userId="bob", externalId="x2", email="same@x.co", userProperties={"city": "a_b"})
-    account.track(userId="cat", email="same@x.co", userProperties={"custom_properties": {"note": "ab/c\\d \"q\" 😀"}})
+    account.track(userId="cat", email="same@x.co", userProperties={"custom_properties": {"note": 'ab/c\\d "q" 😀'}})
     account.track(userId="Zoë", userProperties={"city": "acb 100"})
     return account
 
@@ -1041,7 +1041,7 @@ def test_the_media_type_of_a_reset_may_have_parameters_and_capitals(account: Acc
 # Looking changes nothing
 
 
-PATHS: dict[str, object] = {
+PATHS: dict[str, type[object]] = {
     "/debug": debug.IndexView,
     "/debug/visitors": views.VisitorList,
     "/debug/visitors/{visitor_id}": views.VisitorView,
@@ -1100,10 +1100,10 @@ def test_every_answer_is_as_the_declared_model_says(account: Account) -> None:
         assert response.status_code == 200, (url, response.text)
         adapter: TypeAdapter[object] = TypeAdapter(PATHS[path])
         # What the model does not have would be missing here.
-        assert adapter.dump_python(adapter.validate_json(response.content, strict=True)) == response.json(), url
+        assert adapter.dump_python(adapter.validate_python(response.json(), strict=True)) == response.json(), url
     reset_view: TypeAdapter[object] = TypeAdapter(debug.ResetView)
-    response = reset(account, {})
-    assert reset_view.dump_python(reset_view.validate_json(response.content, strict=True)) == response.json()
+    answer = reset(account, {}).json()
+    assert reset_view.dump_python(reset_view.validate_python(answer, strict=True)) == answer
 
 
 def test_an_error_is_as_the_declared_model_says(account: Account) -> None:
@@ -1205,7 +1205,7 @@ def test_the_settings_show_no_token() -> None:
 def test_the_openapi_document_lists_every_path(server: Server) -> None:
     document = server.http.get(server.url + "/debug/openapi.json").json()
     methods = {path: set(operations) for path, operations in document["paths"].items()}
-    assert methods == {**dict.fromkeys(PATHS, {"get"}), "/debug/reset": {"post"}}
+    assert methods == {**{path: {"get"} for path in PATHS}, "/debug/reset": {"post"}}
     for path, operations in document["paths"].items():
         for operation in operations.values():
             # A 422 is never given: what is not understood is answered 400.

@@ -57,6 +57,15 @@ Identity: TypeAlias = tuple[Claim, ...]
 """The claims of one message, strongest first."""
 
 
+def dotted(path: str) -> str:
+    """Return a JSON pointer as people write places: `userProperties.first_name`."""
+    return path[1:].replace("/", ".").replace("~1", "/").replace("~0", "~")
+
+
+def _at(path: str, message: str) -> str:
+    return f"{dotted(path)}: {message}" if path else message
+
+
 @dataclass(frozen=True, slots=True)
 class Hint:
     """Something accepted that was probably not meant: the rule, a JSON pointer, a sentence."""
@@ -64,6 +73,11 @@ class Hint:
     rule: str
     path: str
     message: str
+
+    @property
+    def sentence(self) -> str:
+        """What was probably not meant, after the place it is at: `properties: dropped`."""
+        return _at(self.path, self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +88,13 @@ class Reason:
     path: str
     message: str
     status: int
+    limit: int | None = None
+    """The limit that was passed, for a refusal by size."""
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, after the place it is at: `events.3.time: in the future`."""
+        return _at(self.path, self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +125,6 @@ class Rejection:
     event: str | None = None
     distinct_id: str | None = None
     hints: tuple[Hint, ...] = ()
-    limit: int | None = None
-    """The limit that was passed, for a refusal by size."""
 
 
 Arrival: TypeAlias = Message | Rejection

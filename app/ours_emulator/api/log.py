@@ -43,7 +43,7 @@ def human(exchange: Exchange) -> str:
     refused = [receipt.arrival for receipt in receipts if isinstance(receipt.arrival, Rejection)]
     words += [_refusal(it) for it in refused[:1]]
     found = [hint for receipt in receipts for hint in receipt.hints]
-    words += [f"hint: {_dotted(hint.path)}: {hint.message} [{hint.rule}]" for hint in found[:_MOST_HINTS]]
+    words += [f"hint: {hint.sentence} [{hint.rule}]" for hint in found[:_MOST_HINTS]]
     if len(found) > _MOST_HINTS:
         words.append(f"and {len(found) - _MOST_HINTS} more hints")
     return _printable(" ".join(word for word in words if word))
@@ -77,13 +77,8 @@ def _nothing(_: Exchange) -> None:
 
 def _refusal(rejection: Rejection) -> str:
     reason = rejection.reason
-    row = "" if rejection.batch_index is None else f"/events/{rejection.batch_index}"
-    place = _dotted(row + reason.path)
-    return f"{place}: {reason.message} [{reason.rule}]" if place else f"{reason.message} [{reason.rule}]"
-
-
-def _dotted(path: str) -> str:
-    return path[1:].replace("/", ".")
+    row = "" if rejection.batch_index is None else f"events.{rejection.batch_index}: "
+    return f"{row}{reason.sentence} [{reason.rule}]"
 
 
 def _printable(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect
@@ -33,7 +33,7 @@ async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int
 
     Raises ClientDisconnect if the client left before it was all there.
     """
-    headers: dict[bytes, bytes] = dict(scope["headers"])
+    headers = _joined_headers(scope["headers"])
     started = time.perf_counter()
     body, oversized = await _read_body(receive, limit)
     retries = headers.get(_RETRY_COUNT, b"0")
@@ -50,6 +50,15 @@ async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int
         received_at=received_at,
         started=started,
     )
+
+
+def _joined_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return the headers by name; one that was sent several times says all of it (RFC 9110)."""
+    headers = dict(pairs)
+    if len(headers) < len(pairs):
+        for name in headers:
+            headers[name] = b", ".join(value for other, value in pairs if other == name)
+    return headers
 
 
 async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = None) -> None:

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from ours_emulator.messages import Reason, Request
 
 MAX_DEPTH = 200
-_INFLATE_STEP = 1 << 16
+_SLICE = 1 << 14
 _CONTAINERS = (dict, list)
 _FLOAT_DIGITS = 308
 
@@ -37,7 +37,7 @@ def read(request: Request, statuses: Statuses, limit: int) -> JsonValue | Reason
     if coding not in ("", "identity", "gzip"):
         return Reason("encoding", "", "the content coding must be gzip or identity", statuses.coding)
     if request.oversized or len(request.body) > limit:
-        return Reason("size", "", f"the body is larger than {limit} bytes", statuses.size)
+        return Reason("size", "", f"the body is larger than {limit} bytes", statuses.size, limit)
     raw: bytes | None = request.body
     if coding == "gzip":
         try:
@@ -45,7 +45,7 @@ def read(request: Request, statuses: Statuses, limit: int) -> JsonValue | Reason
         except zlib.error:
             return Reason("encoding", "", "the body is not valid gzip", 400)
         if raw is None:
-            return Reason("size", "", f"the inflated body is larger than {limit} bytes", statuses.size)
+            return Reason("size", "", f"the inflated body is larger than {limit} bytes", statuses.size, limit)
     return parse(raw or b"")
 
 
@@ -55,22 +55,22 @@ def inflate(body: bytes, limit: int) -> bytes | None:
     Raises `zlib.error` if *body* is corrupt, cut short, or followed by something else than another gzip member.
     """
     parts: list[bytes] = []
-    size = 0
-    while True:
+    size = read = 0
+    # In slices: what follows a member is copied when it ends, and a body may have very many members.
+    while read < len(body) or not parts:
         member = zlib.decompressobj(wbits=31)
-        pending = body
         while not member.eof:
-            part = member.decompress(pending, _INFLATE_STEP)
-            pending = member.unconsumed_tail
+            taken = member.unconsumed_tail or body[read : read + _SLICE]
+            read += 0 if member.unconsumed_tail else len(taken)
+            part = member.decompress(taken, _SLICE)
+            if not part and not taken:
+                raise zlib.error("incomplete")
             size += len(part)
             if size > limit:
                 return None
             parts.append(part)
-            if not part and not pending and not member.eof:
-                raise zlib.error("incomplete")
-        if not member.unused_data:
-            return b"".join(parts)
-        body = member.unused_data
+        read -= len(member.unused_data)
+    return b"".join(parts)
 
 
 def parse(raw: bytes) -> JsonValue | Reason:

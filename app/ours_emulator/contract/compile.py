@@ -14,6 +14,8 @@ from pydantic_core import core_schema as core
 from ours_emulator.messages import Properties
 
 REVISION = "2026-05"
+_KEYWORDS = frozenset(("type", "nullable", "properties", "required", "additionalProperties", "items", "description"))
+_BOUNDS = frozenset(("minLength", "maxLength", "minItems", "maxItems"))
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,10 @@ class Schema:
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> "Schema":
-        """Return the schema that *raw* is, in the document's JSON."""
+        """Return the schema that *raw* is, in the document's JSON. Raises ValueError if it says more than we read."""
+        unread = raw.keys() - _KEYWORDS - _BOUNDS
+        if unread:
+            raise ValueError(f"the document has keywords this program does not know: {sorted(unread)}")
         values, items = raw.get("additionalProperties"), raw.get("items")
         return cls(
             type=raw["type"],
@@ -58,15 +63,16 @@ class Shape:
     known: frozenset[str]
     closed: Mapping[str, "Shape"]
     """The inner objects with fixed names."""
-    free: frozenset[str]
+    free: tuple[str, ...]
     """The inner objects with free names, whose values may be any JSON (rule any-json)."""
-    loose: frozenset[str]
+    loose: tuple[str, ...]
     """The single names whose value may be any JSON (rule any-json)."""
 
     @cached_property
     def homes(self) -> dict[str, str]:
-        """Every name one level down, with the inner object it lives in."""
-        return {name: inner for inner, shape in self.closed.items() for name in shape.known}
+        """Every name one level down, with the first inner object it lives in."""
+        inner_first = reversed([*self.closed.items()])
+        return {name: inner for inner, shape in inner_first for name in shape.known}
 
 
 @dataclass(frozen=True)
@@ -126,8 +132,8 @@ def _shape(schema: Schema) -> Shape:
     return Shape(
         known=frozenset(inner),
         closed={name: _shape(it) for name, it in inner.items() if it.properties},
-        free=frozenset(name for name, it in inner.items() if it.values is not None),
-        loose=frozenset(name for name, it in inner.items() if it.any_json),
+        free=tuple(name for name, it in inner.items() if it.values is not None),
+        loose=tuple(name for name, it in inner.items() if it.any_json),
     )
 
 
@@ -165,18 +171,18 @@ def _leaf(schema: Schema) -> core.CoreSchema:
 
 def _string(schema: Schema) -> tuple[core.CoreSchema, str]:
     low, high = schema.min_length, schema.max_length
-    if high is None:
+    if not low and high is None:
         return core.str_schema(strict=True), "a string"
 
     def measured(value: object) -> object:
         # Strings with a lone surrogate are valid JSON, but pydantic-core cannot measure them.
-        if not isinstance(value, str) or not low <= len(value) <= high:
+        if not isinstance(value, str) or len(value) < low or (high is not None and len(value) > high):
             raise ValueError
         return value
 
     fast = core.str_schema(strict=True, min_length=low, max_length=high)
     either = core.union_schema([fast, core.no_info_plain_validator_function(measured)], mode="left_to_right")
-    return either, f"a string of {low} to {high} characters"
+    return either, f"a string of {low} to {high} characters" if high else f"a string of {low} characters or more"
 
 
 def _kind(value: object) -> str:

@@ -10,13 +10,20 @@ from ours_emulator.contract.compile import Shape, pointer
 from ours_emulator.messages import Hint
 
 _MOST = 20
+_LONGEST = 100
+_TYPOS = 2
 _SYNONYMS = {
-    "properties": "eventProperties",
-    "traits": "userProperties",
-    "timestamp": "time",
-    "messageid": "distinctId",
-    "name": "event",
-    "type": "event",
+    "properties": ("eventProperties", "userProperties"),
+    "traits": ("userProperties",),
+    "timestamp": ("time",),
+    "messageid": ("distinctId",),
+    "name": ("event",),
+    "type": ("event",),
+    "apikey": ("token",),
+    "phone": ("phone_number",),
+    "mobile": ("phone_number",),
+    "zipcode": ("zip",),
+    "postalcode": ("zip",),
 }
 
 
@@ -27,7 +34,7 @@ def unknown_keys(shape: Shape, sent: JsonValue, path: str = "") -> Iterator[Hint
     if not sent.keys() <= shape.known:
         dropped = [name for name in sent if name not in shape.known]
         for name in dropped[:_MOST]:
-            yield Hint("unknown-keys", path + pointer(name), f"dropped{_advice(shape, name)}")
+            yield Hint("unknown-keys", path + pointer(_cut(name)), f"dropped{_advice(shape, _cut(name))}")
         if len(dropped) > _MOST:
             yield Hint("unknown-keys", path, f"dropped {len(dropped) - _MOST} more unknown keys")
     for name, inner in shape.closed.items():
@@ -45,7 +52,7 @@ def forbidden_types(shape: Shape, sent: JsonValue, path: str = "") -> Iterator[H
             names = [key for key, value in values.items() if value is not None and not isinstance(value, str)]
             if names:
                 more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-                listed = ", ".join(names[:_MOST]) + more
+                listed = ", ".join(_cut(name) for name in names[:_MOST]) + more
                 yield Hint("any-json", f"{path}/{name}", f"not a string, as the document has it: {listed}")
     for name in shape.loose:
         value = sent.get(name)
@@ -56,14 +63,21 @@ def forbidden_types(shape: Shape, sent: JsonValue, path: str = "") -> Iterator[H
             yield from forbidden_types(inner, sent[name], f"{path}/{name}")
 
 
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST else name[:_LONGEST] + "…"
+
+
 @lru_cache(maxsize=4096)
 def _suggestion(names: frozenset[str], name: str) -> str | None:
-    folded = {_fold(known): known for known in sorted(names)}
-    synonym = _SYNONYMS.get(_fold(name))
-    if synonym in names:
+    """Return which of *names* was probably meant by *name*, which must be short."""
+    folded = _fold(name)
+    synonym = next((known for known in _SYNONYMS.get(folded, ()) if known in names), None)
+    if synonym is not None:
         return synonym
-    close = get_close_matches(_fold(name)[:100], folded, n=1, cutoff=0.85)
-    return folded[close[0]] if close else None
+    # Only names of about that length are worth the comparison, which is slow.
+    near = {_fold(known): known for known in sorted(names) if abs(len(_fold(known)) - len(folded)) <= _TYPOS}
+    close = get_close_matches(folded, near, n=1, cutoff=0.85)
+    return near[close[0]] if close else None
 
 
 def _advice(shape: Shape, name: str) -> str:

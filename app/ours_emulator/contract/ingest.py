@@ -15,6 +15,7 @@ from ours_emulator.messages import (
     Answer,
     Arrival,
     Claim,
+    Hint,
     Identifier,
     Identity,
     Message,
@@ -23,6 +24,7 @@ from ours_emulator.messages import (
     Receipt,
     Rejection,
     Request,
+    dotted,
 )
 
 ENDPOINTS = ("track", "identify", "batch")
@@ -74,9 +76,10 @@ class IngestContract:
         row = compile_body(rows, strict_openapi=strict_openapi)
         # A row may repeat the token of its batch; that is no unknown key.
         self._row = replace(row, shape=replace(row.shape, known=row.shape.known | {"token"}))
-        self._token = compile_body(
+        envelope = compile_body(
             replace(schemas["batch"], properties={"token": batch["token"]}), strict_openapi=strict_openapi
         )
+        self._envelope = replace(envelope, shape=replace(envelope.shape, known=frozenset(batch)))
 
     def arrivals(self, request: Request, account: Account) -> list[Arrival]:
         """Return what *request* says, row by row; a refused request is one rejection."""
@@ -98,9 +101,10 @@ class IngestContract:
         if not isinstance(first, Rejection):
             return _json(200, {"success": True})
         headers = {"allow": _ALLOWED[first.endpoint]} if first.reason.status == 405 else {}
-        error: Properties = {"error": _sentence(first.reason)} if first.endpoint == "batch" else {}
-        limit: Properties = {} if first.limit is None else {"limit": first.limit}
-        return _json(first.reason.status, {"success": False, **error, **limit}, headers)
+        error: Properties = {"error": first.reason.sentence} if first.endpoint == "batch" else {}
+        if first.endpoint == "batch" and first.reason.limit is not None:
+            error["limit"] = first.reason.limit
+        return _json(first.reason.status, {"success": False, **error}, headers)
 
     def failure(self, request: Request) -> Answer:
         """Return the HTTP answer when *request* could not be stored (rule 429-500)."""
@@ -115,60 +119,60 @@ class IngestContract:
             return Rejection(request.endpoint, None, value)
         if not isinstance(value, dict):
             return Rejection(request.endpoint, None, Reason("malformed", "", "the body is not an object", 400))
-        if value.get("token") in (None, ""):
-            return _refuse(context, None, value, Reason("missing-token", "/token", "required", 401))
         compiled = self._bodies[request.endpoint]
+        if value.get("token") in (None, ""):
+            return _refuse(context, None, value, Reason("missing-token", "/token", "required", 401), compiled)
         valid = compiled.check(value)
         if isinstance(valid, Problem):
             return _refuse(context, None, value, Reason("schema", valid.path, valid.message, 400), compiled)
-        test = test_mode(account, cast(str, valid["token"]))
-        if test is None:
-            return _refuse(context, None, value, _unknown_token(account, value), compiled)
+        unknown = _token_problem(value, account)
+        if unknown is not None:
+            return _refuse(context, None, value, unknown, compiled)
+        test = is_test_mode(account, cast(str, value["token"])) is True
         return _message(context, compiled, value, valid, test, None)
 
     def _batch(self, request: Request, account: Account) -> list[Arrival]:
-        context = _Context("batch", account, request.received_at)
         value = body.read(request, _BATCH, self._limits.body)
         if isinstance(value, Reason):
-            limit = self._limits.body if value.rule == "size" else None
-            return [Rejection("batch", None, value, limit=limit)]
-        opened = self._open(value, account, len(request.body) if not request.content_encoding else None)
-        if isinstance(opened, Rejection):
-            return [opened]
-        rows, test = opened
-        return [self._batch_row(context, index, row, test) for index, row in enumerate(rows)]
-
-    def _open(self, value: JsonValue, account: Account, size: int | None) -> tuple[list[JsonValue], bool] | Rejection:
-        """Return the rows of a batch and whether they are in Test Mode, or why no row can be looked at.
-
-        *size* is the size of the JSON in bytes if known: no row of a small body can be too large.
-        """
+            return [Rejection("batch", None, value)]
         if not isinstance(value, dict):
-            return _refuse_batch("malformed", "", "the body is not an object", 400)
-        token, rows = value.get("token"), value.get("events")
-        if token in (None, ""):
-            return _refuse_batch("missing-token", "/token", "missing `token`", 400)
-        envelope = self._token.check(value)
+            return [Rejection("batch", None, Reason("malformed", "", "the body is not an object", 400))]
+        ignored = tuple(hints.unknown_keys(self._envelope.shape, value))
+        reason = self._envelope_problem(value) or self._size_problem(value) or _token_problem(value, account)
+        if reason is not None:
+            return [Rejection("batch", None, reason, hints=ignored)]
+        context = _Context("batch", account, request.received_at)
+        test = is_test_mode(account, cast(str, value["token"])) is True
+        rows = cast(list[JsonValue], value["events"])
+        first, *rest = (self._batch_row(context, index, row, test) for index, row in enumerate(rows))
+        beside = (Hint(it.rule, "", f"beside `events`, {dotted(it.path)}: {it.message}") for it in ignored)
+        return [replace(first, hints=(*beside, *first.hints)), *rest]
+
+    def _envelope_problem(self, value: Properties) -> Reason | None:
+        """Return why no row of the batch can be looked at (rules missing-token, schema, batch-events)."""
+        if value.get("token") in (None, ""):
+            return Reason("missing-token", "/token", "missing `token`", 400)
+        envelope = self._envelope.check(value)
         if isinstance(envelope, Problem):
-            return _refuse_batch("schema", envelope.path, envelope.message, 400)
+            return Reason("schema", envelope.path, envelope.message, 400)
+        rows = value.get("events")
         if not isinstance(rows, list) or not rows:
-            return _refuse_batch("batch-events", "/events", "missing or empty `events`", 400)
+            return Reason("batch-events", "/events", "missing or empty `events`", 400)
+        return None
+
+    def _size_problem(self, value: Properties) -> Reason | None:
+        """Return what makes the batch too large (rules batch-limit, batch-row-size)."""
+        rows = cast(list[JsonValue], value["events"])
         if len(rows) > self._max_rows:
             message = f"the batch has more than {self._max_rows} events"
-            return _refuse_batch("batch-limit", "/events", message, 413, self._max_rows)
-        if size is None or size > self._limits.row:
+            return Reason("batch-limit", "/events", message, 413, self._max_rows)
+        most = self._limits.row
+        if _weight(rows) > most:
             for index, row in enumerate(rows):
-                if len(_encode_utf8(row)) > self._limits.row:
-                    message = f"the event is larger than {self._limits.row} bytes"
-                    return _refuse_batch("batch-row-size", pointer("events", index), message, 413, self._limits.row)
-        test = test_mode(account, cast(str, token))
-        if test is None:
-            reason = _unknown_token(account, value)
-            return _refuse_batch(reason.rule, reason.path, reason.message, reason.status)
-        for index, row in enumerate(rows):
-            if isinstance(row, dict) and row.get("token") not in (None, token):
-                return _refuse_batch("batch-token", pointer("events", index, "token"), "token mismatch", 400)
-        return rows, test
+                if _weight(row) > most:
+                    message = f"the event is larger than {most} bytes"
+                    return Reason("batch-row-size", pointer("events", index), message, 413, most)
+        return None
 
     def _batch_row(self, context: _Context, index: int, row: JsonValue, test: bool) -> Arrival:
         valid = self._row.check(row)
@@ -178,7 +182,7 @@ class IngestContract:
         return _message(context, self._row, cast(Properties, row), valid, test, index)
 
 
-def test_mode(account: Account, token: str) -> bool | None:
+def is_test_mode(account: Account, token: str) -> bool | None:
     """Tell whether *token* is a Test Mode key (True) or a live one (False); None if *account* refuses it."""
     live = token.removeprefix(TEST_PREFIX)
     if not account.tokens:
@@ -202,12 +206,8 @@ def _result(receipt: Receipt) -> Properties:
     arrival = receipt.arrival
     if not isinstance(arrival, Rejection):
         return {"index": arrival.batch_index, "success": True}
-    message = _sentence(arrival.reason)
+    message = arrival.reason.sentence
     return {"index": arrival.batch_index, "success": False, "code": "invalid_event", "message": message}
-
-
-def _sentence(reason: Reason) -> str:
-    return f"{reason.path[1:].replace('/', '.')}: {reason.message}" if reason.path else reason.message
 
 
 def _message(
@@ -260,17 +260,20 @@ def _out_of_window(time: float, now: int) -> Reason:
     return Reason("time-window", "/time", message, 400)
 
 
-def _unknown_token(account: Account, sent: Properties) -> Reason:
-    token = cast(str, sent["token"])
-    if token.startswith(("pk_", "sk_")):
-        message = "is a key of the Client API; the Ingest API takes the token of a source"
-    else:
-        message = f"is none of the {len(account.tokens)} tokens of account {account.name}"
-    return Reason("401", "/token", message, 401)
-
-
-def _refuse_batch(rule: str, path: str, message: str, status: int, limit: int | None = None) -> Rejection:
-    return Rejection("batch", None, Reason(rule, path, message, status), limit=limit)
+def _token_problem(value: Properties, account: Account) -> Reason | None:
+    """Return why the token is refused (rule 401), or that a row has another one (rule batch-token)."""
+    token = cast(str, value["token"])
+    if is_test_mode(account, token) is None:
+        if token.startswith(("pk_", "sk_")):
+            message = "is a key of the Client API; the Ingest API takes the token of a source"
+        else:
+            message = f"is none of the {len(account.tokens)} tokens that are set"
+        return Reason("401", "/token", message, 401)
+    rows = value.get("events")
+    for index, row in enumerate(rows if isinstance(rows, list) else ()):
+        if isinstance(row, dict) and row.get("token") not in (None, token):
+            return Reason("batch-token", pointer("events", index, "token"), "token mismatch", 400)
+    return None
 
 
 def _refuse(
@@ -289,8 +292,9 @@ def _refuse(
     )
 
 
-def _encode_utf8(value: JsonValue) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+def _weight(value: JsonValue) -> int:
+    """Return the size of *value* in bytes, as compact JSON in UTF-8."""
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 
 
 def _json(status: int, value: Properties, headers: Mapping[str, str] | None = None) -> Answer:

@@ -251,7 +251,7 @@ RULES: tuple[Rule, ...] = (
     Rule("batch-limit", "More than 1000 rows: 413 with that limit.", "documented", OPENAPI),
     Rule(
         "batch-row-size",
-        "A row over 1 MiB: 413 with the limit in bytes.",
+        "A row over 1 MiB, written compactly: 413 with the limit in bytes.",
         "assumed",
         f"{OPENAPI}; the figure is {OURS}",
     ),

@@ -1,0 +1,350 @@
+"""The command line, as a process of its own: what it says, how it fails, how it ends."""
+
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ours_emulator import __version__
+from ours_emulator.settings import ENV_PREFIX, Settings, flag
+
+COMMAND = [sys.executable, "-m", "ours_emulator"]
+PATIENCE = 30
+
+
+@dataclass(frozen=True)
+class Running:
+    """An emulator in a process of its own."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    directory: Path
+
+    def said(self) -> str:
+        return (self.directory / "stdout").read_text("utf-8")
+
+    def complained(self) -> str:
+        return (self.directory / "stderr").read_text("utf-8")
+
+    def lines(self, count: int) -> list[str]:
+        """Return the lines after the banner, once there are *count*."""
+        until(lambda: len(self.after_banner()) >= count)
+        return self.after_banner()
+
+    def after_banner(self) -> list[str]:
+        return self.said().partition("Ready.\n")[2].splitlines()
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+def until(ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not ready():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def environment(tmp_path: Path, **variables: str) -> dict[str, str]:
+    """Return an environment without settings, whose temporary files are below *tmp_path*."""
+    (tmp_path / "tmp").mkdir(exist_ok=True)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+    return {**clean, "TMPDIR": str(tmp_path / "tmp"), **variables}
+
+
+@contextmanager
+def serving(tmp_path: Path, *flags: str, **variables: str) -> Generator[Running]:
+    """Run `serve` on a free port until the block ends."""
+    port_file = tmp_path / "port"
+    command = [*COMMAND, "serve", "--port", "0", "--port-file", str(port_file), *flags]
+    with (tmp_path / "stdout").open("wb") as out, (tmp_path / "stderr").open("wb") as err:
+        process = subprocess.Popen(
+            command,
+            stdout=out,
+            stderr=err,
+            stdin=subprocess.DEVNULL,
+            cwd=tmp_path,
+            env=environment(tmp_path, **variables),
+        )
+    try:
+        until(lambda: port_file.exists() or process.poll() is not None)
+        assert process.poll() is None, (tmp_path / "stderr").read_text()
+        content = port_file.read_text()
+        assert re.fullmatch(r"[1-9][0-9]*\n", content)
+        running = Running(process, f"http://127.0.0.1:{int(content)}", tmp_path)
+        until(lambda: "Ready.\n" in running.said())
+        yield running
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def run(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        env=environment(tmp_path, **variables),
+        check=False,
+    )
+
+
+def complaint(tmp_path: Path, *arguments: str, **variables: str) -> str:
+    """Return the one line that is said about what can't be done."""
+    done = run(tmp_path, *arguments, **variables)
+    assert done.returncode == 2, done
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ours-emulator: ")
+    assert list((tmp_path / "tmp").iterdir()) == []
+    return line
+
+
+def track(running: Running, **fields: object) -> int:
+    body = json.dumps({"token": "t", "event": "Purchase", "userId": "user123", **fields})
+    response = httpx.post(
+        running.url + "/track", content=body, headers={"content-type": "application/json"}, trust_env=False
+    )
+    return response.status_code
+
+
+# Starting
+
+
+def test_the_banner_says_where_it_is_and_how_to_use_it(tmp_path: Path) -> None:
+    with serving(tmp_path) as running:
+        banner = running.said()
+        assert banner.endswith("\nReady.\n")
+        assert f"\n  export OURS_PRIVACY_BASE_URL={running.url}/api/v1\n" in banner
+        assert __version__ in banner
+        served = re.findall(r"(GET|POST) +(http\S+)", banner)
+        assert {url.removeprefix(running.url) for _, url in served} >= {
+            "/api/v1/track",
+            "/api/v1/identify",
+            "/api/v1/batch",
+            "/api/v1/openapi",
+            "/debug",
+        }
+        with httpx.Client(trust_env=False) as http:
+            for method, url in served:
+                assert http.request(method, url).status_code not in (404, 405, 500), url
+        assert running.complained() == ""
+
+
+def test_the_port_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    with serving(tmp_path) as running:
+        assert httpx.get(running.url + "/debug/health", trust_env=False).status_code == 200
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["port", "stderr", "stdout", "tmp"]
+
+
+def test_settings_come_from_flags_environment_and_file(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text('keep = 1\nmax_row_bytes = 2\nlog_format = "json"\n')
+    variables = {"OURS_EMULATOR_CONFIG": "settings.toml", "OURS_EMULATOR_MAX_ROW_BYTES": "3"}
+    with serving(
+        tmp_path, "--log-format", "none", "--strict-openapi", "--no-require-identifier", **variables
+    ) as running:
+        settings = httpx.get(running.url + "/debug/settings", trust_env=False).json()
+        assert settings["keep"] == {"value": 1, "origin": "file"}
+        assert settings["max_row_bytes"] == {"value": 3, "origin": "environment"}
+        assert settings["log_format"] == {"value": "none", "origin": "flag"}
+        assert settings["strict_openapi"] == {"value": True, "origin": "flag"}
+        assert settings["require_identifier"] == {"value": False, "origin": "flag"}
+        assert settings["host"] == {"value": "127.0.0.1", "origin": "default"}
+
+
+def test_every_setting_has_a_flag_with_its_description_and_default(tmp_path: Path) -> None:
+    done = run(tmp_path, "serve", "--help", COLUMNS="500")
+    assert (done.returncode, done.stderr) == (0, "")
+    text = " ".join(done.stdout.split())
+    for name, field in Settings.model_fields.items():
+        assert re.search(rf"{flag(name)}\b", text), name
+        assert " ".join((field.description or "").split()) in text, name
+    for default in ("4010", "127.0.0.1", "100000", "human"):
+        assert f"[default: {default}]" in text
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], []])
+def test_help_names_the_commands_in_more_than_one_line(tmp_path: Path, arguments: list[str]) -> None:
+    done = run(tmp_path, *arguments)
+    text = done.stdout or done.stderr
+    assert re.search(r"^ *serve  +Run the emulator", text, re.MULTILINE)
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    done = run(tmp_path, "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{__version__}\n", "")
+
+
+# Failing
+
+
+def test_a_taken_port_is_told(tmp_path: Path) -> None:
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"127.0.0.1:{port}" in complaint(tmp_path, "serve", "--port", str(port))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["serve", "--port", "many"], "--port"),
+        (["serve", "--port", "70000"], "--port"),
+        (["serve", "--now", "yesterday"], "--now"),
+        (["serve", "--log-format", "xml"], "--log-format"),
+        (["serve", "--prot", "1"], "--prot"),
+        (["serve", "--port"], "--port"),
+        (["serve", "extra"], "extra"),
+        (["server"], "server"),
+        (["--nonsense"], "--nonsense"),
+        (["serve", "--config", "missing.toml"], "missing.toml"),
+        (["serve", "--host", "256.256.256.256", "--port", "0"], "256.256.256.256"),
+        (["serve", "--host", "a..b", "--port", "0"], "a..b"),
+        (["serve", "--host", "x" * 70, "--port", "0"], "x" * 70),
+        (["serve", "--port", "0", "--port-file", "missing/port"], "missing/port"),
+        (["serve", "--port", "0", "--port-file", "."], "port"),
+        (["serve", "--port", "0", "--database", "tmp"], "tmp"),
+        (["serve", "--port", "0", "--database", ""], "--database"),
+    ],
+)
+def test_what_can_not_be_done_is_one_line_that_names_it(tmp_path: Path, arguments: list[str], named: str) -> None:
+    assert named in complaint(tmp_path, *arguments)
+
+
+def test_a_bad_variable_is_told_by_name(tmp_path: Path) -> None:
+    assert "OURS_EMULATOR_PORT" in complaint(tmp_path, "serve", OURS_EMULATOR_PORT="many")
+
+
+def test_a_bad_line_of_the_file_is_told_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("prot = 1\n")
+    line = complaint(tmp_path, "serve", "--config", "bad.toml")
+    assert "prot" in line
+    assert "bad.toml" in line
+
+
+def test_a_file_that_is_no_store_is_told(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no database " * 100)
+    assert "notes.txt" in complaint(tmp_path, "serve", "--port", "0", "--database", "notes.txt")
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("CREATE TABLE mine (id)")
+    assert "other.db" in complaint(tmp_path, "serve", "--port", "0", "--database", "other.db")
+
+
+def test_a_database_in_use_is_told(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    database = str(tmp_path / "store.db")
+    with serving(tmp_path / "first", "--database", database) as running:
+        line = complaint(tmp_path, "serve", "--port", "0", "--database", database)
+        assert line == f"ours-emulator: {database} is in use by another emulator"
+        assert track(running) == 200
+
+
+# Ending
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_quickly_and_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
+    with serving(tmp_path) as running, httpx.Client(trust_env=False) as http:
+        assert track(running) == 200
+        assert len(list((tmp_path / "tmp").iterdir())) == 1
+        # A connection that is kept alive does not hold it up.
+        assert http.get(running.url + "/debug/events").json()["total"] == 1
+        started = time.monotonic()
+        running.end(number)
+        assert time.monotonic() - started < 3
+        assert list((tmp_path / "tmp").iterdir()) == []
+        assert running.complained() == ""
+
+
+def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
+    for number in (1, 2):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        with serving(directory, "--database", str(tmp_path / "store.db")) as running:
+            assert track(running, event=f"E{number}") == 200
+            events = httpx.get(running.url + "/debug/events", trust_env=False).json()["items"]
+            assert [item["event"] for item in events] == [f"E{n}" for n in range(number, 0, -1)]
+            running.end(signal.SIGKILL)
+
+
+# The log
+
+
+def test_the_log_for_people_is_one_line_for_each_request(tmp_path: Path) -> None:
+    with serving(tmp_path) as running:
+        track(running)
+        httpx.post(
+            running.url + "/track",
+            content=b'{"token":"t","userId":"u"}',
+            headers={"content-type": "application/json"},
+            trust_env=False,
+        )
+        track(running, event="two\nlines \x1b[31m")
+        httpx.get(running.url + "/debug/events", trust_env=False)
+        track(running, event="Zoë ✓")
+        assert running.lines(4) == [
+            "ACCEPTED 200 POST /track Purchase visitor=user123",
+            "REJECTED 400 POST /track event: required [schema]",
+            "ACCEPTED 200 POST /track two\\nlines \\x1b[31m visitor=user123",
+            "ACCEPTED 200 POST /track Zoë ✓ visitor=user123",
+        ]
+
+
+def test_the_log_for_people_has_every_line_on_a_terminal_of_ascii_too(tmp_path: Path) -> None:
+    with serving(tmp_path, PYTHONIOENCODING="ascii") as running:
+        assert track(running, event="Zoë") == 200
+        assert track(running, event="last") == 200
+        until(lambda: "last" in running.said())
+        assert len(running.after_banner()) == 2
+
+
+def test_the_log_for_programs_is_one_object_for_each_request(tmp_path: Path) -> None:
+    with serving(tmp_path, "--log-format", "json") as running:
+        track(running, event="two\nlines")
+        track(running, userId=5)
+        first, second = [json.loads(line) for line in running.lines(2)]
+        assert (first["outcome"], first["event"], first["visitor_id"]) == ("accepted", "two\nlines", "user123")
+        assert (second["outcome"], second["status"], second["reasons"]) == ("rejected", 400, ["schema /userId"])
+        assert [first["request_id"], second["request_id"]] == [1, 2]
+
+
+def test_without_a_log_nothing_follows_the_banner(tmp_path: Path) -> None:
+    with serving(tmp_path, "--log-format", "none") as running:
+        track(running)
+        track(running, userId=5)
+        running.end(signal.SIGTERM)
+        assert running.after_banner() == []
+        assert running.complained() == ""
+
+
+def test_a_request_that_could_not_be_stored_has_its_line_too(tmp_path: Path) -> None:
+    with serving(tmp_path, "--database", "store.db", "--log-format", "json") as running:
+        with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+            connection.execute("CREATE TRIGGER boom BEFORE INSERT ON receipts BEGIN SELECT RAISE(ABORT, 'boom'); END")
+            assert track(running) == 500
+            connection.execute("DROP TRIGGER boom")
+        assert track(running) == 200
+        until(lambda: '"status":200' in running.said())
+        assert [json.loads(line)["status"] for line in running.after_banner()] == [500, 200]

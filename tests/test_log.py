@@ -1,0 +1,228 @@
+"""The line in the log: what it says, and that one request is always one line."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+from ours_emulator.api.log import LogFormat, human, machine, request_log
+from ours_emulator.messages import (
+    Answer,
+    Arrival,
+    Exchange,
+    Hint,
+    Message,
+    Outcome,
+    Reason,
+    Receipt,
+    Rejection,
+    Request,
+)
+
+NASTY = [
+    "new\nline",
+    "carriage\rreturn",
+    "\x1b[2J\x1b[31mred",
+    "\x9b31m",
+    "\x00\x07\x08\x7f",
+    "vertical\x0btab\x0cfeed",
+    "\x85next line",
+    "line\u2028separator\u2029",
+    "bidi \u202e\u2066 override",
+    "zero\u200bwidth",
+    "\ud800 half",
+    "tab\tstop",
+    "\ufeffmark",
+]
+
+
+def message(event: str = "Purchase", index: int | None = None, hints: tuple[Hint, ...] = ()) -> Message:
+    return Message(
+        endpoint="track" if index is None else "batch",
+        batch_index=index,
+        event=event,
+        identity=(),
+        distinct_id="d",
+        time=None,
+        test=False,
+        event_properties={},
+        default_properties={},
+        identity_context=None,
+        user_properties={},
+        hints=hints,
+    )
+
+
+def rejection(
+    path: str = "/event",
+    said: str = "required",
+    rule: str = "schema",
+    index: int | None = None,
+    event: str | None = None,
+) -> Rejection:
+    return Rejection("track" if index is None else "batch", index, Reason(rule, path, said, 400), event=event)
+
+
+def receipt(arrival: Arrival, outcome: Outcome | None = None, visitor_id: str | None = "user123") -> Receipt:
+    if isinstance(arrival, Rejection):
+        return Receipt(1, arrival, "rejected", arrival.hints)
+    return Receipt(1, arrival, outcome or "accepted", arrival.hints, visitor_id=visitor_id)
+
+
+def exchange(*receipts: Receipt, status: int = 200, path: str = "/track", method: str = "POST") -> Exchange:
+    request = Request(
+        account="default",
+        endpoint="track",
+        method=method,
+        path=path,
+        content_type="application/json",
+        content_encoding="",
+        body=b"{}",
+        oversized=False,
+        attempt=2,
+        received_at=0,
+        started=0.0,
+    )
+    return Exchange(17, 16, 1, request, receipts, Answer(status, b"", {}))
+
+
+def written(form: LogFormat, *exchanges: Exchange) -> list[str]:
+    stream = io.StringIO()
+    log = request_log(form, stream)
+    for it in exchanges:
+        log(it)
+    text = stream.getvalue()
+    assert text == "" or text.endswith("\n")
+    return text.splitlines()
+
+
+def test_an_accepted_event_is_told_with_its_name_and_visitor() -> None:
+    assert human(exchange(receipt(message()))) == "ACCEPTED 200 POST /track Purchase visitor=user123"
+
+
+def test_a_refusal_is_told_with_place_reason_and_rule() -> None:
+    assert human(exchange(receipt(rejection()), status=400)) == "REJECTED 400 POST /track event: required [schema]"
+
+
+def test_a_refusal_of_no_place_is_told_with_reason_and_rule() -> None:
+    line = human(exchange(receipt(rejection("", "the body is not JSON", "malformed")), status=400))
+    assert line == "REJECTED 400 POST /track the body is not JSON [malformed]"
+
+
+def test_the_place_of_a_refusal_is_told_with_dots() -> None:
+    line = human(exchange(receipt(rejection("/userProperties/email", "too long")), status=400))
+    assert line == "REJECTED 400 POST /track userProperties.email: too long [schema]"
+
+
+@pytest.mark.parametrize("outcome", ["duplicate", "dropped"])
+def test_what_was_not_kept_says_so(outcome: Outcome) -> None:
+    line = human(exchange(receipt(message(), outcome, visitor_id=None)))
+    assert line == f"{outcome.upper()} 200 POST /track Purchase"
+
+
+def test_a_batch_is_told_by_its_counts_and_first_refusal() -> None:
+    rows = [receipt(message(index=0)), receipt(rejection(index=1)), receipt(rejection("", "other", index=2))]
+    line = human(exchange(*rows, status=207, path="/batch"))
+    assert line == "ACCEPTED=1, REJECTED=2 207 POST /batch events.1.event: required [schema]"
+
+
+def test_a_batch_of_which_everything_was_accepted_says_just_that() -> None:
+    rows = [receipt(message(index=index)) for index in range(3)]
+    assert human(exchange(*rows, path="/batch")) == "ACCEPTED 200 POST /batch"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 23])
+def test_three_hints_are_told_and_the_rest_counted(count: int) -> None:
+    hints = tuple(Hint("unknown-keys", f"/k{number}", "dropped") for number in range(count))
+    line = human(exchange(receipt(message(hints=hints))))
+    shown = " ".join(f"hint: k{number}: dropped [unknown-keys]" for number in range(min(count, 3)))
+    more = {4: " and 1 more hint", 5: " and 2 more hints", 23: " and 20 more hints"}.get(count, "")
+    assert line == f"ACCEPTED 200 POST /track Purchase visitor=user123 {shown}{more}"
+
+
+@pytest.mark.parametrize("text", NASTY, ids=ascii)
+def test_one_request_is_one_printable_line_whatever_it_says(text: str) -> None:
+    hint = Hint("unknown-keys", f"/{text}", text)
+    lines = [
+        exchange(receipt(message(text))),
+        exchange(receipt(message(), visitor_id=text)),
+        exchange(receipt(message()), path=f"/{text}"),
+        exchange(receipt(message()), method=text),
+        exchange(receipt(message(hints=(hint,)))),
+        exchange(receipt(rejection(f"/{text}", text, event=text)), status=400),
+        exchange(receipt(rejection(f"/{text}", text, index=0)), status=400),
+    ]
+    for form in ("human", "json"):
+        found = written(form, *lines)
+        assert len(found) == len(lines)
+        assert all(line.isprintable() for line in found)
+        for line in found:
+            line.encode()
+
+
+@pytest.mark.parametrize(
+    ("event", "shown"),
+    [("a\nb", "a\\nb"), ("\x1b[31m", "\\x1b[31m"), ("\u202e", "\\u202e"), ("\ud800", "\\ud800"), ("Zoë ✓", "Zoë ✓")],
+)
+def test_control_characters_are_escaped_and_text_is_left(event: str, shown: str) -> None:
+    assert human(exchange(receipt(message(event)))) == f"ACCEPTED 200 POST /track {shown} visitor=user123"
+
+
+def test_the_line_for_programs_is_an_object() -> None:
+    hint = Hint("unknown-keys", "/properties", "dropped")
+    assert json.loads(machine(exchange(receipt(message("Zoë\n", hints=(hint,)))))) == {
+        "request_id": 17,
+        "account": "default",
+        "outcome": "accepted",
+        "status": 200,
+        "method": "POST",
+        "path": "/track",
+        "attempt": 2,
+        "events": 1,
+        "event": "Zoë\n",
+        "visitor_id": "user123",
+        "reasons": [],
+        "hints": ["unknown-keys /properties"],
+    }
+
+
+def test_the_line_for_programs_says_why_a_row_was_refused() -> None:
+    rows = [receipt(message(index=0)), receipt(rejection(index=1))]
+    line: dict[str, Any] = json.loads(machine(exchange(*rows, status=207, path="/batch")))
+    assert (line["outcome"], line["status"], line["events"]) == ("accepted=1, rejected=1", 207, 2)
+    assert line["reasons"] == ["schema /events/1/event"]
+
+
+def test_the_line_for_programs_has_a_bound() -> None:
+    rows = [receipt(rejection("/" + "x" * 1000, index=index)) for index in range(1000)]
+    line = machine(exchange(*rows, status=400, path="/batch"))
+    assert len(json.loads(line)["reasons"]) == 20
+    assert len(line) < 10_000
+
+
+def test_without_a_form_nothing_is_written() -> None:
+    assert written("none", exchange(receipt(message()))) == []
+
+
+def test_every_line_is_written_at_once() -> None:
+    stream = io.StringIO()
+    log = request_log("human", stream)
+    for count in (1, 2, 3):
+        log(exchange(receipt(message())))
+        assert stream.getvalue().count("\n") == count
+
+
+def test_a_stream_that_nobody_reads_any_more_does_no_harm() -> None:
+    stream = io.StringIO()
+    log = request_log("human", stream)
+    stream.close()
+    log(exchange(receipt(message())))
+
+
+def test_a_stream_that_cannot_say_everything_still_gets_its_line() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    request_log("human", stream)(exchange(receipt(message("Zoë"))))
+    assert raw.getvalue().startswith(b"ACCEPTED 200 POST /track Zo")
+    assert raw.getvalue().count(b"\n") == 1
