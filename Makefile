@@ -10,7 +10,7 @@ serve: $(VENV)/.serve
 	@$(BIN)/ours-emulator serve $(ARGS)
 
 test: $(VENV)/.test
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses=auto $(ARGS)
 
 check: $(VENV)/.check
 	$(BIN)/ruff check .

@@ -85,11 +85,11 @@ class Server:
 @contextmanager
 def serving(**settings: object) -> Generator[Server]:
     """Run an emulator with *settings* in a thread until the block ends."""
+    app = create_app(load({"log_format": "none", **settings}))
     # With protocol 0 asyncio leaves Nagle on, and every answer waits 40 ms for an acknowledgement.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     listening.listen(1024)
-    app = create_app(load({"log_format": "none", **settings}))
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)

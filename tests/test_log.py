@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ours_emulator.api.log import LogFormat, human, machine, request_log
+from ours_emulator.api.log import LogFormat, RequestLog, human, machine
 from ours_emulator.messages import (
     Answer,
     Arrival,
@@ -89,9 +89,9 @@ def exchange(*receipts: Receipt, status: int = 200, path: str = "/track", method
 
 def written(form: LogFormat, *exchanges: Exchange) -> list[str]:
     stream = io.StringIO()
-    log = request_log(form, stream)
+    log = RequestLog(form, stream)
     for it in exchanges:
-        log(it)
+        log.exchange(it)
     text = stream.getvalue()
     assert text == "" or text.endswith("\n")
     return text.splitlines()
@@ -207,22 +207,22 @@ def test_without_a_form_nothing_is_written() -> None:
 
 def test_every_line_is_written_at_once() -> None:
     stream = io.StringIO()
-    log = request_log("human", stream)
+    log = RequestLog("human", stream)
     for count in (1, 2, 3):
-        log(exchange(receipt(message())))
+        log.exchange(exchange(receipt(message())))
         assert stream.getvalue().count("\n") == count
 
 
 def test_a_stream_that_nobody_reads_any_more_does_no_harm() -> None:
     stream = io.StringIO()
-    log = request_log("human", stream)
+    log = RequestLog("human", stream)
     stream.close()
-    log(exchange(receipt(message())))
+    log.exchange(exchange(receipt(message())))
 
 
 def test_a_stream_that_cannot_say_everything_still_gets_its_line() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    request_log("human", stream)(exchange(receipt(message("Zoë"))))
+    RequestLog("human", stream).exchange(exchange(receipt(message("Zoë"))))
     assert raw.getvalue().startswith(b"ACCEPTED 200 POST /track Zo")
     assert raw.getvalue().count(b"\n") == 1

@@ -6,6 +6,7 @@ import subprocess
 from typing import Any
 
 import pytest
+
 from serving import Server, serving
 
 URL = "https://api.oursprivacy.com/api/v1"

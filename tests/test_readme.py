@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import serving
 
 from ours_emulator.contract.rules import RULES
 from ours_emulator.settings import ENV_PREFIX, Settings, flag
+from serving import serving
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -55,17 +55,14 @@ def commands() -> Iterator[tuple[str, str, str]]:
             yield text, shown_as, shown
 
 
-def contains(actual: Any, shown: Any) -> bool:
+def contains(actual: JsonValue, shown: JsonValue) -> bool:
     """Whether *actual* has everything that is *shown*."""
-    if type(actual) is not type(shown):
-        return False
     if isinstance(shown, dict):
-        fields: dict[str, Any] = shown
-        return all(key in actual and contains(actual[key], value) for key, value in fields.items())
+        fields = actual if isinstance(actual, dict) else {}
+        return all(key in fields and contains(fields[key], value) for key, value in shown.items())
     if isinstance(shown, list):
-        items: list[Any] = shown
-        return len(actual) == len(items) and all(map(contains, actual, items))
-    return bool(actual == shown)
+        return isinstance(actual, list) and len(actual) == len(shown) and all(map(contains, actual, shown))
+    return actual == shown
 
 
 def values(text: str) -> Iterator[Any]:

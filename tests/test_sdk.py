@@ -8,6 +8,7 @@ import httpx2 as httpx
 import ours_privacy
 import pytest
 from ours_privacy import AsyncOursPrivacy, OursPrivacy
+
 from serving import Account
 
 GOOD: Any = {"event": "E", "distinct_id": "d1", "user_id": "u", "event_properties": {"amount": "9"}}

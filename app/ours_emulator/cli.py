@@ -30,10 +30,13 @@ def main() -> None:
         sys.exit(130)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(version)s")
-def commands() -> None:
+@click.pass_context
+def commands(context: click.Context) -> None:
     """Emulate the Ours Privacy Ingest API on this machine."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def _flags(command: F) -> F:
@@ -77,8 +80,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(2048)
-    except OSError as error:
-        _fail(f"can't listen on {host}:{port}: {error.strerror}")
+    except (OSError, UnicodeError) as error:
+        _fail(f"can't listen on {host}:{port}: {getattr(error, 'strerror', None) or error}")
     return listening
 
 
@@ -92,13 +95,17 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            _announce(loaded, listening.getsockname()[1])
+            sys.stdout.write(_banner(loaded, port))
+            sys.stdout.flush()
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         app = create_app(loaded)
     except StoreError as error:
         _fail(str(error))
+    port: int = listening.getsockname()[1]
+    if loaded.settings.port_file is not None:
+        _write(loaded.settings.port_file, f"{port}\n")
     _calm_garbage_collection()
     config = uvicorn.Config(
         app,
@@ -115,13 +122,6 @@ def _calm_garbage_collection() -> None:
     """Leave what was imported out of collections, and collect less often: a tenth of the time of a full batch."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def _announce(loaded: Loaded, port: int) -> None:
-    if loaded.settings.port_file is not None:
-        _write(loaded.settings.port_file, f"{port}\n")
-    sys.stdout.write(_banner(loaded, port))
-    sys.stdout.flush()
 
 
 def _banner(loaded: Loaded, port: int) -> str:

@@ -3,6 +3,9 @@
 import time
 from datetime import UTC, datetime
 
+LAST_MOMENT = 253_402_300_799_999
+"""The end of the year 9999, in milliseconds: the last moment that ISO 8601 has four digits for."""
+
 
 class Clock:
     """Milliseconds since the epoch. With *fixed_at* it stands still there (setting `now`)."""

@@ -8,10 +8,10 @@ from fastapi import FastAPI
 
 from ours_emulator import __version__
 from ours_emulator.api import ingest
-from ours_emulator.api.debug import DebugApi
+from ours_emulator.api.debug import DebugApi, DebugApp
 from ours_emulator.api.front import Front
 from ours_emulator.api.ingest import Emulated, Endpoint
-from ours_emulator.api.log import request_log
+from ours_emulator.api.log import RequestLog
 from ours_emulator.clock import Clock
 from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.messages import Account
@@ -44,7 +44,7 @@ def create_app(loaded: Loaded | None = None) -> Front:
         await reader.close()
         pipeline.close()
 
-    debug = FastAPI(
+    debug = DebugApp(
         title="ours-emulator",
         version=__version__,
         summary="What arrived at the emulator, and what became of it.",
@@ -54,7 +54,7 @@ def create_app(loaded: Loaded | None = None) -> Front:
         lifespan=lifespan,
     )
     DebugApi(reader, pipeline, clock, loaded).add_to(debug)
-    parts = Emulated(pipeline, contract, clock, request_log(settings.log_format, sys.stdout), limits.body)
+    parts = Emulated(pipeline, contract, clock, RequestLog(settings.log_format, sys.stdout), limits.body)
     return Front(ingest.endpoints(parts), debug, Endpoint("unknown", parts))
 
 

@@ -126,6 +126,12 @@ class Rejection:
     distinct_id: str | None = None
     hints: tuple[Hint, ...] = ()
 
+    @property
+    def sentence(self) -> str:
+        """What is wrong, and where in the whole request: `events.3.event: required`."""
+        row = "" if self.batch_index is None else f"/events/{self.batch_index}"
+        return _at(row + self.reason.path, self.reason.message)
+
 
 Arrival: TypeAlias = Message | Rejection
 

@@ -2,14 +2,14 @@
 
 import tomllib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
-from ours_emulator.clock import milliseconds
+from ours_emulator.clock import LAST_MOMENT, milliseconds
 
 ENV_PREFIX = "OURS_EMULATOR_"
 
@@ -23,14 +23,21 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _named(path: Path) -> Path:
+    if not path.name:
+        raise ValueError("must name a file")
+    return path
+
+
 def _moment(value: object) -> object:
     """Take a moment as text in ISO 8601 or in milliseconds; TOML has moments of its own."""
-    if isinstance(value, datetime):
+    if isinstance(value, date):
         value = value.isoformat()
     return milliseconds(value) if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, BeforeValidator(_split)]
+Names = tuple[Annotated[str, Field(min_length=1)], ...]
+File = Annotated[Path, AfterValidator(_named)]
 
 
 class Settings(BaseSettings):
@@ -42,21 +49,21 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(4010, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
-    port_file: Path | None = Field(None, description="File to write the port to, once it listens.")
-    database: Path | None = Field(
+    port_file: File | None = Field(None, description="File to write the port to, once it listens.")
+    database: File | None = Field(
         None, description="SQLite file to keep everything in. Without it, nothing outlives the process."
     )
-    tokens: Names = Field(
+    tokens: Annotated[Names, NoDecode, BeforeValidator(_split)] = Field(
         (),
         description="Source tokens to accept, each with its test_ twin. Without any, every token is accepted.",
     )
-    allowed_events: Names | None = Field(
+    allowed_events: Annotated[Names | None, NoDecode, BeforeValidator(_split)] = Field(
         None, description="Event names on the allow-list. Without it, every event is kept."
     )
     now: Annotated[int | None, BeforeValidator(_moment)] = Field(
         None,
         ge=0,
-        le=8_640_000_000_000_000,
+        le=LAST_MOMENT,
         description="Stop the clock at this moment (ISO 8601 or milliseconds).",
     )
     strict_openapi: bool = Field(
@@ -96,13 +103,14 @@ def load(flags: Mapping[str, object] | None = None, file: Path | None = None) ->
     for origin, source in reversed(sources.items()):
         values.update(source)
         origins.update(dict.fromkeys(source, origin))
+    for name in sorted(values.keys() - Settings.model_fields.keys()):
+        raise SettingsError(f"{_spelled(name, origins[name], file)}: there is no such setting")
     try:
         return Loaded(Settings.model_validate(values), origins)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
-        message = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
-        raise SettingsError(f"{_spelled(name, origins[name], file)}: {message}") from None
+        raise SettingsError(f"{_spelled(name, origins[name], file)}: {first['msg']}") from None
 
 
 def flag(name: str) -> str:
@@ -113,7 +121,8 @@ def flag(name: str) -> str:
 def _spelled(name: str, origin: str, file: Path | None) -> str:
     if origin == "environment":
         return ENV_PREFIX + name.upper()
-    return f"{name} in {file}" if origin == "file" else flag(name)
+    printed = name if name.isprintable() else repr(name)
+    return f"{printed} in {file}" if origin == "file" else flag(printed)
 
 
 def _read(file: Path | None) -> Mapping[str, object]:

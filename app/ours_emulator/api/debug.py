@@ -1,12 +1,13 @@
 """The debug API: what arrived, what became of it, and why. Reading changes nothing and is not journaled."""
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
+from urllib.parse import unquote
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
@@ -17,18 +18,19 @@ from typing_extensions import TypedDict
 from ours_emulator import __version__
 from ours_emulator.api import views
 from ours_emulator.api.wire import ACCOUNT_NAME
-from ours_emulator.clock import Clock, iso, milliseconds
+from ours_emulator.clock import LAST_MOMENT, Clock, iso, milliseconds
 from ours_emulator.contract.compile import REVISION
 from ours_emulator.contract.rules import RULES
 from ours_emulator.jsontext import json_text
 from ours_emulator.messages import Identifier, Outcome
-from ours_emulator.pipeline import Pipeline
+from ours_emulator.pipeline import Pipeline, StoreWriteError
 from ours_emulator.settings import Loaded
 from ours_emulator.store.reader import CursorError, EventFilter, Row, StoreReader, VisitorFilter
 
 PROPERTY = "property."
 _DEFAULT_LIMIT = 100
 _MOST_LIMIT = 1000
+_LAST_ID = 2**63 - 1
 T = TypeVar("T")
 Get: TypeAlias = tuple[str, Callable[..., Awaitable[Response]], object]
 """A reading endpoint: its path, what answers it, the shape of its answer."""
@@ -39,10 +41,11 @@ Account: TypeAlias = Annotated[
 ]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MOST_LIMIT, description="Items on a page.")]
 Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
+Endpoint: TypeAlias = Literal["track", "identify", "batch", "openapi", "unknown"]
 Since: TypeAlias = Annotated[
     int | None,
     BeforeValidator(lambda value: milliseconds(value) if isinstance(value, str) else value),
-    Query(description="Received at this moment or later: ISO 8601, or milliseconds since the epoch."),
+    Query(le=LAST_MOMENT, description="Received at this moment or later: ISO 8601, or milliseconds since the epoch."),
 ]
 
 
@@ -125,6 +128,19 @@ class AsciiJSON(Response):
         return json_text(content).encode("ascii")
 
 
+class DebugApp(FastAPI):
+    """FastAPI, whose description leaves out the 422 that we never answer."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document of the debug API."""
+        if self.openapi_schema is None:
+            schema = super().openapi()
+            for operations in schema["paths"].values():
+                for operation in operations.values():
+                    operation["responses"].pop("422", None)
+        return super().openapi()
+
+
 class DebugApi:
     """The endpoints under /debug. Unprefixed they cover all accounts; `account` or /accounts/{name} narrows."""
 
@@ -138,19 +154,21 @@ class DebugApi:
         """Add the routes to *app*, and give every error there one shape."""
         router = APIRouter(
             prefix="/debug",
-            dependencies=[Depends(_no_unknown_parameters)],
+            route_class=StrictRoute,
             responses={400: {"model": ErrorView, "description": "Not understood; the error names what."}},
         )
         for path, endpoint, model in self._lists():
             router.add_api_route(path, endpoint, response_model=model, methods=["GET"])
         for path, endpoint, model in self._single():
             router.add_api_route(path, endpoint, response_model=model, methods=["GET"], responses=_MISSING)
-        router.add_api_route("/reset", self.reset, response_model=ResetView, methods=["POST"])
+        changes: dict[int | str, dict[str, Any]] = {415: {"model": ErrorView, "description": "The body is not JSON."}}
+        router.add_api_route("/reset", self.reset, response_model=ResetView, methods=["POST"], responses=changes)
         app.add_api_route("/", self.index, response_model=IndexView, methods=["GET"], include_in_schema=False)
         app.add_api_route("/favicon.ico", _no_icon, methods=["GET"], include_in_schema=False)
         app.include_router(router)
         app.add_exception_handler(RequestValidationError, _invalid)
         app.add_exception_handler(StarletteHTTPException, _refused)
+        app.add_exception_handler(StoreWriteError, _not_written)
 
     def _lists(self) -> Sequence[Get]:
         return (
@@ -166,8 +184,8 @@ class DebugApi:
 
     def _single(self) -> Sequence[Get]:
         return (
-            ("/visitors/{visitor_id:path}/events", self.visitor_events, views.EventList),
-            ("/visitors/{visitor_id:path}", self.visitor, views.VisitorView),
+            ("/visitors/{visitor_id}", self.visitor, views.VisitorView),
+            ("/visitors/{visitor_id}/events", self.visitor_events, views.EventList),
             ("/events/latest", self.latest_event, views.EventView),
             ("/events/{event_id}", self.event, views.EventView),
             ("/requests/{request_id}", self.request, views.RequestDetail),
@@ -199,7 +217,7 @@ class DebugApi:
 
     async def visitor(self, request: Request, visitor_id: str, account: Account = None) -> Response:
         """Show one visitor."""
-        return AsciiJSON(views.visitor(await self._one_visitor(_account(request, account), visitor_id)))
+        return AsciiJSON(views.visitor(await self._one_visitor(_account(request, account), _unquoted(visitor_id))))
 
     async def visitor_events(
         self,
@@ -210,10 +228,10 @@ class DebugApi:
         cursor: Cursor = None,
     ) -> Response:
         """List the accepted events of one visitor, the latest by time first."""
-        name = _account(request, account)
-        row = await self._one_visitor(name, visitor_id)
+        row = await self._one_visitor(_account(request, account), _unquoted(visitor_id))
+        which = EventFilter(visitor_id=_unquoted(visitor_id))
         with _cursor_errors():
-            page = await self._reader.events(row["account"], EventFilter(visitor_id=visitor_id), limit, cursor)
+            page = await self._reader.events(row["account"], which, limit, cursor)
         return AsciiJSON(views.event_list(page))
 
     async def events(
@@ -223,7 +241,7 @@ class DebugApi:
         event: str | None = None,
         visitor_id: str | None = None,
         distinct_id: str | None = None,
-        endpoint: str | None = None,
+        endpoint: Endpoint | None = None,
         outcome: Outcome | Literal["any"] = "accepted",
         test: bool | None = None,
         since: Since = None,
@@ -268,7 +286,7 @@ class DebugApi:
 
     async def event(self, request: Request, event_id: int, account: Account = None) -> Response:
         """Show one event, whatever its outcome."""
-        row = await self._reader.event(_account(request, account), event_id)
+        row = await self._reader.event(_account(request, account), min(event_id, _LAST_ID))
         return AsciiJSON(views.event(_found(row, f"there is no event {event_id}")))
 
     async def requests(
@@ -281,7 +299,7 @@ class DebugApi:
 
     async def request(self, request: Request, request_id: int, account: Account = None) -> Response:
         """Show one request with the events in it."""
-        found = await self._reader.request(_account(request, account), request_id)
+        found = await self._reader.request(_account(request, account), min(request_id, _LAST_ID))
         return AsciiJSON(views.request_detail(*_found(found, f"there is no request {request_id}")))
 
     async def summary(self, request: Request, account: Account = None) -> Response:
@@ -309,8 +327,6 @@ class DebugApi:
 
     async def reset(self, request: Request, call: ResetCall) -> Response:
         """Forget visitors, events and requests of one account, or of all."""
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise HTTPException(415, "the content type must be application/json")
         name = _account(request, call.account)
         if (name is None) != call.all:
             raise HTTPException(400, 'say either which account to forget or {"all": true}')
@@ -322,7 +338,7 @@ class DebugApi:
         rows = (await self._reader.visitors(account, which, 2, None)).rows
         if len(rows) > 1:
             raise HTTPException(400, "several accounts have this visitor; say which with ?account=")
-        return _found(rows[0] if rows else None, "there is no such visitor")
+        return _found(rows[0] if rows else None, f"there is no visitor {visitor_id}")
 
 
 def masked(token: str) -> str:
@@ -346,24 +362,49 @@ def _account(request: Request, asked: str | None) -> str | None:
 
 def _properties(request: Request) -> dict[str, str]:
     return {
-        name.removeprefix(PROPERTY): value
-        for name, value in request.query_params.items()
-        if name.startswith(PROPERTY) and name != PROPERTY
+        name.removeprefix(PROPERTY): value for name, value in request.query_params.items() if name.startswith(PROPERTY)
     }
 
 
-async def _no_unknown_parameters(request: Request) -> None:
-    """Refuse a parameter the endpoint does not have: a typo must not look like an empty list."""
-    route = request.scope.get("route")
-    if not isinstance(route, APIRoute):
-        return
-    known = [field.alias for field in route.dependant.query_params]
-    for name in request.query_params:
-        if name in known or (name.startswith(PROPERTY) and "event" in known):
+class StrictRoute(APIRoute):
+    """A route that refuses what FastAPI would let pass: a typo must not look like an empty list."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the route's handler with the checks before it."""
+        handler = super().get_route_handler()
+        known = [field.alias for field in self.dependant.query_params]
+
+        async def checked(request: Request) -> Response:
+            _check_parameters(request, known)
+            if request.method == "POST" and _media_type(request) != "application/json":
+                raise HTTPException(415, "the content type must be application/json")
+            return await handler(request)
+
+        return checked
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _check_parameters(request: Request, known: Sequence[str]) -> None:
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if names.count(name) > 1:
+            raise HTTPException(400, f"parameter {name} is given twice")
+        if name in known or ("event" in known and name.startswith(PROPERTY) and name != PROPERTY):
             continue
         close = get_close_matches(name, known, n=1)
-        advice = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known) or 'none here'}"
-        raise HTTPException(400, f"there is no parameter {name}{advice}")
+        advice = f"did you mean {close[0]}?" if close else f"there are {', '.join(known) or 'none here'}"
+        raise HTTPException(400, f"there is no parameter {name}; {advice}")
+
+
+def _unquoted(text: str) -> str:
+    """Return what a client meant by a part of the path; identifiers may hold lone surrogates."""
+    try:
+        return unquote(text, errors="surrogatepass")
+    except UnicodeDecodeError:
+        return unquote(text)
 
 
 @contextmanager
@@ -383,6 +424,10 @@ async def _invalid(_: Request, error: Exception) -> Response:
 async def _refused(_: Request, error: Exception) -> Response:
     refusal = cast(StarletteHTTPException, error)
     return AsciiJSON({"error": refusal.detail}, status_code=refusal.status_code, headers=refusal.headers)
+
+
+async def _not_written(_: Request, error: Exception) -> Response:
+    return AsciiJSON({"error": f"the store could not be written: {error}"}, status_code=500)
 
 
 async def _no_icon() -> Response:

@@ -1,12 +1,14 @@
 """The front door: one look-up by path says which app answers, before any framework is asked."""
 
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ours_emulator.api.wire import ACCOUNT_NAME
 
 _ACCOUNTS = "/accounts/"
+_OWN = ("/", "/favicon.ico", "/debug")
 
 
 class Front:
@@ -27,16 +29,24 @@ class Front:
             await self._debug(scope, receive, send)
             return
         path: str = scope["path"]
+        account = None
         if path.startswith(_ACCOUNTS):
             name, slash, rest = path[len(_ACCOUNTS) :].partition("/")
             if slash and ACCOUNT_NAME.fullmatch(name):
-                scope = {**scope, "root_path": scope.get("root_path", "") + _ACCOUNTS + name, "account": name}
-                path = f"/{rest}"
-        await self._app(path)(scope, receive, send)
-
-    def _app(self, path: str) -> ASGIApp:
+                account, path = name, f"/{rest}"
+                scope = {**scope, "account": account}
         emulated = self._emulated.get(path)
         if emulated is not None:
-            return emulated
-        own = path in ("/", "/favicon.ico", "/debug") or path.startswith("/debug/")
-        return self._debug if own else self._unknown
+            await emulated(scope, receive, send)
+        elif path in _OWN or path.startswith("/debug/"):
+            await self._debug(_with_raw_path(scope, prefixed=account is not None), receive, send)
+        else:
+            await self._unknown(scope, receive, send)
+
+
+def _with_raw_path(scope: Scope, *, prefixed: bool) -> Scope:
+    """Return *scope* with its path as it was sent: a visitor's id may hold a slash, and be told from one by its %2F."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    path = quote(raw, safe="/%:@!$&'()*+,;=~")
+    prefix = "/".join(path.split("/", 3)[:3]) if prefixed else ""
+    return {**scope, "path": path, "root_path": prefix}

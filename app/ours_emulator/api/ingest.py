@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ours_emulator.api.log import Log
+from ours_emulator.api.log import RequestLog
 from ours_emulator.api.wire import read_request, send_answer, send_preflight
 from ours_emulator.clock import Clock
 from ours_emulator.contract.compile import document
@@ -23,7 +23,7 @@ class Emulated:
     pipeline: Pipeline
     contract: Contract
     clock: Clock
-    log: Log
+    log: RequestLog
     limit: int
     """Largest body in bytes."""
 
@@ -47,10 +47,12 @@ class Endpoint:
             return
         exchange = await parts.pipeline.submit(request)
         if exchange is None:
-            await send_answer(send, parts.contract.failure(request))
+            failure = parts.contract.failure(request)
+            await send_answer(send, failure)
+            parts.log.failure(request, failure)
             return
         await send_answer(send, exchange.answer, exchange)
-        parts.log(exchange)
+        parts.log.exchange(exchange)
 
 
 class Document:

@@ -6,30 +6,45 @@ from typing import Literal, TextIO
 
 from ours_emulator.api.wire import hints, outcome, reasons
 from ours_emulator.jsontext import json_text
-from ours_emulator.messages import Exchange, Rejection
+from ours_emulator.messages import Answer, Exchange, Rejection, Request
 
 LogFormat = Literal["human", "json", "none"]
-Log = Callable[[Exchange], None]
 _MOST_HINTS = 3
 
 
-def request_log(form: LogFormat, stream: TextIO) -> Log:
-    """Return what writes one line for each request to *stream*, as *form* says.
+class RequestLog:
+    """Writes one line for each request to *stream*, as *form* says.
 
-    Written by hand: the logging module takes three times as long as the line itself.
+    By hand: the logging module takes three times as long as the line itself.
     """
-    lines: dict[LogFormat, Callable[[Exchange], str]] = {"human": human, "json": machine}
-    line = lines.get(form)
-    if line is None:
-        return _nothing
 
-    def log(exchange: Exchange) -> None:
-        # Nobody may be reading any more; that is no reason to fail.
+    def __init__(self, form: LogFormat, stream: TextIO) -> None:
+        lines: dict[LogFormat, Callable[[Exchange], str]] = {"human": human, "json": machine}
+        self._line = lines.get(form)
+        self._stream = stream
+
+    def exchange(self, exchange: Exchange) -> None:
+        """Tell what became of a request."""
+        if self._line is not None:
+            self._write(self._line(exchange))
+
+    def failure(self, request: Request, answer: Answer) -> None:
+        """Tell that a request could not be stored."""
+        if self._line is human:
+            self._write(_printable(f"FAILED {answer.status} {request.method} {request.path}"))
+        elif self._line is machine:
+            said = {"outcome": "failed", "status": answer.status, "method": request.method, "path": request.path}
+            self._write(json_text({"account": request.account, **said}))
+
+    def _write(self, line: str) -> None:
+        try:
+            self._stream.write(line + "\n")
+        except UnicodeEncodeError:
+            self._stream.write(line.encode("ascii", "backslashreplace").decode("ascii") + "\n")
+        except (OSError, ValueError):
+            return  # Nobody reads any more; that is no reason to fail.
         with suppress(OSError, ValueError):
-            stream.write(line(exchange) + "\n")
-            stream.flush()
-
-    return log
+            self._stream.flush()
 
 
 def human(exchange: Exchange) -> str:
@@ -41,11 +56,11 @@ def human(exchange: Exchange) -> str:
         words.append(first.arrival.event or "")
         words.append("" if first.visitor_id is None else f"visitor={first.visitor_id}")
     refused = [receipt.arrival for receipt in receipts if isinstance(receipt.arrival, Rejection)]
-    words += [_refusal(it) for it in refused[:1]]
+    words += [f"{it.sentence} [{it.reason.rule}]" for it in refused[:1]]
     found = [hint for receipt in receipts for hint in receipt.hints]
     words += [f"hint: {hint.sentence} [{hint.rule}]" for hint in found[:_MOST_HINTS]]
     if len(found) > _MOST_HINTS:
-        words.append(f"and {len(found) - _MOST_HINTS} more hints")
+        words.append(f"and {len(found) - _MOST_HINTS} more hint{'s' if len(found) > _MOST_HINTS + 1 else ''}")
     return _printable(" ".join(word for word in words if word))
 
 
@@ -69,16 +84,6 @@ def machine(exchange: Exchange) -> str:
             "hints": hints(receipts)[:20],
         }
     )
-
-
-def _nothing(_: Exchange) -> None:
-    pass
-
-
-def _refusal(rejection: Rejection) -> str:
-    reason = rejection.reason
-    row = "" if rejection.batch_index is None else f"events.{rejection.batch_index}: "
-    return f"{row}{reason.sentence} [{reason.rule}]"
 
 
 def _printable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import zlib
 from collections.abc import Sequence
 from typing import Any, Literal, cast
 
@@ -294,5 +295,5 @@ def _body_text(body: bytes, encoding: str) -> str | None:
     try:
         plain: Any = inflate(body, _MOST_SHOWN) if encoding.strip().lower() == "gzip" else body
         return None if plain is None else plain.decode("utf-8")
-    except (ValueError, OSError):
+    except (zlib.error, UnicodeDecodeError):
         return None

@@ -193,17 +193,15 @@ def is_test_mode(account: Account, token: str) -> bool | None:
 
 
 def _batch_answer(receipts: Sequence[Receipt]) -> Answer:
-    results = [_result(receipt) for receipt in receipts]
-    failed = [result for result in results if not result["success"]]
-    if len(failed) == len(results):
-        error = "; ".join(f"events.{result['index']}: {result['message']}" for result in failed)
-        return _json(400, {"success": False, "error": error})
-    counts: Properties = {"accepted": len(results) - len(failed), "failed": len(failed)}
-    return _json(207 if failed else 200, {"success": not failed, **counts, "results": cast(JsonValue, results)})
+    refused = [receipt.arrival for receipt in receipts if isinstance(receipt.arrival, Rejection)]
+    if len(refused) == len(receipts):
+        return _json(400, {"success": False, "error": "; ".join(it.sentence for it in refused)})
+    counts: Properties = {"accepted": len(receipts) - len(refused), "failed": len(refused)}
+    results: list[JsonValue] = [_result(receipt.arrival) for receipt in receipts]
+    return _json(207 if refused else 200, {"success": not refused, **counts, "results": results})
 
 
-def _result(receipt: Receipt) -> Properties:
-    arrival = receipt.arrival
+def _result(arrival: Arrival) -> Properties:
     if not isinstance(arrival, Rejection):
         return {"index": arrival.batch_index, "success": True}
     message = arrival.reason.sentence

@@ -26,8 +26,9 @@ class StoreFile:
 
     def __init__(self, path: Path | None) -> None:
         self._temporary = None if path else tempfile.TemporaryDirectory(prefix="ours-emulator-")
-        self.path = Path(self._temporary.name, "store.db") if self._temporary else Path(path or "").absolute()
-        self._lock = FileLock(f"{self.path}.lock")
+        self.path = Path(self._temporary.name if self._temporary else "", path or "store.db").resolve()
+        # Taken by one thread and given up by another.
+        self._lock = FileLock(f"{self.path}.lock", thread_local=False)
         self._engines: list[sa.Engine] = []
 
     @property
@@ -59,7 +60,10 @@ class StoreFile:
     def reading_engine(self) -> AsyncEngine:
         """Return an engine whose connections can't write and see one moment of the store in each block."""
         engine = create_async_engine(
-            f"sqlite+aiosqlite:///{self.path}", pool_size=2, max_overflow=6, connect_args={"isolation_level": None}
+            sa.URL.create("sqlite+aiosqlite", database=str(self.path)),
+            pool_size=2,
+            max_overflow=6,
+            connect_args={"isolation_level": None},
         )
         event.listen(engine.sync_engine, "connect", _forbid_writing)
         event.listen(engine.sync_engine, "begin", _begin)
@@ -76,7 +80,7 @@ class StoreFile:
 
     def _connect(self) -> sa.Connection:
         engine = sa.create_engine(
-            f"sqlite:///{self.path}",
+            sa.URL.create("sqlite", database=str(self.path)),
             poolclass=StaticPool,
             connect_args={"check_same_thread": False, "timeout": 30, "isolation_level": None},
         )

@@ -1,6 +1,7 @@
 """What the debug API asks of the store: pages of visitors, events and requests, on connections that can't write."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -253,16 +254,29 @@ def _event_conditions(ids: Sequence[int], which: EventFilter) -> list[Condition]
 
 
 def _property_is(path: str, text: str) -> Condition:
-    """Match an event property, given as a dotted *path*, against *text* taken as a string or as a JSON value."""
-    wanted = {json_text(text)}
-    try:
-        value: JsonValue = json.loads(text)
-        wanted.add(json_text(value))
-    except (ValueError, RecursionError):
-        pass
+    """Match an event property with *text*; *path* is its name, or leads to it through objects by dots."""
     place = "$.event_properties" + "".join(f".{json_text(part)}" for part in path.split("."))
-    found = receipts.c.content.op("->")(place)
-    return found.in_(sorted(wanted))
+    content = receipts.c.content
+    nested = _is(sa.func.json_type(content, place), sa.func.json_extract(content, place), text)
+    entries = sa.func.json_each(content, "$.event_properties").table_valued("key", "value", "type")
+    named = sa.and_(entries.c.key == path, _is(entries.c.type, entries.c.value, text))
+    return sa.or_(nested, sa.select(sa.literal(1)).select_from(entries).where(named).exists())
+
+
+def _is(kind: sa.ColumnElement[Any], value: sa.ColumnElement[Any], text: str) -> Condition:
+    """Match a JSON value of SQLite with *text*, taken as a string or as JSON."""
+    as_text = sa.and_(kind == "text", value == text)
+    try:
+        wanted: JsonValue = json.loads(text, parse_int=float)
+    except (ValueError, RecursionError):
+        return as_text
+    if isinstance(wanted, str):
+        return sa.or_(as_text, sa.and_(kind == "text", value == wanted))
+    if isinstance(wanted, float):
+        return sa.or_(as_text, sa.and_(kind.in_(("integer", "real")), value == wanted))
+    if isinstance(wanted, dict | list):
+        return sa.or_(as_text, sa.and_(kind.in_(("object", "array")), value == json_text(json.loads(text))))
+    return sa.or_(as_text, kind == json_text(wanted))
 
 
 def _pks_named(ids: Sequence[int], kind: Identifier, value: str) -> sa.Select[tuple[int]]:
@@ -276,11 +290,12 @@ def _has_name(ids: Sequence[int], kind: Identifier, value: str) -> Condition:
 
 
 def _contains(text: str) -> Condition:
-    part = encoded(text)
-    return sa.or_(
-        visitors.c.visitor_id.contains(part, autoescape=True),
-        visitors.c.properties.contains(part, autoescape=True),
-    )
+    """Match *text* anywhere in a visitor's id or in one of their values."""
+    visitor_id = sa.func.json_extract('"' + visitors.c.visitor_id + '"', "$")
+    values = sa.func.json_tree(visitors.c.properties).table_valued("atom")
+    found = sa.cast(values.c.atom, sa.Text).contains(text, autoescape=True)
+    inside = sa.select(sa.literal(1)).select_from(values).where(found)
+    return sa.or_(visitor_id.contains(text, autoescape=True), inside.exists())
 
 
 def _whole(cursor: str) -> int:
@@ -292,6 +307,9 @@ def _whole(cursor: str) -> int:
 def _moment(cursor: str) -> tuple[float, int]:
     time, _, last_id = cursor.partition(":")
     try:
-        return float(time), _whole(last_id)
+        moment = float(time)
     except ValueError:
         raise CursorError(cursor) from None
+    if not math.isfinite(moment):
+        raise CursorError(cursor)
+    return moment, _whole(last_id)

@@ -34,7 +34,9 @@ SELECT_ACCOUNTS = "SELECT name, id FROM accounts"
 SELECT_COUNTERS = """
 SELECT (SELECT count(*) FROM receipts), (SELECT count(*) FROM requests), (SELECT sum(length(body)) FROM requests),
        (SELECT max(id) FROM receipts), (SELECT max(receipt_id) FROM distinct_ids),
-       (SELECT max(id) FROM requests), (SELECT max(pk) FROM visitors)
+       max(coalesce((SELECT max(id) FROM requests), 0),
+           coalesce((SELECT request_id FROM receipts ORDER BY id DESC LIMIT 1), 0)),
+       (SELECT max(pk) FROM visitors)
 """
 
 # For each digest the oldest visitors only: everybody may share one email.
