@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from ours_emulator.contract.rules import RULES
 from ours_emulator.settings import ENV_PREFIX, Settings, flag
