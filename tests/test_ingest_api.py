@@ -510,6 +510,16 @@ def test_custom_properties_and_consent_over_http(account: Account) -> None:
     assert account.identify(userId="u", userProperties={"consent": ""}).json() == NO
 
 
+@pytest.mark.rule("property-set")
+def test_values_that_python_takes_for_equal_are_told_apart(account: Account) -> None:
+    for value in (1, True, 1.0, 0, False, "0"):
+        account.identify(userId="u", userProperties={"zip": value, "custom_properties": {"v": value}})
+        visitor = account.visitor()
+        stored = visitor["properties"]["zip"], visitor["custom_properties"]["v"]
+        assert stored == (value, value)
+        assert {type(each) for each in stored} == {type(value)}
+
+
 @pytest.mark.rule("accounts")
 def test_a_path_may_be_prefixed_by_an_account(server: Server) -> None:
     one, two = server.account(), server.account()

@@ -156,9 +156,21 @@ class Pipeline:
             receipts = [decision.receipt(id_, it, arrival) for id_, arrival in enumerate(it.arrivals, receipt_id)]
             receipt_id += len(receipts)
             answer = self._contract.answer(receipts)
-            call_id = self._store.call_id(it.account_id, it.request) or request_id
+            call_id = self._call_id(it, exchanges) or request_id
             exchanges.append(Exchange(request_id, call_id, it.account_id, it.request, receipts, answer))
         return exchanges
+
+    def _call_id(self, parsed: _Parsed, before: Sequence[Exchange]) -> int | None:
+        """Return the call that this is a further attempt of, begun in this group or earlier; None if it begins one."""
+        request = parsed.request
+        if request.attempt == 1:
+            return None
+        for exchange in reversed(before):
+            other = exchange.request
+            same = (other.account, other.path, other.body) == (request.account, request.path, request.body)
+            if same and other.attempt == request.attempt - 1:
+                return exchange.call_id
+        return self._store.call_id(parsed.account_id, request)
 
 
 class _Decision:
@@ -234,9 +246,11 @@ class _Decision:
         )
 
     def _update(self, visitor: Visitor, new: Properties) -> None:
-        if new != visitor.properties:
+        text = json_text(new)
+        # Compared as text: to Python 1, 1.0 and true are equal.
+        if text != visitor.json:
             self._visitors.rename(visitor, new)
-            visitor.json = json_text(new)
+            visitor.json = text
 
 
 def _failure(error: Exception) -> StoreWriteError:

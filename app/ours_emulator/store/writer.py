@@ -112,9 +112,7 @@ class StoreWriter:
         return {digests[row[0]]: _original(row) for row in rows}
 
     def call_id(self, account_id: int, request: Request) -> int | None:
-        """Return the call that *request* is a further attempt of; None for a first attempt or an unknown one."""
-        if request.attempt == 1:
-            return None
+        """Return the call that *request*, a further attempt, belongs to; None if the attempt before is not known."""
         since = self.next_request_id - _RECENT_REQUESTS
         rows = self._run(sql.SELECT_CALL, account_id, since, encoded(request.path), request.attempt - 1, request.body)
         return rows[0][0] if rows else None
