@@ -115,7 +115,7 @@ def test_visitors_of_another_account_are_nobody() -> None:
 def test_a_visitor_is_found_by_a_new_name_and_no_longer_by_the_old_one() -> None:
     visitor = known(1, "V", email="old@x.co")
     everybody = Visitors([visitor], next_pk=2)
-    everybody.rename(visitor, {"email": "new@x.co"})
+    everybody.update(visitor, {"email": "new@x.co"})
     assert everybody.resolve(ACCOUNT, claims(email="new@x.co"), lambda: "n")[0] is visitor
     assert everybody.resolve(ACCOUNT, claims(email="old@x.co"), lambda: "n")[0] is not visitor
 
@@ -124,7 +124,7 @@ def test_a_visitor_is_found_by_a_new_name_and_no_longer_by_the_old_one() -> None
 def test_a_later_message_finds_the_visitor_an_earlier_one_made() -> None:
     everybody = Visitors([], next_pk=1)
     first, _, _ = everybody.resolve(ACCOUNT, claims(external_id="X"), lambda: "n1")
-    everybody.rename(first, {"external_id": "X"})
+    everybody.update(first, {"external_id": "X"})
     second, resolution, _ = everybody.resolve(ACCOUNT, claims(external_id="X"), lambda: "n2")
     assert second is first
     assert not resolution.created

@@ -7,8 +7,7 @@ from typing import cast
 import pytest
 from pydantic import JsonValue
 
-from ours_emulator.contract.ingest import IngestContract, Limits
-from ours_emulator.contract.ingest import is_test_mode as mode_of
+from ours_emulator.contract.ingest import IngestContract, Limits, source
 from ours_emulator.messages import (
     Account,
     Answer,
@@ -147,7 +146,8 @@ def body_of(answer: Answer) -> Properties:
     ],
 )
 def test_a_token_is_live_or_of_test_mode_or_unknown(tokens: set[str], token: str, mode: bool | None) -> None:
-    assert mode_of(Account("default", frozenset(tokens)), token) is mode
+    found = source(Account("default", frozenset(tokens)), token)
+    assert (found and found.test) is mode
 
 
 @pytest.mark.rule("test-mode")

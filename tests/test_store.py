@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import sqlite3
+import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -24,6 +25,7 @@ from ours_emulator.main import create_app
 from ours_emulator.messages import Account as AccountRules
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.settings import load
+from ours_emulator.store import files
 from ours_emulator.store.files import APPLICATION_ID, SCHEMA_VERSION, StoreError, StoreFile
 from ours_emulator.store.reader import EventFilter, StoreReader, Summary, VisitorFilter
 from ours_emulator.store.writer import Retention, StoreWriter
@@ -196,7 +198,8 @@ def test_the_newest_are_kept_and_the_lists_say_how_many_are_gone() -> None:
         assert [item["event"] for item in page["items"]] == [f"E{number}" for number in range(24, 14, -1)]
         assert (page["total"], page["evicted"]) == (10, 15)
         page = server.default.debug("requests")
-        assert [json.loads(item["body"])["event"] for item in page["items"]] == [f"E{n}" for n in range(24, 14, -1)]
+        bodies = [server.default.debug(f"requests/{item['id']}")["body"] for item in page["items"]]
+        assert [json.loads(body)["event"] for body in bodies] == [f"E{n}" for n in range(24, 14, -1)]
         assert (page["total"], page["evicted"]) == (10, 15)
         page = server.default.debug("visitors")
         assert (page["total"], page["evicted"]) == (25, 0)
@@ -213,7 +216,7 @@ def test_of_a_batch_larger_than_what_is_kept_the_last_rows_are_kept() -> None:
         assert server.default.visitor()["event_count"] == 25
         assert sorted(item["event"] for item in server.default.events()) == [f"E{number}" for number in range(15, 25)]
         (request,) = server.default.debug("requests")["items"]
-        assert request["event_count"] == 25
+        assert request["receipts"] == 25
         assert len(server.default.debug(f"requests/{request['id']}")["events"]) == 10
 
 
@@ -256,16 +259,51 @@ def test_after_a_restart_what_is_gone_is_still_counted(path: Path) -> None:
         assert (page["total"], page["evicted"], page["items"][0]["event"]) == (5, 10, "last")
 
 
+def test_a_store_that_somebody_else_locks_is_answered_500_once_for_all_and_works_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "BUSY_SECONDS", 1)
+    with serving(database=path) as server, closing(sqlite3.connect(path, isolation_level=None)) as foreign:
+        account = server.default
+        foreign.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with ThreadPoolExecutor(16) as pool:
+            sent = [pool.submit(account.track, userId=f"u{number}") for number in range(16)]
+            assert {future.result().status_code for future in sent} == {500}
+        assert time.monotonic() - began < 8
+        foreign.execute("ROLLBACK")
+        assert account.track(userId="u").status_code == 200
+        assert [event["visitor_id"] for event in account.events(outcome="any")] == ["u"]
+
+
+@pytest.mark.parametrize("table", ["receipts", "requests", "visitors"])
+def test_a_damaged_database_is_one_clear_line_and_leaves_no_lock(path: Path, table: str) -> None:
+    with serving(database=path) as server:
+        server.default.track(userId="u", eventProperties={"text": "x" * 50_000})
+    with closing(sqlite3.connect(path)) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: (root - 1) * size] + b"\xff" * size + whole[root * size :])
+    with pytest.raises(StoreError) as refused, serving(database=path):
+        pass
+    assert "\n" not in str(refused.value)
+    path.write_bytes(whole)
+    with serving(database=path) as server:
+        assert len(server.default.events()) == 1
+
+
 def test_bodies_are_kept_within_their_bound() -> None:
     with serving(keep_body_bytes=1000) as server:
         for number in range(20):
             server.default.track(event=f"E{number}", userId="u", eventProperties={"text": "x" * 150})
         page = server.default.debug("requests")
-        kept = sum(len(item["body"]) for item in page["items"])
-        size = len(page["items"][0]["body"])
+        kept = sum(item["body_bytes"] for item in page["items"])
+        size = page["items"][0]["body_bytes"]
         assert 1000 - size < kept <= 1000
         assert page["total"] + page["evicted"] == 20
-        assert json.loads(page["items"][0]["body"])["event"] == "E19"
+        newest = server.default.debug(f"requests/{page['items'][0]['id']}")
+        assert json.loads(newest["body"])["event"] == "E19"
         events = server.default.debug("events")
         assert (events["total"], events["evicted"]) == (20, 0)
 
@@ -294,7 +332,7 @@ def test_many_accounts_are_kept_apart_and_covered_together() -> None:
         }
         assert len(server.default.visitors(email="e@x.co", limit=1000)) == 150
         assert all(account.visitor()["event_count"] == 1 for account in accounts[::30])
-        assert accounts[3].post("/debug/reset", {}).json()["events"] == 1
+        assert accounts[3].post("/debug/reset", {}).json()["receipts"] == 1
         assert server.default.debug("summary")["visitors"] == 149
         assert server.default.post("/debug/reset", {"all": True}).json()["visitors"] == 149
 
@@ -501,7 +539,7 @@ def test_a_reset_that_fails_says_so_as_any_debug_call_and_forgets_nothing(path: 
         assert response.headers["content-type"] == "application/json"
         assert list(response.json()) == ["error"]
         assert state(server.default) == before
-        assert server.default.post("/debug/reset", {"all": True}).json()["events"] == 1
+        assert server.default.post("/debug/reset", {"all": True}).json()["receipts"] == 1
 
 
 class Bounded(StoreFile):
@@ -524,7 +562,8 @@ def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> No
         AccountRules("default"),
     )
     parts = Emulated(pipeline, contract, Clock(), RequestLog("none", io.StringIO()), 5_000_000)
-    app = Front(endpoints(parts), Endpoint("unknown", parts), Endpoint("unknown", parts))
+    unknown = Endpoint("unknown", parts)
+    app = Front(endpoints(parts), unknown, unknown, lambda: asyncio.to_thread(pipeline.close))
     large = {"text": "x" * 200_000}
 
     async def story() -> None:
@@ -549,6 +588,6 @@ def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> No
             assert await track("large", eventProperties=large, distinctId="1") == 200
             assert await counts() == (2, 2, 2)
         await reader.close()
+        await app.aclose()
 
     asyncio.run(story())
-    pipeline.close()

@@ -95,8 +95,9 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            sys.stdout.write(_banner(loaded, port))
-            sys.stdout.flush()
+            if self.started:
+                sys.stdout.write(_banner(loaded, port))
+                sys.stdout.flush()
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:

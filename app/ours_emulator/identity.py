@@ -27,7 +27,7 @@ class Visitor:
     last_seen: int = 0
     stored_names: tuple[Name, ...] = ()
     """The names the store already has for this visitor; none for one that is new."""
-    renamed: bool = True
+    names_changed: bool = True
     """Whether the visitor's names may be others than the store has."""
 
     def names(self) -> Iterator[Name]:
@@ -65,14 +65,14 @@ class Visitors:
         if matches:
             visitor = min(matches, key=_age)
             if len(matches) > 1:
-                hints.append(_ambiguous(decider, len(matches)))
+                hints.append(_ambiguous(decider))
         else:
             visitor = self._add(account_id, decider.value if decider.kind == "user_id" else new_id())
         hints += self._foreign(account_id, decider, others, visitor)
         first = Step(decider.given_as, decider.value, "matched" if matches else "not_found")
         return visitor, Resolution(decider.given_as, not matches, (first, *skipped)), hints
 
-    def rename(self, visitor: Visitor, properties: Properties) -> None:
+    def update(self, visitor: Visitor, properties: Properties) -> None:
         """Give *visitor* its new *properties* and let it be found by the identifiers among them."""
         before = visitor.properties
         visitor.properties = properties
@@ -80,7 +80,7 @@ class Visitors:
             old, new = before.get(kind), properties.get(kind)
             if old == new:
                 continue
-            visitor.renamed = True
+            visitor.names_changed = True
             if isinstance(old, str):
                 self._by_name[visitor.account_id, kind, old].remove(visitor)
             if isinstance(new, str):
@@ -113,6 +113,6 @@ def _age(visitor: Visitor) -> int:
     return visitor.pk
 
 
-def _ambiguous(claim: Claim, count: int) -> Hint:
+def _ambiguous(claim: Claim) -> Hint:
     path = "/" + claim.given_as.replace(".", "/")
-    return Hint("oldest-wins", path, f"{count} visitors have this {claim.kind}; the oldest one was taken")
+    return Hint("oldest-wins", path, f"several visitors have this {claim.kind}; the oldest one was taken")

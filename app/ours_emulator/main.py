@@ -1,5 +1,6 @@
 """The parts put together, and nothing else."""
 
+import asyncio
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -25,24 +26,31 @@ from ours_emulator.store.writer import Retention, StoreWriter
 def create_app(loaded: Loaded | None = None) -> Front:
     """Return the emulator as an ASGI app, its store open. Raises StoreError if that can't be.
 
-    Without *loaded*, the settings come from the environment.
+    Without *loaded*, the settings come from the environment. A server that runs the app's lifespan closes it at the
+    end; whoever runs none awaits `aclose()`.
     """
     loaded = loaded or load()
     settings = loaded.settings
-    file = StoreFile(settings.database)
-    writer = StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes))
-    reader = StoreReader(file)
-    clock = Clock(settings.now)
     limits = Limits(body=settings.max_body_bytes, row=settings.max_row_bytes)
     contract = IngestContract(limits, strict_openapi=settings.strict_openapi)
-    template = _account(settings)
-    pipeline = Pipeline(writer, contract, template)
+    clock = Clock(settings.now)
+    file = StoreFile(settings.database)
+    pipeline = Pipeline(
+        StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes)), contract, _account(settings)
+    )
+    reader = StoreReader(file)
+
+    async def close() -> None:
+        try:
+            await reader.close()
+        finally:
+            # It may have to wait for what is still being written.
+            await asyncio.to_thread(pipeline.close)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         yield
-        await reader.close()
-        pipeline.close()
+        await close()
 
     debug = DebugApp(
         title="ours-emulator",
@@ -55,7 +63,7 @@ def create_app(loaded: Loaded | None = None) -> Front:
     )
     DebugApi(reader, pipeline, clock, loaded).add_to(debug)
     parts = Emulated(pipeline, contract, clock, RequestLog(settings.log_format, sys.stdout), limits.body)
-    return Front(ingest.endpoints(parts), debug, Endpoint("unknown", parts))
+    return Front(ingest.endpoints(parts), debug, Endpoint("unknown", parts), close)
 
 
 def _account(settings: Settings) -> Account:

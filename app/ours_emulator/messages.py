@@ -45,6 +45,14 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A token with its kind: a live one, or its Test Mode twin (rule test-mode)."""
+
+    token: str
+    test: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """One identifier that a message names, and where it was given, in wire spelling."""
 

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Protocol, cast
 from uuid import UUID
 
@@ -24,10 +25,12 @@ from ours_emulator.messages import (
     Rejection,
     Request,
 )
-from ours_emulator.store.writer import Cleared, DistinctId, Original, StoreWriter
-from ours_emulator.worker import GroupWorker
+from ours_emulator.store.writer import Cleared, DistinctId, Original, StoreBusyError, StoreWriter
+from ours_emulator.worker import GroupWorker, StoppedError
 
-_MOST_REQUESTS = 256
+# A group holds up to 256 small requests, or what makes 8 MiB: a batch must not make everybody wait for ten others.
+_LEAST_WEIGHT = 32 * 1024
+_MOST_WEIGHT = 256 * _LEAST_WEIGHT
 _log = logging.getLogger(__name__)
 
 
@@ -64,7 +67,6 @@ class _Parsed:
 
     request: Request
     account: Account
-    account_id: int
     arrivals: Sequence[Arrival]
 
 
@@ -76,13 +78,13 @@ class Pipeline:
         self._contract = contract
         self._template = template
         self._accounts: dict[str, Account] = {}
-        self._worker: GroupWorker[Request | Reset, Exchange | Cleared] = GroupWorker(self._work, _MOST_REQUESTS)
+        self._worker: GroupWorker[Request | Reset, Exchange | Cleared] = GroupWorker(self._work, _weight, _MOST_WEIGHT)
 
     async def submit(self, request: Request) -> Exchange | None:
-        """Return what became of *request*, once that is committed; None if the store failed and nothing was kept."""
+        """Return what became of *request*, once that is committed; None if nothing of it could be kept."""
         try:
             return cast(Exchange, await self._worker.submit(request))
-        except StoreWriteError:
+        except (StoreWriteError, StoppedError):
             return None
 
     async def reset(self, account: str | None) -> Cleared:
@@ -96,15 +98,12 @@ class Pipeline:
 
     def _work(self, jobs: list[Request | Reset]) -> list[Exchange | Cleared | Exception]:
         results: list[Exchange | Cleared | Exception] = []
-        waiting: list[Request] = []
-        for job in jobs:
-            if isinstance(job, Request):
-                waiting.append(job)
-                continue
-            results += self._requests(waiting)
-            waiting = []
-            results.append(self._reset(job))
-        return [*results, *self._requests(waiting)]
+        for resets, together in groupby(jobs, lambda job: isinstance(job, Reset)):
+            if resets:
+                results += [self._reset(cast(Reset, job)) for job in together]
+            else:
+                results += self._requests([cast(Request, job) for job in together])
+        return results
 
     def _reset(self, job: Reset) -> Cleared | Exception:
         try:
@@ -114,55 +113,73 @@ class Pipeline:
             return _failure(error)
 
     def _requests(self, requests: Sequence[Request]) -> Sequence[Exchange | Exception]:
-        """Decide and commit *requests* together; if that fails, each by itself, so that one spoils no other."""
-        if not requests:
+        parsed = [self._parsed(request) for request in requests]
+        committed = iter(self._committed([it for it in parsed if isinstance(it, _Parsed)]))
+        return [next(committed) if isinstance(it, _Parsed) else it for it in parsed]
+
+    def _parsed(self, request: Request) -> "_Parsed | Exception":
+        """Return what *request* says. It needs no database, so it keeps none waiting."""
+        account = self._accounts.get(request.account)
+        if account is None:
+            account = self._accounts[request.account] = replace(self._template, name=request.account)
+        try:
+            return _Parsed(request, account, self._contract.arrivals(request, account))
+        except Exception as error:
+            return _failure(error)
+
+    def _committed(self, parsed: Sequence["_Parsed"]) -> Sequence[Exchange | Exception]:
+        """Decide and commit *parsed* together; if that fails, each by itself, so that one spoils no other."""
+        if not parsed:
             return []
         try:
             with self._store.transaction():
-                return self._group(requests)
+                return self._group(parsed)
+        except StoreBusyError as error:
+            # The next one would wait as long, and fail as well.
+            return [_failure(error)] * len(parsed)
         except Exception as error:
-            if len(requests) > 1:
-                return [result for request in requests for result in self._requests([request])]
+            if len(parsed) > 1:
+                return [result for it in parsed for result in self._committed([it])]
             return [_failure(error)]
 
-    def _group(self, requests: Sequence[Request]) -> list[Exchange]:
-        parsed = [self._parse(request) for request in requests]
+    def _group(self, parsed: Sequence["_Parsed"]) -> list[Exchange]:
+        ids_of = {it.account.name: self._store.account_id(it.account.name) for it in parsed}
         messages = [
-            (it.account_id, arrival) for it in parsed for arrival in it.arrivals if isinstance(arrival, Message)
+            (ids_of[it.account.name], arrival)
+            for it in parsed
+            for arrival in it.arrivals
+            if isinstance(arrival, Message)
         ]
         names = {name for account_id, message in messages for name in _names(account_id, message)}
-        ids = {
+        distinct_ids = {
             DistinctId(account_id, message.test, message.distinct_id)
             for account_id, message in messages
             if message.distinct_id is not None
         }
         loaded = self._store.visitors(names, len(messages) + 1) if names else []
-        decision = _Decision(Visitors(loaded, self._store.next_visitor_pk), self._store.originals(list(ids)))
-        exchanges = self._exchanges(parsed, decision)
+        decision = _Decision(Visitors(loaded, self._store.next_visitor_pk), self._store.originals(list(distinct_ids)))
+        exchanges = self._exchanges(parsed, ids_of, decision)
         self._store.save(exchanges, decision.touched.values(), decision.repeats)
         return exchanges
 
-    def _parse(self, request: Request) -> _Parsed:
-        account = self._accounts.get(request.account)
-        if account is None:
-            account = self._accounts[request.account] = replace(self._template, name=request.account)
-        arrivals = self._contract.arrivals(request, account)
-        return _Parsed(request, account, self._store.account_id(request.account), arrivals)
-
-    def _exchanges(self, parsed: Sequence[_Parsed], decision: "_Decision") -> list[Exchange]:
+    def _exchanges(
+        self, parsed: Sequence["_Parsed"], ids_of: Mapping[str, int], decision: "_Decision"
+    ) -> list[Exchange]:
         exchanges: list[Exchange] = []
         receipt_id = self._store.next_receipt_id
         for request_id, it in enumerate(parsed, self._store.next_request_id):
-            receipts = [decision.receipt(id_, it, arrival) for id_, arrival in enumerate(it.arrivals, receipt_id)]
+            account_id = ids_of[it.account.name]
+            receipts = [
+                decision.receipt(id_, it, account_id, arrival) for id_, arrival in enumerate(it.arrivals, receipt_id)
+            ]
             receipt_id += len(receipts)
             answer = self._contract.answer(receipts)
-            call_id = self._call_id(it, exchanges) or request_id
-            exchanges.append(Exchange(request_id, call_id, it.account_id, it.request, receipts, answer))
+            call_id = self._call_id(account_id, it.request, exchanges) or request_id
+            exchanges.append(Exchange(request_id, call_id, account_id, it.request, receipts, answer))
         return exchanges
 
-    def _call_id(self, parsed: _Parsed, before: Sequence[Exchange]) -> int | None:
+    def _call_id(self, account_id: int, request: Request, before: Sequence[Exchange]) -> int | None:
         """Return the call that this is a further attempt of, begun in this group or earlier; None if it begins one."""
-        request = parsed.request
         if request.attempt == 1:
             return None
         for exchange in reversed(before):
@@ -170,11 +187,11 @@ class Pipeline:
             same = (other.account, other.path, other.body) == (request.account, request.path, request.body)
             if same and other.attempt == request.attempt - 1:
                 return exchange.call_id
-        return self._store.call_id(parsed.account_id, request)
+        return self._store.call_id(account_id, request)
 
 
 class _Decision:
-    """What becomes of each message of a group: pure rules over what was loaded, in order of arrival."""
+    """What becomes of each message of a group, in order of arrival: rules over what was loaded, and nothing else."""
 
     def __init__(self, visitors: Visitors, originals: Mapping[DistinctId, Original]) -> None:
         self._visitors = visitors
@@ -182,7 +199,7 @@ class _Decision:
         self.touched: dict[int, Visitor] = {}
         self.repeats: Counter[int] = Counter()
 
-    def receipt(self, id_: int, parsed: _Parsed, arrival: Arrival) -> Receipt:
+    def receipt(self, id_: int, parsed: _Parsed, account_id: int, arrival: Arrival) -> Receipt:
         """Return what becomes of *arrival*: rejected, dropped, duplicate or accepted."""
         if isinstance(arrival, Rejection):
             return Receipt(id_, arrival, "rejected", arrival.hints, distinct_id=arrival.distinct_id)
@@ -193,10 +210,10 @@ class _Decision:
         distinct_id = arrival.distinct_id
         original = None
         if distinct_id is not None:
-            original = self._originals.get(DistinctId(parsed.account_id, arrival.test, distinct_id))
+            original = self._originals.get(DistinctId(account_id, arrival.test, distinct_id))
         if original is not None:
             return self._duplicate(id_, arrival, original)
-        return self._accepted(id_, parsed, arrival)
+        return self._accepted(id_, parsed.request.received_at, account_id, arrival)
 
     def _duplicate(self, id_: int, message: Message, original: Original) -> Receipt:
         self.repeats[original.receipt_id] += 1
@@ -216,20 +233,19 @@ class _Decision:
             content=content,
         )
 
-    def _accepted(self, id_: int, parsed: _Parsed, message: Message) -> Receipt:
-        visitor, resolution, hints = self._visitors.resolve(parsed.account_id, message.identity, new_uuid)
+    def _accepted(self, id_: int, received_at: int, account_id: int, message: Message) -> Receipt:
+        visitor, resolution, hints = self._visitors.resolve(account_id, message.identity, new_uuid)
         said = properties.said(message.identity, message.user_properties)
         if said:
             hints += properties.hints(visitor.properties, message.identity, said)
             self._update(visitor, properties.merged(visitor.properties, said))
         visitor.event_count += 1
-        received_at = parsed.request.received_at
         visitor.first_seen = min(visitor.first_seen or received_at, received_at)
         visitor.last_seen = max(visitor.last_seen, received_at)
         self.touched[visitor.pk] = visitor
         content = _content(message)
         distinct_id = message.distinct_id or new_uuid()
-        self._originals[DistinctId(parsed.account_id, message.test, distinct_id)] = Original(
+        self._originals[DistinctId(account_id, message.test, distinct_id)] = Original(
             id_, visitor.pk, visitor.visitor_id, message.event, content
         )
         return Receipt(
@@ -249,12 +265,16 @@ class _Decision:
         text = json_text(new)
         # Compared as text: to Python 1, 1.0 and true are equal.
         if text != visitor.json:
-            self._visitors.rename(visitor, new)
+            self._visitors.update(visitor, new)
             visitor.json = text
 
 
+def _weight(job: Request | Reset) -> int:
+    return _LEAST_WEIGHT + (len(job.body) if isinstance(job, Request) else 0)
+
+
 def _failure(error: Exception) -> StoreWriteError:
-    _log.error("the store could not be written", exc_info=error)
+    _log.error("nothing of it could be kept", exc_info=error)
     return StoreWriteError(str(error))
 
 

@@ -11,35 +11,52 @@ Job = TypeVar("Job")
 Done = TypeVar("Done")
 
 
-class GroupWorker(Generic[Job, Done]):
-    """Hand jobs from any event loop to one thread, which does all that wait in one call of *work*.
+class StoppedError(Exception):
+    """The worker has been stopped and takes no more jobs."""
 
-    *work* gets a group in order of arrival and returns one result, or one exception, for each job.
+
+class GroupWorker(Generic[Job, Done]):
+    """Hand jobs from any event loop to one thread, which does what waits in one call of *work*.
+
+    *work* gets a group in order of arrival and returns one result, or one exception, for each job. A group ends when
+    the *weight* of its jobs reaches *most*.
     """
 
-    def __init__(self, work: Callable[[list[Job]], Sequence[Done | Exception]], most: int) -> None:
+    def __init__(
+        self, work: Callable[[list[Job]], Sequence[Done | Exception]], weight: Callable[[Job], int], most: int
+    ) -> None:
         self._work = work
+        self._weight = weight
         self._most = most
         self._waiting: SimpleQueue[tuple[Job, asyncio.Future[Done]] | None] = SimpleQueue()
+        self._stopped = False
+        self._stopping = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="ours-emulator-writer", daemon=True)
         self._thread.start()
 
     def submit(self, job: Job) -> asyncio.Future[Done]:
-        """Queue *job*; the future has its result when the whole group is done."""
+        """Queue *job*; the future has its result when the whole group is done. Raises StoppedError after `stop`."""
         future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
-        self._waiting.put((job, future))
+        with self._stopping:
+            if self._stopped:
+                raise StoppedError
+            self._waiting.put((job, future))
         return future
 
     def stop(self) -> None:
-        """Finish what was submitted, then end the thread."""
-        self._waiting.put(None)
+        """Finish what was submitted, then end the thread. Doing it twice is doing it once."""
+        with self._stopping:
+            if not self._stopped:
+                self._stopped = True
+                self._waiting.put(None)
         self._thread.join()
 
     def _run(self) -> None:
         while (first := self._waiting.get()) is not None:
             group = [first]
+            weight = self._weight(first[0])
             ended = False
-            while len(group) < self._most and not ended:
+            while weight < self._most and not ended:
                 try:
                     item = self._waiting.get_nowait()
                 except Empty:
@@ -48,6 +65,7 @@ class GroupWorker(Generic[Job, Done]):
                     ended = True
                 else:
                     group.append(item)
+                    weight += self._weight(item[0])
             results = self._results([job for job, _ in group])
             _deliver([(future, result) for (_, future), result in zip(group, results, strict=True)])
             if ended:
@@ -56,9 +74,12 @@ class GroupWorker(Generic[Job, Done]):
     def _results(self, jobs: list[Job]) -> Sequence[Done | Exception]:
         """Do *jobs*; whatever happens, this thread lives on and everybody is answered."""
         try:
-            return self._work(jobs)
+            results = self._work(jobs)
         except Exception as error:
             return [error] * len(jobs)
+        if len(results) != len(jobs):
+            return [RuntimeError(f"{len(results)} results for {len(jobs)} jobs")] * len(jobs)
+        return results
 
 
 def _deliver(results: list[tuple[asyncio.Future[Done], Done | Exception]]) -> None:

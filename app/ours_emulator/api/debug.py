@@ -114,7 +114,7 @@ class ResetView(TypedDict):
 
     account: str | None
     visitors: int
-    events: int
+    receipts: int
     requests: int
 
 

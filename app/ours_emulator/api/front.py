@@ -1,6 +1,6 @@
 """The front door: one look-up by path says which app answers, before any framework is asked."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import quote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,10 +18,21 @@ class Front:
     nothing (rule methods). FastAPI's own layers cost more than everything an event needs, so only *debug* has them.
     """
 
-    def __init__(self, emulated: Mapping[str, ASGIApp], debug: ASGIApp, unknown: ASGIApp) -> None:
+    def __init__(
+        self,
+        emulated: Mapping[str, ASGIApp],
+        debug: ASGIApp,
+        unknown: ASGIApp,
+        close: Callable[[], Awaitable[None]],
+    ) -> None:
         self._emulated = {path + slash: app for path, app in emulated.items() for slash in ("", "/")}
         self._debug = debug
         self._unknown = unknown
+        self._close = close
+
+    async def aclose(self) -> None:
+        """Finish what is being written and close the store. Doing it twice is doing it once."""
+        await self._close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or a message of the server's lifespan."""

@@ -102,7 +102,10 @@ class EventView(TypedDict):
 
 
 class RequestView(TypedDict):
-    """One line of the journal. Attempts of one call of an SDK share the `call_id`, the id of the first of them."""
+    """One line of the journal. Attempts of one call of an SDK share the `call_id`, the id of the first of them.
+
+    `duration_ms` runs until it was decided, without the commit; `body_bytes` is the body's size on the wire.
+    """
 
     id: int
     account: str
@@ -116,14 +119,18 @@ class RequestView(TypedDict):
     duration_ms: float
     content_type: str
     content_encoding: str
-    event_count: int
-    body: str | None
-    body_base64: str | None
+    body_bytes: int
+    receipts: int
 
 
 class RequestDetail(RequestView):
-    """One line of the journal with the events in it."""
+    """One line of the journal with its body, and the events in it.
 
+    The body is shown as text, un-gzipped, or in base64 if it is no text.
+    """
+
+    body: str | None
+    body_base64: str | None
     events: list[EventView]
 
 
@@ -242,9 +249,7 @@ def event(row: Row) -> EventView:
 
 
 def request(row: Row) -> RequestView:
-    """Return one line of the journal as it is shown: the body as text, un-gzipped, or in base64 if it is no text."""
-    encoding = decoded(row["content_encoding"])
-    text = _body_text(row["body"], encoding)
+    """Return one line of the journal as it is shown in a list."""
     return {
         "id": row["id"],
         "account": row["account"],
@@ -257,16 +262,18 @@ def request(row: Row) -> RequestView:
         "received_at": iso(row["received_at"]),
         "duration_ms": row["duration_us"] / 1000,
         "content_type": decoded(row["content_type"]),
-        "content_encoding": encoding,
-        "event_count": row["receipt_count"],
-        "body": text,
-        "body_base64": base64.b64encode(row["body"]).decode("ascii") if text is None else None,
+        "content_encoding": decoded(row["content_encoding"]),
+        "body_bytes": row["body_bytes"],
+        "receipts": row["receipt_count"],
     }
 
 
-def request_detail(row: Row, receipts: Sequence[Row]) -> RequestDetail:
-    """Return one line of the journal with the events in it as it is shown."""
-    return {**request(row), "events": [event(receipt) for receipt in receipts]}
+def request_detail(row: Row, body: bytes, receipts: Sequence[Row]) -> RequestDetail:
+    """Return one line of the journal as it is shown by itself."""
+    shown = request(row)
+    text = _body_text(body, shown["content_encoding"])
+    encoded = base64.b64encode(body).decode("ascii") if text is None else None
+    return {**shown, "body": text, "body_base64": encoded, "events": [event(receipt) for receipt in receipts]}
 
 
 def summary(account: str | None, counts: Summary) -> SummaryView:

@@ -24,6 +24,7 @@ from ours_emulator.messages import (
     Receipt,
     Rejection,
     Request,
+    Source,
     dotted,
 )
 
@@ -125,11 +126,10 @@ class IngestContract:
         valid = compiled.check(value)
         if isinstance(valid, Problem):
             return _refuse(context, None, value, Reason("schema", valid.path, valid.message, 400), compiled)
-        unknown = _token_problem(value, account)
-        if unknown is not None:
-            return _refuse(context, None, value, unknown, compiled)
-        test = is_test_mode(account, cast(str, value["token"])) is True
-        return _message(context, compiled, value, valid, test, None)
+        sender = source(account, cast(str, value["token"]))
+        if sender is None:
+            return _refuse(context, None, value, _unknown_token(value, account), compiled)
+        return _message(context, compiled, value, valid, sender, None)
 
     def _batch(self, request: Request, account: Account) -> list[Arrival]:
         value = body.read(request, _BATCH, self._limits.body)
@@ -138,13 +138,18 @@ class IngestContract:
         if not isinstance(value, dict):
             return [Rejection("batch", None, Reason("malformed", "", "the body is not an object", 400))]
         ignored = tuple(hints.unknown_keys(self._envelope.shape, value))
-        reason = self._envelope_problem(value) or self._size_problem(value) or _token_problem(value, account)
-        if reason is not None:
-            return [Rejection("batch", None, reason, hints=ignored)]
-        context = _Context("batch", account, request.received_at)
-        test = is_test_mode(account, cast(str, value["token"])) is True
+        problem = self._envelope_problem(value) or self._size_problem(value)
+        if problem is not None:
+            return [Rejection("batch", None, problem, hints=ignored)]
+        sender = source(account, cast(str, value["token"]))
+        if sender is None:
+            return [Rejection("batch", None, _unknown_token(value, account), hints=ignored)]
         rows = cast(list[JsonValue], value["events"])
-        first, *rest = (self._batch_row(context, index, row, test) for index, row in enumerate(rows))
+        mismatch = _row_token_problem(sender.token, rows)
+        if mismatch is not None:
+            return [Rejection("batch", None, mismatch, hints=ignored)]
+        context = _Context("batch", account, request.received_at)
+        first, *rest = (self._batch_row(context, index, row, sender) for index, row in enumerate(rows))
         beside = (Hint(it.rule, "", f"beside `events`, {dotted(it.path)}: {it.message}") for it in ignored)
         return [replace(first, hints=(*beside, *first.hints)), *rest]
 
@@ -174,22 +179,22 @@ class IngestContract:
                     return Reason("batch-row-size", pointer("events", index), message, 413, most)
         return None
 
-    def _batch_row(self, context: _Context, index: int, row: JsonValue, test: bool) -> Arrival:
+    def _batch_row(self, context: _Context, index: int, row: JsonValue, sender: Source) -> Arrival:
         valid = self._row.check(row)
         if isinstance(valid, Problem):
             reason = Reason("schema", valid.path, valid.message, 400)
             return _refuse(context, index, row, reason, self._row)
-        return _message(context, self._row, cast(Properties, row), valid, test, index)
+        return _message(context, self._row, cast(Properties, row), valid, sender, index)
 
 
-def is_test_mode(account: Account, token: str) -> bool | None:
-    """Tell whether *token* is a Test Mode key (True) or a live one (False); None if *account* refuses it."""
+def source(account: Account, token: str) -> Source | None:
+    """Return the source that *token* is for *account*; None if it is refused (rules open-tokens, test-mode)."""
     live = token.removeprefix(TEST_PREFIX)
     if not account.tokens:
-        return live not in ("", token)
+        return Source(token, test=live not in ("", token))
     if token in account.tokens:
-        return False
-    return True if live != token and live in account.tokens else None
+        return Source(token, test=False)
+    return Source(token, test=True) if live != token and live in account.tokens else None
 
 
 def _batch_answer(receipts: Sequence[Receipt]) -> Answer:
@@ -209,7 +214,7 @@ def _result(arrival: Arrival) -> Properties:
 
 
 def _message(
-    context: _Context, compiled: Body, sent: Properties, valid: Properties, test: bool, index: int | None
+    context: _Context, compiled: Body, sent: Properties, valid: Properties, sender: Source, index: int | None
 ) -> Arrival:
     identity = _identity(valid)
     if not identity and context.account.require_identifier:
@@ -226,7 +231,7 @@ def _message(
         identity=identity,
         distinct_id=cast(str | None, valid.get("distinctId")),
         time=time,
-        test=test,
+        test=sender.test,
         event_properties=cast(Properties, valid.get("eventProperties") or {}),
         default_properties=cast(Properties, valid.get("defaultProperties") or {}),
         identity_context=cast(Properties | None, valid.get("identityContext")),
@@ -258,17 +263,16 @@ def _out_of_window(time: float, now: int) -> Reason:
     return Reason("time-window", "/time", message, 400)
 
 
-def _token_problem(value: Properties, account: Account) -> Reason | None:
-    """Return why the token is refused (rule 401), or that a row has another one (rule batch-token)."""
-    token = cast(str, value["token"])
-    if is_test_mode(account, token) is None:
-        if token.startswith(("pk_", "sk_")):
-            message = "is a key of the Client API; the Ingest API takes the token of a source"
-        else:
-            message = f"is none of the {len(account.tokens)} tokens that are set"
-        return Reason("401", "/token", message, 401)
-    rows = value.get("events")
-    for index, row in enumerate(rows if isinstance(rows, list) else ()):
+def _unknown_token(value: Properties, account: Account) -> Reason:
+    if cast(str, value["token"]).startswith(("pk_", "sk_")):
+        message = "is a key of the Client API; the Ingest API takes the token of a source"
+    else:
+        message = f"is none of the {len(account.tokens)} tokens that are set"
+    return Reason("401", "/token", message, 401)
+
+
+def _row_token_problem(token: str, rows: list[JsonValue]) -> Reason | None:
+    for index, row in enumerate(rows):
         if isinstance(row, dict) and row.get("token") not in (None, token):
             return Reason("batch-token", pointer("events", index, "token"), "token mismatch", 400)
     return None

@@ -15,6 +15,7 @@ from ours_emulator.store.tables import metadata
 
 APPLICATION_ID = 0x4F555253
 SCHEMA_VERSION = 1
+BUSY_SECONDS = 30
 
 
 class StoreError(Exception):
@@ -50,10 +51,10 @@ class StoreFile:
         try:
             return self._connect()
         except (DBAPIError, sqlite3.Error) as error:
-            self.close()
             cause = error.orig if isinstance(error, DBAPIError) else error
+            self.close()
             raise StoreError(f"{self.path} can't be opened: {cause}") from None
-        except StoreError:
+        except BaseException:
             self.close()
             raise
 
@@ -82,7 +83,7 @@ class StoreFile:
         engine = sa.create_engine(
             sa.URL.create("sqlite", database=str(self.path)),
             poolclass=StaticPool,
-            connect_args={"check_same_thread": False, "timeout": 30, "isolation_level": None},
+            connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS, "isolation_level": None},
         )
         self._engines.append(engine)
         event.listen(engine, "begin", _begin_immediate)

@@ -17,6 +17,8 @@ from ours_emulator.store.files import StoreFile
 from ours_emulator.store.tables import (
     accounts,
     decoded,
+    distinct_digest,
+    distinct_ids,
     encoded,
     identifiers,
     name_digest,
@@ -128,7 +130,7 @@ class StoreReader:
         """Return events, the latest by `time` first (rule event-order)."""
         async with self._engine.connect() as connection:
             ids = await _account_ids(connection, account)
-            where = [_among(receipts.c.account_id, ids), *_event_conditions(ids, which)]
+            where = _event_conditions(ids, which)
             total = await _count(connection, receipts, where)
             if cursor is not None:
                 where.append(sa.tuple_(receipts.c.time, receipts.c.id) < sa.tuple_(*_moment(cursor)))
@@ -169,8 +171,8 @@ class StoreReader:
         more = len(rows) > limit
         return Page(rows[:limit], total, str(rows[limit - 1]["id"]) if more else None, evicted)
 
-    async def request(self, account: str | None, request_id: int) -> tuple[Row, Sequence[Row]] | None:
-        """Return one request and the events in it, in the order of its rows."""
+    async def request(self, account: str | None, request_id: int) -> tuple[Row, bytes, Sequence[Row]] | None:
+        """Return one request, its body and the events in it, in the order of its rows."""
         async with self._engine.connect() as connection:
             ids = await _account_ids(connection, account)
             statement = _requests().where(requests.c.id == request_id, _among(requests.c.account_id, ids))
@@ -184,7 +186,10 @@ class StoreReader:
                 .where(receipts.c.id.between(row["first_receipt"], last))
                 .order_by(receipts.c.id)
             )
-            return row, (await connection.execute(inside)).mappings().all()
+            body = (
+                await connection.execute(sa.select(requests.c.body).where(requests.c.id == request_id))
+            ).scalar_one()
+            return row, body, (await connection.execute(inside)).mappings().all()
 
     async def summary(self, account: str | None) -> Summary:
         """Return counts of everything."""
@@ -229,17 +234,24 @@ async def _evicted(connection: AsyncConnection, column: sa.Column[int], ids: Seq
 
 
 def _requests() -> sa.Select[Any]:
-    return sa.select(*requests.columns, accounts.c.name.label("account")).join(
+    columns = [column for column in requests.columns if column is not requests.c.body]
+    size = sa.func.length(requests.c.body).label("body_bytes")
+    return sa.select(*columns, size, accounts.c.name.label("account")).join(
         accounts, accounts.c.id == requests.c.account_id
     )
 
 
 def _event_conditions(ids: Sequence[int], which: EventFilter) -> list[Condition]:
     where: list[Condition] = []
-    if which.event is not None:
-        where.append(receipts.c.event == encoded(which.event))
+    # A visitor and a held distinct id belong to an account already; naming it too would lead away from their index.
     if which.visitor_id is not None:
         where.append(receipts.c.visitor_pk.in_(_pks_named(ids, "user_id", which.visitor_id)))
+    elif which.distinct_id is not None and which.outcome == "accepted":
+        where.append(receipts.c.id.in_(_holders(ids, which.distinct_id)))
+    else:
+        where.append(_among(receipts.c.account_id, ids))
+    if which.event is not None:
+        where.append(receipts.c.event == encoded(which.event))
     if which.distinct_id is not None:
         where.append(receipts.c.distinct_id == encoded(which.distinct_id))
     if which.endpoint is not None:
@@ -251,6 +263,11 @@ def _event_conditions(ids: Sequence[int], which: EventFilter) -> list[Condition]
     if which.since is not None:
         where.append(receipts.c.received_at >= which.since)
     return where + [_property_is(path, text) for path, text in which.properties.items()]
+
+
+def _holders(ids: Sequence[int], distinct_id: str) -> sa.Select[tuple[int]]:
+    digests = [distinct_digest(account_id, distinct_id, test=test) for account_id in ids for test in (False, True)]
+    return sa.select(distinct_ids.c.receipt_id).where(_among(distinct_ids.c.digest, digests))
 
 
 def _property_is(path: str, text: str) -> Condition:

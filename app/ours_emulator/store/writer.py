@@ -13,7 +13,7 @@ from ours_emulator.identity import Name, Visitor
 from ours_emulator.jsontext import json_text
 from ours_emulator.messages import Exchange, Message, Properties, Receipt, Rejection, Request, Resolution
 from ours_emulator.store import statements as sql
-from ours_emulator.store.files import StoreFile
+from ours_emulator.store.files import StoreError, StoreFile
 from ours_emulator.store.tables import decoded, digests_of, distinct_digest, encoded, name_digest
 
 _RECENT_REQUESTS = 10_000
@@ -44,7 +44,7 @@ class Cleared:
     """How much a reset removed."""
 
     visitors: int
-    events: int
+    receipts: int
     requests: int
 
 
@@ -54,6 +54,10 @@ class Retention:
 
     rows: int = 100_000
     body_bytes: int = 256 * 1024 * 1024
+
+
+class StoreBusyError(Exception):
+    """Somebody else keeps the store from being written."""
 
 
 class StoreWriter:
@@ -66,21 +70,34 @@ class StoreWriter:
         # The driver's own cursor runs a prepared text five times as fast as SQLAlchemy's execute.
         self._cursor = self._connection.connection.cursor()
         self.next_receipt_id = self.next_request_id = self.next_visitor_pk = 1
-        with self.transaction():
-            self._read_counters()
+        self._counters_known = False
+        try:
+            with self.transaction():
+                pass
+        except (sqlite3.Error, StoreBusyError) as error:
+            self.close()
+            raise StoreError(f"{file.path} can't be read: {error}") from None
 
     @contextmanager
     def transaction(self) -> Generator[None]:
-        """Commit what happens inside, or, if it raises, leave the store as it was."""
-        self._run("BEGIN IMMEDIATE")
+        """Commit what happens inside, or, if it raises, leave the store as it was.
+
+        Raises StoreBusyError if somebody else keeps the store from being written at all.
+        """
         try:
+            self._run("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise StoreBusyError(str(error)) from error
+        try:
+            if not self._counters_known:
+                self._read_counters()
             yield
             self._run("COMMIT")
         except BaseException:
+            self._counters_known = False
             # Some errors (disk full, input/output) have ended the transaction already.
-            with suppress(sqlite3.OperationalError):
+            with suppress(sqlite3.Error):
                 self._run("ROLLBACK")
-            self._read_counters()
             raise
 
     def close(self) -> None:
@@ -136,10 +153,10 @@ class StoreWriter:
         """Forget everything of *account*, or of all accounts if None, but the accounts themselves."""
         ids = [id_ for name, id_ in self._account_ids.items() if account in (None, name)]
         cleared = [self._clear(account_id) for account_id in ids]
-        self._read_counters()
+        self._counters_known = False
         return Cleared(
             visitors=sum(it.visitors for it in cleared),
-            events=sum(it.events for it in cleared),
+            receipts=sum(it.receipts for it in cleared),
             requests=sum(it.requests for it in cleared),
         )
 
@@ -159,7 +176,7 @@ class StoreWriter:
         rows: list[tuple[Any, ...]] = []
         for visitor in touched:
             rows.append(_visitor_row(visitor))
-            if visitor.renamed:
+            if visitor.names_changed:
                 names, before = set(visitor.names()), set(visitor.stored_names)
                 gone += [(name_digest(name), visitor.pk) for name in before - names]
                 new += [(name_digest(name), visitor.pk) for name in names - before]
@@ -177,6 +194,9 @@ class StoreWriter:
         while self._requests > self._retention.rows or self._body_bytes > self._retention.body_bytes:
             surplus = max(self._requests - self._retention.rows, 1)
             rows = self._run(sql.EVICT_REQUESTS, surplus)
+            if not rows:
+                self._counters_known = False
+                return
             self._requests -= len(rows)
             self._body_bytes -= sum(row[1] for row in rows)
             self._count_evicted(sql.COUNT_EVICTED_REQUESTS, Counter(row[0] for row in rows))
@@ -195,12 +215,12 @@ class StoreWriter:
         run(sql.CLEAR_EVICTED, account_id)
         return Cleared(
             visitors=run(sql.CLEAR_VISITORS, account_id),
-            events=run(sql.CLEAR_RECEIPTS, account_id),
+            receipts=run(sql.CLEAR_RECEIPTS, account_id),
             requests=run(sql.CLEAR_REQUESTS, account_id),
         )
 
     def _read_counters(self) -> None:
-        """Take over what the database has: at start, after a rollback, after a reset. Ids only ever grow."""
+        """Take over what the database has. While the process lives, ids only ever grow."""
         rows = self._run(sql.SELECT_ACCOUNTS)
         self._account_ids = {row[0]: row[1] for row in rows}
         count = self._run(sql.SELECT_COUNTERS)[0]
@@ -209,6 +229,7 @@ class StoreWriter:
         self.next_receipt_id = max(self.next_receipt_id, (count[3] or 0) + 1, (count[4] or 0) + 1)
         self.next_request_id = max(self.next_request_id, (count[5] or 0) + 1)
         self.next_visitor_pk = max(self.next_visitor_pk, (count[6] or 0) + 1)
+        self._counters_known = True
 
 
 def _visitor(row: Sequence[Any]) -> Visitor:
@@ -216,7 +237,7 @@ def _visitor(row: Sequence[Any]) -> Visitor:
     known = cast(Properties, json.loads(properties))
     visitor = Visitor(pk, account_id, decoded(visitor_id), known, properties, event_count, first_seen, last_seen)
     visitor.stored_names = tuple(visitor.names())
-    visitor.renamed = False
+    visitor.names_changed = False
     return visitor
 
 
