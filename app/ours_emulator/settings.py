@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     )
     public_keys: Annotated[Keys, NoDecode, BeforeValidator(_split)] = Field(
         (),
-        description="Keys of the Client API to accept, pk_… or sk_…. Without any, every such key is accepted.",
+        description="Keys of the Client API to accept, beginning with pk_ or sk_. Without any, every such key is accepted.",
     )
     allowed_events: Annotated[Names | None, NoDecode, BeforeValidator(_split)] = Field(
         None, description="Event names on the allow-list. Without it, every event is kept."
