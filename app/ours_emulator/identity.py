@@ -67,9 +67,10 @@ class Visitors:
             matches = self._matches(account_id, claim)
             if matches:
                 steps.append(Step(claim.given_as, claim.value, "matched"))
-                hints = [_ambiguous(claim, len(matches))] if len(matches) > 1 else []
                 resolution = Resolution(claim.given_as, False, (*steps, *_skipped(identity[count:])))
-                return min(matches, key=_age), resolution, hints
+                if len(matches) == 1:
+                    return matches[0], resolution, []
+                return min(matches, key=_age), resolution, [_ambiguous(claim, len(matches))]
             steps.append(Step(claim.given_as, claim.value, "not_found"))
         decided_by = identity[0].given_as if identity else None
         return None, Resolution(decided_by, False, (*steps, *_skipped(identity[len(tried) :]))), []
@@ -87,7 +88,9 @@ class Visitors:
             given = identity and identity[0].kind == "user_id"
             visitor = self._add(account_id, identity[0].value if given else new_id())
             resolution = Resolution(resolution.decided_by, True, resolution.steps)
-        return visitor, resolution, [*hints, *self._foreign(account_id, identity, visitor)]
+        if identity and identity[0].kind == "user_id":
+            hints += self._foreign(account_id, identity[1:], visitor)
+        return visitor, resolution, hints
 
     def adopt(self, visitor: Visitor, claim: Claim) -> bool:
         """Give *visitor* the anonymous id that *claim* names, unless somebody has it; tell whether it is theirs now."""
@@ -127,10 +130,8 @@ class Visitors:
         for name in names:
             self._by_name.setdefault(name, []).append(visitor)
 
-    def _foreign(self, account_id: int, identity: Identity, visitor: Visitor) -> Iterator[Hint]:
-        if not identity or identity[0].kind != "user_id":
-            return
-        for claim in identity[1:]:
+    def _foreign(self, account_id: int, others: Identity, visitor: Visitor) -> Iterator[Hint]:
+        for claim in others:
             holders = self._matches(account_id, claim)
             if claim.kind == "external_id" and any(holder is not visitor for holder in holders):
                 message = "belongs to another visitor, who is left as is; userId decided, and visitors are never merged"
@@ -139,11 +140,11 @@ class Visitors:
 
 def looked_up(identity: Identity, *, falls_through: bool) -> Identity:
     """Return the claims that may decide: the strongest, or all if it *falls_through*; a user id always alone."""
-    return identity if falls_through and identity[:1] and identity[0].kind != "user_id" else identity[:1]
+    return identity if falls_through and identity and identity[0].kind != "user_id" else identity[:1]
 
 
-def _skipped(claims: Iterable[Claim]) -> Iterator[Step]:
-    return (Step(claim.given_as, claim.value, "skipped") for claim in claims)
+def _skipped(claims: Identity) -> list[Step]:
+    return [Step(claim.given_as, claim.value, "skipped") for claim in claims]
 
 
 def _age(visitor: Visitor) -> int:

@@ -244,14 +244,20 @@ class StoreWriter:
 def _visitor(row: Sequence[Any]) -> Visitor:
     pk, account_id, visitor_id, properties, event_count, first_seen, last_seen, anonymous_id, data, devices = row
     known = cast(Properties, json.loads(properties))
-    visitor = Visitor(pk, account_id, decoded(visitor_id), known, properties, event_count, first_seen, last_seen)
-    visitor.renamed = False
-    if anonymous_id is not None:
-        visitor.anonymous_id = decoded(anonymous_id)
-    if data != "{}":
-        visitor.data = json.loads(data)
-    if devices != "[]":
-        visitor.devices = json.loads(devices)
+    visitor = Visitor(
+        pk,
+        account_id,
+        decoded(visitor_id),
+        known,
+        properties,
+        event_count,
+        first_seen,
+        last_seen,
+        renamed=False,
+        anonymous_id=None if anonymous_id is None else decoded(anonymous_id),
+        data={} if data == "{}" else json.loads(data),
+        devices=[] if devices == "[]" else json.loads(devices),
+    )
     visitor.stored_names = tuple(visitor.names())
     return visitor
 
