@@ -16,8 +16,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from ours_emulator.api.emulated import Emulated, Endpoint
 from ours_emulator.api.front import Front
-from ours_emulator.api.ingest import Emulated, Endpoint, endpoints
+from ours_emulator.api.ingest import NAMES, endpoints
 from ours_emulator.api.log import RequestLog
 from ours_emulator.clock import Clock
 from ours_emulator.contract.ingest import IngestContract, Limits
@@ -556,14 +557,11 @@ class Bounded(StoreFile):
 
 def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> None:
     file = Bounded(path)
-    pipeline = Pipeline(
-        StoreWriter(file, Retention()),
-        contract := IngestContract(Limits(), strict_openapi=False),
-        AccountRules("default"),
-    )
+    contract = IngestContract(Limits(), strict_openapi=False)
+    pipeline = Pipeline(StoreWriter(file, Retention()), dict.fromkeys(NAMES, contract), AccountRules("default"))
     parts = Emulated(pipeline, contract, Clock(), RequestLog("none", io.StringIO()), 5_000_000)
     unknown = Endpoint("unknown", parts)
-    app = Front(endpoints(parts), unknown, unknown, lambda: asyncio.to_thread(pipeline.close))
+    app = Front(endpoints(parts), unknown, {"/": unknown}, lambda: asyncio.to_thread(pipeline.close))
     large = {"text": "x" * 200_000}
 
     async def story() -> None:

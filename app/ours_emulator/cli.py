@@ -34,7 +34,7 @@ def main() -> None:
 @click.version_option(__version__, message="%(version)s")
 @click.pass_context
 def commands(context: click.Context) -> None:
-    """Emulate the Ours Privacy Ingest API on this machine."""
+    """Emulate the Ours Privacy Ingest API and Client API on this machine."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
@@ -131,12 +131,13 @@ def _banner(loaded: Loaded, port: int) -> str:
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     kept = f"kept in {settings.database}" if settings.database else "nothing is kept after the process (--database)"
     return f"""\
-ours-emulator {__version__}: the Ours Privacy Ingest API on {url}
+ours-emulator {__version__}: the Ours Privacy Ingest API and Client API on {url}
 
   POST {url}/api/v1/track       one event
   POST {url}/api/v1/identify    a visitor
   POST {url}/api/v1/batch       up to 1000 events
   GET  {url}/api/v1/openapi     the vendor's document
+  POST {url}/api/client/events  the Client API; and alias, identify, devices
   GET  {url}/debug              what arrived, and what became of it
 
 Store: {kept}

@@ -29,6 +29,10 @@ class Visitor:
     """The names the store already has for this visitor; none for one that is new."""
     names_changed: bool = True
     """Whether the visitor's names may be others than the store has."""
+    anonymous_id: str | None = None
+    data: Properties = field(default_factory=dict[str, JsonValue])
+    """What the Client API's `data` said, beside the properties (rule client-data)."""
+    devices: list[Properties] = field(default_factory=list[Properties])
 
     def names(self) -> Iterator[Name]:
         """Yield the identifiers this visitor is found by."""
@@ -37,6 +41,8 @@ class Visitor:
             value = self.properties.get(kind)
             if isinstance(value, str):
                 yield (self.account_id, kind, value)
+        if self.anonymous_id is not None:
+            yield (self.account_id, "anonymous_id", self.anonymous_id)
 
 
 class Visitors:
@@ -48,29 +54,54 @@ class Visitors:
         for visitor in loaded:
             self._index(visitor, visitor.stored_names)
 
+    def find(
+        self, account_id: int, identity: Identity, *, falls_through: bool
+    ) -> tuple[Visitor | None, Resolution, list[Hint]]:
+        """Return the visitor *identity* names, if there is one, and how that was found.
+
+        Of several visitors with the same identifier the oldest is meant (rule oldest-wins).
+        """
+        tried = looked_up(identity, falls_through=falls_through)
+        steps: list[Step] = []
+        for count, claim in enumerate(tried, 1):
+            matches = self._matches(account_id, claim)
+            if matches:
+                steps.append(Step(claim.given_as, claim.value, "matched"))
+                resolution = Resolution(claim.given_as, False, (*steps, *_skipped(identity[count:])))
+                if len(matches) == 1:
+                    return matches[0], resolution, []
+                return min(matches, key=_age), resolution, [_ambiguous(claim)]
+            steps.append(Step(claim.given_as, claim.value, "not_found"))
+        decided_by = identity[0].given_as if identity else None
+        return None, Resolution(decided_by, False, (*steps, *_skipped(identity[len(tried) :]))), []
+
     def resolve(
-        self, account_id: int, identity: Identity, new_id: Callable[[], str]
+        self, account_id: int, identity: Identity, new_id: Callable[[], str], *, falls_through: bool = False
     ) -> tuple[Visitor, Resolution, list[Hint]]:
         """Return the visitor *identity* names, adding one, under *new_id* unless given, if nobody matches.
 
         The strongest identifier given decides alone: a user id is taken at its word and an external id silences the
-        email (rule identity-order). Of several visitors with the same identifier the oldest is meant (oldest-wins).
+        email (rule identity-order); unless it *falls_through* (rule client-look-up).
         """
-        if not identity:
-            return self._add(account_id, new_id()), Resolution(None, True, ()), []
-        decider, *others = identity
-        matches = self._matches(account_id, decider)
-        skipped = [Step(claim.given_as, claim.value, "skipped") for claim in others]
-        hints: list[Hint] = []
-        if matches:
-            visitor = min(matches, key=_age)
-            if len(matches) > 1:
-                hints.append(_ambiguous(decider))
-        else:
-            visitor = self._add(account_id, decider.value if decider.kind == "user_id" else new_id())
-        hints += self._foreign(account_id, decider, others, visitor)
-        first = Step(decider.given_as, decider.value, "matched" if matches else "not_found")
-        return visitor, Resolution(decider.given_as, not matches, (first, *skipped)), hints
+        visitor, resolution, hints = self.find(account_id, identity, falls_through=falls_through)
+        if visitor is None:
+            given = identity and identity[0].kind == "user_id"
+            visitor = self._add(account_id, identity[0].value if given else new_id())
+            resolution = Resolution(resolution.decided_by, True, resolution.steps)
+        if identity and identity[0].kind == "user_id":
+            hints += self._foreign(account_id, identity[1:], visitor)
+        return visitor, resolution, hints
+
+    def adopt(self, visitor: Visitor, claim: Claim) -> bool:
+        """Give *visitor* the anonymous id that *claim* names, unless somebody has it; tell whether it is theirs now."""
+        if self._matches(visitor.account_id, claim):
+            return visitor.anonymous_id == claim.value
+        if visitor.anonymous_id is not None:
+            self._by_name[visitor.account_id, "anonymous_id", visitor.anonymous_id].remove(visitor)
+        visitor.anonymous_id = claim.value
+        visitor.names_changed = True
+        self._index(visitor, [(visitor.account_id, "anonymous_id", claim.value)])
+        return True
 
     def update(self, visitor: Visitor, properties: Properties) -> None:
         """Give *visitor* its new *properties* and let it be found by the identifiers among them."""
@@ -99,14 +130,21 @@ class Visitors:
         for name in names:
             self._by_name.setdefault(name, []).append(visitor)
 
-    def _foreign(self, account_id: int, decider: Claim, others: Iterable[Claim], visitor: Visitor) -> Iterator[Hint]:
-        if decider.kind != "user_id":
-            return
+    def _foreign(self, account_id: int, others: Identity, visitor: Visitor) -> Iterator[Hint]:
         for claim in others:
             holders = self._matches(account_id, claim)
             if claim.kind == "external_id" and any(holder is not visitor for holder in holders):
                 message = "belongs to another visitor, who is left as is; userId decided, and visitors are never merged"
                 yield Hint("never-merged", f"/{claim.given_as}", message)
+
+
+def looked_up(identity: Identity, *, falls_through: bool) -> Identity:
+    """Return the claims that may decide: the strongest, or all if it *falls_through*; a user id always alone."""
+    return identity if falls_through and identity and identity[0].kind != "user_id" else identity[:1]
+
+
+def _skipped(claims: Identity) -> list[Step]:
+    return [Step(claim.given_as, claim.value, "skipped") for claim in claims]
 
 
 def _age(visitor: Visitor) -> int:

@@ -8,15 +8,16 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from ours_emulator import __version__
-from ours_emulator.api import ingest
+from ours_emulator.api import client, ingest
 from ours_emulator.api.debug import DebugApi, DebugApp
+from ours_emulator.api.emulated import Emulated, Endpoint
 from ours_emulator.api.front import Front
-from ours_emulator.api.ingest import Emulated, Endpoint
 from ours_emulator.api.log import RequestLog
 from ours_emulator.clock import Clock
+from ours_emulator.contract.client import MAX_BODY_BYTES, ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.messages import Account
-from ours_emulator.pipeline import Pipeline
+from ours_emulator.pipeline import Contract, Pipeline
 from ours_emulator.settings import Loaded, Settings, load
 from ours_emulator.store.files import StoreFile
 from ours_emulator.store.reader import StoreReader
@@ -32,11 +33,17 @@ def create_app(loaded: Loaded | None = None) -> Front:
     loaded = loaded or load()
     settings = loaded.settings
     limits = Limits(body=settings.max_body_bytes, row=settings.max_row_bytes)
-    contract = IngestContract(limits, strict_openapi=settings.strict_openapi)
+    client_limit = min(limits.body, MAX_BODY_BYTES)
+    ingest_contract = IngestContract(limits, strict_openapi=settings.strict_openapi)
+    client_contract = ClientContract(client_limit)
+    contracts: dict[str, Contract] = {
+        **dict.fromkeys(ingest.NAMES, ingest_contract),
+        **dict.fromkeys(client.NAMES, client_contract),
+    }
     clock = Clock(settings.now)
     file = StoreFile(settings.database)
     pipeline = Pipeline(
-        StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes)), contract, _account(settings)
+        StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes)), contracts, _account(settings)
     )
     reader = StoreReader(file)
 
@@ -62,8 +69,15 @@ def create_app(loaded: Loaded | None = None) -> Front:
         lifespan=lifespan,
     )
     DebugApi(reader, pipeline, clock, loaded).add_to(debug)
-    parts = Emulated(pipeline, contract, clock, RequestLog(settings.log_format, sys.stdout), limits.body)
-    return Front(ingest.endpoints(parts), debug, Endpoint("unknown", parts), close)
+    log = RequestLog(settings.log_format, sys.stdout)
+    to_ingest = Emulated(pipeline, ingest_contract, clock, log, limits.body)
+    to_client = Emulated(pipeline, client_contract, clock, log, client_limit)
+    return Front(
+        ingest.endpoints(to_ingest) | client.endpoints(to_client),
+        debug,
+        {client.BASE_PATH + "/": Endpoint(client.UNKNOWN, to_client), "/": Endpoint(ingest.UNKNOWN, to_ingest)},
+        close,
+    )
 
 
 def _account(settings: Settings) -> Account:
@@ -72,6 +86,7 @@ def _account(settings: Settings) -> Account:
     return Account(
         name="default",
         tokens=frozenset(settings.tokens),
+        keys=frozenset(settings.public_keys),
         allowed_events=None if names is None else frozenset(name.strip().casefold() for name in names),
         require_identifier=settings.require_identifier,
     )

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from pydantic import JsonValue
 
 Properties: TypeAlias = dict[str, JsonValue]
-Identifier: TypeAlias = Literal["user_id", "external_id", "email"]
+Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id"]
 Outcome: TypeAlias = Literal["accepted", "duplicate", "dropped", "rejected"]
 Result: TypeAlias = Literal["matched", "not_found", "skipped"]
 
@@ -31,14 +31,16 @@ class Request:
     """Milliseconds since the epoch, by the emulator's clock."""
     started: float
     """`time.perf_counter()` when the head of the request was read."""
+    authorization: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The unit of isolation, with what it accepts. An empty set of tokens accepts any token."""
+    """The unit of isolation, with what it accepts. An empty set of tokens, or keys, accepts any of them."""
 
     name: str
     tokens: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
     allowed_events: frozenset[str] | None = None
     """Names trimmed and case-folded; None when the account has no allow-list."""
     require_identifier: bool = True
@@ -106,12 +108,26 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Customs:
+    """Where the APIs, and their revisions, differ in what a message means for its visitor; as the Ingest API has it."""
+
+    falls_through: bool = False
+    """An identifier that finds nobody leaves it to the next one; else the strongest one given decides alone."""
+    claims_stored: bool = True
+    """The identifiers given are written on any visitor found; else a new one gets them, and an old one's stay."""
+    empty_ignored: bool = True
+    """A property that is "" says nothing; else it is a value like any other."""
+    allow_list: bool = True
+    """The account's list of allowed events counts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """What a client said, accepted by the contract."""
+    """What a client said of a visitor, accepted by the contract: an event, or, without a name, only what they are."""
 
     endpoint: str
     batch_index: int | None
-    event: str
+    event: str | None
     identity: Identity
     distinct_id: str | None
     time: float | None
@@ -121,6 +137,42 @@ class Message:
     identity_context: Properties | None
     user_properties: Properties
     hints: tuple[Hint, ...]
+    customs: Customs = Customs()
+    data: Properties | None = None
+    """What is merged into the visitor's data; only the Client API has it."""
+    identifies: bool = False
+    """An anonymous id that is nobody's yet becomes the visitor's (rule client-identify)."""
+    creation: str | None = None
+    """The event that comes first if the message makes its visitor (rule client-events)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """The wish to give an anonymous visitor an external id, accepted by the contract."""
+
+    endpoint: str
+    external: Claim
+    anonymous: Claim
+    hints: tuple[Hint, ...]
+    batch_index: None = None
+    event: None = None
+
+    @property
+    def identity(self) -> Identity:
+        """Both claims, strongest first."""
+        return (self.external, self.anonymous)
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A visitor's device, accepted by the contract."""
+
+    endpoint: str
+    identity: Identity
+    device: Properties
+    hints: tuple[Hint, ...]
+    batch_index: None = None
+    event: None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +193,8 @@ class Rejection:
         return _at(row + self.reason.path, self.reason.message)
 
 
-Arrival: TypeAlias = Message | Rejection
+Said: TypeAlias = Message | Alias | Registration
+Arrival: TypeAlias = Said | Rejection
 
 
 @dataclass(frozen=True, slots=True)

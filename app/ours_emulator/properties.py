@@ -8,14 +8,16 @@ CUSTOM = "custom_properties"
 _CLAIMED = ("external_id", "email")
 
 
-def said(identity: Identity, user_properties: Properties) -> Properties:
+def said(identity: Identity, properties: Properties, *, empty_ignored: bool = True) -> Properties:
     """Return everything a message says of its visitor's properties.
 
-    The external id and email given at the top level count as properties; if *user_properties* gives the same one,
-    that wins for what is stored, even with null (rule claims-stored). "" says nothing (rule property-empty).
+    The external id and email of *identity* count as properties; if *properties* gives the same one, that wins for
+    what is stored, even with null (rule claims-stored). "" says nothing if *empty_ignored* (rule property-empty).
     """
     claimed: Properties = {claim.kind: claim.value for claim in identity if claim.kind in _CLAIMED}
-    return claimed | {name: value for name, value in user_properties.items() if value != ""}
+    if not empty_ignored:
+        return claimed | properties
+    return claimed | {name: value for name, value in properties.items() if value != ""}
 
 
 def merged(stored: Properties, said: Properties) -> Properties:

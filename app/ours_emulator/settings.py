@@ -37,6 +37,7 @@ def _moment(value: object) -> object:
 
 
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
+Keys = tuple[Annotated[str, Field(pattern=r"^[ps]k_\S+$")], ...]
 File = Annotated[Path, AfterValidator(_named)]
 
 
@@ -56,6 +57,10 @@ class Settings(BaseSettings):
     tokens: Annotated[Names, NoDecode, BeforeValidator(_split)] = Field(
         (),
         description="Source tokens to accept, each with its test_ twin. Without any, every token is accepted.",
+    )
+    public_keys: Annotated[Keys, NoDecode, BeforeValidator(_split)] = Field(
+        (),
+        description="Keys of the Client API (pk_…, sk_…) to accept. Without any, every such key is accepted.",
     )
     allowed_events: Annotated[Names | None, NoDecode, BeforeValidator(_split)] = Field(
         None, description="Event names on the allow-list. Without it, every event is kept."

@@ -41,7 +41,18 @@ Account: TypeAlias = Annotated[
 ]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MOST_LIMIT, description="Items on a page.")]
 Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
-Endpoint: TypeAlias = Literal["track", "identify", "batch", "openapi", "unknown"]
+Endpoint: TypeAlias = Literal[
+    "track",
+    "identify",
+    "batch",
+    "openapi",
+    "unknown",
+    "client/alias",
+    "client/identify",
+    "client/devices",
+    "client/events",
+    "client/unknown",
+]
 Since: TypeAlias = Annotated[
     int | None,
     BeforeValidator(lambda value: milliseconds(value) if isinstance(value, str) else value),
@@ -204,12 +215,18 @@ class DebugApi:
         user_id: str | None = None,
         external_id: str | None = None,
         email: str | None = None,
+        anonymous_id: str | None = None,
         q: Annotated[str | None, Query(description="Text anywhere in a visitor's id or properties.")] = None,
         limit: Limit = _DEFAULT_LIMIT,
         cursor: Cursor = None,
     ) -> Response:
         """List visitors, the youngest first."""
-        given: dict[Identifier, str | None] = {"user_id": user_id, "external_id": external_id, "email": email}
+        given: dict[Identifier, str | None] = {
+            "user_id": user_id,
+            "external_id": external_id,
+            "email": email,
+            "anonymous_id": anonymous_id,
+        }
         which = VisitorFilter({kind: value for kind, value in given.items() if value is not None}, q)
         with _cursor_errors():
             page = await self._reader.visitors(_account(request, account), which, limit, cursor)
@@ -229,7 +246,7 @@ class DebugApi:
     ) -> Response:
         """List the accepted events of one visitor, the latest by time first."""
         row = await self._one_visitor(_account(request, account), _unquoted(visitor_id))
-        which = EventFilter(visitor_id=_unquoted(visitor_id))
+        which = EventFilter(visitor_id=_unquoted(visitor_id), named=True)
         with _cursor_errors():
             page = await self._reader.events(row["account"], which, limit, cursor)
         return AsciiJSON(views.event_list(page))
@@ -242,7 +259,7 @@ class DebugApi:
         visitor_id: str | None = None,
         distinct_id: str | None = None,
         endpoint: Endpoint | None = None,
-        outcome: Outcome | Literal["any"] = "accepted",
+        outcome: Outcome | Literal["any"] | None = None,
         test: bool | None = None,
         since: Since = None,
         limit: Limit = _DEFAULT_LIMIT,
@@ -250,6 +267,7 @@ class DebugApi:
     ) -> Response:
         """List events, the latest by time first: the accepted ones, unless `outcome` says otherwise.
 
+        What is no event (a visitor, device or alias of the Client API) is listed if `outcome` or `endpoint` is given.
         Event properties are asked for by `property.NAME=VALUE`; dots go on into objects.
         """
         which = EventFilter(
@@ -257,7 +275,8 @@ class DebugApi:
             visitor_id,
             distinct_id,
             endpoint,
-            None if outcome == "any" else outcome,
+            _outcome(outcome),
+            outcome is None and endpoint is None,
             test,
             since,
             _properties(request),
@@ -272,13 +291,14 @@ class DebugApi:
         account: Account = None,
         event: str | None = None,
         visitor_id: str | None = None,
-        outcome: Outcome | Literal["any"] = "accepted",
+        outcome: Outcome | Literal["any"] | None = None,
     ) -> Response:
         """Show the latest event by time."""
         which = EventFilter(
             event,
             visitor_id,
-            outcome=None if outcome == "any" else outcome,
+            outcome=_outcome(outcome),
+            named=outcome is None,
             properties=_properties(request),
         )
         page = await self._reader.events(_account(request, account), which, 1, None)
@@ -313,9 +333,10 @@ class DebugApi:
         return AsciiJSON({"items": items, "total": len(items), "next_cursor": None, "evicted": 0})
 
     async def settings(self) -> Response:
-        """Show every setting in force and where it came from. Of a token only the end is shown."""
+        """Show every setting in force and where it came from. Of a token or key only the end is shown."""
         values = self._loaded.settings.model_dump(mode="json")
-        values["tokens"] = [masked(token) for token in self._loaded.settings.tokens]
+        for name in ("tokens", "public_keys"):
+            values[name] = [masked(secret) for secret in values[name]]
         origins = self._loaded.origins
         return AsciiJSON({name: {"value": value, "origin": origins[name]} for name, value in values.items()})
 
@@ -358,6 +379,11 @@ def _account(request: Request, asked: str | None) -> str | None:
     if prefixed is not None and asked not in (None, prefixed):
         raise HTTPException(400, f"the path names account {prefixed} and the call another")
     return prefixed or asked
+
+
+def _outcome(asked: str | None) -> str | None:
+    """Return the outcome that is meant: accepted unless something is asked for, None for any."""
+    return None if asked == "any" else asked or "accepted"
 
 
 def _properties(request: Request) -> dict[str, str]:

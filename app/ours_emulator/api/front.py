@@ -12,7 +12,9 @@ _OWN = ("/", "/favicon.ico", "/debug")
 
 
 class Front:
-    """Pass each request to an *emulated* path, to the *debug* app, or to *unknown*, which refuses and journals it.
+    """Pass each request to an *emulated* path, to the *debug* app, or to what refuses and journals an *unknown* path.
+
+    *unknown* has the beginnings of paths; the first one that fits answers, so the last should be "/".
 
     /accounts/{name} before a path means the same path in that account (rule accounts). A slash at the end changes
     nothing (rule methods). FastAPI's own layers cost more than everything an event needs, so only *debug* has them.
@@ -22,7 +24,7 @@ class Front:
         self,
         emulated: Mapping[str, ASGIApp],
         debug: ASGIApp,
-        unknown: ASGIApp,
+        unknown: Mapping[str, ASGIApp],
         close: Callable[[], Awaitable[None]],
     ) -> None:
         self._emulated = {path + slash: app for path, app in emulated.items() for slash in ("", "/")}
@@ -52,7 +54,8 @@ class Front:
         elif path in _OWN or path.startswith("/debug/"):
             await self._debug(_with_raw_path(scope, prefixed=account is not None), receive, send)
         else:
-            await self._unknown(scope, receive, send)
+            unknown = next(app for beginning, app in self._unknown.items() if f"{path}/".startswith(beginning))
+            await unknown(scope, receive, send)
 
 
 def _with_raw_path(scope: Scope, *, prefixed: bool) -> Scope:

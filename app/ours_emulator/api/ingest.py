@@ -1,58 +1,16 @@
-"""The emulated Ingest API: plain ASGI endpoints, because a parameter model would be a second road with its own 422."""
+"""The Ingest API's paths, and its document."""
 
-from dataclasses import dataclass
-
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ours_emulator.api.log import RequestLog
-from ours_emulator.api.wire import read_request, send_answer, send_preflight
-from ours_emulator.clock import Clock
+from ours_emulator.api.emulated import Emulated, Endpoint
+from ours_emulator.api.wire import send_answer
 from ours_emulator.contract.compile import document
 from ours_emulator.contract.ingest import ENDPOINTS
 from ours_emulator.messages import Answer
-from ours_emulator.pipeline import Contract, Pipeline
 
 BASE_PATH = "/api/v1"
-
-
-@dataclass(frozen=True, slots=True)
-class Emulated:
-    """What every emulated endpoint needs."""
-
-    pipeline: Pipeline
-    contract: Contract
-    clock: Clock
-    log: RequestLog
-    limit: int
-    """Largest body in bytes."""
-
-
-class Endpoint:
-    """One emulated endpoint: whatever is sent there becomes an exchange of the pipeline."""
-
-    def __init__(self, name: str, parts: Emulated) -> None:
-        self._name = name
-        self._parts = parts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, when what became of it is committed."""
-        if scope["method"] == "OPTIONS":
-            await send_preflight(send)
-            return
-        parts = self._parts
-        try:
-            request = await read_request(scope, receive, self._name, parts.limit, parts.clock.now())
-        except ClientDisconnect:
-            return
-        exchange = await parts.pipeline.submit(request)
-        if exchange is None:
-            failure = parts.contract.failure(request)
-            await send_answer(send, failure)
-            parts.log.failure(request, failure)
-            return
-        await send_answer(send, exchange.answer, exchange)
-        parts.log.exchange(exchange)
+UNKNOWN = "unknown"
+NAMES = (*ENDPOINTS, "openapi", UNKNOWN)
 
 
 class Document:

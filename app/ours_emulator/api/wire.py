@@ -8,7 +8,7 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from ours_emulator.messages import Answer, Exchange, Receipt, Rejection, Request
+from ours_emulator.messages import Answer, Arrival, Exchange, Receipt, Rejection, Request
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DEFAULT_ACCOUNT = "default"
@@ -44,6 +44,7 @@ async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int
         path=scope["path"],
         content_type=headers.get(b"content-type", b"").decode("latin-1"),
         content_encoding=headers.get(b"content-encoding", b"").decode("latin-1"),
+        authorization=headers.get(b"authorization", b"").decode("latin-1"),
         body=body,
         oversized=oversized,
         attempt=int(retries) + 1 if retries.isdigit() and len(retries) < 4 else 1,
@@ -94,12 +95,12 @@ def outcome(receipts: Iterable[Receipt]) -> str:
 def reasons(receipts: Iterable[Receipt]) -> list[str]:
     """Return rule and place of each refusal: no values, ASCII, fit for a header."""
     refused = (receipt.arrival for receipt in receipts if receipt.outcome == "rejected")
-    return [_rule_at(it.reason.rule, it.reason.path, it.batch_index) for it in refused if isinstance(it, Rejection)]
+    return [_rule_at(it.reason.rule, it.reason.path, it) for it in refused if isinstance(it, Rejection)]
 
 
 def hints(receipts: Iterable[Receipt]) -> list[str]:
     """Return rule and place of each hint: no values, ASCII, fit for a header."""
-    return [_rule_at(it.rule, it.path, receipt.arrival.batch_index) for receipt in receipts for it in receipt.hints]
+    return [_rule_at(it.rule, it.path, receipt.arrival) for receipt in receipts for it in receipt.hints]
 
 
 async def _read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
@@ -142,6 +143,8 @@ def _joined(parts: list[str]) -> bytes:
     return ("; ".join(parts[:_MOST_IN_HEADER]) + more).encode("ascii")
 
 
-def _rule_at(rule: str, path: str, batch_index: int | None) -> str:
-    place = path if batch_index is None else f"/events/{batch_index}{path}"
+def _rule_at(rule: str, path: str, arrival: Arrival) -> str:
+    # The rows of /batch are in its `events`; the Client API's items are the body itself.
+    rows = "/events" if arrival.endpoint == "batch" else ""
+    place = path if arrival.batch_index is None else f"{rows}/{arrival.batch_index}{path}"
     return f"{rule} {quote(place[:200], safe='/~$@', errors='backslashreplace')}".rstrip()

@@ -33,6 +33,11 @@ def read(request: Request, statuses: Statuses, limit: int) -> JsonValue | Reason
     media_type = request.content_type.partition(";")[0].strip().lower()
     if media_type != "application/json":
         return Reason("content-type", "", "the content type must be application/json", statuses.media_type)
+    return unpacked(request, statuses, limit)
+
+
+def unpacked(request: Request, statuses: Statuses, limit: int) -> JsonValue | Reason:
+    """Return what `read` does, of whatever media type *request* says its body is."""
     coding = request.content_encoding.strip().lower()
     if coding not in ("", "identity", "gzip"):
         return Reason("encoding", "", "the content coding must be gzip or identity", statuses.coding)

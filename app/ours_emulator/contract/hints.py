@@ -34,7 +34,7 @@ def unknown_keys(shape: Shape, sent: JsonValue, path: str = "") -> Iterator[Hint
     if not sent.keys() <= shape.known:
         dropped = [name for name in sent if name not in shape.known]
         for name in dropped[:_MOST]:
-            yield Hint("unknown-keys", path + pointer(_cut(name)), f"dropped{_advice(shape, _cut(name))}")
+            yield Hint("unknown-keys", path + pointer(cut(name)), f"dropped{_advice(shape, cut(name))}")
         if len(dropped) > _MOST:
             yield Hint("unknown-keys", path, f"dropped {len(dropped) - _MOST} more unknown keys")
     for name, inner in shape.closed.items():
@@ -52,7 +52,7 @@ def forbidden_types(shape: Shape, sent: JsonValue, path: str = "") -> Iterator[H
             names = [key for key, value in values.items() if value is not None and not isinstance(value, str)]
             if names:
                 more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-                listed = ", ".join(_cut(name) for name in names[:_MOST]) + more
+                listed = ", ".join(cut(name) for name in names[:_MOST]) + more
                 yield Hint("any-json", f"{path}/{name}", f"not a string, as the document has it: {listed}")
     for name in shape.loose:
         value = sent.get(name)
@@ -63,7 +63,8 @@ def forbidden_types(shape: Shape, sent: JsonValue, path: str = "") -> Iterator[H
             yield from forbidden_types(inner, sent[name], f"{path}/{name}")
 
 
-def _cut(name: str) -> str:
+def cut(name: str) -> str:
+    """Return *name*, or the beginning of a very long one: a hint is not the place for all of it."""
     return name if len(name) <= _LONGEST else name[:_LONGEST] + "…"
 
 

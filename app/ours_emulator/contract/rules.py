@@ -8,8 +8,10 @@ Basis: TypeAlias = Literal["documented", "observed", "assumed"]
 OPENAPI = "OpenAPI document"
 BATCH_PAGE = "Batch Events page"
 QUICKSTART = "Quickstart"
+CLIENT_PAGE = "Client API page"
 TRACK_PAGE = "Track Events page"
 ELSEWHERE = "other public material of the vendor"
+SERVER = "the public server that the Client API page documents"
 OURS = "our choice"
 
 
@@ -289,4 +291,124 @@ RULES: tuple[Rule, ...] = (
     Rule("custom-null", "custom_properties null is ignored: nothing is cleared.", "assumed", OURS),
     Rule("consent-replaced", "consent is replaced as a whole.", "observed", ELSEWHERE),
     Rule("event-properties", 'Event properties are kept as sent, null and "" included.', "documented", OPENAPI),
+    # The Client API
+    Rule(
+        "client-paths",
+        "alias, identify, devices and events are served under /api/client; devices and events at the root too.",
+        "documented",
+        CLIENT_PAGE,
+    ),
+    Rule(
+        "client-success",
+        "Success is 204 with an empty body and no content type.",
+        "documented",
+        f"{CLIENT_PAGE}; the body is from {SERVER}",
+    ),
+    Rule(
+        "client-unreadable",
+        "A body that is not JSON or nested deeper than 200 levels, is over 1 MiB on the wire or inflated, is bad gzip "
+        "or in another coding: 400, before the key is looked at. The content type is not looked at.",
+        "observed",
+        f"{SERVER}; depth, coding and content type are {OURS}",
+    ),
+    Rule(
+        "client-key",
+        "The Authorization header is exactly `Bearer`, a space, and a key beginning with pk_ or sk_. Otherwise 401, "
+        "before anything in the body is checked.",
+        "documented",
+        f"{CLIENT_PAGE}; sk_ and the answer are from {SERVER}",
+    ),
+    Rule(
+        "client-open-keys",
+        "Without configured keys any pk_ or sk_ key is accepted; with them, another one is answered 401.",
+        "assumed",
+        OURS,
+    ),
+    Rule(
+        "client-validation",
+        "What breaks its shape is answered 422 with the first message: root type, an id, required names, additional "
+        "names, types, time zone; names in the order of the API's schema, items in their order.",
+        "observed",
+        SERVER,
+    ),
+    Rule(
+        "client-extra-keys",
+        "Other keys are dropped from an alias, an item of events and its `user`, with a hint; a device keeps them; "
+        "identify refuses them.",
+        "observed",
+        SERVER,
+    ),
+    Rule(
+        "client-look-up",
+        "A visitor is looked up by external_id and, if nobody has it, by anonymous_id, an identifier of its own kind. "
+        'null is not given; "" is an id like any other.',
+        "observed",
+        f'{SERVER}; "" is {OURS}',
+    ),
+    Rule(
+        "client-identify",
+        "identify makes a visitor with the ids given if nobody is found. On one that was found it writes anonymous_id "
+        "if that is nobody's, and external_id never: that is for alias. What stays unlinked is hinted at.",
+        "observed",
+        SERVER,
+    ),
+    Rule(
+        "client-profile",
+        'email, phone, timezone and locale: absent leaves, null clears, a value sets, "" too. email and phone are the '
+        "email and phone_number of the Ingest API.",
+        "observed",
+        f'{SERVER}; null and "" are {OURS}',
+    ),
+    Rule(
+        "client-data",
+        "data is an object of its own beside the properties, merged one level deep; a null in it is a value.",
+        "observed",
+        SERVER,
+    ),
+    Rule(
+        "client-timezone",
+        "A time zone is one of the IANA names, in any case, and kept as sent. Otherwise 422.",
+        "observed",
+        f"{SERVER}; for the user of an event it is {OURS}",
+    ),
+    Rule(
+        "client-alias",
+        "alias gives the visitor with the anonymous_id the external_id if they have none and nobody has that one. In "
+        "every other case: 204, nothing changes, and a hint says why. Visitors are never merged.",
+        "documented",
+        f"{CLIENT_PAGE} says it acts once; else {SERVER}",
+    ),
+    Rule(
+        "client-devices",
+        "A visitor's device with the same device_id, else with the same token, is updated key by key, and null clears "
+        "a token; another one is added.",
+        "observed",
+        SERVER,
+    ),
+    Rule(
+        "client-devices-wait",
+        "A device of nobody makes no visitor: it waits, with a hint, until a visitor of either API has one of its ids.",
+        "observed",
+        f"{SERVER}, which tries again for a while; waiting without end is {OURS}",
+    ),
+    Rule(
+        "client-events",
+        "Items apply in order. An unknown visitor is made, with an event user_created before the item's. data are the "
+        "event's properties. Nothing is deduplicated, and the allow-list does not count.",
+        "observed",
+        f"{SERVER}; the allow-list is {OURS}",
+    ),
+    Rule(
+        "client-event-user",
+        "`user` in an item is an identify of the item's visitor; ids in it do not count.",
+        "observed",
+        SERVER,
+    ),
+    Rule(
+        "client-event-name",
+        'An event may have no name; it is kept under the name "", with a hint.',
+        "documented",
+        CLIENT_PAGE,
+    ),
+    Rule("client-whole", "One bad item refuses all of events, and nothing is stored.", "observed", SERVER),
 )

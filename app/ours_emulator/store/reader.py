@@ -54,6 +54,8 @@ class EventFilter:
     distinct_id: str | None = None
     endpoint: str | None = None
     outcome: str | None = "accepted"
+    named: bool = False
+    """Only what has the name of an event: not what the Client API is told of aliases, visitors and devices."""
     test: bool | None = None
     since: int | None = None
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -197,7 +199,8 @@ class StoreReader:
             ids = await _account_ids(connection, account)
             mine = _among(receipts.c.account_id, ids)
             outcomes = sa.select(receipts.c.outcome, sa.func.count()).where(mine).group_by(receipts.c.outcome)
-            accepted = sa.select(receipts.c.event, sa.func.count()).where(mine, receipts.c.outcome == "accepted")
+            named = sa.and_(receipts.c.outcome == "accepted", receipts.c.event.is_not(None))
+            accepted = sa.select(receipts.c.event, sa.func.count()).where(mine, named)
             by_event = accepted.group_by(receipts.c.event).order_by(sa.func.count().desc()).limit(100)
             return Summary(
                 visitors=await _count(connection, visitors, [_among(visitors.c.account_id, ids)]),
@@ -258,6 +261,8 @@ def _event_conditions(ids: Sequence[int], which: EventFilter) -> list[Condition]
         where.append(receipts.c.endpoint == which.endpoint)
     if which.outcome is not None:
         where.append(receipts.c.outcome == which.outcome)
+    if which.named:
+        where.append(receipts.c.event.is_not(None))
     if which.test is not None:
         where.append(receipts.c.test == which.test)
     if which.since is not None:
@@ -307,12 +312,16 @@ def _has_name(ids: Sequence[int], kind: Identifier, value: str) -> Condition:
 
 
 def _contains(text: str) -> Condition:
-    """Match *text* anywhere in a visitor's id or in one of their values."""
-    visitor_id = sa.func.json_extract('"' + visitors.c.visitor_id + '"', "$")
-    values = sa.func.json_tree(visitors.c.properties).table_valued("atom")
-    found = sa.cast(values.c.atom, sa.Text).contains(text, autoescape=True)
-    inside = sa.select(sa.literal(1)).select_from(values).where(found)
-    return sa.or_(visitor_id.contains(text, autoescape=True), inside.exists())
+    """Match *text* anywhere in a visitor's ids or in one of the values they have."""
+    strings = [
+        sa.func.json_extract('"' + column + '"', "$") for column in (visitors.c.visitor_id, visitors.c.anonymous_id)
+    ]
+    values = [sa.func.json_tree(column).table_valued("atom") for column in (visitors.c.properties, visitors.c.data)]
+    found = [
+        sa.select(sa.literal(1)).select_from(it).where(sa.cast(it.c.atom, sa.Text).contains(text, autoescape=True))
+        for it in values
+    ]
+    return sa.or_(*(it.contains(text, autoescape=True) for it in strings), *(it.exists() for it in found))
 
 
 def _whole(cursor: str) -> int:

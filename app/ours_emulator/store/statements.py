@@ -28,6 +28,7 @@ INSERT_RECEIPTS = _insert(tables.receipts)
 INSERT_DISTINCT_IDS = _insert(tables.distinct_ids)
 INSERT_IDENTIFIERS = _insert(tables.identifiers)
 UPSERT_VISITORS = _upsert(tables.visitors)
+UPSERT_WAITING = _upsert(tables.waiting_devices)
 
 SELECT_ACCOUNTS = "SELECT name, id FROM accounts"
 
@@ -36,12 +37,13 @@ SELECT (SELECT count(*) FROM receipts), (SELECT count(*) FROM requests), (SELECT
        (SELECT max(id) FROM receipts), (SELECT max(receipt_id) FROM distinct_ids),
        max(coalesce((SELECT max(id) FROM requests), 0),
            coalesce((SELECT request_id FROM receipts ORDER BY id DESC LIMIT 1), 0)),
-       (SELECT max(pk) FROM visitors)
+       (SELECT max(pk) FROM visitors),
+       (SELECT count(*) FROM waiting_devices), (SELECT max(pk) FROM waiting_devices)
 """
 
 # For each digest the oldest visitors only: everybody may share one email.
 SELECT_VISITORS = """
-SELECT pk, account_id, visitor_id, properties, event_count, first_seen, last_seen
+SELECT pk, account_id, visitor_id, properties, event_count, first_seen, last_seen, anonymous_id, data, devices
 FROM json_each(?2) AS wanted
 JOIN identifiers ON digest = wanted.value AND visitor_pk IN
     (SELECT visitor_pk FROM identifiers WHERE digest = wanted.value ORDER BY visitor_pk LIMIT ?1)
@@ -56,14 +58,23 @@ LEFT JOIN receipts ON receipts.id = receipt_id
 LEFT JOIN visitors ON pk = visitor_pk
 """
 
+SELECT_WAITING = """
+SELECT pk, account_id, identity, device FROM waiting_devices
+WHERE external_digest IN (SELECT value FROM json_each(?1)) OR anonymous_digest IN (SELECT value FROM json_each(?1))
+ORDER BY pk
+"""
+
 SELECT_CALL = """
 SELECT call_id FROM requests
 WHERE account_id = ? AND id >= ? AND path = ? AND attempt = ? AND body = ?
 ORDER BY id DESC LIMIT 1
 """
 
+COUNT_WAITING = "SELECT count(*) FROM waiting_devices"
+
 UPDATE_REPEATS = "UPDATE receipts SET repeats = repeats + ? WHERE id = ?"
 DELETE_IDENTIFIERS = "DELETE FROM identifiers WHERE digest = ? AND visitor_pk = ?"
+DELETE_WAITING = "DELETE FROM waiting_devices WHERE pk = ?"
 
 EVICT_RECEIPTS = """
 DELETE FROM receipts WHERE id IN (SELECT id FROM receipts ORDER BY id LIMIT ?) RETURNING account_id
@@ -79,4 +90,5 @@ CLEAR_RECEIPTS = "DELETE FROM receipts WHERE account_id = ?"
 CLEAR_REQUESTS = "DELETE FROM requests WHERE account_id = ?"
 CLEAR_IDENTIFIERS = "DELETE FROM identifiers WHERE digest >= ? AND digest < ?"
 CLEAR_DISTINCT_IDS = "DELETE FROM distinct_ids WHERE digest >= ? AND digest < ?"
+CLEAR_WAITING = "DELETE FROM waiting_devices WHERE account_id = ?"
 CLEAR_EVICTED = "UPDATE accounts SET evicted_requests = 0, evicted_receipts = 0 WHERE id = ?"

@@ -28,6 +28,9 @@ visitors = sa.Table(
     sa.Column("event_count", sa.Integer, nullable=False),
     sa.Column("first_seen", sa.BigInteger, nullable=False),
     sa.Column("last_seen", sa.BigInteger, nullable=False),
+    sa.Column("anonymous_id", sa.Text),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Column("devices", sa.Text, nullable=False),
 )
 # Long random keys make the indexes of a large store slow, so names are looked up by a short digest.
 identifiers = sa.Table(
@@ -43,6 +46,18 @@ distinct_ids = sa.Table(
     sa.Column("digest", sa.Text, primary_key=True),
     sa.Column("receipt_id", sa.Integer, nullable=False),
     sqlite_with_rowid=False,
+)
+# Devices of nobody yet. They are looked up by either of the names their visitor may appear under, and few.
+waiting_devices = sa.Table(
+    "waiting_devices",
+    metadata,
+    sa.Column("pk", sa.Integer, primary_key=True),
+    sa.Column("account_id", sa.Integer, nullable=False),
+    sa.Column("external_digest", sa.Text, index=True),
+    sa.Column("anonymous_digest", sa.Text, index=True),
+    # JSON: the identifiers by their kind, and what the device said of itself.
+    sa.Column("identity", sa.Text, nullable=False),
+    sa.Column("device", sa.Text, nullable=False),
 )
 requests = sa.Table(
     "requests",

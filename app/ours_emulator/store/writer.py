@@ -9,9 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
+from ours_emulator.devices import Waiting, WaitingRoom
 from ours_emulator.identity import Name, Visitor
 from ours_emulator.jsontext import json_text
-from ours_emulator.messages import Exchange, Message, Properties, Receipt, Rejection, Request, Resolution
+from ours_emulator.messages import Exchange, Identifier, Message, Properties, Receipt, Rejection, Request, Resolution
 from ours_emulator.store import statements as sql
 from ours_emulator.store.files import StoreError, StoreFile
 from ours_emulator.store.tables import decoded, digests_of, distinct_digest, encoded, name_digest
@@ -69,7 +70,8 @@ class StoreWriter:
         self._connection = file.open()
         # The driver's own cursor runs a prepared text five times as fast as SQLAlchemy's execute.
         self._cursor = self._connection.connection.cursor()
-        self.next_receipt_id = self.next_request_id = self.next_visitor_pk = 1
+        self.next_receipt_id = self.next_request_id = self.next_visitor_pk = self.next_waiting_pk = 1
+        self._waiting = 0
         self._counters_known = False
         try:
             with self.transaction():
@@ -77,6 +79,11 @@ class StoreWriter:
         except (sqlite3.Error, StoreBusyError) as error:
             self.close()
             raise StoreError(f"{file.path} can't be read: {error}") from None
+
+    @property
+    def any_waiting(self) -> bool:
+        """Whether any device waits for its visitor."""
+        return self._waiting > 0
 
     @contextmanager
     def transaction(self) -> Generator[None]:
@@ -120,6 +127,11 @@ class StoreWriter:
         rows = self._run(sql.SELECT_VISITORS, most, digests)
         return [_visitor(row) for row in {row[0]: row for row in rows}.values()]
 
+    def waiting(self, names: Iterable[Name]) -> list[Waiting]:
+        """Return the devices that wait for a visitor with any of *names*, the oldest first."""
+        rows = self._run(sql.SELECT_WAITING, json_text([name_digest(name) for name in names]))
+        return [_waiting(row) for row in rows]
+
     def originals(self, ids: Sequence[DistinctId]) -> dict[DistinctId, Original]:
         """Return, for those of *ids* that were used before, the event that used them."""
         if not ids:
@@ -134,14 +146,21 @@ class StoreWriter:
         rows = self._run(sql.SELECT_CALL, account_id, since, encoded(request.path), request.attempt - 1, request.body)
         return rows[0][0] if rows else None
 
-    def save(self, exchanges: Sequence[Exchange], touched: Iterable[Visitor], repeats: Mapping[int, int]) -> None:
-        """Write *exchanges*, the *touched* visitors, and how often more each receipt in *repeats* was sent again."""
+    def save(
+        self,
+        exchanges: Sequence[Exchange],
+        touched: Iterable[Visitor],
+        repeats: Mapping[int, int],
+        waiting: WaitingRoom,
+    ) -> None:
+        """Write *exchanges*, the *touched* visitors, how often more each receipt in *repeats* was sent, who waits."""
         receipts = [(exchange, receipt) for exchange in exchanges for receipt in exchange.receipts]
         self._write(sql.INSERT_REQUESTS, [_request_row(exchange) for exchange in exchanges])
         self._write(sql.INSERT_RECEIPTS, [_receipt_row(exchange, receipt) for exchange, receipt in receipts])
         self._write(sql.INSERT_DISTINCT_IDS, list(_distinct_rows(receipts)))
         self._write(sql.UPDATE_REPEATS, [(count, receipt_id) for receipt_id, count in repeats.items()])
         self._save_visitors(touched)
+        self._save_waiting(waiting)
         self.next_request_id += len(exchanges)
         self.next_receipt_id += len(receipts)
         self._requests += len(exchanges)
@@ -185,6 +204,14 @@ class StoreWriter:
         self._write(sql.DELETE_IDENTIFIERS, gone)
         self._write(sql.INSERT_IDENTIFIERS, new)
 
+    def _save_waiting(self, room: WaitingRoom) -> None:
+        if not room.changed and not room.gone:
+            return
+        self._write(sql.UPSERT_WAITING, [_waiting_row(it) for it in room.changed.values()])
+        self._write(sql.DELETE_WAITING, [(pk,) for pk in room.gone])
+        self._waiting = self._run(sql.COUNT_WAITING)[0][0]
+        self.next_waiting_pk = max(self.next_waiting_pk, *(pk + 1 for pk in (*room.changed, *room.gone)))
+
     def _evict(self) -> None:
         """Drop the oldest rows over the limits and count them for their accounts (evicted)."""
         if self._receipts > self._retention.rows:
@@ -212,6 +239,7 @@ class StoreWriter:
         low, high = digests_of(account_id)
         run(sql.CLEAR_IDENTIFIERS, low, high)
         run(sql.CLEAR_DISTINCT_IDS, low, high)
+        run(sql.CLEAR_WAITING, account_id)
         run(sql.CLEAR_EVICTED, account_id)
         return Cleared(
             visitors=run(sql.CLEAR_VISITORS, account_id),
@@ -229,15 +257,29 @@ class StoreWriter:
         self.next_receipt_id = max(self.next_receipt_id, (count[3] or 0) + 1, (count[4] or 0) + 1)
         self.next_request_id = max(self.next_request_id, (count[5] or 0) + 1)
         self.next_visitor_pk = max(self.next_visitor_pk, (count[6] or 0) + 1)
+        self._waiting = count[7]
+        self.next_waiting_pk = max(self.next_waiting_pk, (count[8] or 0) + 1)
         self._counters_known = True
 
 
 def _visitor(row: Sequence[Any]) -> Visitor:
-    pk, account_id, visitor_id, properties, event_count, first_seen, last_seen = row
+    pk, account_id, visitor_id, properties, event_count, first_seen, last_seen, anonymous_id, data, devices = row
     known = cast(Properties, json.loads(properties))
-    visitor = Visitor(pk, account_id, decoded(visitor_id), known, properties, event_count, first_seen, last_seen)
+    visitor = Visitor(
+        pk,
+        account_id,
+        decoded(visitor_id),
+        known,
+        properties,
+        event_count,
+        first_seen,
+        last_seen,
+        names_changed=False,
+        anonymous_id=None if anonymous_id is None else decoded(anonymous_id),
+        data={} if data == "{}" else json.loads(data),
+        devices=[] if devices == "[]" else json.loads(devices),
+    )
     visitor.stored_names = tuple(visitor.names())
-    visitor.names_changed = False
     return visitor
 
 
@@ -250,6 +292,27 @@ def _visitor_row(visitor: Visitor) -> tuple[Any, ...]:
         visitor.event_count,
         visitor.first_seen,
         visitor.last_seen,
+        None if visitor.anonymous_id is None else encoded(visitor.anonymous_id),
+        json_text(visitor.data) if visitor.data else "{}",
+        json_text(visitor.devices) if visitor.devices else "[]",
+    )
+
+
+def _waiting(row: Sequence[Any]) -> Waiting:
+    pk, account_id, identity, device = row
+    names = cast(dict[Identifier, str], json.loads(identity))
+    return Waiting(pk, tuple((account_id, kind, value) for kind, value in names.items()), json.loads(device))
+
+
+def _waiting_row(waiting: Waiting) -> tuple[Any, ...]:
+    digests = {name[1]: name_digest(name) for name in waiting.names}
+    return (
+        waiting.pk,
+        waiting.names[0][0],
+        digests.get("external_id"),
+        digests.get("anonymous_id"),
+        json_text({kind: value for _, kind, value in waiting.names}),
+        json_text(waiting.device),
     )
 
 

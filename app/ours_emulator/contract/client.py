@@ -1,0 +1,364 @@
+"""The Client API: alias, identify, devices and events from a request to arrivals, and from receipts to the answer."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import Literal, TypeAlias, cast
+
+from pydantic import JsonValue
+
+from ours_emulator.contract import body
+from ours_emulator.contract.compile import pointer
+from ours_emulator.contract.hints import cut
+from ours_emulator.jsontext import json_text
+from ours_emulator.messages import (
+    Account,
+    Alias,
+    Answer,
+    Arrival,
+    Claim,
+    Customs,
+    Hint,
+    Identifier,
+    Identity,
+    Message,
+    Properties,
+    Reason,
+    Receipt,
+    Registration,
+    Rejection,
+    Request,
+    Said,
+)
+
+PREFIX = "client/"
+ENDPOINTS = tuple(PREFIX + name for name in ("alias", "identify", "devices", "events"))
+CREATED_EVENT = "user_created"
+MAX_BODY_BYTES = 1024 * 1024
+
+_ALLOWED = "POST, OPTIONS"
+_STATUSES = body.Statuses(media_type=400, coding=400, size=400)
+_BEARER = re.compile(r"Bearer ([ps]k_\S+)")
+_UNREADABLE = "An error occurred with this request."
+_UNAUTHORIZED = "Authorization error."
+_UNAUTHORIZED_CODE = 1000
+_CUSTOMS = Customs(falls_through=True, claims_stored=False, empty_ignored=False, allow_list=False)
+_IDS: tuple[Identifier, ...] = ("external_id", "anonymous_id")
+_PROFILE = {"email": "email", "phone": "phone_number", "timezone": "timezone", "locale": "locale"}
+"""The fields of a visitor, and the names they have among the visitor's properties."""
+_DATA_ELSEWHERE = ("properties", "eventProperties", "traits")
+_ADVICE = dict.fromkeys(_DATA_ELSEWHERE, "; did you mean data?") | {"event": "; did you mean name?"}
+_MOST_HINTS = 20
+
+Type: TypeAlias = Literal["string", "object"]
+_KINDS: Mapping[Type, type] = {"string": str, "object": dict}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a body: its type, whether it may be null, and the fields in it that are checked too."""
+
+    type: Type
+    nullable: bool = False
+    fields: Mapping[str, "Field"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One object of the API. Fields and required names are checked in their order (rule client-validation)."""
+
+    fields: Mapping[str, Field]
+    required: tuple[str, ...] = ()
+    names_somebody: bool = True
+    """It needs one of the two ids; either will do."""
+    closed: bool = False
+    """Other names are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Where a body breaks its shape, as a JSON pointer, and the message the API has for that."""
+
+    path: str
+    message: str
+
+
+_EITHER_ID = {"anonymous_id": Field("string", nullable=True), "external_id": Field("string", nullable=True)}
+_USER = {name: Field("string", nullable=True) for name in _PROFILE} | {"data": Field("object", nullable=True)}
+_ALIAS = Shape(
+    {"anonymous_id": Field("string"), "external_id": Field("string")},
+    required=("external_id", "anonymous_id"),
+    names_somebody=False,
+)
+_IDENTIFY = Shape(_EITHER_ID | _USER, closed=True)
+_DEVICE = Shape(
+    {
+        **_EITHER_ID,
+        "device_id": Field("string"),
+        "token": Field("string", nullable=True),
+        **{name: Field("string") for name in ("os", "os_version", "model", "app_build", "app_version")},
+    },
+    required=("device_id", "os", "model", "app_build", "app_version"),
+)
+_EVENT = Shape(
+    {
+        "name": Field("string"),
+        **_EITHER_ID,
+        "data": Field("object", nullable=True),
+        "user": Field("object", nullable=True, fields=_USER),
+    }
+)
+
+
+class ClientContract:
+    """The rules of /api/client. *limit* is the largest body in bytes (rule client-unreadable)."""
+
+    def __init__(self, limit: int = MAX_BODY_BYTES) -> None:
+        self._limit = limit
+
+    def arrivals(self, request: Request, account: Account) -> list[Arrival]:
+        """Return what *request* says; checked in this order: path and method, body, key, first message."""
+        refused = _misdirected(request)
+        if refused is not None:
+            return [Rejection(request.endpoint, None, refused)]
+        value = body.unpacked(request, _STATUSES, self._limit)
+        if isinstance(value, Reason):
+            return [Rejection(request.endpoint, None, replace(value, rule="client-unreadable"))]
+        refused = _unauthorized(request, account)
+        if refused is not None:
+            return [_refuse(request, value, refused)]
+        if request.endpoint == PREFIX + "events":
+            return _events(request, value)
+        return [_single(request, value)]
+
+    def answer(self, receipts: Sequence[Receipt]) -> Answer:
+        """Return the HTTP answer when the arrivals of a request became *receipts* (rule client-success)."""
+        first = receipts[0].arrival
+        if not isinstance(first, Rejection):
+            return Answer(204, b"", {}, None)
+        status = first.reason.status
+        if status == 400:
+            return _error(status, _UNREADABLE)
+        if status == 401:
+            return _error(status, _UNAUTHORIZED, {"code": _UNAUTHORIZED_CODE})
+        return _error(status, first.reason.message, headers={"allow": _ALLOWED} if status == 405 else {})
+
+    def failure(self, _: Request, /) -> Answer:
+        """Return the HTTP answer when a request could not be stored (rule 429-500)."""
+        return _error(500, _UNREADABLE)
+
+
+def _misdirected(request: Request) -> Reason | None:
+    if request.endpoint not in ENDPOINTS:
+        return Reason("methods", "", "there is no such path", 404)
+    if request.method != "POST":
+        return Reason("methods", "", f"this path takes {_ALLOWED}, not {request.method}", 405)
+    return None
+
+
+def _unauthorized(request: Request, account: Account) -> Reason | None:
+    """Return why *request* may not write to *account*; the reason never holds the key."""
+    bearer = _BEARER.fullmatch(request.authorization)
+    if bearer is None:
+        given = "is none" if request.authorization else "is missing"
+        message = f"the Authorization header must be `Bearer` and a key beginning with pk_ or sk_; it {given}"
+        return Reason("client-key", "", message, 401)
+    if account.keys and bearer[1] not in account.keys:
+        message = f"the key is none of the {len(account.keys)} keys of account {account.name}"
+        return Reason("client-open-keys", "", message, 401)
+    return None
+
+
+def _single(request: Request, value: JsonValue) -> Arrival:
+    shape, said = _SINGLES[request.endpoint]
+    problem = _root_problem(shape, value)
+    if problem is not None:
+        return _refuse(request, value, _reason(problem))
+    return said(request, cast(Properties, value))
+
+
+def _events(request: Request, value: JsonValue) -> list[Arrival]:
+    """Return the events in *value*, or the first problem of all of them (rule client-whole)."""
+    problem = _events_problem(value)
+    if problem is not None:
+        return [_refuse(request, value, _reason(problem))]
+    return [_event(request, index, cast(Properties, item)) for index, item in enumerate(cast(list[JsonValue], value))]
+
+
+def _alias(request: Request, value: Properties) -> Alias:
+    external, anonymous = _identity(value)
+    return Alias(request.endpoint, external, anonymous, tuple(_unknown(value, _ALIAS.fields)))
+
+
+def _identify(request: Request, value: Properties) -> Message:
+    return _message(request, None, None, value, value, {}, ())
+
+
+def _device(request: Request, value: Properties) -> Registration:
+    device = {name: it for name, it in value.items() if name not in _IDS}
+    return Registration(request.endpoint, _identity(value), device, ())
+
+
+def _event(request: Request, index: int, item: Properties) -> Message:
+    user = cast(Properties | None, item.get("user"))
+    event = cast(str, item.get("name", ""))
+    hints = [*_unknown(item, _EVENT.fields), *(_unknown(user, _USER, "/user") if user else ())]
+    if not event:
+        hints.append(Hint("client-event-name", "/name", "the event has no name; other servers of this API refuse that"))
+    return _message(request, index, event, item, user, cast(Properties, item.get("data") or {}), tuple(hints))
+
+
+def _message(
+    request: Request,
+    index: int | None,
+    event: str | None,
+    said: Properties,
+    user: Properties | None,
+    event_properties: Properties,
+    hints: tuple[Hint, ...],
+) -> Message:
+    """Return the message of who *said* names, who are what *user* says, if it says anything."""
+    return Message(
+        endpoint=request.endpoint,
+        batch_index=index,
+        event=event,
+        identity=_identity(said),
+        distinct_id=None,
+        time=None,
+        test=False,
+        event_properties=event_properties,
+        default_properties={},
+        identity_context=None,
+        user_properties={stored: user[name] for name, stored in _PROFILE.items() if name in user} if user else {},
+        hints=hints,
+        customs=_CUSTOMS,
+        data=cast(Properties | None, user.get("data")) if user else None,
+        identifies=user is not None,
+        creation=None if event is None else CREATED_EVENT,
+    )
+
+
+_SINGLES: Mapping[str, tuple[Shape, Callable[[Request, Properties], Said]]] = {
+    PREFIX + "alias": (_ALIAS, _alias),
+    PREFIX + "identify": (_IDENTIFY, _identify),
+    PREFIX + "devices": (_DEVICE, _device),
+}
+
+
+def _identity(said: Properties) -> Identity:
+    """Return the ids in *said*; null is none (rule client-look-up)."""
+    return tuple(Claim(kind, cast(str, said[kind]), kind) for kind in _IDS if said.get(kind) is not None)
+
+
+def _root_problem(shape: Shape, value: JsonValue) -> Problem | None:
+    if not isinstance(value, dict):
+        return Problem("", _wrong_type("", "object"))
+    return _object_problem(shape, value) or (_timezone_problem(value) if "timezone" in shape.fields else None)
+
+
+def _events_problem(value: JsonValue) -> Problem | None:
+    if not isinstance(value, list):
+        return Problem("", _wrong_type("", "array"))
+    if not value:
+        return Problem("", "Must NOT have fewer than 1 items")
+    return next((problem for at, item in enumerate(value) if (problem := _item_problem(item, at)) is not None), None)
+
+
+def _item_problem(item: JsonValue, index: int) -> Problem | None:
+    if not isinstance(item, dict):
+        return Problem(pointer(index), _wrong_type(str(index), "object"))
+    problem = _object_problem(_EVENT, item, str(index))
+    user = item.get("user")
+    return problem or (_timezone_problem(user, pointer(index, "user")) if isinstance(user, dict) else None)
+
+
+def _object_problem(shape: Shape, value: Properties, at: str = "") -> Problem | None:
+    """Return the first problem of *value*, which is *at* this place (rule client-validation)."""
+    path = f"/{at}" if at else ""
+    if shape.names_somebody and value.keys().isdisjoint(_IDS):
+        return Problem(path, _missing("anonymous_id"))
+    for name in shape.required:
+        if name not in value:
+            return Problem(path + pointer(name), _missing(name))
+    if shape.closed and not value.keys() <= shape.fields.keys():
+        extra = next(name for name in value if name not in shape.fields)
+        return Problem(path + pointer(cut(extra)), "Must NOT have additional properties")
+    return _type_problem(shape.fields, value, at)
+
+
+def _type_problem(fields: Mapping[str, Field], value: Properties, at: str) -> Problem | None:
+    for name, field in fields.items():
+        given = value.get(name)
+        if name not in value or (given is None and field.nullable):
+            continue
+        place = f"{at}/{name}" if at else name
+        if not isinstance(given, _KINDS[field.type]):
+            return Problem(f"/{place}", _wrong_type(place, field.type))
+        if field.fields is not None and isinstance(given, dict):
+            problem = _type_problem(field.fields, given, place)
+            if problem is not None:
+                return problem
+    return None
+
+
+def _timezone_problem(user: Properties, path: str = "") -> Problem | None:
+    """Return what is wrong with the time zone of *user* (rule client-timezone)."""
+    timezone = user.get("timezone")
+    if timezone is None or str(timezone).lower() in _timezones():
+        return None
+    return Problem(f"{path}/timezone", "The timezone value must be in the IANA format.")
+
+
+@cache
+def _timezones() -> frozenset[str]:
+    """Return the names of the time zone database in lower case; the package's own, so every machine has the same."""
+    return frozenset((files("tzdata") / "zones").read_text("ascii").lower().split())
+
+
+def _wrong_type(place: str, wanted: str) -> str:
+    return f"The value of `{place}` must be a {wanted}."
+
+
+def _missing(name: str) -> str:
+    return f"Must have required property '{name}'"
+
+
+def _unknown(sent: Properties, known: Mapping[str, Field], path: str = "") -> Iterator[Hint]:
+    """Yield a hint for what is accepted in *sent* and goes nowhere (rule client-extra-keys)."""
+    if sent.keys() <= known.keys():
+        return
+    dropped = [name for name in sent if name not in known]
+    for name in dropped[:_MOST_HINTS]:
+        advice = _ADVICE.get(name, "") if "data" in known else ""
+        if path and name in _IDS:
+            advice = "; the ids beside `user` say who is meant"
+        yield Hint("client-extra-keys", path + pointer(cut(name)), f"dropped{advice}")
+    if len(dropped) > _MOST_HINTS:
+        yield Hint("client-extra-keys", path, f"dropped {len(dropped) - _MOST_HINTS} more unknown keys")
+
+
+def _reason(problem: Problem) -> Reason:
+    return Reason("client-validation", problem.path, problem.message, 422)
+
+
+def _refuse(request: Request, sent: JsonValue, reason: Reason) -> Rejection:
+    """Return the rejection of *sent*, with the name of the event if there is just one."""
+    items = sent if request.endpoint == PREFIX + "events" and isinstance(sent, list) else []
+    only = items[0] if len(items) == 1 else None
+    name = only.get("name") if isinstance(only, dict) else None
+    hints = tuple(_misnamed_data(sent)) if request.endpoint == PREFIX + "identify" and isinstance(sent, dict) else ()
+    return Rejection(request.endpoint, None, reason, event=name if isinstance(name, str) else None, hints=hints)
+
+
+def _misnamed_data(sent: Properties) -> Iterator[Hint]:
+    """Yield a hint for each name in *sent* that other APIs have for what is `data` here."""
+    for name in _DATA_ELSEWHERE:
+        if name in sent:
+            yield Hint("client-extra-keys", pointer(name), f"there is no such field{_ADVICE[name]}")
+
+
+def _error(status: int, error: str, more: Properties | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+    text = json_text({"status": "error", "error": error, **(more or {})})
+    return Answer(status, text.encode("ascii"), headers or {})
