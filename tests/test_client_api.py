@@ -953,3 +953,16 @@ def test_many_clients_at_once_make_each_visitor_once(account: Account) -> None:
     assert len(visitors) == 10
     assert {visitor["event_count"] for visitor in visitors} == {24}
     assert {len(visitor["devices"]) for visitor in visitors} == {8}
+
+
+@pytest.mark.rule("client-success")
+def test_a_204_has_no_body_no_content_type_and_no_content_length(account: Account) -> None:
+    headers = {"authorization": "Bearer pk_test"}
+    for response in (
+        account.post("/api/client/identify", {"external_id": "x"}, headers),
+        account.http.options(account.url + "/api/client/identify"),
+        account.http.options(account.url + "/track"),
+    ):
+        assert (response.status_code, response.content) == (204, b"")
+        assert not response.headers.keys() & {"content-type", "content-length", "transfer-encoding"}
+    assert account.track(userId="u").status_code == 200

@@ -24,7 +24,6 @@ _PREFLIGHT = (
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
     (b"access-control-allow-headers", b"*, Authorization"),
     (b"access-control-max-age", b"86400"),
-    (b"content-length", b"0"),
 )
 
 
@@ -64,8 +63,10 @@ def _joined_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = None) -> None:
     """Send *answer*, readable from any origin (rule cors), with what became of the request in X-Emulator headers."""
-    headers = [*_CORS, (b"content-length", str(len(answer.body)).encode())]
+    headers = list(_CORS)
+    # A 204 has neither (RFC 9110, 8.6).
     if answer.media_type is not None:
+        headers.append((b"content-length", str(len(answer.body)).encode()))
         headers.append((b"content-type", answer.media_type.encode()))
     headers += [(name.encode(), value.encode()) for name, value in answer.headers.items()]
     if exchange is not None:
