@@ -16,12 +16,13 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from ours_emulator.accounts import Accounts
 from ours_emulator.api.emulated import Emulated, Endpoint
 from ours_emulator.api.front import Front
 from ours_emulator.api.ingest import NAMES, endpoints
 from ours_emulator.api.log import RequestLog
-from ours_emulator.clock import Clock
 from ours_emulator.contract.ingest import IngestContract, Limits
+from ours_emulator.feed import Feed
 from ours_emulator.main import create_app
 from ours_emulator.messages import Account as AccountRules
 from ours_emulator.pipeline import Pipeline
@@ -30,7 +31,7 @@ from ours_emulator.store import files
 from ours_emulator.store.files import APPLICATION_ID, SCHEMA_VERSION, StoreError, StoreFile
 from ours_emulator.store.reader import EventFilter, StoreReader, Summary, VisitorFilter
 from ours_emulator.store.writer import Retention, StoreWriter
-from serving import Account, Server, serving
+from serving import Account, Running, serving
 
 LISTS = ["visitors", "events", "requests"]
 
@@ -40,7 +41,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "store.db"
 
 
-def named(server: Server, name: str) -> Account:
+def named(server: Running, name: str) -> Account:
     return Account(f"{server.url}/accounts/{name}", server.http)
 
 
@@ -557,11 +558,12 @@ class Bounded(StoreFile):
 
 def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> None:
     file = Bounded(path)
-    contract = IngestContract(Limits(), strict_openapi=False)
-    pipeline = Pipeline(StoreWriter(file, Retention()), dict.fromkeys(NAMES, contract), AccountRules("default"))
-    parts = Emulated(pipeline, contract, Clock(), RequestLog("none", io.StringIO()), 5_000_000)
+    contract = IngestContract(Limits())
+    accounts = Accounts(AccountRules("default"))
+    pipeline = Pipeline(StoreWriter(file, Retention()), dict.fromkeys(NAMES, contract), accounts, Feed())
+    parts = Emulated(pipeline, contract, accounts, RequestLog("none", io.StringIO()), 5_000_000)
     unknown = Endpoint("unknown", parts)
-    app = Front(endpoints(parts), unknown, {"/": unknown}, lambda: asyncio.to_thread(pipeline.close))
+    app = Front(endpoints(parts), unknown, {"/": unknown}, lambda: asyncio.to_thread(pipeline.close), lambda: None)
     large = {"text": "x" * 200_000}
 
     async def story() -> None:
@@ -575,7 +577,7 @@ def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> No
             async def counts() -> tuple[int, int, int]:
                 visitors = await reader.visitors(None, VisitorFilter(), 10, None)
                 events = await reader.events(None, EventFilter(outcome=None), 10, None)
-                requests = await reader.requests(None, 10, None)
+                requests = await reader.requests(None, None, 10, None)
                 return visitors.total, events.total, requests.total
 
             assert await track("u") == 200
