@@ -7,7 +7,9 @@ from typing import Any, cast
 _plain = json.JSONEncoder(separators=(",", ":")).encode
 # JSONEncoder makes this anew for each text, which takes as long as a small text itself. CPython only.
 _make: Any = getattr(encoder, "c_make_encoder", None)
-_parts: Any = _make and _make(None, json.JSONEncoder().default, encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
+_parts: Any = _make and _make(
+    None, json.JSONEncoder().default, encoder.encode_basestring_ascii, None, ":", ",", False, False, True
+)
 
 
 def _fast(value: object) -> str:
