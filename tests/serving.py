@@ -100,6 +100,7 @@ def serving(**settings: object) -> Generator[Server]:
             yield Server(url, http)
     finally:
         server.should_exit = True
+        app.end_waits()
         thread.join(10)
         listening.close()
     assert not thread.is_alive()

@@ -1059,6 +1059,9 @@ PATHS: dict[str, type[object]] = {
 }
 
 
+POSTS = ("/debug/reset", "/debug/wait", "/debug/verify", "/debug/verify/sequence")
+
+
 def everything(account: Account) -> Account:
     """Fill *account* with one of each shape."""
     filled(account)
@@ -1206,11 +1209,11 @@ def test_the_settings_show_no_token() -> None:
 def test_the_openapi_document_lists_every_path(server: Server) -> None:
     document = server.http.get(server.url + "/debug/openapi.json").json()
     methods = {path: set(operations) for path, operations in document["paths"].items()}
-    assert methods == {**{path: {"get"} for path in PATHS}, "/debug/reset": {"post"}}
+    assert methods == {**{path: {"get"} for path in PATHS}, **{path: {"post"} for path in POSTS}}
     for path, operations in document["paths"].items():
         for operation in operations.values():
             # A 422 is never given: what is not understood is answered 400.
-            assert operation["responses"].keys() <= {"200", "400", "404", "415"}, path
+            assert operation["responses"].keys() <= {"200", "400", "404", "406", "415", "503"}, path
             assert "200" in operation["responses"]
             assert "$ref" in json.dumps(operation["responses"]["200"]), path
             assert operation.get("summary"), path

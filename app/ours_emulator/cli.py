@@ -99,6 +99,10 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
                 sys.stdout.write(_banner(loaded, port))
                 sys.stdout.flush()
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            app.end_waits()
+            await super().shutdown(sockets)
+
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         app = create_app(loaded)

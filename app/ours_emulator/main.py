@@ -13,9 +13,11 @@ from ours_emulator.api.debug import DebugApi, DebugApp
 from ours_emulator.api.emulated import Emulated, Endpoint
 from ours_emulator.api.front import Front
 from ours_emulator.api.log import RequestLog
+from ours_emulator.api.waits import WaitApi
 from ours_emulator.clock import Clock
 from ours_emulator.contract.client import MAX_BODY_BYTES, ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
+from ours_emulator.feed import Feed
 from ours_emulator.messages import Account
 from ours_emulator.pipeline import Contract, Pipeline
 from ours_emulator.settings import Loaded, Settings, load
@@ -42,12 +44,18 @@ def create_app(loaded: Loaded | None = None) -> Front:
     }
     clock = Clock(settings.now)
     file = StoreFile(settings.database)
+    feed = Feed()
     pipeline = Pipeline(
-        StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes)), contracts, _account(settings)
+        StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes)),
+        contracts,
+        _account(settings),
+        on_commit=feed.publish,
+        on_reset=feed.cleared,
     )
     reader = StoreReader(file)
 
     async def close() -> None:
+        feed.close()
         try:
             await reader.close()
         finally:
@@ -69,6 +77,7 @@ def create_app(loaded: Loaded | None = None) -> Front:
         lifespan=lifespan,
     )
     DebugApi(reader, pipeline, clock, loaded).add_to(debug)
+    WaitApi(reader, feed).add_to(debug)
     log = RequestLog(settings.log_format, sys.stdout)
     to_ingest = Emulated(pipeline, ingest_contract, clock, log, limits.body)
     to_client = Emulated(pipeline, client_contract, clock, log, client_limit)
@@ -77,6 +86,7 @@ def create_app(loaded: Loaded | None = None) -> Front:
         debug,
         {client.BASE_PATH + "/": Endpoint(client.UNKNOWN, to_client), "/": Endpoint(ingest.UNKNOWN, to_ingest)},
         close,
+        feed.close,
     )
 
 

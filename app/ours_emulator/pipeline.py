@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Protocol, cast
@@ -79,13 +79,23 @@ class _Parsed:
 class Pipeline:
     """The one road from a request to its receipts. An exchange is returned when its rows are committed.
 
-    *contracts* has for each endpoint the contract of its API; every account begins as *template* is.
+    *contracts* has for each endpoint the contract of its API; every account begins as *template* is. *on_commit* and
+    *on_reset* (of one account, or None for all) are called in the writer's thread, after COMMIT and before any answer.
     """
 
-    def __init__(self, store: StoreWriter, contracts: Mapping[str, Contract], template: Account) -> None:
+    def __init__(
+        self,
+        store: StoreWriter,
+        contracts: Mapping[str, Contract],
+        template: Account,
+        on_commit: Callable[[Sequence[Exchange]], None] = lambda _: None,
+        on_reset: Callable[[str | None], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._contracts = contracts
         self._template = template
+        self._on_commit = on_commit
+        self._on_reset = on_reset
         self._accounts: dict[str, Account] = {}
         self._worker: GroupWorker[Request | Reset, Exchange | Cleared] = GroupWorker(self._work, _weight, _MOST_WEIGHT)
 
@@ -117,9 +127,11 @@ class Pipeline:
     def _reset(self, job: Reset) -> Cleared | Exception:
         try:
             with self._store.transaction():
-                return self._store.reset(job.account)
+                cleared = self._store.reset(job.account)
         except Exception as error:
             return _failure(error)
+        self._on_reset(job.account)
+        return cleared
 
     def _requests(self, requests: Sequence[Request]) -> Sequence[Exchange | Exception]:
         parsed = [self._parsed(request) for request in requests]
@@ -142,7 +154,9 @@ class Pipeline:
             return []
         try:
             with self._store.transaction():
-                return self._group([replace(it, account_id=self._store.account_id(it.account.name)) for it in parsed])
+                exchanges = self._group(
+                    [replace(it, account_id=self._store.account_id(it.account.name)) for it in parsed]
+                )
         except StoreBusyError as error:
             # The next one would wait as long, and fail as well.
             return [_failure(error)] * len(parsed)
@@ -150,6 +164,8 @@ class Pipeline:
             if len(parsed) > 1:
                 return [result for it in parsed for result in self._committed([it])]
             return [_failure(error)]
+        self._on_commit(exchanges)
+        return exchanges
 
     def _group(self, parsed: Sequence[_Parsed]) -> list[Exchange]:
         said = [

@@ -26,11 +26,17 @@ class Front:
         debug: ASGIApp,
         unknown: Mapping[str, ASGIApp],
         close: Callable[[], Awaitable[None]],
+        end_waits: Callable[[], None] = lambda: None,
     ) -> None:
         self._emulated = {path + slash: app for path, app in emulated.items() for slash in ("", "/")}
         self._debug = debug
         self._unknown = unknown
+        self._end_waits = end_waits
         self._close = close
+
+    def end_waits(self) -> None:
+        """End every wait at once: a server that shuts down would wait for them first. Any thread may call it."""
+        self._end_waits()
 
     async def aclose(self) -> None:
         """Finish what is being written and close the store. Doing it twice is doing it once."""
