@@ -18,7 +18,7 @@ from ours_emulator.api.debug import AsciiJSON, ErrorView, StrictRoute, account_o
 from ours_emulator.api.wire import ACCOUNT_NAME
 from ours_emulator.feed import Feed, FeedClosedError, Listener
 from ours_emulator.matching import PLAIN, Match, MatchError, Miss, Shape, closest, compiled
-from ours_emulator.messages import Outcome, Properties
+from ours_emulator.messages import Outcome, Properties, sentence
 from ours_emulator.store.reader import EventFilter, Row, Slice, StoreReader
 
 MOST_MS = 55_000
