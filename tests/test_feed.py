@@ -133,6 +133,17 @@ def test_who_listens_before_reading_misses_nothing_and_what_is_read_can_be_told_
     play(scenario)
 
 
+def test_what_was_posted_is_there_ten_thousand_times_without_a_pause(play: Callable[[Scenario], None]) -> None:
+    async def scenario(emulator: Emulator) -> None:
+        for number in range(10_000):
+            await emulator.track("X", f"a{number % 7}", distinctId=str(number))
+            where = EventFilter("X", distinct_id=str(number))
+            part = await emulator.reader.arrivals(f"a{number % 7}", where, 0, 10)
+            assert [row["id"] for row in part.rows] == [number + 1]
+
+    play(scenario)
+
+
 def test_a_reset_is_heard_as_no_rows_by_those_it_concerns(play: Callable[[Scenario], None]) -> None:
     async def scenario(emulator: Emulator) -> None:
         listen = emulator.feed.listen

@@ -189,16 +189,19 @@ class StoreReader:
         limit: int,
     ) -> Slice:
         async with self._engine.connect() as connection:
-            ids = await _account_ids(connection, account)
+            among = sa.select(accounts.c.id, accounts.c.evicted_receipts)
+            if account is not None:
+                among = among.where(accounts.c.name == account)
+            covered = (await connection.execute(among)).all()
+            evicted = sum(row[1] for row in covered)
             statement = (
                 sa.select(*_event_columns)
                 .select_from(_events)
-                .where(*_event_conditions(ids, which), *where)
+                .where(*_event_conditions([row[0] for row in covered], which), *where)
                 .order_by(*order)
                 .limit(limit)
             )
             rows = (await connection.execute(statement)).mappings().all()
-            evicted = await _evicted(connection, accounts.c.evicted_receipts, ids)
             first = (await connection.execute(sa.select(sa.func.min(receipts.c.id)))).scalar_one() if evicted else None
         return Slice(rows, evicted, first)
 
