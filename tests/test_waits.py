@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +19,34 @@ from serving import Account, Server, serving
 
 MET: TypeAdapter[object] = TypeAdapter(waits.MetView)
 UNMET: TypeAdapter[object] = TypeAdapter(waits.UnmetView)
+
+NOT_UNDERSTOOD: list[tuple[str, dict[str, Any], str]] = [
+    ("verify", {"match": {"evnt": "X"}}, "match.evnt: there is no such field; did you mean event?"),
+    ("wait", {"match": {"event": {"$rgex": "X"}}}, "match.event.$rgex: there is no such operator; did you mean"),
+    ("wait", {"match": {"event_property.x": 1}}, "match.event_property: there is no such field; did you mean"),
+    ("wait", {"mtach": {}}, "match: Field required"),
+    ("verify", {}, "match: Field required"),
+    ("verify", {"match": []}, "match: not an object of fields"),
+    ("verify", {"match": {}, "timeout_ms": 5}, "timeout_ms: "),
+    ("verify", {"match": {}, "settle_ms": 5}, "settle_ms: "),
+    ("wait", {"match": {}, "timeout_ms": 55_001}, "timeout_ms: "),
+    ("wait", {"match": {}, "timeout_ms": 1.5}, "timeout_ms: "),
+    ("wait", {"match": {}, "timeout_ms": 50_000, "settle_ms": 5001}, "settle_ms: "),
+    ("wait", {"match": {}, "settle_ms": -1}, "settle_ms: "),
+    ("wait", {"match": {}, "mode": "some"}, "mode: "),
+    ("wait", {"match": {}, "count": 0}, "count: at least 0 is always true"),
+    ("wait", {"match": {}, "count": True}, "count: "),
+    ("wait", {"match": {}, "count": 1, "mode": "none"}, "count: mode none takes no count"),
+    ("verify", {"match": {}, "outcome": "acepted"}, "outcome"),
+    ("verify", {"match": {}, "after": -1}, "after: "),
+    ("verify", {"match": {}, "after": 2**63}, "after: "),
+    ("verify", {"match": {}, "account": "a/b"}, "account: "),
+    ("verify/sequence", {"sequence": []}, "sequence: "),
+    ("verify/sequence", {"sequence": [{}, {"evnt": 1}]}, "sequence.1.evnt: there is no such field"),
+    ("verify/sequence", {"sequence": [{}, 5]}, "sequence.1: not an object of fields"),
+    ("verify/sequence", {"sequence": [{}] * 101}, "sequence: "),
+    ("verify/sequence", {"sequence": [{}], "mode": "none"}, "mode: "),
+]
 
 
 def ask(where: Account, path: str, **body: Any) -> httpx.Response:
@@ -53,7 +81,7 @@ def names(answer: dict[str, Any]) -> list[str]:
 
 
 @contextmanager
-def meanwhile(action: Callable[[], object], delay: float = 0.15) -> Iterator[None]:
+def meanwhile(action: Callable[[], object], delay: float = 0.15) -> Generator[None]:
     """Do *action* from another thread, after the block has begun to wait."""
     timer = threading.Timer(delay, action)
     timer.start()
@@ -395,36 +423,7 @@ def test_what_can_be_no_longer_known_is_said(server: Server) -> None:
     met(ask(server.account(), "verify", match={}, mode="none"))
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "error"),
-    [
-        ("verify", {"match": {"evnt": "X"}}, "match.evnt: there is no such field; did you mean event?"),
-        ("wait", {"match": {"event": {"$rgex": "X"}}}, "match.event.$rgex: there is no such operator; did you mean"),
-        ("wait", {"match": {"event_property.x": 1}}, "match.event_property: there is no such field; did you mean"),
-        ("wait", {"mtach": {}}, "match: Field required"),
-        ("verify", {}, "match: Field required"),
-        ("verify", {"match": []}, "match: not an object of fields"),
-        ("verify", {"match": {}, "timeout_ms": 5}, "timeout_ms: "),
-        ("verify", {"match": {}, "settle_ms": 5}, "settle_ms: "),
-        ("wait", {"match": {}, "timeout_ms": 55_001}, "timeout_ms: "),
-        ("wait", {"match": {}, "timeout_ms": 1.5}, "timeout_ms: "),
-        ("wait", {"match": {}, "timeout_ms": 50_000, "settle_ms": 5001}, "settle_ms: "),
-        ("wait", {"match": {}, "settle_ms": -1}, "settle_ms: "),
-        ("wait", {"match": {}, "mode": "some"}, "mode: "),
-        ("wait", {"match": {}, "count": 0}, "count: at least 0 is always true"),
-        ("wait", {"match": {}, "count": True}, "count: "),
-        ("wait", {"match": {}, "count": 1, "mode": "none"}, "count: mode none takes no count"),
-        ("verify", {"match": {}, "outcome": "acepted"}, "outcome"),
-        ("verify", {"match": {}, "after": -1}, "after: "),
-        ("verify", {"match": {}, "after": 2**63}, "after: "),
-        ("verify", {"match": {}, "account": "a/b"}, "account: "),
-        ("verify/sequence", {"sequence": []}, "sequence: "),
-        ("verify/sequence", {"sequence": [{}, {"evnt": 1}]}, "sequence.1.evnt: there is no such field"),
-        ("verify/sequence", {"sequence": [{}, 5]}, "sequence.1: not an object of fields"),
-        ("verify/sequence", {"sequence": [{}] * 101}, "sequence: "),
-        ("verify/sequence", {"sequence": [{}], "mode": "none"}, "mode: "),
-    ],
-)
+@pytest.mark.parametrize(("path", "body", "error"), NOT_UNDERSTOOD)
 def test_what_is_not_understood_is_refused_by_name(
     account: Account, path: str, body: dict[str, Any], error: str
 ) -> None:
