@@ -15,6 +15,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from ours_emulator.api import views, waits
+from ours_emulator.main import create_app
+from ours_emulator.settings import load
 from serving import Account, Server, serving
 
 MET: TypeAdapter[object] = TypeAdapter(waits.MetView)
@@ -530,19 +532,45 @@ def test_a_shutdown_ends_the_waits_with_a_sentence() -> None:
     assert answers == [(503, '{"error":"the emulator shut down during the wait"}')] * 5
 
 
-def test_a_client_that_leaves_ends_its_wait_and_harms_nobody() -> None:
-    with serving() as server:
-        address = urlsplit(server.url)
-        body = b'{"match": {}, "timeout_ms": 50000}'
-        head = f"POST /debug/wait HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-        for _ in range(50):
-            with socket.create_connection((str(address.hostname), int(address.port or 0))) as client:
-                client.sendall(f"{head}\r\n\r\n".encode() + body)
-                time.sleep(0.01)
-        assert server.default.track(userId="u").status_code == 200
-        began = time.monotonic()
-    # A wait that was still there would hold up the shutdown for as long as the server has patience.
-    assert time.monotonic() - began < 3
+def test_a_client_that_leaves_ends_its_wait() -> None:
+    body = b'{"match": {}, "timeout_ms": 50000}'
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": body}, {"type": "http.disconnect"}]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/debug/wait",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+    }
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0.05)
+        return messages.pop(0)
+
+    async def send(_: object) -> None:
+        """Nobody is there to read it."""
+
+    async def scenario() -> None:
+        app = create_app(load({"log_format": "none"}))
+        try:
+            await asyncio.wait_for(app(scope, receive, send), 5)
+        finally:
+            await app.aclose()
+
+    asyncio.run(scenario())
+    assert messages == []
+
+
+def test_clients_that_leave_harm_nobody(account: Account) -> None:
+    address = urlsplit(account.url)
+    body = b'{"match": {}, "timeout_ms": 50000}'
+    head = f"POST {address.path}/debug/wait HTTP/1.1\r\nHost: x\r\nContent-Type: application/json"
+    for _ in range(50):
+        with socket.create_connection((str(address.hostname), int(address.port or 0))) as client:
+            client.sendall(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            time.sleep(0.01)
+    assert account.track(event="X", userId="u").status_code == 200
+    met(ask(account, "wait", match={"event": "X"}))
 
 
 def test_asking_changes_nothing_and_is_not_journaled(account: Account) -> None:

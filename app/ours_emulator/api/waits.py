@@ -18,7 +18,7 @@ from ours_emulator.api.debug import AsciiJSON, ErrorView, StrictRoute, account_o
 from ours_emulator.api.wire import ACCOUNT_NAME
 from ours_emulator.feed import Feed, FeedClosedError, Listener
 from ours_emulator.matching import PLAIN, Match, MatchError, Miss, Shape, closest, compiled
-from ours_emulator.messages import Outcome, Properties, Reason
+from ours_emulator.messages import Outcome, Properties, dotted
 from ours_emulator.store.reader import EventFilter, Row, Slice, StoreReader
 
 MOST_MS = 55_000
@@ -542,7 +542,8 @@ def _why(event: views.EventView) -> str:
     """Return why *event* was not accepted."""
     reason = event["reason"]
     if reason is not None:
-        return f"{Reason(**reason).sentence} [{reason['rule']}]"
+        place = f"{dotted(reason['path'])}: " if reason["path"] else ""
+        return f"{place}{reason['message']} [{reason['rule']}]"
     if event["outcome"] == "duplicate":
         return "its distinct id was used before [dedup]"
     said = [hint["message"] for hint in event["hints"] if hint["rule"] == "allow-list"]
