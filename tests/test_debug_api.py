@@ -498,7 +498,7 @@ def test_a_name_that_is_no_account_is_refused(server: Server, name: str) -> None
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_a_wrong_method_is_answered_405(account: Account, method: str) -> None:
-    response = account.http.request(method, f"{account.url}/debug/events")
+    response = account.http.request(method, f"{account.url}/debug/events", json={})
     assert refusal(response, 405)
     assert "GET" in response.headers["allow"]
 

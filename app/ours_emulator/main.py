@@ -12,6 +12,7 @@ from ours_emulator.api import client, ingest
 from ours_emulator.api.debug import DebugApi, DebugApp
 from ours_emulator.api.emulated import Emulated, Endpoint
 from ours_emulator.api.front import Front
+from ours_emulator.api.guard import Guard
 from ours_emulator.api.log import RequestLog
 from ours_emulator.clock import Clock
 from ours_emulator.contract.client import MAX_BODY_BYTES, ClientContract
@@ -24,7 +25,7 @@ from ours_emulator.store.reader import StoreReader
 from ours_emulator.store.writer import Retention, StoreWriter
 
 
-def create_app(loaded: Loaded | None = None) -> Front:
+def create_app(loaded: Loaded | None = None) -> Guard:
     """Return the emulator as an ASGI app, its store open. Raises StoreError if that can't be.
 
     Without *loaded*, the settings come from the environment. A server that runs the app's lifespan closes it at the
@@ -72,12 +73,13 @@ def create_app(loaded: Loaded | None = None) -> Front:
     log = RequestLog(settings.log_format, sys.stdout)
     to_ingest = Emulated(pipeline, ingest_contract, clock, log, limits.body)
     to_client = Emulated(pipeline, client_contract, clock, log, client_limit)
-    return Front(
+    front = Front(
         ingest.endpoints(to_ingest) | client.endpoints(to_client),
         debug,
         {client.BASE_PATH + "/": Endpoint(client.UNKNOWN, to_client), "/": Endpoint(ingest.UNKNOWN, to_ingest)},
         close,
     )
+    return Guard(front, log, settings.allowed_hosts, settings.admin_token, settings.max_body_bytes)
 
 
 def _account(settings: Settings) -> Account:

@@ -11,6 +11,20 @@ _ACCOUNTS = "/accounts/"
 _OWN = ("/", "/favicon.ico", "/debug")
 
 
+def within_account(path: str) -> tuple[str | None, str]:
+    """Return the account that *path* names, None if none, and the path in it (rule accounts)."""
+    if path.startswith(_ACCOUNTS):
+        name, slash, rest = path[len(_ACCOUNTS) :].partition("/")
+        if slash and ACCOUNT_NAME.fullmatch(name):
+            return name, f"/{rest}"
+    return None, path
+
+
+def is_own(path: str) -> bool:
+    """Tell whether *path*, without its account, is the emulator's own: the debug API or the page."""
+    return path in _OWN or path.startswith("/debug/")
+
+
 class Front:
     """Pass each request to an *emulated* path, to the *debug* app, or to what refuses and journals an *unknown* path.
 
@@ -41,17 +55,13 @@ class Front:
         if scope["type"] != "http":
             await self._debug(scope, receive, send)
             return
-        path: str = scope["path"]
-        account = None
-        if path.startswith(_ACCOUNTS):
-            name, slash, rest = path[len(_ACCOUNTS) :].partition("/")
-            if slash and ACCOUNT_NAME.fullmatch(name):
-                account, path = name, f"/{rest}"
-                scope = {**scope, "account": account}
+        account, path = within_account(scope["path"])
+        if account is not None:
+            scope = {**scope, "account": account}
         emulated = self._emulated.get(path)
         if emulated is not None:
             await emulated(scope, receive, send)
-        elif path in _OWN or path.startswith("/debug/"):
+        elif is_own(path):
             await self._debug(_with_raw_path(scope, prefixed=account is not None), receive, send)
         else:
             unknown = next(app for beginning, app in self._unknown.items() if f"{path}/".startswith(beginning))

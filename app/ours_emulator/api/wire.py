@@ -34,7 +34,7 @@ async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int
     """
     headers = _joined_headers(scope["headers"])
     started = time.perf_counter()
-    body, oversized = await _read_body(receive, limit)
+    body, oversized = await read_body(receive, limit)
     retries = headers.get(_RETRY_COUNT, b"0")
     return Request(
         account=scope.get("account", DEFAULT_ACCOUNT),
@@ -104,7 +104,7 @@ def hints(receipts: Iterable[Receipt]) -> list[str]:
     return [_rule_at(it.rule, it.path, receipt.arrival) for receipt in receipts for it in receipt.hints]
 
 
-async def _read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
+async def read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
     """Return the body, or nothing and True if it is larger than *limit*. Raises ClientDisconnect if it never ends.
 
     The rest of a large body is read and thrown away: a client still sending would see a reset instead of the answer.

@@ -411,4 +411,31 @@ RULES: tuple[Rule, ...] = (
         CLIENT_PAGE,
     ),
     Rule("client-whole", "One bad item refuses all of events, and nothing is stored.", "observed", SERVER),
+    # Who may talk to the emulator
+    Rule(
+        "host",
+        "A request needs one Host header, and a name there that no web site can have: an IP address, one label, a name "
+        "below localhost, internal or test, or one of allowed_hosts. Otherwise 403.",
+        "assumed",
+        OURS,
+    ),
+    Rule(
+        "origin",
+        "The debug API and the page answer no web page but their own, or one of allowed_hosts: 403.",
+        "assumed",
+        OURS,
+    ),
+    Rule(
+        "admin-token",
+        "With admin_token set, /debug asks for it as a bearer token, its health excepted: 401.",
+        "assumed",
+        OURS,
+    ),
+    Rule(
+        "debug-json",
+        "What changes something under /debug is sent as application/json, an import also as application/jsonl or "
+        "application/x-ndjson: else 415. A DELETE needs no body.",
+        "assumed",
+        OURS,
+    ),
 )
