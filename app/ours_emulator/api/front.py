@@ -64,7 +64,9 @@ class Front:
         elif is_own(path):
             await self._debug(_with_raw_path(scope, prefixed=account is not None), receive, send)
         else:
-            unknown = next(app for beginning, app in self._unknown.items() if f"{path}/".startswith(beginning))
+            # The path of `OPTIONS *` begins with no slash.
+            whole = f"/{path.removeprefix('/')}/"
+            unknown = next(app for beginning, app in self._unknown.items() if whole.startswith(beginning))
             await unknown(scope, receive, send)
 
 
