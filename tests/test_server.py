@@ -1,10 +1,14 @@
 """The server: what slow, large, half-open and stuck clients meet, and how it ends."""
 
 import asyncio
+import gzip
 import re
 import signal
 import socket
+import sys
+import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from ours_emulator import server as server_module
 from ours_emulator.server import ABORT
 from serving import Server, listening_server, serving
+from test_cli import Running
 from test_cli import serving as process
 
 BODY = b'{"token":"t","event":"E","userId":"u"}'
@@ -209,6 +214,73 @@ def test_a_body_of_100_mb_is_refused_and_the_connection_stays(server: Server, pa
         assert b"connection: close" not in received
         connection.sendall(WHOLE)
         assert status(answer(connection)) == 200
+
+
+def memory_kib(running: Running, field: str) -> int:
+    text = Path(f"/proc/{running.process.pid}/status").read_text()
+    return int(re.findall(rf"{field}:\s+(\d+) kB", text)[0])
+
+
+@pytest.mark.rule("size", "encoding", "client-unreadable")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory was used at most")
+def test_a_bomb_is_refused_quickly_in_little_memory_while_others_are_answered(tmp_path: Path) -> None:
+    zeros = zlib.compressobj(9, wbits=31)
+    bomb = b"".join([*(zeros.compress(bytes(1_000_000)) for _ in range(1000)), zeros.flush()])
+    members = gzip.compress(b" ") * 200_000
+    assert len(bomb) < 1_100_000
+    gzipped = {"content-encoding": "gzip", "content-type": "application/json", "authorization": "Bearer pk_k"}
+    with process(tmp_path, "--log-format", "none") as running, httpx.Client(trust_env=False, timeout=20) as http:
+        for _ in range(20):
+            http.post(running.url + "/track", content=BODY, headers={"content-type": "application/json"})
+        before = memory_kib(running, "VmRSS")
+        waits: list[float] = []
+        over = threading.Event()
+        others = threading.Thread(target=track_until, args=(running.url, over, waits))
+        others.start()
+        calls = [("/batch", bomb, 413), ("/track", bomb, 400), ("/api/client/events", bomb, 400)]
+        for path, body, told in [*calls * 3, ("/batch", members, 400), ("/track", members, 400)]:
+            started = time.monotonic()
+            assert http.post(running.url + path, content=body, headers=gzipped).status_code == told
+            assert time.monotonic() - started < 0.25, path
+        over.set()
+        others.join()
+        assert memory_kib(running, "VmHWM") - before < 40_000
+        assert len(waits) > 10
+        assert max(waits) < 0.25
+
+
+def track_until(url: str, over: threading.Event, waits: list[float]) -> None:
+    """Post one event after the other until *over*, and note how many seconds each one took."""
+    with closing(connect(url)) as connection:
+        while not over.is_set():
+            started = time.monotonic()
+            connection.sendall(WHOLE)
+            assert status(answer(connection)) == 200
+            waits.append(time.monotonic() - started)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory was used at most")
+def test_large_bodies_and_heads_take_little_memory(tmp_path: Path) -> None:
+    with process(tmp_path, "--log-format", "none") as running:
+        with closing(connect(running.url)) as connection:
+            connection.sendall(WHOLE)
+            answer(connection)
+        before = memory_kib(running, "VmRSS")
+        waits: list[float] = []
+        over = threading.Event()
+        others = threading.Thread(target=track_until, args=(running.url, over, waits))
+        others.start()
+        starts = [HEAD + b"Content-Length: 100000000\r\n\r\n", HEAD + b"X: "]
+        for head in starts * 2:
+            with closing(connect(running.url)) as connection:
+                connection.sendall(head)
+                for _ in range(100):
+                    connection.sendall(b"x" * 1_000_000)
+                assert status(answer(connection)) in (400, 431)
+        over.set()
+        others.join()
+        assert memory_kib(running, "VmHWM") - before < 40_000
+        assert max(waits) < 0.25
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from ours_emulator.messages import (
     Resolution,
     Said,
 )
-from ours_emulator.store.writer import Cleared, DistinctId, Original, StoreBusyError, StoreWriter
+from ours_emulator.store.writer import Cleared, DistinctId, Original, StoreBusyError, StoreFailedError, StoreWriter
 from ours_emulator.worker import GroupWorker, StoppedError
 
 # A group holds up to 256 small requests, or what makes 8 MiB: a batch must not make everybody wait for ten others.
@@ -410,7 +410,8 @@ def _weight(job: Request | Reset) -> int:
 
 
 def _failure(error: Exception) -> StoreWriteError:
-    _log.error("nothing of it could be kept", exc_info=error)
+    foreseen = isinstance(error, StoreBusyError | StoreFailedError)
+    _log.error("nothing of it could be kept: %s", error, exc_info=None if foreseen else error)
     return StoreWriteError(str(error))
 
 

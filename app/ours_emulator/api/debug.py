@@ -25,6 +25,7 @@ from ours_emulator.jsontext import json_text
 from ours_emulator.messages import Identifier, Outcome
 from ours_emulator.pipeline import Pipeline, StoreWriteError
 from ours_emulator.settings import Loaded
+from ours_emulator.store.files import StoreLostError
 from ours_emulator.store.reader import CursorError, EventFilter, Row, StoreReader, VisitorFilter
 
 PROPERTY = "property."
@@ -180,6 +181,7 @@ class DebugApi:
         app.add_exception_handler(RequestValidationError, _invalid)
         app.add_exception_handler(StarletteHTTPException, _refused)
         app.add_exception_handler(StoreWriteError, _not_written)
+        app.add_exception_handler(StoreLostError, _lost)
 
     def _lists(self) -> Sequence[Get]:
         return (
@@ -450,6 +452,10 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _not_written(_: Request, error: Exception) -> Response:
     return AsciiJSON({"error": f"the store could not be written: {error}"}, status_code=500)
+
+
+async def _lost(_: Request, error: Exception) -> Response:
+    return AsciiJSON({"error": str(error)}, status_code=503)
 
 
 async def _no_icon() -> Response:

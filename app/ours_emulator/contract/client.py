@@ -146,8 +146,8 @@ class ClientContract:
         return _error(status, first.reason.message, headers={"allow": _ALLOWED} if status == 405 else {})
 
     def failure(self, _: Request, /) -> Answer:
-        """Return the HTTP answer when a request could not be stored (rule 429-500)."""
-        return _error(500, _UNREADABLE)
+        """Return the HTTP answer when a request could not be stored: as for any trouble (rule client-trouble)."""
+        return _error(400, _UNREADABLE)
 
 
 def _misdirected(request: Request) -> Reason | None:

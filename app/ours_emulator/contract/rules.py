@@ -111,7 +111,8 @@ RULES: tuple[Rule, ...] = (
     Rule("cors", "Emulated paths answer preflights and allow any origin.", "assumed", OURS),
     Rule(
         "429-500",
-        "Nothing that is sent is answered 429 or 500. 500 is given only if the store itself fails.",
+        "Nothing that is sent is answered 429 or 500. 500 is given only if the store itself fails: nothing of "
+        "the request is kept, and it may be sent again.",
         "documented",
         OPENAPI,
     ),
@@ -411,6 +412,12 @@ RULES: tuple[Rule, ...] = (
         CLIENT_PAGE,
     ),
     Rule("client-whole", "One bad item refuses all of events, and nothing is stored.", "observed", SERVER),
+    Rule(
+        "client-trouble",
+        "What could not be stored is answered as what could not be read: 400, and nothing of it is kept.",
+        "observed",
+        SERVER,
+    ),
     # Who may talk to the emulator
     Rule(
         "host",
