@@ -1,0 +1,133 @@
+"""An emulator in a thread of this process, on a free port, for the length of a block."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import warnings
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ours_emulator.emulator.sync import Emulator
+from ours_emulator.emulator.twin import AsyncEmulator
+
+if TYPE_CHECKING:
+    from ours_emulator.settings import Loaded
+
+_START_SECONDS = 60
+_STOP_SECONDS = 10
+
+
+@contextmanager
+def run_emulator(**settings: Any) -> Generator[Emulator]:
+    """Run an emulator until the block ends, and give its handle. It listens already, and on a port of its own.
+
+    *settings* are those of `ours-emulator serve` (`allowed_events=["Purchase"]`); the environment has no say. Raises
+    SettingsError or StoreError if it can't be run like that.
+    """
+    with _imports_are_ours():
+        from ours_emulator.settings import load
+
+        loaded = load({"port": 0, "log_format": "none", **settings}, environment=False)
+    with serving(loaded) as url:
+        tokens, keys = loaded.settings.tokens or (None,), loaded.settings.public_keys or (None,)
+        with Emulator(url, token=tokens[0], public_key=keys[0]) as emulator:
+            yield emulator
+
+
+@asynccontextmanager
+async def run_emulator_async(**settings: Any) -> AsyncGenerator[AsyncEmulator]:
+    """Do what `run_emulator` does, for coroutines. The emulator has a thread and an event loop of its own."""
+    running = run_emulator(**settings)
+    emulator = await asyncio.to_thread(running.__enter__)
+    try:
+        async with AsyncEmulator(emulator.url, token=emulator.token, public_key=emulator.public_key) as twin:
+            yield twin
+    finally:
+        await asyncio.to_thread(running.__exit__, None, None, None)
+
+
+@contextmanager
+def serving(loaded: Loaded) -> Generator[str]:
+    """Run an emulator as *loaded* says until the block ends, and give its address."""
+    listening = listen(loaded.settings.host, loaded.settings.port)
+    try:
+        thread = _ServerThread(loaded, listening)
+        try:
+            yield address(listening)
+        finally:
+            thread.stop()
+    finally:
+        listening.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens: whoever connects from now on is answered, if only later. Raises OSError."""
+    family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    # The protocol is named on purpose: with 0 asyncio leaves Nagle on, and answers wait for acknowledgements.
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(place)
+        listening.listen(2048)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def address(listening: socket.socket) -> str:
+    """Return the URL that leads to *listening* from this machine."""
+    bound, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(str(bound), str(bound))
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _ServerThread:
+    """The app under uvicorn, in a thread; it serves when the constructor returns."""
+
+    def __init__(self, loaded: Loaded, listening: socket.socket) -> None:
+        with _imports_are_ours():
+            import uvicorn
+
+            from ours_emulator.main import create_app
+
+            config = uvicorn.Config(
+                create_app(loaded), log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=5
+            )
+            config.load()
+        self._server = uvicorn.Server(config)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(listening,), name="ours-emulator-server", daemon=True)
+        self._thread.start()
+        self._await_start()
+
+    def stop(self) -> None:
+        """Let the server finish, and wait for it."""
+        self._server.should_exit = True
+        self._thread.join(_STOP_SECONDS)
+
+    def _run(self, listening: socket.socket) -> None:
+        try:
+            asyncio.run(self._server.serve([listening]))
+        finally:
+            self._ended.set()
+
+    def _await_start(self) -> None:
+        # uvicorn says so in an attribute alone.
+        for _ in range(_START_SECONDS * 1000):
+            if self._server.started:
+                return
+            if self._ended.wait(0.001):
+                break
+        raise RuntimeError("the emulator's server did not start")
+
+
+@contextmanager
+def _imports_are_ours() -> Generator[None]:
+    """Keep warnings of what the server imports from failing a test run under -W error: they are not the user's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
