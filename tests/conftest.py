@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from serving import Account, Server, serving
+from serving import Account, Running, serving
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def server() -> Iterator[Running]:
     """A live emulator with default settings."""
     with serving() as running:
         yield running
 
 
 @pytest.fixture
-def account(server: Server) -> Account:
+def account(server: Running) -> Account:
     """A fresh account of the live emulator."""
     return server.account()

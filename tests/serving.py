@@ -10,9 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import uvicorn
 
 from ours_emulator.main import create_app
+from ours_emulator.server import Server
 from ours_emulator.settings import load
 
 JSON = {"content-type": "application/json"}
@@ -66,7 +66,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Server:
+class Running:
     """A live emulator."""
 
     url: str
@@ -83,21 +83,20 @@ class Server:
 
 
 @contextmanager
-def serving(**settings: object) -> Generator[Server]:
+def serving(**settings: object) -> Generator[Running]:
     """Run an emulator with *settings* in a thread until the block ends."""
     app = create_app(load({"log_format": "none", **settings}))
     # With protocol 0 asyncio leaves Nagle on, and every answer waits 40 ms for an acknowledgement.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     listening.listen(1024)
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
-    server = uvicorn.Server(config)
+    server = Server(app, lambda: None, app.stop)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     try:
         with httpx.Client(timeout=30, trust_env=False) as http:
-            yield Server(url, http)
+            yield Running(url, http)
     finally:
         server.should_exit = True
         thread.join(10)

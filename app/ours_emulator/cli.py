@@ -16,7 +16,6 @@ from ours_emulator import __version__
 from ours_emulator.settings import ENV_PREFIX, Loaded, SettingsError, flag, load
 
 FAILED = 2
-_GRACEFUL_SECONDS = 5
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -87,17 +86,13 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _serve(loaded: Loaded, listening: socket.socket) -> None:
     # Imported here: the other commands, and --help, need none of it.
-    import uvicorn
-
     from ours_emulator.main import create_app
+    from ours_emulator.server import Server
     from ours_emulator.store.files import StoreError
 
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                sys.stdout.write(_banner(loaded, port))
-                sys.stdout.flush()
+    def started() -> None:
+        sys.stdout.write(_banner(loaded, port))
+        sys.stdout.flush()
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
@@ -108,15 +103,8 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     if loaded.settings.port_file is not None:
         _write(loaded.settings.port_file, f"{port}\n")
     _calm_garbage_collection()
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
-    )
     with suppress(KeyboardInterrupt):
-        Server(config).run(sockets=[listening])
+        Server(app, started, app.stop).run(sockets=[listening])
 
 
 def _calm_garbage_collection() -> None:

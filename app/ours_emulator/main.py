@@ -8,15 +8,17 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from ours_emulator import __version__
+from ours_emulator.accounts import Accounts
 from ours_emulator.api import client, ingest
+from ours_emulator.api.control import ControlApi
 from ours_emulator.api.debug import DebugApi, DebugApp
 from ours_emulator.api.emulated import Emulated, Endpoint
 from ours_emulator.api.front import Front
 from ours_emulator.api.log import RequestLog
-from ours_emulator.clock import Clock
 from ours_emulator.contract.client import MAX_BODY_BYTES, ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
-from ours_emulator.messages import Account
+from ours_emulator.feed import Feed
+from ours_emulator.messages import Account, allowed
 from ours_emulator.pipeline import Contract, Pipeline
 from ours_emulator.settings import Loaded, Settings, load
 from ours_emulator.store.files import StoreFile
@@ -34,17 +36,17 @@ def create_app(loaded: Loaded | None = None) -> Front:
     settings = loaded.settings
     limits = Limits(body=settings.max_body_bytes, row=settings.max_row_bytes)
     client_limit = min(limits.body, MAX_BODY_BYTES)
-    ingest_contract = IngestContract(limits, strict_openapi=settings.strict_openapi)
+    ingest_contract = IngestContract(limits)
     client_contract = ClientContract(client_limit)
     contracts: dict[str, Contract] = {
         **dict.fromkeys(ingest.NAMES, ingest_contract),
         **dict.fromkeys(client.NAMES, client_contract),
     }
-    clock = Clock(settings.now)
+    accounts = Accounts(_account(settings), settings.now)
     file = StoreFile(settings.database)
-    pipeline = Pipeline(
-        StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes)), contracts, _account(settings)
-    )
+    feed = Feed()
+    store = StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes))
+    pipeline = Pipeline(store, contracts, accounts, feed)
     reader = StoreReader(file)
 
     async def close() -> None:
@@ -68,15 +70,17 @@ def create_app(loaded: Loaded | None = None) -> Front:
         redoc_url=None,
         lifespan=lifespan,
     )
-    DebugApi(reader, pipeline, clock, loaded).add_to(debug)
+    DebugApi(reader, pipeline, accounts, loaded).add_to(debug)
+    ControlApi(reader, pipeline, accounts).add_to(debug)
     log = RequestLog(settings.log_format, sys.stdout)
-    to_ingest = Emulated(pipeline, ingest_contract, clock, log, limits.body)
-    to_client = Emulated(pipeline, client_contract, clock, log, client_limit)
+    to_ingest = Emulated(pipeline, ingest_contract, accounts, log, limits.body)
+    to_client = Emulated(pipeline, client_contract, accounts, log, client_limit)
     return Front(
         ingest.endpoints(to_ingest) | client.endpoints(to_client),
         debug,
         {client.BASE_PATH + "/": Endpoint(client.UNKNOWN, to_client), "/": Endpoint(ingest.UNKNOWN, to_ingest)},
         close,
+        feed.close,
     )
 
 
@@ -87,6 +91,7 @@ def _account(settings: Settings) -> Account:
         name="default",
         tokens=frozenset(settings.tokens),
         keys=frozenset(settings.public_keys),
-        allowed_events=None if names is None else frozenset(name.strip().casefold() for name in names),
+        allowed_events=None if names is None else allowed(names),
         require_identifier=settings.require_identifier,
+        strict_openapi=settings.strict_openapi,
     )

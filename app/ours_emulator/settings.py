@@ -37,7 +37,8 @@ def _moment(value: object) -> object:
 
 
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
-Keys = tuple[Annotated[str, Field(pattern=r"^[ps]k_\S+$")], ...]
+Key = Annotated[str, Field(pattern=r"^[ps]k_\S+$")]
+Keys = tuple[Key, ...]
 File = Annotated[Path, AfterValidator(_named)]
 
 

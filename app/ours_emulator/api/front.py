@@ -26,11 +26,14 @@ class Front:
         debug: ASGIApp,
         unknown: Mapping[str, ASGIApp],
         close: Callable[[], Awaitable[None]],
+        stop: Callable[[], None],
     ) -> None:
         self._emulated = {path + slash: app for path, app in emulated.items() for slash in ("", "/")}
         self._debug = debug
         self._unknown = unknown
         self._close = close
+        self.stop = stop
+        """End what would go on without end: waits and streams. From any thread."""
 
     async def aclose(self) -> None:
         """Finish what is being written and close the store. Doing it twice is doing it once."""

@@ -61,8 +61,11 @@ def _joined_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return headers
 
 
-async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = None) -> None:
-    """Send *answer*, readable from any origin (rule cors), with what became of the request in X-Emulator headers."""
+async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = None, reason: str | None = None) -> None:
+    """Send *answer*, readable from any origin (rule cors), with what became of the request in X-Emulator headers.
+
+    *reason* is the rule that kept it from becoming an exchange.
+    """
     headers = list(_CORS)
     # A 204 has neither (RFC 9110, 8.6).
     if answer.media_type is not None:
@@ -71,6 +74,8 @@ async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = No
     headers += [(name.encode(), value.encode()) for name, value in answer.headers.items()]
     if exchange is not None:
         headers += _explanation(exchange)
+    if reason is not None:
+        headers.append((b"x-emulator-reason", reason.encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 
@@ -136,6 +141,8 @@ def _explanation(exchange: Exchange) -> list[tuple[bytes, bytes]]:
         headers.append((b"x-emulator-reason", _joined(why)))
     if hinted:
         headers.append((b"x-emulator-hints", _joined(hinted)))
+    if exchange.fault is not None:
+        headers.append((b"x-emulator-fault", quote(exchange.fault.fault).encode()))
     return headers
 
 

@@ -106,6 +106,11 @@ class StoreReader:
         async with self._engine.connect() as connection:
             await connection.execute(sa.select(accounts.c.id).limit(1))
 
+    async def account_names(self) -> list[str]:
+        """Return the names of the accounts in the store."""
+        async with self._engine.connect() as connection:
+            return list((await connection.execute(sa.select(accounts.c.name))).scalars())
+
     async def visitors(self, account: str | None, which: VisitorFilter, limit: int, cursor: str | None) -> Page:
         """Return visitors, the youngest first."""
         async with self._engine.connect() as connection:
@@ -159,19 +164,33 @@ class StoreReader:
             )
             return (await connection.execute(statement)).mappings().one_or_none()
 
-    async def requests(self, account: str | None, limit: int, cursor: str | None) -> Page:
-        """Return the journal, the latest request first."""
+    async def requests(self, account: str | None, call_id: int | None, limit: int, cursor: str | None) -> Page:
+        """Return the journal, the latest request first; only the attempts of *call_id* if given."""
         async with self._engine.connect() as connection:
             ids = await _account_ids(connection, account)
             where: list[Condition] = [_among(requests.c.account_id, ids)]
-            total = await _count(connection, requests, where)
-            if cursor is not None:
-                where.append(requests.c.id < _whole(cursor))
-            statement = _requests().where(*where).order_by(requests.c.id.desc()).limit(limit + 1)
-            rows = (await connection.execute(statement)).mappings().all()
-            evicted = await _evicted(connection, accounts.c.evicted_requests, ids)
-        more = len(rows) > limit
-        return Page(rows[:limit], total, str(rows[limit - 1]["id"]) if more else None, evicted)
+            if call_id is not None:
+                where.append(_attempts_of([call_id]))
+            return await _page_of_requests(connection, ids, where, limit, cursor)
+
+    async def calls(
+        self, account: str | None, limit: int, cursor: str | None
+    ) -> tuple[Page, Sequence[Row], Mapping[int, int]]:
+        """Return a page of the first attempts of calls, the latest first, all their attempts, and how many events
+        each of these got accepted, by request."""
+        async with self._engine.connect() as connection:
+            ids = await _account_ids(connection, account)
+            firsts: list[Condition] = [_among(requests.c.account_id, ids), requests.c.id == requests.c.call_id]
+            page = await _page_of_requests(connection, ids, firsts, limit, cursor)
+            of_these = _attempts_of([row["call_id"] for row in page.rows])
+            attempts = (await connection.execute(_requests().where(of_these).order_by(requests.c.id))).mappings().all()
+            counted = (
+                sa.select(requests.c.id, sa.func.count())
+                .join(receipts, receipts.c.id.between(requests.c.first_receipt, _last_receipt))
+                .where(of_these, receipts.c.outcome == "accepted")
+                .group_by(requests.c.id)
+            )
+            return page, attempts, {row[0]: row[1] for row in (await connection.execute(counted)).all()}
 
     async def request(self, account: str | None, request_id: int) -> tuple[Row, bytes, Sequence[Row]] | None:
         """Return one request, its body and the events in it, in the order of its rows."""
@@ -234,6 +253,28 @@ async def _count(connection: AsyncConnection, table: sa.Table, where: Sequence[C
 async def _evicted(connection: AsyncConnection, column: sa.Column[int], ids: Sequence[int]) -> int:
     statement = sa.select(sa.func.coalesce(sa.func.sum(column), 0)).where(_among(accounts.c.id, ids))
     return (await connection.execute(statement)).scalar_one()
+
+
+async def _page_of_requests(
+    connection: AsyncConnection, ids: Sequence[int], where: list[Condition], limit: int, cursor: str | None
+) -> Page:
+    total = await _count(connection, requests, where)
+    if cursor is not None:
+        where = [*where, requests.c.id < _whole(cursor)]
+    statement = _requests().where(*where).order_by(requests.c.id.desc()).limit(limit + 1)
+    rows = (await connection.execute(statement)).mappings().all()
+    evicted = await _evicted(connection, accounts.c.evicted_requests, ids)
+    more = len(rows) > limit
+    return Page(rows[:limit], total, str(rows[limit - 1]["id"]) if more else None, evicted)
+
+
+_last_receipt = requests.c.first_receipt + requests.c.receipt_count - 1
+
+
+def _attempts_of(call_ids: Sequence[int]) -> Condition:
+    """Match the first attempt of each call, and the further ones, which have an index of their own."""
+    further = sa.and_(requests.c.attempt > 1, _among(requests.c.call_id, call_ids))
+    return sa.or_(_among(requests.c.id, call_ids), further)
 
 
 def _requests() -> sa.Select[Any]:

@@ -65,7 +65,7 @@ ORDER BY pk
 """
 
 SELECT_CALL = """
-SELECT call_id FROM requests
+SELECT call_id, received_at FROM requests
 WHERE account_id = ? AND id >= ? AND path = ? AND attempt = ? AND body = ?
 ORDER BY id DESC LIMIT 1
 """

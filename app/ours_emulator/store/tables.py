@@ -66,6 +66,7 @@ requests = sa.Table(
     sa.Column("account_id", sa.Integer, nullable=False, index=True),
     sa.Column("call_id", sa.Integer, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("gap_ms", sa.Float),
     sa.Column("endpoint", sa.Text, nullable=False),
     sa.Column("method", sa.Text, nullable=False),
     sa.Column("path", sa.Text, nullable=False),
@@ -76,7 +77,10 @@ requests = sa.Table(
     sa.Column("content_encoding", sa.Text, nullable=False),
     sa.Column("first_receipt", sa.Integer, nullable=False),
     sa.Column("receipt_count", sa.Integer, nullable=False),
+    # JSON: what a fault did to it.
+    sa.Column("fault", sa.Text),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("requests_by_call", "call_id", sqlite_where=sa.text("attempt > 1")),
 )
 receipts = sa.Table(
     "receipts",

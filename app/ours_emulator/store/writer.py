@@ -6,9 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
+from ours_emulator.dedup import DistinctId, Original
 from ours_emulator.devices import Waiting, WaitingRoom
 from ours_emulator.identity import Name, Visitor
 from ours_emulator.jsontext import json_text
@@ -21,23 +22,11 @@ _RECENT_REQUESTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Original:
-    """The accepted event that holds a distinct id. The fields after the id are None once it was evicted."""
+class AttemptBefore:
+    """The attempt before another: its call, and when it came, in milliseconds since the epoch."""
 
-    receipt_id: int
-    visitor_pk: int | None
-    visitor_id: str | None
-    event: str | None
-    content: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class DistinctId:
-    """A distinct id as events are deduplicated by it (rule dedup)."""
-
-    account_id: int
-    test: bool
-    value: str
+    call_id: int
+    received_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +129,11 @@ class StoreWriter:
         rows = self._run(sql.SELECT_ORIGINALS, json_text(list(digests)))
         return {digests[row[0]]: _original(row) for row in rows}
 
-    def call_id(self, account_id: int, request: Request) -> int | None:
-        """Return the call that *request*, a further attempt, belongs to; None if the attempt before is not known."""
+    def attempt_before(self, account_id: int, request: Request) -> AttemptBefore | None:
+        """Return the attempt before *request*, a further one; None if it is not known."""
         since = self.next_request_id - _RECENT_REQUESTS
         rows = self._run(sql.SELECT_CALL, account_id, since, encoded(request.path), request.attempt - 1, request.body)
-        return rows[0][0] if rows else None
+        return AttemptBefore(*rows[0]) if rows else None
 
     def save(
         self,
@@ -332,8 +321,9 @@ def _request_row(exchange: Exchange) -> tuple[Any, ...]:
     return (
         exchange.id,
         exchange.account_id,
-        exchange.call_id,
-        request.attempt,
+        exchange.attempt.call_id,
+        exchange.attempt.number,
+        exchange.attempt.gap_ms,
         request.endpoint,
         encoded(request.method),
         encoded(request.path),
@@ -344,6 +334,7 @@ def _request_row(exchange: Exchange) -> tuple[Any, ...]:
         encoded(request.content_encoding),
         exchange.receipts[0].id,
         len(exchange.receipts),
+        None if exchange.fault is None else json_text(asdict(exchange.fault)),
         request.body,
     )
 
