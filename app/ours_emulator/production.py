@@ -48,7 +48,7 @@ def block(patch: Patch, attempts: list[str]) -> None:
 
 def _name(host: object) -> str:
     """Return the name of a host, or of an address of host and port."""
-    named = cast(tuple[object, ...], host)[0] if isinstance(host, tuple) and host else host
+    named = next(iter(cast(tuple[object, ...], host)), "") if isinstance(host, tuple) else host
     text = named.decode("ascii", "replace") if isinstance(named, bytes) else str(named)
     return text.lower().rstrip(".")
 

@@ -67,6 +67,7 @@ class FaultPlan(TypedDict, total=False):
     distinct_id: str
     status: int
     retry_after: float
+    error: str
     delay_ms: float | Mapping[str, float]
     connection: Literal["reset", "hang", "close"]
     rows: Sequence[int]
@@ -101,7 +102,7 @@ class AccountPlan(TypedDict, total=False):
 
 
 _MATCHED = ("path", "event", "token", "distinct_id")
-_ANSWERED = ("status", "retry_after", "delay_ms", "connection", "rows", "code", "stored")
+_ANSWERED = ("status", "retry_after", "error", "delay_ms", "connection", "rows", "code", "stored")
 
 
 class EmulatorError(Exception):
@@ -289,9 +290,9 @@ def fault(name: str) -> Call[FaultView]:
     return Call("GET", f"faults/{_quoted(name)}", plain(FaultView))
 
 
-def drop_fault(name: str) -> Call[None]:
-    """Ask to drop a fault."""
-    return Call("DELETE", f"faults/{_quoted(name)}", _nothing)
+def drop_fault(name: str) -> Call[FaultView]:
+    """Ask to drop a fault; the result has its last counts."""
+    return Call("DELETE", f"faults/{_quoted(name)}", plain(FaultView))
 
 
 def export(*, redact: bool) -> Call[str]:

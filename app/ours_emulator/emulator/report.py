@@ -73,7 +73,8 @@ def printable(text: str) -> str:
 
 def _exchange(request: RequestRecord, first: RequestRecord, events: Sequence[Event]) -> Iterator[str]:
     seconds = (request.received_at - first.received_at).total_seconds()
-    words = [f"+{seconds:.3f} s ", _outcome(request, events).upper(), str(request.status), request.method]
+    status = "unanswered" if request.status is None else str(request.status)
+    words = [f"+{seconds:.3f} s ", _outcome(events).upper(), status, request.method]
     words.append(_path(request))
     if request.attempt > 1:
         words.append(f"(attempt {request.attempt} of request {request.call_id})")
@@ -97,11 +98,9 @@ def _told(event: Event) -> str:
     return " ".join(word for word in (event.event or "", visitor) if word)
 
 
-def _outcome(request: RequestRecord, events: Sequence[Event]) -> str:
+def _outcome(events: Sequence[Event]) -> str:
     outcomes = {event.outcome for event in events}
-    if len(outcomes) == 1:
-        return outcomes.pop()
-    return "mixed" if outcomes else "answered" if request.answered else "unanswered"
+    return outcomes.pop() if len(outcomes) == 1 else "mixed" if outcomes else ""
 
 
 def _path(request: RequestRecord) -> str:

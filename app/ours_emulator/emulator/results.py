@@ -30,12 +30,15 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why something was refused: the rule, a JSON pointer into the body, a sentence, the HTTP status."""
+    """Why something was refused: the rule, a JSON pointer into the body, a sentence, the HTTP status.
+
+    `status` is None if a fault kept it from being answered.
+    """
 
     rule: str
     path: str
     message: str
-    status: int
+    status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,8 @@ class FaultMark:
 class RequestRecord:
     """One line of the journal. Attempts of one call of an SDK share the `call_id`, the id of the first of them.
 
-    `body_bytes` is the size on the wire, `gap_ms` the time since the attempt before.
+    `status` is None if a fault kept it from being answered; `body_bytes` is the size on the wire, `gap_ms` the time
+    since the attempt before.
     """
 
     id: int
@@ -163,7 +167,7 @@ class RequestRecord:
     endpoint: str
     method: str
     path: str
-    status: int
+    status: int | None
     received_at: datetime
     duration_ms: float
     content_type: str
@@ -172,7 +176,6 @@ class RequestRecord:
     receipts: int
     fault: FaultMark | None = None
     gap_ms: float | None = None
-    answered: bool = True
 
     @classmethod
     def of(cls, data: Json) -> "RequestRecord":

@@ -86,23 +86,22 @@ def address(listening: socket.socket) -> str:
 
 
 class _ServerThread:
-    """The app under uvicorn, in a thread; it serves when the constructor returns."""
+    """The app under its server, in a thread; it serves when the constructor returns. Raises StoreError."""
 
     def __init__(self, loaded: Loaded, listening: socket.socket) -> None:
+        self._progress = threading.Event()
+        """Set when the server has started, or ended."""
         with _imports_are_ours():
-            import uvicorn
-
             from ours_emulator.main import create_app
+            from ours_emulator.server import Server
 
-            config = uvicorn.Config(
-                create_app(loaded), log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=5
-            )
-            config.load()
-        self._server = uvicorn.Server(config)
-        self._ended = threading.Event()
+            app = create_app(loaded)
+            self._server = Server(app, self._progress.set, app.stop)
+            self._server.config.load()
         self._thread = threading.Thread(target=self._run, args=(listening,), name="ours-emulator-server", daemon=True)
         self._thread.start()
-        self._await_start()
+        if not self._progress.wait(_START_SECONDS) or not self._server.started:
+            raise RuntimeError("the emulator's server did not start")
 
     def stop(self) -> None:
         """Let the server finish, and wait for it."""
@@ -113,16 +112,7 @@ class _ServerThread:
         try:
             asyncio.run(self._server.serve([listening]))
         finally:
-            self._ended.set()
-
-    def _await_start(self) -> None:
-        # uvicorn says so in an attribute alone.
-        for _ in range(_START_SECONDS * 1000):
-            if self._server.started:
-                return
-            if self._ended.wait(0.001):
-                break
-        raise RuntimeError("the emulator's server did not start")
+            self._progress.set()
 
 
 @contextmanager

@@ -330,8 +330,7 @@ class Fault:
 
     def drop(self) -> None:
         """End it."""
-        self._hits = self.hits
-        self._emulator.ask(calls.drop_fault(self.name))
+        self._hits = self._emulator.ask(calls.drop_fault(self.name)).hits
 
 
 class Clock:

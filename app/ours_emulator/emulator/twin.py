@@ -342,8 +342,7 @@ class AsyncFault:
 
     async def drop(self) -> None:
         """End it."""
-        await self.look()
-        await self._emulator.ask(calls.drop_fault(self.name))
+        self.hits = (await self._emulator.ask(calls.drop_fault(self.name))).hits
 
 
 class AsyncClock:
