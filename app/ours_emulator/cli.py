@@ -4,7 +4,7 @@ import gc
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -69,6 +69,33 @@ def serve(config: Path | None, **flags: object) -> None:
         _fail(str(error))
     listening = _listen(loaded.settings.host, loaded.settings.port)
     _serve(loaded, listening)
+
+
+@commands.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--config", type=click.Path(path_type=Path), envvar=ENV_PREFIX + "CONFIG", help="TOML file of settings.")
+@_flags
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
+    """Run COMMAND against an emulator of its own, on a free port, and return its exit code.
+
+    The command finds it by OURS_PRIVACY_BASE_URL, which the vendor's SDKs read, and OURS_EMULATOR_URL. When it has
+    ended, standard error tells what arrived.
+    """
+    from ours_emulator.child import run
+    from ours_emulator.store.files import StoreError
+
+    said = {name: value for name, value in flags.items() if value is not None}
+    try:
+        loaded = load({"port": 0, "log_format": "none", **said}, config)
+    except SettingsError as error:
+        _fail(str(error))
+    try:
+        code = run(command, loaded)
+    except StoreError as error:
+        _fail(str(error))
+    except (OSError, UnicodeError) as error:
+        _fail(f"can't listen on {loaded.settings.host}:{loaded.settings.port}: {getattr(error, 'strerror', error)}")
+    sys.exit(code)
 
 
 def _listen(host: str, port: int) -> socket.socket:

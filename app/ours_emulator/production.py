@@ -5,15 +5,13 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
-from ours_emulator.emulator.base import BASE_URL_VARIABLE
+from ours_emulator.emulator.base import BASE_URL_VARIABLE, without_proxies
 
 HOST = "api.oursprivacy.com"
 ADVICE = (
     f"a test tried to reach {HOST}, the real API; set {BASE_URL_VARIABLE} before the app reads it "
     f"(the ours_emulator fixture does), or give the app the emulator's ingest_url"
 )
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-_LOOPBACK = "127.0.0.1,localhost,::1"
 
 
 class ProductionBlockedError(ConnectionError):
@@ -43,7 +41,8 @@ def block(patch: Patch, attempts: list[str]) -> None:
         patch.setattr(socket, name, _checked(getattr(socket, name), check))
     patch.setattr(socket.socket, "connect", _checked_connect(socket.socket.connect, check))
     _block_uvloop(patch, check)
-    _bypass_proxies(patch)
+    for name, value in without_proxies(os.environ, HOST).items():
+        patch.setenv(name, value)
 
 
 def _name(host: object) -> str:
@@ -87,10 +86,3 @@ def _block_uvloop(patch: Patch, check: Callable[[object], None]) -> None:
 
     patch.setattr(uvloop.Loop, "getaddrinfo", getaddrinfo)
     patch.setattr(uvloop.Loop, "create_connection", create_connection)
-
-
-def _bypass_proxies(patch: Patch) -> None:
-    """Let no proxy of the environment carry what is meant for the emulator, or for the host."""
-    if any(os.environ.get(name) or os.environ.get(name.upper()) for name in _PROXIES):
-        for name in ("no_proxy", "NO_PROXY"):
-            patch.setenv(name, ",".join(filter(None, (os.environ.get(name), _LOOPBACK, HOST))))

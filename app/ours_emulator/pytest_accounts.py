@@ -38,8 +38,10 @@ class Watch:
         return requests, [event for event in self.emulator.events(outcome="any") if event.request_id > self.begun]
 
     def objections(self) -> list[str]:
-        """Return what strict tests fail on."""
-        return [*self.blocked, *report.objections(self.arrived()[1])]
+        """Return what strict tests fail on; a fault is what the test wanted."""
+        requests, events = self.arrived()
+        planned = {request.id for request in requests if request.fault is not None}
+        return [*self.blocked, *report.objections(event for event in events if event.request_id not in planned)]
 
     def told(self, raised: BaseException | None) -> str:
         """Return what arrived, for the report of a test that failed with *raised*."""

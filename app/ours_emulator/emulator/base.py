@@ -1,7 +1,7 @@
 """What both handles know without asking: addresses, account, names to send with."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ours_emulator.emulator.calls import EmulatorError, ExpectationError
 from ours_emulator.emulator.results import Event
@@ -9,6 +9,8 @@ from ours_emulator.emulator.results import Event
 BASE_URL_VARIABLE = "OURS_PRIVACY_BASE_URL"
 URL_VARIABLE = "OURS_EMULATOR_URL"
 INGEST_PATH = "/api/v1"
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ADDRESS = re.compile(r"(?P<server>https?://[^/?#]+)(?:/accounts/(?P<account>[^/?#]+))?/?")
 
 
@@ -60,6 +62,16 @@ class Handle:
 
     def _unreachable(self, error: Exception) -> EmulatorError:
         return EmulatorError(f"no emulator answers at {self.server_url}: {error or type(error).__name__}")
+
+
+def without_proxies(environment: Mapping[str, str], *hosts: str) -> dict[str, str]:
+    """Return the variables that keep a proxy from carrying what is for this machine or for *hosts*."""
+    if not any(environment.get(name) or environment.get(name.upper()) for name in _PROXIES):
+        return {}
+    return {
+        name: ",".join(part for part in (environment.get(name), *_LOOPBACK, *hosts) if part)
+        for name in ("no_proxy", "NO_PROXY")
+    }
 
 
 def newest(events: Sequence[Event]) -> Event:

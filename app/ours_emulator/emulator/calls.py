@@ -352,6 +352,7 @@ def no_hints(events: Sequence[Event], ignore: Sequence[str]) -> None:
 
 def only(found: Sequence[Visitor], asked: Mapping[str, object], known: Sequence[Visitor]) -> Visitor:
     """Return the only visitor of *found*. Raises ExpectationError telling who is *known* instead."""
+    __tracebackhide__ = True
     if len(found) == 1:
         return found[0]
     wanted = " and ".join(f"{name}={value!r}" for name, value in asked.items())

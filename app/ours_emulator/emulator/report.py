@@ -78,7 +78,7 @@ def _exchange(request: RequestRecord, first: RequestRecord, events: Sequence[Eve
     words.append(_path(request))
     if request.attempt > 1:
         words.append(f"(attempt {request.attempt} of request {request.call_id})")
-    if request.fault is not None:
+    if request.fault is not None and all(event.reason is None for event in events):
         words.append(f"(fault {request.fault.name})")
     alone = len(events) == 1 and events[0].batch_index is None
     if alone:

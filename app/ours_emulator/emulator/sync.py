@@ -193,7 +193,7 @@ class Emulator(Handle):
     @contextmanager
     def fault(self, name: str | None = None, **plan: Unpack[FaultPlan]) -> Generator[Fault]:
         """Plan a misbehaviour for the length of the block. Its *name* tells it from others of the account."""
-        fault = Fault(self, name or f"fault-{uuid4().hex[:8]}")
+        fault = Fault(self, name or f"fault-{uuid4().hex[:4]}")
         self.ask(calls.plan_fault(fault.name, plan))
         try:
             yield fault

@@ -199,7 +199,7 @@ class AsyncEmulator(Handle):
     @asynccontextmanager
     async def fault(self, name: str | None = None, **plan: Unpack[FaultPlan]) -> AsyncGenerator[AsyncFault]:
         """Plan a misbehaviour for the length of the block. Its *name* tells it from others of the account."""
-        fault = AsyncFault(self, name or f"fault-{uuid4().hex[:8]}")
+        fault = AsyncFault(self, name or f"fault-{uuid4().hex[:4]}")
         await self.ask(calls.plan_fault(fault.name, plan))
         try:
             yield fault
