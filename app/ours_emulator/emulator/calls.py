@@ -161,24 +161,25 @@ class Call(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """How many events that match are expected, and of which outcome (`any` for all)."""
+    """How many events that match are expected, and of which outcome: accepted if nothing is said, `any` for all."""
 
     match: Json
     count: int
     mode: Mode
-    outcome: str
+    outcome: str | None
 
     @property
     def body(self) -> dict[str, object]:
         """What the debug API is told."""
         number = {} if self.mode == "none" else {"count": self.count}
-        return {"match": self.match, **number, "mode": self.mode, "outcome": self.outcome}
+        outcome = {} if self.outcome is None else {"outcome": self.outcome}
+        return {"match": self.match, "mode": self.mode, **number, **outcome}
 
     @property
     def words(self) -> str:
         """What people are told."""
         number = "no" if self.mode == "none" else f"{self.mode.replace('_', ' ')} {self.count}"
-        kind = "" if self.outcome == "any" else f"{self.outcome} "
+        kind = "" if self.outcome in (None, "any") else f"{self.outcome} "
         plural = "" if self.mode == "none" or self.count == 1 else "s"
         return f"expected {number} {kind}event{plural} {_words(self.match)}"
 

@@ -113,7 +113,7 @@ class Emulator(Handle):
         *,
         count: int = 1,
         timeout: float = 5.0,
-        outcome: str = "accepted",
+        outcome: str | None = None,
         match: Json | None = None,
         **fields: Unpack[Fields],
     ) -> Event:
@@ -131,7 +131,7 @@ class Emulator(Handle):
         mode: Mode = "at_least",
         timeout: float = 5.0,
         settle: float = 0.0,
-        outcome: str = "accepted",
+        outcome: str | None = None,
         match: Json | None = None,
         **fields: Unpack[Fields],
     ) -> Expectation:
@@ -148,7 +148,7 @@ class Emulator(Handle):
         event: str | None = None,
         *,
         count: int | None = None,
-        outcome: str = "accepted",
+        outcome: str | None = None,
         match: Json | None = None,
         **fields: Unpack[Fields],
     ) -> Event:
@@ -164,7 +164,7 @@ class Emulator(Handle):
         self,
         event: str | None = None,
         *,
-        outcome: str = "accepted",
+        outcome: str | None = None,
         match: Json | None = None,
         **fields: Unpack[Fields],
     ) -> None:

@@ -120,7 +120,7 @@ class AsyncEmulator(Handle):
         *,
         count: int = 1,
         timeout: float = 5.0,
-        outcome: str = "accepted",
+        outcome: str | None = None,
         match: Json | None = None,
         **fields: Unpack[Fields],
     ) -> Coroutine[Any, Any, Event]:
@@ -137,7 +137,7 @@ class AsyncEmulator(Handle):
         mode: Mode = "at_least",
         timeout: float = 5.0,
         settle: float = 0.0,
-        outcome: str = "accepted",
+        outcome: str | None = None,
         match: Json | None = None,
         **fields: Unpack[Fields],
     ) -> AsyncExpectation:
@@ -154,7 +154,7 @@ class AsyncEmulator(Handle):
         event: str | None = None,
         *,
         count: int | None = None,
-        outcome: str = "accepted",
+        outcome: str | None = None,
         match: Json | None = None,
         **fields: Unpack[Fields],
     ) -> Event:
@@ -170,7 +170,7 @@ class AsyncEmulator(Handle):
         self,
         event: str | None = None,
         *,
-        outcome: str = "accepted",
+        outcome: str | None = None,
         match: Json | None = None,
         **fields: Unpack[Fields],
     ) -> None:
