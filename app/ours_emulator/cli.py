@@ -124,7 +124,7 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         app = create_app(loaded)
-    except StoreError as error:
+    except (StoreError, SettingsError) as error:
         _fail(str(error))
     port: int = listening.getsockname()[1]
     if loaded.settings.port_file is not None:

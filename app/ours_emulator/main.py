@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -14,20 +15,22 @@ from ours_emulator.api.control import ControlApi
 from ours_emulator.api.debug import DebugApi, DebugApp
 from ours_emulator.api.emulated import Emulated, Endpoint
 from ours_emulator.api.front import Front
+from ours_emulator.api.lines import LineError, read
 from ours_emulator.api.log import RequestLog
+from ours_emulator.api.replay import ReplayApi
 from ours_emulator.contract.client import MAX_BODY_BYTES, ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.feed import Feed
-from ours_emulator.messages import Account, allowed
+from ours_emulator.messages import Account, Request, allowed
 from ours_emulator.pipeline import Contract, Pipeline
-from ours_emulator.settings import Loaded, Settings, load
+from ours_emulator.settings import Loaded, Settings, SettingsError, load
 from ours_emulator.store.files import StoreFile
 from ours_emulator.store.reader import StoreReader
 from ours_emulator.store.writer import Retention, StoreWriter
 
 
 def create_app(loaded: Loaded | None = None) -> Front:
-    """Return the emulator as an ASGI app, its store open. Raises StoreError if that can't be.
+    """Return the emulator as an ASGI app, its store open. Raises StoreError or SettingsError if that can't be.
 
     Without *loaded*, the settings come from the environment. A server that runs the app's lifespan closes it at the
     end; whoever runs none awaits `aclose()`.
@@ -42,11 +45,12 @@ def create_app(loaded: Loaded | None = None) -> Front:
         **dict.fromkeys(ingest.NAMES, ingest_contract),
         **dict.fromkeys(client.NAMES, client_contract),
     }
+    seed = _seed(settings.seed)
     accounts = Accounts(_account(settings), settings.now)
     file = StoreFile(settings.database)
     feed = Feed()
     store = StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes))
-    pipeline = Pipeline(store, contracts, accounts, feed)
+    pipeline = Pipeline(store, contracts, accounts, feed, seed)
     reader = StoreReader(file)
 
     async def close() -> None:
@@ -71,6 +75,7 @@ def create_app(loaded: Loaded | None = None) -> Front:
         lifespan=lifespan,
     )
     DebugApi(reader, pipeline, accounts, loaded).add_to(debug)
+    ReplayApi(reader, pipeline).add_to(debug)
     ControlApi(reader, pipeline, accounts).add_to(debug)
     log = RequestLog(settings.log_format, sys.stdout)
     to_ingest = Emulated(pipeline, ingest_contract, accounts, log, limits.body)
@@ -95,3 +100,16 @@ def _account(settings: Settings) -> Account:
         require_identifier=settings.require_identifier,
         strict_openapi=settings.strict_openapi,
     )
+
+
+def _seed(file: Path | None) -> Sequence[Request]:
+    """Return the requests that a new store begins with. Raises SettingsError."""
+    if file is None:
+        return ()
+    try:
+        with file.open("rb") as opened:
+            return [line.request() for _, line in read(opened)]
+    except OSError as error:
+        raise SettingsError(f"{file} can't be read: {error.strerror}") from None
+    except LineError as error:
+        raise SettingsError(f"{file}, {error}") from None

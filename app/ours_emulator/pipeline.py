@@ -34,7 +34,9 @@ from ours_emulator.worker import GroupWorker, StoppedError
 _LEAST_WEIGHT = 32 * 1024
 _MOST_WEIGHT = 256 * _LEAST_WEIGHT
 _log = logging.getLogger(__name__)
+_SEED_ROWS = 256
 T = TypeVar("T")
+A = TypeVar("A", str, str | None)
 Task: TypeAlias = Callable[[], object]
 """Something done on the writer's thread in a transaction of its own, after what was submitted before."""
 
@@ -90,17 +92,26 @@ class _Parsed:
 class Pipeline:
     """The one road from a request to its receipts. An exchange is returned when its rows are committed.
 
-    *contracts* has for each endpoint the contract of its API.
+    *contracts* has for each endpoint the contract of its API. *seed* is what a new store, and one that was reset,
+    begins with.
     """
 
     def __init__(
-        self, store: StoreWriter, contracts: Mapping[str, Contract], accounts: Accounts, observer: Observer
+        self,
+        store: StoreWriter,
+        contracts: Mapping[str, Contract],
+        accounts: Accounts,
+        observer: Observer,
+        seed: Sequence[Request] = (),
     ) -> None:
         self._store = store
         self._contracts = contracts
         self._accounts = accounts
         self._observer = observer
+        self._seed = seed
         self._calls = Calls()
+        if store.is_empty():
+            self._sow(None)
         self._worker: GroupWorker[Request | Task, object] = GroupWorker(self._work, _weight, _MOST_WEIGHT)
 
     async def submit(self, request: Request) -> Exchange | Closed | None:
@@ -113,12 +124,13 @@ class Pipeline:
     async def reset(self, account: str | None) -> Cleared:
         """Forget everything of *account* (of all if None), after what was submitted before. Raises StoreWriteError.
 
-        Its clock and faults are as at the start again; what it accepts stays.
+        Its clock and faults are as at the start again, and so is the seed; what it accepts stays.
         """
 
         def reset() -> Cleared:
-            cleared = self._clear(account)
+            cleared = self._cleared(self._store.reset, account)
             self._accounts.restart(account)
+            self._sow(account)
             return cleared
 
         return await self._done(reset)
@@ -127,7 +139,7 @@ class Pipeline:
         """Forget the account *name* and refuse what still comes for it. Raises StoreWriteError."""
 
         def close() -> Cleared:
-            cleared = self._clear(name)
+            cleared = self._cleared(self._store.forget, name)
             self._accounts.close(name)
             return cleared
 
@@ -141,9 +153,16 @@ class Pipeline:
     async def _done(self, task: Callable[[], T]) -> T:
         return cast(T, await self._worker.submit(task))
 
-    def _clear(self, account: str | None) -> Cleared:
+    def _sow(self, account: str | None) -> None:
+        mine = [request for request in self._seed if account in (None, request.account)]
+        for begin in range(0, len(mine), _SEED_ROWS):
+            for result in self._requests(mine[begin : begin + _SEED_ROWS]):
+                if isinstance(result, Exception):
+                    raise result
+
+    def _cleared(self, clear: Callable[[A], Cleared], account: A) -> Cleared:
         with self._store.transaction():
-            cleared = self._store.reset(account)
+            cleared = clear(account)
         self._calls.forget(account)
         self._observer.cleared(account)
         return cleared

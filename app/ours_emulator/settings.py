@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     database: File | None = Field(
         None, description="SQLite file to keep everything in. Without it, nothing outlives the process."
     )
+    seed: File | None = Field(
+        None, description="JSON Lines of requests, as exported, that a new store and one that was reset begin with."
+    )
     tokens: Annotated[Names, NoDecode, BeforeValidator(_split)] = Field(
         (),
         description="Source tokens to accept, each with its test_ twin. Without any, every token is accepted.",

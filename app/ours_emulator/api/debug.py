@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import unquote
 
 from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
@@ -29,6 +29,10 @@ from ours_emulator.settings import Loaded
 from ours_emulator.store.reader import CursorError, EventFilter, Row, StoreReader, VisitorFilter
 
 PROPERTY = "property."
+_PLACES = (
+    *("visitors", "events", "events/latest", "requests", "calls", "summary"),
+    *("accounts", "clock", "faults", "export", "rules", "settings", "health", "openapi.json"),
+)
 _DEFAULT_LIMIT = 100
 _MOST_LIMIT = 1000
 _LAST_ID = 2**63 - 1
@@ -208,8 +212,7 @@ class DebugApi:
 
     async def index(self) -> Response:
         """Say what this is and where to look."""
-        names = ("visitors", "events", "events/latest", "requests", "calls", "summary", "rules", "settings", "health")
-        paths = [f"/debug/{name}" for name in (*names, "openapi.json")]
+        paths = [f"/debug/{name}" for name in _PLACES]
         return AsciiJSON({"name": "ours-emulator", "version": __version__, "debug": paths})
 
     async def visitors(
@@ -411,18 +414,27 @@ def _properties(request: Request) -> dict[str, str]:
 class StrictRoute(APIRoute):
     """A route that refuses what FastAPI would let pass: a typo must not look like an empty list."""
 
+    media_types: ClassVar[Sequence[str]] = ("application/json",)
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the route's handler with the checks before it."""
         handler = super().get_route_handler()
         known = [field.alias for field in self.dependant.query_params]
+        media_types = self.media_types
 
         async def checked(request: Request) -> Response:
             _check_parameters(request, known)
-            if request.method in ("POST", "PUT") and _media_type(request) != "application/json":
-                raise HTTPException(415, "the content type must be application/json")
+            if request.method in ("POST", "PUT") and _media_type(request) not in media_types:
+                raise HTTPException(415, f"the content type must be {media_types[0]}")
             return await handler(request)
 
         return checked
+
+
+class LinesRoute(StrictRoute):
+    """A route that takes JSON Lines."""
+
+    media_types = ("application/jsonl", "application/x-ndjson", "application/json-lines")
 
 
 def _media_type(request: Request) -> str:

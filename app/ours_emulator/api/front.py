@@ -5,9 +5,8 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ours_emulator.api.wire import ACCOUNT_NAME
+from ours_emulator.api.wire import ACCOUNT_NAME, ACCOUNTS
 
-_ACCOUNTS = "/accounts/"
 _OWN = ("/", "/favicon.ico", "/debug")
 
 
@@ -46,8 +45,8 @@ class Front:
             return
         path: str = scope["path"]
         account = None
-        if path.startswith(_ACCOUNTS):
-            name, slash, rest = path[len(_ACCOUNTS) :].partition("/")
+        if path.startswith(ACCOUNTS):
+            name, slash, rest = path[len(ACCOUNTS) :].partition("/")
             if slash and ACCOUNT_NAME.fullmatch(name):
                 account, path = name, f"/{rest}"
                 scope = {**scope, "account": account}

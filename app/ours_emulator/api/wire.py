@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from ours_emulator.messages import Answer, Arrival, Exchange, Receipt, Rejection, Request
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+ACCOUNTS = "/accounts/"
 DEFAULT_ACCOUNT = "default"
 _RETRY_COUNT = b"x-stainless-retry-count"
 _MOST_IN_HEADER = 10
@@ -35,7 +36,6 @@ async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int
     headers = _joined_headers(scope["headers"])
     started = time.perf_counter()
     body, oversized = await _read_body(receive, limit)
-    retries = headers.get(_RETRY_COUNT, b"0")
     return Request(
         account=scope.get("account", DEFAULT_ACCOUNT),
         endpoint=endpoint,
@@ -46,10 +46,26 @@ async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int
         authorization=headers.get(b"authorization", b"").decode("latin-1"),
         body=body,
         oversized=oversized,
-        attempt=int(retries) + 1 if retries.isdigit() and len(retries) < 4 else 1,
+        attempt=attempt_number(headers.get(_RETRY_COUNT, b"0").decode("latin-1")),
         received_at=received_at,
         started=started,
     )
+
+
+def attempt_number(retries: str) -> int:
+    """Return which attempt a request is whose SDK says it was sent *retries* times before; 1 if that is nonsense."""
+    return int(retries) + 1 if retries.isascii() and retries.isdigit() and len(retries) < 4 else 1
+
+
+def prefixed(account: str, path: str) -> str:
+    """Return *path* as it is sent to *account* (rule accounts)."""
+    return path if account == DEFAULT_ACCOUNT else f"{ACCOUNTS}{account}{path}"
+
+
+def without_prefix(path: str) -> str:
+    """Return *path* without the account before it."""
+    name, slash, rest = path[len(ACCOUNTS) :].partition("/") if path.startswith(ACCOUNTS) else ("", "", "")
+    return f"/{rest}" if slash and ACCOUNT_NAME.fullmatch(name) else path
 
 
 def _joined_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -27,6 +27,8 @@ from ours_emulator.store.tables import (
     visitors,
 )
 
+_PAGE_ROWS = 500
+_PAGE_BYTES = 8 * 1024 * 1024
 Row: TypeAlias = sa.RowMapping
 Condition: TypeAlias = sa.ColumnElement[bool]
 
@@ -172,6 +174,35 @@ class StoreReader:
             if call_id is not None:
                 where.append(_attempts_of([call_id]))
             return await _page_of_requests(connection, ids, where, limit, cursor)
+
+    async def bodies(self, account: str | None, after: int) -> Sequence[Row]:
+        """Return some requests with their bodies, a few megabytes at most, the oldest first: those with an id greater
+        than *after*. None at all when there are no more."""
+        async with self._engine.connect() as connection:
+            ids = await _account_ids(connection, account)
+            those = (_among(requests.c.account_id, ids), requests.c.id > after)
+            next_ones = (
+                sa.select(requests.c.id, sa.func.length(requests.c.body).label("size"))
+                .where(*those)
+                .order_by(requests.c.id)
+                .limit(_PAGE_ROWS)
+            ).subquery()
+            size = sa.func.sum(next_ones.c.size).over(order_by=next_ones.c.id).label("size")
+            upto = sa.select(next_ones.c.id, size).subquery()
+            first = sa.select(sa.func.min(next_ones.c.id)).scalar_subquery()
+            last = sa.select(sa.func.max(upto.c.id)).where(sa.or_(upto.c.size <= _PAGE_BYTES, upto.c.id == first))
+            statement = (
+                sa.select(*requests.columns, accounts.c.name.label("account"))
+                .join(accounts, accounts.c.id == requests.c.account_id)
+                .where(*those, requests.c.id <= last.scalar_subquery())
+                .order_by(requests.c.id)
+            )
+            return (await connection.execute(statement)).mappings().all()
+
+    async def evicted_requests(self, account: str | None) -> int:
+        """Return how many requests are no longer there."""
+        async with self._engine.connect() as connection:
+            return await _evicted(connection, accounts.c.evicted_requests, await _account_ids(connection, account))
 
     async def calls(
         self, account: str | None, limit: int, cursor: str | None

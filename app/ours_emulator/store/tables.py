@@ -77,10 +77,19 @@ requests = sa.Table(
     sa.Column("content_encoding", sa.Text, nullable=False),
     sa.Column("first_receipt", sa.Integer, nullable=False),
     sa.Column("receipt_count", sa.Integer, nullable=False),
+    sa.Column("authorization", sa.Text, nullable=False),
+    sa.Column("oversized", sa.Boolean, nullable=False),
     # JSON: what a fault did to it.
     sa.Column("fault", sa.Text),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index("requests_by_call", "call_id", sqlite_where=sa.text("attempt > 1")),
+)
+# The highest numbers that were ever given out, when what had them is forgotten: ids are never used again.
+marks = sa.Table(
+    "marks",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("value", sa.Integer, nullable=False),
 )
 receipts = sa.Table(
     "receipts",

@@ -160,6 +160,8 @@ class StoreWriter:
     def reset(self, account: str | None) -> Cleared:
         """Forget everything of *account*, or of all accounts if None, but the accounts themselves."""
         ids = [id_ for name, id_ in self._account_ids.items() if account in (None, name)]
+        marks = (self.next_receipt_id, self.next_request_id, self.next_visitor_pk)
+        self._write(sql.UPSERT_MARKS, list(zip(("receipt", "request", "visitor"), marks, strict=True)))
         cleared = [self._clear(account_id) for account_id in ids]
         self._counters_known = False
         return Cleared(
@@ -167,6 +169,16 @@ class StoreWriter:
             receipts=sum(it.receipts for it in cleared),
             requests=sum(it.requests for it in cleared),
         )
+
+    def forget(self, account: str) -> Cleared:
+        """Forget *account* and everything of it."""
+        cleared = self.reset(account)
+        self._run(sql.DELETE_ACCOUNT, account)
+        return cleared
+
+    def is_empty(self) -> bool:
+        """Whether nothing was ever stored."""
+        return self.next_request_id == 1
 
     def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         self._cursor.execute(statement, values)
@@ -237,11 +249,15 @@ class StoreWriter:
         )
 
     def _read_counters(self) -> None:
-        """Take over what the database has. While the process lives, ids only ever grow."""
+        """Take over what the database has. Ids only ever grow."""
         rows = self._run(sql.SELECT_ACCOUNTS)
         self._account_ids = {row[0]: row[1] for row in rows}
         count = self._run(sql.SELECT_COUNTERS)[0]
         self._receipts, self._requests, self._body_bytes = count[0], count[1], count[2] or 0
+        marks = dict(self._run(sql.SELECT_MARKS))
+        self.next_receipt_id = max(self.next_receipt_id, marks.get("receipt", 1))
+        self.next_request_id = max(self.next_request_id, marks.get("request", 1))
+        self.next_visitor_pk = max(self.next_visitor_pk, marks.get("visitor", 1))
         # Distinct ids outlive the receipts they name, and must never come to name another one.
         self.next_receipt_id = max(self.next_receipt_id, (count[3] or 0) + 1, (count[4] or 0) + 1)
         self.next_request_id = max(self.next_request_id, (count[5] or 0) + 1)
@@ -334,6 +350,8 @@ def _request_row(exchange: Exchange) -> tuple[Any, ...]:
         encoded(request.content_encoding),
         exchange.receipts[0].id,
         len(exchange.receipts),
+        encoded(request.authorization),
+        request.oversized,
         None if exchange.fault is None else json_text(asdict(exchange.fault)),
         request.body,
     )
