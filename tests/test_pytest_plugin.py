@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ours_emulator.emulator import Emulator
 from serving import Running, serving
 
 CONFTEST = """
@@ -383,3 +384,23 @@ def test_workers_of_xdist_have_accounts_apart(runs: Runs, attach: bool) -> None:
     result.assert_outcomes(passed=8)
     urls = {path.read_text() for path in Path.cwd().glob("*.url")}
     assert len(urls) == (1 if attach else 2)
+
+
+def test_the_marker_begins_with_a_seed_that_is_not_the_tests_doing(runs: Runs, pytester: pytest.Pytester) -> None:
+    with serving() as other:
+        emulator = Emulator(other.url)
+        other.default.track(event="Signed Up", userId="u", distinctId="d1")
+        other.default.track()
+        pytester.path.joinpath("seed.jsonl").write_text(emulator.export())
+        emulator.close()
+    runs(
+        """
+        import pytest
+
+        @pytest.mark.ours_emulator(seed="seed.jsonl", strict=True)
+        def test_seeded(ours_emulator, track):
+            assert ours_emulator.visitor().visitor_id == "u"
+            track(userId="u", distinctId="d1")
+            assert len(ours_emulator.events()) == 1
+        """
+    ).assert_outcomes(passed=1)

@@ -67,7 +67,6 @@ class Reports:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Fail a test that passed, if it is strict and something was refused or hinted at."""
-        __tracebackhide__ = True
         result = yield
         watch = item.stash.get(_WATCH, None)
         if watch is not None and watch.strict:

@@ -205,7 +205,7 @@ class Emulator(Handle):
         return self.ask(calls.reset(self.account))
 
     def export(self, *, redact: bool = False) -> str:
-        """Return all requests as JSON lines, the oldest first; *redact*: without tokens, keys and personal data."""
+        """Return all requests as JSON lines, the oldest first; *redact*: without tokens and keys."""
         return self.ask(calls.export(redact=redact))
 
     def replay(self, lines: str) -> Imported:

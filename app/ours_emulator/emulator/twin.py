@@ -211,7 +211,7 @@ class AsyncEmulator(Handle):
         return await self.ask(calls.reset(self.account))
 
     async def export(self, *, redact: bool = False) -> str:
-        """Return all requests as JSON lines, the oldest first; *redact*: without tokens, keys and personal data."""
+        """Return all requests as JSON lines, the oldest first; *redact*: without tokens and keys."""
         return await self.ask(calls.export(redact=redact))
 
     async def replay(self, lines: str) -> Imported:
