@@ -125,7 +125,8 @@ def dotted(path: str) -> str:
     return path[1:].replace("/", ".").replace("~1", "/").replace("~0", "~")
 
 
-def _at(path: str, message: str) -> str:
+def sentence(path: str, message: str) -> str:
+    """Return *message*, after the place it is about, which is a JSON pointer: `events.3.time: in the future`."""
     return f"{dotted(path)}: {message}" if path else message
 
 
@@ -140,7 +141,7 @@ class Hint:
     @property
     def sentence(self) -> str:
         """What was probably not meant, after the place it is at: `properties: dropped`."""
-        return _at(self.path, self.message)
+        return sentence(self.path, self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class Reason:
     @property
     def sentence(self) -> str:
         """What is wrong, after the place it is at: `events.3.time: in the future`."""
-        return _at(self.path, self.message)
+        return sentence(self.path, self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +244,7 @@ class Rejection:
     def sentence(self) -> str:
         """What is wrong, and where in the whole request: `events.3.event: required`."""
         row = "" if self.batch_index is None else f"/events/{self.batch_index}"
-        return _at(row + self.reason.path, self.reason.message)
+        return sentence(row + self.reason.path, self.reason.message)
 
 
 Said: TypeAlias = Message | Alias | Registration

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from ours_emulator.accounts import Accounts, OpenAccount
 from ours_emulator.api import client, ingest
-from ours_emulator.api.debug import ACCESS, MISSING, Account, AsciiJSON, StrictRoute, masked, named_account
+from ours_emulator.api.debug import ACCESS, MISSING, Account, AsciiJSON, StrictRoute, account_of, masked
 from ours_emulator.api.wire import ACCOUNT_NAME, DEFAULT_ACCOUNT
 from ours_emulator.clock import LAST_MOMENT, Clock, iso, milliseconds
 from ours_emulator.faults import Action, Delay, Fault, FaultMatch, PlantedFault, RateLimit
@@ -348,14 +348,14 @@ class ControlApi:
 
     async def account(self, request: Request, name: AccountName) -> Response:
         """Show what an account accepts, and its clock."""
-        named_account(request, name)
+        account_of(request, name)
         if name not in self._accounts.names() and name not in await self._reader.account_names():
             raise HTTPException(404, f"there is no account {name}")
         return AsciiJSON(self._account_view(name))
 
     async def configure(self, request: Request, name: AccountName, call: AccountCall) -> Response:
         """Say what an account accepts. It is made if need be, and opened again if it was closed."""
-        named_account(request, name)
+        account_of(request, name)
         account = self._accounts.configure(call.accepts(self._accounts.template(name)))
         if call.clock is not None:
             _set_clock(call.clock, account.clock)
@@ -363,7 +363,7 @@ class ControlApi:
 
     async def close(self, request: Request, name: AccountName) -> Response:
         """Forget an account, and refuse and count what still comes for it."""
-        named_account(request, name)
+        account_of(request, name)
         return AsciiJSON({"account": name, **asdict(await self._pipeline.close_account(name))})
 
     async def clock(self, request: Request, account: Account = None) -> Response:
@@ -430,7 +430,7 @@ class ControlApi:
 
 
 def _one_account(request: Request, asked: str | None) -> str:
-    return named_account(request, asked) or DEFAULT_ACCOUNT
+    return account_of(request, asked) or DEFAULT_ACCOUNT
 
 
 def _existing(planted: PlantedFault | None, name: str) -> PlantedFault:

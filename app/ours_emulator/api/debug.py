@@ -236,12 +236,12 @@ class DebugApi:
         }
         which = VisitorFilter({kind: value for kind, value in given.items() if value is not None}, q)
         with _cursor_errors():
-            page = await self._reader.visitors(named_account(request, account), which, limit, cursor)
+            page = await self._reader.visitors(account_of(request, account), which, limit, cursor)
         return AsciiJSON(views.visitor_list(page))
 
     async def visitor(self, request: Request, visitor_id: str, account: Account = None) -> Response:
         """Show one visitor."""
-        return AsciiJSON(views.visitor(await self._one_visitor(named_account(request, account), _unquoted(visitor_id))))
+        return AsciiJSON(views.visitor(await self._one_visitor(account_of(request, account), _unquoted(visitor_id))))
 
     async def visitor_events(
         self,
@@ -252,7 +252,7 @@ class DebugApi:
         cursor: Cursor = None,
     ) -> Response:
         """List the accepted events of one visitor, the latest by time first."""
-        row = await self._one_visitor(named_account(request, account), _unquoted(visitor_id))
+        row = await self._one_visitor(account_of(request, account), _unquoted(visitor_id))
         which = EventFilter(visitor_id=_unquoted(visitor_id), named=True)
         with _cursor_errors():
             page = await self._reader.events(row["account"], which, limit, cursor)
@@ -289,7 +289,7 @@ class DebugApi:
             _properties(request),
         )
         with _cursor_errors():
-            page = await self._reader.events(named_account(request, account), which, limit, cursor)
+            page = await self._reader.events(account_of(request, account), which, limit, cursor)
         return AsciiJSON(views.event_list(page))
 
     async def latest_event(
@@ -308,12 +308,12 @@ class DebugApi:
             named=outcome is None,
             properties=_properties(request),
         )
-        page = await self._reader.events(named_account(request, account), which, 1, None)
+        page = await self._reader.events(account_of(request, account), which, 1, None)
         return AsciiJSON(views.event(_found(page.rows[0] if page.rows else None, "no such event arrived")))
 
     async def event(self, request: Request, event_id: int, account: Account = None) -> Response:
         """Show one event, whatever its outcome."""
-        row = await self._reader.event(named_account(request, account), min(event_id, _LAST_ID))
+        row = await self._reader.event(account_of(request, account), min(event_id, _LAST_ID))
         return AsciiJSON(views.event(_found(row, f"there is no event {event_id}")))
 
     async def requests(
@@ -326,7 +326,7 @@ class DebugApi:
     ) -> Response:
         """List the journal of requests, the latest first."""
         with _cursor_errors():
-            page = await self._reader.requests(named_account(request, account), call_id, limit, cursor)
+            page = await self._reader.requests(account_of(request, account), call_id, limit, cursor)
         return AsciiJSON(views.request_list(page))
 
     async def calls(
@@ -334,17 +334,17 @@ class DebugApi:
     ) -> Response:
         """List calls with their attempts and the gaps between these, the latest first (rule attempts)."""
         with _cursor_errors():
-            found = await self._reader.calls(named_account(request, account), limit, cursor)
+            found = await self._reader.calls(account_of(request, account), limit, cursor)
         return AsciiJSON(views.call_list(*found))
 
     async def request(self, request: Request, request_id: int, account: Account = None) -> Response:
         """Show one request with the events in it."""
-        found = await self._reader.request(named_account(request, account), min(request_id, _LAST_ID))
+        found = await self._reader.request(account_of(request, account), min(request_id, _LAST_ID))
         return AsciiJSON(views.request_detail(*_found(found, f"there is no request {request_id}")))
 
     async def summary(self, request: Request, account: Account = None) -> Response:
         """Count what is stored."""
-        name = named_account(request, account)
+        name = account_of(request, account)
         return AsciiJSON(views.summary(name, await self._reader.summary(name)))
 
     async def rules(self) -> Response:
@@ -367,7 +367,7 @@ class DebugApi:
 
     async def reset(self, request: Request, call: ResetCall) -> Response:
         """Forget visitors, events and requests of one account, or of all."""
-        name = named_account(request, call.account)
+        name = account_of(request, call.account)
         if (name is None) != call.all:
             raise HTTPException(400, 'say either which account to forget or {"all": true}')
         cleared = await self._pipeline.reset(name)
@@ -392,7 +392,7 @@ def _found(thing: T | None, otherwise: str) -> T:
     return thing
 
 
-def named_account(request: Request, asked: str | None) -> str | None:
+def account_of(request: Request, asked: str | None) -> str | None:
     """Return the account that the path or the query names; None for all of them."""
     prefixed = cast(str | None, request.scope.get("account"))
     if prefixed is not None and asked not in (None, prefixed):

@@ -51,9 +51,16 @@ class _Fault(_Strict):
 
     def answer(self) -> FaultAnswer:
         """Return it as the pipeline takes it; a replay waits for nobody."""
-        said = self.model_dump()
-        rows = None if self.rows is None else tuple(self.rows)
-        return FaultAnswer(**{**said, "rows": rows, "delay_ms": 0.0})
+        return FaultAnswer(
+            self.fault,
+            self.status,
+            self.retry_after,
+            self.error,
+            connection=self.connection,
+            code=self.code,
+            rows=None if self.rows is None else tuple(self.rows),
+            stored=self.stored,
+        )
 
 
 class Line(_Strict):

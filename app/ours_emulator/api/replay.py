@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from typing_extensions import TypedDict
 
 from ours_emulator.api import lines
-from ours_emulator.api.debug import ACCESS, Account, AsciiJSON, ErrorView, LinesRoute, StrictRoute, named_account
+from ours_emulator.api.debug import ACCESS, Account, AsciiJSON, ErrorView, LinesRoute, StrictRoute, account_of
 from ours_emulator.jsontext import json_text
 from ours_emulator.messages import Closed
 from ours_emulator.pipeline import Pipeline
@@ -82,7 +82,7 @@ class ReplayApi:
 
         The header X-Emulator-Evicted says how many requests are no longer there.
         """
-        name = named_account(request, account)
+        name = account_of(request, account)
         evicted = await self._reader.evicted_requests(name)
         headers = {"x-emulator-evicted": str(evicted)}
         return StreamingResponse(self._lines(name, redact), media_type=MEDIA_TYPE, headers=headers)
@@ -96,7 +96,7 @@ class ReplayApi:
             await _spool(request, file)
             try:
                 await asyncio.to_thread(_check, file)
-                return AsciiJSON(await self._replayed(file, named_account(request, None)))
+                return AsciiJSON(await self._replayed(file, account_of(request, None)))
             except lines.LineError as error:
                 raise HTTPException(400, str(error)) from None
 

@@ -304,6 +304,11 @@ def event(row: Row) -> EventView:
     }
 
 
+def identity(row: Row) -> dict[str, str]:
+    """Return the identifiers that the message itself gave, by how it spelled them; none are known of a refused one."""
+    return cast(dict[str, str], json.loads(row["content"]).get("identity", {}))
+
+
 def request(row: Row) -> RequestView:
     """Return one line of the journal as it is shown in a list."""
     return {

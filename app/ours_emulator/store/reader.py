@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import sqlalchemy as sa
 from pydantic import JsonValue
@@ -29,8 +29,13 @@ from ours_emulator.store.tables import (
 
 _PAGE_ROWS = 500
 _PAGE_BYTES = 8 * 1024 * 1024
-Row: TypeAlias = sa.RowMapping
 Condition: TypeAlias = sa.ColumnElement[bool]
+
+
+class Row(Protocol):
+    """One row, by the names of its columns."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
 
 
 class CursorError(ValueError):
@@ -45,6 +50,15 @@ class Page:
     total: int
     next_cursor: str | None
     evicted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some rows in order, and whether others are missing: how many were evicted, and the oldest id still kept."""
+
+    rows: Sequence[Row]
+    evicted: int
+    first_kept: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +168,46 @@ class StoreReader:
             evicted = await _evicted(connection, accounts.c.evicted_receipts, ids)
         last = rows[limit - 1] if len(rows) > limit else None
         return Page(rows[:limit], total, f"{last['time']!r}:{last['id']}" if last else None, evicted)
+
+    async def arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
+        """Return the events with an id greater than *after*, the first to arrive first."""
+        return await self._slice(account, which, [receipts.c.id > after], [receipts.c.id], limit)
+
+    async def latest_arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
+        """Return the events with an id greater than *after*, the last to arrive first."""
+        return await self._slice(account, which, [receipts.c.id > after], [receipts.c.id.desc()], limit)
+
+    async def timeline(
+        self, account: str | None, which: EventFilter, after: int, since: tuple[float, int] | None, limit: int
+    ) -> Slice:
+        """Return the events with an id greater than *after*, by time and id, from beyond *since* on."""
+        order = [receipts.c.time, receipts.c.id]
+        where: list[Condition] = [receipts.c.id > after]
+        if since is not None:
+            where.append(sa.tuple_(*order) > sa.tuple_(*since))
+        return await self._slice(account, which, where, order, limit)
+
+    async def _slice(
+        self,
+        account: str | None,
+        which: EventFilter,
+        where: Sequence[Condition],
+        order: Sequence[sa.ColumnElement[Any]],
+        limit: int,
+    ) -> Slice:
+        async with self._engine.connect() as connection:
+            ids = await _account_ids(connection, account)
+            statement = (
+                sa.select(*_event_columns)
+                .select_from(_events)
+                .where(*_event_conditions(ids, which), *where)
+                .order_by(*order)
+                .limit(limit)
+            )
+            rows = (await connection.execute(statement)).mappings().all()
+            evicted = await _evicted(connection, accounts.c.evicted_receipts, ids)
+            first = (await connection.execute(sa.select(sa.func.min(receipts.c.id)))).scalar_one() if evicted else None
+        return Slice(rows, evicted, first)
 
     async def event(self, account: str | None, event_id: int) -> Row | None:
         """Return one event, whatever its outcome."""

@@ -16,9 +16,10 @@ from ours_emulator.jsontext import json_text
 from ours_emulator.messages import Exchange, Identifier, Message, Properties, Receipt, Rejection, Request, Resolution
 from ours_emulator.store import statements as sql
 from ours_emulator.store.files import StoreError, StoreFile
-from ours_emulator.store.tables import decoded, digests_of, distinct_digest, encoded, name_digest
+from ours_emulator.store.tables import decoded, digests_of, distinct_digest, encoded, name_digest, receipts
 
 _RECENT_REQUESTS = 10_000
+_RECEIPT_COLUMNS = tuple(receipts.columns.keys())
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,17 +144,17 @@ class StoreWriter:
         waiting: WaitingRoom,
     ) -> None:
         """Write *exchanges*, the *touched* visitors, how often more each receipt in *repeats* was sent, who waits."""
-        receipts = [(exchange, receipt) for exchange in exchanges for receipt in exchange.receipts]
+        saved = [(exchange, receipt) for exchange in exchanges for receipt in exchange.receipts]
         self._write(sql.INSERT_REQUESTS, [_request_row(exchange) for exchange in exchanges])
-        self._write(sql.INSERT_RECEIPTS, [_receipt_row(exchange, receipt) for exchange, receipt in receipts])
-        self._write(sql.INSERT_DISTINCT_IDS, list(_distinct_rows(receipts)))
+        self._write(sql.INSERT_RECEIPTS, [_receipt_row(exchange, receipt) for exchange, receipt in saved])
+        self._write(sql.INSERT_DISTINCT_IDS, list(_distinct_rows(saved)))
         self._write(sql.UPDATE_REPEATS, [(count, receipt_id) for receipt_id, count in repeats.items()])
         self._save_visitors(touched)
         self._save_waiting(waiting)
         self.next_request_id += len(exchanges)
-        self.next_receipt_id += len(receipts)
+        self.next_receipt_id += len(saved)
         self._requests += len(exchanges)
-        self._receipts += len(receipts)
+        self._receipts += len(saved)
         self._body_bytes += sum(len(exchange.request.body) for exchange in exchanges)
         self._evict()
 
@@ -379,6 +380,15 @@ def _receipt_row(exchange: Exchange, receipt: Receipt) -> tuple[Any, ...]:
         _explanation(receipt),
         receipt.visitor_properties,
     )
+
+
+def event_row(exchange: Exchange, receipt: Receipt) -> dict[str, Any]:
+    """Return *receipt* as the reader has it, by the names of its columns."""
+    row = dict(zip(_RECEIPT_COLUMNS, _receipt_row(exchange, receipt), strict=True))
+    row["account"] = exchange.request.account
+    row["visitor_id"] = None if receipt.visitor_id is None else encoded(receipt.visitor_id)
+    row["time"] = float(row["time"])
+    return row
 
 
 def _explanation(receipt: Receipt) -> str:
