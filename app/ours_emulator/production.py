@@ -53,9 +53,9 @@ def _name(host: object) -> str:
 
 
 def _checked(function: Callable[..., Any], check: Callable[[object], None]) -> Callable[..., Any]:
-    def checked(host: Any, *args: Any, **kwargs: Any) -> Any:
-        check(host)
-        return function(host, *args, **kwargs)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        check(args[0] if args else kwargs.get("host", kwargs.get("address")))
+        return function(*args, **kwargs)
 
     return checked
 

@@ -150,6 +150,7 @@ class Call(Generic[T]):
 
     def result(self, status: int, body: bytes) -> T:
         """Return what the answer means. Raises ExpectationError for 406, EmulatorError for another refusal."""
+        __tracebackhide__ = True
         if status < 300:
             return self.parse(body if self.raw else json.loads(body))
         answer = _refusal(body)

@@ -129,7 +129,8 @@ def _near(one: NearMiss) -> list[str]:
 
 
 def _miss(miss: Miss) -> str:
-    return f"    {miss.path}: expected {miss.expected!r}, got {miss.actual!r}" + (f" ({miss.why})" if miss.why else "")
+    why = "" if miss.why in ("", "another value") else f" ({miss.why})"
+    return f"    {miss.path}: expected {miss.expected!r}, got {miss.actual!r}{why}"
 
 
 def _reason(event: Event) -> str:
