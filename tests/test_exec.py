@@ -36,7 +36,7 @@ def test_the_command_talks_to_the_emulator_and_its_exit_code_is_returned() -> No
 
 def test_the_variables_are_exported_whatever_the_shell_has() -> None:
     done = run("env", OURS_PRIVACY_BASE_URL="http://elsewhere.test", OURS_EMULATOR_PORT="4010")
-    variables = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    variables = {name: value for name, _, value in (line.partition("=") for line in done.stdout.splitlines())}
     url = variables["OURS_EMULATOR_URL"]
     assert variables["OURS_PRIVACY_BASE_URL"] == f"{url}/api/v1"
     assert variables["OURS_EMULATOR_CLIENT_URL"] == f"{url}/api/client"

@@ -30,7 +30,8 @@ def attempts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_the_host_is_the_one_of_the_document() -> None:
     document = json.loads((Path(__file__).parent.parent / "openapi.json").read_text("utf-8"))
-    assert urlsplit(document["servers"][0]["url"]).hostname == HOST
+    url: str = document["servers"][0]["url"]
+    assert urlsplit(url).hostname == HOST
 
 
 CONNECT: list[Callable[[], object]] = [

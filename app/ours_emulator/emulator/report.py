@@ -121,7 +121,8 @@ def _named(event: Event) -> str:
 
 def _candidate(one: NearMiss) -> list[str]:
     why = _reason(one.event)
-    return [f"  {_named(one.event)} {one.event.outcome}" + (f": {why}" if why else ""), *map(_miss, one.misses)]
+    beside = [miss for miss in one.misses if miss.path != "outcome"]
+    return [f"  {_named(one.event)} {one.event.outcome}" + (f": {why}" if why else ""), *map(_miss, beside)]
 
 
 def _near(one: NearMiss) -> list[str]:
