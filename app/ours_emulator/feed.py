@@ -11,6 +11,7 @@ from ours_emulator.store.reader import Row
 from ours_emulator.store.writer import event_row
 
 _Key = tuple[str | None, str | None]
+_SOMETHING: list[Row] = [{}]
 _Parcel = tuple["Listener", Sequence[Row]]
 
 
@@ -21,8 +22,9 @@ class FeedClosedError(Exception):
 class Listener:
     """What one listener has not heard yet. It belongs to one event loop; get one from `Feed.listen`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, rows: bool) -> None:
         self.loop = asyncio.get_running_loop()
+        self.wants_rows = rows
         self._unheard: deque[Sequence[Row]] = deque()
         self._woken = asyncio.Event()
         self._closed = False
@@ -47,7 +49,9 @@ class Listener:
 
     def hear(self, rows: Sequence[Row]) -> None:
         """Keep *rows* for `next`; on the listener's loop only."""
-        self._unheard.append(rows)
+        alike = not self.wants_rows and self._unheard and bool(self._unheard[-1]) == bool(rows)
+        if not alike:
+            self._unheard.append(rows)
         self._woken.set()
 
     def close(self) -> None:
@@ -70,9 +74,12 @@ class Feed:
         self._closed = False
 
     @contextmanager
-    def listen(self, account: str | None, event: str | None = None) -> Generator[Listener]:
-        """Listen to *account* (all of them if None), and only to events of that name if one is given."""
-        listener = Listener()
+    def listen(self, account: str | None, event: str | None = None, *, rows: bool = True) -> Generator[Listener]:
+        """Listen to *account* (all of them if None), and only to events of that name if one is given.
+
+        Without *rows* the listener hears that there are some, as one empty row, and keeps no more than that.
+        """
+        listener = Listener(rows=rows)
         self._change((account, event), added=(listener,))
         try:
             yield listener
@@ -88,9 +95,12 @@ class Feed:
             for receipt in exchange.receipts:
                 listeners = self._listening(exchange.request.account, receipt.arrival.event)
                 if listeners:
-                    row = event_row(exchange, receipt)
+                    row = event_row(exchange, receipt) if any(it.wants_rows for it in listeners) else {}
                     for listener in listeners:
-                        wanted.setdefault(listener, []).append(row)
+                        if listener.wants_rows:
+                            wanted.setdefault(listener, []).append(row)
+                        else:
+                            wanted[listener] = _SOMETHING
         _hand_over(wanted)
 
     def cleared(self, account: str | None) -> None:

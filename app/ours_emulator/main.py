@@ -18,6 +18,7 @@ from ours_emulator.api.front import Front
 from ours_emulator.api.lines import LineError, read
 from ours_emulator.api.log import RequestLog
 from ours_emulator.api.replay import ReplayApi
+from ours_emulator.api.stream import StreamApi
 from ours_emulator.api.waits import WaitApi
 from ours_emulator.contract.client import MAX_BODY_BYTES, ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
@@ -78,6 +79,7 @@ def create_app(loaded: Loaded | None = None) -> Front:
     )
     DebugApi(reader, pipeline, accounts, loaded).add_to(debug)
     WaitApi(reader, feed).add_to(debug)
+    StreamApi(reader, feed).add_to(debug)
     ReplayApi(reader, pipeline).add_to(debug)
     ControlApi(reader, pipeline, accounts).add_to(debug)
     log = RequestLog(settings.log_format, sys.stdout)

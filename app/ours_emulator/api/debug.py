@@ -31,7 +31,7 @@ from ours_emulator.store.reader import CursorError, EventFilter, Row, StoreReade
 PROPERTY = "property."
 _PLACES = (
     *("visitors", "events", "events/latest", "requests", "calls", "summary"),
-    *("accounts", "clock", "faults", "export", "rules", "settings", "health", "openapi.json"),
+    *("accounts", "clock", "faults", "stream", "export", "rules", "settings", "health", "openapi.json"),
 )
 _DEFAULT_LIMIT = 100
 _MOST_LIMIT = 1000

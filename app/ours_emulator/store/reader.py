@@ -21,6 +21,7 @@ from ours_emulator.store.tables import (
     distinct_ids,
     encoded,
     identifiers,
+    marks,
     name_digest,
     receipts,
     requests,
@@ -176,6 +177,14 @@ class StoreReader:
     async def latest_arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
         """Return the events with an id greater than *after*, the last to arrive first."""
         return await self._slice(account, which, [receipts.c.id > after], [receipts.c.id.desc()], limit)
+
+    async def newest_event(self) -> int:
+        """Return the id of the event that arrived last, in any account; 0 if there is none."""
+        async with self._engine.connect() as connection:
+            newest = sa.select(sa.func.max(receipts.c.id))
+            marked = sa.select(sa.func.max(marks.c.value - 1)).where(marks.c.kind == "receipt")
+            found: list[int | None] = [(await connection.execute(it)).scalar_one() for it in (newest, marked)]
+            return max(it or 0 for it in found)
 
     async def timeline(
         self, account: str | None, which: EventFilter, after: int, since: tuple[float, int] | None, limit: int
