@@ -85,9 +85,7 @@ def environment(directory: Path, *packages: object) -> Path:
 def startup(directory: Path, rounds: int) -> tuple[float, float]:
     """Return the seconds of CPU of an empty run where the plugin is not installed and where it is, in turns."""
     without, installed = environment(directory / "without"), environment(directory / "with", ROOT)
-    costs: list[tuple[float, float]] = []
-    for _ in range(rounds + 1):
-        costs.append((run(without, directory, EMPTY), run(installed, directory, EMPTY)))
+    costs = [(run(without, directory, EMPTY), run(installed, directory, EMPTY)) for _ in range(rounds + 1)]
     # The first round only warms up.
     return statistics.median(cost for cost, _ in costs[1:]), statistics.median(cost for _, cost in costs[1:])
 
