@@ -222,6 +222,16 @@ def test_a_fault_lasts_as_long_as_its_block_and_counts_its_hits(emulator: Emulat
     assert [request.fault is not None for request in emulator.requests()] == [True, False, True, False, False]
 
 
+def test_a_reset_ends_a_fault(emulator: Emulator, account: Account) -> None:
+    with emulator.fault(status=503) as fault:
+        assert account.track(userId="u").status_code == 503
+        assert fault.hits == 1
+        emulator.reset()
+        assert account.track(userId="u").status_code == 200
+        fault.drop()
+    assert fault.hits == 1
+
+
 def test_the_clock_is_frozen_moved_and_let_go(emulator: Emulator, account: Account) -> None:
     assert emulator.clock.freeze(MOMENT).now == MOMENT
     assert account.track(userId="u", time=1_767_225_600_000 - 6 * 86_400_000).status_code == 200

@@ -13,6 +13,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from ours_emulator import __version__
+from ours_emulator.listening import listen
 from ours_emulator.settings import ENV_PREFIX, Loaded, SettingsError, flag, load
 
 FAILED = 2
@@ -94,21 +95,20 @@ def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
     except StoreError as error:
         _fail(str(error))
     except (OSError, UnicodeError) as error:
-        _fail(f"can't listen on {loaded.settings.host}:{loaded.settings.port}: {getattr(error, 'strerror', error)}")
+        _cant_listen(loaded.settings.host, loaded.settings.port, error)
     sys.exit(code)
 
 
 def _listen(host: str, port: int) -> socket.socket:
     """Return a socket bound before anything else happens, so that a taken port is told at once."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(2048)
+        return listen(host, port)
     except (OSError, UnicodeError) as error:
-        _fail(f"can't listen on {host}:{port}: {getattr(error, 'strerror', None) or error}")
-    return listening
+        _cant_listen(host, port, error)
+
+
+def _cant_listen(host: str, port: int, error: Exception) -> NoReturn:
+    _fail(f"can't listen on {host}:{port}: {getattr(error, 'strerror', None) or error}")
 
 
 def _serve(loaded: Loaded, listening: socket.socket) -> None:

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
-from ours_emulator.emulator.base import BASE_URL_VARIABLE, without_proxies
+from ours_emulator.emulator.base import BASE_URL_VARIABLE, quiet_imports, without_proxies
 
 HOST = "api.oursprivacy.com"
 ADVICE = (
@@ -71,7 +71,8 @@ def _checked_connect(function: Callable[..., Any], check: Callable[[object], Non
 def _block_uvloop(patch: Patch, check: Callable[[object], None]) -> None:
     """Do the same for uvloop, which asks the C library itself."""
     try:
-        import uvloop
+        with quiet_imports():
+            import uvloop
     except ImportError:
         return
     resolve, connect = uvloop.Loop.getaddrinfo, uvloop.Loop.create_connection

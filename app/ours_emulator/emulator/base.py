@@ -1,7 +1,9 @@
 """What both handles know without asking: addresses, account, names to send with."""
 
 import re
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 
 from ours_emulator.emulator.calls import EmulatorError, ExpectationError
 from ours_emulator.emulator.results import Event
@@ -72,6 +74,14 @@ def without_proxies(environment: Mapping[str, str], *hosts: str) -> dict[str, st
         name: ",".join(part for part in (environment.get(name), *_LOOPBACK, *hosts) if part)
         for name in ("no_proxy", "NO_PROXY")
     }
+
+
+@contextmanager
+def quiet_imports() -> Generator[None]:
+    """Keep warnings of what is imported here from failing a test run under -W error: they are not the user's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def newest(events: Sequence[Event]) -> Event:

@@ -34,6 +34,8 @@ When: TypeAlias = datetime | str | int
 
 JSON = "application/json"
 JSON_LINES = "application/jsonl"
+GONE = (404, 409)
+"""How the debug API answers when there is no such thing, or its account is closed."""
 _SECONDS = 30.0
 _PAGE = 1000
 _NOT_ACCEPTABLE = 406

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
-import warnings
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ours_emulator.emulator.base import quiet_imports
 from ours_emulator.emulator.sync import Emulator
 from ours_emulator.emulator.twin import AsyncEmulator
+from ours_emulator.listening import address, listen
 
 if TYPE_CHECKING:
+    import socket
+
     from ours_emulator.settings import Loaded
 
 _START_SECONDS = 60
@@ -27,7 +29,7 @@ def run_emulator(**settings: Any) -> Generator[Emulator]:
     *settings* are those of `ours-emulator serve` (`allowed_events=["Purchase"]`); the environment has no say. Raises
     SettingsError or StoreError if it can't be run like that.
     """
-    with _imports_are_ours():
+    with quiet_imports():
         from ours_emulator.settings import load
 
         loaded = load({"port": 0, "log_format": "none", **settings}, environment=False)
@@ -63,35 +65,13 @@ def serving(loaded: Loaded) -> Generator[str]:
         listening.close()
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens: whoever connects from now on is answered, if only later. Raises OSError."""
-    family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    # The protocol is named on purpose: with 0 asyncio leaves Nagle on, and answers wait for acknowledgements.
-    listening = socket.socket(family, kind, protocol)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(place)
-        listening.listen(2048)
-    except OSError:
-        listening.close()
-        raise
-    return listening
-
-
-def address(listening: socket.socket) -> str:
-    """Return the URL that leads to *listening* from this machine."""
-    bound, port = listening.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(str(bound), str(bound))
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 class _ServerThread:
     """The app under its server, in a thread; it serves when the constructor returns. Raises StoreError."""
 
     def __init__(self, loaded: Loaded, listening: socket.socket) -> None:
         self._progress = threading.Event()
         """Set when the server has started, or ended."""
-        with _imports_are_ours():
+        with quiet_imports():
             from ours_emulator.main import create_app
             from ours_emulator.server import Server
 
@@ -113,11 +93,3 @@ class _ServerThread:
             asyncio.run(self._server.serve([listening]))
         finally:
             self._progress.set()
-
-
-@contextmanager
-def _imports_are_ours() -> Generator[None]:
-    """Keep warnings of what the server imports from failing a test run under -W error: they are not the user's."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

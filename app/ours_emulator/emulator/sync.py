@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from uuid import uuid4
 
 from ours_emulator.emulator import calls, report
-from ours_emulator.emulator.base import Handle, newest, newest_id
+from ours_emulator.emulator.base import Handle, newest, newest_id, quiet_imports
 from ours_emulator.emulator.calls import (
     AccountPlan,
     Call,
@@ -24,6 +24,7 @@ from ours_emulator.emulator.calls import (
 from ours_emulator.emulator.results import (
     Cleared,
     Event,
+    FaultView,
     Imported,
     Json,
     Listing,
@@ -265,10 +266,11 @@ class Emulator(Handle):
     def ask(self, call: Call[T]) -> T:
         """Make one call of the debug API."""
         __tracebackhide__ = True
+        client = self._client()
         import httpx
 
         try:
-            answer = self._client().request(
+            answer = client.request(
                 call.method,
                 self._address(call.path),
                 params=call.params,
@@ -284,7 +286,8 @@ class Emulator(Handle):
         if self._http is not None:
             return self._http
         if self._own is None:
-            import httpx
+            with quiet_imports():
+                import httpx
 
             # A proxy of the environment is for other hosts; loading certificates would take longer than a test.
             self._own = httpx.Client(trust_env=False, verify=self.url.startswith("https:"))
@@ -321,16 +324,30 @@ class Fault:
     def __init__(self, emulator: Emulator, name: str) -> None:
         self.name = name
         self._emulator = emulator
-        self._hits: int | None = None
+        self._hits = 0
+        self._over = False
 
     @property
     def hits(self) -> int:
         """How many requests were hit."""
-        return self._emulator.ask(calls.fault(self.name)).hits if self._hits is None else self._hits
+        self._look(calls.fault(self.name))
+        return self._hits
 
     def drop(self) -> None:
-        """End it."""
-        self._hits = self._emulator.ask(calls.drop_fault(self.name)).hits
+        """End it, if it isn't over yet."""
+        self._look(calls.drop_fault(self.name))
+        self._over = True
+
+    def _look(self, call: Call[FaultView]) -> None:
+        if self._over:
+            return
+        try:
+            self._hits = self._emulator.ask(call).hits
+        except EmulatorError as error:
+            # A reset, or the end of the account, has ended it.
+            if error.status not in calls.GONE:
+                raise
+            self._over = True
 
 
 class Clock:

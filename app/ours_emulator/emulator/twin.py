@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from uuid import uuid4
 
 from ours_emulator.emulator import calls, report
-from ours_emulator.emulator.base import Handle, newest, newest_id
+from ours_emulator.emulator.base import Handle, newest, newest_id, quiet_imports
 from ours_emulator.emulator.calls import (
     AccountPlan,
     Call,
@@ -24,6 +24,7 @@ from ours_emulator.emulator.calls import (
 from ours_emulator.emulator.results import (
     Cleared,
     Event,
+    FaultView,
     Imported,
     Json,
     Listing,
@@ -275,10 +276,11 @@ class AsyncEmulator(Handle):
     async def ask(self, call: Call[T]) -> T:
         """Make one call of the debug API."""
         __tracebackhide__ = True
+        client = self._client()
         import httpx
 
         try:
-            answer = await self._client().request(
+            answer = await client.request(
                 call.method,
                 self._address(call.path),
                 params=call.params,
@@ -294,7 +296,8 @@ class AsyncEmulator(Handle):
         if self._http is not None:
             return self._http
         if self._own is None:
-            import httpx
+            with quiet_imports():
+                import httpx
 
             # No connection is kept: the next call may come from another event loop, and nobody need close anything.
             limits = httpx.Limits(max_keepalive_connections=0)
@@ -334,15 +337,28 @@ class AsyncFault:
         self.name = name
         self.hits = 0
         self._emulator = emulator
+        self._over = False
 
     async def look(self) -> int:
         """Return how many requests were hit by now."""
-        self.hits = (await self._emulator.ask(calls.fault(self.name))).hits
+        await self._look(calls.fault(self.name))
         return self.hits
 
     async def drop(self) -> None:
-        """End it."""
-        self.hits = (await self._emulator.ask(calls.drop_fault(self.name))).hits
+        """End it, if it isn't over yet."""
+        await self._look(calls.drop_fault(self.name))
+        self._over = True
+
+    async def _look(self, call: Call[FaultView]) -> None:
+        if self._over:
+            return
+        try:
+            self.hits = (await self._emulator.ask(call)).hits
+        except EmulatorError as error:
+            # A reset, or the end of the account, has ended it.
+            if error.status not in calls.GONE:
+                raise
+            self._over = True
 
 
 class AsyncClock:
