@@ -1160,7 +1160,8 @@ def test_the_index_says_where_to_look(server: Running) -> None:
         index = response.json()
         assert (index["name"], index["version"]) == ("ours-emulator", __version__)
         for found in index["debug"]:
-            assert server.http.get(server.url + found).status_code in (200, 404), found
+            with server.http.stream("GET", server.url + found) as shown:
+                assert shown.status_code in (200, 404), found
 
 
 def test_the_rules_are_those_of_the_contract(server: Running) -> None:

@@ -17,8 +17,9 @@ class Stream:
     """What a client of the stream reads."""
 
     def __init__(self, response: httpx.Response) -> None:
-        self.response = response
         self._lines = response.iter_lines()
+        # The first line says that it is open: whatever arrives from here on is told.
+        assert next(self._lines).startswith("retry")
 
     def next(self) -> tuple[str, str, Any]:
         """Return id, event and data of the next event; comments are skipped."""
@@ -45,10 +46,7 @@ def streaming(account: Account, headers: dict[str, str] | None = None, **params:
     ):
         assert response.status_code == 200, response.read()
         assert response.headers["content-type"].startswith("text/event-stream")
-        stream = Stream(response)
-        # The first line says that it is open: whatever arrives from here on is told.
-        assert next(stream._lines).startswith("retry")
-        yield stream
+        yield Stream(response)
 
 
 def test_what_arrives_is_told_as_the_list_shows_it(account: Account) -> None:

@@ -10,7 +10,7 @@ from types import FrameType
 
 from ours_emulator.emulator import Emulator, report
 from ours_emulator.emulator.base import without_proxies
-from ours_emulator.emulator.running import serving
+from ours_emulator.emulator.running import handle, serving
 from ours_emulator.settings import Loaded
 
 NOT_EXECUTABLE = 126
@@ -26,7 +26,7 @@ def run(command: Sequence[str], loaded: Loaded) -> int:
 
     As a shell does: 127 if there is no such command, 126 if it can't be run, 128 and the signal that killed it.
     """
-    with serving(loaded) as url, Emulator(url) as emulator:
+    with serving(loaded) as url, handle(url, loaded) as emulator:
         try:
             code = _code(command, {**os.environ, **without_proxies(os.environ), **emulator.env})
         except OSError as error:

@@ -13,7 +13,9 @@ import click
 from pydantic.fields import FieldInfo
 
 from ours_emulator import __version__
+from ours_emulator.commands import looking_in
 from ours_emulator.listening import listen
+from ours_emulator.locator import announce, url_of, withdraw
 from ours_emulator.settings import ENV_PREFIX, Loaded, SettingsError, flag, load
 
 FAILED = 2
@@ -99,6 +101,10 @@ def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
     sys.exit(code)
 
 
+for _command in looking_in:
+    commands.add_command(_command)
+
+
 def _listen(host: str, port: int) -> socket.socket:
     """Return a socket bound before anything else happens, so that a taken port is told at once."""
     try:
@@ -117,9 +123,17 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     from ours_emulator.server import Server
     from ours_emulator.store.files import StoreError
 
+    announced: list[Path] = []
+
     def started() -> None:
+        announced.extend(announce(url_of(loaded.settings.host, port)))
         sys.stdout.write(_banner(loaded, port))
         sys.stdout.flush()
+
+    def stopping() -> None:
+        for file in announced:
+            withdraw(file)
+        app.stop()
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
@@ -131,7 +145,7 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
         _write(loaded.settings.port_file, f"{port}\n")
     _calm_garbage_collection()
     with suppress(KeyboardInterrupt):
-        Server(app, started, app.stop).run(sockets=[listening])
+        Server(app, started, stopping).run(sockets=[listening])
 
 
 def _calm_garbage_collection() -> None:
@@ -142,8 +156,7 @@ def _calm_garbage_collection() -> None:
 
 def _banner(loaded: Loaded, port: int) -> str:
     settings = loaded.settings
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    url = url_of(settings.host, port)
     kept = f"kept in {settings.database}" if settings.database else "nothing is kept after the process (--database)"
     return f"""\
 ours-emulator {__version__}: the Ours Privacy Ingest API and Client API on {url}

@@ -16,10 +16,3 @@ def listen(host: str, port: int) -> socket.socket:
         listening.close()
         raise
     return listening
-
-
-def address(listening: socket.socket) -> str:
-    """Return the URL that leads to *listening* from this machine."""
-    bound, port = listening.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(str(bound), str(bound))
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

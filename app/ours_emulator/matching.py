@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher, get_close_matches
 from enum import Enum
+from functools import lru_cache
 from typing import Literal, Protocol, TypeAlias
 
 from pydantic import JsonValue
@@ -50,8 +51,7 @@ class Miss:
         """How near *actual* comes: 0 not at all, 1 almost."""
         expected, actual = self.expected, self.actual
         if isinstance(expected, str) and isinstance(actual, str):
-            texts = expected[:_MOST_COMPARED].casefold().strip(), actual[:_MOST_COMPARED].casefold().strip()
-            return SequenceMatcher(None, *texts, autojunk=False).ratio()
+            return _likeness(expected[:_MOST_COMPARED].casefold().strip(), actual[:_MOST_COMPARED].casefold().strip())
         return 0.9 if str(expected) == str(actual) else 0.0
 
 
@@ -115,6 +115,11 @@ def advice(word: str, known: Iterable[str]) -> str:
     """Return what was probably meant by *word*, after a semicolon; else nothing."""
     close = get_close_matches(word[:_MOST_SHOWN], list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+@lru_cache(2048)
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
 @dataclass(frozen=True, slots=True)

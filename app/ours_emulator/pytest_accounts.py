@@ -14,6 +14,7 @@ from ours_emulator import production
 from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, Event, RequestRecord, report
 from ours_emulator.emulator.base import BASE_URL_VARIABLE
 from ours_emulator.emulator.calls import AccountPlan
+from ours_emulator.emulator.twin import twin_of
 
 MARKER = "ours_emulator"
 _PLANNED = frozenset(AccountPlan.__optional_keys__)
@@ -138,7 +139,7 @@ def account_of_session(
 
 def twin(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncEmulator:
     """Return the asynchronous handle of the same account."""
-    made = AsyncEmulator(emulator.url, token=emulator.token, public_key=emulator.public_key)
+    made = twin_of(emulator)
     request.node.stash[_WATCH].twin = made
     return made
 

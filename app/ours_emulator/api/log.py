@@ -7,6 +7,7 @@ from typing import Literal, TextIO
 from ours_emulator.api.wire import hints, outcome, reasons
 from ours_emulator.jsontext import json_text
 from ours_emulator.messages import Answer, Exchange, Rejection, Request
+from ours_emulator.terminal import printable
 
 LogFormat = Literal["human", "json", "none"]
 _MOST_HINTS = 3
@@ -31,7 +32,7 @@ class RequestLog:
     def failure(self, request: Request, answer: Answer, error: str) -> None:
         """Tell that nothing of a request was kept, and why."""
         if self._line is human:
-            self._write(_printable(f"FAILED {answer.status} {request.method} {request.path} {error}"))
+            self._write(printable(f"FAILED {answer.status} {request.method} {request.path} {error}"))
         elif self._line is machine:
             what = {"method": request.method, "path": request.path}
             said = {"outcome": "failed", "status": answer.status, **what, "error": error}
@@ -64,7 +65,7 @@ def human(exchange: Exchange) -> str:
     words += [f"hint: {hint.sentence} [{hint.rule}]" for hint in found[:_MOST_HINTS]]
     if len(found) > _MOST_HINTS:
         words.append(f"and {len(found) - _MOST_HINTS} more hint{'s' if len(found) > _MOST_HINTS + 1 else ''}")
-    return _printable(" ".join(word for word in words if word))
+    return printable(" ".join(word for word in words if word))
 
 
 def machine(exchange: Exchange) -> str:
@@ -88,10 +89,3 @@ def machine(exchange: Exchange) -> str:
             "hints": hints(receipts)[:20],
         }
     )
-
-
-def _printable(text: str) -> str:
-    """Escape what could move a terminal's cursor or forge a second line."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

@@ -63,17 +63,16 @@ class StreamApi:
             with self._feed.listen(account, which.event, rows=False) as listener:
                 newest = await self._reader.newest_event()
                 yield "retry: 1000\n\n"
-                if after is None:
-                    after = newest
-                elif after > newest:
+                last = newest if after is None else after
+                if last > newest:
                     # It was given by an emulator that is gone.
-                    after = 0
+                    last = 0
                     yield _RESET
                 while True:
-                    rows = (await self._reader.arrivals(account, which, after, _PAGE)).rows
+                    rows = (await self._reader.arrivals(account, which, last, _PAGE)).rows
                     for row in rows:
-                        after = row["id"]
-                        yield f"id: {after}\nevent: receipt\ndata: {json_text(views.event(row))}\n\n"
+                        last = row["id"]
+                        yield f"id: {last}\nevent: receipt\ndata: {json_text(views.event(row))}\n\n"
                     if len(rows) < _PAGE:
                         heard = await listener.next(_HEARTBEAT_SECONDS)
                         if not heard:

@@ -24,6 +24,9 @@ from ours_emulator.store.reader import EventFilter, Row, Slice, StoreReader
 MOST_MS = 55_000
 """The longest wait: many clients, and what is between them and here, give up after a minute."""
 _PAGE = 500
+_MANY = 10_000
+"""Rows of a page after the first. Each page costs the store a look at every event of the account."""
+_CHUNK = 100
 _MOST_ITEMS = 1000
 _MOST_NEAR = 5
 _MOST_SEARCHED = 1000
@@ -233,11 +236,10 @@ class _Tally:
     spoilt: bool = False
     """Whether an evicted event may have been one of them."""
 
-    def read(self, part: Slice) -> None:
-        """Count what the store has."""
+    def note(self, part: Slice) -> None:
+        """Note what may be missing in a part of what is stored."""
         self.evicted = part.evicted
         self.spoilt = _spoilt(self.scope, part)
-        self.add(map(_seen, part.rows))
 
     def add(self, events: Iterable[_Seen]) -> bool:
         """Count *events*; return whether any of them is new and matches."""
@@ -261,8 +263,11 @@ class _Nearest:
 
     def add(self, event: _Seen, misses: Sequence[Miss], before: Sequence[Miss] = ()) -> None:
         """Note *event* with its *misses*, and those that were known *before*."""
+        place = (closest(misses), -event.id)
+        if len(self.found) == _MOST_NEAR and place > self.found[-1][:2]:
+            return
         near: NearView = {"event": event.view, "misses": [cast(MissView, asdict(it)) for it in (*before, *misses)]}
-        self.found.append((closest(misses), -event.id, near))
+        self.found.append((*place, near))
         self.found.sort(key=itemgetter(0, 1))
         del self.found[_MOST_NEAR:]
 
@@ -422,13 +427,15 @@ class WaitApi:
     async def _tally(self, scope: _Scope, match: Match) -> _Tally:
         """Count what is stored."""
         tally = _Tally(scope, match)
-        last, where = scope.after, scope.where(match)
+        last, where, limit = scope.after, scope.where(match), _PAGE
         while True:
-            part = await self._reader.arrivals(scope.account, where, last, _PAGE)
-            tally.read(part)
-            if len(part.rows) < _PAGE:
+            part = await self._reader.arrivals(scope.account, where, last, limit)
+            tally.note(part)
+            async for rows in _chunks(part.rows):
+                tally.add(map(_seen, rows))
+            if len(part.rows) < limit:
                 return tally
-            last = part.rows[-1]["id"]
+            last, limit = part.rows[-1]["id"], _MANY
 
     async def _ordered(self, scope: _Scope, order: _Order) -> tuple[int, bool]:
         """Lead *order* through what is stored; return how many events were evicted, and if that may matter."""
@@ -473,7 +480,8 @@ class WaitApi:
         candidates, near = _Nearest(match), _Nearest(match)
         anything = EventFilter(outcome=None)
         part = await self._reader.latest_arrivals(scope.account, anything, scope.after, _MOST_SEARCHED)
-        for event in map(_seen, part.rows):
+        events = [_seen(row) async for rows in _chunks(part.rows) for row in rows]
+        for event in events:
             misses = match.misses(event.matched)
             if scope.has(event.view):
                 if misses and event.id not in met:
@@ -492,6 +500,13 @@ class WaitApi:
                 self._shared.clear()
             seen = self._shared[row["id"]] = _seen(row)
         return seen
+
+
+async def _chunks(rows: Sequence[Row]) -> AsyncGenerator[Sequence[Row]]:
+    """Yield *rows* in parts, between which others have their turn."""
+    for first in range(0, len(rows), _CHUNK):
+        yield rows[first : first + _CHUNK]
+        await asyncio.sleep(0)
 
 
 def _seen(row: Row) -> _Seen:

@@ -1,15 +1,18 @@
 """What both handles know without asking: addresses, account, names to send with."""
 
+import os
 import re
 import warnings
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from ours_emulator.emulator.calls import EmulatorError, ExpectationError
+from ours_emulator.emulator.calls import Call, EmulatorError, ExpectationError
 from ours_emulator.emulator.results import Event
 
 BASE_URL_VARIABLE = "OURS_PRIVACY_BASE_URL"
 URL_VARIABLE = "OURS_EMULATOR_URL"
+_ADMIN_TOKEN_VARIABLE = "OURS_EMULATOR_ADMIN_TOKEN"
 INGEST_PATH = "/api/v1"
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -20,9 +23,12 @@ class Handle:
     """Where an emulator is, and which of its accounts is meant: *url* alone for all of them, else `…/accounts/NAME`.
 
     *token* and *public_key* are what the app under test should send; any will do, unless the account has a list.
+    *admin_token* is what the debug API asks for, if it does; else OURS_EMULATOR_ADMIN_TOKEN is sent.
     """
 
-    def __init__(self, url: str, *, token: str | None = None, public_key: str | None = None) -> None:
+    def __init__(
+        self, url: str, *, token: str | None = None, public_key: str | None = None, admin_token: str | None = None
+    ) -> None:
         address = _ADDRESS.fullmatch(url.rstrip("/").removesuffix(INGEST_PATH))
         if address is None:
             raise ValueError(f"{url!r} is no address of an emulator, like http://127.0.0.1:4010")
@@ -31,6 +37,7 @@ class Handle:
         self.url = self.server_url + ("" if self.account is None else f"/accounts/{self.account}")
         self.token = token or f"token-{self.account or 'default'}"
         self.public_key = public_key or f"pk_{self.account or 'default'}"
+        self.admin_token = admin_token or os.environ.get(_ADMIN_TOKEN_VARIABLE) or None
         self.last_miss: ExpectationError | None = None
         """Why the last `wait_for` or `expect` failed; None when it did not."""
 
@@ -53,6 +60,7 @@ class Handle:
             "OURS_EMULATOR_CLIENT_URL": self.client_url,
             "OURS_EMULATOR_TOKEN": self.token,
             "OURS_EMULATOR_PUBLIC_KEY": self.public_key,
+            **({} if self.admin_token is None else {_ADMIN_TOKEN_VARIABLE: self.admin_token}),
         }
 
     def __repr__(self) -> str:
@@ -61,6 +69,10 @@ class Handle:
     def _address(self, path: str) -> str:
         # Accounts are the server's: a closed one answers nobody under its own prefix.
         return f"{self.server_url if path.startswith('accounts/') else self.url}/debug/{path}"
+
+    def _headers(self, call: Call[Any]) -> dict[str, str]:
+        admin = {} if self.admin_token is None else {"authorization": f"Bearer {self.admin_token}"}
+        return call.headers | admin
 
     def _unreachable(self, error: Exception) -> EmulatorError:
         return EmulatorError(f"no emulator answers at {self.server_url}: {error or type(error).__name__}")

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from ours_emulator.emulator.results import Event, Hint, Miss, NearMiss, RequestRecord
+from ours_emulator.terminal import printable
 
 _MOST_EVENTS = 10
 _MOST_REQUESTS = 50
@@ -23,7 +24,7 @@ def explain(
         lines += [line for one in candidates for line in _candidate(one)]
     if near:
         lines += ["the nearest ones:", *(line for one in near for line in _near(one))]
-    return printable("\n".join(lines))
+    return "\n".join(printable(line) for text in lines for line in text.split("\n"))
 
 
 def timeline(requests: Sequence[RequestRecord], events: Iterable[Event]) -> list[str]:
@@ -62,13 +63,6 @@ def hint_lines(events: Iterable[Event], ignore: Iterable[str] = ()) -> list[str]
         for hint in event.hints
         if hint.rule not in left_out
     ]
-
-
-def printable(text: str) -> str:
-    """Escape what could move a terminal's cursor; lines stay lines."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode("ascii") for char in text
-    )
 
 
 def _exchange(request: RequestRecord, first: RequestRecord, events: Sequence[Event]) -> Iterator[str]:

@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ours_emulator.emulator.base import quiet_imports
+from ours_emulator.emulator.calls import first
 from ours_emulator.emulator.sync import Emulator
-from ours_emulator.emulator.twin import AsyncEmulator
-from ours_emulator.listening import address, listen
+from ours_emulator.emulator.twin import AsyncEmulator, twin_of
+from ours_emulator.listening import listen
+from ours_emulator.locator import url_of
 
 if TYPE_CHECKING:
     import socket
@@ -33,10 +35,8 @@ def run_emulator(**settings: Any) -> Generator[Emulator]:
         from ours_emulator.settings import load
 
         loaded = load({"port": 0, "log_format": "none", **settings}, environment=False)
-    with serving(loaded) as url:
-        tokens, keys = loaded.settings.tokens or (None,), loaded.settings.public_keys or (None,)
-        with Emulator(url, token=tokens[0], public_key=keys[0]) as emulator:
-            yield emulator
+    with serving(loaded) as url, handle(url, loaded) as emulator:
+        yield emulator
 
 
 @asynccontextmanager
@@ -45,10 +45,17 @@ async def run_emulator_async(**settings: Any) -> AsyncGenerator[AsyncEmulator]:
     running = run_emulator(**settings)
     emulator = await asyncio.to_thread(running.__enter__)
     try:
-        async with AsyncEmulator(emulator.url, token=emulator.token, public_key=emulator.public_key) as twin:
+        async with twin_of(emulator) as twin:
             yield twin
     finally:
         await asyncio.to_thread(running.__exit__, None, None, None)
+
+
+def handle(url: str, loaded: Loaded) -> Emulator:
+    """Return the handle of the emulator that runs at *url* as *loaded* says."""
+    settings = loaded.settings
+    admin_token: str | None = getattr(settings, "admin_token", None)
+    return Emulator(url, token=first(settings.tokens), public_key=first(settings.public_keys), admin_token=admin_token)
 
 
 @contextmanager
@@ -58,7 +65,7 @@ def serving(loaded: Loaded) -> Generator[str]:
     try:
         thread = _ServerThread(loaded, listening)
         try:
-            yield address(listening)
+            yield url_of(loaded.settings.host, listening.getsockname()[1])
         finally:
             thread.stop()
     finally:

@@ -49,9 +49,15 @@ class Emulator(Handle):
     """
 
     def __init__(
-        self, url: str, *, token: str | None = None, public_key: str | None = None, http: httpx.Client | None = None
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        public_key: str | None = None,
+        admin_token: str | None = None,
+        http: httpx.Client | None = None,
     ) -> None:
-        super().__init__(url, token=token, public_key=public_key)
+        super().__init__(url, token=token, public_key=public_key, admin_token=admin_token)
         self._http = http
         self._own: httpx.Client | None = None
 
@@ -220,7 +226,7 @@ class Emulator(Handle):
             self.ask(calls.open_account(name, plan))
         token, key = calls.first(plan.get("tokens")), calls.first(plan.get("public_keys"))
         url = f"{self.server_url}/accounts/{name}"
-        return Emulator(url, token=token, public_key=key, http=self._client())
+        return Emulator(url, token=token, public_key=key, admin_token=self.admin_token, http=self._client())
 
     def close_account(self) -> None:
         """Forget this account; requests to it are refused from now on (410)."""
@@ -275,7 +281,7 @@ class Emulator(Handle):
                 self._address(call.path),
                 params=call.params,
                 content=call.content,
-                headers=call.headers,
+                headers=self._headers(call),
                 timeout=call.seconds,
             )
         except httpx.TransportError as error:

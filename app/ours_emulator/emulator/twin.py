@@ -54,9 +54,10 @@ class AsyncEmulator(Handle):
         *,
         token: str | None = None,
         public_key: str | None = None,
+        admin_token: str | None = None,
         http: httpx.AsyncClient | None = None,
     ) -> None:
-        super().__init__(url, token=token, public_key=public_key)
+        super().__init__(url, token=token, public_key=public_key, admin_token=admin_token)
         self._http = http
         self._own: httpx.AsyncClient | None = None
 
@@ -226,7 +227,7 @@ class AsyncEmulator(Handle):
             await self.ask(calls.open_account(name, plan))
         token, key = calls.first(plan.get("tokens")), calls.first(plan.get("public_keys"))
         url = f"{self.server_url}/accounts/{name}"
-        return AsyncEmulator(url, token=token, public_key=key, http=self._client())
+        return AsyncEmulator(url, token=token, public_key=key, admin_token=self.admin_token, http=self._client())
 
     async def close_account(self) -> None:
         """Forget this account; requests to it are refused from now on (410)."""
@@ -285,7 +286,7 @@ class AsyncEmulator(Handle):
                 self._address(call.path),
                 params=call.params,
                 content=call.content,
-                headers=call.headers,
+                headers=self._headers(call),
                 timeout=call.seconds,
             )
         except httpx.TransportError as error:
@@ -304,6 +305,11 @@ class AsyncEmulator(Handle):
             verify = self.url.startswith("https:")
             self._own = httpx.AsyncClient(trust_env=False, verify=verify, limits=limits)
         return self._own
+
+
+def twin_of(handle: Handle) -> AsyncEmulator:
+    """Return the asynchronous handle of what *handle* is for."""
+    return AsyncEmulator(handle.url, token=handle.token, public_key=handle.public_key, admin_token=handle.admin_token)
 
 
 class AsyncExpectation:

@@ -112,6 +112,8 @@ receipts = sa.Table(
     sa.Column("explanation", sa.Text, nullable=False),
     sa.Column("visitor_properties", sa.Text),
     sa.Index("receipts_by_time", "account_id", "time"),
+    # A wait asks for one name, after one id: few keys, each growing at its end.
+    sa.Index("receipts_by_event", "account_id", "event"),
 )
 
 
