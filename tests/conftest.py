@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from serving import Account, Running, serving
+from serving import Account, Server, serving
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Running]:
+def server() -> Iterator[Server]:
     """A live emulator with default settings."""
     with serving() as running:
         yield running
 
 
 @pytest.fixture
-def account(server: Running) -> Account:
+def account(server: Server) -> Account:
     """A fresh account of the live emulator."""
     return server.account()

@@ -10,9 +10,10 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from starlette.types import ASGIApp
 
 from ours_emulator.main import create_app
-from ours_emulator.server import Server
+from ours_emulator.server import Server as Uvicorn
 from ours_emulator.settings import load
 
 JSON = {"content-type": "application/json"}
@@ -66,7 +67,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Running:
+class Server:
     """A live emulator."""
 
     url: str
@@ -83,20 +84,25 @@ class Running:
 
 
 @contextmanager
-def serving(**settings: object) -> Generator[Running]:
+def serving(**settings: object) -> Generator[Server]:
     """Run an emulator with *settings* in a thread until the block ends."""
     app = create_app(load({"log_format": "none", **settings}))
+    with listening_server(app) as url, httpx.Client(timeout=30, trust_env=False) as http:
+        yield Server(url, http)
+
+
+@contextmanager
+def listening_server(app: ASGIApp) -> Generator[str]:
+    """Run *app* in a thread until the block ends; yield its URL."""
     # With protocol 0 asyncio leaves Nagle on, and every answer waits 40 ms for an acknowledgement.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     listening.listen(1024)
-    server = Server(app, lambda: None, app.stop)
+    server = Uvicorn(app, stopping=getattr(app, "stop", None))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
     thread.start()
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     try:
-        with httpx.Client(timeout=30, trust_env=False) as http:
-            yield Running(url, http)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(10)

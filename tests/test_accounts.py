@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from ours_emulator.clock import Clock
-from serving import Account, Running, serving
+from serving import Account, Server, serving
 
 
 def name_of(account: Account) -> str:
@@ -34,7 +34,7 @@ def set_clock(account: Account, **said: Any) -> httpx.Response:
 
 
 @pytest.mark.rule("accounts", "open-tokens", "401")
-def test_an_account_accepts_what_it_is_told_to_and_others_do_not_change(account: Account, server: Running) -> None:
+def test_an_account_accepts_what_it_is_told_to_and_others_do_not_change(account: Account, server: Server) -> None:
     shown = configure(account, tokens=["secret_token"], public_keys=["pk_secret"])
     assert (shown["tokens"], shown["public_keys"], shown["state"]) == (["…oken"], ["…ret"], "open")
     assert account.track(userId="u").status_code == 401
@@ -67,7 +67,7 @@ def test_every_strictness_can_be_set_for_one_account(account: Account) -> None:
 
 
 @pytest.mark.rule("account-closed")
-def test_what_comes_for_a_closed_account_is_refused_counted_and_kept_nowhere(account: Account, server: Running) -> None:
+def test_what_comes_for_a_closed_account_is_refused_counted_and_kept_nowhere(account: Account, server: Server) -> None:
     account.track(userId="u")
     before = server.default.debug("summary")["requests"]
     assert close(account) == {"account": name_of(account), "visitors": 1, "receipts": 1, "requests": 1}
@@ -170,7 +170,7 @@ def test_settings_of_an_account_that_make_no_sense_are_refused_by_name(
     assert named in response.json()["error"]
 
 
-def test_a_name_that_can_be_no_accounts_is_refused(server: Running) -> None:
+def test_a_name_that_can_be_no_accounts_is_refused(server: Server) -> None:
     response = server.http.put(f"{server.url}/debug/accounts/no spaces", json={})
     assert response.status_code == 400
     other = server.http.put(f"{server.url}/accounts/one/debug/accounts/two", json={})
@@ -178,7 +178,7 @@ def test_a_name_that_can_be_no_accounts_is_refused(server: Running) -> None:
 
 
 @pytest.mark.rule("clock", "time-window")
-def test_the_clock_of_an_account_governs_window_and_receipt(account: Account, server: Running) -> None:
+def test_the_clock_of_an_account_governs_window_and_receipt(account: Account, server: Server) -> None:
     old = 1_754_874_000_000
     assert account.track(userId="u", time=old).status_code == 400
     assert set_clock(account, freeze=old + 1000).json() == {
@@ -252,7 +252,7 @@ def test_a_clock_goes_through_its_states() -> None:
 
 
 @pytest.mark.timeout(120)
-def test_sixteen_workers_with_200_accounts_each_see_exactly_their_own_events(server: Running) -> None:
+def test_sixteen_workers_with_200_accounts_each_see_exactly_their_own_events(server: Server) -> None:
     seen: list[bool] = []
 
     def work(worker: int) -> None:

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,10 +66,10 @@ def environment(tmp_path: Path, **variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(tmp_path: Path, *flags: str, **variables: str) -> Generator[Running]:
+def serving(tmp_path: Path, *flags: str, command: Sequence[str] = COMMAND, **variables: str) -> Generator[Running]:
     """Run `serve` on a free port until the block ends."""
     port_file = tmp_path / "port"
-    command = [*COMMAND, "serve", "--port", "0", "--port-file", str(port_file), *flags]
+    command = [*command, "serve", "--port", "0", "--port-file", str(port_file), *flags]
     with (tmp_path / "stdout").open("wb") as out, (tmp_path / "stderr").open("wb") as err:
         process = subprocess.Popen(
             command,

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from serving import JSON, Account, Running, serving
+from serving import JSON, Account, Server, serving
 
 KEY = {"authorization": "Bearer pk_dbf68c87-e579-4dac-b083-77fed0294e67"}
 PATHS = ("/api/client/alias", "/api/client/identify", "/api/client/devices", "/api/client/events")
@@ -628,7 +628,7 @@ def test_the_calls_of_a_first_identification_end_in_one_visitor_in_every_order(
 @pytest.mark.rule("client-alias", "client-identify", "client-devices-wait")
 @pytest.mark.parametrize("known", [None, "anonymous_id", "external_id"])
 def test_the_calls_of_a_first_identification_end_in_one_visitor_when_sent_at_once(
-    server: Running, known: str | None
+    server: Server, known: str | None
 ) -> None:
     with ThreadPoolExecutor(12) as pool:
         for _ in range(10):
@@ -738,7 +738,7 @@ def test_a_device_of_two_nulls_is_dropped_with_a_hint(account: Account) -> None:
 
 
 @pytest.mark.rule("client-devices-wait", "accounts")
-def test_a_device_waits_in_its_account_and_a_reset_sends_it_away(server: Running, account: Account) -> None:
+def test_a_device_waits_in_its_account_and_a_reset_sends_it_away(server: Server, account: Account) -> None:
     other = server.account()
     said(account, "devices", {"external_id": "X", **PHONE})
     said(other, "identify", {"external_id": "X"})

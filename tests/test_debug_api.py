@@ -19,7 +19,7 @@ from ours_emulator.api import control, debug, views
 from ours_emulator.contract.compile import REVISION
 from ours_emulator.contract.rules import RULES
 from ours_emulator.settings import Settings
-from serving import Account, Running, serving
+from serving import Account, Server, serving
 
 ENVELOPE = {"items", "total", "next_cursor", "evicted"}
 VISITOR = {
@@ -493,14 +493,14 @@ def test_a_value_that_is_none_is_refused_by_name(account: Account, query: str, n
 
 
 @pytest.mark.parametrize("name", ["", "a/b", ".hidden", "x" * 101, "a\n", "a b", "ü"])
-def test_a_name_that_is_no_account_is_refused(server: Running, name: str) -> None:
+def test_a_name_that_is_no_account_is_refused(server: Server, name: str) -> None:
     response = server.http.get(f"{server.url}/debug/events", params={"account": name})
     assert "account" in refusal(response, 400)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_a_wrong_method_is_answered_405(account: Account, method: str) -> None:
-    response = account.http.request(method, f"{account.url}/debug/events")
+    response = account.http.request(method, f"{account.url}/debug/events", json={})
     assert refusal(response, 405)
     assert "GET" in response.headers["allow"]
 
@@ -518,7 +518,7 @@ def test_a_slash_at_the_end_changes_nothing(account: Account, path: str) -> None
 
 
 @pytest.fixture(scope="module")
-def shop(server: Running) -> Account:
+def shop(server: Server) -> Account:
     """An account with one of everything."""
     account = server.account()
     account.track(
@@ -654,7 +654,7 @@ def test_since_is_the_moment_of_receipt_in_iso_or_milliseconds(account: Account)
 
 
 @pytest.fixture(scope="module")
-def people(server: Running) -> Account:
+def people(server: Server) -> Account:
     """An account with visitors that are hard to look for."""
     account = server.account()
     account.track(userId="ann", externalId="x1", email="ann@x.co", userProperties={"first_name": "Änn 100%"})
@@ -831,7 +831,7 @@ def test_the_headers_of_an_answer_lead_to_the_request(account: Account) -> None:
 
 
 @pytest.fixture(scope="module")
-def two() -> Iterator[tuple[Running, Account, Account]]:
+def two() -> Iterator[tuple[Server, Account, Account]]:
     """An emulator with exactly the accounts `one` and `two`, which have a visitor of the same id."""
     with serving() as server:
         accounts = [Account(f"{server.url}/accounts/{name}", server.http) for name in ("one", "two")]
@@ -842,7 +842,7 @@ def two() -> Iterator[tuple[Running, Account, Account]]:
 
 
 @pytest.mark.rule("accounts")
-def test_without_a_prefix_all_accounts_are_covered(two: tuple[Running, Account, Account]) -> None:
+def test_without_a_prefix_all_accounts_are_covered(two: tuple[Server, Account, Account]) -> None:
     server, _, _ = two
     everything = server.default
     assert sorted(item["event"] for item in everything.events()) == ["more", "one", "two"]
@@ -860,7 +860,7 @@ def test_without_a_prefix_all_accounts_are_covered(two: tuple[Running, Account, 
 
 @pytest.mark.rule("accounts")
 @pytest.mark.parametrize("path", [*LISTS, "summary", "visitors/same", "visitors/same/events", "events/latest"])
-def test_a_prefix_and_the_parameter_narrow_alike(two: tuple[Running, Account, Account], path: str) -> None:
+def test_a_prefix_and_the_parameter_narrow_alike(two: tuple[Server, Account, Account], path: str) -> None:
     server, one, second = two
     for account in (one, second):
         name = account.url.rpartition("/")[2]
@@ -871,7 +871,7 @@ def test_a_prefix_and_the_parameter_narrow_alike(two: tuple[Running, Account, Ac
 
 
 @pytest.mark.parametrize("path", [*LISTS, "summary", "visitors/same", "events/latest"])
-def test_an_account_nobody_used_is_empty(two: tuple[Running, Account, Account], path: str) -> None:
+def test_an_account_nobody_used_is_empty(two: tuple[Server, Account, Account], path: str) -> None:
     server, _, _ = two
     response = server.http.get(f"{server.url}/debug/{path}?account=unused")
     if path in ("visitors/same", "events/latest"):
@@ -881,18 +881,18 @@ def test_an_account_nobody_used_is_empty(two: tuple[Running, Account, Account], 
 
 
 @pytest.mark.parametrize("path", [*LISTS, "summary", "visitors/same", "visitors/same/events", "events/1"])
-def test_a_prefix_and_another_account_are_refused(two: tuple[Running, Account, Account], path: str) -> None:
+def test_a_prefix_and_another_account_are_refused(two: tuple[Server, Account, Account], path: str) -> None:
     assert "account" in refusal(fetch(two[1], f"{path}?account=two"), 400)
 
 
 @pytest.mark.parametrize("path", ["visitors/same", "visitors/same/events"])
 def test_a_visitor_of_several_accounts_is_asked_for_with_the_account(
-    two: tuple[Running, Account, Account], path: str
+    two: tuple[Server, Account, Account], path: str
 ) -> None:
     assert "?account=" in refusal(fetch(two[0].default, path), 400)
 
 
-def test_events_and_requests_of_another_account_are_not_there(two: tuple[Running, Account, Account]) -> None:
+def test_events_and_requests_of_another_account_are_not_there(two: tuple[Server, Account, Account]) -> None:
     _, one, second = two
     for path in (f"events/{second.events()[0]['id']}", f"requests/{second.debug('requests')['items'][0]['id']}"):
         assert refusal(fetch(one, path), 404)
@@ -944,7 +944,7 @@ def reset(account: Account, body: object) -> httpx.Response:
     return account.post("/debug/reset", body)
 
 
-def test_a_reset_of_one_account_leaves_the_others(server: Running) -> None:
+def test_a_reset_of_one_account_leaves_the_others(server: Server) -> None:
     mine, other = filled(server.account()), filled(server.account())
     before = state(other)
     name = mine.url.rpartition("/")[2]
@@ -982,7 +982,7 @@ def test_a_reset_of_all_forgets_every_account() -> None:
         assert server.default.debug("summary")["visitors"] == 0
 
 
-def test_a_reset_of_an_account_nobody_used_forgets_nothing(server: Running) -> None:
+def test_a_reset_of_an_account_nobody_used_forgets_nothing(server: Server) -> None:
     response = reset(server.default, {"account": "never-used"})
     assert response.json() == {"account": "never-used", "visitors": 0, "receipts": 0, "requests": 0}
 
@@ -1009,14 +1009,14 @@ def test_a_reset_of_an_account_nobody_used_forgets_nothing(server: Running) -> N
     ],
     ids=repr,
 )
-def test_a_reset_that_does_not_say_what_is_refused(server: Running, body: object, name: str) -> None:
+def test_a_reset_that_does_not_say_what_is_refused(server: Server, body: object, name: str) -> None:
     mine = filled(server.account())
     before = state(mine)
     assert name in refusal(reset(server.default, body), 400)
     assert state(mine) == before
 
 
-def test_a_reset_under_a_prefix_is_of_that_account_only(server: Running) -> None:
+def test_a_reset_under_a_prefix_is_of_that_account_only(server: Server) -> None:
     mine, other = filled(server.account()), filled(server.account())
     before = state(other)
     assert refusal(reset(mine, {"account": other.url.rpartition("/")[2]}), 400)
@@ -1027,7 +1027,7 @@ def test_a_reset_under_a_prefix_is_of_that_account_only(server: Running) -> None
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-def test_a_reset_needs_the_media_type_of_json(server: Running, media_type: str) -> None:
+def test_a_reset_needs_the_media_type_of_json(server: Server, media_type: str) -> None:
     mine = filled(server.account())
     response = mine.http.post(
         mine.url + "/debug/reset", content=b'{"account":null}', headers={"content-type": media_type}
@@ -1128,7 +1128,7 @@ def test_an_error_is_as_the_declared_model_says(account: Account) -> None:
 
 
 @pytest.mark.parametrize("prefixed", [True, False])
-def test_reading_changes_nothing_and_is_not_journaled(server: Running, prefixed: bool) -> None:
+def test_reading_changes_nothing_and_is_not_journaled(server: Server, prefixed: bool) -> None:
     account = everything(server.account())
     name = account.url.rpartition("/")[2]
     before, all_before = state(account), state(server.default)
@@ -1153,7 +1153,7 @@ def test_a_reset_is_not_journaled(account: Account) -> None:
 # What the emulator says of itself
 
 
-def test_the_index_says_where_to_look(server: Running) -> None:
+def test_the_index_says_where_to_look(server: Server) -> None:
     for path in ("/", "/debug", "/accounts/a/debug", "/accounts/a/"):
         response = server.http.get(server.url + path)
         assert response.status_code == 200, path
@@ -1164,7 +1164,7 @@ def test_the_index_says_where_to_look(server: Running) -> None:
                 assert shown.status_code in (200, 404), found
 
 
-def test_the_rules_are_those_of_the_contract(server: Running) -> None:
+def test_the_rules_are_those_of_the_contract(server: Server) -> None:
     assert server.default.debug("rules") == {
         "items": [asdict(rule) for rule in RULES],
         "total": len(RULES),
@@ -1173,7 +1173,7 @@ def test_the_rules_are_those_of_the_contract(server: Running) -> None:
     }
 
 
-def test_the_emulator_tells_that_it_is_well(server: Running) -> None:
+def test_the_emulator_tells_that_it_is_well(server: Server) -> None:
     health = server.default.debug("health")
     assert health.keys() == {"status", "version", "revision"}
     assert (health["status"], health["version"], health["revision"]) == ("ok", __version__, REVISION)
@@ -1216,7 +1216,7 @@ def test_the_settings_show_no_token() -> None:
         assert not any(token in response.text for token in tokens[:2])
 
 
-def test_the_openapi_document_lists_every_path(server: Running) -> None:
+def test_the_openapi_document_lists_every_path(server: Server) -> None:
     document = server.http.get(server.url + "/debug/openapi.json").json()
     methods = {path: set(operations) for path, operations in document["paths"].items()}
     changing: dict[str, set[str]] = {
@@ -1239,7 +1239,7 @@ def test_the_openapi_document_lists_every_path(server: Running) -> None:
             assert operation.get("summary"), path
 
 
-def test_the_openapi_document_is_the_same_after_it_was_read_under_a_prefix(server: Running) -> None:
+def test_the_openapi_document_is_the_same_after_it_was_read_under_a_prefix(server: Server) -> None:
     before = server.http.get(server.url + "/debug/openapi.json").json()
     for name in ("a", "b"):
         prefixed = server.http.get(f"{server.url}/accounts/{name}/debug/openapi.json").json()

@@ -25,7 +25,7 @@ from ours_emulator.emulator.results import Event
 from ours_emulator.main import create_app
 from ours_emulator.settings import SettingsError, load
 from ours_emulator.store.files import StoreError
-from serving import Account, Running
+from serving import Account, Server
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -244,7 +244,7 @@ def test_the_clock_is_frozen_moved_and_let_go(emulator: Emulator, account: Accou
     assert emulator.clock.now() > MOMENT
 
 
-def test_reset_forgets_this_account_only(emulator: Emulator, account: Account, server: Running) -> None:
+def test_reset_forgets_this_account_only(emulator: Emulator, account: Account, server: Server) -> None:
     other = server.account()
     account.track(userId="u")
     other.track(userId="u")
@@ -372,3 +372,15 @@ def test_the_app_runs_in_this_process_without_a_server() -> None:
         await app.aclose()
 
     asyncio.run(main())
+
+
+def test_a_debug_api_that_asks_for_a_token_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with run_emulator(admin_token="secret") as emulator:
+        assert emulator.events() == []
+        assert emulator.open_account().events() == []
+        assert emulator.env["OURS_EMULATOR_ADMIN_TOKEN"] == "secret"
+        with Emulator(emulator.url) as stranger, pytest.raises(EmulatorError, match="admin_token"):
+            stranger.events()
+        monkeypatch.setenv("OURS_EMULATOR_ADMIN_TOKEN", "secret")
+        with Emulator(emulator.url) as friend:
+            assert friend.events() == []

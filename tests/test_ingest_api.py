@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from serving import JSON, Account, Running, serving
+from serving import JSON, Account, Server, serving
 
 OK, NO = {"success": True}, {"success": False}
 BASES = ("", "/api/v1")
@@ -293,7 +293,7 @@ def test_the_same_body_again_gives_no_hint(account: Account) -> None:
 
 
 @pytest.mark.rule("dedup")
-def test_live_and_test_and_other_accounts_have_distinct_ids_of_their_own(account: Account, server: Running) -> None:
+def test_live_and_test_and_other_accounts_have_distinct_ids_of_their_own(account: Account, server: Server) -> None:
     account.track(userId="u", distinctId="d")
     account.track(userId="u", distinctId="d", token="test_t")
     other = server.account()
@@ -521,7 +521,7 @@ def test_values_that_python_takes_for_equal_are_told_apart(account: Account) -> 
 
 
 @pytest.mark.rule("accounts")
-def test_a_path_may_be_prefixed_by_an_account(server: Running) -> None:
+def test_a_path_may_be_prefixed_by_an_account(server: Server) -> None:
     one, two = server.account(), server.account()
     for prefix in ("", "/api/v1"):
         assert one.post(f"{prefix}/track", body_of("/track")).json() == OK
@@ -629,7 +629,7 @@ def test_what_was_answered_can_be_read_at_once(account: Account) -> None:
         )
 
 
-def test_a_request_cut_off_half_way_is_nothing(server: Running, account: Account) -> None:
+def test_a_request_cut_off_half_way_is_nothing(server: Server, account: Account) -> None:
     port = int(server.url.rpartition(":")[2])
     path = account.url.removeprefix(server.url) + "/track"
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

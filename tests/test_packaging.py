@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from serving import Running
+from serving import Server
 
 ROOT = Path(__file__).parent.parent
 SHA256 = "32b57b85f48f443ab162be914b24c57fad746f68a609fafd5fc36717f9f24973"
@@ -27,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.rule("openapi")
-def test_the_vendors_document_is_the_same_bytes_everywhere(server: Running, wheel: Path) -> None:
+def test_the_vendors_document_is_the_same_bytes_everywhere(server: Server, wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = archive.read("ours_emulator/contract/2026-05.json")
     served = server.http.get(f"{server.url}/api/v1/openapi").content

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ours_emulator.emulator import Emulator
-from serving import Running, serving
+from serving import Server, serving
 
 CONFTEST = """
 import os
@@ -46,7 +46,7 @@ def no_url_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def runs(pytester: pytest.Pytester, server: Running) -> Runs:
+def runs(pytester: pytest.Pytester, server: Server) -> Runs:
     return Runs(pytester, server.url)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from serving import Running, serving
+from serving import Server, serving
 
 URL = "https://api.oursprivacy.com/api/v1"
 TRACK = r"""curl -X POST https://api.oursprivacy.com/api/v1/track \
@@ -45,7 +45,7 @@ BACKFILL = r"""curl -X POST https://api.oursprivacy.com/api/v1/track \
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 
 
-def run(command: str, server: Running) -> Any:
+def run(command: str, server: Server) -> Any:
     command = command.replace(URL, f"{server.url}/api/v1") + ' -s -w "\n%{http_code}"'
     output = subprocess.run(["sh", "-c", command], capture_output=True, check=True, text=True, timeout=30)
     body, status = output.stdout.rsplit("\n", 1)
@@ -75,5 +75,5 @@ def test_the_three_commands_are_answered_200_and_the_hints_name_what_is_lost() -
 
 
 @pytest.mark.rule("time-window")
-def test_by_todays_clock_the_backfill_is_too_old(server: Running) -> None:
+def test_by_todays_clock_the_backfill_is_too_old(server: Server) -> None:
     assert run(BACKFILL, server) == (400, {"success": False})

@@ -33,7 +33,7 @@ from ours_emulator.store import files
 from ours_emulator.store.files import APPLICATION_ID, SCHEMA_VERSION, StoreError, StoreFile
 from ours_emulator.store.reader import EventFilter, StoreReader, Summary, VisitorFilter
 from ours_emulator.store.writer import Retention, StoreWriter
-from serving import Account, Running, serving
+from serving import Account, Server, serving
 
 LISTS = ["visitors", "events", "requests"]
 
@@ -43,7 +43,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "store.db"
 
 
-def named(server: Running, name: str) -> Account:
+def named(server: Server, name: str) -> Account:
     return Account(f"{server.url}/accounts/{name}", server.http)
 
 

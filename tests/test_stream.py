@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from serving import Account, Running, serving
+from serving import Account, Server, serving
 
 
 class Stream:
@@ -100,7 +100,7 @@ def test_nothing_is_left_out_or_told_twice_while_much_arrives(account: Account) 
     assert [ids[name] for name in told] == sorted(ids[name] for name in told)
 
 
-def test_a_stream_of_one_account_tells_of_no_other(account: Account, server: Running) -> None:
+def test_a_stream_of_one_account_tells_of_no_other(account: Account, server: Server) -> None:
     with streaming(account) as stream, streaming(server.default) as of_all:
         server.account().track(event="Foreign", userId="u")
         account.track(event="Mine", userId="u")

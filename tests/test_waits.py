@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from ours_emulator.api import views, waits
 from ours_emulator.main import create_app
 from ours_emulator.settings import load
-from serving import Account, Running, serving
+from serving import Account, Server, serving
 
 MET: TypeAdapter[object] = TypeAdapter(waits.MetView)
 UNMET: TypeAdapter[object] = TypeAdapter(waits.UnmetView)
@@ -131,7 +131,7 @@ def test_a_wait_ends_when_its_time_is_up(account: Account) -> None:
     assert {near["event"]["event"] for near in answer["near_misses"]} == {"Other", "Purchase"}
 
 
-def test_a_post_can_be_verified_without_a_pause_every_time(server: Running) -> None:
+def test_a_post_can_be_verified_without_a_pause_every_time(server: Server) -> None:
     """A thousand times over HTTP; test_feed has the ten thousand."""
     shared = server.account()
     for number in range(1000):
@@ -154,7 +154,7 @@ async def post(
 
 
 @pytest.mark.parametrize("apart", [True, False], ids=["each in an account of its own", "all in one account"])
-def test_five_hundred_waiters_are_each_woken_by_their_own_event(server: Running, apart: bool) -> None:
+def test_five_hundred_waiters_are_each_woken_by_their_own_event(server: Server, apart: bool) -> None:
     address = urlsplit(server.url)
     shared = server.account()
     paths = [urlsplit((server.account() if apart else shared).url).path for _ in range(500)]
@@ -390,7 +390,7 @@ def test_a_repeat_that_is_counted_wakes_a_wait_for_it(account: Account) -> None:
     assert answer["items"][0]["repeats"] == 1
 
 
-def test_accounts_are_apart_and_all_of_them_together_without_a_prefix(server: Running) -> None:
+def test_accounts_are_apart_and_all_of_them_together_without_a_prefix(server: Server) -> None:
     one, other = server.account(), server.account()
     one.track(event="Apart", userId="u")
     name = one.url.rpartition("/")[2]
@@ -405,7 +405,7 @@ def test_accounts_are_apart_and_all_of_them_together_without_a_prefix(server: Ru
         unmet(ask(other, "wait", match={"event": "Apart"}, count=2, timeout_ms=500))
 
 
-def test_what_can_be_no_longer_known_is_said(server: Running) -> None:
+def test_what_can_be_no_longer_known_is_said(server: Server) -> None:
     with serving(keep=5) as small:
         account = small.default
         for _ in range(8):
@@ -540,7 +540,7 @@ def test_a_client_that_leaves_ends_its_wait() -> None:
         "method": "POST",
         "path": "/debug/wait",
         "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
     }
 
     async def receive() -> dict[str, Any]:
@@ -594,7 +594,7 @@ def test_more_than_a_page_is_counted_in_full_though_not_all_is_shown(account: Ac
     assert names(met(ask(account, "verify/sequence", sequence=steps))) == ["X", "X"]
 
 
-def test_the_description_has_examples_and_the_406(server: Running) -> None:
+def test_the_description_has_examples_and_the_406(server: Server) -> None:
     document = server.http.get(f"{server.url}/debug/openapi.json").json()
     for path in ("wait", "verify", "verify/sequence"):
         operation = document["paths"][f"/debug/{path}"]["post"]

@@ -120,7 +120,7 @@ def _cant_listen(host: str, port: int, error: Exception) -> NoReturn:
 def _serve(loaded: Loaded, listening: socket.socket) -> None:
     # Imported here: the other commands, and --help, need none of it.
     from ours_emulator.main import create_app
-    from ours_emulator.server import Server
+    from ours_emulator.server import Server, allow_many_connections
     from ours_emulator.store.files import StoreError
 
     announced: list[Path] = []
@@ -144,6 +144,7 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     if loaded.settings.port_file is not None:
         _write(loaded.settings.port_file, f"{port}\n")
     _calm_garbage_collection()
+    allow_many_connections()
     with suppress(KeyboardInterrupt):
         Server(app, started, stopping).run(sockets=[listening])
 

@@ -15,6 +15,7 @@ from ours_emulator.api.control import ControlApi
 from ours_emulator.api.debug import DebugApi, DebugApp
 from ours_emulator.api.emulated import Emulated, Endpoint
 from ours_emulator.api.front import Front
+from ours_emulator.api.guard import Guard
 from ours_emulator.api.lines import LineError, read
 from ours_emulator.api.log import RequestLog
 from ours_emulator.api.replay import ReplayApi
@@ -31,7 +32,7 @@ from ours_emulator.store.reader import StoreReader
 from ours_emulator.store.writer import Retention, StoreWriter
 
 
-def create_app(loaded: Loaded | None = None) -> Front:
+def create_app(loaded: Loaded | None = None) -> Guard:
     """Return the emulator as an ASGI app, its store open. Raises StoreError or SettingsError if that can't be.
 
     Without *loaded*, the settings come from the environment. A server that runs the app's lifespan closes it at the
@@ -85,13 +86,14 @@ def create_app(loaded: Loaded | None = None) -> Front:
     log = RequestLog(settings.log_format, sys.stdout)
     to_ingest = Emulated(pipeline, ingest_contract, accounts, log, limits.body)
     to_client = Emulated(pipeline, client_contract, accounts, log, client_limit)
-    return Front(
+    front = Front(
         ingest.endpoints(to_ingest) | client.endpoints(to_client),
         debug,
         {client.BASE_PATH + "/": Endpoint(client.UNKNOWN, to_client), "/": Endpoint(ingest.UNKNOWN, to_ingest)},
         close,
         feed.close,
     )
+    return Guard(front, log, settings.allowed_hosts, settings.admin_token, settings.max_body_bytes)
 
 
 def _account(settings: Settings) -> Account:

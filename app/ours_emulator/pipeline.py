@@ -27,7 +27,7 @@ from ours_emulator.messages import (
     Request,
     Said,
 )
-from ours_emulator.store.writer import Cleared, StoreBusyError, StoreWriter
+from ours_emulator.store.writer import Cleared, StoreBusyError, StoreFailedError, StoreWriter
 from ours_emulator.worker import GroupWorker, StoppedError
 
 # A group holds up to 256 small requests, or what makes 8 MiB: a batch must not make everybody wait for ten others.
@@ -306,5 +306,6 @@ def _weight(job: Request | Task) -> int:
 
 
 def _failure(error: Exception) -> StoreWriteError:
-    _log.error("nothing of it could be kept", exc_info=error)
+    foreseen = isinstance(error, StoreBusyError | StoreFailedError)
+    _log.error("nothing of it could be kept: %s", error, exc_info=None if foreseen else error)
     return StoreWriteError(str(error))

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, Setting
 from ours_emulator.clock import LAST_MOMENT, milliseconds
 
 ENV_PREFIX = "OURS_EMULATOR_"
+_HOST = r"^(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$"
 
 
 class SettingsError(Exception):
@@ -39,6 +40,7 @@ def _moment(value: object) -> object:
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
 Key = Annotated[str, Field(pattern=r"^[ps]k_\S+$")]
 Keys = tuple[Key, ...]
+Hosts = tuple[Annotated[str, Field(pattern=_HOST), AfterValidator(str.lower)], ...]
 File = Annotated[Path, AfterValidator(_named)]
 
 
@@ -65,6 +67,13 @@ class Settings(BaseSettings):
     public_keys: Annotated[Keys, NoDecode, BeforeValidator(_split)] = Field(
         (),
         description="Keys of the Client API (pk_…, sk_…) to accept. Without any, every such key is accepted.",
+    )
+    allowed_hosts: Annotated[Hosts, NoDecode, BeforeValidator(_split)] = Field(
+        (),
+        description="Names of this emulator in Host headers beside the local ones; `*.` stands for any beginning.",
+    )
+    admin_token: str | None = Field(
+        None, pattern=r"^[!-~]+$", description="Bearer token that /debug asks for, its health excepted."
     )
     allowed_events: Annotated[Names | None, NoDecode, BeforeValidator(_split)] = Field(
         None, description="Event names on the allow-list. Without it, every event is kept."

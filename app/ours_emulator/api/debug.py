@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from difflib import get_close_matches
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import unquote
 
 from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
@@ -26,6 +26,7 @@ from ours_emulator.jsontext import json_text
 from ours_emulator.messages import Identifier, Outcome
 from ours_emulator.pipeline import Pipeline, StoreWriteError
 from ours_emulator.settings import Loaded
+from ours_emulator.store.files import StoreLostError
 from ours_emulator.store.reader import CursorError, EventFilter, Row, StoreReader, VisitorFilter
 
 PROPERTY = "property."
@@ -187,6 +188,7 @@ class DebugApi:
         app.add_exception_handler(RequestValidationError, _invalid)
         app.add_exception_handler(StarletteHTTPException, _refused)
         app.add_exception_handler(StoreWriteError, _not_written)
+        app.add_exception_handler(StoreLostError, _lost)
 
     def _lists(self) -> Sequence[Get]:
         return (
@@ -357,6 +359,8 @@ class DebugApi:
         values = self._loaded.settings.model_dump(mode="json")
         for name in ("tokens", "public_keys"):
             values[name] = [masked(secret) for secret in values[name]]
+        if self._loaded.settings.admin_token is not None:
+            values["admin_token"] = masked(self._loaded.settings.admin_token)
         origins = self._loaded.origins
         return AsciiJSON({name: {"value": value, "origin": origins[name]} for name, value in values.items()})
 
@@ -414,31 +418,16 @@ def _properties(request: Request) -> dict[str, str]:
 class StrictRoute(APIRoute):
     """A route that refuses what FastAPI would let pass: a typo must not look like an empty list."""
 
-    media_types: ClassVar[Sequence[str]] = ("application/json",)
-
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the route's handler with the checks before it."""
         handler = super().get_route_handler()
         known = [field.alias for field in self.dependant.query_params]
-        media_types = self.media_types
 
         async def checked(request: Request) -> Response:
             _check_parameters(request, known)
-            if request.method in ("POST", "PUT") and _media_type(request) not in media_types:
-                raise HTTPException(415, f"the content type must be {media_types[0]}")
             return await handler(request)
 
         return checked
-
-
-class LinesRoute(StrictRoute):
-    """A route that takes JSON Lines."""
-
-    media_types = ("application/jsonl", "application/x-ndjson", "application/json-lines")
-
-
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _check_parameters(request: Request, known: Sequence[str]) -> None:
@@ -482,6 +471,10 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _not_written(_: Request, error: Exception) -> Response:
     return AsciiJSON({"error": f"the store could not be written: {error}"}, status_code=500)
+
+
+async def _lost(_: Request, error: Exception) -> Response:
+    return AsciiJSON({"error": str(error)}, status_code=503)
 
 
 async def _no_icon() -> Response:

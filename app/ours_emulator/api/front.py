@@ -5,9 +5,14 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ours_emulator.api.wire import ACCOUNT_NAME, ACCOUNTS
+from ours_emulator.api.wire import within_account
 
 _OWN = ("/", "/favicon.ico", "/debug")
+
+
+def is_own(path: str) -> bool:
+    """Tell whether *path*, without its account, is the emulator's own: the debug API or the page."""
+    return path in _OWN or path.startswith("/debug/")
 
 
 class Front:
@@ -43,20 +48,18 @@ class Front:
         if scope["type"] != "http":
             await self._debug(scope, receive, send)
             return
-        path: str = scope["path"]
-        account = None
-        if path.startswith(ACCOUNTS):
-            name, slash, rest = path[len(ACCOUNTS) :].partition("/")
-            if slash and ACCOUNT_NAME.fullmatch(name):
-                account, path = name, f"/{rest}"
-                scope = {**scope, "account": account}
+        account, path = within_account(scope["path"])
+        if account is not None:
+            scope = {**scope, "account": account}
         emulated = self._emulated.get(path)
         if emulated is not None:
             await emulated(scope, receive, send)
-        elif path in _OWN or path.startswith("/debug/"):
+        elif is_own(path):
             await self._debug(_with_raw_path(scope, prefixed=account is not None), receive, send)
         else:
-            unknown = next(app for beginning, app in self._unknown.items() if f"{path}/".startswith(beginning))
+            # The path of `OPTIONS *` begins with no slash.
+            whole = f"/{path.removeprefix('/')}/"
+            unknown = next(app for beginning, app in self._unknown.items() if whole.startswith(beginning))
             await unknown(scope, receive, send)
 
 

@@ -14,7 +14,7 @@ from typing import IO, Annotated
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError, model_validator
 
 from ours_emulator.api import client, ingest
-from ours_emulator.api.wire import ACCOUNT_NAME, DEFAULT_ACCOUNT, attempt_number, prefixed, without_prefix
+from ours_emulator.api.wire import ACCOUNT_NAME, DEFAULT_ACCOUNT, attempt_number, prefixed, within_account
 from ours_emulator.clock import LAST_MOMENT
 from ours_emulator.contract.body import inflate
 from ours_emulator.jsontext import json_text
@@ -155,7 +155,7 @@ def written(row: Row, *, redact: bool) -> str:
     line: Properties = {
         "account": row["account"],
         "method": decoded(row["method"]),
-        "path": without_prefix(decoded(row["path"])),
+        "path": within_account(decoded(row["path"]))[1],
         "headers": {name: value for name, value in headers.items() if value},
         **_body(body),
         "received_at": row["received_at"],

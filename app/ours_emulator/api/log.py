@@ -38,6 +38,14 @@ class RequestLog:
             said = {"outcome": "failed", "status": answer.status, **what, "error": error}
             self._write(json_text({"account": request.account, **said}))
 
+    def refusal(self, status: int, method: str, path: str, rule: str, message: str) -> None:
+        """Tell that the guard let a request get no further."""
+        if self._line is human:
+            self._write(printable(f"REFUSED {status} {method} {path} {message} [{rule}]"))
+        elif self._line is machine:
+            said = {"outcome": "refused", "status": status, "method": method, "path": path, "reasons": [rule]}
+            self._write(json_text(said))
+
     def _write(self, line: str) -> None:
         try:
             self._stream.write(line + "\n")

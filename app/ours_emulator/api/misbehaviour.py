@@ -11,7 +11,7 @@ from ours_emulator.api.wire import send_answer
 from ours_emulator.messages import Exchange, FaultAnswer
 
 ABORT = "ours_emulator.abort"
-"""The extension of an ASGI scope that cuts its connection with a reset; the server of `serve` has it."""
+"""The ASGI extension that resets a request's connection: a callable without arguments and without result."""
 _HALF = b'{"success"'
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from typing_extensions import TypedDict
 
 from ours_emulator.api import lines
-from ours_emulator.api.debug import ACCESS, Account, AsciiJSON, ErrorView, LinesRoute, StrictRoute, account_of
+from ours_emulator.api.debug import ACCESS, Account, AsciiJSON, ErrorView, StrictRoute, account_of
 from ours_emulator.jsontext import json_text
 from ours_emulator.messages import Closed
 from ours_emulator.pipeline import Pipeline
@@ -60,7 +60,7 @@ class ReplayApi:
             response_class=Response,
             responses={200: {"content": content, "description": "The journal, a request a line."}},
         )
-        importing = APIRouter(prefix="/debug", route_class=LinesRoute, responses=ACCESS)
+        importing = APIRouter(prefix="/debug", route_class=StrictRoute, responses=ACCESS)
         importing.add_api_route(
             "/import",
             self.replay,

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from ours_emulator.messages import Answer, Arrival, Exchange, Receipt, Rejection, Request
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-ACCOUNTS = "/accounts/"
+_ACCOUNTS = "/accounts/"
 DEFAULT_ACCOUNT = "default"
 _RETRY_COUNT = b"x-stainless-retry-count"
 _MOST_IN_HEADER = 10
@@ -35,7 +35,7 @@ async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int
     """
     headers = _joined_headers(scope["headers"])
     started = time.perf_counter()
-    body, oversized = await _read_body(receive, limit)
+    body, oversized = await read_body(receive, limit)
     return Request(
         account=scope.get("account", DEFAULT_ACCOUNT),
         endpoint=endpoint,
@@ -59,13 +59,16 @@ def attempt_number(retries: str) -> int:
 
 def prefixed(account: str, path: str) -> str:
     """Return *path* as it is sent to *account* (rule accounts)."""
-    return path if account == DEFAULT_ACCOUNT else f"{ACCOUNTS}{account}{path}"
+    return path if account == DEFAULT_ACCOUNT else f"{_ACCOUNTS}{account}{path}"
 
 
-def without_prefix(path: str) -> str:
-    """Return *path* without the account before it."""
-    name, slash, rest = path[len(ACCOUNTS) :].partition("/") if path.startswith(ACCOUNTS) else ("", "", "")
-    return f"/{rest}" if slash and ACCOUNT_NAME.fullmatch(name) else path
+def within_account(path: str) -> tuple[str | None, str]:
+    """Return the account that *path* names, None if none, and the path in it (rule accounts)."""
+    if path.startswith(_ACCOUNTS):
+        name, slash, rest = path[len(_ACCOUNTS) :].partition("/")
+        if slash and ACCOUNT_NAME.fullmatch(name):
+            return name, f"/{rest}"
+    return None, path
 
 
 def _joined_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -125,7 +128,7 @@ def hints(receipts: Iterable[Receipt]) -> list[str]:
     return [_rule_at(it.rule, it.path, receipt.arrival) for receipt in receipts for it in receipt.hints]
 
 
-async def _read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
+async def read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
     """Return the body, or nothing and True if it is larger than *limit*. Raises ClientDisconnect if it never ends.
 
     The rest of a large body is read and thrown away: a client still sending would see a reset instead of the answer.

@@ -12,6 +12,7 @@ from ours_emulator.messages import Reason, Request
 
 MAX_DEPTH = 200
 _SLICE = 1 << 14
+_MOST_MEMBERS = 1000
 _CONTAINERS = (dict, list)
 _FLOAT_DIGITS = 308
 
@@ -57,12 +58,16 @@ def unpacked(request: Request, statuses: Statuses, limit: int) -> JsonValue | Re
 def inflate(body: bytes, limit: int) -> bytes | None:
     """Return *body* un-gzipped, or None if that is more than *limit* bytes; never holds much more than *limit*.
 
-    Raises `zlib.error` if *body* is corrupt, cut short, or followed by something else than another gzip member.
+    Raises `zlib.error` if *body* is corrupt, cut short, followed by something else than another gzip member, or in
+    more than 1000 of them.
     """
     parts: list[bytes] = []
-    size = read = 0
+    size = read = members = 0
     # In slices: what follows a member is copied when it ends, and a body may have very many members.
     while read < len(body) or not parts:
+        members += 1
+        if members > _MOST_MEMBERS:
+            raise zlib.error("too many members")
         member = zlib.decompressobj(wbits=31)
         while not member.eof:
             taken = member.unconsumed_tail or body[read : read + _SLICE]

@@ -111,8 +111,9 @@ RULES: tuple[Rule, ...] = (
     Rule("cors", "Emulated paths answer preflights and allow any origin.", "assumed", OURS),
     Rule(
         "429-500",
-        "Nothing that is sent is answered 429 or 500, unless a fault says so or the store itself fails. /batch answers "
-        "an outage with retryable; of rows that fail queue_failed, and no other accepted, 500 with these rows.",
+        "Nothing that is sent is answered 429 or 500, unless a fault says so or the store itself fails: then nothing "
+        "of the request is kept, and it may be sent again, as /batch says by retryable. If rows fail with queue_failed "
+        "and none is accepted, 500 with these rows.",
         "documented",
         OPENAPI,
     ),
@@ -432,4 +433,37 @@ RULES: tuple[Rule, ...] = (
         CLIENT_PAGE,
     ),
     Rule("client-whole", "One bad item refuses all of events, and nothing is stored.", "observed", SERVER),
+    Rule(
+        "client-trouble",
+        "What could not be stored is answered as what could not be read: 400, and nothing of it is kept.",
+        "observed",
+        SERVER,
+    ),
+    # Who may talk to the emulator
+    Rule(
+        "host",
+        "A request needs one Host header, and a name there that no web site can have: an IP address, one label, a name "
+        "below localhost, internal or test, or one of allowed_hosts. Otherwise 403.",
+        "assumed",
+        OURS,
+    ),
+    Rule(
+        "origin",
+        "The debug API and the page answer no web page but their own, or one of allowed_hosts: 403.",
+        "assumed",
+        OURS,
+    ),
+    Rule(
+        "admin-token",
+        "With admin_token set, /debug asks for it as a bearer token, its health excepted: 401.",
+        "assumed",
+        OURS,
+    ),
+    Rule(
+        "debug-json",
+        "What changes something under /debug is sent as application/json, an import also as application/jsonl or "
+        "application/x-ndjson: else 415. A DELETE needs no body.",
+        "assumed",
+        OURS,
+    ),
 )

@@ -54,8 +54,9 @@ async def run_emulator_async(**settings: Any) -> AsyncGenerator[AsyncEmulator]:
 def handle(url: str, loaded: Loaded) -> Emulator:
     """Return the handle of the emulator that runs at *url* as *loaded* says."""
     settings = loaded.settings
-    admin_token: str | None = getattr(settings, "admin_token", None)
-    return Emulator(url, token=first(settings.tokens), public_key=first(settings.public_keys), admin_token=admin_token)
+    return Emulator(
+        url, token=first(settings.tokens), public_key=first(settings.public_keys), admin_token=settings.admin_token
+    )
 
 
 @contextmanager

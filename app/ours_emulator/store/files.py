@@ -3,6 +3,7 @@
 import sqlite3
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
@@ -22,6 +23,10 @@ class StoreError(Exception):
     """A store that can't be opened; the message is one line for the user."""
 
 
+class StoreLostError(Exception):
+    """The file of an open store was removed, or another one put in its place."""
+
+
 class StoreFile:
     """One SQLite database: the given file, kept, or a temporary one that goes with the process."""
 
@@ -31,6 +36,7 @@ class StoreFile:
         # Taken by one thread and given up by another.
         self._lock = FileLock(f"{self.path}.lock", thread_local=False)
         self._engines: list[sa.Engine] = []
+        self._identity: tuple[int, int] | None = None
 
     @property
     def kept(self) -> bool:
@@ -58,10 +64,21 @@ class StoreFile:
             self.close()
             raise
 
+    def check(self) -> None:
+        """Raise StoreLostError if what is written would be in a file that nobody finds again."""
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            raise StoreLostError(f"{self.path} is gone ({error.strerror}); restart the emulator") from None
+        if (found.st_dev, found.st_ino) != self._identity:
+            raise StoreLostError(f"{self.path} is another file than the one that was opened; restart the emulator")
+
     def reading_engine(self) -> AsyncEngine:
         """Return an engine whose connections can't write and see one moment of the store in each block."""
+        # By this name a file that is gone is not made anew.
+        name = f"file:{quote(self.path.as_posix())}"
         engine = create_async_engine(
-            sa.URL.create("sqlite+aiosqlite", database=str(self.path)),
+            sa.URL.create("sqlite+aiosqlite", database=name, query={"mode": "rw", "uri": "true"}),
             pool_size=2,
             max_overflow=6,
             connect_args={"isolation_level": None},
@@ -92,7 +109,11 @@ class StoreFile:
             self._recognise(connection)
             metadata.create_all(connection)
         raw = connection.connection
-        raw.cursor().execute("PRAGMA journal_mode = WAL").fetchall()
+        mode = raw.cursor().execute("PRAGMA journal_mode = WAL").fetchall()[0][0]
+        if mode != "wal":
+            raise StoreError(f"{self.path} is where SQLite can't keep a write-ahead log (journal_mode is {mode})")
+        found = self.path.stat()
+        self._identity = (found.st_dev, found.st_ino)
         raw.cursor().execute(f"PRAGMA synchronous = {'FULL' if self.kept else 'OFF'}")
         return connection
 

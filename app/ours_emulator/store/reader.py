@@ -112,6 +112,7 @@ class StoreReader:
     """Read access for the debug API. *account* is always a name, or None for all accounts."""
 
     def __init__(self, file: StoreFile) -> None:
+        self._file = file
         self._engine = file.reading_engine()
 
     async def close(self) -> None:
@@ -119,7 +120,8 @@ class StoreReader:
         await self._engine.dispose()
 
     async def ping(self) -> None:
-        """Read something; raises what keeps the store from being read."""
+        """Read something; raises what keeps the store from being read, StoreLostError if its file is gone."""
+        self._file.check()
         async with self._engine.connect() as connection:
             await connection.execute(sa.select(accounts.c.id).limit(1))
 

@@ -15,7 +15,7 @@ from ours_emulator.identity import Name, Visitor
 from ours_emulator.jsontext import json_text
 from ours_emulator.messages import Exchange, Identifier, Message, Properties, Receipt, Rejection, Request, Resolution
 from ours_emulator.store import statements as sql
-from ours_emulator.store.files import StoreError, StoreFile
+from ours_emulator.store.files import StoreError, StoreFile, StoreLostError
 from ours_emulator.store.tables import decoded, digests_of, distinct_digest, encoded, name_digest, receipts
 
 _RECENT_REQUESTS = 10_000
@@ -48,7 +48,11 @@ class Retention:
 
 
 class StoreBusyError(Exception):
-    """Somebody else keeps the store from being written."""
+    """The store can't be written at all, whatever it is: somebody else has it, or its file is gone."""
+
+
+class StoreFailedError(Exception):
+    """The store could not be written: the disk is full, or fails."""
 
 
 class StoreWriter:
@@ -66,7 +70,7 @@ class StoreWriter:
         try:
             with self.transaction():
                 pass
-        except (sqlite3.Error, StoreBusyError) as error:
+        except (sqlite3.Error, StoreBusyError, StoreFailedError) as error:
             self.close()
             raise StoreError(f"{file.path} can't be read: {error}") from None
 
@@ -79,22 +83,25 @@ class StoreWriter:
     def transaction(self) -> Generator[None]:
         """Commit what happens inside, or, if it raises, leave the store as it was.
 
-        Raises StoreBusyError if somebody else keeps the store from being written at all.
+        Raises StoreBusyError if the store can't be written at all, and StoreFailedError if the disk is full or fails.
         """
         try:
+            self._file.check()
             self._run("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, StoreLostError) as error:
             raise StoreBusyError(str(error)) from error
         try:
             if not self._counters_known:
                 self._read_counters()
             yield
             self._run("COMMIT")
-        except BaseException:
+        except BaseException as error:
             self._counters_known = False
             # Some errors (disk full, input/output) have ended the transaction already.
             with suppress(sqlite3.Error):
                 self._run("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise StoreFailedError(str(error)) from error
             raise
 
     def close(self) -> None:

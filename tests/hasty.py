@@ -1,0 +1,27 @@
+"""An emulator that answers before it commits, which test_kill must find out. The program itself has no such switch."""
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import cast
+
+from ours_emulator import cli, main
+from ours_emulator.store.writer import StoreWriter
+
+
+class HastyWriter(StoreWriter):
+    """Keeps one transaction open for as long as it lives, as if everything in it were committed."""
+
+    @contextmanager
+    def transaction(self) -> Generator[None]:
+        """Do what happens inside, and let it be answered."""
+        if not cast(sqlite3.Connection, self._cursor.connection).in_transaction:
+            self._run("BEGIN IMMEDIATE")
+        if not self._counters_known:
+            self._read_counters()
+        yield
+
+
+if __name__ == "__main__":
+    setattr(main, StoreWriter.__name__, HastyWriter)
+    cli.main()

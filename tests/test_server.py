@@ -1,0 +1,444 @@
+"""The server: what slow, large, half-open and stuck clients meet, and how it ends."""
+
+import asyncio
+import gzip
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import cast
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from ours_emulator import server as server_module
+from ours_emulator.api.misbehaviour import ABORT
+from serving import Server, listening_server, serving
+from test_cli import Running
+from test_cli import serving as process
+
+BODY = b'{"token":"t","event":"E","userId":"u"}'
+HEAD = b"POST /track HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+
+
+def connect(url: str) -> socket.socket:
+    host, _, port = url.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def answer(connection: socket.socket) -> bytes:
+    """Return all that comes until the server closes, or one whole answer with a Content-Length."""
+    received = b""
+    while True:
+        head, end, body = received.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head)
+        if end and length and len(body) >= int(length[1]):
+            return received
+        part = connection.recv(65536)
+        if not part:
+            return received
+        received += part
+
+
+def everything(connection: socket.socket) -> bytes:
+    """Return all that comes until the server closes."""
+    received = b""
+    while part := connection.recv(65536):
+        received += part
+    return received
+
+
+def status(received: bytes) -> int:
+    return int(received[9:12])
+
+
+def healthy(url: str) -> bool:
+    return httpx.get(url + "/debug/health", trust_env=False, timeout=5).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[Server]:
+    """An emulator that waits a second for a head and as long for a body."""
+    patient = server_module.HEAD_SECONDS, server_module.BODY_SECONDS
+    server_module.HEAD_SECONDS = server_module.BODY_SECONDS = 1.0
+    try:
+        with serving() as running:
+            yield running
+    finally:
+        server_module.HEAD_SECONDS, server_module.BODY_SECONDS = patient
+
+
+# Deadlines
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (b"", None),
+        (b"\r\n", None),
+        (b"P", 408),
+        (HEAD, 408),
+        (HEAD + b"Content-Length: 9\r\n\r\n", 408),
+        (HEAD + b"Content-Length: 9\r\n\r\n{", 408),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n", 408),
+        (WHOLE + b"POST /tr", 200),
+    ],
+)
+def test_who_does_not_go_on_is_told_and_closed(impatient: Server, sent: bytes, told: int | None) -> None:
+    started = time.monotonic()
+    with closing(connect(impatient.url)) as connection:
+        connection.sendall(sent)
+        received = everything(connection)
+    assert 0.9 < time.monotonic() - started < 4
+    assert (status(received) if received else None) == told
+
+
+@pytest.mark.parametrize("head", [HEAD + b"X: ", HEAD + b"Content-Length: 100\r\n\r\n"])
+def test_a_drop_now_and_then_is_not_going_on(impatient: Server, head: bytes) -> None:
+    started = time.monotonic()
+    with closing(connect(impatient.url)) as connection:
+        connection.sendall(head)
+        connection.settimeout(0.1)
+        received = b""
+        while not received and time.monotonic() - started < 5:
+            try:
+                connection.sendall(b"x")
+                received = connection.recv(65536)
+            except TimeoutError:
+                continue
+    assert status(received) == 408
+    assert time.monotonic() - started < 4
+
+
+def test_a_large_body_has_longer(impatient: Server) -> None:
+    # 4 MiB in 2.4 s, of which it has 1 s, and one more for each MiB.
+    size = 4 * 1024 * 1024
+    with closing(connect(impatient.url)) as connection:
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % size)
+        for _ in range(8):
+            time.sleep(0.3)
+            connection.sendall(b" " * (size // 8))
+        assert b"x-emulator-reason: malformed" in answer(connection)
+
+
+def test_an_idle_connection_is_kept_for_the_next_request(impatient: Server) -> None:
+    with closing(connect(impatient.url)) as connection:
+        connection.sendall(WHOLE)
+        assert status(answer(connection)) == 200
+        time.sleep(2.5)
+        connection.sendall(WHOLE)
+        assert status(answer(connection)) == 200
+
+
+def test_nothing_after_a_request_begins_a_wait_too(impatient: Server) -> None:
+    with closing(connect(impatient.url)) as connection:
+        connection.sendall(WHOLE)
+        assert status(answer(connection)) == 200
+        started = time.monotonic()
+        connection.sendall(b"\r\n")
+        assert everything(connection) == b""
+        assert 0.9 < time.monotonic() - started < 4
+
+
+def test_what_was_cut_off_is_neither_stored_nor_complained_about(
+    impatient: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = impatient.account()
+    path = account.url.removeprefix(impatient.url).encode()
+    with closing(connect(impatient.url)) as connection:
+        connection.sendall((HEAD + b"Content-Length: 99\r\n\r\n" + BODY).replace(b"/track", path + b"/track"))
+        assert status(answer(connection)) == 408
+    assert account.debug("summary")["requests"] == 0
+    assert capsys.readouterr().err == ""
+
+
+# Bounds
+
+
+def test_a_large_head_is_refused_and_its_sender_sees_why(server: Server) -> None:
+    with closing(connect(server.url)) as connection:
+        connection.sendall(HEAD)
+        for _ in range(50):
+            connection.sendall(b"X-Large: " + b"x" * 1_000_000 + b"\r\n")
+        connection.sendall(b"\r\n")
+        assert status(answer(connection)) == 431
+    assert healthy(server.url)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"x" * 300_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        HEAD + b"X: " + b"x" * 300_000 + b"\r\n\r\n",
+        HEAD + b"X" * 300_000 + b": x\r\n\r\n",
+        HEAD + b"x: y\r\n" * 300 + b"\r\n",
+        HEAD + b"x: y\r\n" * 100_000 + b"\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"x" * 900_000 + b"\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 900_000 + b"\r\n \r\n0\r\n\r\n",
+        b"\r\n" * 500_000,
+    ],
+    ids=["target", "value", "name", "fields", "many fields", "trailer", "chunk extension", "nothing"],
+)
+def test_an_endless_part_of_a_head_is_refused(server: Server, head: bytes) -> None:
+    with closing(connect(server.url)) as connection:
+        connection.sendall(head)
+        assert status(answer(connection)) == 431
+
+
+def test_a_head_of_decent_size_passes(server: Server) -> None:
+    with closing(connect(server.url)) as connection:
+        head = HEAD + b"".join(b"X-%d: %s\r\n" % (number, b"x" * 250) for number in range(200))
+        connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY)
+        assert status(answer(connection)) == 200
+
+
+@pytest.mark.rule("size")
+@pytest.mark.parametrize(("path", "told"), [("/batch", 413), ("/track", 400)])
+def test_a_body_of_100_mb_is_refused_and_the_connection_stays(server: Server, path: str, told: int) -> None:
+    size = 100_000_000
+    with closing(connect(server.url)) as connection:
+        head = HEAD.replace(b"/track", path.encode()) + b"Content-Length: %d\r\n\r\n" % size
+        connection.sendall(head)
+        for _ in range(100):
+            connection.sendall(b"x" * 1_000_000)
+        received = answer(connection)
+        assert status(received) == told
+        assert b"connection: close" not in received
+        connection.sendall(WHOLE)
+        assert status(answer(connection)) == 200
+
+
+def memory_kib(running: Running, field: str) -> int:
+    text = Path(f"/proc/{running.process.pid}/status").read_text()
+    return int(re.findall(rf"{field}:\s+(\d+) kB", text)[0])
+
+
+@pytest.mark.rule("size", "encoding", "client-unreadable")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory was used at most")
+def test_a_bomb_is_refused_quickly_in_little_memory_while_others_are_answered(tmp_path: Path) -> None:
+    zeros = zlib.compressobj(9, wbits=31)
+    bomb = b"".join([*(zeros.compress(bytes(1_000_000)) for _ in range(1000)), zeros.flush()])
+    members = gzip.compress(b" ") * 200_000
+    assert len(bomb) < 1_100_000
+    gzipped = {"content-encoding": "gzip", "content-type": "application/json", "authorization": "Bearer pk_k"}
+    with process(tmp_path, "--log-format", "none") as running, httpx.Client(trust_env=False, timeout=20) as http:
+        for _ in range(20):
+            http.post(running.url + "/track", content=BODY, headers={"content-type": "application/json"})
+        before = memory_kib(running, "VmRSS")
+        waits: list[float] = []
+        over = threading.Event()
+        others = threading.Thread(target=track_until, args=(running.url, over, waits))
+        others.start()
+        calls = [("/batch", bomb, 413), ("/track", bomb, 400), ("/api/client/events", bomb, 400)]
+        for path, body, told in [*calls * 3, ("/batch", members, 400), ("/track", members, 400)]:
+            started = time.monotonic()
+            assert http.post(running.url + path, content=body, headers=gzipped).status_code == told
+            assert time.monotonic() - started < 0.25, path
+        over.set()
+        others.join()
+        assert memory_kib(running, "VmHWM") - before < 40_000
+        assert len(waits) > 10
+        assert max(waits) < 0.25
+
+
+def track_until(url: str, over: threading.Event, waits: list[float]) -> None:
+    """Post one event after the other until *over*, and note how many seconds each one took."""
+    with closing(connect(url)) as connection:
+        while not over.is_set():
+            started = time.monotonic()
+            connection.sendall(WHOLE)
+            assert status(answer(connection)) == 200
+            waits.append(time.monotonic() - started)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory was used at most")
+def test_large_bodies_and_heads_take_little_memory(tmp_path: Path) -> None:
+    with process(tmp_path, "--log-format", "none") as running:
+        with closing(connect(running.url)) as connection:
+            connection.sendall(WHOLE)
+            answer(connection)
+        before = memory_kib(running, "VmRSS")
+        waits: list[float] = []
+        over = threading.Event()
+        others = threading.Thread(target=track_until, args=(running.url, over, waits))
+        others.start()
+        starts = [HEAD + b"Content-Length: 100000000\r\n\r\n", HEAD + b"X: "]
+        for head in starts * 2:
+            with closing(connect(running.url)) as connection:
+                connection.sendall(head)
+                for _ in range(100):
+                    connection.sendall(b"x" * 1_000_000)
+                assert status(answer(connection)) in (400, 431)
+        over.set()
+        others.join()
+        assert memory_kib(running, "VmHWM") - before < 40_000
+        assert max(waits) < 0.25
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
+        b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        HEAD + b"Content-Length: x\r\n\r\n",
+        HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nZ\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)
+def test_what_is_no_http_is_answered_400(server: Server, sent: bytes) -> None:
+    with closing(connect(server.url)) as connection:
+        connection.sendall(sent)
+        assert status(answer(connection)) == 400
+
+
+@pytest.mark.rule("methods")
+def test_a_request_for_no_path_is_answered(server: Server) -> None:
+    with closing(connect(server.url)) as connection:
+        connection.sendall(b"GET * HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert status(answer(connection)) in (400, 404)
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_an_upgrade_is_declined_and_the_request_answered(server: Server, split: bool) -> None:
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    request = HEAD + offer + b"Content-Length: %d\r\n\r\n" % len(BODY)
+    with closing(connect(server.url)) as connection:
+        for _ in range(2):
+            connection.sendall(request)
+            if split:
+                time.sleep(0.05)
+            connection.sendall(BODY)
+            assert status(answer(connection)) == 200
+
+
+def test_requests_one_after_the_other_without_waiting_are_answered_in_order(server: Server) -> None:
+    with closing(connect(server.url)) as connection:
+        connection.sendall(WHOLE * 5 + WHOLE.replace(b"/track", b"/never"))
+        received = b""
+        while received.count(b"HTTP/1.1") < 6:
+            received += connection.recv(65536)
+        assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"] * 5 + [b"404"]
+
+
+# Resets
+
+
+async def resetting(scope: Scope, receive: Receive, send: Send) -> None:
+    """Read a request, and reset its connection: before the answer, or in the middle of it."""
+    if scope["type"] == "lifespan":
+        for kind in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{kind}.complete"})
+        return
+    await receive()
+    if scope["path"] == "/middle":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        await asyncio.sleep(0.1)
+    cast(Callable[[], None], scope["extensions"][ABORT])()
+
+
+@pytest.mark.parametrize("path", ["/before", "/middle"])
+def test_an_app_can_reset_a_connection(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with listening_server(resetting) as url, closing(connect(url)) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        with pytest.raises(ConnectionResetError):
+            everything(connection)
+    assert capsys.readouterr().err == ""
+
+
+# Many clients
+
+
+def test_a_thousand_half_open_connections_keep_nobody_waiting(tmp_path: Path) -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096) if hard > 0 else 4096, hard))
+    connections: list[socket.socket] = []
+    try:
+        with process(tmp_path) as running:
+            for number in range(1000):
+                connection = connect(running.url)
+                connection.sendall((b"", b"POST /tr", HEAD, HEAD + b"Content-Length: 9\r\n\r\n{")[number % 4])
+                connections.append(connection)
+            started = time.monotonic()
+            with closing(connect(running.url)) as connection:
+                for _ in range(20):
+                    connection.sendall(WHOLE)
+                    assert status(answer(connection)) == 200
+            assert time.monotonic() - started < 2
+            assert running.complained() == ""
+            started = time.monotonic()
+            running.end(signal.SIGTERM)
+            assert time.monotonic() - started < 6
+    finally:
+        for connection in connections:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# The end
+
+
+def test_without_requests_it_ends_within_a_second(tmp_path: Path) -> None:
+    with process(tmp_path) as running:
+        idle = [connect(running.url) for _ in range(5)]
+        for connection in idle[1:]:
+            connection.sendall(WHOLE)
+            assert status(answer(connection)) == 200
+        started = time.monotonic()
+        running.end(signal.SIGTERM)
+        assert time.monotonic() - started < 1
+        for connection in idle:
+            connection.close()
+        assert running.complained() == ""
+
+
+def test_stuck_clients_hold_it_up_for_less_than_six_seconds(tmp_path: Path) -> None:
+    with process(tmp_path) as running:
+        stuck = [connect(running.url) for _ in range(3)]
+        stuck[0].sendall(HEAD + b"Content-Length: 99\r\n\r\n{")
+        stuck[1].sendall(HEAD.replace(b"/track", b"/debug/reset") + b"Content-Length: 99\r\n\r\n{")
+        # One that does not read its answers.
+        stuck[2].sendall(b"GET /api/v1/openapi HTTP/1.1\r\nHost: localhost\r\n\r\n" * 400)
+        time.sleep(0.3)
+        started = time.monotonic()
+        running.end(signal.SIGTERM)
+        assert 1 < time.monotonic() - started < 6
+        for connection in stuck:
+            connection.close()
+        assert running.complained() == ""
+
+
+def test_what_is_under_way_is_answered(tmp_path: Path) -> None:
+    with process(tmp_path, "--database", str(tmp_path / "store.db")) as running:
+        connections = [connect(running.url) for _ in range(20)]
+        for connection in connections:
+            connection.sendall(WHOLE[:-5])
+        time.sleep(0.2)
+        running.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        for connection in connections:
+            connection.sendall(WHOLE[-5:])
+        for connection in connections:
+            received = answer(connection)
+            assert status(received) == 200
+            assert b"connection: close" in received
+            connection.close()
+        started = time.monotonic()
+        running.process.wait(10)
+        assert time.monotonic() - started < 2
+        assert running.complained() == ""
