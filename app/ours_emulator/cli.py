@@ -4,7 +4,7 @@ import gc
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from ours_emulator import __version__
 from ours_emulator.commands import looking_in
+from ours_emulator.listening import listen
 from ours_emulator.locator import announce, url_of, withdraw
 from ours_emulator.settings import ENV_PREFIX, Loaded, SettingsError, flag, load
 
@@ -73,6 +74,33 @@ def serve(config: Path | None, **flags: object) -> None:
     _serve(loaded, listening)
 
 
+@commands.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--config", type=click.Path(path_type=Path), envvar=ENV_PREFIX + "CONFIG", help="TOML file of settings.")
+@_flags
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
+    """Run COMMAND against an emulator of its own, on a free port, and return its exit code.
+
+    The command finds it by OURS_PRIVACY_BASE_URL, which the vendor's SDKs read, and OURS_EMULATOR_URL. When it has
+    ended, standard error tells what arrived.
+    """
+    from ours_emulator.child import run
+    from ours_emulator.store.files import StoreError
+
+    said = {name: value for name, value in flags.items() if value is not None}
+    try:
+        loaded = load({"port": 0, "log_format": "none", **said}, config)
+    except SettingsError as error:
+        _fail(str(error))
+    try:
+        code = run(command, loaded)
+    except StoreError as error:
+        _fail(str(error))
+    except (OSError, UnicodeError) as error:
+        _cant_listen(loaded.settings.host, loaded.settings.port, error)
+    sys.exit(code)
+
+
 for _command in looking_in:
     commands.add_command(_command)
 
@@ -80,14 +108,13 @@ for _command in looking_in:
 def _listen(host: str, port: int) -> socket.socket:
     """Return a socket bound before anything else happens, so that a taken port is told at once."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(2048)
+        return listen(host, port)
     except (OSError, UnicodeError) as error:
-        _fail(f"can't listen on {host}:{port}: {getattr(error, 'strerror', None) or error}")
-    return listening
+        _cant_listen(host, port, error)
+
+
+def _cant_listen(host: str, port: int, error: Exception) -> NoReturn:
+    _fail(f"can't listen on {host}:{port}: {getattr(error, 'strerror', None) or error}")
 
 
 def _serve(loaded: Loaded, listening: socket.socket) -> None:

@@ -106,14 +106,15 @@ class Loaded:
         self.origins = origins
 
 
-def load(flags: Mapping[str, object] | None = None, file: Path | None = None) -> Loaded:
+def load(flags: Mapping[str, object] | None = None, file: Path | None = None, *, environment: bool = True) -> Loaded:
     """Return the settings from *flags*, the environment, the TOML *file* and the defaults, the first one wins.
 
+    Without *environment*, it has no say: what runs inside a test should not depend on the shell.
     Raises SettingsError naming the setting, where it came from and what is wrong with it.
     """
     sources: dict[str, Mapping[str, object]] = {
         "flag": flags or {},
-        "environment": cast(Mapping[str, object], EnvSettingsSource(Settings)()),
+        "environment": cast(Mapping[str, object], EnvSettingsSource(Settings)()) if environment else {},
         "file": _read(file),
     }
     values: dict[str, Any] = {}
