@@ -1,21 +1,27 @@
-"""The command line: `ours-emulator serve`, with a flag for every setting."""
+"""The command line: `ours-emulator serve`, with a flag for every setting, and `healthcheck`."""
 
 import gc
 import logging
+import os
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 import click
 from pydantic.fields import FieldInfo
 
 from ours_emulator import __version__
-from ours_emulator.settings import ENV_PREFIX, Loaded, SettingsError, flag, load
+from ours_emulator.settings import ENV_PREFIX, Loaded, Settings, SettingsError, flag, load
 
 FAILED = 2
+UNWELL = 1
+_PATIENCE_SECONDS = 3
+_MOST_SHOWN = 500
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -40,8 +46,6 @@ def commands(context: click.Context) -> None:
 
 def _flags(command: F) -> F:
     """Give *command* a flag for every setting: what Settings has is what the command line takes."""
-    from ours_emulator.settings import Settings
-
     for name, field in reversed(Settings.model_fields.items()):
         command = _flag(name, field)(command)
     return command
@@ -69,6 +73,39 @@ def serve(config: Path | None, **flags: object) -> None:
         _fail(str(error))
     listening = _listen(loaded.settings.host, loaded.settings.port)
     _serve(loaded, listening)
+
+
+@commands.command()
+@click.option("--config", type=click.Path(path_type=Path), envvar=ENV_PREFIX + "CONFIG", help="TOML file of settings.")
+def healthcheck(config: Path | None) -> None:
+    """Exit with 0 if the emulator is well, else with 1 and one line that says why.
+
+    It is asked at OURS_EMULATOR_URL, else on this machine, at the port in the port file or the one that is set.
+    """
+    try:
+        url = os.environ.get(ENV_PREFIX + "URL") or _own_url(load(file=config).settings)
+    except SettingsError as error:
+        _fail(str(error))
+    parts = urlsplit(url)
+    connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    try:
+        with closing(connect(parts.netloc, timeout=_PATIENCE_SECONDS)) as connection:
+            connection.request("GET", parts.path.rstrip("/") + "/debug/health")
+            answer = connection.getresponse()
+            said = answer.read(_MOST_SHOWN).decode("utf-8", "replace")
+    except (OSError, HTTPException, ValueError) as error:
+        _fail(f"{url} does not answer: {error}", UNWELL)
+    if answer.status != 200:
+        _fail(f"{url} is not well: {answer.status} {said}", UNWELL)
+
+
+def _own_url(settings: Settings) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    port = settings.port
+    if settings.port_file is not None:
+        with suppress(OSError, ValueError):
+            port = int(settings.port_file.read_text())
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -149,6 +186,6 @@ def _write(path: Path, text: str) -> None:
         _fail(f"{path} can't be written: {error.strerror}")
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = FAILED) -> NoReturn:
     sys.stderr.write(f"ours-emulator: {' '.join(message.split())}\n")
-    sys.exit(FAILED)
+    sys.exit(code)
