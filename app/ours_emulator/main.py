@@ -70,7 +70,8 @@ def create_app(loaded: Loaded | None = None) -> Guard:
         lifespan=lifespan,
     )
     DebugApi(reader, pipeline, clock, loaded).add_to(debug)
-    log = RequestLog(settings.log_format, sys.stdout)
+    secrets = (*settings.tokens, *settings.public_keys, settings.admin_token or "")
+    log = RequestLog(settings.log_format, sys.stdout, secrets)
     to_ingest = Emulated(pipeline, ingest_contract, clock, log, limits.body)
     to_client = Emulated(pipeline, client_contract, clock, log, client_limit)
     front = Front(
