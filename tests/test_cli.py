@@ -348,3 +348,40 @@ def test_a_request_that_could_not_be_stored_has_its_line_too(tmp_path: Path) -> 
         assert track(running) == 200
         until(lambda: '"status":200' in running.said())
         assert [json.loads(line)["status"] for line in running.after_banner()] == [500, 200]
+
+
+@pytest.mark.parametrize("form", ["human", "json"])
+def test_no_secret_is_ever_logged_and_no_control_character(tmp_path: Path, form: str) -> None:
+    token, key, admin, other = "token-5ba8cf1e7d", "pk_5c4d9e2a77", "admin-9d3f1c5b", "sk_unknown-0d61"
+    flags = ("--tokens", token, "--public-keys", key, "--admin-token", admin, "--log-format", form)
+    with serving(tmp_path, *flags) as running, httpx.Client(base_url=running.url, trust_env=False) as http:
+        sent = 0
+        for secret in (token, f"test_{token}", key, admin, other):
+            headers = {"authorization": f"Bearer {secret}", "x-api-key": secret}
+            nasty = f"{secret}\x1b[2J\r\n\u202e"
+            for path, body in (
+                ("/track", {"token": secret, "event": nasty, "userId": nasty, secret: 1}),
+                ("/track", {"token": token, "event": nasty, "userId": nasty, secret: 1, "time": secret}),
+                ("/identify", {"token": secret, "userId": nasty}),
+                ("/batch", {"token": secret, "events": [{"event": "E", "token": secret, secret: 1}]}),
+                ("/api/client/events", [{"external_id": nasty, "name": nasty, secret: 1}]),
+                ("/api/client/alias", {"external_id": nasty, "anonymous_id": nasty}),
+                (f"/api/v1/track/{secret}", {}),
+                (f"/track?token={secret}", {}),
+            ):
+                http.post(path, json=body, headers=headers)
+                sent += 1
+            assert http.get("/debug/events", headers=headers, params={"q": secret}).status_code in (400, 401)
+            http.get(f"/debug/{secret}", headers={"host": f"{secret}.example"})
+        lines = running.lines(sent)
+        log = "\n".join(lines) + running.complained()
+    for secret in (token, key, admin, other):
+        assert secret not in log
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_secret_that_can_not_be_used_is_not_shown(tmp_path: Path) -> None:
+    for name in ("PUBLIC_KEYS", "ADMIN_TOKEN"):
+        line = complaint(tmp_path, "serve", "--port", "0", **{f"OURS_EMULATOR_{name}": "top secret"})
+        assert name in line
+        assert "secret" not in line

@@ -1,4 +1,4 @@
-"""The command line: `ours-emulator serve`, with a flag for every setting."""
+"""The command line: `ours-emulator serve`, with a flag for every setting, and `healthcheck`."""
 
 import gc
 import logging
@@ -16,7 +16,7 @@ from ours_emulator import __version__
 from ours_emulator.commands import looking_in
 from ours_emulator.listening import listen
 from ours_emulator.locator import announce, url_of, withdraw
-from ours_emulator.settings import ENV_PREFIX, Loaded, SettingsError, flag, load
+from ours_emulator.settings import ENV_PREFIX, Loaded, Settings, SettingsError, flag, load
 
 FAILED = 2
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,8 +43,6 @@ def commands(context: click.Context) -> None:
 
 def _flags(command: F) -> F:
     """Give *command* a flag for every setting: what Settings has is what the command line takes."""
-    from ours_emulator.settings import Settings
-
     for name, field in reversed(Settings.model_fields.items()):
         command = _flag(name, field)(command)
     return command
@@ -188,6 +186,6 @@ def _write(path: Path, text: str) -> None:
         _fail(f"{path} can't be written: {error.strerror}")
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = FAILED) -> NoReturn:
     sys.stderr.write(f"ours-emulator: {' '.join(message.split())}\n")
-    sys.exit(FAILED)
+    sys.exit(code)

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -270,7 +270,11 @@ def _found(url: str | None) -> str:
         settings = load().settings
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
-    return url_of(settings.host, settings.port)
+    port = settings.port
+    if settings.port_file is not None:
+        with suppress(OSError, ValueError):
+            port = int(settings.port_file.read_text())
+    return url_of(settings.host, port)
 
 
 def _given(filters: Mapping[str, str | None]) -> dict[str, str]:

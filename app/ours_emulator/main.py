@@ -83,7 +83,8 @@ def create_app(loaded: Loaded | None = None) -> Guard:
     StreamApi(reader, feed).add_to(debug)
     ReplayApi(reader, pipeline).add_to(debug)
     ControlApi(reader, pipeline, accounts).add_to(debug)
-    log = RequestLog(settings.log_format, sys.stdout)
+    secrets = (*settings.tokens, *settings.public_keys, settings.admin_token or "")
+    log = RequestLog(settings.log_format, sys.stdout, secrets)
     to_ingest = Emulated(pipeline, ingest_contract, accounts, log, limits.body)
     to_client = Emulated(pipeline, client_contract, accounts, log, client_limit)
     front = Front(

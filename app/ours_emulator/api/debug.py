@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 from ours_emulator import __version__
 from ours_emulator.accounts import Accounts
 from ours_emulator.api import examples, views
+from ours_emulator.api.log import masked
 from ours_emulator.api.wire import ACCOUNT_NAME
 from ours_emulator.clock import LAST_MOMENT, milliseconds
 from ours_emulator.contract.compile import REVISION
@@ -384,11 +385,6 @@ class DebugApi:
         if len(rows) > 1:
             raise HTTPException(400, "several accounts have this visitor; say which with ?account=")
         return _found(rows[0] if rows else None, f"there is no visitor {visitor_id}")
-
-
-def masked(token: str) -> str:
-    """Return the end of *token*, at most four characters and never more than a third of it."""
-    return "…" + token[len(token) - min(4, len(token) // 3) :]
 
 
 def _found(thing: T | None, otherwise: str) -> T:

@@ -79,6 +79,7 @@ class StoreFile:
         name = f"file:{quote(self.path.as_posix())}"
         engine = create_async_engine(
             sa.URL.create("sqlite+aiosqlite", database=name, query={"mode": "rw", "uri": "true"}),
+            hide_parameters=True,
             pool_size=2,
             max_overflow=6,
             connect_args={"isolation_level": None},
@@ -100,6 +101,7 @@ class StoreFile:
         engine = sa.create_engine(
             sa.URL.create("sqlite", database=str(self.path)),
             poolclass=StaticPool,
+            hide_parameters=True,
             connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS, "isolation_level": None},
         )
         self._engines.append(engine)
