@@ -137,7 +137,9 @@ def test_accounts_are_listed_also_those_of_an_earlier_run(tmp_path: Any) -> None
         Account(f"{server.url}/accounts/kept", server.http).track(userId="u")
     with serving(**settings) as server:
         used = Account(f"{server.url}/accounts/used", server.http)
-        used.debug("clock")
+        set_clock(used, resume=True)
+        Account(f"{server.url}/accounts/looked-at", server.http).debug("clock")
+        Account(f"{server.url}/accounts/looked-at", server.http).debug("faults")
         listed = server.default.debug("accounts")
         assert [it["account"] for it in listed["items"]] == ["kept", "used"]
         assert listed["total"] == 2

@@ -1239,6 +1239,22 @@ def test_the_openapi_document_lists_every_path(server: Server) -> None:
             assert operation.get("summary"), path
 
 
+def test_every_operation_has_an_example_that_is_as_the_declared_model_says(server: Server) -> None:
+    document = server.http.get(server.url + "/debug/openapi.json").json()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            (content,) = operation["responses"]["200"]["content"].values()
+            assert "example" in content, (path, method)
+            if method == "get" and path in PATHS:
+                adapter: TypeAdapter[object] = TypeAdapter(PATHS[path])
+                shown = content["example"]
+                assert adapter.dump_python(adapter.validate_python(shown, strict=True), exclude_none=False), path
+            if "requestBody" in operation:
+                (asked,) = operation["requestBody"]["content"].values()
+                name = asked["schema"].get("$ref", "").rpartition("/")[2]
+                assert "example" in asked or document["components"]["schemas"][name]["examples"], path
+
+
 def test_the_openapi_document_is_the_same_after_it_was_read_under_a_prefix(server: Server) -> None:
     before = server.http.get(server.url + "/debug/openapi.json").json()
     for name in ("a", "b"):

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,19 @@ def test_what_a_fault_did_is_replayed_and_no_fault_is_asked_again(server: Server
     assert other.debug("faults/f")["matched"] == 0
     (call,) = other.debug("calls")["items"]
     assert [it["status"] for it in call["attempts"]] == [503, 500, 200]
+
+
+@pytest.mark.rule("attempts")
+def test_who_waited_as_asked_did_so_in_a_replay_too(server: Server) -> None:
+    one, other = server.account(), server.account()
+    one.http.put(f"{one.url}/debug/faults/f", json={"answer": {"status": 429, "retry_after": 0.2}, "times": 1})
+    one.track(userId="u", distinctId="d")
+    time.sleep(0.25)
+    one.track(userId="u", distinctId="d")
+    imported(other, text_of(*exported(one)))
+    (call,) = other.debug("calls")["items"]
+    assert 200 <= call["attempts"][1]["gap_ms"] < 5000
+    assert other.events()[0]["hints"] == []
 
 
 def test_what_is_answered_otherwise_than_recorded_is_told(account: Account) -> None:

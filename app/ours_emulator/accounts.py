@@ -40,6 +40,12 @@ class Accounts:
         found = self._open.get(name)
         return self._made(name) if found is None else found
 
+    def shown(self, name: str) -> OpenAccount | None:
+        """Return the account *name* to look at, None if it is closed; looking makes none."""
+        if name in self._late:
+            return None
+        return self._open.get(name) or OpenAccount(self.template(name), Clock(self._now))
+
     def template(self, name: str) -> Account:
         """Return what the account *name* accepts before anything is said of it."""
         return replace(self._template, name=name)

@@ -18,9 +18,16 @@ class Failed:
     """The latest attempt of a call, which a fault hit, and what its client was told."""
 
     attempt: Attempt
+    received_at: int
     started: float
     retry_after: float | None
     """Seconds the client was asked to wait."""
+
+    def gap(self, request: Request) -> float:
+        """Return how many seconds later *request* came; of one that is replayed, when it came first."""
+        if request.replayed:
+            return (request.received_at - self.received_at) / 1000
+        return request.started - self.started
 
 
 class Calls:
@@ -62,15 +69,16 @@ class Calls:
     def add(self, exchange: Exchange, arrivals: Sequence[Arrival]) -> None:
         """Take note of how the latest attempt of a call went."""
         if exchange.fault is not None:
-            failed = Failed(exchange.attempt, exchange.request.started, exchange.fault.retry_after)
-            self._new[_key(exchange.request, arrivals)] = failed
+            request = exchange.request
+            failed = Failed(exchange.attempt, request.received_at, request.started, exchange.fault.retry_after)
+            self._new[_key(request, arrivals)] = failed
         elif self._failed or self._new:
             self._new[_key(exchange.request, arrivals)] = None
 
 
 def hasty(before: Failed, request: Request) -> Iterable[Hint]:
     """Yield a hint if *request* came back sooner than the attempt *before* it was told to (rule attempts)."""
-    waited = request.started - before.started
+    waited = before.gap(request)
     if before.retry_after is not None and waited < before.retry_after:
         said = f"came back after {waited:.3f} s; Retry-After asked for {before.retry_after:g} s"
         yield Hint("attempts", "", said)

@@ -278,7 +278,7 @@ class Pipeline:
         """Return which attempt of which call *request* is: by what its SDK says, or because it failed before."""
         if failed is not None:
             number = max(request.attempt, failed.attempt.number + 1)
-            return Attempt(failed.attempt.call_id, number, (request.started - failed.started) * 1000)
+            return Attempt(failed.attempt.call_id, number, failed.gap(request) * 1000)
         if request.attempt == 1:
             return Attempt(id_, 1)
         for other in reversed(group):

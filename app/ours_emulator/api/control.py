@@ -369,7 +369,7 @@ class ControlApi:
     async def clock(self, request: Request, account: Account = None) -> Response:
         """Show the account's clock."""
         name = _one_account(request, account)
-        return AsciiJSON(_clock_view(name, self._open(name).clock))
+        return AsciiJSON(_clock_view(name, self._shown(name).clock))
 
     async def set_clock(self, request: Request, call: ClockCall, account: Account = None) -> Response:
         """Freeze, set, advance or resume the account's clock. It never governs waits or health."""
@@ -381,13 +381,13 @@ class ControlApi:
     async def faults(self, request: Request, account: Account = None) -> Response:
         """List the account's faults, the oldest first: of those that match, it is the first to hit that counts."""
         name = _one_account(request, account)
-        items = [_fault_view(name, planted) for planted in self._open(name).faults.planted()]
+        items = [_fault_view(name, planted) for planted in self._shown(name).faults.planted()]
         return AsciiJSON({"items": items, "total": len(items), "next_cursor": None, "evicted": 0})
 
     async def fault(self, request: Request, name: Name, account: Account = None) -> Response:
         """Show a fault with its counts."""
         owner = _one_account(request, account)
-        found = next((it for it in self._open(owner).faults.planted() if it.fault.name == name), None)
+        found = next((it for it in self._shown(owner).faults.planted() if it.fault.name == name), None)
         return AsciiJSON(_fault_view(owner, _existing(found, name)))
 
     async def plant(self, request: Request, name: Name, call: FaultCall, account: Account = None) -> Response:
@@ -405,14 +405,14 @@ class ControlApi:
         return AsciiJSON({"removed": self._open(_one_account(request, account)).faults.clear()})
 
     def _open(self, name: str) -> OpenAccount:
-        account = self._accounts.open(name)
-        if account is None:
-            raise HTTPException(409, f"account {name} is closed; PUT /debug/accounts/{name} opens it again")
-        return account
+        return _unless_closed(self._accounts.open(name), name)
+
+    def _shown(self, name: str) -> OpenAccount:
+        return _unless_closed(self._accounts.shown(name), name)
 
     def _account_view(self, name: str) -> AccountView:
         late = self._accounts.late(name)
-        account = self._accounts.open(name) if late is None else None
+        account = self._accounts.shown(name)
         accepts = account.accepts if account else Accepts(name)
         names = accepts.allowed_events
         return {
@@ -427,6 +427,12 @@ class ControlApi:
             "clock": _clock_view(name, account.clock) if account else None,
             "faults": len(account.faults.planted()) if account else 0,
         }
+
+
+def _unless_closed(account: OpenAccount | None, name: str) -> OpenAccount:
+    if account is None:
+        raise HTTPException(409, f"account {name} is closed; PUT /debug/accounts/{name} opens it again")
+    return account
 
 
 def _one_account(request: Request, asked: str | None) -> str:

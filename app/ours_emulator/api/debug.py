@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 
 from ours_emulator import __version__
 from ours_emulator.accounts import Accounts
-from ours_emulator.api import views
+from ours_emulator.api import examples, views
 from ours_emulator.api.wire import ACCOUNT_NAME
 from ours_emulator.clock import LAST_MOMENT, milliseconds
 from ours_emulator.contract.compile import REVISION
@@ -157,6 +157,7 @@ class DebugApp(FastAPI):
             for operations in schema["paths"].values():
                 for operation in operations.values():
                     operation["responses"].pop("422", None)
+            examples.add_to(schema)
         return super().openapi()
 
 

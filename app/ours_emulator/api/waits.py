@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, SkipValidation
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
-from ours_emulator.api import views
+from ours_emulator.api import examples, views
 from ours_emulator.api.debug import AsciiJSON, ErrorView, StrictRoute, account_of
 from ours_emulator.api.wire import ACCOUNT_NAME
 from ours_emulator.feed import Feed, FeedClosedError, Listener
@@ -622,32 +622,6 @@ async def _ended_with(request: Request, listener: Listener) -> AsyncGenerator[No
         watching.cancel()
 
 
-_EVENT: Mapping[str, JsonValue] = {
-    "id": 17,
-    "account": "default",
-    "endpoint": "track",
-    "outcome": "accepted",
-    "event": "Purchase",
-    "visitor_id": "user123",
-    "distinct_id": "ord_1",
-    "time": 1795168800000,
-    "received_at": "2026-11-20T10:00:05.000Z",
-    "test": False,
-    "repeats": 0,
-    "event_properties": {"amount": 99.99},
-    "default_properties": {"received_at": "2026-11-20T10:00:05.000Z"},
-    "identity_context": None,
-    "visitor_properties": {"email": "ann@example.com"},
-    "resolution": {
-        "decided_by": "userId",
-        "created": False,
-        "steps": [{"identifier": "userId", "value": "user123", "result": "matched"}],
-    },
-    "hints": [],
-    "reason": None,
-    "request_id": 9,
-    "batch_index": None,
-}
 _UNMET: Mapping[str, JsonValue] = {
     "error": "no events matched within 5000 ms; expected at least 1; nearest is event 17: "
     "event_properties.amount: a number, not a string",
@@ -658,7 +632,7 @@ _UNMET: Mapping[str, JsonValue] = {
     "candidates": [],
     "near_misses": [
         {
-            "event": dict(_EVENT),
+            "event": dict(examples.EVENT),
             "misses": [
                 {
                     "path": "event_properties.amount",
@@ -679,7 +653,6 @@ def _example(value: object) -> dict[str, Any]:
 
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: _example({"items": [dict(_EVENT)], "count": 1, "evicted": 0, "waited_ms": 3}),
     400: {
         "model": ErrorView,
         "description": "Not understood; the error names what.",
