@@ -189,7 +189,7 @@ def test_without_keys_any_key_is_accepted(account: Account, key: str) -> None:
         (JSON, b'[{"external_id":"X","data":' + b"[" * 5_000 + b"]" * 5_000 + b"}]"),
         (JSON, b'{"external_id":"' + b"x" * 1024 * 1024 + b'"}'),
         ({**JSON, "content-encoding": "gzip"}, b"not gzip"),
-        ({**JSON, "content-encoding": "gzip"}, gzip.compress(b"{}" * 9)[:-6]),
+        ({**JSON, "content-encoding": "gzip"}, gzip.compress(b"{}" * 9, mtime=0)[:-6]),
         ({**JSON, "content-encoding": "gzip"}, gzip.compress(b'{"external_id":"' + b"x" * 1024 * 1024 + b'"}')),
         ({**JSON, "content-encoding": "br"}, b"{}"),
     ],

@@ -444,3 +444,44 @@ def test_the_marker_begins_with_a_seed_that_is_not_the_tests_doing(runs: Runs, p
             assert len(ours_emulator.events()) == 1
         """
     ).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("attach", [True, False])
+def test_what_the_app_logs_is_all_that_is_captured(runs: Runs, attach: bool) -> None:
+    runs(
+        """
+        import logging
+
+        def test_it(ours_emulator, track, caplog):
+            track(userId="u")
+            ours_emulator.wait_for("Signed Up")
+            ours_emulator.visitor()
+            logging.getLogger("app").info("done")
+            [sent, done] = caplog.records
+            assert "/track" in sent.getMessage()
+            assert caplog.get_records("setup") == []
+        """,
+        "--log-level=INFO",
+        attach=attach,
+    ).assert_outcomes(passed=1)
+
+
+def test_a_subprocess_with_the_variables_talks_to_the_emulator(runs: Runs) -> None:
+    runs(
+        """
+        import os
+        import subprocess
+        import sys
+
+        SCRIPT = (
+            "import os; from ours_privacy import OursPrivacy\\n"
+            "with OursPrivacy() as client:\\n"
+            " client.track.event(token=os.environ['OURS_EMULATOR_TOKEN'], event='Job Done', user_id='u')"
+        )
+
+        def test_it(ours_emulator):
+            command = [sys.executable, "-c", SCRIPT]
+            subprocess.run(command, env={**os.environ, **ours_emulator.env}, check=True)
+            ours_emulator.assert_tracked("Job Done", count=1)
+        """
+    ).assert_outcomes(passed=1)

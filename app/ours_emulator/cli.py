@@ -92,7 +92,7 @@ def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
         _fail(str(error))
     try:
         code = run(command, loaded)
-    except StoreError as error:
+    except (StoreError, SettingsError) as error:
         _fail(str(error))
     except (OSError, UnicodeError) as error:
         _cant_listen(loaded.settings.host, loaded.settings.port, error)

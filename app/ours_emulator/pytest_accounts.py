@@ -11,9 +11,10 @@ from uuid import uuid4
 import pytest
 
 from ours_emulator import production
-from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, Event, RequestRecord, report
+from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, Event, RequestRecord, report, run_emulator
 from ours_emulator.emulator.base import BASE_URL_VARIABLE
 from ours_emulator.emulator.calls import AccountPlan
+from ours_emulator.emulator.logs import debug_calls_unheard
 from ours_emulator.emulator.twin import twin_of
 
 MARKER = "ours_emulator"
@@ -97,11 +98,18 @@ def _watches(item: pytest.Item) -> Iterator[Watch]:
 
 
 @contextmanager
+def started(settings: Mapping[str, Any]) -> Generator[Emulator]:
+    """Run an emulator with *settings* in a thread and give its handle."""
+    with run_emulator(**settings) as emulator, debug_calls_unheard(emulator.server_url):
+        yield emulator
+
+
+@contextmanager
 def attached(url: str, settings: Mapping[str, Any]) -> Generator[Emulator]:
     """Give the handle of the emulator that runs at *url*."""
     for name in settings.keys() - _PLANNED:
         pytest.fail(f"ours_emulator_settings: {name} can't be set for an emulator that runs already", pytrace=False)
-    with Emulator(Emulator(url).server_url) as emulator:
+    with Emulator(Emulator(url).server_url) as emulator, debug_calls_unheard(emulator.server_url):
         emulator.version()
         yield emulator
 

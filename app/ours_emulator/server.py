@@ -58,6 +58,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a head."""
         super().connection_made(cast(asyncio.Transport, transport))
+        # uvicorn's own setting takes the logger away from the whole process, and pytest brings it back.
+        self.access_log = False
         self._extensions = {ABORT: self.abort}
         self._overtaken: list[RequestResponseCycle] = []
         self._since = self.loop.time()
@@ -212,7 +214,6 @@ class Server(uvicorn.Server):
             ws="none",
             lifespan="on",
             log_config=None,
-            access_log=False,
             server_header=False,
             proxy_headers=False,
             # Clients keep idle connections for 5 s and more: who closes first must not be the server.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ours_emulator.emulator.base import quiet_imports
 from ours_emulator.emulator.calls import first
+from ours_emulator.emulator.logs import SERVER_THREAD, server_unheard
 from ours_emulator.emulator.sync import Emulator
 from ours_emulator.emulator.twin import AsyncEmulator, twin_of
 from ours_emulator.listening import listen
@@ -62,15 +63,12 @@ def handle(url: str, loaded: Loaded) -> Emulator:
 @contextmanager
 def serving(loaded: Loaded) -> Generator[str]:
     """Run an emulator as *loaded* says until the block ends, and give its address."""
-    listening = listen(loaded.settings.host, loaded.settings.port)
-    try:
+    with closing(listen(loaded.settings.host, loaded.settings.port)) as listening, server_unheard():
         thread = _ServerThread(loaded, listening)
         try:
             yield url_of(loaded.settings.host, listening.getsockname()[1])
         finally:
             thread.stop()
-    finally:
-        listening.close()
 
 
 class _ServerThread:
@@ -86,7 +84,7 @@ class _ServerThread:
             app = create_app(loaded)
             self._server = Server(app, self._progress.set, app.stop)
             self._server.config.load()
-        self._thread = threading.Thread(target=self._run, args=(listening,), name="ours-emulator-server", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(listening,), name=SERVER_THREAD, daemon=True)
         self._thread.start()
         if not self._progress.wait(_START_SECONDS) or not self._server.started:
             raise RuntimeError("the emulator's server did not start")
