@@ -98,7 +98,7 @@ def listening_server(app: ASGIApp) -> Generator[str]:
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     listening.listen(1024)
-    server = Uvicorn(app)
+    server = Uvicorn(app, stopping=getattr(app, "stop", None))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
     thread.start()
     try:

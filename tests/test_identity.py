@@ -128,3 +128,40 @@ def test_a_later_message_finds_the_visitor_an_earlier_one_made() -> None:
     second, resolution, _ = everybody.resolve(ACCOUNT, claims(external_id="X"), lambda: "n2")
     assert second is first
     assert not resolution.created
+
+
+EITHER = (Claim("external_id", "XA", "external_id"), Claim("anonymous_id", "anon", "anonymous_id"))
+
+
+def anonymous(pk: int, visitor_id: str, anonymous_id: str) -> Visitor:
+    visitor = Visitor(pk, ACCOUNT, visitor_id, anonymous_id=anonymous_id)
+    visitor.stored_names = tuple(visitor.names())
+    return visitor
+
+
+@pytest.mark.rule("client-look-up")
+@pytest.mark.parametrize(
+    ("there", "found", "results"),
+    [
+        ([A, anonymous(3, "C", "anon")], "A", ["matched", "skipped"]),
+        ([anonymous(3, "C", "anon"), B], "C", ["not_found", "matched"]),
+        ([B], None, ["not_found", "not_found"]),
+    ],
+)
+def test_an_identifier_that_finds_nobody_leaves_it_to_the_next_one_if_it_may(
+    there: list[Visitor], found: str | None, results: list[str]
+) -> None:
+    visitor, resolution, _ = Visitors(there, 100).find(ACCOUNT, EITHER, falls_through=True)
+    assert (visitor.visitor_id if visitor else None) == found
+    assert [step.result for step in resolution.steps] == results
+
+
+@pytest.mark.rule("client-identify")
+def test_an_anonymous_id_is_given_only_if_nobody_has_it() -> None:
+    ann, other = known(1, "A", external_id="XA"), anonymous(3, "C", "taken")
+    everybody = Visitors([ann, other], 100)
+    assert not everybody.adopt(ann, Claim("anonymous_id", "taken", "anonymous_id"))
+    assert everybody.adopt(ann, EITHER[1])
+    assert everybody.adopt(ann, EITHER[1])
+    assert everybody.adopt(ann, Claim("anonymous_id", "next", "anonymous_id"))
+    assert everybody.find(ACCOUNT, EITHER[1:], falls_through=True)[0] is None

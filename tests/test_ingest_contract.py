@@ -27,8 +27,8 @@ WEEK = 7 * 24 * 60 * 60 * 1000
 OPEN = Account("default")
 KEYED = Account("default", tokens=frozenset({"tok", "second"}))
 ANONYMOUS = Account("default", require_identifier=False)
-CONTRACT = IngestContract(Limits(), strict_openapi=False)
-STRICT = IngestContract(Limits(), strict_openapi=True)
+CONTRACT = IngestContract(Limits())
+STRICT = Account("default", strict_openapi=True)
 TRACK: Properties = {"token": "tok", "event": "Purchase", "userId": "u"}
 IDENTIFY: Properties = {"token": "tok", "userId": "u", "userProperties": {}}
 SINGLES = pytest.mark.parametrize(("endpoint", "smallest"), [("track", TRACK), ("identify", IDENTIFY)])
@@ -360,8 +360,8 @@ def test_what_the_document_forbids_is_a_hint_or_strictly_a_refusal() -> None:
     message = accepted(said("track", sent))
     assert message.event_properties == {"amount": 99.99}
     assert [(hint.rule, hint.path) for hint in message.hints] == [("any-json", "/eventProperties")]
-    assert refused(said("track", sent, contract=STRICT)) == ("schema", "/eventProperties/amount", 400)
-    rows = STRICT.arrivals(request("batch", batch(row(), row(1, eventProperties={"amount": 1}))), OPEN)
+    assert refused(said("track", sent, account=STRICT)) == ("schema", "/eventProperties/amount", 400)
+    rows = CONTRACT.arrivals(request("batch", batch(row(), row(1, eventProperties={"amount": 1}))), STRICT)
     accepted(rows[0])
     assert refused(rows[1]) == ("schema", "/eventProperties/amount", 400)
 
@@ -604,12 +604,12 @@ def test_a_time_out_of_the_window_is_answered_400() -> None:
 @pytest.mark.rule("429-500")
 @pytest.mark.parametrize("endpoint", ["track", "identify"])
 def test_a_store_that_fails_is_answered_500(endpoint: str) -> None:
-    assert CONTRACT.failure(request(endpoint, TRACK)) == Answer(500, FAILURE, {})
+    assert CONTRACT.failure(request(endpoint, TRACK), None, "why") == Answer(500, FAILURE, {})
 
 
 @pytest.mark.rule("429-500")
 def test_a_store_that_fails_is_answered_500_with_retryable_on_batch() -> None:
-    answer = CONTRACT.failure(request("batch", batch(row())))
+    answer = CONTRACT.failure(request("batch", batch(row())), None, "why")
     assert answer.status == 500
     assert body_of(answer).keys() == {"success", "error", "retryable"}
     assert (body_of(answer)["success"], body_of(answer)["retryable"]) == (False, True)
@@ -652,8 +652,8 @@ def test_the_document_has_a_path_that_is_known_too(method: str) -> None:
 
 # /batch refused as a whole
 
-TIGHT = IngestContract(Limits(body=2000, row=400), strict_openapi=False)
-MANY = IngestContract(Limits(body=1 << 20, row=400), strict_openapi=False)
+TIGHT = IngestContract(Limits(body=2000, row=400))
+MANY = IngestContract(Limits(body=1 << 20, row=400))
 
 
 def row_of_size(size: int, character: str = "x") -> Properties:
@@ -1004,7 +1004,7 @@ def test_gzip_says_the_same_as_plain(endpoint: str) -> None:
 @pytest.mark.rule("bodies")
 def test_an_answer_is_ascii_even_for_names_beyond() -> None:
     sent = request("batch", batch(row(eventProperties={"é\ud800\n": 1})))
-    answer = answered(sent, contract=STRICT)
+    answer = answered(sent, account=STRICT)
     assert answer.status == 400
     assert answer.body.isascii()
     assert json.loads(answer.body)["success"] is False

@@ -10,6 +10,7 @@ from ours_emulator.api.log import LogFormat, RequestLog, human, machine
 from ours_emulator.messages import (
     Answer,
     Arrival,
+    Attempt,
     Exchange,
     Hint,
     Message,
@@ -84,7 +85,7 @@ def exchange(*receipts: Receipt, status: int = 200, path: str = "/track", method
         received_at=0,
         started=0.0,
     )
-    return Exchange(17, 16, 1, request, receipts, Answer(status, b"", {}))
+    return Exchange(17, Attempt(16, 2), 1, request, receipts, Answer(status, b"", {}))
 
 
 def written(form: LogFormat, *exchanges: Exchange) -> list[str]:
@@ -176,6 +177,7 @@ def test_the_line_for_programs_is_an_object() -> None:
         "account": "default",
         "outcome": "accepted",
         "status": 200,
+        "fault": None,
         "method": "POST",
         "path": "/track",
         "attempt": 2,

@@ -1,9 +1,11 @@
 """The README keeps its promises: its commands run as printed, its tables are what the program has."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,12 +79,26 @@ def values(text: str) -> Iterator[Any]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
-def test_the_commands_print_what_the_readme_shows() -> None:
+def test_the_commands_print_what_the_readme_shows(tmp_path: Path) -> None:
     ran = 0
     with serving() as server:
+        here = str(Path(sys.executable).parent)
+        environment = {
+            **os.environ,
+            "PATH": os.pathsep.join([here, os.environ.get("PATH", "")]),
+            "OURS_EMULATOR_URL": server.url,
+        }
         for command, shown_as, shown in commands():
             real = command.replace("http://127.0.0.1:4010", server.url)
-            done = subprocess.run(["sh", "-ec", real], capture_output=True, text=True, timeout=30, check=True)
+            done = subprocess.run(
+                ["sh", "-ec", real],
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=True,
+                cwd=tmp_path,
+                env=environment,
+            )
             if shown_as == "json":
                 actual, expected = list(values(done.stdout)), list(values(shown))
                 assert len(actual) == len(expected), command

@@ -19,7 +19,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from ours_emulator import server as server_module
-from ours_emulator.server import ABORT
+from ours_emulator.api.misbehaviour import ABORT
 from serving import Server, listening_server, serving
 from test_cli import Running
 from test_cli import serving as process

@@ -9,22 +9,25 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from ours_emulator.accounts import Accounts
 from ours_emulator.api.emulated import Emulated, Endpoint
 from ours_emulator.api.front import Front
 from ours_emulator.api.ingest import NAMES, endpoints
 from ours_emulator.api.log import RequestLog
-from ours_emulator.clock import Clock
+from ours_emulator.contract.client import ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
+from ours_emulator.feed import Feed
 from ours_emulator.main import create_app
 from ours_emulator.messages import Account as AccountRules
-from ours_emulator.pipeline import Pipeline
+from ours_emulator.messages import Exchange, Request
+from ours_emulator.pipeline import Contract, Pipeline
 from ours_emulator.settings import load
 from ours_emulator.store import files
 from ours_emulator.store.files import APPLICATION_ID, SCHEMA_VERSION, StoreError, StoreFile
@@ -557,11 +560,12 @@ class Bounded(StoreFile):
 
 def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> None:
     file = Bounded(path)
-    contract = IngestContract(Limits(), strict_openapi=False)
-    pipeline = Pipeline(StoreWriter(file, Retention()), dict.fromkeys(NAMES, contract), AccountRules("default"))
-    parts = Emulated(pipeline, contract, Clock(), RequestLog("none", io.StringIO()), 5_000_000)
+    contract = IngestContract(Limits())
+    accounts = Accounts(AccountRules("default"))
+    pipeline = Pipeline(StoreWriter(file, Retention()), dict.fromkeys(NAMES, contract), accounts, Feed())
+    parts = Emulated(pipeline, contract, accounts, RequestLog("none", io.StringIO()), 5_000_000)
     unknown = Endpoint("unknown", parts)
-    app = Front(endpoints(parts), unknown, {"/": unknown}, lambda: asyncio.to_thread(pipeline.close))
+    app = Front(endpoints(parts), unknown, {"/": unknown}, lambda: asyncio.to_thread(pipeline.close), lambda: None)
     large = {"text": "x" * 200_000}
 
     async def story() -> None:
@@ -575,7 +579,7 @@ def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> No
             async def counts() -> tuple[int, int, int]:
                 visitors = await reader.visitors(None, VisitorFilter(), 10, None)
                 events = await reader.events(None, EventFilter(outcome=None), 10, None)
-                requests = await reader.requests(None, 10, None)
+                requests = await reader.requests(None, None, 10, None)
                 return visitors.total, events.total, requests.total
 
             assert await track("u") == 200
@@ -589,3 +593,52 @@ def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> No
         await app.aclose()
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("endpoint", ["batch", "client/events"])
+def test_the_number_of_reads_does_not_grow_with_the_number_of_events(path: Path, endpoint: str) -> None:
+    counted: list[int] = []
+
+    class Counting(StoreFile):
+        def open(self) -> sa.Connection:
+            connection = super().open()
+            self.driver = cast(sqlite3.Connection, connection.connection.driver_connection)
+            return connection
+
+    file = Counting(path)
+    contracts: dict[str, Contract] = {"batch": IngestContract(Limits()), "client/events": ClientContract()}
+    pipeline = Pipeline(StoreWriter(file, Retention()), contracts, Accounts(AccountRules("default")), Feed())
+
+    def body(count: int) -> bytes:
+        rows = [{"event": "E", "userId": f"{count}-{at}", "distinctId": f"{count}-{at}"} for at in range(count)]
+        items = [{"name": "E", "anonymous_id": f"{count}-{at}", "user": {"email": f"{at}"}} for at in range(count)]
+        return json.dumps({"token": "t", "events": rows} if endpoint == "batch" else items).encode()
+
+    async def story() -> None:
+        for count in (2, 200):
+            statements: list[str] = []
+            # Each row of an executemany is told as a statement of its own, so only reads can be counted.
+            file.driver.set_trace_callback(statements.append)
+            exchange = await pipeline.submit(
+                Request(
+                    account="default",
+                    endpoint=endpoint,
+                    method="POST",
+                    path="/" + endpoint,
+                    content_type="application/json",
+                    content_encoding="",
+                    body=body(count),
+                    oversized=False,
+                    attempt=1,
+                    received_at=1,
+                    started=0.0,
+                    authorization="Bearer pk_1",
+                )
+            )
+            assert isinstance(exchange, Exchange)
+            assert {it.outcome for it in exchange.receipts} == {"accepted"}
+            counted.append(sum(it.lstrip().startswith("SELECT") for it in statements))
+
+    asyncio.run(story())
+    pipeline.close()
+    assert counted[0] == counted[1] > 0

@@ -1,27 +1,24 @@
-"""The command line: `ours-emulator serve`, with a flag for every setting, and `healthcheck`."""
+"""The command line: `ours-emulator serve`, with a flag for every setting."""
 
 import gc
 import logging
-import os
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import closing, suppress
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
-from urllib.parse import urlsplit
 
 import click
 from pydantic.fields import FieldInfo
 
 from ours_emulator import __version__
-from ours_emulator.settings import ENV_PREFIX, Loaded, Settings, SettingsError, flag, load
+from ours_emulator.commands import looking_in
+from ours_emulator.listening import listen
+from ours_emulator.locator import announce, url_of, withdraw
+from ours_emulator.settings import ENV_PREFIX, Loaded, SettingsError, flag, load
 
 FAILED = 2
-UNWELL = 1
-_PATIENCE_SECONDS = 3
-_MOST_SHOWN = 500
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -46,6 +43,8 @@ def commands(context: click.Context) -> None:
 
 def _flags(command: F) -> F:
     """Give *command* a flag for every setting: what Settings has is what the command line takes."""
+    from ours_emulator.settings import Settings
+
     for name, field in reversed(Settings.model_fields.items()):
         command = _flag(name, field)(command)
     return command
@@ -75,50 +74,47 @@ def serve(config: Path | None, **flags: object) -> None:
     _serve(loaded, listening)
 
 
-@commands.command()
+@commands.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--config", type=click.Path(path_type=Path), envvar=ENV_PREFIX + "CONFIG", help="TOML file of settings.")
-def healthcheck(config: Path | None) -> None:
-    """Exit with 0 if the emulator is well, else with 1 and one line that says why.
+@_flags
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
+    """Run COMMAND against an emulator of its own, on a free port, and return its exit code.
 
-    It is asked at OURS_EMULATOR_URL, else on this machine, at the port in the port file or the one that is set.
+    The command finds it by OURS_PRIVACY_BASE_URL, which the vendor's SDKs read, and OURS_EMULATOR_URL. When it has
+    ended, standard error tells what arrived.
     """
+    from ours_emulator.child import run
+    from ours_emulator.store.files import StoreError
+
+    said = {name: value for name, value in flags.items() if value is not None}
     try:
-        url = os.environ.get(ENV_PREFIX + "URL") or _own_url(load(file=config).settings)
+        loaded = load({"port": 0, "log_format": "none", **said}, config)
     except SettingsError as error:
         _fail(str(error))
-    parts = urlsplit(url)
-    connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     try:
-        with closing(connect(parts.netloc, timeout=_PATIENCE_SECONDS)) as connection:
-            connection.request("GET", parts.path.rstrip("/") + "/debug/health")
-            answer = connection.getresponse()
-            said = answer.read(_MOST_SHOWN).decode("utf-8", "replace")
-    except (OSError, HTTPException, ValueError) as error:
-        _fail(f"{url} does not answer: {error}", UNWELL)
-    if answer.status != 200:
-        _fail(f"{url} is not well: {answer.status} {said}", UNWELL)
+        code = run(command, loaded)
+    except StoreError as error:
+        _fail(str(error))
+    except (OSError, UnicodeError) as error:
+        _cant_listen(loaded.settings.host, loaded.settings.port, error)
+    sys.exit(code)
 
 
-def _own_url(settings: Settings) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    port = settings.port
-    if settings.port_file is not None:
-        with suppress(OSError, ValueError):
-            port = int(settings.port_file.read_text())
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+for _command in looking_in:
+    commands.add_command(_command)
 
 
 def _listen(host: str, port: int) -> socket.socket:
     """Return a socket bound before anything else happens, so that a taken port is told at once."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(2048)
+        return listen(host, port)
     except (OSError, UnicodeError) as error:
-        _fail(f"can't listen on {host}:{port}: {getattr(error, 'strerror', None) or error}")
-    return listening
+        _cant_listen(host, port, error)
+
+
+def _cant_listen(host: str, port: int, error: Exception) -> NoReturn:
+    _fail(f"can't listen on {host}:{port}: {getattr(error, 'strerror', None) or error}")
 
 
 def _serve(loaded: Loaded, listening: socket.socket) -> None:
@@ -127,23 +123,30 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     from ours_emulator.server import Server, allow_many_connections
     from ours_emulator.store.files import StoreError
 
+    announced: list[Path] = []
+
+    def started() -> None:
+        announced.extend(announce(url_of(loaded.settings.host, port)))
+        sys.stdout.write(_banner(loaded, port))
+        sys.stdout.flush()
+
+    def stopping() -> None:
+        for file in announced:
+            withdraw(file)
+        app.stop()
+
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         app = create_app(loaded)
-    except StoreError as error:
+    except (StoreError, SettingsError) as error:
         _fail(str(error))
     port: int = listening.getsockname()[1]
     if loaded.settings.port_file is not None:
         _write(loaded.settings.port_file, f"{port}\n")
     _calm_garbage_collection()
     allow_many_connections()
-
-    def announce() -> None:
-        sys.stdout.write(_banner(loaded, port))
-        sys.stdout.flush()
-
     with suppress(KeyboardInterrupt):
-        Server(app, ready=announce).run(sockets=[listening])
+        Server(app, started, stopping).run(sockets=[listening])
 
 
 def _calm_garbage_collection() -> None:
@@ -154,8 +157,7 @@ def _calm_garbage_collection() -> None:
 
 def _banner(loaded: Loaded, port: int) -> str:
     settings = loaded.settings
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    url = url_of(settings.host, port)
     kept = f"kept in {settings.database}" if settings.database else "nothing is kept after the process (--database)"
     return f"""\
 ours-emulator {__version__}: the Ours Privacy Ingest API and Client API on {url}
@@ -186,6 +188,6 @@ def _write(path: Path, text: str) -> None:
         _fail(f"{path} can't be written: {error.strerror}")
 
 
-def _fail(message: str, code: int = FAILED) -> NoReturn:
+def _fail(message: str) -> NoReturn:
     sys.stderr.write(f"ours-emulator: {' '.join(message.split())}\n")
-    sys.exit(code)
+    sys.exit(FAILED)

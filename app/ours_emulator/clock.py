@@ -1,21 +1,59 @@
-"""The emulator's clock, real or stopped, and moments as people write them."""
+"""The clock of an account, real, moved or frozen, and moments as people write them."""
 
 import time
 from datetime import UTC, datetime
+from typing import Literal
 
 LAST_MOMENT = 253_402_300_799_999
 """The end of the year 9999, in milliseconds: the last moment that ISO 8601 has four digits for."""
 
 
 class Clock:
-    """Milliseconds since the epoch. With *fixed_at* it stands still there (setting `now`)."""
+    """Milliseconds since the epoch: the real ones until it is moved or, as with *frozen_at*, stands still.
 
-    def __init__(self, fixed_at: int | None = None) -> None:
-        self._fixed_at = fixed_at
+    It governs the time window, the moment of receipt and rate limits; never waits or health (rule clock).
+    """
+
+    def __init__(self, frozen_at: int | None = None) -> None:
+        self._started_at = frozen_at
+        self._frozen_at = frozen_at
+        self._offset = 0
+
+    @property
+    def state(self) -> Literal["real", "frozen", "moved"]:
+        """Whether it is as the world's, stands still, or runs at another moment."""
+        if self._frozen_at is not None:
+            return "frozen"
+        return "moved" if self._offset else "real"
 
     def now(self) -> int:
         """Return the present moment in milliseconds since the epoch."""
-        return time.time_ns() // 1_000_000 if self._fixed_at is None else self._fixed_at
+        return _real() + self._offset if self._frozen_at is None else self._frozen_at
+
+    def freeze(self, moment: int | None = None) -> None:
+        """Stand still at *moment*, or where it is."""
+        self._frozen_at = self.now() if moment is None else moment
+
+    def set(self, moment: int) -> None:
+        """Be at *moment*; it runs on from there unless it stands still."""
+        if self._frozen_at is None:
+            self._offset = moment - _real()
+        else:
+            self._frozen_at = moment
+
+    def resume(self) -> None:
+        """Run with the real time again."""
+        self._offset = 0
+        self._frozen_at = None
+
+    def restart(self) -> None:
+        """Be as at the start."""
+        self.resume()
+        self._frozen_at = self._started_at
+
+
+def _real() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def milliseconds(text: str) -> int:

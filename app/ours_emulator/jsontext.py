@@ -1,6 +1,20 @@
 """JSON as it is stored and sent: compact and ASCII, so that NUL and lone surrogates survive any database and wire."""
 
 import json
+from json import encoder
+from typing import Any, cast
 
-json_text = json.JSONEncoder(separators=(",", ":")).encode
+_plain = json.JSONEncoder(separators=(",", ":")).encode
+# JSONEncoder makes this anew for each text, which takes as long as a small text itself. CPython only.
+_make: Any = getattr(encoder, "c_make_encoder", None)
+_parts: Any = _make and _make(
+    None, json.JSONEncoder().default, encoder.encode_basestring_ascii, None, ":", ",", False, False, True
+)
+
+
+def _fast(value: object) -> str:
+    return "".join(cast("tuple[str, ...]", _parts(value, 0)))
+
+
+json_text = _fast if _parts else _plain
 """Return a JSON value as text."""

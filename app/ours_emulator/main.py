@@ -2,31 +2,38 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 
 from ours_emulator import __version__
+from ours_emulator.accounts import Accounts
 from ours_emulator.api import client, ingest
+from ours_emulator.api.control import ControlApi
 from ours_emulator.api.debug import DebugApi, DebugApp
 from ours_emulator.api.emulated import Emulated, Endpoint
 from ours_emulator.api.front import Front
 from ours_emulator.api.guard import Guard
+from ours_emulator.api.lines import LineError, read
 from ours_emulator.api.log import RequestLog
-from ours_emulator.clock import Clock
+from ours_emulator.api.replay import ReplayApi
+from ours_emulator.api.stream import StreamApi
+from ours_emulator.api.waits import WaitApi
 from ours_emulator.contract.client import MAX_BODY_BYTES, ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
-from ours_emulator.messages import Account
+from ours_emulator.feed import Feed
+from ours_emulator.messages import Account, Request, allowed
 from ours_emulator.pipeline import Contract, Pipeline
-from ours_emulator.settings import Loaded, Settings, load
+from ours_emulator.settings import Loaded, Settings, SettingsError, load
 from ours_emulator.store.files import StoreFile
 from ours_emulator.store.reader import StoreReader
 from ours_emulator.store.writer import Retention, StoreWriter
 
 
 def create_app(loaded: Loaded | None = None) -> Guard:
-    """Return the emulator as an ASGI app, its store open. Raises StoreError if that can't be.
+    """Return the emulator as an ASGI app, its store open. Raises StoreError or SettingsError if that can't be.
 
     Without *loaded*, the settings come from the environment. A server that runs the app's lifespan closes it at the
     end; whoever runs none awaits `aclose()`.
@@ -35,20 +42,22 @@ def create_app(loaded: Loaded | None = None) -> Guard:
     settings = loaded.settings
     limits = Limits(body=settings.max_body_bytes, row=settings.max_row_bytes)
     client_limit = min(limits.body, MAX_BODY_BYTES)
-    ingest_contract = IngestContract(limits, strict_openapi=settings.strict_openapi)
+    ingest_contract = IngestContract(limits)
     client_contract = ClientContract(client_limit)
     contracts: dict[str, Contract] = {
         **dict.fromkeys(ingest.NAMES, ingest_contract),
         **dict.fromkeys(client.NAMES, client_contract),
     }
-    clock = Clock(settings.now)
+    seed = _seed(settings.seed)
+    accounts = Accounts(_account(settings), settings.now)
     file = StoreFile(settings.database)
-    pipeline = Pipeline(
-        StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes)), contracts, _account(settings)
-    )
+    feed = Feed()
+    store = StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes))
+    pipeline = Pipeline(store, contracts, accounts, feed, seed)
     reader = StoreReader(file)
 
     async def close() -> None:
+        feed.close()
         try:
             await reader.close()
         finally:
@@ -69,16 +78,21 @@ def create_app(loaded: Loaded | None = None) -> Guard:
         redoc_url=None,
         lifespan=lifespan,
     )
-    DebugApi(reader, pipeline, clock, loaded).add_to(debug)
+    DebugApi(reader, pipeline, accounts, loaded).add_to(debug)
+    WaitApi(reader, feed).add_to(debug)
+    StreamApi(reader, feed).add_to(debug)
+    ReplayApi(reader, pipeline).add_to(debug)
+    ControlApi(reader, pipeline, accounts).add_to(debug)
     secrets = (*settings.tokens, *settings.public_keys, settings.admin_token or "")
     log = RequestLog(settings.log_format, sys.stdout, secrets)
-    to_ingest = Emulated(pipeline, ingest_contract, clock, log, limits.body)
-    to_client = Emulated(pipeline, client_contract, clock, log, client_limit)
+    to_ingest = Emulated(pipeline, ingest_contract, accounts, log, limits.body)
+    to_client = Emulated(pipeline, client_contract, accounts, log, client_limit)
     front = Front(
         ingest.endpoints(to_ingest) | client.endpoints(to_client),
         debug,
         {client.BASE_PATH + "/": Endpoint(client.UNKNOWN, to_client), "/": Endpoint(ingest.UNKNOWN, to_ingest)},
         close,
+        feed.close,
     )
     return Guard(front, log, settings.allowed_hosts, settings.admin_token, settings.max_body_bytes)
 
@@ -90,6 +104,20 @@ def _account(settings: Settings) -> Account:
         name="default",
         tokens=frozenset(settings.tokens),
         keys=frozenset(settings.public_keys),
-        allowed_events=None if names is None else frozenset(name.strip().casefold() for name in names),
+        allowed_events=None if names is None else allowed(names),
         require_identifier=settings.require_identifier,
+        strict_openapi=settings.strict_openapi,
     )
+
+
+def _seed(file: Path | None) -> Sequence[Request]:
+    """Return the requests that a new store begins with. Raises SettingsError."""
+    if file is None:
+        return ()
+    try:
+        with file.open("rb") as opened:
+            return [line.request() for _, line in read(opened)]
+    except OSError as error:
+        raise SettingsError(f"{file} can't be read: {error.strerror}") from None
+    except LineError as error:
+        raise SettingsError(f"{file}, {error}") from None

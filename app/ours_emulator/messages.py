@@ -1,6 +1,6 @@
 """The vocabulary: what travels from the contract to the store and back, as plain frozen values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -10,6 +10,48 @@ Properties: TypeAlias = dict[str, JsonValue]
 Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id"]
 Outcome: TypeAlias = Literal["accepted", "duplicate", "dropped", "rejected"]
 Result: TypeAlias = Literal["matched", "not_found", "skipped"]
+Connection: TypeAlias = Literal["reset", "hang", "close"]
+RowCode: TypeAlias = Literal["queue_failed", "invalid_event"]
+
+
+@dataclass(frozen=True, slots=True)
+class FaultAnswer:
+    """What a fault does to one request: another answer, a late one, none at all, or rows of a batch that fail."""
+
+    fault: str
+    """The name of the fault."""
+    status: int | None = None
+    """None leaves the answer as the contract has it."""
+    retry_after: float | None = None
+    """Seconds that the client is told to wait."""
+    error: str | None = None
+    delay_ms: float = 0.0
+    connection: Connection | None = None
+    """The connection is reset or never answered, or closed in the middle of the body."""
+    code: RowCode | None = None
+    """The code that rows of a batch fail with."""
+    rows: tuple[int, ...] | None = None
+    """Indexes of the rows that fail; None for all that the fault matches."""
+    stored: bool = False
+    """What was sent is committed all the same; only the answer is lost (else nothing was ever received)."""
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the request never gets as far as the contract."""
+        return self.hides_answer and not self.stored
+
+    @property
+    def hides_answer(self) -> bool:
+        """Whether the client does not get the answer of the contract."""
+        return self.status is not None or self.connection is not None
+
+    @property
+    def sentence(self) -> str:
+        """What it does, as a reason says it."""
+        if self.connection is not None:
+            done = {"reset": "reset the connection", "hang": "never answers", "close": "closed the connection"}
+            return f"fault {self.fault} {done[self.connection]}"
+        return f"fault {self.fault} " + (f"failed the row: {self.code}" if self.code else f"answered {self.status}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +74,10 @@ class Request:
     started: float
     """`time.perf_counter()` when the head of the request was read."""
     authorization: str = ""
+    replayed: bool = False
+    """It was sent before, and the account's faults are not asked again."""
+    fault: FaultAnswer | None = None
+    """What a fault did to it before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +90,13 @@ class Account:
     allowed_events: frozenset[str] | None = None
     """Names trimmed and case-folded; None when the account has no allow-list."""
     require_identifier: bool = True
+    strict_openapi: bool = False
+    """What the document literally types as string must be one (rule any-json)."""
+
+
+def allowed(names: Iterable[str]) -> frozenset[str]:
+    """Return *names* of events as an allow-list has them: trimmed, without case (rule allow-list)."""
+    return frozenset(name.strip().casefold() for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +125,8 @@ def dotted(path: str) -> str:
     return path[1:].replace("/", ".").replace("~1", "/").replace("~0", "~")
 
 
-def _at(path: str, message: str) -> str:
+def sentence(path: str, message: str) -> str:
+    """Return *message*, after the place it is about, which is a JSON pointer: `events.3.time: in the future`."""
     return f"{dotted(path)}: {message}" if path else message
 
 
@@ -87,7 +141,7 @@ class Hint:
     @property
     def sentence(self) -> str:
         """What was probably not meant, after the place it is at: `properties: dropped`."""
-        return _at(self.path, self.message)
+        return sentence(self.path, self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +158,7 @@ class Reason:
     @property
     def sentence(self) -> str:
         """What is wrong, after the place it is at: `events.3.time: in the future`."""
-        return _at(self.path, self.message)
+        return sentence(self.path, self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +244,7 @@ class Rejection:
     def sentence(self) -> str:
         """What is wrong, and where in the whole request: `events.3.event: required`."""
         row = "" if self.batch_index is None else f"/events/{self.batch_index}"
-        return _at(row + self.reason.path, self.reason.message)
+        return sentence(row + self.reason.path, self.reason.message)
 
 
 Said: TypeAlias = Message | Alias | Registration
@@ -244,13 +298,32 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """Which attempt of which call a request is."""
+
+    call_id: int
+    """The id of the first attempt's exchange."""
+    number: int
+    """1 for the first one."""
+    gap_ms: float | None = None
+    """How long after the attempt before it came."""
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """A request with what became of it: one line of the journal."""
 
     id: int
-    call_id: int
-    """The id of the first attempt, when this one repeats it; else the same as *id*."""
+    attempt: Attempt
     account_id: int
     request: Request
     receipts: Sequence[Receipt]
     answer: Answer
+    fault: FaultAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The account of a request is closed: the request was counted and forgotten."""
+
+    account: str

@@ -12,8 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-ABORT = "ours_emulator.abort"
-"""The ASGI extension that resets a request's connection: a callable without arguments and without result."""
+from ours_emulator.api.misbehaviour import ABORT
 
 HEAD_BYTES = 64 * 1024
 HEAD_FIELDS = 256

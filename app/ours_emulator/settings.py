@@ -38,7 +38,8 @@ def _moment(value: object) -> object:
 
 
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
-Keys = tuple[Annotated[str, Field(pattern=r"^[ps]k_\S+$")], ...]
+Key = Annotated[str, Field(pattern=r"^[ps]k_\S+$")]
+Keys = tuple[Key, ...]
 Hosts = tuple[Annotated[str, Field(pattern=_HOST), AfterValidator(str.lower)], ...]
 File = Annotated[Path, AfterValidator(_named)]
 
@@ -55,6 +56,9 @@ class Settings(BaseSettings):
     port_file: File | None = Field(None, description="File to write the port to, once it listens.")
     database: File | None = Field(
         None, description="SQLite file to keep everything in. Without it, nothing outlives the process."
+    )
+    seed: File | None = Field(
+        None, description="JSON Lines of requests, as exported, that a new store and one that was reset begin with."
     )
     tokens: Annotated[Names, NoDecode, BeforeValidator(_split)] = Field(
         (),
@@ -102,14 +106,15 @@ class Loaded:
         self.origins = origins
 
 
-def load(flags: Mapping[str, object] | None = None, file: Path | None = None) -> Loaded:
+def load(flags: Mapping[str, object] | None = None, file: Path | None = None, *, environment: bool = True) -> Loaded:
     """Return the settings from *flags*, the environment, the TOML *file* and the defaults, the first one wins.
 
+    Without *environment*, it has no say: what runs inside a test should not depend on the shell.
     Raises SettingsError naming the setting, where it came from and what is wrong with it.
     """
     sources: dict[str, Mapping[str, object]] = {
         "flag": flags or {},
-        "environment": cast(Mapping[str, object], EnvSettingsSource(Settings)()),
+        "environment": cast(Mapping[str, object], EnvSettingsSource(Settings)()) if environment else {},
         "file": _read(file),
     }
     values: dict[str, Any] = {}

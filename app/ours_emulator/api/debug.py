@@ -16,10 +16,11 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from ours_emulator import __version__
-from ours_emulator.api import views
+from ours_emulator.accounts import Accounts
+from ours_emulator.api import examples, views
 from ours_emulator.api.redaction import masked
 from ours_emulator.api.wire import ACCOUNT_NAME
-from ours_emulator.clock import LAST_MOMENT, Clock, iso, milliseconds
+from ours_emulator.clock import LAST_MOMENT, milliseconds
 from ours_emulator.contract.compile import REVISION
 from ours_emulator.contract.rules import RULES
 from ours_emulator.jsontext import json_text
@@ -30,6 +31,10 @@ from ours_emulator.store.files import StoreLostError
 from ours_emulator.store.reader import CursorError, EventFilter, Row, StoreReader, VisitorFilter
 
 PROPERTY = "property."
+_PLACES = (
+    *("visitors", "events", "events/latest", "requests", "calls", "summary"),
+    *("accounts", "clock", "faults", "stream", "export", "rules", "settings", "health", "openapi.json"),
+)
 _DEFAULT_LIMIT = 100
 _MOST_LIMIT = 1000
 _LAST_ID = 2**63 - 1
@@ -68,7 +73,10 @@ class ErrorView(TypedDict):
     error: str
 
 
-_MISSING: dict[int | str, dict[str, Any]] = {404: {"model": ErrorView, "description": "There is no such thing."}}
+ACCESS: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorView, "description": "Not understood; the error names what."}
+}
+MISSING: dict[int | str, dict[str, Any]] = {404: {"model": ErrorView, "description": "There is no such thing."}}
 
 
 class RuleView(TypedDict):
@@ -97,12 +105,11 @@ class SettingView(TypedDict):
 
 
 class HealthView(TypedDict):
-    """The emulator answers and its store can be read. `now` is the emulator's clock."""
+    """The emulator answers and its store can be read."""
 
     status: Literal["ok"]
     version: str
     revision: str
-    now: str
 
 
 class IndexView(TypedDict):
@@ -151,16 +158,17 @@ class DebugApp(FastAPI):
             for operations in schema["paths"].values():
                 for operation in operations.values():
                     operation["responses"].pop("422", None)
+            examples.add_to(schema)
         return super().openapi()
 
 
 class DebugApi:
     """The endpoints under /debug. Unprefixed they cover all accounts; `account` or /accounts/{name} narrows."""
 
-    def __init__(self, reader: StoreReader, pipeline: Pipeline, clock: Clock, loaded: Loaded) -> None:
+    def __init__(self, reader: StoreReader, pipeline: Pipeline, accounts: Accounts, loaded: Loaded) -> None:
         self._reader = reader
         self._pipeline = pipeline
-        self._clock = clock
+        self._accounts = accounts
         self._loaded = loaded
 
     def add_to(self, app: FastAPI) -> None:
@@ -168,12 +176,12 @@ class DebugApi:
         router = APIRouter(
             prefix="/debug",
             route_class=StrictRoute,
-            responses={400: {"model": ErrorView, "description": "Not understood; the error names what."}},
+            responses=ACCESS,
         )
         for path, endpoint, model in self._lists():
             router.add_api_route(path, endpoint, response_model=model, methods=["GET"])
         for path, endpoint, model in self._single():
-            router.add_api_route(path, endpoint, response_model=model, methods=["GET"], responses=_MISSING)
+            router.add_api_route(path, endpoint, response_model=model, methods=["GET"], responses=MISSING)
         changes: dict[int | str, dict[str, Any]] = {415: {"model": ErrorView, "description": "The body is not JSON."}}
         router.add_api_route("/reset", self.reset, response_model=ResetView, methods=["POST"], responses=changes)
         app.add_api_route("/", self.index, response_model=IndexView, methods=["GET"], include_in_schema=False)
@@ -190,6 +198,7 @@ class DebugApi:
             ("/visitors", self.visitors, views.VisitorList),
             ("/events", self.events, views.EventList),
             ("/requests", self.requests, views.RequestList),
+            ("/calls", self.calls, views.CallList),
             ("/summary", self.summary, views.SummaryView),
             ("/rules", self.rules, RuleList),
             ("/settings", self.settings, dict[str, SettingView]),
@@ -207,8 +216,7 @@ class DebugApi:
 
     async def index(self) -> Response:
         """Say what this is and where to look."""
-        names = ("visitors", "events", "events/latest", "requests", "summary", "rules", "settings", "health")
-        paths = [f"/debug/{name}" for name in (*names, "openapi.json")]
+        paths = [f"/debug/{name}" for name in _PLACES]
         return AsciiJSON({"name": "ours-emulator", "version": __version__, "debug": paths})
 
     async def visitors(
@@ -232,12 +240,12 @@ class DebugApi:
         }
         which = VisitorFilter({kind: value for kind, value in given.items() if value is not None}, q)
         with _cursor_errors():
-            page = await self._reader.visitors(_account(request, account), which, limit, cursor)
+            page = await self._reader.visitors(account_of(request, account), which, limit, cursor)
         return AsciiJSON(views.visitor_list(page))
 
     async def visitor(self, request: Request, visitor_id: str, account: Account = None) -> Response:
         """Show one visitor."""
-        return AsciiJSON(views.visitor(await self._one_visitor(_account(request, account), _unquoted(visitor_id))))
+        return AsciiJSON(views.visitor(await self._one_visitor(account_of(request, account), _unquoted(visitor_id))))
 
     async def visitor_events(
         self,
@@ -248,7 +256,7 @@ class DebugApi:
         cursor: Cursor = None,
     ) -> Response:
         """List the accepted events of one visitor, the latest by time first."""
-        row = await self._one_visitor(_account(request, account), _unquoted(visitor_id))
+        row = await self._one_visitor(account_of(request, account), _unquoted(visitor_id))
         which = EventFilter(visitor_id=_unquoted(visitor_id), named=True)
         with _cursor_errors():
             page = await self._reader.events(row["account"], which, limit, cursor)
@@ -285,7 +293,7 @@ class DebugApi:
             _properties(request),
         )
         with _cursor_errors():
-            page = await self._reader.events(_account(request, account), which, limit, cursor)
+            page = await self._reader.events(account_of(request, account), which, limit, cursor)
         return AsciiJSON(views.event_list(page))
 
     async def latest_event(
@@ -304,21 +312,34 @@ class DebugApi:
             named=outcome is None,
             properties=_properties(request),
         )
-        page = await self._reader.events(_account(request, account), which, 1, None)
+        page = await self._reader.events(account_of(request, account), which, 1, None)
         return AsciiJSON(views.event(_found(page.rows[0] if page.rows else None, "no such event arrived")))
 
     async def event(self, request: Request, event_id: int, account: Account = None) -> Response:
         """Show one event, whatever its outcome."""
-        row = await self._reader.event(_account(request, account), min(event_id, _LAST_ID))
+        row = await self._reader.event(account_of(request, account), min(event_id, _LAST_ID))
         return AsciiJSON(views.event(_found(row, f"there is no event {event_id}")))
 
     async def requests(
-        self, request: Request, account: Account = None, limit: Limit = _DEFAULT_LIMIT, cursor: Cursor = None
+        self,
+        request: Request,
+        account: Account = None,
+        call_id: Annotated[int | None, Query(ge=1, le=_LAST_ID, description="Only the attempts of this call.")] = None,
+        limit: Limit = _DEFAULT_LIMIT,
+        cursor: Cursor = None,
     ) -> Response:
         """List the journal of requests, the latest first."""
         with _cursor_errors():
-            page = await self._reader.requests(_account(request, account), limit, cursor)
+            page = await self._reader.requests(account_of(request, account), call_id, limit, cursor)
         return AsciiJSON(views.request_list(page))
+
+    async def calls(
+        self, request: Request, account: Account = None, limit: Limit = _DEFAULT_LIMIT, cursor: Cursor = None
+    ) -> Response:
+        """List calls with their attempts and the gaps between these, the latest first (rule attempts)."""
+        with _cursor_errors():
+            found = await self._reader.calls(account_of(request, account), limit, cursor)
+        return AsciiJSON(views.call_list(*found))
 
     async def request(
         self,
@@ -328,13 +349,13 @@ class DebugApi:
         redact: Annotated[bool, Query(description="Mask tokens and keys in the body.")] = False,
     ) -> Response:
         """Show one request with the events in it."""
-        found = await self._reader.request(_account(request, account), min(request_id, _LAST_ID))
+        found = await self._reader.request(account_of(request, account), min(request_id, _LAST_ID))
         row, body, receipts = _found(found, f"there is no request {request_id}")
         return AsciiJSON(views.request_detail(row, body, receipts, redact=redact))
 
     async def summary(self, request: Request, account: Account = None) -> Response:
         """Count what is stored."""
-        name = _account(request, account)
+        name = account_of(request, account)
         return AsciiJSON(views.summary(name, await self._reader.summary(name)))
 
     async def rules(self) -> Response:
@@ -355,12 +376,11 @@ class DebugApi:
     async def health(self) -> Response:
         """Tell that the emulator answers and its store can be read."""
         await self._reader.ping()
-        now = iso(self._clock.now())
-        return AsciiJSON({"status": "ok", "version": __version__, "revision": REVISION, "now": now})
+        return AsciiJSON({"status": "ok", "version": __version__, "revision": REVISION})
 
     async def reset(self, request: Request, call: ResetCall) -> Response:
         """Forget visitors, events and requests of one account, or of all."""
-        name = _account(request, call.account)
+        name = account_of(request, call.account)
         if (name is None) != call.all:
             raise HTTPException(400, 'say either which account to forget or {"all": true}')
         cleared = await self._pipeline.reset(name)
@@ -380,7 +400,7 @@ def _found(thing: T | None, otherwise: str) -> T:
     return thing
 
 
-def _account(request: Request, asked: str | None) -> str | None:
+def account_of(request: Request, asked: str | None) -> str | None:
     """Return the account that the path or the query names; None for all of them."""
     prefixed = cast(str | None, request.scope.get("account"))
     if prefixed is not None and asked not in (None, prefixed):
@@ -444,7 +464,7 @@ def _cursor_errors() -> Generator[None]:
 
 async def _invalid(_: Request, error: Exception) -> Response:
     first = cast(RequestValidationError, error).errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in ("query", "body", "path"))
+    place = ".".join(str(part) for part in first["loc"][1:])
     return AsciiJSON({"error": f"{place}: {first['msg']}" if place else first["msg"]}, status_code=400)
 
 

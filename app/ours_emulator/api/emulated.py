@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from ours_emulator.accounts import Accounts
 from ours_emulator.api.log import RequestLog
-from ours_emulator.api.wire import read_request, send_answer, send_preflight
-from ours_emulator.clock import Clock
+from ours_emulator.api.misbehaviour import misbehave
+from ours_emulator.api.wire import DEFAULT_ACCOUNT, read_request, send_answer, send_preflight
+from ours_emulator.messages import Closed, Request
 from ours_emulator.pipeline import Contract, Pipeline
+
+_GONE = 410
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +21,7 @@ class Emulated:
 
     pipeline: Pipeline
     contract: Contract
-    clock: Clock
+    accounts: Accounts
     log: RequestLog
     limit: int
     """Largest body in bytes."""
@@ -36,15 +40,25 @@ class Endpoint:
             await send_preflight(send)
             return
         parts = self._parts
+        account = parts.accounts.open(scope.get("account", DEFAULT_ACCOUNT))
+        received_at = account.clock.now() if account else 0
         try:
-            request = await read_request(scope, receive, self._name, parts.limit, parts.clock.now())
+            request = await read_request(scope, receive, self._name, parts.limit, received_at)
         except ClientDisconnect:
             return
         exchange = await parts.pipeline.submit(request)
         if exchange is None:
-            failure = parts.contract.failure(request)
-            await send_answer(send, failure)
-            parts.log.failure(request, failure)
-            return
-        await send_answer(send, exchange.answer, exchange)
-        parts.log.exchange(exchange)
+            await self._fail(send, request, None, "the event could not be stored")
+        elif isinstance(exchange, Closed):
+            await self._fail(send, request, _GONE, f"account {exchange.account} is closed", "account-closed")
+        elif exchange.fault is None:
+            await send_answer(send, exchange.answer, exchange)
+            parts.log.exchange(exchange)
+        else:
+            parts.log.exchange(exchange)
+            await misbehave(exchange, exchange.fault, scope, receive, send)
+
+    async def _fail(self, send: Send, request: Request, status: int | None, error: str, rule: str = "429-500") -> None:
+        answer = self._parts.contract.failure(request, status, error)
+        await send_answer(send, answer, reason=rule)
+        self._parts.log.failure(request, answer, error)

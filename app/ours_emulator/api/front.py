@@ -5,19 +5,9 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ours_emulator.api.wire import ACCOUNT_NAME
+from ours_emulator.api.wire import within_account
 
-_ACCOUNTS = "/accounts/"
 _OWN = ("/", "/favicon.ico", "/debug")
-
-
-def within_account(path: str) -> tuple[str | None, str]:
-    """Return the account that *path* names, None if none, and the path in it (rule accounts)."""
-    if path.startswith(_ACCOUNTS):
-        name, slash, rest = path[len(_ACCOUNTS) :].partition("/")
-        if slash and ACCOUNT_NAME.fullmatch(name):
-            return name, f"/{rest}"
-    return None, path
 
 
 def is_own(path: str) -> bool:
@@ -40,11 +30,14 @@ class Front:
         debug: ASGIApp,
         unknown: Mapping[str, ASGIApp],
         close: Callable[[], Awaitable[None]],
+        stop: Callable[[], None],
     ) -> None:
         self._emulated = {path + slash: app for path, app in emulated.items() for slash in ("", "/")}
         self._debug = debug
         self._unknown = unknown
         self._close = close
+        self.stop = stop
+        """End what would go on without end: waits and streams. From any thread."""
 
     async def aclose(self) -> None:
         """Finish what is being written and close the store. Doing it twice is doing it once."""

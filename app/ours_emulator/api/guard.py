@@ -11,9 +11,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from ours_emulator.api import client
-from ours_emulator.api.front import Front, is_own, within_account
+from ours_emulator.api.front import Front, is_own
 from ours_emulator.api.log import RequestLog
-from ours_emulator.api.wire import read_body
+from ours_emulator.api.wire import read_body, within_account
 from ours_emulator.jsontext import json_text
 
 IMPORT_PATH = "/debug/import"
@@ -67,6 +67,10 @@ class Guard:
     async def aclose(self) -> None:
         """Finish what is being written and close the store. Doing it twice is doing it once."""
         await self._front.aclose()
+
+    def stop(self) -> None:
+        """End what would go on without end: waits and streams. From any thread."""
+        self._front.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or a message of the server's lifespan. There are no web sockets."""
@@ -213,7 +217,7 @@ def _body(path: str, message: str) -> str:
     """Return the JSON of a refusal at *path*; that of /track and /identify says nothing more (rule bodies)."""
     if is_own(path):
         return json_text({"error": message})
-    if path.startswith(client.BASE_PATH + "/") or path in client.SHORT:
+    if path.startswith(client.BASE_PATH + "/") or path in client.PATHS:
         return json_text({"status": "error", "error": message})
     if path.rstrip("/").endswith("/batch"):
         return json_text({"success": False, "error": message})

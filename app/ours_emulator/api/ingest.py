@@ -11,6 +11,8 @@ from ours_emulator.messages import Answer
 BASE_PATH = "/api/v1"
 UNKNOWN = "unknown"
 NAMES = (*ENDPOINTS, "openapi", UNKNOWN)
+PATHS = {f"{base}/{name}": name for base in ("", BASE_PATH) for name in (*ENDPOINTS, "openapi")}
+"""The endpoint at each path: under /api/v1 and at the root (rule base-path)."""
 
 
 class Document:
@@ -29,7 +31,7 @@ class Document:
 
 
 def endpoints(parts: Emulated) -> dict[str, ASGIApp]:
-    """Return the paths of the Ingest API, under /api/v1 and at the root (rule base-path)."""
+    """Return what answers at each path of the Ingest API."""
     found: dict[str, ASGIApp] = {name: Endpoint(name, parts) for name in ENDPOINTS}
     found["openapi"] = Document(parts)
-    return {f"{base}/{name}": endpoint for base in ("", BASE_PATH) for name, endpoint in found.items()}
+    return {path: found[name] for path, name in PATHS.items()}

@@ -8,6 +8,7 @@ from ours_emulator.api.redaction import Discretion
 from ours_emulator.api.wire import hints, outcome, reasons
 from ours_emulator.jsontext import json_text
 from ours_emulator.messages import Answer, Exchange, Rejection, Request
+from ours_emulator.terminal import printable
 
 LogFormat = Literal["human", "json", "none"]
 _MOST_HINTS = 3
@@ -30,18 +31,19 @@ class RequestLog:
         if self._line is not None:
             self._write(self._line(exchange))
 
-    def failure(self, request: Request, answer: Answer) -> None:
-        """Tell that a request could not be stored."""
+    def failure(self, request: Request, answer: Answer, error: str) -> None:
+        """Tell that nothing of a request was kept, and why."""
         if self._line is human:
-            self._write(_printable(f"FAILED {answer.status} {request.method} {request.path}"))
+            self._write(printable(f"FAILED {answer.status} {request.method} {request.path} {error}"))
         elif self._line is machine:
-            said = {"outcome": "failed", "status": answer.status, "method": request.method, "path": request.path}
+            what = {"method": request.method, "path": request.path}
+            said = {"outcome": "failed", "status": answer.status, **what, "error": error}
             self._write(json_text({"account": request.account, **said}))
 
     def refusal(self, status: int, method: str, path: str, rule: str, message: str) -> None:
         """Tell that the guard let a request get no further."""
         if self._line is human:
-            self._write(_printable(f"REFUSED {status} {method} {path} {message} [{rule}]"))
+            self._write(printable(f"REFUSED {status} {method} {path} {message} [{rule}]"))
         elif self._line is machine:
             said = {"outcome": "refused", "status": status, "method": method, "path": path, "reasons": [rule]}
             self._write(json_text(said))
@@ -61,18 +63,20 @@ class RequestLog:
 def human(exchange: Exchange) -> str:
     """Return the line for people: `ACCEPTED 200 POST /track Purchase visitor=user123`."""
     request, receipts = exchange.request, exchange.receipts
-    words = [outcome(receipts).upper(), str(exchange.answer.status), request.method, request.path]
+    words = [outcome(receipts).upper(), str(exchange.answer.status or "---"), request.method, request.path]
     first = receipts[0]
     if first.arrival.batch_index is None and first.outcome != "rejected":
         words.append(first.arrival.event or "")
         words.append("" if first.visitor_id is None else f"visitor={first.visitor_id}")
     refused = [receipt.arrival for receipt in receipts if isinstance(receipt.arrival, Rejection)]
     words += [f"{it.sentence} [{it.reason.rule}]" for it in refused[:1]]
+    if exchange.fault is not None and not exchange.fault.replaces:
+        words.append(f"[fault {exchange.fault.fault}]")
     found = [hint for receipt in receipts for hint in receipt.hints]
     words += [f"hint: {hint.sentence} [{hint.rule}]" for hint in found[:_MOST_HINTS]]
     if len(found) > _MOST_HINTS:
         words.append(f"and {len(found) - _MOST_HINTS} more hint{'s' if len(found) > _MOST_HINTS + 1 else ''}")
-    return _printable(" ".join(word for word in words if word))
+    return printable(" ".join(word for word in words if word))
 
 
 def machine(exchange: Exchange) -> str:
@@ -85,9 +89,10 @@ def machine(exchange: Exchange) -> str:
             "account": request.account,
             "outcome": outcome(receipts),
             "status": exchange.answer.status,
+            "fault": exchange.fault.fault if exchange.fault else None,
             "method": request.method,
             "path": request.path,
-            "attempt": request.attempt,
+            "attempt": exchange.attempt.number,
             "events": len(receipts),
             "event": first.arrival.event,
             "visitor_id": first.visitor_id,
@@ -95,10 +100,3 @@ def machine(exchange: Exchange) -> str:
             "hints": hints(receipts)[:20],
         }
     )
-
-
-def _printable(text: str) -> str:
-    """Escape what could move a terminal's cursor or forge a second line."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

@@ -3,7 +3,7 @@
 import base64
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 from pydantic import JsonValue
@@ -69,12 +69,12 @@ class HintView(TypedDict):
 
 
 class ReasonView(TypedDict):
-    """Why it was refused."""
+    """Why it was refused. `status` is null if a fault kept it from being answered."""
 
     rule: str
     path: str
     message: str
-    status: int
+    status: int | None
 
 
 class EventView(TypedDict):
@@ -102,8 +102,23 @@ class EventView(TypedDict):
     batch_index: int | None
 
 
+class FaultAnswerView(TypedDict):
+    """What a fault did to a request; None where it left things as they are."""
+
+    name: str
+    status: int | None
+    retry_after: float | None
+    delay_ms: float
+    connection: Literal["reset", "hang", "close"] | None
+    code: Literal["queue_failed", "invalid_event"] | None
+    rows: list[int] | None
+    stored: bool
+
+
 class RequestView(TypedDict):
-    """One line of the journal. Attempts of one call of an SDK share the `call_id`, the id of the first of them.
+    """One line of the journal. Attempts of one call share the `call_id`, the id of the first of them.
+
+    `gap_ms` is how long after the attempt before it came. `status` is null if a fault kept it from being answered.
 
     `duration_ms` runs until it was decided, without the commit; `body_bytes` is the body's size on the wire.
     """
@@ -112,10 +127,12 @@ class RequestView(TypedDict):
     account: str
     call_id: int
     attempt: int
+    gap_ms: float | None
     endpoint: str
     method: str
     path: str
-    status: int
+    status: int | None
+    fault: FaultAnswerView | None
     received_at: str
     duration_ms: float
     content_type: str
@@ -133,6 +150,25 @@ class RequestDetail(RequestView):
     body: str | None
     body_base64: str | None
     events: list[EventView]
+
+
+class CallView(TypedDict):
+    """The attempts of one call, the first one first; `accepted` counts the events stored by any of them."""
+
+    call_id: int
+    account: str
+    path: str
+    accepted: int
+    attempts: list[RequestView]
+
+
+class CallList(TypedDict):
+    """A page of calls."""
+
+    items: list[CallView]
+    total: int
+    next_cursor: str | None
+    evicted: int
 
 
 class VisitorList(TypedDict):
@@ -192,6 +228,26 @@ def request_list(page: Page) -> RequestList:
     return {"items": items, "total": page.total, "next_cursor": page.next_cursor, "evicted": page.evicted}
 
 
+def call_list(page: Page, attempts: Sequence[Row], accepted: Mapping[int, int]) -> CallList:
+    """Return a page of calls as they are shown: *attempts* are all of theirs, *accepted* counts events by request."""
+    by_call: dict[int, list[Row]] = {}
+    for row in attempts:
+        by_call.setdefault(row["call_id"], []).append(row)
+    items = [_call(by_call[row["call_id"]], accepted) for row in page.rows]
+    return {"items": items, "total": page.total, "next_cursor": page.next_cursor, "evicted": page.evicted}
+
+
+def _call(attempts: Sequence[Row], accepted: Mapping[int, int]) -> CallView:
+    first = request(attempts[0])
+    return {
+        "call_id": first["call_id"],
+        "account": first["account"],
+        "path": first["path"],
+        "accepted": sum(accepted.get(row["id"], 0) for row in attempts),
+        "attempts": [request(row) for row in attempts],
+    }
+
+
 def visitor(row: Row) -> VisitorView:
     """Return one visitor as it is shown."""
     properties = cast(Properties, json.loads(row["properties"]))
@@ -243,10 +299,15 @@ def event(row: Row) -> EventView:
         "visitor_properties": None if snapshot is None else json.loads(snapshot),
         "resolution": explanation["resolution"],
         "hints": explanation["hints"],
-        "reason": explanation["reason"],
+        "reason": _reason(explanation["reason"]),
         "request_id": row["request_id"],
         "batch_index": row["batch_index"],
     }
+
+
+def identity(row: Row) -> dict[str, str]:
+    """Return the identifiers that the message itself gave, by how it spelled them; none are known of a refused one."""
+    return cast(dict[str, str], json.loads(row["content"]).get("identity", {}))
 
 
 def request(row: Row) -> RequestView:
@@ -256,10 +317,12 @@ def request(row: Row) -> RequestView:
         "account": row["account"],
         "call_id": row["call_id"],
         "attempt": row["attempt"],
+        "gap_ms": row["gap_ms"],
         "endpoint": row["endpoint"],
         "method": decoded(row["method"]),
         "path": decoded(row["path"]),
-        "status": row["status"],
+        "status": row["status"] or None,
+        "fault": _fault(row["fault"]),
         "received_at": iso(row["received_at"]),
         "duration_ms": row["duration_us"] / 1000,
         "content_type": decoded(row["content_type"]),
@@ -292,6 +355,26 @@ def summary(account: str | None, counts: Summary) -> SummaryView:
         "evicted_requests": counts.evicted_requests,
         "evicted_events": counts.evicted_receipts,
     }
+
+
+def _fault(text: str | None) -> FaultAnswerView | None:
+    if text is None:
+        return None
+    said = json.loads(text)
+    return {
+        "name": said["fault"],
+        "status": said["status"],
+        "retry_after": said["retry_after"],
+        "delay_ms": round(said["delay_ms"], 3),
+        "connection": said["connection"],
+        "code": said["code"],
+        "rows": said["rows"],
+        "stored": said["stored"],
+    }
+
+
+def _reason(said: ReasonView | None) -> ReasonView | None:
+    return None if said is None else {**said, "status": said["status"] or None}
 
 
 def _text(value: str | None) -> str | None:

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from ours_emulator.messages import Answer, Arrival, Exchange, Receipt, Rejection, Request
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_ACCOUNTS = "/accounts/"
 DEFAULT_ACCOUNT = "default"
 _RETRY_COUNT = b"x-stainless-retry-count"
 _MOST_IN_HEADER = 10
@@ -35,7 +36,6 @@ async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int
     headers = _joined_headers(scope["headers"])
     started = time.perf_counter()
     body, oversized = await read_body(receive, limit)
-    retries = headers.get(_RETRY_COUNT, b"0")
     return Request(
         account=scope.get("account", DEFAULT_ACCOUNT),
         endpoint=endpoint,
@@ -46,10 +46,29 @@ async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int
         authorization=headers.get(b"authorization", b"").decode("latin-1"),
         body=body,
         oversized=oversized,
-        attempt=int(retries) + 1 if retries.isdigit() and len(retries) < 4 else 1,
+        attempt=attempt_number(headers.get(_RETRY_COUNT, b"0").decode("latin-1")),
         received_at=received_at,
         started=started,
     )
+
+
+def attempt_number(retries: str) -> int:
+    """Return which attempt a request is whose SDK says it was sent *retries* times before; 1 if that is nonsense."""
+    return int(retries) + 1 if retries.isascii() and retries.isdigit() and len(retries) < 4 else 1
+
+
+def prefixed(account: str, path: str) -> str:
+    """Return *path* as it is sent to *account* (rule accounts)."""
+    return path if account == DEFAULT_ACCOUNT else f"{_ACCOUNTS}{account}{path}"
+
+
+def within_account(path: str) -> tuple[str | None, str]:
+    """Return the account that *path* names, None if none, and the path in it (rule accounts)."""
+    if path.startswith(_ACCOUNTS):
+        name, slash, rest = path[len(_ACCOUNTS) :].partition("/")
+        if slash and ACCOUNT_NAME.fullmatch(name):
+            return name, f"/{rest}"
+    return None, path
 
 
 def _joined_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -61,8 +80,11 @@ def _joined_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return headers
 
 
-async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = None) -> None:
-    """Send *answer*, readable from any origin (rule cors), with what became of the request in X-Emulator headers."""
+async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = None, reason: str | None = None) -> None:
+    """Send *answer*, readable from any origin (rule cors), with what became of the request in X-Emulator headers.
+
+    *reason* is the rule that kept it from becoming an exchange.
+    """
     headers = list(_CORS)
     # A 204 has neither (RFC 9110, 8.6).
     if answer.media_type is not None:
@@ -71,6 +93,8 @@ async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = No
     headers += [(name.encode(), value.encode()) for name, value in answer.headers.items()]
     if exchange is not None:
         headers += _explanation(exchange)
+    if reason is not None:
+        headers.append((b"x-emulator-reason", reason.encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 
@@ -136,6 +160,8 @@ def _explanation(exchange: Exchange) -> list[tuple[bytes, bytes]]:
         headers.append((b"x-emulator-reason", _joined(why)))
     if hinted:
         headers.append((b"x-emulator-hints", _joined(hinted)))
+    if exchange.fault is not None:
+        headers.append((b"x-emulator-fault", quote(exchange.fault.fault).encode()))
     return headers
 
 

@@ -145,9 +145,17 @@ class ClientContract:
             return _error(status, _UNAUTHORIZED, {"code": _UNAUTHORIZED_CODE})
         return _error(status, first.reason.message, headers={"allow": _ALLOWED} if status == 405 else {})
 
-    def failure(self, _: Request, /) -> Answer:
-        """Return the HTTP answer when a request could not be stored: as for any trouble (rule client-trouble)."""
-        return _error(400, _UNREADABLE)
+    def failure(self, _: Request, status: int | None, error: str) -> Answer:
+        """Return the HTTP answer when a request got no further, and why; without *status*, that of any trouble.
+
+        What could not be stored is such trouble (rule client-trouble).
+        """
+        return _error(status, error) if status else _error(400, _UNREADABLE)
+
+    def token(self, request: Request) -> str | None:
+        """Return the key of *request*, if there is one."""
+        bearer = _BEARER.fullmatch(request.authorization)
+        return bearer[1] if bearer else None
 
 
 def _misdirected(request: Request) -> Reason | None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import cast
 
 from pydantic import JsonValue
@@ -15,6 +16,7 @@ from ours_emulator.messages import (
     Answer,
     Arrival,
     Claim,
+    Customs,
     Hint,
     Identifier,
     Identity,
@@ -34,6 +36,8 @@ IDENTIFY_EVENT = "$identify"
 TEST_PREFIX = "test_"
 WINDOW_MS = 7 * 24 * 60 * 60 * 1000
 
+_CUSTOMS = Customs()
+_ALWAYS_LISTED = Customs(allow_list=False)
 _SINGLE = body.Statuses(media_type=400, coding=400, size=400)
 _BATCH = body.Statuses(media_type=415, coding=415, size=413)
 _CLAIMS: tuple[tuple[str, Identifier], ...] = (
@@ -52,6 +56,25 @@ class Limits:
     row: int = 1024 * 1024
 
 
+class _Bodies:
+    """The bodies of the three endpoints, compiled from the vendor's document."""
+
+    def __init__(self, *, strict_openapi: bool) -> None:
+        schemas = request_schemas()
+        batch = schemas["batch"].properties
+        self.max_rows = cast(int, batch["events"].max_items)
+        self.single = {
+            endpoint: compile_body(schemas[endpoint], strict_openapi=strict_openapi)
+            for endpoint in ("track", "identify")
+        }
+        row = compile_body(cast(Schema, batch["events"].items), strict_openapi=strict_openapi)
+        # A row may repeat the token of its batch; that is no unknown key.
+        self.row = replace(row, shape=replace(row.shape, known=row.shape.known | {"token"}))
+        envelope = replace(schemas["batch"], properties={"token": batch["token"]})
+        compiled = compile_body(envelope, strict_openapi=strict_openapi)
+        self.envelope = replace(compiled, shape=replace(compiled.shape, known=frozenset(batch)))
+
+
 @dataclass(frozen=True, slots=True)
 class _Context:
     """What every row of one request shares."""
@@ -59,28 +82,19 @@ class _Context:
     endpoint: str
     account: Account
     received_at: int
+    bodies: _Bodies
 
 
 class IngestContract:
     """The rules of /track, /identify and /batch, compiled once from the vendor's document."""
 
-    def __init__(self, limits: Limits, *, strict_openapi: bool) -> None:
-        schemas = request_schemas()
-        batch = schemas["batch"].properties
-        rows = cast(Schema, batch["events"].items)
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._max_rows = cast(int, batch["events"].max_items)
-        self._bodies = {
-            endpoint: compile_body(schemas[endpoint], strict_openapi=strict_openapi)
-            for endpoint in ("track", "identify")
-        }
-        row = compile_body(rows, strict_openapi=strict_openapi)
-        # A row may repeat the token of its batch; that is no unknown key.
-        self._row = replace(row, shape=replace(row.shape, known=row.shape.known | {"token"}))
-        envelope = compile_body(
-            replace(schemas["batch"], properties={"token": batch["token"]}), strict_openapi=strict_openapi
-        )
-        self._envelope = replace(envelope, shape=replace(envelope.shape, known=frozenset(batch)))
+        self._lenient = _Bodies(strict_openapi=False)
+
+    @cached_property
+    def _strict(self) -> _Bodies:
+        return _Bodies(strict_openapi=True)
 
     def arrivals(self, request: Request, account: Account) -> list[Arrival]:
         """Return what *request* says, row by row; a refused request is one rejection."""
@@ -107,20 +121,31 @@ class IngestContract:
             error["limit"] = first.reason.limit
         return _json(first.reason.status, {"success": False, **error}, headers)
 
-    def failure(self, request: Request) -> Answer:
-        """Return the HTTP answer when *request* could not be stored (rule 429-500)."""
-        details: Properties = {"error": "the event could not be stored", "retryable": True}
-        return _json(500, {"success": False, **(details if request.endpoint == "batch" else {})})
+    def failure(self, request: Request, status: int | None, error: str) -> Answer:
+        """Return the HTTP answer when *request* got no further, and why; without *status*, that of a failed store.
+
+        An outage of /batch says that it is worth a retry (rule 429-500).
+        """
+        status = status or 500
+        retryable: Properties = {"retryable": True} if status >= 500 else {}
+        details: Properties = {"error": error, **retryable} if request.endpoint == "batch" else {}
+        return _json(status, {"success": False, **details})
+
+    def token(self, request: Request) -> str | None:
+        """Return the token in the body of *request*, if there is one."""
+        value = body.unpacked(request, _SINGLE, self._limits.body)
+        token = value.get("token") if isinstance(value, dict) else None
+        return token if isinstance(token, str) else None
 
     def _single(self, request: Request, account: Account) -> Arrival:
         """Check in the contract's order: parse, token missing, schema, token known, identifier, time."""
-        context = _Context(request.endpoint, account, request.received_at)
+        context = self._context(request, account)
         value = body.read(request, _SINGLE, self._limits.body)
         if isinstance(value, Reason):
             return Rejection(request.endpoint, None, value)
         if not isinstance(value, dict):
             return Rejection(request.endpoint, None, Reason("malformed", "", "the body is not an object", 400))
-        compiled = self._bodies[request.endpoint]
+        compiled = context.bodies.single[request.endpoint]
         if value.get("token") in (None, ""):
             return _refuse(context, None, value, Reason("missing-token", "/token", "required", 401), compiled)
         valid = compiled.check(value)
@@ -132,13 +157,15 @@ class IngestContract:
         return _message(context, compiled, value, valid, sender, None)
 
     def _batch(self, request: Request, account: Account) -> list[Arrival]:
+        context = self._context(request, account)
+        envelope = context.bodies.envelope
         value = body.read(request, _BATCH, self._limits.body)
         if isinstance(value, Reason):
             return [Rejection("batch", None, value)]
         if not isinstance(value, dict):
             return [Rejection("batch", None, Reason("malformed", "", "the body is not an object", 400))]
-        ignored = tuple(hints.unknown_keys(self._envelope.shape, value))
-        problem = self._envelope_problem(value) or self._size_problem(value)
+        ignored = tuple(hints.unknown_keys(envelope.shape, value))
+        problem = _envelope_problem(envelope, value) or self._size_problem(context.bodies.max_rows, value)
         if problem is not None:
             return [Rejection("batch", None, problem, hints=ignored)]
         sender = source(account, cast(str, value["token"]))
@@ -148,29 +175,20 @@ class IngestContract:
         mismatch = _row_token_problem(sender.token, rows)
         if mismatch is not None:
             return [Rejection("batch", None, mismatch, hints=ignored)]
-        context = _Context("batch", account, request.received_at)
-        first, *rest = (self._batch_row(context, index, row, sender) for index, row in enumerate(rows))
+        first, *rest = (_batch_row(context, index, row, sender) for index, row in enumerate(rows))
         beside = (Hint(it.rule, "", f"beside `events`, {dotted(it.path)}: {it.message}") for it in ignored)
         return [replace(first, hints=(*beside, *first.hints)), *rest]
 
-    def _envelope_problem(self, value: Properties) -> Reason | None:
-        """Return why no row of the batch can be looked at (rules missing-token, schema, batch-events)."""
-        if value.get("token") in (None, ""):
-            return Reason("missing-token", "/token", "missing `token`", 400)
-        envelope = self._envelope.check(value)
-        if isinstance(envelope, Problem):
-            return Reason("schema", envelope.path, envelope.message, 400)
-        rows = value.get("events")
-        if not isinstance(rows, list) or not rows:
-            return Reason("batch-events", "/events", "missing or empty `events`", 400)
-        return None
+    def _context(self, request: Request, account: Account) -> _Context:
+        bodies = self._strict if account.strict_openapi else self._lenient
+        return _Context(request.endpoint, account, request.received_at, bodies)
 
-    def _size_problem(self, value: Properties) -> Reason | None:
+    def _size_problem(self, max_rows: int, value: Properties) -> Reason | None:
         """Return what makes the batch too large (rules batch-limit, batch-row-size)."""
         rows = cast(list[JsonValue], value["events"])
-        if len(rows) > self._max_rows:
-            message = f"the batch has more than {self._max_rows} events"
-            return Reason("batch-limit", "/events", message, 413, self._max_rows)
+        if len(rows) > max_rows:
+            message = f"the batch has more than {max_rows} events"
+            return Reason("batch-limit", "/events", message, 413, max_rows)
         most = self._limits.row
         if _weight(rows) > most:
             for index, row in enumerate(rows):
@@ -179,12 +197,27 @@ class IngestContract:
                     return Reason("batch-row-size", pointer("events", index), message, 413, most)
         return None
 
-    def _batch_row(self, context: _Context, index: int, row: JsonValue, sender: Source) -> Arrival:
-        valid = self._row.check(row)
-        if isinstance(valid, Problem):
-            reason = Reason("schema", valid.path, valid.message, 400)
-            return _refuse(context, index, row, reason, self._row)
-        return _message(context, self._row, cast(Properties, row), valid, sender, index)
+
+def _envelope_problem(envelope: Body, value: Properties) -> Reason | None:
+    """Return why no row of the batch can be looked at (rules missing-token, schema, batch-events)."""
+    if value.get("token") in (None, ""):
+        return Reason("missing-token", "/token", "missing `token`", 400)
+    checked = envelope.check(value)
+    if isinstance(checked, Problem):
+        return Reason("schema", checked.path, checked.message, 400)
+    rows = value.get("events")
+    if not isinstance(rows, list) or not rows:
+        return Reason("batch-events", "/events", "missing or empty `events`", 400)
+    return None
+
+
+def _batch_row(context: _Context, index: int, row: JsonValue, sender: Source) -> Arrival:
+    compiled = context.bodies.row
+    valid = compiled.check(row)
+    if isinstance(valid, Problem):
+        reason = Reason("schema", valid.path, valid.message, 400)
+        return _refuse(context, index, row, reason, compiled)
+    return _message(context, compiled, cast(Properties, row), valid, sender, index)
 
 
 def source(account: Account, token: str) -> Source | None:
@@ -199,18 +232,21 @@ def source(account: Account, token: str) -> Source | None:
 
 def _batch_answer(receipts: Sequence[Receipt]) -> Answer:
     refused = [receipt.arrival for receipt in receipts if isinstance(receipt.arrival, Rejection)]
+    if len(refused) == len(receipts) and any(it.reason.status >= 500 for it in refused):
+        results: list[JsonValue] = [_result(it) for it in refused]
+        return _json(500, {"success": False, "error": "no event was queued", "retryable": True, "results": results})
     if len(refused) == len(receipts):
         return _json(400, {"success": False, "error": "; ".join(it.sentence for it in refused)})
     counts: Properties = {"accepted": len(receipts) - len(refused), "failed": len(refused)}
-    results: list[JsonValue] = [_result(receipt.arrival) for receipt in receipts]
-    return _json(207 if refused else 200, {"success": not refused, **counts, "results": results})
+    every: list[JsonValue] = [_result(receipt.arrival) for receipt in receipts]
+    return _json(207 if refused else 200, {"success": not refused, **counts, "results": every})
 
 
 def _result(arrival: Arrival) -> Properties:
     if not isinstance(arrival, Rejection):
         return {"index": arrival.batch_index, "success": True}
-    message = arrival.reason.sentence
-    return {"index": arrival.batch_index, "success": False, "code": "invalid_event", "message": message}
+    code = "queue_failed" if arrival.reason.status >= 500 else "invalid_event"
+    return {"index": arrival.batch_index, "success": False, "code": code, "message": arrival.reason.sentence}
 
 
 def _message(
@@ -237,6 +273,7 @@ def _message(
         identity_context=cast(Properties | None, valid.get("identityContext")),
         user_properties=cast(Properties, valid.get("userProperties") or {}),
         hints=found,
+        customs=_ALWAYS_LISTED if valid.get("event", IDENTIFY_EVENT) == IDENTIFY_EVENT else _CUSTOMS,
     )
 
 

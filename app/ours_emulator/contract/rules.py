@@ -111,10 +111,19 @@ RULES: tuple[Rule, ...] = (
     Rule("cors", "Emulated paths answer preflights and allow any origin.", "assumed", OURS),
     Rule(
         "429-500",
-        "Nothing that is sent is answered 429 or 500. 500 is given only if the store itself fails: nothing of "
-        "the request is kept, and it may be sent again.",
+        "Nothing that is sent is answered 429 or 500, unless a fault says so or the store itself fails: then nothing "
+        "of the request is kept, and it may be sent again, as /batch says by retryable. If rows fail with queue_failed "
+        "and none is accepted, 500 with these rows.",
         "documented",
         OPENAPI,
+    ),
+    Rule(
+        "attempts",
+        "Requests that repeat one are attempts of one call: by X-Stainless-Retry-Count and the same body, or, after "
+        "a fault hit it, by the same distinctIds (without any, the same body). One that comes before Retry-After has "
+        "a hint.",
+        "assumed",
+        OURS,
     ),
     Rule(
         "check-order",
@@ -233,6 +242,18 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "accounts",
         "Visitors belong to an account. /accounts/{name} before a path means another one.",
+        "assumed",
+        OURS,
+    ),
+    Rule(
+        "account-closed",
+        "What comes for an account that was closed is answered 410, counted, and kept nowhere.",
+        "assumed",
+        OURS,
+    ),
+    Rule(
+        "clock",
+        "The account's clock, real, moved or frozen, is what time-window, received_at and rate limits go by.",
         "assumed",
         OURS,
     ),

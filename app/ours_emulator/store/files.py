@@ -15,7 +15,7 @@ from sqlalchemy.pool import StaticPool
 from ours_emulator.store.tables import metadata
 
 APPLICATION_ID = 0x4F555253
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 30
 
 

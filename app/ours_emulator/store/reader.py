@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import sqlalchemy as sa
 from pydantic import JsonValue
@@ -21,14 +21,22 @@ from ours_emulator.store.tables import (
     distinct_ids,
     encoded,
     identifiers,
+    marks,
     name_digest,
     receipts,
     requests,
     visitors,
 )
 
-Row: TypeAlias = sa.RowMapping
+_PAGE_ROWS = 500
+_PAGE_BYTES = 8 * 1024 * 1024
 Condition: TypeAlias = sa.ColumnElement[bool]
+
+
+class Row(Protocol):
+    """One row, by the names of its columns."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
 
 
 class CursorError(ValueError):
@@ -43,6 +51,15 @@ class Page:
     total: int
     next_cursor: str | None
     evicted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some rows in order, and whether others are missing: how many were evicted, and the oldest id still kept."""
+
+    rows: Sequence[Row]
+    evicted: int
+    first_kept: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +125,11 @@ class StoreReader:
         async with self._engine.connect() as connection:
             await connection.execute(sa.select(accounts.c.id).limit(1))
 
+    async def account_names(self) -> list[str]:
+        """Return the names of the accounts in the store."""
+        async with self._engine.connect() as connection:
+            return list((await connection.execute(sa.select(accounts.c.name))).scalars())
+
     async def visitors(self, account: str | None, which: VisitorFilter, limit: int, cursor: str | None) -> Page:
         """Return visitors, the youngest first."""
         async with self._engine.connect() as connection:
@@ -150,6 +172,63 @@ class StoreReader:
         last = rows[limit - 1] if len(rows) > limit else None
         return Page(rows[:limit], total, f"{last['time']!r}:{last['id']}" if last else None, evicted)
 
+    async def arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
+        """Return the events with an id greater than *after*, the first to arrive first."""
+        return await self._slice(account, which, [receipts.c.id > after], [receipts.c.id], limit)
+
+    async def latest_arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
+        """Return, of the last *limit* events with an id greater than *after*, those asked for, the last first."""
+        last = receipts.alias()
+        ids = sa.select(last.c.id).where(last.c.id > after).order_by(last.c.id.desc()).limit(limit)
+        if account is not None:
+            own = sa.select(accounts.c.id).where(accounts.c.name == account).scalar_subquery()
+            ids = ids.where(last.c.account_id == own)
+        # Chosen by an index alone: to sort whole rows of a large account takes ten times as long.
+        return await self._slice(account, which, [receipts.c.id.in_(ids)], [receipts.c.id.desc()], limit)
+
+    async def newest_event(self) -> int:
+        """Return the id of the event that arrived last, in any account; 0 if there is none."""
+        async with self._engine.connect() as connection:
+            newest = sa.select(sa.func.max(receipts.c.id))
+            marked = sa.select(sa.func.max(marks.c.value - 1)).where(marks.c.kind == "receipt")
+            found: list[int | None] = [(await connection.execute(it)).scalar_one() for it in (newest, marked)]
+            return max(it or 0 for it in found)
+
+    async def timeline(
+        self, account: str | None, which: EventFilter, after: int, since: tuple[float, int] | None, limit: int
+    ) -> Slice:
+        """Return the events with an id greater than *after*, by time and id, from beyond *since* on."""
+        order = [receipts.c.time, receipts.c.id]
+        where: list[Condition] = [receipts.c.id > after]
+        if since is not None:
+            where.append(sa.tuple_(*order) > sa.tuple_(*since))
+        return await self._slice(account, which, where, order, limit)
+
+    async def _slice(
+        self,
+        account: str | None,
+        which: EventFilter,
+        where: Sequence[Condition],
+        order: Sequence[sa.ColumnElement[Any]],
+        limit: int,
+    ) -> Slice:
+        async with self._engine.connect() as connection:
+            among = sa.select(accounts.c.id, accounts.c.evicted_receipts)
+            if account is not None:
+                among = among.where(accounts.c.name == account)
+            covered = (await connection.execute(among)).all()
+            evicted = sum(row[1] for row in covered)
+            statement = (
+                sa.select(*_event_columns)
+                .select_from(_events)
+                .where(*_event_conditions([row[0] for row in covered], which), *where)
+                .order_by(*order)
+                .limit(limit)
+            )
+            rows = (await connection.execute(statement)).mappings().all()
+            first = (await connection.execute(sa.select(sa.func.min(receipts.c.id)))).scalar_one() if evicted else None
+        return Slice(rows, evicted, first)
+
     async def event(self, account: str | None, event_id: int) -> Row | None:
         """Return one event, whatever its outcome."""
         async with self._engine.connect() as connection:
@@ -161,19 +240,62 @@ class StoreReader:
             )
             return (await connection.execute(statement)).mappings().one_or_none()
 
-    async def requests(self, account: str | None, limit: int, cursor: str | None) -> Page:
-        """Return the journal, the latest request first."""
+    async def requests(self, account: str | None, call_id: int | None, limit: int, cursor: str | None) -> Page:
+        """Return the journal, the latest request first; only the attempts of *call_id* if given."""
         async with self._engine.connect() as connection:
             ids = await _account_ids(connection, account)
             where: list[Condition] = [_among(requests.c.account_id, ids)]
-            total = await _count(connection, requests, where)
-            if cursor is not None:
-                where.append(requests.c.id < _whole(cursor))
-            statement = _requests().where(*where).order_by(requests.c.id.desc()).limit(limit + 1)
-            rows = (await connection.execute(statement)).mappings().all()
-            evicted = await _evicted(connection, accounts.c.evicted_requests, ids)
-        more = len(rows) > limit
-        return Page(rows[:limit], total, str(rows[limit - 1]["id"]) if more else None, evicted)
+            if call_id is not None:
+                where.append(_attempts_of([call_id]))
+            return await _page_of_requests(connection, ids, where, limit, cursor)
+
+    async def bodies(self, account: str | None, after: int) -> Sequence[Row]:
+        """Return some requests with their bodies, a few megabytes at most, the oldest first: those with an id greater
+        than *after*. None at all when there are no more."""
+        async with self._engine.connect() as connection:
+            ids = await _account_ids(connection, account)
+            those = (_among(requests.c.account_id, ids), requests.c.id > after)
+            next_ones = (
+                sa.select(requests.c.id, sa.func.length(requests.c.body).label("size"))
+                .where(*those)
+                .order_by(requests.c.id)
+                .limit(_PAGE_ROWS)
+            ).subquery()
+            size = sa.func.sum(next_ones.c.size).over(order_by=next_ones.c.id).label("size")
+            upto = sa.select(next_ones.c.id, size).subquery()
+            first = sa.select(sa.func.min(next_ones.c.id)).scalar_subquery()
+            last = sa.select(sa.func.max(upto.c.id)).where(sa.or_(upto.c.size <= _PAGE_BYTES, upto.c.id == first))
+            statement = (
+                sa.select(*requests.columns, accounts.c.name.label("account"))
+                .join(accounts, accounts.c.id == requests.c.account_id)
+                .where(*those, requests.c.id <= last.scalar_subquery())
+                .order_by(requests.c.id)
+            )
+            return (await connection.execute(statement)).mappings().all()
+
+    async def evicted_requests(self, account: str | None) -> int:
+        """Return how many requests are no longer there."""
+        async with self._engine.connect() as connection:
+            return await _evicted(connection, accounts.c.evicted_requests, await _account_ids(connection, account))
+
+    async def calls(
+        self, account: str | None, limit: int, cursor: str | None
+    ) -> tuple[Page, Sequence[Row], Mapping[int, int]]:
+        """Return a page of the first attempts of calls, the latest first, all their attempts, and how many events
+        each of these got accepted, by request."""
+        async with self._engine.connect() as connection:
+            ids = await _account_ids(connection, account)
+            firsts: list[Condition] = [_among(requests.c.account_id, ids), requests.c.id == requests.c.call_id]
+            page = await _page_of_requests(connection, ids, firsts, limit, cursor)
+            of_these = _attempts_of([row["call_id"] for row in page.rows])
+            attempts = (await connection.execute(_requests().where(of_these).order_by(requests.c.id))).mappings().all()
+            counted = (
+                sa.select(requests.c.id, sa.func.count())
+                .join(receipts, receipts.c.id.between(requests.c.first_receipt, _last_receipt))
+                .where(of_these, receipts.c.outcome == "accepted")
+                .group_by(requests.c.id)
+            )
+            return page, attempts, {row[0]: row[1] for row in (await connection.execute(counted)).all()}
 
     async def request(self, account: str | None, request_id: int) -> tuple[Row, bytes, Sequence[Row]] | None:
         """Return one request, its body and the events in it, in the order of its rows."""
@@ -236,6 +358,28 @@ async def _count(connection: AsyncConnection, table: sa.Table, where: Sequence[C
 async def _evicted(connection: AsyncConnection, column: sa.Column[int], ids: Sequence[int]) -> int:
     statement = sa.select(sa.func.coalesce(sa.func.sum(column), 0)).where(_among(accounts.c.id, ids))
     return (await connection.execute(statement)).scalar_one()
+
+
+async def _page_of_requests(
+    connection: AsyncConnection, ids: Sequence[int], where: list[Condition], limit: int, cursor: str | None
+) -> Page:
+    total = await _count(connection, requests, where)
+    if cursor is not None:
+        where = [*where, requests.c.id < _whole(cursor)]
+    statement = _requests().where(*where).order_by(requests.c.id.desc()).limit(limit + 1)
+    rows = (await connection.execute(statement)).mappings().all()
+    evicted = await _evicted(connection, accounts.c.evicted_requests, ids)
+    more = len(rows) > limit
+    return Page(rows[:limit], total, str(rows[limit - 1]["id"]) if more else None, evicted)
+
+
+_last_receipt = requests.c.first_receipt + requests.c.receipt_count - 1
+
+
+def _attempts_of(call_ids: Sequence[int]) -> Condition:
+    """Match the first attempt of each call, and the further ones, which have an index of their own."""
+    further = sa.and_(requests.c.attempt > 1, _among(requests.c.call_id, call_ids))
+    return sa.or_(_among(requests.c.id, call_ids), further)
 
 
 def _requests() -> sa.Select[Any]:

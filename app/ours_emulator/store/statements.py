@@ -29,8 +29,11 @@ INSERT_DISTINCT_IDS = _insert(tables.distinct_ids)
 INSERT_IDENTIFIERS = _insert(tables.identifiers)
 UPSERT_VISITORS = _upsert(tables.visitors)
 UPSERT_WAITING = _upsert(tables.waiting_devices)
+UPSERT_MARKS = _upsert(tables.marks)
 
 SELECT_ACCOUNTS = "SELECT name, id FROM accounts"
+
+SELECT_MARKS = "SELECT kind, value FROM marks"
 
 SELECT_COUNTERS = """
 SELECT (SELECT count(*) FROM receipts), (SELECT count(*) FROM requests), (SELECT sum(length(body)) FROM requests),
@@ -65,7 +68,7 @@ ORDER BY pk
 """
 
 SELECT_CALL = """
-SELECT call_id FROM requests
+SELECT call_id, received_at FROM requests
 WHERE account_id = ? AND id >= ? AND path = ? AND attempt = ? AND body = ?
 ORDER BY id DESC LIMIT 1
 """
@@ -85,6 +88,7 @@ DELETE FROM requests WHERE id IN (SELECT id FROM requests ORDER BY id LIMIT ?) R
 COUNT_EVICTED_RECEIPTS = "UPDATE accounts SET evicted_receipts = evicted_receipts + ? WHERE id = ?"
 COUNT_EVICTED_REQUESTS = "UPDATE accounts SET evicted_requests = evicted_requests + ? WHERE id = ?"
 
+DELETE_ACCOUNT = "DELETE FROM accounts WHERE name = ?"
 CLEAR_VISITORS = "DELETE FROM visitors WHERE account_id = ?"
 CLEAR_RECEIPTS = "DELETE FROM receipts WHERE account_id = ?"
 CLEAR_REQUESTS = "DELETE FROM requests WHERE account_id = ?"

@@ -66,6 +66,7 @@ requests = sa.Table(
     sa.Column("account_id", sa.Integer, nullable=False, index=True),
     sa.Column("call_id", sa.Integer, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("gap_ms", sa.Float),
     sa.Column("endpoint", sa.Text, nullable=False),
     sa.Column("method", sa.Text, nullable=False),
     sa.Column("path", sa.Text, nullable=False),
@@ -76,7 +77,19 @@ requests = sa.Table(
     sa.Column("content_encoding", sa.Text, nullable=False),
     sa.Column("first_receipt", sa.Integer, nullable=False),
     sa.Column("receipt_count", sa.Integer, nullable=False),
+    sa.Column("authorization", sa.Text, nullable=False),
+    sa.Column("oversized", sa.Boolean, nullable=False),
+    # JSON: what a fault did to it.
+    sa.Column("fault", sa.Text),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("requests_by_call", "call_id", sqlite_where=sa.text("attempt > 1")),
+)
+# The highest numbers that were ever given out, when what had them is forgotten: ids are never used again.
+marks = sa.Table(
+    "marks",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("value", sa.Integer, nullable=False),
 )
 receipts = sa.Table(
     "receipts",
@@ -99,6 +112,8 @@ receipts = sa.Table(
     sa.Column("explanation", sa.Text, nullable=False),
     sa.Column("visitor_properties", sa.Text),
     sa.Index("receipts_by_time", "account_id", "time"),
+    # A wait asks for one name, after one id: few keys, each growing at its end.
+    sa.Index("receipts_by_event", "account_id", "event"),
 )
 
 

@@ -6,38 +6,28 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
+from ours_emulator.dedup import DistinctId, Original
 from ours_emulator.devices import Waiting, WaitingRoom
 from ours_emulator.identity import Name, Visitor
 from ours_emulator.jsontext import json_text
 from ours_emulator.messages import Exchange, Identifier, Message, Properties, Receipt, Rejection, Request, Resolution
 from ours_emulator.store import statements as sql
 from ours_emulator.store.files import StoreError, StoreFile, StoreLostError
-from ours_emulator.store.tables import decoded, digests_of, distinct_digest, encoded, name_digest
+from ours_emulator.store.tables import decoded, digests_of, distinct_digest, encoded, name_digest, receipts
 
 _RECENT_REQUESTS = 10_000
+_RECEIPT_COLUMNS = tuple(receipts.columns.keys())
 
 
 @dataclass(frozen=True, slots=True)
-class Original:
-    """The accepted event that holds a distinct id. The fields after the id are None once it was evicted."""
+class AttemptBefore:
+    """The attempt before another: its call, and when it came, in milliseconds since the epoch."""
 
-    receipt_id: int
-    visitor_pk: int | None
-    visitor_id: str | None
-    event: str | None
-    content: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class DistinctId:
-    """A distinct id as events are deduplicated by it (rule dedup)."""
-
-    account_id: int
-    test: bool
-    value: str
+    call_id: int
+    received_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +137,11 @@ class StoreWriter:
         rows = self._run(sql.SELECT_ORIGINALS, json_text(list(digests)))
         return {digests[row[0]]: _original(row) for row in rows}
 
-    def call_id(self, account_id: int, request: Request) -> int | None:
-        """Return the call that *request*, a further attempt, belongs to; None if the attempt before is not known."""
+    def attempt_before(self, account_id: int, request: Request) -> AttemptBefore | None:
+        """Return the attempt before *request*, a further one; None if it is not known."""
         since = self.next_request_id - _RECENT_REQUESTS
         rows = self._run(sql.SELECT_CALL, account_id, since, encoded(request.path), request.attempt - 1, request.body)
-        return rows[0][0] if rows else None
+        return AttemptBefore(*rows[0]) if rows else None
 
     def save(
         self,
@@ -161,23 +151,25 @@ class StoreWriter:
         waiting: WaitingRoom,
     ) -> None:
         """Write *exchanges*, the *touched* visitors, how often more each receipt in *repeats* was sent, who waits."""
-        receipts = [(exchange, receipt) for exchange in exchanges for receipt in exchange.receipts]
+        saved = [(exchange, receipt) for exchange in exchanges for receipt in exchange.receipts]
         self._write(sql.INSERT_REQUESTS, [_request_row(exchange) for exchange in exchanges])
-        self._write(sql.INSERT_RECEIPTS, [_receipt_row(exchange, receipt) for exchange, receipt in receipts])
-        self._write(sql.INSERT_DISTINCT_IDS, list(_distinct_rows(receipts)))
+        self._write(sql.INSERT_RECEIPTS, [_receipt_row(exchange, receipt) for exchange, receipt in saved])
+        self._write(sql.INSERT_DISTINCT_IDS, list(_distinct_rows(saved)))
         self._write(sql.UPDATE_REPEATS, [(count, receipt_id) for receipt_id, count in repeats.items()])
         self._save_visitors(touched)
         self._save_waiting(waiting)
         self.next_request_id += len(exchanges)
-        self.next_receipt_id += len(receipts)
+        self.next_receipt_id += len(saved)
         self._requests += len(exchanges)
-        self._receipts += len(receipts)
+        self._receipts += len(saved)
         self._body_bytes += sum(len(exchange.request.body) for exchange in exchanges)
         self._evict()
 
     def reset(self, account: str | None) -> Cleared:
         """Forget everything of *account*, or of all accounts if None, but the accounts themselves."""
         ids = [id_ for name, id_ in self._account_ids.items() if account in (None, name)]
+        marks = (self.next_receipt_id, self.next_request_id, self.next_visitor_pk)
+        self._write(sql.UPSERT_MARKS, list(zip(("receipt", "request", "visitor"), marks, strict=True)))
         cleared = [self._clear(account_id) for account_id in ids]
         self._counters_known = False
         return Cleared(
@@ -185,6 +177,16 @@ class StoreWriter:
             receipts=sum(it.receipts for it in cleared),
             requests=sum(it.requests for it in cleared),
         )
+
+    def forget(self, account: str) -> Cleared:
+        """Forget *account* and everything of it."""
+        cleared = self.reset(account)
+        self._run(sql.DELETE_ACCOUNT, account)
+        return cleared
+
+    def is_empty(self) -> bool:
+        """Whether nothing was ever stored."""
+        return self.next_request_id == 1
 
     def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         self._cursor.execute(statement, values)
@@ -255,11 +257,15 @@ class StoreWriter:
         )
 
     def _read_counters(self) -> None:
-        """Take over what the database has. While the process lives, ids only ever grow."""
+        """Take over what the database has. Ids only ever grow."""
         rows = self._run(sql.SELECT_ACCOUNTS)
         self._account_ids = {row[0]: row[1] for row in rows}
         count = self._run(sql.SELECT_COUNTERS)[0]
         self._receipts, self._requests, self._body_bytes = count[0], count[1], count[2] or 0
+        marks = dict(self._run(sql.SELECT_MARKS))
+        self.next_receipt_id = max(self.next_receipt_id, marks.get("receipt", 1))
+        self.next_request_id = max(self.next_request_id, marks.get("request", 1))
+        self.next_visitor_pk = max(self.next_visitor_pk, marks.get("visitor", 1))
         # Distinct ids outlive the receipts they name, and must never come to name another one.
         self.next_receipt_id = max(self.next_receipt_id, (count[3] or 0) + 1, (count[4] or 0) + 1)
         self.next_request_id = max(self.next_request_id, (count[5] or 0) + 1)
@@ -339,8 +345,9 @@ def _request_row(exchange: Exchange) -> tuple[Any, ...]:
     return (
         exchange.id,
         exchange.account_id,
-        exchange.call_id,
-        request.attempt,
+        exchange.attempt.call_id,
+        exchange.attempt.number,
+        exchange.attempt.gap_ms,
         request.endpoint,
         encoded(request.method),
         encoded(request.path),
@@ -351,6 +358,9 @@ def _request_row(exchange: Exchange) -> tuple[Any, ...]:
         encoded(request.content_encoding),
         exchange.receipts[0].id,
         len(exchange.receipts),
+        encoded(request.authorization),
+        request.oversized,
+        None if exchange.fault is None else json_text(asdict(exchange.fault)),
         request.body,
     )
 
@@ -377,6 +387,15 @@ def _receipt_row(exchange: Exchange, receipt: Receipt) -> tuple[Any, ...]:
         _explanation(receipt),
         receipt.visitor_properties,
     )
+
+
+def event_row(exchange: Exchange, receipt: Receipt) -> dict[str, Any]:
+    """Return *receipt* as the reader has it, by the names of its columns."""
+    row = dict(zip(_RECEIPT_COLUMNS, _receipt_row(exchange, receipt), strict=True))
+    row["account"] = exchange.request.account
+    row["visitor_id"] = None if receipt.visitor_id is None else encoded(receipt.visitor_id)
+    row["time"] = float(row["time"])
+    return row
 
 
 def _explanation(receipt: Receipt) -> str:

@@ -1,0 +1,95 @@
+"""Any command, run against an emulator of its own: `ours-emulator exec -- COMMAND …`."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from ours_emulator.emulator import Emulator, report
+from ours_emulator.emulator.base import without_proxies
+from ours_emulator.emulator.running import handle, serving
+from ours_emulator.settings import Loaded
+
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+_BY_SIGNAL = 128
+_MOST_OBJECTIONS = 20
+_FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+_FROM_TERMINAL = ("SIGINT", "SIGQUIT")
+
+
+def run(command: Sequence[str], loaded: Loaded) -> int:
+    """Run *command* against an emulator as *loaded* says, tell on standard error what arrived, return its exit code.
+
+    As a shell does: 127 if there is no such command, 126 if it can't be run, 128 and the signal that killed it.
+    """
+    with serving(loaded) as url, handle(url, loaded) as emulator:
+        try:
+            code = _code(command, {**os.environ, **without_proxies(os.environ), **emulator.env})
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
+            sys.stderr.write(f"ours-emulator: {command[0]} can't be run: {error.strerror}\n")
+            return NOT_FOUND if missing else NOT_EXECUTABLE
+        sys.stderr.write(_summary(emulator))
+    return code
+
+
+def _code(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    with _forwarding() as forwarding:
+        child = subprocess.Popen(command, env=environment)
+        forwarding.to(child)
+        code = child.wait()
+    return code if code >= 0 else _BY_SIGNAL - code
+
+
+class _Forwarding:
+    """Passes signals on to a command instead of ending for them."""
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[bytes] | None = None
+        self._early: list[int] = []
+
+    def to(self, child: subprocess.Popen[bytes]) -> None:
+        """Pass signals on to *child*, and those that came while it was started."""
+        self._child = child
+        for number in self._early:
+            child.send_signal(number)
+
+    def forward(self, number: int, _: FrameType | None) -> None:
+        """Pass a signal on, unless the terminal has sent it to the command as well."""
+        if self._child is None:
+            self._early.append(number)
+        elif signal.Signals(number).name not in _FROM_TERMINAL or not _in_foreground():
+            self._child.send_signal(number)
+
+
+@contextmanager
+def _forwarding() -> Generator[_Forwarding]:
+    forwarding = _Forwarding()
+    numbers = [getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)]
+    before = [(number, signal.signal(number, forwarding.forward)) for number in numbers]
+    try:
+        yield forwarding
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def _in_foreground() -> bool:
+    """Whether a terminal sends its signals to this process, and so to the command as well."""
+    try:
+        return os.tcgetpgrp(sys.__stderr__.fileno()) == os.getpgrp() if sys.__stderr__ else False
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _summary(emulator: Emulator) -> str:
+    requests, events = emulator.requests(), emulator.events(outcome="any")
+    found = report.objections(events)
+    lines = [f"ours-emulator: {report.counts(requests, events)}", *(f"  {line}" for line in found[:_MOST_OBJECTIONS])]
+    if len(found) > _MOST_OBJECTIONS:
+        lines.append(f"  and {len(found) - _MOST_OBJECTIONS} more")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,55 @@
+"""The handle tests hold, and an emulator for the length of a block; everything asked goes through the debug API."""
+
+from ours_emulator.emulator.calls import EmulatorError, ExpectationError
+from ours_emulator.emulator.results import (
+    Cleared,
+    Event,
+    Hint,
+    Identifiers,
+    Imported,
+    Listing,
+    Miss,
+    Moment,
+    NearMiss,
+    Reason,
+    RequestDetail,
+    RequestRecord,
+    Resolution,
+    Step,
+    Summary,
+    Visitor,
+)
+from ours_emulator.emulator.running import run_emulator, run_emulator_async
+from ours_emulator.emulator.sync import Clock, Emulator, Expectation, Fault
+from ours_emulator.emulator.twin import AsyncClock, AsyncEmulator, AsyncExpectation, AsyncFault
+
+__all__ = [
+    "AsyncClock",
+    "AsyncEmulator",
+    "AsyncExpectation",
+    "AsyncFault",
+    "Cleared",
+    "Clock",
+    "Emulator",
+    "EmulatorError",
+    "Event",
+    "Expectation",
+    "ExpectationError",
+    "Fault",
+    "Hint",
+    "Identifiers",
+    "Imported",
+    "Listing",
+    "Miss",
+    "Moment",
+    "NearMiss",
+    "Reason",
+    "RequestDetail",
+    "RequestRecord",
+    "Resolution",
+    "Step",
+    "Summary",
+    "Visitor",
+    "run_emulator",
+    "run_emulator_async",
+]

@@ -1,0 +1,150 @@
+"""What arrived, in words: the explanation of a failed expectation and the timeline of a failed test."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from ours_emulator.emulator.results import Event, Hint, Miss, NearMiss, RequestRecord
+from ours_emulator.terminal import printable
+
+_MOST_EVENTS = 10
+_MOST_REQUESTS = 50
+_MOST_IN_BATCH = 5
+
+
+def explain(
+    wish: str, error: str, matching: Sequence[Event], candidates: Sequence[NearMiss], near: Sequence[NearMiss]
+) -> str:
+    """Return why *wish* is not met: what did match, what was refused though it would have, what nearly matched."""
+    lines = [text for text in (wish, error) if text]
+    if matching:
+        lines += ["these matched:", *(f"  {_named(event)}" for event in matching[:_MOST_EVENTS])]
+        lines += _more(len(matching) - _MOST_EVENTS)
+    if candidates:
+        lines += ["these would have matched, but were not accepted:"]
+        lines += [line for one in candidates for line in _candidate(one)]
+    if near:
+        lines += ["the nearest ones:", *(line for one in near for line in _near(one))]
+    return "\n".join(printable(line) for text in lines for line in text.split("\n"))
+
+
+def timeline(requests: Sequence[RequestRecord], events: Iterable[Event]) -> list[str]:
+    """Return one line for each of *requests*, the oldest first, with outcome, reason and hints of its *events*."""
+    inside: dict[int, list[Event]] = defaultdict(list)
+    for event in events:
+        inside[event.request_id].append(event)
+    shown = requests[-_MOST_REQUESTS:]
+    lines = [f"({len(requests) - len(shown)} earlier ones are left out)"] if len(shown) < len(requests) else []
+    for request in shown:
+        lines += _exchange(request, requests[0], inside[request.id])
+    return [printable(line) for line in lines]
+
+
+def counts(requests: Sequence[RequestRecord], events: Sequence[Event]) -> str:
+    """Return `3 requests, 2 events accepted, 1 rejected, 1 hint`."""
+    found = [_number(len(requests), "request")]
+    outcomes = [event.outcome for event in events]
+    found.append(f"{_number(outcomes.count('accepted'), 'event')} accepted")
+    found += [f"{outcomes.count(name)} {name}" for name in ("rejected", "dropped", "duplicate") if name in outcomes]
+    hints = sum(len(event.hints) for event in events)
+    return ", ".join([*found, *([_number(hints, "hint")] if hints else [])])
+
+
+def objections(events: Iterable[Event], ignore: Iterable[str] = ()) -> list[str]:
+    """Return a line for each of *events* that was refused or dropped, and for each hint but of *ignore*d rules."""
+    return [printable(line) for event in events for line in _objections(event, frozenset(ignore))]
+
+
+def hint_lines(events: Iterable[Event], ignore: Iterable[str] = ()) -> list[str]:
+    """Return a line for each hint of *events*, but of the rules in *ignore*."""
+    left_out = frozenset(ignore)
+    return [
+        printable(f"{_named(event)}: {_hint(hint)}")
+        for event in events
+        for hint in event.hints
+        if hint.rule not in left_out
+    ]
+
+
+def _exchange(request: RequestRecord, first: RequestRecord, events: Sequence[Event]) -> Iterator[str]:
+    seconds = (request.received_at - first.received_at).total_seconds()
+    status = "unanswered" if request.status is None else str(request.status)
+    words = [f"+{seconds:.3f} s ", _outcome(events).upper(), status, request.method]
+    words.append(_path(request))
+    if request.attempt > 1:
+        words.append(f"(attempt {request.attempt} of request {request.call_id})")
+    if request.fault is not None and all(event.reason is None for event in events):
+        words.append(f"(fault {request.fault.name})")
+    alone = len(events) == 1 and events[0].batch_index is None
+    if alone:
+        words.append(_told(events[0]))
+    yield " ".join(word for word in words if word)
+    rows = events if not alone else ()
+    for event in rows[:_MOST_IN_BATCH]:
+        yield f"           {event.outcome} row {event.batch_index}: {_told(event)}"
+    yield from (f"           {line.strip()}" for line in _more(len(rows) - _MOST_IN_BATCH))
+    yield from (f"           hint {_hint(hint)}" for event in events for hint in event.hints)
+
+
+def _told(event: Event) -> str:
+    if event.reason is not None:
+        return " ".join(word for word in (event.event or "", _reason(event)) if word)
+    visitor = "" if event.visitor_id is None else f"visitor={event.visitor_id}"
+    return " ".join(word for word in (event.event or "", visitor) if word)
+
+
+def _outcome(events: Sequence[Event]) -> str:
+    outcomes = {event.outcome for event in events}
+    return outcomes.pop() if len(outcomes) == 1 else "mixed" if outcomes else ""
+
+
+def _path(request: RequestRecord) -> str:
+    return request.path.removeprefix(f"/accounts/{request.account}")
+
+
+def _objections(event: Event, ignore: frozenset[str]) -> Iterator[str]:
+    if event.outcome in ("rejected", "dropped"):
+        yield f"{_named(event)} {event.outcome}: {_reason(event) or 'not on the allow-list'}"
+    yield from hint_lines([event], ignore)
+
+
+def _named(event: Event) -> str:
+    name = event.endpoint if event.event is None else repr(event.event)
+    who = "" if event.visitor_id is None else f" visitor={event.visitor_id}"
+    return f"#{event.id} {name}{who}"
+
+
+def _candidate(one: NearMiss) -> list[str]:
+    why = _reason(one.event)
+    beside = [miss for miss in one.misses if miss.path != "outcome"]
+    return [f"  {_named(one.event)} {one.event.outcome}" + (f": {why}" if why else ""), *map(_miss, beside)]
+
+
+def _near(one: NearMiss) -> list[str]:
+    return [f"  {_named(one.event)} {one.event.outcome}", *map(_miss, one.misses)]
+
+
+def _miss(miss: Miss) -> str:
+    why = "" if miss.why in ("", "another value") else f" ({miss.why})"
+    return f"    {miss.path}: expected {miss.expected!r}, got {miss.actual!r}{why}"
+
+
+def _reason(event: Event) -> str:
+    reason = event.reason
+    return "" if reason is None else f"{_at(reason.path, reason.message)} [{reason.rule}]"
+
+
+def _hint(hint: Hint) -> str:
+    return f"{_at(hint.path, hint.message)} [{hint.rule}]"
+
+
+def _at(path: str, message: str) -> str:
+    dotted = path[1:].replace("/", ".").replace("~1", "/").replace("~0", "~")
+    return f"{dotted}: {message}" if dotted else message
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def _more(count: int) -> list[str]:
+    return [f"  and {count} more"] if count > 0 else []

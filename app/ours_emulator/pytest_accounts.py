@@ -1,0 +1,187 @@
+"""What the fixtures of the pytest plugin do: accounts, strictness, and the report of a failed test."""
+
+import re
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from ours_emulator import production
+from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, Event, RequestRecord, report
+from ours_emulator.emulator.base import BASE_URL_VARIABLE
+from ours_emulator.emulator.calls import AccountPlan
+from ours_emulator.emulator.twin import twin_of
+
+MARKER = "ours_emulator"
+_PLANNED = frozenset(AccountPlan.__optional_keys__)
+_KNOWN = _PLANNED | {"strict", "clock", "seed"}
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
+
+
+@dataclass
+class Watch:
+    """An account whose tests may fail, and what is needed to tell why."""
+
+    emulator: Emulator
+    strict: bool = False
+    begun: int = 0
+    """The id of the last request before the test: what was there from the beginning is not the test's doing."""
+    twin: AsyncEmulator | None = None
+    blocked: list[str] = field(default_factory=list[str])
+
+    def arrived(self) -> tuple[list[RequestRecord], list[Event]]:
+        """Return the requests of the test and the events in them."""
+        requests = [request for request in self.emulator.requests() if request.id > self.begun]
+        return requests, [event for event in self.emulator.events(outcome="any") if event.request_id > self.begun]
+
+    def objections(self) -> list[str]:
+        """Return what strict tests fail on; a fault is what the test wanted."""
+        requests, events = self.arrived()
+        planned = {request.id for request in requests if request.fault is not None}
+        return [*self.blocked, *report.objections(event for event in events if event.request_id not in planned)]
+
+    def told(self, raised: BaseException | None) -> str:
+        """Return what arrived, for the report of a test that failed with *raised*."""
+        try:
+            requests, events = self.arrived()
+        except EmulatorError as error:
+            return str(error)
+        lines = [f"{self.emulator.url}: {report.counts(requests, events)}", *report.timeline(requests, events)]
+        lines += self.blocked
+        misses = [it.last_miss for it in (self.emulator, self.twin) if it is not None]
+        lines += [f"the last wait was in vain: {miss}" for miss in misses if miss is not None and miss is not raised]
+        return "\n".join(lines)
+
+
+_WATCH = pytest.StashKey[Watch]()
+
+
+class Reports:
+    """The hooks of the plugin that only matter once an emulator runs."""
+
+    name = "ours-emulator-reports"
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Fail a test that passed, if it is strict and something was refused or hinted at."""
+        result = yield
+        watch = item.stash.get(_WATCH, None)
+        if watch is not None and watch.strict:
+            found = watch.objections()
+            if found:
+                pytest.fail("the emulator objects (strict):\n" + "\n".join(found), pytrace=False)
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Add what arrived to the report of a test that failed."""
+        made = yield
+        if made.failed and made.when != "teardown":
+            raised = None if call.excinfo is None else call.excinfo.value
+            made.sections += [("ours-emulator", watch.told(raised)) for watch in _watches(item)]
+        return made
+
+
+def _watches(item: pytest.Item) -> Iterator[Watch]:
+    if _WATCH in item.stash:
+        yield item.stash[_WATCH]
+    names: list[str] = getattr(item, "fixturenames", [])
+    if "ours_emulator_session" in names and _WATCH in item.session.stash:
+        yield item.session.stash[_WATCH]
+
+
+@contextmanager
+def attached(url: str, settings: Mapping[str, Any]) -> Generator[Emulator]:
+    """Give the handle of the emulator that runs at *url*."""
+    for name in settings.keys() - _PLANNED:
+        pytest.fail(f"ours_emulator_settings: {name} can't be set for an emulator that runs already", pytrace=False)
+    with Emulator(Emulator(url).server_url) as emulator:
+        emulator.version()
+        yield emulator
+
+
+@contextmanager
+def account_of_test(
+    request: pytest.FixtureRequest, server: Emulator, settings: Mapping[str, Any], patch: pytest.MonkeyPatch
+) -> Generator[Emulator]:
+    """Give a fresh account to a test, as its markers say."""
+    node: pytest.Item = request.node
+    wanted = _wanted(node)
+    with _account(server, node.name, settings, wanted) as emulator:
+        watch = Watch(emulator, bool(wanted.get("strict", node.config.getini("ours_emulator_strict"))))
+        if "seed" in wanted:
+            emulator.replay(_seed(node, wanted["seed"]).read_text("utf-8"))
+            watch.begun = emulator.newest_request_id()
+        if "clock" in wanted:
+            emulator.clock.freeze(wanted["clock"])
+        _point(patch, watch)
+        node.stash[_WATCH] = watch
+        yield emulator
+
+
+@contextmanager
+def account_of_session(
+    request: pytest.FixtureRequest, server: Emulator, settings: Mapping[str, Any]
+) -> Generator[Emulator]:
+    """Give an account to the whole session."""
+    with _account(server, "session", settings, {}) as emulator, pytest.MonkeyPatch.context() as patch:
+        watch = Watch(emulator)
+        _point(patch, watch)
+        request.session.stash[_WATCH] = watch
+        yield emulator
+
+
+def twin(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncEmulator:
+    """Return the asynchronous handle of the same account."""
+    made = twin_of(emulator)
+    request.node.stash[_WATCH].twin = made
+    return made
+
+
+@contextmanager
+def _account(
+    server: Emulator, title: str, settings: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> Generator[Emulator]:
+    name = f"{_NOT_IN_NAMES.sub('-', title).strip('-')[:60] or 'test'}-{uuid4().hex[:12]}"
+    emulator = server.open_account(name, **_plan(settings, wanted))
+    try:
+        yield emulator
+    finally:
+        emulator.close_account()
+
+
+def _plan(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> AccountPlan:
+    """Return what the account accepts: as the settings say, and the markers more so."""
+    planned: Any = {name: value for name, value in {**settings, **wanted}.items() if name in _PLANNED}
+    plan: AccountPlan = planned
+    return plan
+
+
+def _wanted(node: pytest.Item) -> dict[str, Any]:
+    """Return what the markers of a test say; the closest one wins."""
+    wanted: dict[str, Any] = {}
+    for marker in node.iter_markers(MARKER):
+        unknown = sorted(marker.kwargs.keys() - _KNOWN)
+        if marker.args or unknown:
+            what = unknown[0] if unknown else repr(marker.args[0])
+            pytest.fail(f"@pytest.mark.{MARKER}: {what} is none of {', '.join(sorted(_KNOWN))}", pytrace=False)
+        wanted = {**marker.kwargs, **wanted}
+    return wanted
+
+
+def _seed(node: pytest.Item, name: str | Path) -> Path:
+    """Return the file that *name* means: beside the test, or else from the root of the run."""
+    beside = node.path.parent / name
+    return beside if beside.exists() else node.config.rootpath / name
+
+
+def _point(patch: pytest.MonkeyPatch, watch: Watch) -> None:
+    """Let the app under test talk to the emulator, and to nobody in production."""
+    patch.setenv(BASE_URL_VARIABLE, watch.emulator.ingest_url)
+    production.block(patch, watch.blocked)

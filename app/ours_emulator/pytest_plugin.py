@@ -1,0 +1,96 @@
+"""The pytest plugin: an emulator that starts when a test first asks for it, and a fresh account of it for each test.
+
+Every pytest run where this is installed imports this module, so it imports nothing but pytest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from ours_emulator.emulator import AsyncEmulator, Emulator
+
+_MARKER = (
+    "ours_emulator(strict, clock, seed, allowed_events, tokens, public_keys, require_identifier, strict_openapi): "
+    "what the emulator's account of this test is like; strict=True fails the test on refusals and hints, "
+    "clock= stops its clock at a moment, seed= names a file of exported requests to begin with."
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option and the lines of the ini file."""
+    group = parser.getgroup("ours-emulator")
+    group.addoption(
+        "--ours-emulator-url",
+        metavar="URL",
+        help="Use the emulator that runs there, instead of starting one. Also: OURS_EMULATOR_URL.",
+    )
+    parser.addini("ours_emulator_url", "Use the emulator that runs there, instead of starting one.", default="")
+    parser.addini(
+        "ours_emulator_strict", "Fail tests on what the emulator refuses or hints at.", type="bool", default=False
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", _MARKER)
+
+
+@pytest.fixture(scope="session")
+def ours_emulator_settings() -> Mapping[str, Any]:
+    """Override this to start the emulator otherwise: settings of `ours-emulator serve`, like `{"tokens": ["t"]}`."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def ours_emulator_server(
+    request: pytest.FixtureRequest, ours_emulator_settings: Mapping[str, Any]
+) -> Iterator[Emulator]:
+    """The emulator itself, for all tests: started in a thread, or the one that --ours-emulator-url names."""
+    from ours_emulator.emulator import run_emulator
+    from ours_emulator.pytest_accounts import Reports, attached
+
+    config = request.config
+    if not config.pluginmanager.has_plugin(Reports.name):
+        config.pluginmanager.register(Reports(), Reports.name)
+    url = config.getoption("--ours-emulator-url") or os.environ.get("OURS_EMULATOR_URL")
+    url = url or config.getini("ours_emulator_url")
+    with attached(url, ours_emulator_settings) if url else run_emulator(**ours_emulator_settings) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def ours_emulator(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    ours_emulator_server: Emulator,
+    ours_emulator_settings: Mapping[str, Any],
+) -> Iterator[Emulator]:
+    """A fresh account of the emulator, which OURS_PRIVACY_BASE_URL points to while the test runs."""
+    from ours_emulator.pytest_accounts import account_of_test
+
+    with account_of_test(request, ours_emulator_server, ours_emulator_settings, monkeypatch) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def ours_emulator_async(request: pytest.FixtureRequest, ours_emulator: Emulator) -> AsyncEmulator:
+    """The same account as `ours_emulator`, for tests that are coroutines."""
+    from ours_emulator.pytest_accounts import twin
+
+    return twin(request, ours_emulator)
+
+
+@pytest.fixture(scope="session")
+def ours_emulator_session(
+    request: pytest.FixtureRequest, ours_emulator_server: Emulator, ours_emulator_settings: Mapping[str, Any]
+) -> Iterator[Emulator]:
+    """An account that lives as long as the session, for apps that are started once."""
+    from ours_emulator.pytest_accounts import account_of_session
+
+    with account_of_session(request, ours_emulator_server, ours_emulator_settings) as emulator:
+        yield emulator

@@ -1,0 +1,218 @@
+"""The commands that look into a running emulator, as a user types them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serving import Account, serving
+
+COMMAND = [sys.executable, "-m", "ours_emulator"]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """An environment in which nothing of this machine is found."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OURS_")}
+    return {**kept, "XDG_RUNTIME_DIR": str(tmp_path), "PYTHONIOENCODING": "utf-8"}
+
+
+def run(environment: dict[str, str], *words: str, code: int = 0, given: bytes | None = None) -> str:
+    """Run a command to its end and return what it wrote: to standard output, or, if it failed, to standard error."""
+    done = subprocess.run(
+        [*COMMAND, *words], env=environment, capture_output=True, input=given, timeout=30, check=False
+    )
+    assert done.returncode == code, done.stderr.decode()
+    return (done.stderr if code else done.stdout).decode()
+
+
+@pytest.fixture
+def at(account: Account, environment: dict[str, str]) -> dict[str, str]:
+    """An environment in which the account of a test is what the commands are about."""
+    return {**environment, "OURS_EMULATOR_URL": account.url}
+
+
+@contextmanager
+def served(environment: dict[str, str], *words: str) -> Generator[subprocess.Popen[str]]:
+    command = [*COMMAND, "serve", "--port", "0", *words]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith("Ready."):
+                break
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def test_visitors_and_events_are_shown_in_columns(account: Account, at: dict[str, str]) -> None:
+    account.track(event="Purchase", userId="u1", externalId="x", email="a@b.co")
+    account.track(event="Typo", userId="u2", properties={})
+    account.track(event="Nobody")
+    heads, *rows = run(at, "visitors").splitlines()
+    assert heads.split("  ")[0] == "VISITOR"
+    assert [row.split()[:3] for row in rows] == [["u2", "-", "-"], ["u1", "x", "a@b.co"]]
+    shown = run(at, "events").splitlines()
+    assert len(shown) == 3
+    assert "hint: dropped; did you mean eventProperties? [unknown-keys]" in shown[1]
+    assert "[identifier]" in run(at, "events", "--outcome", "rejected").splitlines()[1]
+
+
+def test_json_is_what_the_debug_api_has_a_line_each(account: Account, at: dict[str, str]) -> None:
+    for name in ("a", "b", "c"):
+        account.track(event=name, userId=name, eventProperties={"plan": name})
+    found = [json.loads(line) for line in run(at, "events", "--json", "--limit", "2").splitlines()]
+    assert found == account.events()[:2]
+    (only,) = run(at, "events", "--json", "--property", "plan=a").splitlines()
+    assert json.loads(only)["event"] == "a"
+    (only,) = run(at, "visitors", "--json", "--user-id", "b").splitlines()
+    assert json.loads(only) == account.visitor(user_id="b")
+
+
+def test_what_a_client_sent_can_not_move_the_cursor(account: Account, at: dict[str, str]) -> None:
+    account.track(event="\x1b[2J\nforged", userId="\ud7ff\u202e")
+    shown = run(at, "events")
+    assert "\x1b" not in shown
+    assert len(shown.splitlines()) == 2
+    assert "\\x1b[2J\\nforged" in shown
+
+
+def test_reset_forgets_what_it_is_told_to(environment: dict[str, str]) -> None:
+    with serving() as server:
+        here = {**environment, "OURS_EMULATOR_URL": server.url}
+        other = server.account()
+        for account in (server.default, other):
+            account.track(userId="u")
+        assert run(here, "reset") == "forgot 1 visitors, 1 receipts, 1 requests of account default\n"
+        assert len(other.visitors()) == 1
+        assert "of all accounts" in run(here, "reset", "--all")
+        assert other.visitors() == []
+        assert "not both" in run(here, "reset", "--all", "--account", "a", code=2)
+
+
+def test_export_and_import(account: Account, at: dict[str, str], tmp_path: Path) -> None:
+    account.track(userId="u", token="secret")
+    file = tmp_path / "journal.jsonl"
+    assert run(at, "export", "--output", str(file)) == ""
+    assert run(at, "export") == file.read_text()
+    assert "secret" not in run(at, "export", "--redact")
+    assert run(at, "import", str(file)) == "imported 1 requests: 1 accepted\n"
+    assert run(at, "import", "-", given=file.read_bytes()) == "imported 1 requests: 1 accepted\n"
+    assert "line 1: not JSON" in run(at, "import", "-", given=b"nonsense", code=2)
+    assert "can't be written" in run(at, "export", "--output", str(tmp_path / "none" / "x"), code=2)
+    assert list(tmp_path.glob("*.partial")) == []
+
+
+def test_tail_shows_what_arrives(account: Account, at: dict[str, str]) -> None:
+    with subprocess.Popen([*COMMAND, "tail", "--json"], env=at, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        deadline = time.monotonic() + 20
+        line = ""
+        # It has no way to say when it is connected; so something is sent until it is.
+        os.set_blocking(process.stdout.fileno(), False)
+        while not line and time.monotonic() < deadline:
+            account.track(event="Purchase", userId="u")
+            time.sleep(0.05)
+            line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+    assert json.loads(line)["event"] == "Purchase"
+
+
+def test_the_emulator_that_runs_is_found_and_forgotten_when_it_ends(environment: dict[str, str]) -> None:
+    with served(environment):
+        assert run(environment, "healthcheck") == ""
+        assert "is ready" in run(environment, "wait-ready")
+    assert "does not answer" in run(environment, "visitors", "--url", "127.0.0.1:1", code=2)
+    assert "does not answer" in run({**environment, "OURS_EMULATOR_PORT": "1"}, "visitors", code=2)
+
+
+def test_of_several_that_run_one_must_be_named(environment: dict[str, str]) -> None:
+    with served(environment), served(environment):
+        assert "several emulators run here" in run(environment, "reset", "--all", code=2)
+
+
+def test_one_that_was_killed_is_not_found(environment: dict[str, str]) -> None:
+    with served(environment) as killed:
+        killed.kill()
+        killed.wait(10)
+        with served(environment):
+            assert run(environment, "healthcheck") == ""
+
+
+def test_a_place_that_somebody_else_announced_is_not_believed(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "1.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "pid": os.getpid()}))
+    (tmp_path / f"ours-emulator-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
+    with serving() as server:
+        port = server.url.rpartition(":")[2]
+        assert run({**environment, "OURS_EMULATOR_PORT": port}, "healthcheck") == ""
+
+
+def test_the_healthcheck_of_a_container_needs_only_its_settings(environment: dict[str, str]) -> None:
+    with serving() as server:
+        port = server.url.rpartition(":")[2]
+        settings = {"OURS_EMULATOR_HOST": "0.0.0.0", "OURS_EMULATOR_PORT": port}
+        assert run({**environment, **settings}, "healthcheck") == ""
+    assert "does not answer" in run({**environment, **settings}, "healthcheck", code=1)
+
+
+def test_wait_ready_gives_up_in_time(environment: dict[str, str]) -> None:
+    started = time.monotonic()
+    assert "does not answer" in run(environment, "wait-ready", "--url", "127.0.0.1:1", "--timeout", "0.3", code=1)
+    assert time.monotonic() - started < 10
+
+
+def test_wait_ready_waits_until_it_is(environment: dict[str, str]) -> None:
+    waiting = subprocess.Popen([*COMMAND, "wait-ready"], env=environment, stdout=subprocess.PIPE, text=True)
+    with served(environment):
+        out, _ = waiting.communicate(timeout=30)
+    assert waiting.returncode == 0
+    assert out.endswith(" is ready\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["events", "--since", "yesterday"], "since"),
+        (["events", "--property", "plan"], "NAME=VALUE"),
+        (["events", "--outcome", "lost"], "outcome"),
+        (["events", "--account", "no spaces"], "answered 404"),
+        (["visitors", "--limit", "0"], "limit"),
+        (["import", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line_and_exit_code_2(at: dict[str, str], words: Sequence[str], said: str) -> None:
+    error = run(at, *words, code=2)
+    assert said in error
+    assert len(error.splitlines()) == 1
+
+
+def test_what_is_no_emulator_is_told(environment: dict[str, str], account: Account) -> None:
+    assert "answered 404" in run(environment, "visitors", "--url", account.url + "/nothing", code=2)
+
+
+def test_a_reader_that_has_enough_is_told_nothing(account: Account, at: dict[str, str]) -> None:
+    body = {"token": "t", "events": [{"event": "E" * 900, "userId": "u", "distinctId": str(at)} for at in range(1000)]}
+    assert httpx.post(account.url + "/batch", json=body, trust_env=False).status_code == 200
+    shell = f"{sys.executable} -m ours_emulator events --json --limit 1000 | head -1"
+    done = subprocess.run(["bash", "-c", shell], env=at, capture_output=True, text=True, timeout=30, check=True)
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
+
+
+def test_help_needs_nothing_of_the_server(environment: dict[str, str]) -> None:
+    script = "import sys; import ours_emulator.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"fastapi", "sqlalchemy", "uvicorn", "httpx", "starlette"}

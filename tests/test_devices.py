@@ -1,0 +1,75 @@
+"""Devices, of visitors and of nobody yet: the rules on plain values."""
+
+import pytest
+
+from ours_emulator.devices import Waiting, WaitingRoom, registered
+from ours_emulator.identity import Name
+from ours_emulator.messages import Properties
+
+ANN: Name = (1, "external_id", "ann")
+ANON: Name = (1, "anonymous_id", "ann")
+BOB: Name = (1, "external_id", "bob")
+
+
+def device(id_: str, token: str | None = None, **more: str | None) -> Properties:
+    return {"device_id": id_, "token": token, **more}
+
+
+@pytest.mark.rule("client-devices")
+@pytest.mark.parametrize(
+    ("known", "new", "expected"),
+    [
+        ([], device("a"), [device("a")]),
+        ([device("a")], device("b"), [device("a"), device("b")]),
+        ([device("a", os="1")], device("a", os="2"), [device("a", os="2")]),
+        ([device("a", os="1")], device("a"), [device("a", os="1")]),
+        ([device("a", "t")], device("a", None), [device("a", None)]),
+        ([device("a", "t")], device("b", "t"), [device("b", "t")]),
+        ([device("a", None)], device("b", None), [device("a", None), device("b", None)]),
+        ([device("a", "t"), device("b")], device("b", "t"), [device("a", "t"), device("b", "t")]),
+        ([device("a", "t"), device("b", "t")], device("c", "t"), [device("c", "t"), device("b", "t")]),
+    ],
+    ids=[
+        "the first one",
+        "another one is added",
+        "the same id is updated",
+        "what is not said stays",
+        "null clears the token",
+        "the same token is the same device",
+        "no token is no likeness",
+        "the id counts before the token",
+        "of several with the token the first",
+    ],
+)
+def test_a_device_is_added_or_updated(known: list[Properties], new: Properties, expected: list[Properties]) -> None:
+    before = [dict(it) for it in known]
+    assert registered(known, new) == expected
+    assert known == before
+
+
+@pytest.mark.rule("client-devices-wait")
+def test_a_device_leaves_with_the_first_of_its_names_that_appears() -> None:
+    room = WaitingRoom([], 1)
+    room.enter((ANN, ANON), device("a"))
+    assert room.leave([BOB]) == []
+    assert room.leave([ANON]) == [device("a")]
+    assert room.leave([ANN]) == []
+    assert (room.changed, room.gone) == ({}, {1})
+
+
+@pytest.mark.rule("client-devices-wait")
+def test_the_same_device_waits_once_and_is_updated() -> None:
+    room = WaitingRoom([Waiting(4, (ANN,), device("a", os="1", model="m"))], 5)
+    room.enter((ANN,), device("a", os="2"))
+    room.enter((ANN,), device("b"))
+    assert sorted(room.changed) == [4, 5]
+    assert room.leave([ANN]) == [device("a", os="2", model="m"), device("b")]
+    assert (room.changed, room.gone) == ({}, {4, 5})
+
+
+@pytest.mark.rule("client-devices-wait")
+def test_the_same_device_of_other_names_waits_apart() -> None:
+    room = WaitingRoom([], 1)
+    room.enter((ANN,), device("a"))
+    room.enter((BOB,), device("a"))
+    assert [room.leave([name]) for name in (ANN, BOB)] == [[device("a")], [device("a")]]

@@ -1,0 +1,386 @@
+"""The handles, sync and async, and the emulators they run: in a thread, in this process, in an event loop."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ours_emulator.emulator import (
+    AsyncEmulator,
+    Emulator,
+    EmulatorError,
+    ExpectationError,
+    Hint,
+    Resolution,
+    Step,
+    run_emulator,
+    run_emulator_async,
+)
+from ours_emulator.emulator.results import Event
+from ours_emulator.main import create_app
+from ours_emulator.settings import SettingsError, load
+from ours_emulator.store.files import StoreError
+from serving import Account, Server
+
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def emulator(account: Account) -> Iterator[Emulator]:
+    with Emulator(account.url) as handle:
+        yield handle
+
+
+def later(do: Callable[[], object]) -> threading.Timer:
+    """Do something soon, in another thread."""
+    timer = threading.Timer(0.05, do)
+    timer.start()
+    return timer
+
+
+def test_addresses_follow_from_the_url() -> None:
+    handle = Emulator("http://127.0.0.1:4010/")
+    assert (handle.url, handle.account) == ("http://127.0.0.1:4010", None)
+    assert handle.ingest_url == "http://127.0.0.1:4010/api/v1"
+    account = Emulator("http://127.0.0.1:4010/accounts/a.b/api/v1")
+    assert (account.url, account.account) == ("http://127.0.0.1:4010/accounts/a.b", "a.b")
+    assert account.client_url == "http://127.0.0.1:4010/accounts/a.b/api/client"
+    assert account.env == {
+        "OURS_PRIVACY_BASE_URL": account.ingest_url,
+        "OURS_EMULATOR_URL": account.url,
+        "OURS_EMULATOR_CLIENT_URL": account.client_url,
+        "OURS_EMULATOR_TOKEN": account.token,
+        "OURS_EMULATOR_PUBLIC_KEY": account.public_key,
+    }
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:4010", "ftp://h", "http://h/debug", "http://", ""])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="no address of an emulator"):
+        Emulator(url)
+
+
+def test_results_have_attributes(emulator: Emulator, account: Account) -> None:
+    account.track(event="Paid", userId="u", email="a@b.co", eventProperties={"plan": "pro"}, properties={})
+    [event] = emulator.events()
+    assert (event.event, event.visitor_id, event.outcome, event.account) == ("Paid", "u", "accepted", emulator.account)
+    assert event.event_properties["plan"] == "pro"
+    assert event.received_at.tzinfo is not None
+    assert event.hints == (Hint("unknown-keys", "/properties", "dropped; did you mean eventProperties?"),)
+    assert event.resolution == Resolution(
+        "userId", True, (Step("userId", "u", "not_found"), Step("email", "a@b.co", "skipped"))
+    )
+    assert emulator.event(event.id) == event
+    visitor = emulator.visitor(email="a@b.co")
+    assert (visitor.visitor_id, visitor.identifiers.email, visitor.event_count) == ("u", "a@b.co", 1)
+    [request] = emulator.requests()
+    assert (request.method, request.endpoint, request.status, request.fault) == ("POST", "track", 200, None)
+    detail = emulator.request(request.id)
+    assert detail.events == (event,)
+    assert '"Paid"' in (detail.body or "")
+    assert emulator.summary().events == {"Paid": 1}
+
+
+def test_a_refusal_has_its_reason(emulator: Emulator, account: Account) -> None:
+    account.track()
+    assert emulator.events() == []
+    [event] = emulator.events(outcome="rejected")
+    assert event.reason is not None
+    assert (event.reason.rule, event.reason.status) == ("identifier", 400)
+
+
+def test_lists_are_whole_and_begin_with_the_oldest(emulator: Emulator, account: Account) -> None:
+    rows = [{"event": "E", "userId": "u", "distinctId": str(number)} for number in range(1000)]
+    assert account.batch(*rows).status_code == 200
+    account.track(userId="u", distinctId="last")
+    events = emulator.events()
+    assert [event.distinct_id for event in events] == [*map(str, range(1000)), "last"]
+    assert events.evicted == 0
+    assert [request.endpoint for request in emulator.requests()] == ["batch", "track"]
+
+
+def test_parameters_go_to_the_debug_api(emulator: Emulator, account: Account) -> None:
+    account.track(userId="u", token="test_t")
+    account.track(userId="v")
+    assert [event.visitor_id for event in emulator.events(test=True)] == ["u"]
+    assert emulator.events(since=datetime(2199, 1, 1, tzinfo=UTC)) == []
+    with pytest.raises(EmulatorError, match="there is no parameter tset; did you mean test"):
+        emulator.events(tset=True)
+
+
+def test_keys_of_a_newer_server_are_left_out(emulator: Emulator, account: Account) -> None:
+    account.track(userId="u", properties={})
+    shown: Any = account.events()[0]
+    newer = {**shown, "mood": "good", "hints": [{**shown["hints"][0], "severity": 3}]}
+    assert Event.of(newer) == emulator.events()[0]
+
+
+def test_a_visitor_that_is_not_there_is_told_with_those_who_are(emulator: Emulator, account: Account) -> None:
+    with pytest.raises(ExpectationError, match="there is no visitor; there is nobody"):
+        emulator.visitor()
+    account.track(userId="u", email="a@b.co")
+    with pytest.raises(ExpectationError, match=r"there is no visitor with email='b@b.co'; there are:\n  u: email='a@b"):
+        emulator.visitor(email="b@b.co")
+    account.track(userId="v")
+    with pytest.raises(ExpectationError, match="expected one visitor, and there are 2"):
+        emulator.visitor()
+
+
+def test_waiting_ends_when_the_event_arrives(emulator: Emulator, account: Account) -> None:
+    timer = later(lambda: account.track(event="Signed Up", email="a@b.co", eventProperties={"plan": {"name": "pro"}}))
+    event = emulator.wait_for("Signed Up", email="a@b.co", match={"event_properties.plan.name": {"$regex": "^p"}})
+    timer.join()
+    assert event == emulator.events()[0]
+    assert emulator.last_miss is None
+
+
+def test_a_wait_in_vain_explains_itself_property_by_property(emulator: Emulator, account: Account) -> None:
+    account.track(event="Signed Up", email="b@b.co", eventProperties={"plan": "free"})
+    account.track(event="Signed Up")
+    with pytest.raises(ExpectationError) as failed:
+        emulator.wait_for("Signed Up", email="a@b.co", event_properties={"plan": "pro"}, timeout=0.01)
+    message = str(failed.value)
+    assert message.startswith("expected at least 1 event 'Signed Up' email='a@b.co' event_properties={'plan': 'pro'}\n")
+    assert "    email: expected 'a@b.co', got 'b@b.co'" in message
+    assert "    event_properties.plan: expected 'pro', got 'free'" in message
+    refused = message.index("rejected: needs one of userId, externalId and email [identifier]")
+    assert refused < message.index("got 'b@b.co'")
+    assert [one.event.outcome for one in failed.value.candidates] == ["rejected"]
+    assert [miss.path for miss in failed.value.near_misses[0].misses] == ["email", "event_properties.plan"]
+    assert emulator.last_miss is failed.value
+
+
+def test_a_wait_for_several_needs_them_all(emulator: Emulator, account: Account) -> None:
+    account.track(userId="u", distinctId="1")
+    with pytest.raises(ExpectationError, match="expected at least 2 events 'Test'"):
+        emulator.wait_for("Test", count=2, timeout=0.01)
+    account.track(userId="u", distinctId="2")
+    assert emulator.wait_for("Test", count=2).distinct_id == "2"
+
+
+def test_expect_counts_only_what_its_block_brings(emulator: Emulator, account: Account) -> None:
+    account.track(userId="u", distinctId="before")
+    with emulator.expect("Test") as expected:
+        timer = later(lambda: account.track(userId="u", distinctId="inside"))
+    timer.join()
+    assert expected.event.distinct_id == "inside"
+    with emulator.expect("Test", mode="none", settle=0.01):
+        pass
+    with pytest.raises(ExpectationError), emulator.expect("Test", timeout=0.01):
+        pass
+    with pytest.raises(KeyError), emulator.expect("Test", timeout=0.01):
+        raise KeyError
+
+
+def test_assertions_look_at_what_is_there(emulator: Emulator, account: Account) -> None:
+    account.track(event="Viewed", userId="u")
+    account.track(event="Paid", userId="u", eventProperties={"amount": 9})
+    assert emulator.assert_tracked("Paid", event_properties={"amount": 9}).event == "Paid"
+    emulator.assert_tracked(count=2, user_id="u")
+    emulator.assert_none("Refunded")
+    assert [event.event for event in emulator.assert_sequence("Viewed", {"event": "Paid"})] == ["Viewed", "Paid"]
+    with pytest.raises(ExpectationError, match="expected at least 1 event 'Refunded'"):
+        emulator.assert_tracked("Refunded")
+    with pytest.raises(ExpectationError, match="expected exactly 2 events 'Paid'"):
+        emulator.assert_tracked("Paid", count=2)
+    with pytest.raises(ExpectationError, match="expected no event 'Paid'"):
+        emulator.assert_none("Paid")
+    with pytest.raises(ExpectationError, match="expected in this order: 'Paid', 'Viewed'"):
+        emulator.assert_sequence("Paid", "Viewed")
+    with pytest.raises(ValueError, match="assert_none"):
+        emulator.assert_tracked("Paid", count=0)
+
+
+def test_a_mistake_in_a_match_is_no_failed_expectation(emulator: Emulator) -> None:
+    with pytest.raises(EmulatorError, match="did you mean event"):
+        emulator.assert_none(match={"evnt": "x"})
+
+
+def test_hints_are_asserted_to_be_none(emulator: Emulator, account: Account) -> None:
+    account.track(userId="u")
+    emulator.assert_no_hints()
+    account.track(userId="u", properties={})
+    with pytest.raises(ExpectationError, match=r"there are 1:\n.*properties: dropped; did you mean eventProperties"):
+        emulator.assert_no_hints()
+    emulator.assert_no_hints(ignore=["unknown-keys"])
+
+
+def test_a_fault_lasts_as_long_as_its_block_and_counts_its_hits(emulator: Emulator, account: Account) -> None:
+    with emulator.fault(status=429, retry_after=1, path="/track", times=2) as fault:
+        assert fault.hits == 0
+        assert account.track(userId="u").headers["retry-after"] == "1"
+        assert fault.hits == 1
+        assert account.identify(userId="u", userProperties={}).status_code == 200
+        assert [account.track(userId="u").status_code for _ in range(2)] == [429, 200]
+    assert fault.hits == 2
+    assert account.track(userId="u").status_code == 200
+    assert [request.fault is not None for request in emulator.requests()] == [True, False, True, False, False]
+
+
+def test_a_reset_ends_a_fault(emulator: Emulator, account: Account) -> None:
+    with emulator.fault(status=503) as fault:
+        assert account.track(userId="u").status_code == 503
+        assert fault.hits == 1
+        emulator.reset()
+        assert account.track(userId="u").status_code == 200
+        fault.drop()
+    assert fault.hits == 1
+
+
+def test_the_clock_is_frozen_moved_and_let_go(emulator: Emulator, account: Account) -> None:
+    assert emulator.clock.freeze(MOMENT).now == MOMENT
+    assert account.track(userId="u", time=1_767_225_600_000 - 6 * 86_400_000).status_code == 200
+    assert emulator.clock.advance(days=2, hours=1).now == MOMENT + timedelta(days=2, hours=1)
+    assert account.track(userId="u", time=1_767_225_600_000 - 6 * 86_400_000).status_code == 400
+    assert emulator.clock.advance(timedelta(minutes=-1)).now == MOMENT + timedelta(days=2, minutes=59)
+    assert emulator.clock.set("2026-02-01").now.month == 2
+    assert emulator.clock.freeze().state == "frozen"
+    assert emulator.clock.resume().state == "real"
+    assert emulator.clock.now() > MOMENT
+
+
+def test_reset_forgets_this_account_only(emulator: Emulator, account: Account, server: Server) -> None:
+    other = server.account()
+    account.track(userId="u")
+    other.track(userId="u")
+    cleared = emulator.reset()
+    assert (cleared.visitors, cleared.receipts, cleared.requests) == (1, 1, 1)
+    assert (emulator.events(), len(other.events())) == ([], 1)
+
+
+def test_what_is_exported_is_replayed_elsewhere(emulator: Emulator, account: Account) -> None:
+    account.track(userId="u", email="a@b.co")
+    account.track()
+    lines = emulator.export()
+    assert len(lines.splitlines()) == 2
+    other = emulator.open_account()
+    assert other.replay(lines).outcomes == {"accepted": 1, "rejected": 1}
+    assert other.visitor(email="a@b.co").visitor_id == "u"
+    assert '"t"' not in emulator.export(redact=True)
+
+
+def test_an_account_is_opened_as_planned_and_closed(emulator: Emulator) -> None:
+    strict = emulator.open_account(tokens=["secret"], public_keys=["pk_secret"], allowed_events=["Paid"])
+    assert (strict.token, strict.public_key) == ("secret", "pk_secret")
+    body = {"token": "t", "event": "Paid", "userId": "u"}
+    assert httpx.post(strict.ingest_url + "/track", json=body, trust_env=False).status_code == 401
+    strict.close_account()
+    assert httpx.post(strict.ingest_url + "/track", json=body, trust_env=False).status_code == 410
+    with pytest.raises(EmulatorError, match="none to close"):
+        Emulator(emulator.server_url).close_account()
+
+
+def test_the_timeline_tells_what_became_of_each_request(emulator: Emulator, account: Account) -> None:
+    account.track(userId="u", event="\x1b[2J", properties={})
+    account.batch({"event": "A", "userId": "u", "distinctId": "1"}, {"event": "B", "distinctId": "2"})
+    with emulator.fault("outage", status=503):
+        account.track(userId="u")
+    lines = emulator.timeline().splitlines()
+    assert lines[0] == "+0.000 s  ACCEPTED 200 POST /track \\x1b[2J visitor=u"
+    assert lines[1].strip() == "hint properties: dropped; did you mean eventProperties? [unknown-keys]"
+    assert " MIXED 207 POST /batch" in lines[2]
+    assert lines[3].strip() == "accepted row 0: A visitor=u"
+    assert lines[4].strip() == "rejected row 1: B needs one of userId, externalId and email [identifier]"
+    assert "REJECTED 503 POST /track" in lines[5]
+    assert "outage" in lines[5]
+
+
+def test_nobody_there_is_told() -> None:
+    with (
+        Emulator("http://127.0.0.1:9") as emulator,
+        pytest.raises(EmulatorError, match=r"no emulator answers at http://127\.0\.0\.1:9: "),
+    ):
+        emulator.events()
+
+
+def test_an_emulator_runs_for_the_length_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OURS_EMULATOR_TOKENS", "of the shell")
+    before = set(threading.enumerate())
+    with run_emulator(allowed_events=["Paid"]) as emulator:
+        body = {"token": emulator.token, "event": "Other", "userId": "u"}
+        assert httpx.post(emulator.ingest_url + "/track", json=body, trust_env=False).status_code == 200
+        assert [event.outcome for event in emulator.events(outcome="any")] == ["dropped"]
+    with pytest.raises(EmulatorError):
+        emulator.events()
+    assert set(threading.enumerate()) <= before
+
+
+def test_an_emulator_that_cant_run_says_why(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--keep"), run_emulator(keep=0):
+        pass
+    with pytest.raises(StoreError), run_emulator(database=tmp_path):
+        pass
+
+
+async def use(emulator: AsyncEmulator, post: Callable[..., Awaitable[httpx.Response]]) -> None:
+    """Do with an asynchronous handle what there is to do."""
+    url = emulator.ingest_url + "/track"
+    body = {"token": emulator.token, "event": "Signed Up", "userId": "u", "email": "a@b.co"}
+    async with emulator.expect("Signed Up", email="a@b.co") as expected:
+        waiting = asyncio.create_task(emulator.wait_for("Signed Up", timeout=5))
+        await post(url, json=body)
+    assert expected.event == await waiting
+    assert (await emulator.assert_tracked("Signed Up", count=1)).visitor_id == "u"
+    with pytest.raises(ExpectationError, match="expected no event"):
+        await emulator.assert_none("Signed Up")
+    with pytest.raises(ExpectationError):
+        await emulator.wait_for("Other", timeout=0.01)
+    assert emulator.last_miss is not None
+    await emulator.assert_sequence("Signed Up")
+    await emulator.assert_no_hints()
+    async with emulator.fault(status=503, times=1) as fault:
+        assert (await post(url, json=body)).status_code == 503
+        assert await fault.look() == 1
+    assert fault.hits == 1
+    assert (await emulator.clock.freeze(MOMENT)).now == MOMENT
+    assert (await emulator.clock.advance(days=1)).now == await emulator.clock.now()
+    assert (await emulator.clock.set(MOMENT)).now == MOMENT
+    assert (await emulator.clock.resume()).state == "real"
+    assert (await emulator.visitor(email="a@b.co")).event_count == 1
+    assert [request.status for request in await emulator.requests()] == [200, 503]
+    assert (await emulator.summary()).requests == 2
+    assert "Signed Up" in await emulator.timeline()
+    other = await emulator.open_account(tokens=["secret"])
+    await other.replay(await emulator.export())
+    assert (await other.events(outcome="rejected"))[0].reason is not None
+    assert (await other.event((await other.events(outcome="any"))[0].id)).account == other.account
+    await other.close_account()
+    assert (await emulator.reset()).requests >= 2
+    assert await emulator.events() == []
+    assert await emulator.version()
+
+
+def test_the_async_twin_does_the_same() -> None:
+    async def main() -> None:
+        async with run_emulator_async() as emulator, httpx.AsyncClient(trust_env=False) as http:
+            await use(emulator, http.post)
+
+    asyncio.run(main())
+
+
+def test_the_app_runs_in_this_process_without_a_server() -> None:
+    async def main() -> None:
+        app = create_app(load({"log_format": "none"}))
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport) as http:
+            await use(AsyncEmulator("http://emulator.test", http=http), http.post)
+        await app.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_debug_api_that_asks_for_a_token_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with run_emulator(admin_token="secret") as emulator:
+        assert emulator.events() == []
+        assert emulator.open_account().events() == []
+        assert emulator.env["OURS_EMULATOR_ADMIN_TOKEN"] == "secret"
+        with Emulator(emulator.url) as stranger, pytest.raises(EmulatorError, match="admin_token"):
+            stranger.events()
+        monkeypatch.setenv("OURS_EMULATOR_ADMIN_TOKEN", "secret")
+        with Emulator(emulator.url) as friend:
+            assert friend.events() == []

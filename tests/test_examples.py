@@ -1,0 +1,70 @@
+"""The examples, in README and examples/, pass as users would run them; one that fails prints what it should."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SIGNUP = ROOT / "examples" / "signup"
+BROKEN = """
+def test_broken(client, ours_emulator):
+    client.post("/signup", json={"email": ""})
+    ours_emulator.wait_for("Signed Up", timeout=0.1)
+"""
+
+
+def run(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", *options]
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("OURS_", "PYTEST_"))}
+    return subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True, timeout=100)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SIGNUP, tmp_path / "signup", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+@pytest.mark.parametrize("options", [[], ["-n", "2"]])
+@pytest.mark.timeout(120)
+def test_its_tests_pass_and_print_nothing(copy: Path, options: list[str]) -> None:
+    done = run(copy, "-rP", *options)
+    assert done.returncode == 0, done.stdout
+    assert "5 passed" in done.stdout
+    assert "- ours-emulator -" not in done.stdout
+    assert "POST" not in done.stdout
+
+
+@pytest.mark.timeout(120)
+def test_a_refusal_that_was_not_expected_is_printed(copy: Path) -> None:
+    with (copy / "test_signup.py").open("a") as file:
+        file.write(BROKEN)
+    done = run(copy, "-k", "broken")
+    assert "1 failed" in done.stdout, done.stdout
+    message, _, printed = done.stdout.partition("- ours-emulator -")
+    assert "these would have matched, but were not accepted:" in message
+    assert "rejected: email: must be a string of 1 to" in message
+    assert "1 request, 0 events accepted, 1 rejected" in printed
+    assert "REJECTED 400 POST /api/v1/track" in printed
+
+
+def blocks(language: str) -> list[str]:
+    """The blocks of the README's section on the fixture."""
+    section = (ROOT / "README.md").read_text("utf-8").partition("## As a pytest fixture")[2].partition("\n## ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.timeout(120)
+def test_the_readme_prints_what_it_shows(tmp_path: Path) -> None:
+    for number, block in enumerate(blocks("python")):
+        (tmp_path / f"test_readme_{number}.py").write_text(block)
+    done = run(tmp_path)
+    assert "4 passed" in done.stdout, done.stdout
+    assert "1 failed" in done.stdout
+    (shown,) = blocks("text")
+    printed = re.sub(r"#\d+", "#1", done.stdout)
+    assert [line for line in shown.splitlines() if line not in printed] == [], printed

@@ -1,0 +1,93 @@
+"""`ours-emulator exec`: a command with an emulator of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = Path(sys.executable).with_name("ours-emulator")
+SEND = """
+import sys
+from ours_privacy import OursPrivacy
+with OursPrivacy() as client:
+    client.track.event(token="t", event="Paid", user_id="u")
+    client.track.event(token="t", event="Paid", user_id="u", extra_body={"properties": {}})
+sys.exit(3)
+"""
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [str(COMMAND), "exec", *arguments]
+    env = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, timeout=50, env=env)
+
+
+def test_the_command_talks_to_the_emulator_and_its_exit_code_is_returned() -> None:
+    done = run("--", sys.executable, "-c", SEND)
+    assert done.returncode == 3
+    assert done.stdout == ""
+    first, second = done.stderr.splitlines()
+    assert first == "ours-emulator: 2 requests, 2 events accepted, 1 hint"
+    assert "properties: dropped; did you mean eventProperties? [unknown-keys]" in second
+
+
+def test_the_variables_are_exported_whatever_the_shell_has() -> None:
+    done = run("env", OURS_PRIVACY_BASE_URL="http://elsewhere.test", OURS_EMULATOR_PORT="4010")
+    variables = {name: value for name, _, value in (line.partition("=") for line in done.stdout.splitlines())}
+    url = variables["OURS_EMULATOR_URL"]
+    assert variables["OURS_PRIVACY_BASE_URL"] == f"{url}/api/v1"
+    assert variables["OURS_EMULATOR_CLIENT_URL"] == f"{url}/api/client"
+    assert variables["OURS_EMULATOR_TOKEN"]
+    assert variables["OURS_EMULATOR_PUBLIC_KEY"].startswith("pk_")
+    assert not url.endswith(":4010")
+
+
+def test_flags_before_the_command_are_settings_and_those_behind_it_are_its_own() -> None:
+    done = run("--allowed-events", "Other", sys.executable, "-c", SEND, "--keep", "0")
+    assert "2 requests, 0 events accepted, 2 dropped" in done.stderr
+    assert done.returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        (["no-such-command"], 127, "no-such-command can't be run: No such file or directory"),
+        (["/"], 126, "/ can't be run: Permission denied"),
+        ([], 2, "Missing argument"),
+        (["--keep", "0", "true"], 2, "--keep: "),
+    ],
+)
+def test_what_cant_be_run_is_one_line(command: list[str], code: int, told: str) -> None:
+    done = run(*command)
+    assert (done.returncode, done.stdout) == (code, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ours-emulator: ")
+    assert told in line
+
+
+def test_a_command_that_a_signal_killed_is_told_as_shells_do() -> None:
+    assert run("sh", "-c", "kill -9 $$").returncode == 128 + 9
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_are_passed_on(number: int) -> None:
+    name = signal.Signals(number).name.removeprefix("SIG")
+    script = f"trap 'echo caught; exit 5' {name}; echo ready; while true; do sleep 0.05; done"
+    command = [str(COMMAND), "exec", "sh", "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout
+        assert running.stdout.readline() == "ready\n"
+        running.send_signal(number)
+        output, _ = running.communicate(timeout=50)
+    assert output == "caught\n"
+    assert running.returncode == 5
+
+
+def test_tests_below_it_use_its_emulator(tmp_path: Path) -> None:
+    test = "import os\ndef test_it(ours_emulator): assert ours_emulator.server_url == os.environ['OURS_EMULATOR_URL']"
+    (tmp_path / "test_it.py").write_text(test)
+    done = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path))
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,428 @@
+"""Faults: what they match, when they hit and what they leave; pure, and over HTTP."""
+
+import json
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from ours_privacy import OursPrivacy
+
+from ours_emulator.faults import Action, Delay, Fault, FaultMatch, Faults, RateLimit
+from ours_emulator.messages import Arrival, FaultAnswer, Message, Reason, Rejection, Request
+from serving import Account
+
+UNAVAILABLE = Action(FaultAnswer("f", status=503))
+OUTAGE = {"answer": {"status": 503}}
+
+
+def request(endpoint: str = "track", received_at: int = 0) -> Request:
+    return Request(
+        account="default",
+        endpoint=endpoint,
+        method="POST",
+        path="/" + endpoint,
+        content_type="application/json",
+        content_encoding="",
+        body=b"{}",
+        oversized=False,
+        attempt=1,
+        received_at=received_at,
+        started=0.0,
+    )
+
+
+def message(event: str = "E", distinct_id: str | None = None, index: int | None = None) -> Message:
+    return Message("track", index, event, (), distinct_id, None, False, {}, {}, None, {}, ())
+
+
+def hits(
+    fault: Fault, arrivals: Sequence[Arrival] = (message(),), count: int = 1, endpoint: str = "track", step: int = 0
+) -> list[FaultAnswer | None]:
+    """What happens to *count* requests in a row, *step* milliseconds apart."""
+    faults = Faults()
+    faults.plant(fault)
+    return [faults.answer(request(endpoint, step * at), arrivals, lambda _: "tok") for at in range(count)]
+
+
+def statuses(answers: Sequence[FaultAnswer | None]) -> list[int | None]:
+    return [None if it is None else it.status for it in answers]
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        (FaultMatch(), True),
+        (FaultMatch(endpoint="track"), True),
+        (FaultMatch(endpoint="batch"), False),
+        (FaultMatch(event="E"), True),
+        (FaultMatch(event="e"), False),
+        (FaultMatch(token="tok"), True),
+        (FaultMatch(token="other"), False),
+        (FaultMatch(distinct_id="d"), True),
+        (FaultMatch(distinct_id="e"), False),
+        (FaultMatch(event="E", distinct_id="e"), False),
+    ],
+)
+def test_a_fault_hits_what_it_matches(match: FaultMatch, expected: bool) -> None:
+    (answer,) = hits(Fault("f", match, UNAVAILABLE), [message("E", "d")])
+    assert (answer is not None) is expected
+
+
+def test_a_refused_request_is_matched_by_what_can_be_told_of_it() -> None:
+    refused = Rejection("track", None, Reason("schema", "", "", 400), event="E")
+    assert statuses(hits(Fault("f", FaultMatch(event="E"), UNAVAILABLE), [refused])) == [503]
+
+
+def test_a_fault_hits_as_often_as_it_says() -> None:
+    assert statuses(hits(Fault("f", FaultMatch(), UNAVAILABLE, times=2), count=4)) == [503, 503, None, None]
+
+
+def test_a_sequence_is_gone_through_once() -> None:
+    fault = Fault("f", FaultMatch(), UNAVAILABLE, sequence=(UNAVAILABLE, None, Action(FaultAnswer("f", status=500))))
+    assert statuses(hits(fault, count=5)) == [503, None, 500, None, None]
+
+
+def test_the_same_seed_gives_the_same_sequence_and_another_one_another() -> None:
+    fault = Fault("f", FaultMatch(), Action(FaultAnswer("f", status=503), Delay(10, 10, 0.5)), probability=0.5, seed=3)
+    once, again = hits(fault, count=200), hits(fault, count=200)
+    assert once == again
+    assert statuses(once) != statuses(hits(replace(fault, seed=4), count=200))
+    assert 60 < sum(it is not None for it in once) < 140
+    assert len({it.delay_ms for it in once if it}) > 50
+
+
+@pytest.mark.parametrize("probability", [0.0, 1.0])
+def test_a_probability_of_none_or_all_is_exact(probability: float) -> None:
+    found = hits(Fault("f", FaultMatch(), UNAVAILABLE, probability=probability), count=100)
+    assert sum(it is not None for it in found) == 100 * probability
+
+
+def test_an_even_delay_stays_between_its_bounds() -> None:
+    fault = Fault("f", FaultMatch(), Action(FaultAnswer("f"), Delay(5, 20)))
+    delays = [it.delay_ms for it in hits(fault, count=100) if it]
+    assert all(5 <= it <= 20 for it in delays)
+    assert max(delays) - min(delays) > 10
+
+
+@pytest.mark.rule("clock")
+def test_a_rate_limit_lets_a_burst_pass_and_then_tells_honestly_how_long_to_wait() -> None:
+    faults = Faults()
+    faults.plant(Fault("f", FaultMatch(), Action(FaultAnswer("f")), rate_limit=RateLimit(per_second=2, burst=3)))
+
+    def sent_at(moment: int) -> FaultAnswer | None:
+        return faults.answer(request(received_at=moment), [message()], lambda _: None)
+
+    assert [sent_at(moment) for moment in (0, 100, 200)] == [None] * 3
+    limited = sent_at(300)
+    assert limited is not None
+    assert limited.status == 429
+    assert limited.retry_after == pytest.approx(0.2)
+    assert sent_at(499) is not None
+    assert sent_at(501) is None
+    assert sent_at(501) is not None
+
+
+def test_rows_that_a_fault_names_or_matches_fail_and_only_those() -> None:
+    rows = [message("A", "0", 0), message("B", "1", 1), message("A", "2", 2)]
+    named = Fault("f", FaultMatch(), Action(FaultAnswer("f", code="queue_failed", rows=(1, 9))))
+    matched = Fault("f", FaultMatch(event="A"), Action(FaultAnswer("f", code="invalid_event")))
+    assert [it.rows for it in hits(named, rows) if it] == [(1,)]
+    assert [it.rows for it in hits(matched, rows) if it] == [(0, 2)]
+
+
+def test_a_fault_of_rows_leaves_a_single_event_alone_and_counts_no_hit() -> None:
+    faults = Faults()
+    planted = faults.plant(Fault("f", FaultMatch(), Action(FaultAnswer("f", code="queue_failed"))))
+    assert faults.answer(request(), [message()], lambda _: None) is None
+    assert (planted.matched, planted.hits) == (1, 0)
+
+
+def test_the_oldest_fault_that_hits_decides() -> None:
+    faults = Faults()
+    faults.plant(Fault("one", FaultMatch(), Action(FaultAnswer("one", status=500)), times=1))
+    faults.plant(Fault("two", FaultMatch(), Action(FaultAnswer("two", status=503))))
+    found = [faults.answer(request(), [message()], lambda _: None) for _ in range(2)]
+    assert [it.fault for it in found if it] == ["one", "two"]
+
+
+def plant(account: Account, fault: dict[str, Any], name: str = "outage") -> dict[str, Any]:
+    response = account.http.put(f"{account.url}/debug/faults/{name}", json=fault)
+    assert response.status_code == 200, response.text
+    shown: dict[str, Any] = response.json()
+    return shown
+
+
+@pytest.mark.rule("429-500")
+@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize("path", ["/track", "/identify"])
+def test_an_outage_is_answered_in_the_shape_of_the_endpoint_and_nothing_is_stored(
+    account: Account, path: str, status: int
+) -> None:
+    plant(account, {"match": {"path": path}, "answer": {"status": status, "retry_after": 7}})
+    response = account.post(path, {"token": "t", "event": "E", "userId": "u", "userProperties": {}})
+    assert (response.status_code, response.content) == (status, b'{"success":false}')
+    assert response.headers["retry-after"] == "7"
+    assert response.headers["x-emulator-fault"] == "outage"
+    assert response.headers["x-emulator-reason"] == "429-500"
+    assert account.visitors() == []
+    (refused,) = account.events(outcome="rejected")
+    assert refused["reason"]["rule"] == "429-500"
+    assert account.debug("faults/outage")["hits"] == 1
+
+
+@pytest.mark.rule("429-500")
+def test_an_outage_of_batch_says_it_may_be_tried_again(account: Account) -> None:
+    plant(account, {"answer": {"status": 500, "error": "source look-up failed"}})
+    response = account.batch({"event": "E", "userId": "u", "distinctId": "d"})
+    said = {"success": False, "error": "source look-up failed", "retryable": True}
+    assert (response.status_code, response.json()) == (500, said)
+
+
+def test_an_outage_of_the_client_api_has_its_shape(account: Account) -> None:
+    plant(account, {"match": {"path": "/api/client/events"}, "answer": {"status": 503}})
+    headers = {"authorization": "Bearer pk_1"}
+    response = account.post("/api/client/events", [{"name": "E", "anonymous_id": "a"}], headers)
+    assert (response.status_code, response.json()["status"]) == (503, "error")
+    assert account.visitors() == []
+
+
+@pytest.mark.rule("429-500", "batch-answers")
+def test_chosen_rows_of_a_batch_fail_and_the_others_are_stored(account: Account) -> None:
+    plant(account, {"answer": {"code": "queue_failed", "rows": [1]}, "times": 1})
+    rows = [{"event": "E", "userId": "u", "distinctId": str(at)} for at in range(3)]
+    response = account.batch(*rows)
+    assert (response.status_code, response.json()["accepted"], response.json()["failed"]) == (207, 2, 1)
+    assert response.json()["results"][1]["code"] == "queue_failed"
+    assert {it["distinct_id"] for it in account.events()} == {"0", "2"}
+    again = account.batch(rows[1])
+    assert again.status_code == 200
+    assert {it["distinct_id"] for it in account.events()} == {"0", "1", "2"}
+
+
+@pytest.mark.rule("429-500")
+def test_a_batch_none_of_which_was_queued_is_answered_500_with_the_failed_rows(account: Account) -> None:
+    plant(account, {"answer": {"code": "queue_failed"}})
+    response = account.batch({"event": "E", "userId": "u", "distinctId": "0"}, {"event": "E", "distinctId": "1"})
+    said = response.json()
+    assert (response.status_code, said["success"], said["retryable"]) == (500, False, True)
+    assert [(it["index"], it["code"]) for it in said["results"]] == [(0, "queue_failed"), (1, "invalid_event")]
+    assert said.keys() == {"success", "error", "retryable", "results"}
+
+
+def test_a_row_may_fail_as_invalid(account: Account) -> None:
+    plant(account, {"match": {"event": "B"}, "answer": {"code": "invalid_event"}})
+    rows = ({"event": name, "userId": "u", "distinctId": name} for name in "AB")
+    assert [it.get("code") for it in account.batch(*rows).json()["results"]] == [None, "invalid_event"]
+
+
+def test_an_answer_may_be_late_and_the_event_is_there_already(account: Account) -> None:
+    plant(account, {"answer": {"delay_ms": 400}})
+    started = time.perf_counter()
+    sending = threading.Thread(target=account.track, kwargs={"userId": "u"})
+    sending.start()
+    while not account.events():
+        assert time.perf_counter() - started < 0.35
+    sending.join()
+    assert time.perf_counter() - started >= 0.4
+
+
+@pytest.mark.rule("dedup", "attempts")
+def test_an_event_whose_answer_is_lost_is_stored_once_however_often_it_is_sent(account: Account) -> None:
+    plant(account, {"answer": {"status": 503, "stored": True}, "times": 2})
+    answers = [account.track(userId="u", distinctId="d").status_code for _ in range(3)]
+    assert answers == [503, 503, 200]
+    (event,) = account.events()
+    assert event["repeats"] == 2
+    (call,) = account.debug("calls")["items"]
+    assert [(it["attempt"], it["status"], it["fault"] is not None) for it in call["attempts"]] == [
+        (1, 503, True),
+        (2, 503, True),
+        (3, 200, False),
+    ]
+    assert call["accepted"] == 1
+    assert call["attempts"][0]["gap_ms"] is None
+    assert all(it["gap_ms"] > 0 for it in call["attempts"][1:])
+    requests = account.debug("requests", call_id=call["call_id"])["items"]
+    assert [it["id"] for it in requests] == [it["id"] for it in reversed(call["attempts"])]
+
+
+@pytest.mark.rule("attempts")
+def test_a_call_is_known_again_by_its_distinct_id_though_the_rest_changed(account: Account) -> None:
+    plant(account, {**OUTAGE, "times": 1})
+    account.track(userId="u", distinctId="d", eventProperties={"sent": 1})
+    account.track(userId="u", distinctId="d", eventProperties={"sent": 2})
+    account.track(userId="u", distinctId="other")
+    calls = account.debug("calls")["items"]
+    assert [len(it["attempts"]) for it in calls] == [1, 2]
+
+
+@pytest.mark.rule("attempts")
+def test_the_same_request_without_a_fault_before_it_is_a_call_of_its_own(account: Account) -> None:
+    for _ in range(2):
+        account.track(userId="u", distinctId="d")
+    assert [len(it["attempts"]) for it in account.debug("calls")["items"]] == [1, 1]
+
+
+@pytest.mark.rule("attempts")
+def test_who_comes_back_before_retry_after_gets_a_hint(account: Account) -> None:
+    plant(account, {"answer": {"status": 429, "retry_after": 30}, "times": 1})
+    account.track(userId="u", distinctId="d")
+    response = account.track(userId="u", distinctId="d")
+    assert (response.status_code, response.headers["x-emulator-hints"]) == (200, "attempts")
+    (event,) = account.events()
+    assert "Retry-After asked for 30 s" in event["hints"][0]["message"]
+
+
+@pytest.mark.rule("attempts")
+def test_who_waits_as_long_as_asked_gets_no_hint(account: Account) -> None:
+    plant(account, {"answer": {"status": 429, "retry_after": 0.05}, "times": 1})
+    assert account.track(userId="u", distinctId="d").headers["retry-after-ms"] == "50"
+    time.sleep(0.06)
+    assert "x-emulator-hints" not in account.track(userId="u", distinctId="d").headers
+
+
+def test_hits_are_counted_exactly_under_load(account: Account) -> None:
+    plant(account, {**OUTAGE, "times": 50, "match": {"event": "Hit"}})
+
+    def send() -> None:
+        with httpx.Client(trust_env=False) as http:
+            mine = Account(account.url, http)
+            found.extend(mine.track(event="Hit", userId="u").status_code for _ in range(25))
+
+    found: list[int] = []
+    senders = [threading.Thread(target=send) for _ in range(8)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    assert (found.count(503), found.count(200)) == (50, 150)
+    shown = account.debug("faults/outage")
+    assert (shown["matched"], shown["hits"]) == (200, 50)
+
+
+def test_a_fault_matches_the_token_that_was_sent(account: Account) -> None:
+    plant(account, {**OUTAGE, "match": {"token": "mine"}})
+    assert account.track(userId="u").status_code == 200
+    assert account.track(userId="u", token="mine").status_code == 503
+    plant(account, {**OUTAGE, "match": {"token": "pk_1"}})
+    answers = [
+        account.post("/api/client/alias", {"external_id": "x", "anonymous_id": "a"}, {"authorization": f"Bearer {key}"})
+        for key in ("pk_1", "pk_2")
+    ]
+    assert [it.status_code for it in answers] == [503, 204]
+
+
+def test_an_outage_hits_before_anything_is_checked(account: Account) -> None:
+    plant(account, OUTAGE)
+    assert account.post("/track", b"nonsense").status_code == 503
+
+
+@pytest.mark.parametrize("connection", ["reset", "hang", "close"])
+def test_a_fault_in_the_connection_leaves_no_status_in_the_journal(account: Account, connection: str) -> None:
+    plant(account, {"answer": {"connection": connection, "stored": True}, "times": 1})
+    with pytest.raises(httpx.TransportError), httpx.Client(trust_env=False, timeout=0.5) as http:
+        Account(account.url, http).track(userId="u", distinctId="d")
+    (request,) = account.debug("requests")["items"]
+    assert (request["status"], request["fault"]["connection"]) == (None, connection)
+    assert account.track(userId="u", distinctId="d").status_code == 200
+    (event,) = account.events()
+    assert event["repeats"] == 1
+
+
+def test_faults_are_listed_replaced_and_taken_away(account: Account) -> None:
+    shown = plant(account, {"match": {"path": "/track"}, "answer": {"status": 429, "retry_after": 1}, "times": 2})
+    assert (shown["name"], shown["matched"], shown["hits"]) == ("outage", 0, 0)
+    assert shown["answer"] == {"status": 429, "retry_after": 1.0, "stored": False}
+    account.track(userId="u")
+    assert account.debug("faults")["items"][0]["hits"] == 1
+    plant(account, OUTAGE)
+    assert account.debug("faults/outage")["hits"] == 0
+    removed = account.http.delete(f"{account.url}/debug/faults/outage")
+    assert (removed.status_code, removed.json()["name"]) == (200, "outage")
+    assert account.http.delete(f"{account.url}/debug/faults/outage").status_code == 404
+    assert account.track(userId="u").status_code == 200
+    plant(account, OUTAGE, "one")
+    plant(account, OUTAGE, "two")
+    assert account.http.delete(f"{account.url}/debug/faults").json() == {"removed": 2}
+    assert account.debug("faults")["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [
+        ({}, "say what happens"),
+        ({"answr": {}}, "answr"),
+        ({"answer": {"status": 200}}, "answer.status"),
+        ({"answer": {"status": "503"}}, "answer.status"),
+        ({"answer": {"status": 503}, "times": 0}, "times"),
+        ({"answer": {"status": 503}, "times": True}, "times"),
+        ({"answer": {"status": 503}, "probability": 1.5}, "probability"),
+        ({"answer": {"status": 503}, "match": {"path": "/trak"}}, "match.path"),
+        ({"answer": {"status": 503}, "match": {"evnt": "E"}}, "match.evnt"),
+        ({"answer": {"connection": "drop"}}, "answer.connection"),
+        ({"answer": {"delay_ms": -1}}, "answer.delay_ms"),
+        ({"answer": {"delay_ms": {"min": 5, "max": 1}}}, "answer.delay_ms"),
+        ({"answer": {"rows": [0]}}, "rows need a code"),
+        ({"answer": {"stored": True}}, "stored needs"),
+        ({"answer": {"retry_after": 1}}, "retry_after needs"),
+        ({"answer": {"code": "queue_failed", "status": 500}}, "not both"),
+        ({"answer": {"status": 503}, "sequence": [None]}, "say what happens"),
+        ({"rate_limit": {"per_second": 0}}, "rate_limit.per_second"),
+        ([], ""),
+        (None, ""),
+    ],
+)
+def test_a_fault_that_makes_no_sense_is_refused_by_name(account: Account, fault: object, named: str) -> None:
+    headers = {"content-type": "application/json"}
+    response = account.http.put(f"{account.url}/debug/faults/outage", content=json.dumps(fault), headers=headers)
+    assert response.status_code == 400, response.text
+    assert named in response.json()["error"]
+    assert account.debug("faults")["items"] == []
+
+
+@pytest.mark.parametrize("body", [b"NaN", b'{"probability": NaN}', b"{", b"\xff", b"[" * 100_000])
+def test_a_fault_that_is_no_json_is_refused(account: Account, body: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    response = account.http.put(f"{account.url}/debug/faults/outage", content=body, headers=headers)
+    assert response.status_code == 400, response.text
+
+
+def test_a_fault_of_one_account_is_none_of_another(account: Account) -> None:
+    plant(account, OUTAGE)
+    other = Account(account.url + "-other", account.http)
+    assert other.track(userId="u").status_code == 200
+    assert other.debug("faults")["items"] == []
+
+
+def test_reset_takes_faults_away(account: Account) -> None:
+    plant(account, OUTAGE)
+    account.post("/debug/reset", {})
+    name = account.url.rpartition("/")[2]
+    account.http.post(f"{account.url}/debug/reset", json={"account": name})
+    assert account.track(userId="u").status_code == 200
+
+
+def test_the_vendors_sdk_gets_through_two_429s_at_the_third_attempt(account: Account) -> None:
+    plant(account, {"match": {"path": "/track"}, "answer": {"status": 429, "retry_after": 0.1}, "times": 2})
+    with OursPrivacy(base_url=account.url) as sdk:
+        sdk.track.event(token="t", event="Purchase", user_id="u", distinct_id="ord_1")
+    (event,) = account.events()
+    assert event["distinct_id"] == "ord_1"
+    (call,) = account.debug("calls")["items"]
+    assert [(it["attempt"], it["status"]) for it in call["attempts"]] == [(1, 429), (2, 429), (3, 200)]
+    assert all(it["gap_ms"] >= 100 for it in call["attempts"][1:])
+
+
+def test_the_vendors_sdk_repeats_an_event_whose_answer_was_lost_and_it_is_stored_once(account: Account) -> None:
+    plant(account, {"answer": {"connection": "reset", "stored": True}, "times": 1})
+    with OursPrivacy(base_url=account.url) as sdk:
+        assert sdk.track.event(token="t", event="Purchase", user_id="u", distinct_id="ord_1").success
+    (event,) = account.events()
+    assert event["repeats"] == 1
+    (call,) = account.debug("calls")["items"]
+    assert len(call["attempts"]) == 2
+    assert json.dumps(call)

@@ -1,0 +1,446 @@
+"""The pytest plugin in runs of its own: fixtures, marker, ini file, options, and what a failing test prints."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ours_emulator.emulator import Emulator
+from serving import Server, serving
+
+CONFTEST = """
+import os
+import httpx
+import pytest
+
+@pytest.fixture
+def track():
+    def send(**fields):
+        url = os.environ["OURS_PRIVACY_BASE_URL"] + "/track"
+        with httpx.Client(trust_env=False) as http:
+            return http.post(url, json={"token": "t", "event": "Signed Up", **fields}).status_code
+    return send
+"""
+
+
+class Runs:
+    """Runs of pytest in a directory of their own, attached to the emulator of this one."""
+
+    def __init__(self, pytester: pytest.Pytester, url: str) -> None:
+        self._pytester = pytester
+        self._url = url
+        pytester.makeconftest(CONFTEST)
+
+    def __call__(self, source: str, *options: str, attach: bool = True) -> pytest.RunResult:
+        self._pytester.makepyfile(source)
+        attached = [f"--ours-emulator-url={self._url}"] if attach else []
+        return self._pytester.runpytest_inprocess("-W", "error", "-p", "no:cacheprovider", *attached, *options)
+
+
+@pytest.fixture(autouse=True)
+def no_url_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OURS_EMULATOR_URL", raising=False)
+    monkeypatch.delenv("OURS_PRIVACY_BASE_URL", raising=False)
+
+
+@pytest.fixture
+def runs(pytester: pytest.Pytester, server: Server) -> Runs:
+    return Runs(pytester, server.url)
+
+
+def test_the_fixture_needs_no_import_and_starts_its_own_emulator(runs: Runs) -> None:
+    runs(
+        """
+        import os
+
+        def test_signup(ours_emulator, track):
+            assert os.environ["OURS_PRIVACY_BASE_URL"] == ours_emulator.ingest_url
+            assert track(email="a@b.co") == 200
+            [event] = ours_emulator.events("Signed Up")
+            assert event.visitor_id == ours_emulator.visitor(email="a@b.co").visitor_id
+
+        def test_nothing_is_left_of_the_test_before(ours_emulator, ours_emulator_server):
+            assert ours_emulator.events() == []
+            assert ours_emulator.url.startswith(ours_emulator_server.url + "/accounts/")
+        """,
+        attach=False,
+    ).assert_outcomes(passed=2)
+
+
+def test_the_variable_is_back_after_each_test(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OURS_PRIVACY_BASE_URL", "http://before.test")
+    runs(
+        """
+        import os
+
+        def test_with(monkeypatch, ours_emulator):
+            monkeypatch.setenv("OURS_PRIVACY_BASE_URL", "http://inside.test")
+
+        def test_without():
+            assert os.environ["OURS_PRIVACY_BASE_URL"] == "http://before.test"
+        """
+    ).assert_outcomes(passed=2)
+
+
+def test_the_account_is_closed_after_the_test(runs: Runs) -> None:
+    runs(
+        """
+        import httpx
+
+        urls = []
+
+        def test_first(ours_emulator):
+            urls.append(ours_emulator.ingest_url + "/track")
+
+        def test_late(ours_emulator):
+            late = httpx.post(urls[0], json={"token": "t", "event": "E", "userId": "u"}, trust_env=False)
+            assert late.status_code == 410
+        """
+    ).assert_outcomes(passed=2)
+
+
+def test_the_session_has_an_account_of_its_own(runs: Runs) -> None:
+    result = runs(
+        """
+        import os
+
+        def test_first(ours_emulator_session, track):
+            assert os.environ["OURS_PRIVACY_BASE_URL"] == ours_emulator_session.ingest_url
+            track(userId="u")
+
+        def test_second(ours_emulator_session):
+            assert len(ours_emulator_session.events()) == 1
+
+        def test_both(ours_emulator_session, ours_emulator, track):
+            track(userId="u")
+            assert len(ours_emulator_session.events()) == len(ours_emulator.events()) == 1
+
+        def test_fails(ours_emulator_session):
+            assert False
+        """
+    )
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["*- ours-emulator -*", "*1 request, 1 event accepted*"])
+
+
+def test_the_asynchronous_handle_is_of_the_same_account(runs: Runs) -> None:
+    runs(
+        """
+        import asyncio
+
+        def test_async(ours_emulator, ours_emulator_async, track):
+            track(userId="u")
+            assert ours_emulator_async.ingest_url == ours_emulator.ingest_url
+            for _ in range(2):  # each in an event loop of its own
+                [event] = asyncio.run(ours_emulator_async.events())
+            assert event.event == "Signed Up"
+        """
+    ).assert_outcomes(passed=1)
+
+
+def test_settings_are_overridden_by_a_fixture(runs: Runs) -> None:
+    source = """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def ours_emulator_settings():
+            return {"tokens": ["secret"], "allowed_events": ["Paid"]}
+
+        def test_settings(ours_emulator, track):
+            assert ours_emulator.token == "secret"
+            assert track(userId="u") == 401
+            assert track(userId="u", token="secret") == 200
+            assert [event.outcome for event in ours_emulator.events(outcome="any")] == ["rejected", "dropped"]
+        """
+    runs(source, attach=False).assert_outcomes(passed=1)
+    runs(source).assert_outcomes(passed=1)
+
+
+def test_what_is_set_at_the_start_cant_be_set_for_a_running_emulator(runs: Runs) -> None:
+    result = runs(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def ours_emulator_settings():
+            return {"keep": 5}
+
+        def test_settings(ours_emulator):
+            pass
+        """
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*keep can't be set for an emulator that runs already*"])
+
+
+def test_an_emulator_that_is_not_there_is_told(runs: Runs) -> None:
+    result = runs("def test_it(ours_emulator): pass", "--ours-emulator-url=http://127.0.0.1:9", attach=False)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*no emulator answers at http://127.0.0.1:9: *"])
+
+
+@pytest.mark.parametrize("given_by", ["option", "variable", "ini"])
+def test_a_running_emulator_is_attached_to(
+    runs: Runs, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, given_by: str
+) -> None:
+    with serving() as other:
+        options = [f"--ours-emulator-url={other.url}"] if given_by == "option" else []
+        if given_by == "variable":
+            monkeypatch.setenv("OURS_EMULATOR_URL", f"{other.url}/accounts/somebody")
+        if given_by == "ini":
+            pytester.makeini(f"[pytest]\nours_emulator_url = {other.url}")
+        runs(
+            f"def test_it(ours_emulator): assert ours_emulator.server_url == {other.url!r}", *options, attach=False
+        ).assert_outcomes(passed=1)
+
+
+def test_a_failing_test_prints_what_arrived_and_a_passing_one_nothing(runs: Runs) -> None:
+    result = runs(
+        """
+        def test_fails(ours_emulator, track):
+            track(userId="u", properties={"coupon": "X"})
+            track()
+            assert False
+
+        def test_passes(ours_emulator, track):
+            track(userId="quiet")
+        """,
+        "-rP",
+    )
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*- ours-emulator -*",
+            "http://*/accounts/test-fails-*: 2 requests, 1 event accepted, 1 rejected, 1 hint",
+            "+0.000 s  ACCEPTED 200 POST /api/v1/track Signed Up visitor=u",
+            "*hint properties: dropped; did you mean eventProperties? [[]unknown-keys]",
+            "+0.* s  REJECTED 400 POST /api/v1/track *needs one of userId, externalId and email [[]identifier]",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*quiet*")
+    assert result.stdout.str().count("- ours-emulator -") == 1
+
+
+def test_a_failing_test_prints_why_the_last_wait_was_in_vain(runs: Runs) -> None:
+    result = runs(
+        """
+        import pytest
+
+        def test_caught(ours_emulator, track):
+            track(email="b@b.co")
+            with pytest.raises(AssertionError):
+                ours_emulator.wait_for("Signed Up", email="a@b.co", timeout=0.05)
+            assert False
+
+        def test_raised(ours_emulator, track):
+            track(email="b@b.co")
+            ours_emulator.wait_for("Signed Up", email="a@b.co", timeout=0.05)
+        """
+    )
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*the last wait was in vain*", "*email: expected 'a@b.co', got 'b@b.co'*"])
+    assert result.stdout.str().count("the last wait was in vain") == 1
+
+
+@pytest.mark.parametrize("sent", ["userId='u', properties={}", "", "userId='u', event='Other'"])
+def test_strict_fails_on_hints_refusals_and_drops(runs: Runs, sent: str) -> None:
+    result = runs(
+        f"""
+        import pytest
+
+        @pytest.mark.ours_emulator(strict=True, allowed_events=["Signed Up"])
+        def test_strict(ours_emulator, track):
+            track({sent})
+
+        @pytest.mark.ours_emulator(allowed_events=["Signed Up"])
+        def test_lenient(ours_emulator, track):
+            track({sent})
+        """
+    )
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(["*the emulator objects (strict):*", "*- ours-emulator -*"])
+
+
+def test_strict_lets_pass_what_is_as_meant_and_planned_faults(runs: Runs) -> None:
+    runs(
+        """
+        import pytest
+
+        @pytest.mark.ours_emulator(strict=True)
+        def test_strict(ours_emulator, track):
+            assert track(userId="u") == 200
+            with ours_emulator.fault(status=503):
+                assert track(userId="u") == 503
+        """
+    ).assert_outcomes(passed=1)
+
+
+def test_strict_in_the_ini_file_is_for_all_tests_but_those_that_say_otherwise(
+    runs: Runs, pytester: pytest.Pytester
+) -> None:
+    pytester.makeini("[pytest]\nours_emulator_strict = true")
+    runs(
+        """
+        import pytest
+
+        def test_strict(ours_emulator, track):
+            track()
+
+        @pytest.mark.ours_emulator(strict=False)
+        def test_lenient(ours_emulator, track):
+            track()
+        """
+    ).assert_outcomes(failed=1, passed=1)
+
+
+def test_the_marker_stops_the_clock(runs: Runs) -> None:
+    runs(
+        """
+        from datetime import datetime, UTC
+        import pytest
+
+        pytestmark = pytest.mark.ours_emulator(clock="2026-01-01T00:00:00Z", allowed_events=["Paid"])
+
+        def test_old(ours_emulator, track):
+            assert ours_emulator.clock.now() == datetime(2026, 1, 1, tzinfo=UTC)
+            track(userId="u", event="Paid")
+            assert ours_emulator.events()[0].received_at == datetime(2026, 1, 1, tzinfo=UTC)
+
+        @pytest.mark.ours_emulator(clock=1_000)
+        def test_the_closest_marker_wins(ours_emulator, track):
+            assert ours_emulator.clock.now().year == 1970
+            track(userId="u")
+            assert ours_emulator.events() == []
+        """
+    ).assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("mistake", ["stric=True", "True"])
+def test_a_mistake_in_the_marker_is_told(runs: Runs, mistake: str) -> None:
+    result = runs(
+        f"""
+        import pytest
+
+        @pytest.mark.ours_emulator({mistake})
+        def test_it(ours_emulator):
+            pass
+        """
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"*{mistake.partition('=')[0]} is none of *strict*"])
+
+
+def test_marker_and_option_are_documented(runs: Runs) -> None:
+    runs("", "--markers").stdout.fnmatch_lines(["@pytest.mark.ours_emulator(strict, *"])
+    runs("", "--help").stdout.fnmatch_lines(["*--ours-emulator-url=URL*", "*ours_emulator_strict (bool)*"])
+    runs("", "--fixtures").stdout.fnmatch_lines(["ours_emulator -- *", "*fresh account*"])
+
+
+def test_the_fixture_costs_little_and_starts_the_server_once(pytester: pytest.Pytester) -> None:
+    pytester.path.joinpath("conftest.py").write_text(
+        """
+import json, threading, time
+from pathlib import Path
+import pytest
+
+seconds, servers = [], set()
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item):
+    start = time.perf_counter()
+    yield
+    seconds.append(time.perf_counter() - start)
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item):
+    servers.update(thread.ident for thread in threading.enumerate() if thread.name == "ours-emulator-server")
+    start = time.perf_counter()
+    yield
+    seconds[-1] += time.perf_counter() - start
+
+def pytest_sessionfinish():
+    Path("costs.json").write_text(json.dumps([sorted(seconds), len(servers)]))
+"""
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("number", range(200))
+        def test_it(ours_emulator, number): pass
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=200)
+    seconds, servers = json.loads((pytester.path / "costs.json").read_text())
+    assert seconds[100] < 0.005
+    assert servers == 1
+
+
+HEAVY = {"fastapi", "sqlalchemy", "uvicorn", "httpx", "pydantic", "starlette", "click"}
+
+
+def test_a_run_that_does_not_use_the_plugin_imports_nothing_heavy(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import json, sys
+        from pathlib import Path
+
+        def test_it():
+            Path("seen.json").write_text(json.dumps(list(sys.modules)))
+        """
+    )
+    done = pytester.runpytest_subprocess()
+    done.assert_outcomes(passed=1)
+    loaded = set(json.loads((pytester.path / "seen.json").read_text()))
+    assert "ours_emulator.pytest_plugin" in loaded
+    assert not loaded & HEAVY
+    assert not {name for name in loaded if name.startswith("ours_emulator.")} - {"ours_emulator.pytest_plugin"}
+
+
+def test_the_plugin_alone_imports_nothing_heavy() -> None:
+    script = "import sys, ours_emulator.pytest_plugin; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert not set(done.stdout.split()) & HEAVY
+
+
+@pytest.mark.parametrize("attach", [True, False])
+def test_workers_of_xdist_have_accounts_apart(runs: Runs, attach: bool) -> None:
+    result = runs(
+        """
+        from pathlib import Path
+        import pytest
+
+        @pytest.mark.parametrize("number", range(8))
+        def test_it(ours_emulator, ours_emulator_server, track, number):
+            track(userId="u", distinctId="same")
+            assert [event.repeats for event in ours_emulator.events()] == [0]
+            Path(f"{number}.url").write_text(ours_emulator_server.url)
+        """,
+        "-n2",
+        attach=attach,
+    )
+    result.assert_outcomes(passed=8)
+    urls = {path.read_text() for path in Path.cwd().glob("*.url")}
+    assert len(urls) == (1 if attach else 2)
+
+
+def test_the_marker_begins_with_a_seed_that_is_not_the_tests_doing(runs: Runs, pytester: pytest.Pytester) -> None:
+    with serving() as other:
+        emulator = Emulator(other.url)
+        other.default.track(event="Signed Up", userId="u", distinctId="d1")
+        other.default.track()
+        pytester.path.joinpath("seed.jsonl").write_text(emulator.export())
+        emulator.close()
+    runs(
+        """
+        import pytest
+
+        @pytest.mark.ours_emulator(seed="seed.jsonl", strict=True)
+        def test_seeded(ours_emulator, track):
+            assert ours_emulator.visitor().visitor_id == "u"
+            track(userId="u", distinctId="d1")
+            assert len(ours_emulator.events()) == 1
+        """
+    ).assert_outcomes(passed=1)

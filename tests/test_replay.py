@@ -1,0 +1,278 @@
+"""Export, import and seed: what leaves one emulator is the same in another."""
+
+import base64
+import gzip
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ours_emulator.main import create_app
+from ours_emulator.settings import SettingsError, load
+from serving import Account, Server, serving
+
+LINES = {"content-type": "application/jsonl"}
+MOMENT = 1_754_874_000_000
+
+
+def line(path: str = "/track", **more: Any) -> dict[str, Any]:
+    body = json.dumps({"token": "t", "event": "E", "userId": "u", **more.pop("said", {})})
+    return {"path": path, "body": body, "received_at": MOMENT, **more}
+
+
+def text_of(*lines: Any) -> bytes:
+    return b"".join(json.dumps(it).encode() + b"\n" for it in lines)
+
+
+def imported(account: Account, content: bytes) -> dict[str, Any]:
+    response = account.http.post(f"{account.url}/debug/import", content=content, headers=LINES)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def exported(account: Account, **params: Any) -> list[dict[str, Any]]:
+    response = account.http.get(f"{account.url}/debug/export", params=params)
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/jsonl")
+    return [json.loads(it) for it in response.text.splitlines()]
+
+
+def visitors(account: Account) -> list[dict[str, Any]]:
+    found = account.visitors()
+    for visitor in found:
+        del visitor["account"], visitor["visitor_id"], visitor["identifiers"]["user_id"]
+    return found
+
+
+def a_bit_of_everything(account: Account) -> None:
+    key = {"authorization": "Bearer pk_1"}
+    account.track(userId="u", email="a@b.co", eventProperties={"text": "NUL \x00", "null": None})
+    account.post("/track", b'{"token":"t","event":"\\ud800","userId":"u"}')
+    account.identify(externalId="x", userProperties={"first_name": "Zoë", "custom_properties": {"plan": "pro"}})
+    account.batch({"event": "E", "userId": "u", "distinctId": "1"}, {"event": "", "distinctId": "2"})
+    account.post("/track", b"\xff\x00 no text")
+    account.post("/track", gzip.compress(b'{"token":"t","event":"Z","userId":"z"}'), {"content-encoding": "gzip"})
+    account.post("/track", b"x", {"content-type": "text/plain"})
+    account.post("/api/client/events", [{"name": "Seen", "anonymous_id": "anon", "user": {"email": "c@d.e"}}], key)
+    account.post("/api/client/alias", {"external_id": "known", "anonymous_id": "anon"}, key)
+    account.post("/api/client/alias", {"external_id": "known", "anonymous_id": "anon"})
+    device = {name: name for name in ("device_id", "os", "model", "app_build", "app_version")}
+    account.post("/devices", {"external_id": "known", **device}, key)
+    account.http.put(account.url + "/track", json={})
+    account.post("/nothing", {})
+    account.track(userId="u", event="Late", time=0)
+
+
+def test_what_is_exported_and_imported_elsewhere_gives_the_same_visitors_and_answers(server: Server) -> None:
+    one, other = server.account(), server.account()
+    a_bit_of_everything(one)
+    lines = exported(one)
+    answer = imported(other, text_of(*lines))
+    assert (answer["imported"], answer["differing"]) == (14, [])
+    assert answer["outcomes"] == {"accepted": 9, "rejected": 7}
+    assert visitors(other) == visitors(one)
+    again = exported(other)
+    for before, after in zip(lines, again, strict=True):
+        assert {**before, "account": ""} == {**after, "account": ""}
+    assert [it["body"] for it in details(one)] == [it["body"] for it in details(other)]
+
+
+def details(account: Account) -> list[dict[str, Any]]:
+    return [account.debug(f"requests/{it['id']}") for it in account.debug("requests")["items"]]
+
+
+def test_a_body_that_is_no_text_survives_byte_for_byte(account: Account) -> None:
+    account.post("/track", b"\xff\x00\xfe")
+    (only,) = exported(account)
+    assert base64.b64decode(only["body_base64"]) == b"\xff\x00\xfe"
+
+
+def test_a_body_over_the_limit_is_refused_again_though_it_was_not_kept(account: Account) -> None:
+    account.batch({"event": "x" * 6_000_000})
+    (only,) = exported(account)
+    assert (only["status"], only["oversized"], only["body"]) == (413, True, "")
+    assert imported(account, text_of(only))["differing"] == []
+
+
+def test_a_request_is_replayed_at_the_moment_it_was_received(account: Account) -> None:
+    imported(account, text_of(line(said={"time": MOMENT - 1000}, status=200)))
+    (event,) = account.events()
+    assert event["received_at"] == "2025-08-11T01:00:00.000Z"
+
+
+def test_what_a_fault_did_is_replayed_and_no_fault_is_asked_again(server: Server) -> None:
+    one, other = server.account(), server.account()
+    one.http.put(f"{one.url}/debug/faults/f", json={"sequence": [{"status": 503}, {"status": 500, "stored": True}]})
+    for _ in range(3):
+        one.track(userId="u", distinctId="d")
+    other.http.put(f"{other.url}/debug/faults/f", json={"answer": {"status": 503}})
+    answer = imported(other, text_of(*exported(one)))
+    assert answer == {"imported": 3, "outcomes": {"rejected": 1, "accepted": 1, "duplicate": 1}, "differing": []}
+    assert other.debug("faults/f")["matched"] == 0
+    (call,) = other.debug("calls")["items"]
+    assert [it["status"] for it in call["attempts"]] == [503, 500, 200]
+
+
+@pytest.mark.rule("attempts")
+def test_who_waited_as_asked_did_so_in_a_replay_too(server: Server) -> None:
+    one, other = server.account(), server.account()
+    one.http.put(f"{one.url}/debug/faults/f", json={"answer": {"status": 429, "retry_after": 0.2}, "times": 1})
+    one.track(userId="u", distinctId="d")
+    time.sleep(0.25)
+    one.track(userId="u", distinctId="d")
+    imported(other, text_of(*exported(one)))
+    (call,) = other.debug("calls")["items"]
+    assert 200 <= call["attempts"][1]["gap_ms"] < 5000
+    assert other.events()[0]["hints"] == []
+
+
+def test_what_is_answered_otherwise_than_recorded_is_told(account: Account) -> None:
+    answer = imported(account, text_of(line(status=200), line(status=401), line(status=None), line()))
+    assert [(it["line"], it["recorded"], it["now"]) for it in answer["differing"]] == [(2, 401, 200), (3, None, 200)]
+
+
+def test_without_a_prefix_each_line_goes_to_its_own_account() -> None:
+    with serving() as server:
+        imported(server.default, text_of(line(account="one"), line(account="two"), line()))
+        assert [it["account"] for it in server.default.debug("accounts")["items"]] == ["default", "one", "two"]
+        assert {it["account"] for it in exported(server.default)} == {"default", "one", "two"}
+        assert [it["path"] for it in exported(server.default)] == ["/track"] * 3
+        paths = {it["path"] for it in server.default.debug("requests")["items"]}
+        assert paths == {"/track", "/accounts/one/track", "/accounts/two/track"}
+
+
+@pytest.mark.parametrize(
+    ("bad", "named"),
+    [
+        (b"{", "not JSON"),
+        (b"[]", "dictionary"),
+        (b"null", "dictionary"),
+        (b"NaN", "NaN"),
+        (b"\xff", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (json.dumps({"path": "/track"}).encode(), "received_at"),
+        (json.dumps(line(path="track")).encode(), "path"),
+        (json.dumps(line(received_at="now")).encode(), "received_at"),
+        (json.dumps(line(received_at=-1)).encode(), "received_at"),
+        (json.dumps(line(received_at=10**18)).encode(), "received_at"),
+        (json.dumps(line(account="no spaces")).encode(), "account"),
+        (json.dumps(line(url="/track")).encode(), "url"),
+        (json.dumps(line(body_base64="aGk=")).encode(), "exclude"),
+        (json.dumps({**line(), "body": None, "body_base64": "?"}).encode(), "base64"),
+        (json.dumps({**line(), "body": "\ud800"}).encode(), "body"),
+        (json.dumps(line(fault={"name": "f"})).encode(), "fault"),
+    ],
+)
+def test_a_bad_line_is_named_and_nothing_is_imported(account: Account, bad: bytes, named: str) -> None:
+    content = text_of(line(), line()) + b"\n" + bad + b"\n" + text_of(line())
+    response = account.http.post(f"{account.url}/debug/import", content=content, headers=LINES)
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("line 4: ")
+    assert named in response.json()["error"]
+    assert account.debug("summary")["requests"] == 0
+
+
+def test_nothing_at_all_may_be_imported(account: Account) -> None:
+    assert imported(account, b"") == {"imported": 0, "outcomes": {}, "differing": []}
+
+
+def test_an_import_into_a_closed_account_says_so(account: Account) -> None:
+    name = account.url.rpartition("/")[2]
+    account.http.delete(f"{account.url}/debug/accounts/{name}")
+    response = account.http.post(f"{account.url}/debug/import", content=text_of(line()), headers=LINES)
+    assert (response.status_code, "line 1" in response.json()["error"]) == (409, True)
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", ""])
+def test_an_import_is_json_lines(account: Account, media_type: str) -> None:
+    headers = {"content-type": media_type}
+    response = account.http.post(f"{account.url}/debug/import", content=text_of(line()), headers=headers)
+    assert response.status_code == 415
+
+
+def test_a_redacted_export_has_no_token_and_still_replays(server: Server) -> None:
+    one, other = server.account(), server.account()
+    one.track(userId="a", token="secret_1")
+    one.track(userId="b", token="test_secret_1")
+    packed = gzip.compress(b'{"token":"secret_1","event":"E","userId":"c"}')
+    one.post("/track", packed, {"content-encoding": "gzip"})
+    one.post("/api/client/alias", {"external_id": "x", "anonymous_id": "y"}, {"authorization": "Bearer pk_secret"})
+    lines = exported(one, redact=True)
+    assert "secret" not in json.dumps(lines)
+    answer = imported(other, text_of(*lines))
+    assert answer["differing"] == []
+    assert sorted(it["test"] for it in other.events()) == [False, False, True]
+    assert "secret" in json.dumps(exported(one))
+
+
+def test_an_export_tells_how_much_is_no_longer_there() -> None:
+    with serving(keep=2) as server:
+        for _ in range(5):
+            server.default.track(userId="u")
+        response = server.http.get(server.url + "/debug/export")
+        assert (response.headers["x-emulator-evicted"], len(response.text.splitlines())) == ("3", 2)
+
+
+def test_an_export_of_many_pages_is_whole_and_in_order(server: Server) -> None:
+    one, other = server.account(), server.account()
+    many = text_of(*(line(said={"distinctId": str(at), "eventProperties": {"x": "y" * 20_000}}) for at in range(1200)))
+    assert imported(one, many)["outcomes"] == {"accepted": 1200}
+    ids = [json.loads(it["body"])["distinctId"] for it in exported(one)]
+    assert ids == [str(at) for at in range(1200)]
+    assert exported(other) == []
+
+
+def test_a_new_store_begins_with_the_seed_and_reset_brings_it_back(tmp_path: Path) -> None:
+    seed = tmp_path / "seed.jsonl"
+    seed.write_bytes(text_of(line(), line(account="other", said={"userId": "o"})))
+    with serving(seed=str(seed)) as server:
+        other = Account(f"{server.url}/accounts/other", server.http)
+        assert [it["visitor_id"] for it in server.default.visitors(account="default")] == ["u"]
+        server.default.track(userId="mine")
+        other.track(userId="mine")
+        server.default.post("/debug/reset", {"account": "default"})
+        assert [it["visitor_id"] for it in server.default.visitors(account="default")] == ["u"]
+        assert [it["visitor_id"] for it in other.visitors()] == ["mine", "o"]
+        server.default.post("/debug/reset", {"all": True})
+        assert [it["visitor_id"] for it in other.visitors()] == ["o"]
+
+
+def test_a_kept_store_is_sown_once(tmp_path: Path) -> None:
+    seed = tmp_path / "seed.jsonl"
+    seed.write_bytes(text_of(line()))
+    for _ in range(2):
+        with serving(seed=str(seed), database=str(tmp_path / "kept.db")) as server:
+            assert server.default.debug("summary")["requests"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "can't be read"), (text_of(line()) + b"nonsense\n", "line 2: not JSON")],
+)
+def test_a_seed_that_is_none_is_told_in_one_line(tmp_path: Path, content: bytes | None, said: str) -> None:
+    seed = tmp_path / "seed.jsonl"
+    if content is not None:
+        seed.write_bytes(content)
+    with pytest.raises(SettingsError, match=said):
+        create_app(load({"seed": str(seed)}))
+
+
+def test_ids_go_on_after_a_reset_and_a_restart(tmp_path: Path) -> None:
+    settings = {"database": str(tmp_path / "kept.db")}
+    with serving(**settings) as server:
+        server.default.track(userId="u")
+        (before,) = server.default.events()
+        server.default.post("/debug/reset", {"all": True})
+    with serving(**settings) as server:
+        server.default.track(userId="u")
+        (after,) = server.default.events()
+        assert after["id"] > before["id"]
+        assert after["request_id"] > before["request_id"]
+
+
+def test_an_export_of_another_account_than_the_path_is_refused(account: Account) -> None:
+    response = httpx.get(f"{account.url}/debug/export", params={"account": "another"}, trust_env=False)
+    assert response.status_code == 400

@@ -1,0 +1,612 @@
+"""Wait and verify over HTTP: woken by the commit, honest about what is missing, and cheap for many at once."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from pydantic import TypeAdapter
+
+from ours_emulator.api import views, waits
+from ours_emulator.main import create_app
+from ours_emulator.settings import load
+from serving import Account, Server, serving
+
+MET: TypeAdapter[object] = TypeAdapter(waits.MetView)
+UNMET: TypeAdapter[object] = TypeAdapter(waits.UnmetView)
+
+NOT_UNDERSTOOD: list[tuple[str, dict[str, Any], str]] = [
+    ("verify", {"match": {"evnt": "X"}}, "match.evnt: there is no such field; did you mean event?"),
+    ("wait", {"match": {"event": {"$rgex": "X"}}}, "match.event.$rgex: there is no such operator; did you mean"),
+    ("wait", {"match": {"event_property.x": 1}}, "match.event_property: there is no such field; did you mean"),
+    ("wait", {"mtach": {}}, "match: Field required"),
+    ("verify", {}, "match: Field required"),
+    ("verify", {"match": []}, "match: not an object of fields"),
+    ("verify", {"match": {}, "timeout_ms": 5}, "timeout_ms: "),
+    ("verify", {"match": {}, "settle_ms": 5}, "settle_ms: "),
+    ("wait", {"match": {}, "timeout_ms": 55_001}, "timeout_ms: "),
+    ("wait", {"match": {}, "timeout_ms": 1.5}, "timeout_ms: "),
+    ("wait", {"match": {}, "timeout_ms": 50_000, "settle_ms": 5001}, "settle_ms: "),
+    ("wait", {"match": {}, "settle_ms": -1}, "settle_ms: "),
+    ("wait", {"match": {}, "mode": "some"}, "mode: "),
+    ("wait", {"match": {}, "count": 0}, "count: at least 0 is always true"),
+    ("wait", {"match": {}, "count": True}, "count: "),
+    ("wait", {"match": {}, "count": 1, "mode": "none"}, "count: mode none takes no count"),
+    ("verify", {"match": {}, "outcome": "acepted"}, "outcome"),
+    ("verify", {"match": {}, "after": -1}, "after: "),
+    ("verify", {"match": {}, "after": 2**63}, "after: "),
+    ("verify", {"match": {}, "account": "a/b"}, "account: "),
+    ("verify/sequence", {"sequence": []}, "sequence: "),
+    ("verify/sequence", {"sequence": [{}, {"evnt": 1}]}, "sequence.1.evnt: there is no such field"),
+    ("verify/sequence", {"sequence": [{}, 5]}, "sequence.1: not an object of fields"),
+    ("verify/sequence", {"sequence": [{}] * 101}, "sequence: "),
+    ("verify/sequence", {"sequence": [{}], "mode": "none"}, "mode: "),
+]
+
+
+def ask(where: Account, path: str, **body: Any) -> httpx.Response:
+    return where.post(f"/debug/{path}", body)
+
+
+def met(response: httpx.Response) -> dict[str, Any]:
+    """Return the answer, which must be a 200 of the declared shape."""
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    assert MET.dump_python(MET.validate_python(answer, strict=True)) == answer
+    return answer
+
+
+def unmet(response: httpx.Response) -> dict[str, Any]:
+    """Return the answer, which must be a 406 of the declared shape."""
+    assert response.status_code == 406, response.text
+    answer: dict[str, Any] = response.json()
+    assert UNMET.dump_python(UNMET.validate_python(answer, strict=True)) == answer
+    return answer
+
+
+def refused(response: httpx.Response) -> str:
+    """Return the sentence of a 400."""
+    assert response.status_code == 400, response.text
+    (error,) = response.json().values()
+    return str(error)
+
+
+def names(answer: dict[str, Any]) -> list[str]:
+    return [item["event"] for item in answer["items"]]
+
+
+@contextmanager
+def meanwhile(action: Callable[[], object], delay: float = 0.15) -> Generator[None]:
+    """Do *action* from another thread, after the block has begun to wait."""
+    timer = threading.Timer(delay, action)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.join()
+
+
+def later(account: Account, *events: str) -> Callable[[], None]:
+    """Post *events* over a connection of its own."""
+
+    def post() -> None:
+        with httpx.Client(trust_env=False) as http:
+            for event in events:
+                Account(account.url, http).track(event=event, userId="u")
+
+    return post
+
+
+@pytest.mark.parametrize("path", ["wait", "verify"])
+def test_what_is_there_already_is_answered_at_once(account: Account, path: str) -> None:
+    account.track(event="Purchase", userId="u", email="a@b.co")
+    answer = met(ask(account, path, match={"event": "Purchase", "email": "a@b.co"}))
+    assert answer["items"] == account.events()
+    assert (answer["count"], answer["evicted"]) == (1, 0)
+    assert answer["waited_ms"] < 1000
+
+
+def test_a_wait_is_woken_by_its_event(account: Account) -> None:
+    with meanwhile(later(account, "Other", "Purchase")):
+        answer = met(ask(account, "wait", match={"event": "Purchase"}))
+    assert names(answer) == ["Purchase"]
+    assert 100 < answer["waited_ms"] < 3000
+    assert answer["items"] == account.events(event="Purchase")
+
+
+def test_a_wait_ends_when_its_time_is_up(account: Account) -> None:
+    account.track(event="Purchase", userId="u")
+    with meanwhile(later(account, "Other")):
+        answer = unmet(ask(account, "wait", match={"event": "Refund"}, timeout_ms=400))
+    assert 400 <= answer["waited_ms"] < 2000
+    assert answer["error"].startswith("no events matched within 400 ms; expected at least 1; nearest is event ")
+    assert (answer["mode"], answer["expected"], answer["count"], answer["items"]) == ("at_least", 1, 0, [])
+    assert {near["event"]["event"] for near in answer["near_misses"]} == {"Other", "Purchase"}
+
+
+def test_a_post_can_be_verified_without_a_pause_every_time(server: Server) -> None:
+    """A thousand times over HTTP; test_feed has the ten thousand."""
+    shared = server.account()
+    for number in range(1000):
+        account = shared if number % 2 else server.account()
+        assert account.track(distinctId=f"d{number}", userId="u").status_code == 200
+        assert ask(account, "verify", match={"distinct_id": f"d{number}"}).status_code == 200, number
+
+
+async def post(
+    connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], path: str, body: object
+) -> tuple[int, Any]:
+    """Post over a raw connection: a whole client for each of hundreds would take longer than what is tested."""
+    reader, writer = connection
+    text = json.dumps(body)
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(text)}"
+    writer.write(f"{head}\r\n\r\n{text}".encode())
+    answer = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    length = int(answer.partition("content-length: ")[2].partition("\r\n")[0])
+    return int(answer.split()[1]), json.loads(await reader.readexactly(length))
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["each in an account of its own", "all in one account"])
+def test_five_hundred_waiters_are_each_woken_by_their_own_event(server: Server, apart: bool) -> None:
+    address = urlsplit(server.url)
+    shared = server.account()
+    paths = [urlsplit((server.account() if apart else shared).url).path for _ in range(500)]
+
+    async def scenario() -> list[tuple[int, list[str]]]:
+        connections = [await asyncio.open_connection(address.hostname, address.port) for _ in range(501)]
+
+        async def wait(number: int) -> tuple[int, list[str]]:
+            call = {"match": {"event": f"Event {number}"}, "timeout_ms": 30_000}
+            status, answer = await post(connections[number], f"{paths[number]}/debug/wait", call)
+            return status, names(answer)
+
+        waiting = [asyncio.create_task(wait(number)) for number in range(500)]
+        await asyncio.sleep(1)
+        for number in reversed(range(500)):
+            event = {"token": "t", "event": f"Event {number}", "userId": "u"}
+            assert (await post(connections[500], f"{paths[number]}/track", event))[0] == 200
+        answers = await asyncio.gather(*waiting)
+        for _, writer in connections:
+            writer.close()
+        return answers
+
+    assert asyncio.run(scenario()) == [(200, [f"Event {number}"]) for number in range(500)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "count", "sent", "ok"),
+    [
+        ("at_least", 1, 1, True),
+        ("at_least", 2, 3, True),
+        ("at_least", 2, 1, False),
+        ("exactly", 2, 2, True),
+        ("exactly", 2, 1, False),
+        ("exactly", 2, 3, False),
+        ("exactly", 0, 0, True),
+        ("exactly", 0, 1, False),
+        ("at_most", 2, 0, True),
+        ("at_most", 2, 2, True),
+        ("at_most", 2, 3, False),
+        ("none", None, 0, True),
+        ("none", None, 1, False),
+        ("none", 0, 0, True),
+    ],
+)
+@pytest.mark.parametrize("call", [("verify", {}), ("wait", {"timeout_ms": 20})], ids=["verify", "wait"])
+def test_the_mode_says_how_many_there_should_be(
+    account: Account, call: tuple[str, dict[str, Any]], mode: str, count: int | None, sent: int, ok: bool
+) -> None:
+    for _ in range(sent):
+        account.track(event="X", userId="u")
+    response = ask(account, call[0], match={"event": "X"}, mode=mode, count=count, **call[1])
+    answer = met(response) if ok else unmet(response)
+    assert (answer["count"], len(answer["items"])) == (sent, sent)
+    if not ok:
+        assert (answer["mode"], answer["expected"]) == (mode, count or 0)
+
+
+@pytest.mark.parametrize(("mode", "count"), [("exactly", 1), ("at_most", 1), ("none", None)])
+def test_one_too_many_fails_at_once(account: Account, mode: str, count: int | None) -> None:
+    if mode != "none":
+        account.track(event="X", userId="u")
+    with meanwhile(later(account, "X")):
+        answer = unmet(ask(account, "wait", match={"event": "X"}, mode=mode, count=count, settle_ms=20_000))
+    assert answer["waited_ms"] < 5000
+    assert answer["count"] == (count or 0) + 1
+    assert answer["near_misses"] == answer["candidates"] == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "count"), [("at_least", 1), ("exactly", 1), ("at_most", 1), ("at_most", 2), ("none", None)]
+)
+def test_settling_waits_for_as_long_without_a_further_one(account: Account, mode: str, count: int | None) -> None:
+    if mode != "none":
+        account.track(event="X", userId="u")
+    with meanwhile(later(account, "Y")):
+        answer = met(ask(account, "wait", match={"event": "X"}, mode=mode, count=count, settle_ms=300))
+    assert 300 <= answer["waited_ms"] < 2000
+
+
+def test_settling_begins_anew_with_a_further_one(account: Account) -> None:
+    account.track(event="X", userId="u")
+    with meanwhile(later(account, "X"), 0.2):
+        answer = met(ask(account, "wait", match={"event": "X"}, settle_ms=400))
+    assert answer["count"] == 2
+    assert answer["waited_ms"] >= 550
+
+
+def test_a_reset_during_a_wait_forgets_what_matched(account: Account) -> None:
+    account.track(event="X", userId="u")
+
+    def reset() -> None:
+        account_alone = Account(account.url, httpx.Client(trust_env=False))
+        with account_alone.http:
+            assert account_alone.post("/debug/reset", {}).status_code == 200
+            account_alone.track(event="X", userId="u")
+            time.sleep(0.2)
+            account_alone.track(event="X", userId="u")
+
+    with meanwhile(reset):
+        answer = met(ask(account, "wait", match={"event": "X"}, count=2))
+    assert answer["waited_ms"] >= 300
+    assert answer["count"] == 2
+
+
+def test_what_was_refused_dropped_or_repeated_comes_first() -> None:
+    with serving(allowed_events=("Purchase", "Refund")) as server:
+        account = server.default
+        account.track(event="Refund", userId="u", distinctId="o1")
+        account.track(event="Purchase", userId="u", distinctId="o1")
+        account.track(event="Purchase ", userId="u", distinctId="o2", token="")
+        account.track(event="Purchase", distinctId="o2")
+        answer = unmet(ask(account, "verify", match={"event": "Purchase"}))
+        found = [(it["event"]["outcome"], it["misses"]) for it in answer["candidates"]]
+        why = "needs one of userId, externalId and email [identifier]"
+        assert found == [
+            ("rejected", [{"path": "outcome", "expected": "accepted", "actual": "rejected", "why": why}]),
+            (
+                "duplicate",
+                [
+                    {
+                        "path": "outcome",
+                        "expected": "accepted",
+                        "actual": "duplicate",
+                        "why": "its distinct id was used before [dedup]",
+                    }
+                ],
+            ),
+        ]
+        assert answer["error"] == (
+            f"no events matched; expected at least 1; event 4 would have, but it was rejected: {why}"
+        )
+        account.track(event="View", userId="u")
+        answer = unmet(ask(account, "verify", match={"event": "View", "user_id": "u"}))
+        (dropped,) = answer["candidates"]
+        assert dropped["misses"][0]["why"] == "not on the account's list of allowed events; dropped [allow-list]"
+
+
+def test_what_a_refused_event_does_not_keep_does_not_tell_it_apart(account: Account) -> None:
+    account.track(event="Purchase", eventProperties={"amount": 5})
+    account.track(event="Refund", eventProperties={"amount": 5})
+    match = {"event": "Purchase", "email": "a@b.co", "event_properties.amount": 5}
+    answer = unmet(ask(account, "verify", match=match))
+    (candidate,) = answer["candidates"]
+    assert candidate["event"]["event"] == "Purchase"
+    assert [miss["path"] for miss in candidate["misses"]] == ["outcome", "email", "event_properties.amount"]
+    assert {miss["why"] for miss in candidate["misses"][1:]} == {"not known, as it was rejected"}
+    assert "may have, but it was rejected: " in answer["error"]
+
+
+def test_near_misses_are_the_nearest_first_and_say_what_differs(account: Account) -> None:
+    for amount in (99.99, "99.99"):
+        account.track(event="purchase", userId="u", eventProperties={"amount": amount})
+    account.track(event="Purchase", userId="u", eventProperties={"amount": "99.99"})
+    for _ in range(6):
+        account.track(event="Far", userId="v")
+    match = {"event": "Purchase", "event_properties.amount": 99.99, "user_id": "u"}
+    answer = unmet(ask(account, "verify", match=match))
+    near = answer["near_misses"]
+    assert len(near) == 5
+    assert near[0]["misses"] == [
+        {"path": "event", "expected": "Purchase", "actual": "purchase", "why": "differs only in upper and lower case"}
+    ]
+    assert near[1]["misses"] == [
+        {"path": "event_properties.amount", "expected": 99.99, "actual": "99.99", "why": "a string, not a number"}
+    ]
+    assert len(near[2]["misses"]) == 2
+    assert answer["candidates"] == []
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        ({"email": "top@b.co"}, ["A"]),
+        ({"email": "inner@b.co"}, ["B"]),
+        ({"external_id": "cust"}, ["A", "D"]),
+        ({"user_id": "u1"}, ["A"]),
+        ({"visitor_id": "u1"}, ["A", "D"]),
+        ({"anonymous_id": "phone"}, ["C"]),
+        ({"anonymous_id": {"$any": True}}, ["C"]),
+        ({"event": "A", "endpoint": "track", "test": False, "repeats": 0, "batch_index": None}, ["A"]),
+    ],
+    ids=json.dumps,
+)
+def test_identifiers_are_those_of_the_message_or_else_the_visitors(
+    account: Account, match: dict[str, Any], expected: list[str]
+) -> None:
+    account.track(event="A", userId="u1", externalId="cust", email="top@b.co")
+    account.track(event="B", userProperties={"email": "inner@b.co"})
+    client = [{"anonymous_id": "phone", "name": "C"}]
+    account.post("/api/client/events", client, {"authorization": "Bearer pk_x"})
+    account.track(event="D", externalId="cust", email="other@b.co")
+    match = {"event": {"$ne": "user_created"}, **match}
+    if "user_id" in match:
+        match["event"] = "A"
+    assert names(met(ask(account, "verify", match=match))) == expected
+
+
+def test_only_accepted_events_are_meant_unless_asked_otherwise(account: Account) -> None:
+    account.track(event="X", userId="u", distinctId="1")
+    account.track(event="X", userId="u", distinctId="1")
+    account.track(event="X")
+    for asked, count in (({}, 1), ({"outcome": "any"}, 3), ({"outcome": "duplicate"}, 1), ({"outcome": "rejected"}, 1)):
+        assert met(ask(account, "verify", match={"event": "X"}, **asked))["count"] == count, asked
+    assert met(ask(account, "verify", match={"outcome": "rejected", "reason.rule": "identifier"}))["count"] == 1
+    assert met(ask(account, "verify", match={"outcome": {"$in": ["rejected", "duplicate"]}}))["count"] == 2
+
+
+def test_what_is_no_event_is_found_by_its_endpoint(account: Account) -> None:
+    key = {"authorization": "Bearer pk_x"}
+    account.post("/api/client/alias", {"external_id": "c", "anonymous_id": "d"}, key)
+    unmet(ask(account, "verify", match={}))
+    met(ask(account, "verify", match={"endpoint": "client/alias"}))
+    met(ask(account, "wait", match={"endpoint": "client/alias"}, timeout_ms=0))
+
+
+def test_after_leaves_out_what_arrived_before(account: Account) -> None:
+    account.track(event="X", userId="u")
+    (last,) = [event["id"] for event in account.events()]
+    unmet(ask(account, "verify", match={"event": "X"}, after=last))
+    with meanwhile(later(account, "X")):
+        assert met(ask(account, "wait", match={"event": "X"}, after=last))["count"] == 1
+
+
+def test_a_repeat_that_is_counted_wakes_a_wait_for_it(account: Account) -> None:
+    account.track(event="X", userId="u", distinctId="1")
+
+    def repeat() -> None:
+        with httpx.Client(trust_env=False) as http:
+            Account(account.url, http).track(event="X", userId="u", distinctId="1")
+
+    with meanwhile(repeat):
+        answer = met(ask(account, "wait", match={"distinct_id": "1", "repeats": {"$gte": 1}}))
+    assert answer["items"][0]["repeats"] == 1
+
+
+def test_accounts_are_apart_and_all_of_them_together_without_a_prefix(server: Server) -> None:
+    one, other = server.account(), server.account()
+    one.track(event="Apart", userId="u")
+    name = one.url.rpartition("/")[2]
+    assert met(ask(one, "verify", match={"event": "Apart"}))["count"] == 1
+    unmet(ask(other, "verify", match={"event": "Apart"}))
+    assert met(ask(server.default, "verify", match={"event": "Apart"}))["count"] == 1
+    assert met(ask(server.default, "verify", match={"event": "Apart"}, account=name))["count"] == 1
+    assert "the path names account" in refused(ask(other, "verify", match={}, account=name))
+    with meanwhile(later(other, "Apart")):
+        assert met(ask(server.default, "wait", match={"event": "Apart"}, count=2))["count"] == 2
+    with meanwhile(later(one, "Apart")):
+        unmet(ask(other, "wait", match={"event": "Apart"}, count=2, timeout_ms=500))
+
+
+def test_what_can_be_no_longer_known_is_said(server: Server) -> None:
+    with serving(keep=5) as small:
+        account = small.default
+        for _ in range(8):
+            account.track(event="X", userId="u")
+        for mode in ("exactly", "at_most"):
+            answer = unmet(ask(account, "wait", match={"event": "X"}, mode=mode, count=5))
+            assert answer["waited_ms"] < 1000
+            expected = f"5 events matched; expected {mode.replace('_', ' ')} 5"
+            assert answer["error"] == f"{expected}; 3 were evicted, and there may have been others among them"
+            assert answer["evicted"] == 3
+        assert "3 were evicted" in unmet(ask(account, "verify", match={"event": "Y"}, mode="none"))["error"]
+        assert "3 were evicted" in unmet(ask(account, "verify", match={"event": "Y"}))["error"]
+        assert met(ask(account, "verify", match={"event": "X"}))["evicted"] == 3
+        # What was evicted came before these.
+        met(ask(account, "verify", match={"event": "X"}, mode="exactly", count=5, after=3))
+        met(ask(account, "verify", match={"event": "Y"}, mode="none", after=7))
+    met(ask(server.account(), "verify", match={}, mode="none"))
+
+
+@pytest.mark.parametrize(("path", "body", "error"), NOT_UNDERSTOOD)
+def test_what_is_not_understood_is_refused_by_name(
+    account: Account, path: str, body: dict[str, Any], error: str
+) -> None:
+    assert refused(account.post(f"/debug/{path}", body)).startswith(error)
+
+
+@pytest.mark.parametrize("path", ["wait", "verify", "verify/sequence"])
+@pytest.mark.parametrize(
+    "value",
+    ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5000, '{"a":' * 100 + "1" + "}" * 100, "[" * 100 + "]" * 100]
+    + [
+        opening * 100_000 + "1" + closing * 100_000
+        for opening, closing in (('{"a":', "}"), ("[", "]"), ('{"$ne":', "}"))
+    ],
+    ids=lambda value: f"{value[:20]} of {len(value)}",
+)
+def test_what_is_no_json_or_nested_too_deep_is_refused(account: Account, path: str, value: str) -> None:
+    account.track(event="X", userId="u")
+    match = f'{{"event_properties": {{"a": {value}}}}}'
+    body = f'{{"sequence": [{match}]}}' if "sequence" in path else f'{{"match": {match}}}'
+    assert refused(account.post(f"/debug/{path}", body.encode()))
+
+
+def test_names_with_lone_surrogates_are_matched_too(account: Account) -> None:
+    body = b'{"token": "t", "userId": "u", "event": "\\ud800 \\u0000"}'
+    assert account.post("/track", body).status_code == 200
+    met(account.post("/debug/verify", b'{"match": {"event": "\\ud800 \\u0000"}}'))
+    unmet(account.post("/debug/verify", b'{"match": {"event": "\\ud801"}}'))
+
+
+def test_a_wait_needs_the_media_type_of_json(account: Account) -> None:
+    for path in ("wait", "verify", "verify/sequence"):
+        response = account.post(f"/debug/{path}", b"{}", {"content-type": "text/plain"})
+        assert response.status_code == 415
+
+
+def test_a_sequence_is_found_in_the_order_of_time(account: Account) -> None:
+    now = int(time.time() * 1000)
+    for event, seconds in (("C", -1), ("A", -9), ("B", -5), ("A", -3)):
+        account.track(event=event, userId="u", time=now + seconds * 1000)
+    assert names(met(ask(account, "verify/sequence", sequence=[{"event": it} for it in "ABAC"]))) == list("ABAC")
+    assert names(met(ask(account, "verify/sequence", sequence=[{"event": it} for it in "AAC"]))) == list("AAC")
+    answer = unmet(ask(account, "verify/sequence", sequence=[{"event": it} for it in "CA"]))
+    assert (answer["mode"], answer["expected"], answer["count"], names(answer)) == ("sequence", 2, 1, ["C"])
+    assert answer["error"].startswith("no event matched sequence.1 after event ")
+
+
+@pytest.mark.parametrize(
+    ("sent", "asked", "found"),
+    [
+        ("ABC", "ABC", True),
+        ("XABCX", "ABC", True),
+        ("AABC", "ABC", True),
+        ("ABABC", "ABC", True),
+        ("ABXC", "ABC", False),
+        ("AB", "ABC", False),
+        ("", "A", False),
+    ],
+)
+def test_a_strict_sequence_has_nothing_else_between(account: Account, sent: str, asked: str, found: bool) -> None:
+    for event in sent:
+        account.track(event=event, userId="u")
+    response = ask(account, "verify/sequence", sequence=[{"event": it} for it in asked], strict=True)
+    if found:
+        items = met(response)["items"]
+        assert "".join(item["event"] for item in items) == asked
+        assert items[-1]["id"] - items[0]["id"] == len(asked) - 1
+    else:
+        answer = unmet(response)
+        assert answer["count"] == len(answer["items"]) < len(asked)
+
+
+def test_a_sequence_tells_what_was_in_the_place_of_the_missing_one(account: Account) -> None:
+    for event in "AXB":
+        account.track(event=event, userId="u")
+    answer = unmet(ask(account, "verify/sequence", sequence=[{"event": "A"}, {"event": "B"}], strict=True))
+    (near,) = answer["near_misses"]
+    assert (near["event"]["event"], near["misses"][0]["expected"]) == ("X", "B")
+
+
+def test_a_sequence_of_one_visitor_passes_over_the_others(account: Account) -> None:
+    for event, user in (("A", "u"), ("A", "v"), ("B", "v"), ("B", "u")):
+        account.track(event=event, userId=user)
+    steps = [{"event": event, "user_id": "v"} for event in "AB"]
+    assert {item["visitor_id"] for item in met(ask(account, "verify/sequence", sequence=steps))["items"]} == {"v"}
+
+
+def test_a_shutdown_ends_the_waits_with_a_sentence() -> None:
+    answers: list[tuple[int, str]] = []
+    with serving() as server:
+
+        def wait() -> None:
+            response = httpx.post(f"{server.url}/debug/wait", json={"match": {}, "timeout_ms": 50_000}, timeout=30)
+            answers.append((response.status_code, response.text))
+
+        threads = [threading.Thread(target=wait) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        began = time.monotonic()
+    for thread in threads:
+        thread.join(10)
+    assert time.monotonic() - began < 3
+    assert answers == [(503, '{"error":"the emulator shut down during the wait"}')] * 5
+
+
+def test_a_client_that_leaves_ends_its_wait() -> None:
+    body = b'{"match": {}, "timeout_ms": 50000}'
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": body}, {"type": "http.disconnect"}]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/debug/wait",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
+    }
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0.05)
+        return messages.pop(0)
+
+    async def send(_: object) -> None:
+        """Nobody is there to read it."""
+
+    async def scenario() -> None:
+        app = create_app(load({"log_format": "none"}))
+        try:
+            await asyncio.wait_for(app(scope, receive, send), 5)
+        finally:
+            await app.aclose()
+
+    asyncio.run(scenario())
+    assert messages == []
+
+
+def test_clients_that_leave_harm_nobody(account: Account) -> None:
+    address = urlsplit(account.url)
+    body = b'{"match": {}, "timeout_ms": 50000}'
+    head = f"POST {address.path}/debug/wait HTTP/1.1\r\nHost: x\r\nContent-Type: application/json"
+    for _ in range(50):
+        with socket.create_connection((str(address.hostname), int(address.port or 0))) as client:
+            client.sendall(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            time.sleep(0.01)
+    assert account.track(event="X", userId="u").status_code == 200
+    met(ask(account, "wait", match={"event": "X"}))
+
+
+def test_asking_changes_nothing_and_is_not_journaled(account: Account) -> None:
+    account.track(event="X", userId="u")
+    before = [account.debug(path) for path in ("summary", "requests", "events", "visitors")]
+    ask(account, "verify", match={})
+    ask(account, "wait", match={"event": "Y"}, timeout_ms=1)
+    ask(account, "verify/sequence", sequence=[{}])
+    assert [account.debug(path) for path in ("summary", "requests", "events", "visitors")] == before
+
+
+def test_more_than_a_page_is_counted_in_full_though_not_all_is_shown(account: Account) -> None:
+    for first in range(0, 1200, 600):
+        account.batch(*({"event": "X", "userId": "u", "distinctId": str(first + n)} for n in range(600)))
+    answer = met(ask(account, "verify", match={"event": "X"}, mode="exactly", count=1200))
+    ids = [item["id"] for item in answer["items"]]
+    assert len(ids) == 1000
+    assert ids == sorted(ids)
+    assert met(ask(account, "verify", match={}))["count"] == 1200
+    steps = [{"event": "X"}, {"distinct_id": "1199"}]
+    assert names(met(ask(account, "verify/sequence", sequence=steps))) == ["X", "X"]
+
+
+def test_the_description_has_examples_and_the_406(server: Server) -> None:
+    document = server.http.get(f"{server.url}/debug/openapi.json").json()
+    for path in ("wait", "verify", "verify/sequence"):
+        operation = document["paths"][f"/debug/{path}"]["post"]
+        for status in ("200", "400", "406"):
+            content = operation["responses"][status]["content"]["application/json"]
+            assert {"example", "schema"} <= content.keys(), (path, status)
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        for example in document["components"]["schemas"][schema]["examples"]:
+            response = server.account().post(
+                f"/debug/{path}", {**example, "timeout_ms": 1} if path == "wait" else example
+            )
+            assert response.status_code in (200, 406), response.text
+            # FastAPI leaves nulls out of an example.
+            item = operation["responses"]["200"]["content"]["application/json"]["example"]["items"][0]
+            assert item.keys() == views.EventView.__annotations__.keys()
