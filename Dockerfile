@@ -14,17 +14,16 @@ LABEL org.opencontainers.image.title="ours-emulator" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/ours-emulator /opt/ours-emulator
 COPY --from=build --chown=10001:10001 /data /data
-# The health check finds another port, from whatever it is set by, in the port file.
 ENV PATH="/opt/ours-emulator/bin:$PATH" \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    OURS_EMULATOR_HOST=0.0.0.0 \
-    OURS_EMULATOR_PORT_FILE=/tmp/ours-emulator.port
+    OURS_EMULATOR_HOST=0.0.0.0
 USER 10001:10001
 WORKDIR /data
 # Writable also where the root is not: a database is kept in /data, and without one the store is in /tmp.
 VOLUME ["/data", "/tmp"]
 EXPOSE 4010
+# It finds the emulator by the file that one leaves in /tmp while it runs, whatever its port was set by.
 HEALTHCHECK --interval=5s --timeout=5s --start-period=15s --retries=3 CMD ["ours-emulator", "healthcheck"]
 ENTRYPOINT ["ours-emulator"]
 CMD ["serve"]

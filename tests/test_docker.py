@@ -42,26 +42,22 @@ def healthcheck(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess
 # The health check
 
 
-def test_the_health_check_finds_another_port_by_the_port_file(tmp_path: Path) -> None:
+def test_the_health_check_finds_another_port(tmp_path: Path) -> None:
     with process(tmp_path, "--host", "0.0.0.0", "--admin-token", "secret", "--tokens", "t") as running:
-        variables = {"OURS_EMULATOR_PORT_FILE": str(tmp_path / "port"), "OURS_EMULATOR_HOST": "0.0.0.0"}
-        done = healthcheck(tmp_path, **variables)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        done = healthcheck(tmp_path, OURS_EMULATOR_HOST="0.0.0.0")
+        assert (done.returncode, done.stderr) == (0, "")
         running.process.kill()
         running.process.wait()
-        done = healthcheck(tmp_path, **variables)
-        assert done.returncode == 1
-        assert re.fullmatch(r"ours-emulator: http://127\.0\.0\.1:\d+ does not answer: .*\n", done.stderr)
+        done = healthcheck(tmp_path, OURS_EMULATOR_HOST="0.0.0.0", OURS_EMULATOR_PORT=running.url.rpartition(":")[2])
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
 
 
 def test_the_health_check_asks_where_it_is_told_to(tmp_path: Path) -> None:
     with serving() as server:
-        port = server.url.rpartition(":")[2]
         for variables in (
             {"OURS_EMULATOR_URL": server.url},
             {"OURS_EMULATOR_URL": f"{server.url}/accounts/a/"},
-            {"OURS_EMULATOR_PORT": port},
-            {"OURS_EMULATOR_PORT": port, "OURS_EMULATOR_PORT_FILE": str(tmp_path / "missing")},
+            {"OURS_EMULATOR_PORT": server.url.rpartition(":")[2]},
         ):
             assert healthcheck(tmp_path, **variables).returncode == 0, variables
 
@@ -77,7 +73,7 @@ def test_an_emulator_whose_database_is_gone_is_not_well(tmp_path: Path) -> None:
 
 def test_a_bad_setting_fails_the_health_check_too(tmp_path: Path) -> None:
     done = healthcheck(tmp_path, OURS_EMULATOR_PORT="many")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert (done.returncode > 0, done.stderr.count("\n")) == (True, 1)
 
 
 # The image
@@ -85,7 +81,7 @@ def test_a_bad_setting_fails_the_health_check_too(tmp_path: Path) -> None:
 
 def test_everything_in_the_image_is_set_by_variables_that_are_settings() -> None:
     named = set(re.findall(r"OURS_EMULATOR_[A-Z_]+", DOCKERFILE))
-    assert named == {"OURS_EMULATOR_HOST", "OURS_EMULATOR_PORT_FILE"}
+    assert named == {"OURS_EMULATOR_HOST"}
     assert named <= SETTINGS
 
 

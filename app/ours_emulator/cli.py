@@ -1,4 +1,4 @@
-"""The command line: `ours-emulator serve`, with a flag for every setting, and `healthcheck`."""
+"""The command line: `ours-emulator serve`, with a flag for every setting."""
 
 import gc
 import logging
@@ -43,6 +43,7 @@ def commands(context: click.Context) -> None:
 
 def _flags(command: F) -> F:
     """Give *command* a flag for every setting: what Settings has is what the command line takes."""
+
     for name, field in reversed(Settings.model_fields.items()):
         command = _flag(name, field)(command)
     return command
@@ -186,6 +187,6 @@ def _write(path: Path, text: str) -> None:
         _fail(f"{path} can't be written: {error.strerror}")
 
 
-def _fail(message: str, code: int = FAILED) -> NoReturn:
+def _fail(message: str) -> NoReturn:
     sys.stderr.write(f"ours-emulator: {' '.join(message.split())}\n")
-    sys.exit(code)
+    sys.exit(FAILED)

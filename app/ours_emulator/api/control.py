@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from ours_emulator.accounts import Accounts, OpenAccount
 from ours_emulator.api import client, ingest
 from ours_emulator.api.debug import ACCESS, MISSING, Account, AsciiJSON, StrictRoute, account_of
-from ours_emulator.api.log import masked
+from ours_emulator.api.redaction import masked
 from ours_emulator.api.wire import ACCOUNT_NAME, DEFAULT_ACCOUNT
 from ours_emulator.clock import LAST_MOMENT, Clock, iso, milliseconds
 from ours_emulator.faults import Action, Delay, Fault, FaultMatch, PlantedFault, RateLimit

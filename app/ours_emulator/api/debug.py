@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 from ours_emulator import __version__
 from ours_emulator.accounts import Accounts
 from ours_emulator.api import examples, views
-from ours_emulator.api.log import masked
+from ours_emulator.api.redaction import masked
 from ours_emulator.api.wire import ACCOUNT_NAME
 from ours_emulator.clock import LAST_MOMENT, milliseconds
 from ours_emulator.contract.compile import REVISION
@@ -341,10 +341,17 @@ class DebugApi:
             found = await self._reader.calls(account_of(request, account), limit, cursor)
         return AsciiJSON(views.call_list(*found))
 
-    async def request(self, request: Request, request_id: int, account: Account = None) -> Response:
+    async def request(
+        self,
+        request: Request,
+        request_id: int,
+        account: Account = None,
+        redact: Annotated[bool, Query(description="Mask tokens and keys in the body.")] = False,
+    ) -> Response:
         """Show one request with the events in it."""
         found = await self._reader.request(account_of(request, account), min(request_id, _LAST_ID))
-        return AsciiJSON(views.request_detail(*_found(found, f"there is no request {request_id}")))
+        row, body, receipts = _found(found, f"there is no request {request_id}")
+        return AsciiJSON(views.request_detail(row, body, receipts, redact=redact))
 
     async def summary(self, request: Request, account: Account = None) -> Response:
         """Count what is stored."""

@@ -14,9 +14,11 @@ from typing import IO, Annotated
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError, model_validator
 
 from ours_emulator.api import client, ingest
+from ours_emulator.api.redaction import TOKEN_FIELD
 from ours_emulator.api.wire import ACCOUNT_NAME, DEFAULT_ACCOUNT, attempt_number, prefixed, within_account
 from ours_emulator.clock import LAST_MOMENT
 from ours_emulator.contract.body import inflate
+from ours_emulator.contract.ingest import TEST_PREFIX
 from ours_emulator.jsontext import json_text
 from ours_emulator.messages import Connection, FaultAnswer, Properties, Request, RowCode
 from ours_emulator.store.reader import Row
@@ -24,7 +26,6 @@ from ours_emulator.store.tables import decoded
 
 MOST_LINE_BYTES = 64 * 1024 * 1024
 _PATHS = {**ingest.PATHS, **client.PATHS}
-_TOKEN = re.compile(r'("token"\s*:\s*")(test_)?((?:[^"\\]|\\.)*)"')
 _KEY = re.compile(r"([ps]k_)(\S+)")
 
 
@@ -182,8 +183,13 @@ def _redacted(body: bytes, coding: str) -> tuple[bytes, str]:
         text = (plain or b"").decode("utf-8")
     except (zlib.error, UnicodeDecodeError):
         return b"", coding
-    hidden = _TOKEN.sub(lambda found: f'{found[1]}{found[2] or ""}{_hidden(found[3])}"', text)
+    hidden = TOKEN_FIELD.sub(lambda field: field[1] + _hidden_token(field[2]), text)
     return hidden.encode("utf-8"), coding if plain is body else ""
+
+
+def _hidden_token(token: str) -> str:
+    live = token.removeprefix(TEST_PREFIX)
+    return (TEST_PREFIX if live != token else "") + _hidden(live)
 
 
 def _hidden(secret: str) -> str:

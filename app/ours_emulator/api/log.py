@@ -1,10 +1,10 @@
 """One line in the log for each request: what came, what became of it, and why."""
 
-import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Literal, TextIO
 
+from ours_emulator.api.redaction import Discretion
 from ours_emulator.api.wire import hints, outcome, reasons
 from ours_emulator.jsontext import json_text
 from ours_emulator.messages import Answer, Exchange, Rejection, Request
@@ -12,9 +12,6 @@ from ours_emulator.terminal import printable
 
 LogFormat = Literal["human", "json", "none"]
 _MOST_HINTS = 3
-_LEAST_SECRET = 6
-"""A shorter text is no secret, and in too many words."""
-_KEY = re.compile(r"\b[ps]k_[A-Za-z0-9_-]{6,}")
 
 
 class RequestLog:
@@ -24,7 +21,7 @@ class RequestLog:
     """
 
     def __init__(self, form: LogFormat, stream: TextIO, secrets: Iterable[str] = ()) -> None:
-        self._secrets = [secret for secret in secrets if len(secret) >= _LEAST_SECRET]
+        self._discreet = Discretion(secrets)
         lines: dict[LogFormat, Callable[[Exchange], str]] = {"human": human, "json": machine}
         self._line = lines.get(form)
         self._stream = stream
@@ -51,13 +48,6 @@ class RequestLog:
             said = {"outcome": "refused", "status": status, "method": method, "path": path, "reasons": [rule]}
             self._write(json_text(said))
 
-    def _discreet(self, line: str) -> str:
-        """Return *line* without the secrets that clients put where they don't belong: in a path, in an identifier."""
-        for secret in self._secrets:
-            if secret in line:
-                line = line.replace(secret, masked(secret))
-        return _KEY.sub(lambda key: masked(key[0]), line) if "k_" in line else line
-
     def _write(self, line: str) -> None:
         line = self._discreet(line)
         try:
@@ -68,11 +58,6 @@ class RequestLog:
             return  # Nobody reads any more; that is no reason to fail.
         with suppress(OSError, ValueError):
             self._stream.flush()
-
-
-def masked(secret: str) -> str:
-    """Return the end of *secret*, at most four characters and never more than a third of it."""
-    return "…" + secret[len(secret) - min(4, len(secret) // 3) :]
 
 
 def human(exchange: Exchange) -> str:

@@ -1,0 +1,51 @@
+"""Secrets made unreadable: in the log, in the settings that are shown, in a journal that is passed on."""
+
+import json
+import re
+from collections.abc import Iterable
+
+from ours_emulator.jsontext import json_text
+
+_LEAST_SECRET = 6
+"""A shorter text is no secret, and in too many words."""
+_KEY = re.compile(r"\b[ps]k_[A-Za-z0-9_-]{6,}")
+TOKEN_FIELD = re.compile(
+    r'("(?:t|\\u0074)(?:o|\\u006[fF])(?:k|\\u006[bB])(?:e|\\u0065)(?:n|\\u006[eE])"\s*:\s*")((?:[^"\\]|\\.)*)'
+)
+
+
+def masked(secret: str) -> str:
+    """Return the end of *secret*, at most four characters and never more than a third of it."""
+    return "…" + secret[len(secret) - min(4, len(secret) // 3) :]
+
+
+def without_tokens(body: str) -> str:
+    """Return the JSON text *body* with all its fields `token` masked, and everything else as it was."""
+    return TOKEN_FIELD.sub(lambda field: field[1] + _masked_inside(field[2]), without_keys(body))
+
+
+def without_keys(text: str) -> str:
+    """Return *text* with the keys of the Client API in it masked."""
+    return _KEY.sub(lambda key: masked(key[0]), text) if "k_" in text else text
+
+
+def _masked_inside(string: str) -> str:
+    """Return the inside of a JSON string masked; one that is none is not shown at all."""
+    try:
+        return json_text(masked(json.loads(f'"{string}"')))[1:-1]
+    except ValueError:
+        return "…"
+
+
+class Discretion:
+    """Masks the *secrets* of this emulator, and any key, wherever they turn up."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = [secret for secret in secrets if len(secret) >= _LEAST_SECRET]
+
+    def __call__(self, text: str) -> str:
+        """Return *text* without them."""
+        for secret in self._secrets:
+            if secret in text:
+                text = text.replace(secret, masked(secret))
+        return without_keys(text)

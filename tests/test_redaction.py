@@ -1,0 +1,61 @@
+"""Secrets made unreadable, and nothing else changed."""
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from ours_emulator.api.redaction import Discretion, masked, without_tokens
+from serving import Account
+
+
+@pytest.mark.parametrize(
+    ("secret", "shown"),
+    [("secret-live-7xyz", "…7xyz"), ("123456789", "…789"), ("short", "…t"), ("ab", "…"), ("", "…")],
+)
+def test_of_a_secret_only_the_end_is_shown(secret: str, shown: str) -> None:
+    assert masked(secret) == shown
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ('{"token":"secret-live-7xyz","event":"token"}', '{"token":"\\u20267xyz","event":"token"}'),
+        ('{ "token" :\n"secret-live-7xyz" }', '{ "token" :\n"\\u20267xyz" }'),
+        ('{"events":[{"token":"aaaaaaaaa"}],"token":"bbbbbbbbb"}', None),
+        ('{"token":"a\\"b\\\\c\\u0041defghijkl"}', '{"token":"\\u2026ijkl"}'),
+        ('{"\\u0074oken":"secret-live-7xyz"}', '{"\\u0074oken":"\\u20267xyz"}'),
+        ('{"token":5,"tokens":"abcdefghi"}', '{"token":5,"tokens":"abcdefghi"}'),
+        ('{"token":"bad \\x escape"}', '{"token":"…"}'),
+        ('{"note":"call with sk_live-123456789"}', '{"note":"call with …6789"}'),
+        ("no JSON", "no JSON"),
+    ],
+)
+def test_the_tokens_of_a_body_are_masked(body: str, shown: str | None) -> None:
+    found = without_tokens(body)
+    assert shown is None or found == shown
+    assert not any(secret in found for secret in ("secret-live", "aaaaaaaa", "bbbbbbbb", "sk_live"))
+
+
+def test_only_what_is_long_enough_to_be_a_secret_is_looked_for() -> None:
+    discreet = Discretion(["t", "token-5ba8cf1e7d"])
+    assert (
+        discreet("POST /track/token-5ba8cf1e7d pk_abcdef123 task_force risk_k")
+        == "POST /track/…1e7d …f123 task_force risk_k"
+    )
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_journal_can_be_shown_without_secrets(account: Account, packed: bool) -> None:
+    body: dict[str, Any] = {"token": "secret-live-7xyz", "event": "E", "userId": "u"}
+    text = json.dumps(body).encode()
+    headers = {"content-encoding": "gzip"} if packed else {}
+    assert account.post("/track", gzip.compress(text) if packed else text, headers).status_code == 200
+    account.post("/track/pk_5c4d9e2a77", b"\xff")
+    second, first = account.debug("requests")["items"]
+    shown = account.debug(f"requests/{first['id']}", redact="true")
+    assert json.loads(shown["body"]) == {**body, "token": "…7xyz"}
+    assert json.loads(account.debug(f"requests/{first['id']}")["body"]) == body
+    shown = account.debug(f"requests/{second['id']}", redact="true")
+    assert (shown["path"].endswith("/track/…2a77"), shown["body"], shown["body_base64"]) == (True, None, None)
