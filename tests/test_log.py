@@ -122,15 +122,27 @@ def test_what_was_not_kept_says_so(outcome: Outcome) -> None:
     assert line == f"{outcome.upper()} 200 POST /track Purchase"
 
 
-def test_a_batch_is_told_by_its_counts_and_first_refusal() -> None:
+def test_a_batch_is_told_by_its_counts_and_refusals() -> None:
     rows = [receipt(message(index=0)), receipt(rejection(index=1)), receipt(rejection("", "other", index=2))]
     line = human(exchange(*rows, status=207, path="/batch"))
-    assert line == "ACCEPTED=1, REJECTED=2 207 POST /batch events.1.event: required [schema]"
+    refusals = "events.1.event: required [schema] events.2: other [schema]"
+    assert line == f"ACCEPTED=1, REJECTED=2 207 POST /batch 3 events {refusals}"
+
+
+def test_of_many_refusals_three_are_told_and_the_rest_counted() -> None:
+    line = human(exchange(*(receipt(rejection("", "no", index=index)) for index in range(5)), path="/batch"))
+    assert line.endswith("events.2: no [schema] and 2 more refusals")
 
 
 def test_a_batch_of_which_everything_was_accepted_says_just_that() -> None:
     rows = [receipt(message(index=index)) for index in range(3)]
-    assert human(exchange(*rows, path="/batch")) == "ACCEPTED 200 POST /batch"
+    assert human(exchange(*rows, path="/batch")) == "ACCEPTED 200 POST /batch 3 events"
+
+
+def test_a_hint_of_a_row_says_which_row() -> None:
+    hint = Hint("unknown-keys", "/foo", "dropped")
+    line = human(exchange(receipt(message(index=0)), receipt(message(index=1, hints=(hint,))), path="/batch"))
+    assert line.endswith("2 events hint: events.1.foo: dropped [unknown-keys]")
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 23])

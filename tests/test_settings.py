@@ -116,7 +116,6 @@ def test_a_variable_says_yes_and_no_in_the_usual_ways(monkeypatch: pytest.Monkey
         ("a", ("a",)),
         ("a,b", ("a", "b")),
         (" a , ,b,", ("a", "b")),
-        (",", ()),
         ("with space,ü", ("with space", "ü")),
         ('["a"]', ('["a"]',)),
         ("1,2", ("1", "2")),
@@ -133,6 +132,24 @@ def test_a_list_is_separated_by_commas(
     assert value(name, {name: text}) == (names, "flag")
     monkeypatch.setenv(ENV_PREFIX + name.upper(), text)
     assert value(name) == (names, "environment")
+
+
+@pytest.mark.parametrize("name", ["tokens", "public_keys", "allowed_events", "allowed_hosts"])
+@pytest.mark.parametrize("text", [",", "", " , "])
+def test_a_list_that_names_nothing_is_a_mistake(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match="names nothing"):
+        load({name: text})
+
+
+def test_the_test_mode_twin_of_a_token_is_no_token_to_configure() -> None:
+    with pytest.raises(SettingsError, match="say the live token"):
+        load({"tokens": "test_a"})
+
+
+@pytest.mark.parametrize("text", ["1754874910", "2020", "yesterday"])
+def test_a_moment_that_is_none_says_what_one_is(text: str) -> None:
+    with pytest.raises(SettingsError, match="ISO 8601, as 2026-01-31T12:00:00Z"):
+        load({"now": text})
 
 
 def test_a_list_in_the_file_is_a_list_of_toml_or_commas(tmp_path: Path) -> None:

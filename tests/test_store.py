@@ -31,7 +31,7 @@ from ours_emulator.pipeline import Contract, Pipeline
 from ours_emulator.settings import load
 from ours_emulator.store import files
 from ours_emulator.store.files import APPLICATION_ID, SCHEMA_VERSION, StoreError, StoreFile
-from ours_emulator.store.reader import EventFilter, StoreReader, Summary, VisitorFilter
+from ours_emulator.store.reader import EventFilter, RequestFilter, StoreReader, Summary, VisitorFilter
 from ours_emulator.store.writer import Retention, StoreWriter
 from serving import Account, Server, serving
 
@@ -579,7 +579,7 @@ def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> No
             async def counts() -> tuple[int, int, int]:
                 visitors = await reader.visitors(None, VisitorFilter(), 10, None)
                 events = await reader.events(None, EventFilter(outcome=None), 10, None)
-                requests = await reader.requests(None, None, 10, None)
+                requests = await reader.requests(None, RequestFilter(), 10, None)
                 return visitors.total, events.total, requests.total
 
             assert await track("u") == 200

@@ -13,6 +13,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from ours_emulator import __version__
+from ours_emulator.clock import iso
 from ours_emulator.commands import looking_in
 from ours_emulator.listening import listen
 from ours_emulator.locator import announce, url_of, withdraw
@@ -157,6 +158,8 @@ def _calm_garbage_collection() -> None:
 def _banner(loaded: Loaded, port: int) -> str:
     settings = loaded.settings
     url = url_of(settings.host, port)
+    now = settings.now
+    stopped = "" if now is None else f"Clock: stopped at {iso(now)} (--now)\n"
     kept = f"kept in {settings.database}" if settings.database else "nothing is kept after the process (--database)"
     return f"""\
 ours-emulator {__version__}: the Ours Privacy Ingest API and Client API on {url}
@@ -169,7 +172,7 @@ ours-emulator {__version__}: the Ours Privacy Ingest API and Client API on {url}
   GET  {url}/debug              what arrived, and what became of it
 
 Store: {kept}
-Point your app at it:
+{stopped}Point your app at it:
 
   export OURS_PRIVACY_BASE_URL={url}/api/v1
 
@@ -184,6 +187,7 @@ def _write(path: Path, text: str) -> None:
         partial.write_text(text)
         partial.replace(path)
     except OSError as error:
+        partial.unlink(missing_ok=True)
         _fail(f"{path} can't be written: {error.strerror}")
 
 

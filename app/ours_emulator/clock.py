@@ -4,6 +4,8 @@ import time
 from datetime import UTC, datetime
 from typing import Literal
 
+_LEAST_MILLISECONDS = 100_000_000_000
+_EXAMPLE = "2026-01-31T12:00:00Z"
 LAST_MOMENT = 253_402_300_799_999
 """The end of the year 9999, in milliseconds: the last moment that ISO 8601 has four digits for."""
 
@@ -63,8 +65,13 @@ def milliseconds(text: str) -> int:
     """
     text = text.strip()
     if text.isascii() and text.isdecimal():
+        if 0 < int(text) < _LEAST_MILLISECONDS:
+            raise ValueError(f"{text} looks like seconds or a year; say milliseconds or ISO 8601, as {_EXAMPLE}")
         return int(text)
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no moment; say ISO 8601, as {_EXAMPLE}, or milliseconds") from None
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 

@@ -94,6 +94,8 @@ class Decision:
         )
         written = message.identity if customs.claims_stored or resolution.created else ()
         said = properties.said(written, message.user_properties, empty_ignored=customs.empty_ignored)
+        if customs.empty_ignored and message.user_properties:
+            hints += properties.ignored(message.user_properties)
         if said:
             hints += properties.hints(visitor.properties, message.identity, said)
             self._update(visitor, properties.merged(visitor.properties, said))

@@ -72,8 +72,7 @@ class Visitors:
                     return matches[0], resolution, []
                 return min(matches, key=_age), resolution, [_ambiguous(claim)]
             steps.append(Step(claim.given_as, claim.value, "not_found"))
-        decided_by = identity[0].given_as if identity else None
-        return None, Resolution(decided_by, False, (*steps, *_skipped(identity[len(tried) :]))), []
+        return None, Resolution(None, False, (*steps, *_skipped(identity[len(tried) :]))), []
 
     def resolve(
         self, account_id: int, identity: Identity, new_id: Callable[[], str], *, falls_through: bool = False
@@ -87,7 +86,7 @@ class Visitors:
         if visitor is None:
             given = identity and identity[0].kind == "user_id"
             visitor = self._add(account_id, identity[0].value if given else new_id())
-            resolution = Resolution(resolution.decided_by, True, resolution.steps)
+            resolution = Resolution(identity[0].given_as if identity else None, True, resolution.steps)
         if identity and identity[0].kind == "user_id":
             hints += self._foreign(account_id, identity[1:], visitor)
         return visitor, resolution, hints

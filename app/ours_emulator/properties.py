@@ -6,6 +6,8 @@ from ours_emulator.messages import Hint, Identity, Properties
 
 CUSTOM = "custom_properties"
 _CLAIMED = ("external_id", "email")
+_MOST = 20
+_LONGEST = 100
 
 
 def said(identity: Identity, properties: Properties, *, empty_ignored: bool = True) -> Properties:
@@ -55,6 +57,23 @@ def hints(stored: Properties, identity: Identity, said: Properties) -> list[Hint
         for claim in identity
         if claim.kind in _CLAIMED and claim.kind in said and said[claim.kind] is None
     ]
+    found += [
+        Hint("claims-stored", f"/{claim.given_as}", f"not stored: userProperties.{claim.kind} has another value")
+        for claim in identity
+        if claim.kind in _CLAIMED and said.get(claim.kind) not in (None, claim.value)
+    ]
+    return found
+
+
+def ignored(properties: Properties) -> list[Hint]:
+    """Return a hint for each place where "" was sent, which says nothing (rules property-empty, custom-merge)."""
+    found: list[Hint] = []
+    custom = properties.get(CUSTOM)
+    for path, sent in (("/userProperties", properties), (f"/userProperties/{CUSTOM}", custom)):
+        if isinstance(sent, dict) and "" in sent.values():
+            names = ", ".join(name[:_LONGEST] for name, value in list(sent.items())[:_MOST] if value == "")
+            rule = "property-empty" if sent is properties else "custom-merge"
+            found.append(Hint(rule, path, f'"" is ignored: {names}'))
     return found
 
 

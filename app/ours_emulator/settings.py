@@ -1,8 +1,10 @@
 """The settings: one frozen value, made at the edge from flag > environment > file > default."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
@@ -20,8 +22,25 @@ class SettingsError(Exception):
 
 
 def _split(value: object) -> object:
-    """Take a list as commas in one text too, as environment variables need."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    """Take a list as commas in one text too, as environment variables need. One that names nothing is a mistake."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    if not parts:
+        raise ValueError("names nothing; leave it out if that is meant")
+    return parts
+
+
+def _live(tokens: tuple[str, ...]) -> tuple[str, ...]:
+    if any(token.startswith("test_") for token in tokens):
+        raise ValueError("say the live token; its test_ twin is accepted by itself")
+    return tokens
+
+
+def _key(key: str) -> str:
+    if re.fullmatch(r"[ps]k_\S+", key) is None:
+        raise ValueError("a key begins with pk_ or sk_")
+    return key
 
 
 def _named(path: Path) -> Path:
@@ -38,7 +57,7 @@ def _moment(value: object) -> object:
 
 
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
-Key = Annotated[str, Field(pattern=r"^[ps]k_\S+$")]
+Key = Annotated[str, AfterValidator(_key)]
 Keys = tuple[Key, ...]
 Hosts = tuple[Annotated[str, Field(pattern=_HOST), AfterValidator(str.lower)], ...]
 File = Annotated[Path, AfterValidator(_named)]
@@ -60,7 +79,7 @@ class Settings(BaseSettings):
     seed: File | None = Field(
         None, description="JSON Lines of requests, as exported, that a new store and one that was reset begin with."
     )
-    tokens: Annotated[Names, NoDecode, BeforeValidator(_split)] = Field(
+    tokens: Annotated[Names, NoDecode, BeforeValidator(_split), AfterValidator(_live)] = Field(
         (),
         description="Source tokens to accept, each with its test_ twin. Without any, every token is accepted.",
     )
@@ -95,7 +114,9 @@ class Settings(BaseSettings):
     max_row_bytes: int = Field(1024 * 1024, ge=1, description="Largest row of a batch.")
     keep: int = Field(100_000, ge=1, description="How many requests, and how many events, are kept.")
     keep_body_bytes: int = Field(256 * 1024 * 1024, ge=0, description="How many bytes of request bodies are kept.")
-    log_format: Literal["human", "json", "none"] = Field("human", description="One line for each request, as what.")
+    log_format: Literal["human", "json", "none"] = Field(
+        "human", description="How a request is logged, one line each: human, json or none."
+    )
 
 
 class Loaded:
@@ -123,13 +144,16 @@ def load(flags: Mapping[str, object] | None = None, file: Path | None = None, *,
         values.update(source)
         origins.update(dict.fromkeys(source, origin))
     for name in sorted(values.keys() - Settings.model_fields.keys()):
-        raise SettingsError(f"{_spelled(name, origins[name], file)}: there is no such setting")
+        close = get_close_matches(name.replace("-", "_"), Settings.model_fields, n=1)
+        advice = f"; did you mean {close[0]}?" if close else ""
+        raise SettingsError(f"{_spelled(name, origins[name], file)}: there is no such setting{advice}")
     try:
         return Loaded(Settings.model_validate(values), origins)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
-        raise SettingsError(f"{_spelled(name, origins[name], file)}: {first['msg']}") from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{_spelled(name, origins[name], file)}: {said}") from None
 
 
 def flag(name: str) -> str:

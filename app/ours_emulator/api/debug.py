@@ -28,13 +28,14 @@ from ours_emulator.messages import Identifier, Outcome
 from ours_emulator.pipeline import Pipeline, StoreWriteError
 from ours_emulator.settings import Loaded
 from ours_emulator.store.files import StoreLostError
-from ours_emulator.store.reader import CursorError, EventFilter, Row, StoreReader, VisitorFilter
+from ours_emulator.store.reader import CursorError, EventFilter, RequestFilter, Row, StoreReader, VisitorFilter
 
 PROPERTY = "property."
 _PLACES = (
     *("visitors", "events", "events/latest", "requests", "calls", "summary"),
     *("accounts", "clock", "faults", "stream", "export", "rules", "settings", "health", "openapi.json"),
 )
+_NONE_ACCEPTED = "no such event was accepted; with outcome=any, refused ones are looked at too"
 _DEFAULT_LIMIT = 100
 _MOST_LIMIT = 1000
 _LAST_ID = 2**63 - 1
@@ -313,7 +314,14 @@ class DebugApi:
             properties=_properties(request),
         )
         page = await self._reader.events(account_of(request, account), which, 1, None)
-        return AsciiJSON(views.event(_found(page.rows[0] if page.rows else None, "no such event arrived")))
+        return AsciiJSON(
+            views.event(
+                _found(
+                    page.rows[0] if page.rows else None,
+                    _NONE_ACCEPTED,
+                )
+            )
+        )
 
     async def event(self, request: Request, event_id: int, account: Account = None) -> Response:
         """Show one event, whatever its outcome."""
@@ -325,12 +333,15 @@ class DebugApi:
         request: Request,
         account: Account = None,
         call_id: Annotated[int | None, Query(ge=1, le=_LAST_ID, description="Only the attempts of this call.")] = None,
+        status: Annotated[int | None, Query(ge=100, le=599, description="Only those answered so.")] = None,
+        endpoint: Endpoint | None = None,
         limit: Limit = _DEFAULT_LIMIT,
         cursor: Cursor = None,
     ) -> Response:
         """List the journal of requests, the latest first."""
+        which = RequestFilter(call_id, status, endpoint)
         with _cursor_errors():
-            page = await self._reader.requests(account_of(request, account), call_id, limit, cursor)
+            page = await self._reader.requests(account_of(request, account), which, limit, cursor)
         return AsciiJSON(views.request_list(page))
 
     async def calls(
@@ -382,7 +393,9 @@ class DebugApi:
         """Forget visitors, events and requests of one account, or of all."""
         name = account_of(request, call.account)
         if (name is None) != call.all:
-            raise HTTPException(400, 'say either which account to forget or {"all": true}')
+            said = 'say either which account to forget or {"all": true}'
+            inside = f"this path means account {name}: leave `all` out, or leave /accounts/{name} out of the path"
+            raise HTTPException(400, inside if call.all and call.account is None else said)
         cleared = await self._pipeline.reset(name)
         return AsciiJSON({"account": name, **asdict(cleared)})
 

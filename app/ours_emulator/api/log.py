@@ -5,13 +5,13 @@ from contextlib import suppress
 from typing import Literal, TextIO
 
 from ours_emulator.api.redaction import Discretion
-from ours_emulator.api.wire import hints, outcome, reasons
+from ours_emulator.api.wire import hints, outcome, place, reasons
 from ours_emulator.jsontext import json_text
-from ours_emulator.messages import Answer, Exchange, Rejection, Request
+from ours_emulator.messages import Answer, Exchange, Message, Rejection, Request
 from ours_emulator.terminal import printable
 
 LogFormat = Literal["human", "json", "none"]
-_MOST_HINTS = 3
+_MOST_SHOWN = 3
 
 
 class RequestLog:
@@ -65,18 +65,27 @@ def human(exchange: Exchange) -> str:
     request, receipts = exchange.request, exchange.receipts
     words = [outcome(receipts).upper(), str(exchange.answer.status or "---"), request.method, request.path]
     first = receipts[0]
-    if first.arrival.batch_index is None and first.outcome != "rejected":
+    if first.arrival.batch_index is not None:
+        words.append(f"{len(receipts)} event{'s' if len(receipts) > 1 else ''}")
+    elif first.outcome != "rejected":
         words.append(first.arrival.event or "")
         words.append("" if first.visitor_id is None else f"visitor={first.visitor_id}")
+    if any(isinstance(receipt.arrival, Message) and receipt.arrival.test for receipt in receipts):
+        words.append("[test]")
     refused = [receipt.arrival for receipt in receipts if isinstance(receipt.arrival, Rejection)]
-    words += [f"{it.sentence} [{it.reason.rule}]" for it in refused[:1]]
+    words += _some([f"{it.sentence} [{it.reason.rule}]" for it in refused], "refusal")
     if exchange.fault is not None and not exchange.fault.replaces:
         words.append(f"[fault {exchange.fault.fault}]")
-    found = [hint for receipt in receipts for hint in receipt.hints]
-    words += [f"hint: {hint.sentence} [{hint.rule}]" for hint in found[:_MOST_HINTS]]
-    if len(found) > _MOST_HINTS:
-        words.append(f"and {len(found) - _MOST_HINTS} more hint{'s' if len(found) > _MOST_HINTS + 1 else ''}")
+    found = [(receipt.arrival, hint) for receipt in receipts for hint in receipt.hints]
+    words += _some([f"hint: {place(it, hint.path, hint.message)} [{hint.rule}]" for it, hint in found], "hint")
     return printable(" ".join(word for word in words if word))
+
+
+def _some(sentences: list[str], kind: str) -> list[str]:
+    """Return the first few of *sentences*, and how many more there are of that *kind*."""
+    more = len(sentences) - _MOST_SHOWN
+    rest = [f"and {more} more {kind}{'s' if more > 1 else ''}"] if more > 0 else []
+    return sentences[:_MOST_SHOWN] + rest
 
 
 def machine(exchange: Exchange) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from ours_emulator.messages import Answer, Arrival, Exchange, Receipt, Rejection, Request
+from ours_emulator.messages import Answer, Arrival, Exchange, Receipt, Rejection, Request, sentence
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ACCOUNTS = "/accounts/"
@@ -171,7 +171,17 @@ def _joined(parts: list[str]) -> bytes:
 
 
 def _rule_at(rule: str, path: str, arrival: Arrival) -> str:
-    # The rows of /batch are in its `events`; the Client API's items are the body itself.
-    rows = "/events" if arrival.endpoint == "batch" else ""
-    place = path if arrival.batch_index is None else f"{rows}/{arrival.batch_index}{path}"
-    return f"{rule} {quote(place[:200], safe='/~$@', errors='backslashreplace')}".rstrip()
+    shown = (_row(arrival) + path)[:200]
+    return f"{rule} {quote(shown, safe='/~$@', errors='backslashreplace')}".rstrip()
+
+
+def place(arrival: Arrival, path: str, message: str) -> str:
+    """Return *message* after the place in the whole request that it is about: `events.3.foo: dropped`."""
+    return sentence(_row(arrival) + path, message)
+
+
+def _row(arrival: Arrival) -> str:
+    """Return where *arrival* is: rows of /batch are in `events`, those of the Client API are the body itself."""
+    if arrival.batch_index is None:
+        return ""
+    return f"{'/events' if arrival.endpoint == 'batch' else ''}/{arrival.batch_index}"

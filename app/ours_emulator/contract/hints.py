@@ -53,11 +53,11 @@ def forbidden_types(shape: Shape, sent: JsonValue, path: str = "") -> Iterator[H
             if names:
                 more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
                 listed = ", ".join(cut(name) for name in names[:_MOST]) + more
-                yield Hint("any-json", f"{path}/{name}", f"not a string, as the document has it: {listed}")
+                yield Hint("any-json", f"{path}/{name}", f"kept, though the document has it as a string: {listed}")
     for name in shape.loose:
         value = sent.get(name)
         if value is not None and not isinstance(value, str):
-            yield Hint("any-json", f"{path}/{name}", "not a string, as the document has it")
+            yield Hint("any-json", f"{path}/{name}", "kept, though the document has it as a string")
     for name, inner in shape.closed.items():
         if name in sent:
             yield from forbidden_types(inner, sent[name], f"{path}/{name}")

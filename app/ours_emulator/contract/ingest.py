@@ -147,7 +147,7 @@ class IngestContract:
             return Rejection(request.endpoint, None, Reason("malformed", "", "the body is not an object", 400))
         compiled = context.bodies.single[request.endpoint]
         if value.get("token") in (None, ""):
-            return _refuse(context, None, value, Reason("missing-token", "/token", "required", 401), compiled)
+            return _refuse(context, None, value, _missing_token(request, "required", 401), compiled)
         valid = compiled.check(value)
         if isinstance(valid, Problem):
             return _refuse(context, None, value, Reason("schema", valid.path, valid.message, 400), compiled)
@@ -165,7 +165,7 @@ class IngestContract:
         if not isinstance(value, dict):
             return [Rejection("batch", None, Reason("malformed", "", "the body is not an object", 400))]
         ignored = tuple(hints.unknown_keys(envelope.shape, value))
-        problem = _envelope_problem(envelope, value) or self._size_problem(context.bodies.max_rows, value)
+        problem = _envelope_problem(request, envelope, value) or self._size_problem(context.bodies.max_rows, value)
         if problem is not None:
             return [Rejection("batch", None, problem, hints=ignored)]
         sender = source(account, cast(str, value["token"]))
@@ -198,10 +198,16 @@ class IngestContract:
         return None
 
 
-def _envelope_problem(envelope: Body, value: Properties) -> Reason | None:
+def _missing_token(request: Request, message: str, status: int) -> Reason:
+    """Return why *request* names no source; many put the token where other APIs have it (rule body-token)."""
+    elsewhere = "; the Authorization header is not looked at" if request.authorization else ""
+    return Reason("missing-token", "/token", message + elsewhere, status)
+
+
+def _envelope_problem(request: Request, envelope: Body, value: Properties) -> Reason | None:
     """Return why no row of the batch can be looked at (rules missing-token, schema, batch-events)."""
     if value.get("token") in (None, ""):
-        return Reason("missing-token", "/token", "missing `token`", 400)
+        return _missing_token(request, "missing `token`", 400)
     checked = envelope.check(value)
     if isinstance(checked, Problem):
         return Reason("schema", checked.path, checked.message, 400)

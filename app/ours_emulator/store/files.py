@@ -2,6 +2,7 @@
 
 import sqlite3
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -49,6 +50,8 @@ class StoreFile:
         Raises StoreError if the file is in use, no database, not ours, of another version, or can't be written.
         """
         try:
+            # The lock would make the directory, and a mistyped path would look like a new store.
+            self.path.parent.stat()
             self._lock.acquire(timeout=0)
         except Timeout:
             raise StoreError(f"{self.path} is in use by another emulator") from None
@@ -58,11 +61,17 @@ class StoreFile:
             return self._connect()
         except (DBAPIError, sqlite3.Error) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
-            self.close()
+            self._give_up()
             raise StoreError(f"{self.path} can't be opened: {cause}") from None
         except BaseException:
-            self.close()
+            self._give_up()
             raise
+
+    def _give_up(self) -> None:
+        """Close, and leave nothing beside a file that is not ours."""
+        with suppress(OSError):
+            Path(self._lock.lock_file).unlink()
+        self.close()
 
     def check(self) -> None:
         """Raise StoreLostError if what is written would be in a file that nobody finds again."""

@@ -79,6 +79,15 @@ class EventFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestFilter:
+    """Which requests of the journal are asked for; None asks for any."""
+
+    call_id: int | None = None
+    status: int | None = None
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VisitorFilter:
     """Which visitors are asked for; None asks for any. *text* is looked for anywhere in what is known of them."""
 
@@ -240,13 +249,17 @@ class StoreReader:
             )
             return (await connection.execute(statement)).mappings().one_or_none()
 
-    async def requests(self, account: str | None, call_id: int | None, limit: int, cursor: str | None) -> Page:
-        """Return the journal, the latest request first; only the attempts of *call_id* if given."""
+    async def requests(self, account: str | None, which: RequestFilter, limit: int, cursor: str | None) -> Page:
+        """Return the journal, the latest request first."""
         async with self._engine.connect() as connection:
             ids = await _account_ids(connection, account)
             where: list[Condition] = [_among(requests.c.account_id, ids)]
-            if call_id is not None:
-                where.append(_attempts_of([call_id]))
+            if which.call_id is not None:
+                where.append(_attempts_of([which.call_id]))
+            if which.status is not None:
+                where.append(requests.c.status == which.status)
+            if which.endpoint is not None:
+                where.append(requests.c.endpoint == which.endpoint)
             return await _page_of_requests(connection, ids, where, limit, cursor)
 
     async def bodies(self, account: str | None, after: int) -> Sequence[Row]:
