@@ -380,6 +380,17 @@ def test_no_secret_is_ever_logged_and_no_control_character(tmp_path: Path, form:
     assert all(line.isprintable() for line in lines)
 
 
+def test_the_tokens_of_an_account_are_not_logged_either(tmp_path: Path) -> None:
+    with serving(tmp_path) as running, httpx.Client(base_url=running.url, trust_env=False) as http:
+        token = "account-token-8d21c"
+        assert http.put("/debug/accounts/a", json={"tokens": [token]}).status_code == 200
+        http.post(f"/accounts/a/track/{token}", json={})
+        http.post("/accounts/a/track", json={"token": token, "event": token, "userId": token})
+        lines = running.lines(2)
+    assert token not in "".join(lines)
+    assert lines[1] == "ACCEPTED 200 POST /accounts/a/track …d21c visitor=…d21c"
+
+
 def test_a_secret_that_can_not_be_used_is_not_shown(tmp_path: Path) -> None:
     for name in ("PUBLIC_KEYS", "ADMIN_TOKEN"):
         line = complaint(tmp_path, "serve", "--port", "0", **{f"OURS_EMULATOR_{name}": "top secret"})

@@ -50,6 +50,11 @@ class Accounts:
         """Return what the account *name* accepts before anything is said of it."""
         return replace(self._template, name=name)
 
+    def secrets(self, name: str) -> frozenset[str]:
+        """Return the tokens and keys of the account *name*; of one that is not open there are none."""
+        found = self._open.get(name)
+        return frozenset() if found is None else found.accepts.tokens | found.accepts.keys
+
     def configure(self, accepts: Account) -> OpenAccount:
         """Let an account accept what *accepts* says. A closed one is open again."""
         with self._changing:

@@ -18,6 +18,7 @@ from ours_emulator.api.front import Front
 from ours_emulator.api.guard import Guard
 from ours_emulator.api.lines import LineError, read
 from ours_emulator.api.log import RequestLog
+from ours_emulator.api.redaction import Discretion
 from ours_emulator.api.replay import ReplayApi
 from ours_emulator.api.stream import StreamApi
 from ours_emulator.api.waits import WaitApi
@@ -84,7 +85,7 @@ def create_app(loaded: Loaded | None = None) -> Guard:
     ReplayApi(reader, pipeline).add_to(debug)
     ControlApi(reader, pipeline, accounts).add_to(debug)
     secrets = (*settings.tokens, *settings.public_keys, settings.admin_token or "")
-    log = RequestLog(settings.log_format, sys.stdout, secrets)
+    log = RequestLog(settings.log_format, sys.stdout, Discretion(secrets, accounts.secrets))
     to_ingest = Emulated(pipeline, ingest_contract, accounts, log, limits.body)
     to_client = Emulated(pipeline, client_contract, accounts, log, client_limit)
     front = Front(

@@ -1,6 +1,6 @@
 """One line in the log for each request: what came, what became of it, and why."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal, TextIO
 
@@ -15,13 +15,13 @@ _MOST_SHOWN = 3
 
 
 class RequestLog:
-    """Writes one line for each request to *stream*, as *form* says; of *secrets*, and of keys, only the end.
+    """Writes one line for each request to *stream*, as *form* says and as *discreet* leaves it.
 
     By hand: the logging module takes three times as long as the line itself.
     """
 
-    def __init__(self, form: LogFormat, stream: TextIO, secrets: Iterable[str] = ()) -> None:
-        self._discreet = Discretion(secrets)
+    def __init__(self, form: LogFormat, stream: TextIO, discreet: Discretion | None = None) -> None:
+        self._discreet = discreet or Discretion()
         lines: dict[LogFormat, Callable[[Exchange], str]] = {"human": human, "json": machine}
         self._line = lines.get(form)
         self._stream = stream
@@ -29,16 +29,16 @@ class RequestLog:
     def exchange(self, exchange: Exchange) -> None:
         """Tell what became of a request."""
         if self._line is not None:
-            self._write(self._line(exchange))
+            self._write(self._line(exchange), exchange.request.account)
 
     def failure(self, request: Request, answer: Answer, error: str) -> None:
         """Tell that nothing of a request was kept, and why."""
         if self._line is human:
-            self._write(printable(f"FAILED {answer.status} {request.method} {request.path} {error}"))
+            self._write(printable(f"FAILED {answer.status} {request.method} {request.path} {error}"), request.account)
         elif self._line is machine:
             what = {"method": request.method, "path": request.path}
             said = {"outcome": "failed", "status": answer.status, **what, "error": error}
-            self._write(json_text({"account": request.account, **said}))
+            self._write(json_text({"account": request.account, **said}), request.account)
 
     def refusal(self, status: int, method: str, path: str, rule: str, message: str) -> None:
         """Tell that the guard let a request get no further."""
@@ -48,8 +48,8 @@ class RequestLog:
             said = {"outcome": "refused", "status": status, "method": method, "path": path, "reasons": [rule]}
             self._write(json_text(said))
 
-    def _write(self, line: str) -> None:
-        line = self._discreet(line)
+    def _write(self, line: str, account: str | None = None) -> None:
+        line = self._discreet(line, account)
         try:
             self._stream.write(line + "\n")
         except UnicodeEncodeError:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ours_emulator.jsontext import json_text
 
@@ -38,14 +38,18 @@ def _masked_inside(string: str) -> str:
 
 
 class Discretion:
-    """Masks the *secrets* of this emulator, and any key, wherever they turn up."""
+    """Masks the *secrets* of this emulator, those of an account (*secrets_of* its name), and any key, anywhere."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = [secret for secret in secrets if len(secret) >= _LEAST_SECRET]
+    def __init__(
+        self, secrets: Iterable[str] = (), secrets_of: Callable[[str], Iterable[str]] = lambda _account: ()
+    ) -> None:
+        self._secrets = frozenset(secrets)
+        self._secrets_of = secrets_of
 
-    def __call__(self, text: str) -> str:
-        """Return *text* without them."""
-        for secret in self._secrets:
-            if secret in text:
+    def __call__(self, text: str, account: str | None = None) -> str:
+        """Return *text*, said of *account*, without them."""
+        own = () if account is None else self._secrets_of(account)
+        for secret in self._secrets.union(own):
+            if len(secret) >= _LEAST_SECRET and secret in text:
                 text = text.replace(secret, masked(secret))
         return without_keys(text)
