@@ -3,7 +3,7 @@
 import pytest
 
 from ours_emulator.messages import Claim, Identity, Properties
-from ours_emulator.properties import hints, merged, said
+from ours_emulator.properties import hints, ignored, merged, said
 
 BEFORE: Properties = {
     "first_name": "Ann",
@@ -116,3 +116,21 @@ def test_null_for_the_identifier_just_given_is_hinted_at() -> None:
 
 def test_ordinary_properties_give_no_hint() -> None:
     assert hints(BEFORE, TOP, said(TOP, {"first_name": None, "custom_properties": {"plan": "x"}})) == []
+
+
+@pytest.mark.rule("property-empty", "custom-merge")
+def test_what_is_empty_is_hinted_at_where_it_was_sent() -> None:
+    sent: Properties = {"email": "", "gclid": "g", "first_name": "", "custom_properties": {"a": "", "b": None, "c": 1}}
+    assert [(it.rule, it.path, it.message) for it in ignored(sent)] == [
+        ("property-empty", "/userProperties", '"" is ignored: email, first_name'),
+        ("custom-merge", "/userProperties/custom_properties", '"" is ignored: a'),
+    ]
+    assert ignored({"gclid": "g", "custom_properties": {"a": 0, "b": False}}) == []
+
+
+@pytest.mark.rule("claims-stored")
+def test_an_identifier_that_is_not_stored_is_hinted_at() -> None:
+    claims = (Claim("external_id", "x", "externalId"), Claim("email", "a@b.co", "email"))
+    sent: Properties = {"email": "other@b.co", "external_id": "x"}
+    found = hints({}, claims, said(claims, sent))
+    assert [(it.rule, it.path) for it in found] == [("claims-stored", "/email")]
