@@ -5,8 +5,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-import uvicorn
 from starlette.types import Receive, Scope, Send
+
+from ours_emulator.server import Server
 
 _BODY = b'{"success":true}'
 _HEADERS = [(b"content-length", str(len(_BODY)).encode()), (b"content-type", b"application/json")]
@@ -15,6 +16,9 @@ _HEADERS = [(b"content-length", str(len(_BODY)).encode()), (b"content-type", b"a
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer any request with success."""
     if scope["type"] != "http":
+        for answer in ("lifespan.startup.complete", "lifespan.shutdown.complete"):
+            await receive()
+            await send({"type": answer})
         return
     while (await receive()).get("more_body", False):
         pass
@@ -23,12 +27,11 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def main() -> None:
-    """Serve on a free port, told in the file named last, with the uvicorn settings of `ours-emulator serve`."""
+    """Serve on a free port, told in the file named last, under the server of `ours-emulator serve`."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5)
     Path(sys.argv[-1]).write_text(f"{listening.getsockname()[1]}\n")
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listening])
+        Server(app).run(sockets=[listening])
 
 
 if __name__ == "__main__":

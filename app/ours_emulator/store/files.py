@@ -1,5 +1,6 @@
 """Where a store lives: opened, locked, recognised as ours, and its pragmas."""
 
+import os
 import sqlite3
 import tempfile
 from contextlib import suppress
@@ -34,6 +35,7 @@ class StoreFile:
     def __init__(self, path: Path | None) -> None:
         self._temporary = None if path else tempfile.TemporaryDirectory(prefix="ours-emulator-")
         self.path = Path(self._temporary.name if self._temporary else "", path or "store.db").resolve()
+        self._name = str(self.path)
         # Taken by one thread and given up by another.
         self._lock = FileLock(f"{self.path}.lock", thread_local=False)
         self._engines: list[sa.Engine] = []
@@ -76,7 +78,7 @@ class StoreFile:
     def check(self) -> None:
         """Raise StoreLostError if what is written would be in a file that nobody finds again."""
         try:
-            found = self.path.stat()
+            found = os.stat(self._name)
         except OSError as error:
             raise StoreLostError(f"{self.path} is gone ({error.strerror}); restart the emulator") from None
         if (found.st_dev, found.st_ino) != self._identity:
