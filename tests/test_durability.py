@@ -103,7 +103,7 @@ def test_a_file_that_is_gone_is_noticed_and_not_written_into(tmp_path: Path, los
             assert "restart the emulator" in line
         started = time.monotonic()
         running.end(signal.SIGTERM)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 3
 
 
 def test_a_file_that_comes_back_is_written_again(tmp_path: Path) -> None:

@@ -220,14 +220,14 @@ def test_a_row_may_fail_as_invalid(account: Account) -> None:
 
 
 def test_an_answer_may_be_late_and_the_event_is_there_already(account: Account) -> None:
-    plant(account, {"answer": {"delay_ms": 400}})
+    plant(account, {"answer": {"delay_ms": 1500}})
     started = time.perf_counter()
     sending = threading.Thread(target=account.track, kwargs={"userId": "u"})
     sending.start()
     while not account.events():
-        assert time.perf_counter() - started < 0.35
+        assert time.perf_counter() - started < 1.4
     sending.join()
-    assert time.perf_counter() - started >= 0.4
+    assert time.perf_counter() - started >= 1.5
 
 
 @pytest.mark.rule("dedup", "attempts")
