@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -272,3 +273,35 @@ def test_sixteen_workers_with_200_accounts_each_see_exactly_their_own_events(ser
     for worker in workers:
         worker.join()
     assert seen == [True] * 3200
+
+
+def test_a_clock_that_reaches_the_end_of_all_years_harms_nobody(account: Account, server: Server) -> None:
+    assert set_clock(account, set=253_402_300_799_999).status_code == 200
+    assert account.track(userId="u").status_code == 200
+    assert account.debug("clock")["now"] == "9999-12-31T23:59:59.999Z"
+    assert account.events()[0]["received_at"] == "9999-12-31T23:59:59.999Z"
+    server.default.debug("accounts")
+
+
+def test_a_request_that_was_begun_while_the_account_was_closed_has_a_moment(account: Account) -> None:
+    close(account)
+
+    def body() -> Iterator[bytes]:
+        yield b'{"token":"t","event":"E",'
+        with httpx.Client(trust_env=False) as http:
+            configure(Account(account.url, http))
+        yield b'"userId":"u"}'
+
+    headers = {"content-type": "application/json"}
+    assert account.http.post(account.url + "/track", content=body(), headers=headers).status_code == 200
+    assert account.events()[0]["received_at"] > "2026"
+
+
+def test_settings_that_are_refused_change_nothing(account: Account) -> None:
+    close(account)
+    account.track(userId="u")
+    said = {"tokens": ["zzz"], "clock": {"advance_ms": 253_402_300_799_999}}
+    response = account.http.put(f"{account.url}/debug/accounts/{name_of(account)}", json=said)
+    assert (response.status_code, "advance_ms" in response.json()["error"]) == (400, True)
+    shown = account.debug(f"accounts/{name_of(account)}")
+    assert (shown["state"], shown["late_requests"]) == ("closed", 1)

@@ -126,6 +126,33 @@ def test_a_rate_limit_lets_a_burst_pass_and_then_tells_honestly_how_long_to_wait
     assert sent_at(501) is not None
 
 
+def limited(per_second: float, burst: float = 1) -> Faults:
+    faults = Faults()
+    faults.plant(Fault("f", FaultMatch(), Action(FaultAnswer("f")), rate_limit=RateLimit(per_second, burst)))
+    return faults
+
+
+def waits(faults: Faults, moments: Sequence[int]) -> list[float | None]:
+    found = [faults.answer(request(received_at=moment), [message()], lambda _: None) for moment in moments]
+    return [None if it is None else it.retry_after for it in found]
+
+
+def test_who_comes_back_after_retry_after_passes_however_often_they_asked_before() -> None:
+    moments = [0, *range(1000, 10_000, 1000), 10_000]
+    assert waits(limited(0.1), moments) == [None, *map(float, range(9, 0, -1)), None]
+
+
+def test_requests_that_come_with_a_moment_that_is_past_give_nothing_back() -> None:
+    assert waits(limited(1), [2000, 0, 2000, 0, 2000]) == [None, 1, 1, 1, 1]
+
+
+def test_a_rate_limit_goes_with_a_clock_that_is_set_back() -> None:
+    faults = limited(1)
+    assert waits(faults, [100_000]) == [None]
+    faults.move(50_000)
+    assert waits(faults, [50_000, 51_000]) == [1, None]
+
+
 def test_rows_that_a_fault_names_or_matches_fail_and_only_those() -> None:
     rows = [message("A", "0", 0), message("B", "1", 1), message("A", "2", 2)]
     named = Fault("f", FaultMatch(), Action(FaultAnswer("f", code="queue_failed", rows=(1, 9))))
@@ -277,6 +304,29 @@ def test_who_comes_back_before_retry_after_gets_a_hint(account: Account) -> None
     assert "Retry-After asked for 30 s" in event["hints"][0]["message"]
 
 
+@pytest.mark.rule("attempts", "clock")
+def test_who_waits_as_long_as_asked_by_the_accounts_clock_gets_no_hint(account: Account) -> None:
+    account.http.put(f"{account.url}/debug/clock", json={"freeze": True})
+    plant(account, {"rate_limit": {"per_second": 0.1}})
+    account.track(userId="other")
+    assert account.track(userId="u", distinctId="d").headers["retry-after"] == "10"
+    account.http.put(f"{account.url}/debug/clock", json={"advance_ms": 10_000})
+    response = account.track(userId="u", distinctId="d")
+    assert (response.status_code, "x-emulator-hints" in response.headers) == (200, False)
+
+
+@pytest.mark.rule("attempts")
+def test_what_only_came_late_or_is_a_first_attempt_by_its_sdk_is_a_call_of_its_own(account: Account) -> None:
+    plant(account, {"answer": {"delay_ms": 1}, "times": 2})
+    for _ in range(3):
+        account.track(userId="u")
+    plant(account, {**OUTAGE, "times": 1})
+    for _ in range(2):
+        body = {"token": "t", "event": "E", "userId": "u", "distinctId": "d"}
+        account.post("/track", body, {"x-stainless-retry-count": "0"})
+    assert [len(it["attempts"]) for it in account.debug("calls")["items"]] == [1] * 5
+
+
 @pytest.mark.rule("attempts")
 def test_who_waits_as_long_as_asked_gets_no_hint(account: Account) -> None:
     plant(account, {"answer": {"status": 429, "retry_after": 0.05}, "times": 1})
@@ -356,6 +406,8 @@ def test_faults_are_listed_replaced_and_taken_away(account: Account) -> None:
     [
         ({}, "say what happens"),
         ({"answr": {}}, "answr"),
+        ({"answer": {}}, "says nothing to do"),
+        ({"answer": {"code": "queue_failed"}, "match": {"path": "/track"}}, "another endpoint"),
         ({"answer": {"status": 200}}, "answer.status"),
         ({"answer": {"status": "503"}}, "answer.status"),
         ({"answer": {"status": 503}, "times": 0}, "times"),
@@ -367,7 +419,7 @@ def test_faults_are_listed_replaced_and_taken_away(account: Account) -> None:
         ({"answer": {"delay_ms": -1}}, "answer.delay_ms"),
         ({"answer": {"delay_ms": {"min": 5, "max": 1}}}, "answer.delay_ms"),
         ({"answer": {"rows": [0]}}, "rows need a code"),
-        ({"answer": {"stored": True}}, "stored needs"),
+        ({"answer": {"stored": True}}, "says nothing to do"),
         ({"answer": {"retry_after": 1}}, "retry_after needs"),
         ({"answer": {"code": "queue_failed", "status": 500}}, "not both"),
         ({"answer": {"status": 503}, "sequence": [None]}, "say what happens"),

@@ -276,3 +276,52 @@ def test_ids_go_on_after_a_reset_and_a_restart(tmp_path: Path) -> None:
 def test_an_export_of_another_account_than_the_path_is_refused(account: Account) -> None:
     response = httpx.get(f"{account.url}/debug/export", params={"account": "another"}, trust_env=False)
     assert response.status_code == 400
+
+
+def test_an_import_that_is_refused_in_the_middle_says_what_was_imported(server: Server) -> None:
+    closed, one = server.account(), server.account()
+    names = [it.url.rpartition("/")[2] for it in (closed, one)]
+    server.http.delete(f"{server.url}/debug/accounts/{names[0]}")
+    content = text_of(line(account=names[0]), *(line(account=names[1]) for _ in range(9)))
+    response = server.http.post(f"{server.url}/debug/import", content=content, headers=LINES)
+    assert (response.status_code, "line 1: account" in response.json()["error"]) == (409, True)
+    assert "9 lines were imported" in response.json()["error"]
+    assert one.debug("summary")["requests"] == 9
+
+
+def test_the_seed_of_a_closed_account_is_no_late_request(tmp_path: Path) -> None:
+    seed = tmp_path / "seed.jsonl"
+    seed.write_bytes(text_of(line(account="sown")))
+    with serving(seed=str(seed)) as server:
+        server.http.delete(f"{server.url}/debug/accounts/sown")
+        server.default.post("/debug/reset", {"all": True})
+        assert server.default.debug("accounts/sown")["late_requests"] == 0
+
+
+def test_a_seed_is_sown_whole_or_not_at_all(tmp_path: Path) -> None:
+    seed, database = tmp_path / "seed.jsonl", tmp_path / "kept.db"
+    seed.write_bytes(text_of(*(line(said={"distinctId": str(at)}) for at in range(600))))
+    settings = {"seed": str(seed), "database": str(database), "keep": 5}
+    with serving(**settings) as server:
+        server.default.post("/debug/reset", {"all": True})
+        summary = server.default.debug("summary")
+        assert (summary["requests"], summary["evicted_requests"]) == (5, 595)
+        assert server.default.visitor()["event_count"] == 600
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers"),
+    [
+        ("/track", b"{}", {"authorization": "Bearer SECRET_1"}),
+        ("/track", b"{}", {"authorization": "SECRET_1"}),
+        ("/track", b"token=SECRET_1&event=E", {"content-type": "application/x-www-form-urlencoded"}),
+        ("/track", b'{"token":"t","event":"pk_SECRET_1","userId":"u"}', {}),
+        ("/api/client/alias", b"{}", {"authorization": "bearer PK_SECRET_1"}),
+    ],
+)
+def test_a_secret_in_an_unusual_place_is_redacted_too(
+    account: Account, path: str, body: bytes, headers: dict[str, str]
+) -> None:
+    account.post(path, body, headers)
+    assert "SECRET_1" in json.dumps(exported(account))
+    assert "SECRET_1" not in json.dumps(exported(account, redact=True))

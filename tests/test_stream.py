@@ -171,3 +171,17 @@ def test_a_server_that_stops_ends_its_streams() -> None:
         assert opened.wait(10)
     assert ended.wait(3)
     reading.join()
+
+
+def test_what_came_after_a_reset_is_told_after_it(account: Account) -> None:
+    with streaming(account) as stream:
+        for _ in range(20):
+            account.track(event="Before", userId="u")
+            account.post("/debug/reset", {"account": account.url.rpartition("/")[2]})
+            account.track(event="After", userId="u")
+            told = [stream.next()]
+            while told[-1][2].get("event") != "After":
+                told.append(stream.next())
+            assert [kind for _, kind, _ in told][-2:] == ["reset", "receipt"]
+            account.post("/debug/reset", {"account": account.url.rpartition("/")[2]})
+            assert stream.next()[1] == "reset"

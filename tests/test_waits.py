@@ -610,3 +610,16 @@ def test_the_description_has_examples_and_the_406(server: Server) -> None:
             # FastAPI leaves nulls out of an example.
             item = operation["responses"]["200"]["content"]["application/json"]["example"]["items"][0]
             assert item.keys() == views.EventView.__annotations__.keys()
+
+
+def test_a_regular_expression_that_would_take_for_ever_is_refused(account: Account) -> None:
+    account.track(event="a" * 50 + "!", userId="u")
+    began = time.monotonic()
+    response = account.post("/debug/verify", {"match": {"event": {"$regex": "^(a|aa)+$"}}})
+    assert (response.status_code, "takes too long" in response.json()["error"]) == (400, True)
+    assert time.monotonic() - began < 5
+
+
+def test_an_outcome_that_is_none_is_refused_by_name(account: Account) -> None:
+    response = account.post("/debug/verify", {"match": {"outcome": "acepted"}})
+    assert (response.status_code, "match.outcome: acepted" in response.json()["error"]) == (400, True)

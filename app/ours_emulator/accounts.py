@@ -40,6 +40,11 @@ class Accounts:
         found = self._open.get(name)
         return self._made(name) if found is None else found
 
+    def clock(self, name: str) -> Clock:
+        """Return the clock of the account *name*; of a closed one, which may be open again soon, a new one."""
+        account = self.open(name)
+        return Clock(self._now) if account is None else account.clock
+
     def shown(self, name: str) -> OpenAccount | None:
         """Return the account *name* to look at, None if it is closed; looking makes none."""
         if name in self._late:

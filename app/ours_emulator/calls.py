@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TypeAlias
 
-from ours_emulator.messages import Arrival, Attempt, Exchange, Hint, Request
+from ours_emulator.messages import Arrival, Attempt, Exchange, Hint, Message, Request
 
 _MOST = 10_000
+_MOST_SECONDS = 600
 Key: TypeAlias = tuple[str, str, str]
-"""What a further attempt has in common with the first: account, path, and distinct ids or else the body."""
+"""What a further attempt has in common with the first: account, endpoint, and distinct ids or else the body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,12 @@ class Failed:
     def gap(self, request: Request) -> float:
         """Return how many seconds later *request* came; of one that is replayed, when it came first."""
         if request.replayed:
-            return (request.received_at - self.received_at) / 1000
+            return max(request.received_at - self.received_at, 0) / 1000
         return request.started - self.started
+
+    def waited(self, request: Request) -> float:
+        """Return how many seconds its client has waited, by the world's clock or, if that is more, the account's."""
+        return max(self.gap(request), (request.received_at - self.received_at) / 1000)
 
 
 class Calls:
@@ -63,12 +68,15 @@ class Calls:
         """Return the failed attempt that *request*, which says *arrivals*, repeats."""
         if not self._failed and not self._new:
             return None
+        if request.sdk_counts and request.attempt == 1:
+            return None
         key = _key(request, arrivals)
-        return self._new[key] if key in self._new else self._failed.get(key)
+        found = self._new[key] if key in self._new else self._failed.get(key)
+        return None if found is None or found.gap(request) > _MOST_SECONDS else found
 
     def add(self, exchange: Exchange, arrivals: Sequence[Arrival]) -> None:
         """Take note of how the latest attempt of a call went."""
-        if exchange.fault is not None:
+        if exchange.fault is not None and (exchange.fault.hides_answer or exchange.fault.code is not None):
             request = exchange.request
             failed = Failed(exchange.attempt, request.received_at, request.started, exchange.fault.retry_after)
             self._new[_key(request, arrivals)] = failed
@@ -78,13 +86,13 @@ class Calls:
 
 def hasty(before: Failed, request: Request) -> Iterable[Hint]:
     """Yield a hint if *request* came back sooner than the attempt *before* it was told to (rule attempts)."""
-    waited = before.gap(request)
+    waited = before.waited(request)
     if before.retry_after is not None and waited < before.retry_after:
         said = f"came back after {waited:.3f} s; Retry-After asked for {before.retry_after:g} s"
         yield Hint("attempts", "", said)
 
 
 def _key(request: Request, arrivals: Sequence[Arrival]) -> Key:
-    ids = [distinct_id for it in arrivals if (distinct_id := getattr(it, "distinct_id", None)) is not None]
+    ids = [(it.distinct_id, it.test) for it in arrivals if isinstance(it, Message) and it.distinct_id is not None]
     said = repr(ids).encode() if len(ids) == len(arrivals) else request.body
-    return request.account, request.path, blake2b(said, digest_size=16).hexdigest()
+    return request.account, request.endpoint, blake2b(said, digest_size=16).hexdigest()

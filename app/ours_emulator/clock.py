@@ -30,7 +30,10 @@ class Clock:
 
     def now(self) -> int:
         """Return the present moment in milliseconds since the epoch."""
-        return _real() + self._offset if self._frozen_at is None else self._frozen_at
+        if self._frozen_at is not None:
+            return self._frozen_at
+        # One that was set to the end of all years goes no further.
+        return min(_real() + self._offset, LAST_MOMENT)
 
     def freeze(self, moment: int | None = None) -> None:
         """Stand still at *moment*, or where it is."""

@@ -158,18 +158,18 @@ def tail(url: str | None, account: str | None, as_json: bool, **filters: str | N
     """Show what arrives, as it arrives, until interrupted. It comes back by itself when the emulator does."""
     debug = Debug(_found(url), account)
     last = ""
-    told = False
+    told = connected = False
     while True:
         try:
             with debug.opened(
                 "stream", params=_given(filters), headers={"last-event-id": last}, timeout=60
             ) as response:
-                told = False
+                told, connected = False, True
                 for id_, kind, data in _sent(response.iter_lines()):
                     last = id_ or last
                     _print(_told(kind, data, as_json))
         except click.ClickException as error:
-            if not last and not told:
+            if not connected:
                 raise
             if not told:
                 click.echo(f"ours-emulator: {error.format_message()}; trying again", err=True)

@@ -10,6 +10,8 @@ from pydantic import JsonValue
 
 from ours_emulator.messages import Arrival, FaultAnswer, Properties, Reason, Rejection, Request
 
+_ROUNDING = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class Delay:
@@ -86,22 +88,28 @@ class Fault:
 
 
 class _Bucket:
-    """What is left of a rate limit."""
+    """What is left of a rate limit, as the moment (ms) at which it is full again: sums of small parts would err."""
 
     def __init__(self, limit: RateLimit) -> None:
-        self._limit = limit
-        self._left = limit.burst
-        self._at: int | None = None
+        self._apart = 1000 / limit.per_second
+        self._ahead = (limit.burst - 1) * self._apart
+        self._full_at = 0.0
+        self._latest = 0
 
     def wait(self, now: int) -> float | None:
         """Take a token at *now* (ms); return the seconds until there is one again if there is none."""
-        passed = 0 if self._at is None else max(now - self._at, 0)
-        self._at = now
-        self._left = min(self._left + passed / 1000 * self._limit.per_second, self._limit.burst)
-        if self._left >= 1:
-            self._left -= 1
-            return None
-        return (1 - self._left) / self._limit.per_second
+        # Requests with a slow body come with a moment that is past: it is not yet that one again.
+        self._latest = now = max(now, self._latest)
+        full_at = max(self._full_at, now)
+        if full_at - self._ahead > now + _ROUNDING:
+            return (full_at - self._ahead - now) / 1000
+        self._full_at = full_at + self._apart
+        return None
+
+    def move(self, milliseconds: int) -> None:
+        """Go with a clock that was set back by so many *milliseconds*."""
+        self._latest -= milliseconds
+        self._full_at -= milliseconds
 
 
 class PlantedFault:
@@ -134,6 +142,11 @@ class PlantedFault:
             answer = replace(answer, status=answer.status or 429, retry_after=wait)
         self.hits += 1
         return answer
+
+    def move(self, milliseconds: int) -> None:
+        """Go with a clock that was set back by so many *milliseconds*."""
+        if self._bucket is not None:
+            self._bucket.move(milliseconds)
 
     def _rows(self, answer: FaultAnswer, arrivals: Sequence[Arrival]) -> tuple[int, ...]:
         """Return the rows of a batch that it fails: those it names, else those it matches, if they are valid."""
@@ -176,6 +189,11 @@ class Faults:
             count = len(self._planted)
             self._planted.clear()
             return count
+
+    def move(self, milliseconds: int) -> None:
+        """Let rate limits go with a clock that was set back by so many *milliseconds*."""
+        for planted in self.planted():
+            planted.move(milliseconds)
 
     def planted(self) -> list[PlantedFault]:
         """Return the faults at work, the oldest first."""

@@ -28,6 +28,12 @@ class Listener:
         self._unheard: deque[Sequence[Row]] = deque()
         self._woken = asyncio.Event()
         self._closed = False
+        self._reset_at: int | None = None
+
+    def reset_at(self) -> int | None:
+        """Return, once, the first id that events have after a reset that was heard since it was asked last."""
+        reset_at, self._reset_at = self._reset_at, None
+        return reset_at
 
     async def next(self, seconds: float | None) -> Sequence[Row] | None:
         """Return the rows committed next, as the reader has them; None if none were for so many *seconds*.
@@ -47,8 +53,9 @@ class Listener:
             self._woken.clear()
         return rows
 
-    def hear(self, rows: Sequence[Row]) -> None:
+    def hear(self, rows: Sequence[Row], reset_at: int | None = None) -> None:
         """Keep *rows* for `next`; on the listener's loop only."""
+        self._reset_at = reset_at if reset_at is not None else self._reset_at
         alike = not self.wants_rows and self._unheard and bool(self._unheard[-1]) == bool(rows)
         if not alike:
             self._unheard.append(rows)
@@ -103,8 +110,8 @@ class Feed:
                             wanted[listener] = _SOMETHING
         _hand_over(wanted)
 
-    def cleared(self, account: str | None) -> None:
-        """Tell that *account* was reset, or all of them if None. For the writer, after COMMIT."""
+    def cleared(self, account: str | None, next_id: int) -> None:
+        """Tell that *account* was reset (all of them if None), and which id is next. For the writer, after COMMIT."""
         with self._changing:
             listeners = [
                 listener
@@ -112,7 +119,7 @@ class Feed:
                 if account is None or listened_to in (None, account)
                 for listener in those
             ]
-        _hand_over(dict.fromkeys(listeners, ()))
+        _hand_over(dict.fromkeys(listeners, ()), next_id)
 
     def close(self) -> None:
         """End all listening, now and later. Doing it twice is doing it once; any thread may."""
@@ -139,7 +146,7 @@ class Feed:
         return [listener for key in keys for listener in self._listeners.get(key, ())]
 
 
-def _hand_over(wanted: Mapping[Listener, Sequence[Row]]) -> None:
+def _hand_over(wanted: Mapping[Listener, Sequence[Row]], reset_at: int | None = None) -> None:
     """Wake every event loop that somebody listens on, each once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[_Parcel]] = {}
     for listener, rows in wanted.items():
@@ -147,9 +154,9 @@ def _hand_over(wanted: Mapping[Listener, Sequence[Row]]) -> None:
     for loop, parcels in by_loop.items():
         # A loop that was closed meanwhile has nobody listening.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_hear, parcels)
+            loop.call_soon_threadsafe(_hear, parcels, reset_at)
 
 
-def _hear(parcels: Sequence[_Parcel]) -> None:
+def _hear(parcels: Sequence[_Parcel], reset_at: int | None) -> None:
     for listener, rows in parcels:
-        listener.hear(rows)
+        listener.hear(rows, reset_at)

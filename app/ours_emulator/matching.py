@@ -2,7 +2,6 @@
 
 import math
 import operator
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher, get_close_matches
@@ -10,12 +9,14 @@ from enum import Enum
 from functools import lru_cache
 from typing import Literal, Protocol, TypeAlias
 
+import regex
 from pydantic import JsonValue
 
 MOST_LEVELS = 64
 MOST_CONDITIONS = 1000
 _MOST_COMPARED = 200
 _MOST_SHOWN = 100
+_REGEX_SECONDS = 0.1
 
 
 class MatchError(ValueError):
@@ -331,14 +332,17 @@ def _regex(operand: JsonValue) -> Problem:
     if not isinstance(operand, str):
         raise ValueError("takes a regular expression, which is a string")
     try:
-        pattern = re.compile(operand)
-    except (re.error, RecursionError, OverflowError) as error:
+        pattern = regex.compile(operand)
+    except (regex.error, RecursionError, OverflowError) as error:
         raise ValueError(f"no regular expression: {error}") from None
 
     def problem(found: Found) -> str | None:
         if not isinstance(found, str):
             return _difference("", found)
-        return None if pattern.search(found) else "does not match"
+        try:
+            return None if pattern.search(found, timeout=_REGEX_SECONDS) else "does not match"
+        except TimeoutError:
+            raise MatchError(f"the regular expression {operand[:_MOST_SHOWN]} takes too long") from None
 
     return problem
 

@@ -74,6 +74,8 @@ class Request:
     started: float
     """`time.perf_counter()` when the head of the request was read."""
     authorization: str = ""
+    sdk_counts: bool = False
+    """An SDK counts the attempts, so that a first one is known to be one."""
     replayed: bool = False
     """It was sent before, and the account's faults are not asked again."""
     fault: FaultAnswer | None = None

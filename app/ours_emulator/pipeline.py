@@ -72,8 +72,8 @@ class Observer(Protocol):
         """*exchanges* were committed."""
         ...
 
-    def cleared(self, account: str | None) -> None:
-        """Everything of *account*, or of all accounts if None, was forgotten."""
+    def cleared(self, account: str | None, next_id: int) -> None:
+        """Everything of *account*, or of all accounts if None, was forgotten; the next receipt has *next_id*."""
         ...
 
 
@@ -111,7 +111,8 @@ class Pipeline:
         self._seed = seed
         self._calls = Calls()
         if store.is_empty():
-            self._sow(None)
+            with store.transaction():
+                self._sow(None)
         self._worker: GroupWorker[Request | Task, object] = GroupWorker(self._work, _weight, _MOST_WEIGHT)
 
     async def submit(self, request: Request) -> Exchange | Closed | None:
@@ -128,10 +129,8 @@ class Pipeline:
         """
 
         def reset() -> Cleared:
-            cleared = self._cleared(self._store.reset, account)
             self._accounts.restart(account)
-            self._sow(account)
-            return cleared
+            return self._cleared(self._store.reset, account, sow=True)
 
         return await self._done(reset)
 
@@ -139,7 +138,7 @@ class Pipeline:
         """Forget the account *name* and refuse what still comes for it. Raises StoreWriteError."""
 
         def close() -> Cleared:
-            cleared = self._cleared(self._store.forget, name)
+            cleared = self._cleared(self._store.forget, name, sow=False)
             self._accounts.close(name)
             return cleared
 
@@ -153,18 +152,26 @@ class Pipeline:
     async def _done(self, task: Callable[[], T]) -> T:
         return cast(T, await self._worker.submit(task))
 
-    def _sow(self, account: str | None) -> None:
+    def _sow(self, account: str | None) -> list[Exchange]:
+        """Do what the seed says, within the transaction that is open: a store has all of it or nothing."""
         mine = [request for request in self._seed if account in (None, request.account)]
-        for begin in range(0, len(mine), _SEED_ROWS):
-            for result in self._requests(mine[begin : begin + _SEED_ROWS]):
-                if isinstance(result, Exception):
-                    raise result
+        parsed = (self._parsed(request) for request in mine)
+        sown = [it for it in parsed if isinstance(it, _Parsed)]
+        return [
+            exchange
+            for begin in range(0, len(sown), _SEED_ROWS)
+            for exchange in self._group(sown[begin : begin + _SEED_ROWS])
+        ]
 
-    def _cleared(self, clear: Callable[[A], Cleared], account: A) -> Cleared:
+    def _cleared(self, clear: Callable[[A], Cleared], account: A, *, sow: bool) -> Cleared:
+        self._calls.begin()
         with self._store.transaction():
             cleared = clear(account)
+            first_id = self._store.next_receipt_id
+            sown = self._sow(account) if sow else []
         self._calls.forget(account)
-        self._observer.cleared(account)
+        self._observer.cleared(account, first_id)
+        self._observer.publish(sown)
         return cleared
 
     def _work(self, jobs: list[Request | Task]) -> list[object]:
@@ -185,7 +192,8 @@ class Pipeline:
         """Return what *request* says. It needs no database, so it keeps none waiting."""
         account = self._accounts.open(request.account)
         if account is None:
-            self._accounts.refuse(request.account)
+            if not request.replayed:
+                self._accounts.refuse(request.account)
             return Closed(request.account)
         try:
             contract = self._contracts[request.endpoint]
@@ -283,11 +291,16 @@ class Pipeline:
             return Attempt(id_, 1)
         for other in reversed(group):
             if other.attempt.number == request.attempt - 1 and _same(other.request, request):
-                return Attempt(other.attempt.call_id, request.attempt, request.received_at - other.request.received_at)
+                return Attempt(other.attempt.call_id, request.attempt, _gap(other.request.received_at, request))
         known = self._store.attempt_before(account_id, request)
         if known is None:
             return Attempt(id_, request.attempt)
-        return Attempt(known.call_id, request.attempt, request.received_at - known.received_at)
+        return Attempt(known.call_id, request.attempt, _gap(known.received_at, request))
+
+
+def _gap(before: int, request: Request) -> int:
+    """Return how many milliseconds after *before* it came; a clock may have been set back in between."""
+    return max(request.received_at - before, 0)
 
 
 def _same(one: Request, other: Request) -> bool:

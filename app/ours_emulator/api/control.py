@@ -1,6 +1,7 @@
 """What a test may set for an account while the emulator runs: what it accepts, its clock, its faults."""
 
 from collections.abc import Awaitable, Callable
+from copy import copy
 from dataclasses import asdict
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -147,6 +148,8 @@ class AnswerCall(Call):
             raise ValueError("rows need a code, queue_failed or invalid_event")
         if self.code is not None and (self.status is not None or self.connection is not None):
             raise ValueError("rows fail one by one, or status or connection is about the whole request; not both")
+        if all(it is None for it in (self.status, self.delay_ms, self.connection, self.code)):
+            raise ValueError("says nothing to do: a status, delay_ms, connection or code")
         if self.stored and self.status is None and self.connection is None:
             raise ValueError("stored needs a status or a connection: the answer that is lost")
         return self
@@ -224,6 +227,9 @@ class FaultCall(Call):
     def _does_something(self) -> Self:
         if (self.answer is None) == (self.sequence is None) and not (self.rate_limit and not self.answer):
             raise ValueError("say what happens: answer, or sequence, or rate_limit")
+        codes = [it for it in (self.answer, *(self.sequence or ())) if it is not None and it.code is not None]
+        if codes and self.match.path is not None and not self.match.path.endswith("/batch"):
+            raise ValueError("a code is for rows of /batch, and match.path means another endpoint")
         return self
 
     def fault(self, name: str) -> Fault:
@@ -236,7 +242,7 @@ class FaultCall(Call):
                 self.match.token,
                 self.match.distinct_id,
             ),
-            (self.answer or AnswerCall()).action(name),
+            self.answer.action(name) if self.answer else Action(FaultAnswer(name)),
             self.times,
             tuple(None if it is None else it.action(name) for it in self.sequence or ()),
             self.probability,
@@ -357,6 +363,9 @@ class ControlApi:
     async def configure(self, request: Request, name: AccountName, call: AccountCall) -> Response:
         """Say what an account accepts. It is made if need be, and opened again if it was closed."""
         account_of(request, name)
+        if call.clock is not None:
+            # Tried first: a call that is refused changes nothing.
+            _set_clock(call.clock, copy(self._accounts.clock(name)))
         account = self._accounts.configure(call.accepts(self._accounts.template(name)))
         if call.clock is not None:
             _set_clock(call.clock, account.clock)
@@ -375,9 +384,11 @@ class ControlApi:
     async def set_clock(self, request: Request, call: ClockCall, account: Account = None) -> Response:
         """Freeze, set, advance or resume the account's clock. It never governs waits or health."""
         name = _one_account(request, account)
-        clock = self._open(name).clock
-        _set_clock(call, clock)
-        return AsciiJSON(_clock_view(name, clock))
+        opened = self._open(name)
+        before = opened.clock.now()
+        _set_clock(call, opened.clock)
+        opened.faults.move(max(before - opened.clock.now(), 0))
+        return AsciiJSON(_clock_view(name, opened.clock))
 
     async def faults(self, request: Request, account: Account = None) -> Response:
         """List the account's faults, the oldest first: of those that match, it is the first to hit that counts."""

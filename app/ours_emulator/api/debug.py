@@ -24,6 +24,7 @@ from ours_emulator.clock import LAST_MOMENT, milliseconds
 from ours_emulator.contract.compile import REVISION
 from ours_emulator.contract.rules import RULES
 from ours_emulator.jsontext import json_text
+from ours_emulator.matching import MatchError
 from ours_emulator.messages import Identifier, Outcome
 from ours_emulator.pipeline import Pipeline, StoreWriteError
 from ours_emulator.settings import Loaded
@@ -191,6 +192,7 @@ class DebugApi:
         app.add_exception_handler(RequestValidationError, _invalid)
         app.add_exception_handler(StarletteHTTPException, _refused)
         app.add_exception_handler(StoreWriteError, _not_written)
+        app.add_exception_handler(MatchError, _no_match)
         app.add_exception_handler(StoreLostError, _lost)
 
     def _lists(self) -> Sequence[Get]:
@@ -484,6 +486,10 @@ async def _invalid(_: Request, error: Exception) -> Response:
 async def _refused(_: Request, error: Exception) -> Response:
     refusal = cast(StarletteHTTPException, error)
     return AsciiJSON({"error": refusal.detail}, status_code=refusal.status_code, headers=refusal.headers)
+
+
+async def _no_match(_: Request, error: Exception) -> Response:
+    return AsciiJSON({"error": str(error)}, status_code=400)
 
 
 async def _not_written(_: Request, error: Exception) -> Response:

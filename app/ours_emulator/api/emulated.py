@@ -40,8 +40,7 @@ class Endpoint:
             await send_preflight(send)
             return
         parts = self._parts
-        account = parts.accounts.open(scope.get("account", DEFAULT_ACCOUNT))
-        received_at = account.clock.now() if account else 0
+        received_at = parts.accounts.clock(scope.get("account", DEFAULT_ACCOUNT)).now()
         try:
             request = await read_request(scope, receive, self._name, parts.limit, received_at)
         except ClientDisconnect:

@@ -26,7 +26,9 @@ from ours_emulator.store.tables import decoded
 
 MOST_LINE_BYTES = 64 * 1024 * 1024
 _PATHS = {**ingest.PATHS, **client.PATHS}
-_KEY = re.compile(r"([ps]k_)(\S+)")
+_AUTHORIZATION = re.compile(r"(Bearer +(?:[ps]k_)?)?(.+)", re.IGNORECASE | re.DOTALL)
+_KEY = re.compile(r"\b([ps]k_)([A-Za-z0-9_-]+)")
+_FORM_TOKEN = re.compile(r"\b(token=)([^&\s\"]+)", re.IGNORECASE)
 
 
 class LineError(ValueError):
@@ -41,7 +43,7 @@ class _Fault(_Strict):
     """What a fault did to the request."""
 
     fault: str
-    status: int | None = None
+    status: Annotated[int, Field(ge=400, le=599)] | None = None
     retry_after: FiniteFloat | None = None
     error: str | None = None
     delay_ms: FiniteFloat = 0.0
@@ -75,7 +77,7 @@ class Line(_Strict):
     body_base64: str | None = None
     oversized: bool = False
     received_at: Annotated[int, Field(ge=0, le=LAST_MOMENT)]
-    status: int | None = None
+    status: Annotated[int, Field(ge=100, le=599)] | None = None
     fault: _Fault | None = None
 
     @model_validator(mode="after")
@@ -112,6 +114,7 @@ class Line(_Strict):
             body=self._bytes(),
             oversized=self.oversized,
             attempt=attempt_number(headers.get("x-stainless-retry-count", "0")),
+            sdk_counts="x-stainless-retry-count" in headers,
             received_at=self.received_at,
             started=time.perf_counter(),
             replayed=True,
@@ -146,7 +149,7 @@ def written(row: Row, *, redact: bool) -> str:
     authorization = decoded(row["authorization"])
     if redact:
         body, coding = _redacted(body, coding)
-        authorization = _KEY.sub(lambda found: found[1] + _hidden(found[2]), authorization)
+        authorization = _AUTHORIZATION.sub(lambda found: (found[1] or "") + _hidden(found[2]), authorization)
     headers = {
         "content-type": decoded(row["content_type"]),
         "content-encoding": coding,
@@ -184,6 +187,8 @@ def _redacted(body: bytes, coding: str) -> tuple[bytes, str]:
     except (zlib.error, UnicodeDecodeError):
         return b"", coding
     hidden = TOKEN_FIELD.sub(lambda field: field[1] + _hidden_token(field[2]), text)
+    for spelled in (_KEY, _FORM_TOKEN):
+        hidden = spelled.sub(lambda found: found[1] + _hidden(found[2]), hidden)
     return hidden.encode("utf-8"), coding if plain is body else ""
 
 

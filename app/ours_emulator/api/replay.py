@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from ours_emulator.api import lines
 from ours_emulator.api.debug import ACCESS, Account, AsciiJSON, ErrorView, StrictRoute, account_of
 from ours_emulator.jsontext import json_text
-from ours_emulator.messages import Closed
+from ours_emulator.messages import Closed, Exchange
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.store.reader import StoreReader
 
@@ -114,14 +114,13 @@ class ReplayApi:
         numbered = lines.read(file)
         while some := await asyncio.to_thread(_taken, numbered):
             found = await asyncio.gather(*(self._pipeline.submit(line.request(account)) for _, line in some))
+            imported += sum(isinstance(it, Exchange) for it in found)
             for (number, line), exchange in zip(some, found, strict=True):
                 if exchange is None:
-                    raise HTTPException(500, f"line {number}: the store could not be written; {imported} imported")
+                    raise HTTPException(500, f"line {number}: the store could not be written; {imported} lines were")
                 if isinstance(exchange, Closed):
-                    raise HTTPException(
-                        409, f"line {number}: account {exchange.account} is closed; {imported} imported"
-                    )
-                imported += 1
+                    why = f"account {exchange.account} is closed"
+                    raise HTTPException(409, f"line {number}: {why}; {imported} lines were imported")
                 outcomes.update(receipt.outcome for receipt in exchange.receipts)
                 now = exchange.answer.status or None
                 if "status" in line.model_fields_set and line.status != now and len(differing) < _MOST_DIFFERING:

@@ -70,13 +70,18 @@ class StreamApi:
                     yield _RESET
                 while True:
                     rows = (await self._reader.arrivals(account, which, last, _PAGE)).rows
+                    # Heard after the read, so that what came after a reset is never told before it.
+                    reset_at = listener.reset_at()
                     for row in rows:
                         last = row["id"]
+                        if reset_at is not None and last >= reset_at:
+                            yield _RESET
+                            reset_at = None
                         yield f"id: {last}\nevent: receipt\ndata: {json_text(views.event(row))}\n\n"
-                    if len(rows) < _PAGE:
-                        heard = await listener.next(_HEARTBEAT_SECONDS)
-                        if not heard:
-                            yield ": still here\n\n" if heard is None else _RESET
+                    if reset_at is not None:
+                        yield _RESET
+                    if len(rows) < _PAGE and await listener.next(_HEARTBEAT_SECONDS) is None:
+                        yield ": still here\n\n"
         except FeedClosedError:
             return
 

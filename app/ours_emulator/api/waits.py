@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from operator import itemgetter
-from typing import Annotated, Any, Literal, TypeAlias, cast
+from typing import Annotated, Any, Literal, TypeAlias, cast, get_args
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SkipValidation
@@ -29,7 +29,7 @@ _MANY = 10_000
 _CHUNK = 100
 _MOST_ITEMS = 1000
 _MOST_NEAR = 5
-_MOST_SEARCHED = 1000
+_MOST_SEARCHED = 300
 _MOST_SHARED = 2000
 _LAST_ID = 2**63 - 1
 
@@ -47,6 +47,7 @@ _SHAPE: Shape = {
     "resolution": {**dict.fromkeys(views.ResolutionView.__annotations__, PLAIN), "steps": None},
     "reason": dict.fromkeys(views.ReasonView.__annotations__, PLAIN),
 }
+_OUTCOMES: Sequence[str] = get_args(Outcome)
 _GIVEN_AS = {
     "email": ("email", "userProperties.email"),
     "external_id": ("externalId", "external_id", "userProperties.external_id"),
@@ -263,6 +264,8 @@ class _Nearest:
 
     def add(self, event: _Seen, misses: Sequence[Miss], before: Sequence[Miss] = ()) -> None:
         """Note *event* with its *misses*, and those that were known *before*."""
+        if len(self.found) == _MOST_NEAR and len(misses) > self.found[-1][0][0]:
+            return
         place = (closest(misses), -event.id)
         if len(self.found) == _MOST_NEAR and place > self.found[-1][:2]:
             return
@@ -588,10 +591,11 @@ def _terms(call: VerifyCall) -> _Terms:
 
 
 def _compiled(match: dict[str, JsonValue], root: str = "match") -> Match:
-    try:
-        return compiled(match, _SHAPE, root)
-    except MatchError as error:
-        raise HTTPException(400, str(error)) from None
+    found = compiled(match, _SHAPE, root)
+    outcome = found.text("outcome")
+    if outcome is not None and outcome not in _OUTCOMES:
+        raise MatchError(f"{root}.outcome: {outcome[:100]} is none of {', '.join(_OUTCOMES)}")
+    return found
 
 
 def _scope(request: Request, call: _About, matches: Sequence[Match]) -> _Scope:

@@ -47,6 +47,7 @@ async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int
         body=body,
         oversized=oversized,
         attempt=attempt_number(headers.get(_RETRY_COUNT, b"0").decode("latin-1")),
+        sdk_counts=_RETRY_COUNT in headers,
         received_at=received_at,
         started=started,
     )

@@ -171,7 +171,7 @@ class StoreWriter:
         marks = (self.next_receipt_id, self.next_request_id, self.next_visitor_pk)
         self._write(sql.UPSERT_MARKS, list(zip(("receipt", "request", "visitor"), marks, strict=True)))
         cleared = [self._clear(account_id) for account_id in ids]
-        self._counters_known = False
+        self._read_counters()
         return Cleared(
             visitors=sum(it.visitors for it in cleared),
             receipts=sum(it.receipts for it in cleared),
@@ -182,6 +182,7 @@ class StoreWriter:
         """Forget *account* and everything of it."""
         cleared = self.reset(account)
         self._run(sql.DELETE_ACCOUNT, account)
+        self._account_ids.pop(account, None)
         return cleared
 
     def is_empty(self) -> bool:
