@@ -565,7 +565,9 @@ def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> No
     pipeline = Pipeline(StoreWriter(file, Retention()), dict.fromkeys(NAMES, contract), accounts, Feed())
     parts = Emulated(pipeline, contract, accounts, RequestLog("none", io.StringIO()), 5_000_000)
     unknown = Endpoint("unknown", parts)
-    app = Front(endpoints(parts), unknown, {"/": unknown}, lambda: asyncio.to_thread(pipeline.close), lambda: None)
+    app = Front(
+        endpoints(parts), lambda: unknown, {"/": unknown}, lambda: asyncio.to_thread(pipeline.close), lambda: None
+    )
     large = {"text": "x" * 200_000}
 
     async def story() -> None:

@@ -2,11 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
-
-from fastapi import FastAPI
 
 from ours_emulator import __version__
 from ours_emulator.accounts import Accounts
@@ -65,25 +62,22 @@ def create_app(loaded: Loaded | None = None) -> Guard:
             # It may have to wait for what is still being written.
             await asyncio.to_thread(pipeline.close)
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        yield
-        await close()
+    def debug() -> DebugApp:
+        app = DebugApp(
+            title="ours-emulator",
+            version=__version__,
+            summary="What arrived at the emulator, and what became of it.",
+            openapi_url="/debug/openapi.json",
+            docs_url=None,
+            redoc_url=None,
+        )
+        DebugApi(reader, pipeline, accounts, loaded).add_to(app)
+        WaitApi(reader, feed).add_to(app)
+        StreamApi(reader, feed).add_to(app)
+        ReplayApi(reader, pipeline).add_to(app)
+        ControlApi(reader, pipeline, accounts).add_to(app)
+        return app
 
-    debug = DebugApp(
-        title="ours-emulator",
-        version=__version__,
-        summary="What arrived at the emulator, and what became of it.",
-        openapi_url="/debug/openapi.json",
-        docs_url=None,
-        redoc_url=None,
-        lifespan=lifespan,
-    )
-    DebugApi(reader, pipeline, accounts, loaded).add_to(debug)
-    WaitApi(reader, feed).add_to(debug)
-    StreamApi(reader, feed).add_to(debug)
-    ReplayApi(reader, pipeline).add_to(debug)
-    ControlApi(reader, pipeline, accounts).add_to(debug)
     secrets = (*settings.tokens, *settings.public_keys, settings.admin_token or "")
     log = RequestLog(settings.log_format, sys.stdout, Discretion(secrets, accounts.secrets))
     to_ingest = Emulated(pipeline, ingest_contract, accounts, log, limits.body)
