@@ -93,7 +93,7 @@ class Pipeline:
     """The one road from a request to its receipts. An exchange is returned when its rows are committed.
 
     *contracts* has for each endpoint the contract of its API. *seed* is what a new store, and one that was reset,
-    begins with.
+    begins with. Raises StoreWriteError if that can't be kept.
     """
 
     def __init__(
@@ -111,8 +111,11 @@ class Pipeline:
         self._seed = seed
         self._calls = Calls()
         if store.is_empty():
-            with store.transaction():
-                self._sow(None)
+            try:
+                with store.transaction():
+                    self._sow(None)
+            except Exception as error:
+                raise _failure(error) from error
         self._worker: GroupWorker[Request | Task, object] = GroupWorker(self._work, _weight, _MOST_WEIGHT)
 
     async def submit(self, request: Request) -> Exchange | Closed | None:
@@ -155,8 +158,12 @@ class Pipeline:
     def _sow(self, account: str | None) -> list[Exchange]:
         """Do what the seed says, within the transaction that is open: a store has all of it or nothing."""
         mine = [request for request in self._seed if account in (None, request.account)]
-        parsed = (self._parsed(request) for request in mine)
-        sown = [it for it in parsed if isinstance(it, _Parsed)]
+        sown: list[_Parsed] = []
+        for parsed in map(self._parsed, mine):
+            if isinstance(parsed, Exception):
+                raise parsed
+            if isinstance(parsed, _Parsed):
+                sown.append(parsed)
         return [
             exchange
             for begin in range(0, len(sown), _SEED_ROWS)
