@@ -24,13 +24,13 @@ TRACK = SHAPES["track"]
 
 
 def dropped(sent: JsonValue, body: str = "track") -> list[tuple[str, str]]:
-    found = list(unknown_keys(SHAPES[body], sent))
+    found = unknown_keys(SHAPES[body], sent)
     assert {hint.rule for hint in found} <= {"unknown-keys"}
     return [(hint.path, hint.message) for hint in found]
 
 
-def forbidden(sent: JsonValue, body: str = "track") -> set[tuple[str, str]]:
-    found = list(forbidden_types(SHAPES[body], sent))
+def forbidden(sent: Properties, body: str = "track") -> set[tuple[str, str]]:
+    found = forbidden_types(SHAPES[body], sent)
     assert {hint.rule for hint in found} <= {"any-json"}
     return {(hint.path, hint.message) for hint in found}
 
@@ -66,7 +66,6 @@ def test_a_clean_body_gives_no_hint(sent: Properties) -> None:
 @pytest.mark.parametrize("sent", [None, True, 5, 1.5, "properties", [], [{"properties": 1}]])
 def test_what_is_no_object_gives_no_hint(sent: JsonValue) -> None:
     assert dropped(sent) == []
-    assert forbidden(sent) == set()
     assert dropped({"userProperties": sent, "defaultProperties": sent}) == []
     assert forbidden({"userProperties": sent, "eventProperties": sent}) == set()
 

@@ -213,6 +213,17 @@ def test_the_newest_are_kept_and_the_lists_say_how_many_are_gone() -> None:
         assert server.default.visitor(user_id="u0")["event_count"] == 1
 
 
+def test_the_oldest_go_some_at_a_time_where_many_are_kept() -> None:
+    with serving(keep=800) as server:
+        rows = [{"event": "E", "userId": "u", "distinctId": str(number)} for number in range(802)]
+        server.default.batch(*rows)
+        page = server.default.debug("events")
+        assert (page["total"], page["evicted"]) == (802, 0)
+        server.default.track(userId="u")
+        page = server.default.debug("events")
+        assert (page["total"], page["evicted"]) == (800, 3)
+
+
 def test_of_a_batch_larger_than_what_is_kept_the_last_rows_are_kept() -> None:
     with serving(keep=10) as server:
         rows = [{"event": f"E{number}", "userId": "u", "distinctId": str(number)} for number in range(25)]

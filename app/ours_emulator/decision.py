@@ -1,9 +1,8 @@
 """What becomes of each message of a group, on plain values: rules over what was loaded, and nothing else."""
 
 import os
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from ours_emulator import properties
@@ -25,9 +24,10 @@ from ours_emulator.messages import (
     Said,
     allowed,
 )
+from ours_emulator.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Context:
     """Where and when a message arrived: its account, whose id only the store knows, and the moment in milliseconds."""
 
@@ -39,12 +39,12 @@ class Context:
 class Decision:
     """What becomes of each message of a group, in order of arrival."""
 
-    def __init__(self, visitors: Visitors, originals: Mapping[DistinctId, Original], waiting: WaitingRoom) -> None:
+    def __init__(self, visitors: Visitors, originals: dict[DistinctId, Original], waiting: WaitingRoom) -> None:
         self._visitors = visitors
-        self._originals = dict(originals)
+        self._originals = originals
         self.waiting = waiting
         self.touched: dict[int, Visitor] = {}
-        self.repeats: Counter[int] = Counter()
+        self.repeats: dict[int, int] = {}
 
     def receipts(self, id_: int, context: Context, arrival: Arrival) -> list[Receipt]:
         """Return what becomes of *arrival*, numbered from *id_* on: rejected, dropped, duplicate or accepted."""
@@ -70,7 +70,7 @@ class Decision:
         return self._accepted(id_, context, message)
 
     def _duplicate(self, id_: int, message: Message, original: Original) -> Receipt:
-        self.repeats[original.receipt_id] += 1
+        self.repeats[original.receipt_id] = self.repeats.get(original.receipt_id, 0) + 1
         content = _content(message)
         hints = message.hints
         if original.content is not None and (message.event, content) != (original.event, original.content):

@@ -1,10 +1,11 @@
 """What keeps an event from being stored twice: its distinct id (rule dedup)."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
+
+from ours_emulator.values import value
 
 
-@dataclass(frozen=True, slots=True)
-class DistinctId:
+class DistinctId(NamedTuple):
     """A distinct id as events are deduplicated by it: in its account, separately for live and test."""
 
     account_id: int
@@ -12,7 +13,7 @@ class DistinctId:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Original:
     """The accepted event that holds a distinct id. The fields after the id are None once it was evicted."""
 

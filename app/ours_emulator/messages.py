@@ -1,10 +1,11 @@
 """The vocabulary: what travels from the contract to the store and back, as plain frozen values."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from pydantic import JsonValue
+
+from ours_emulator.values import value
 
 Properties: TypeAlias = dict[str, JsonValue]
 Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id"]
@@ -14,7 +15,7 @@ Connection: TypeAlias = Literal["reset", "hang", "close"]
 RowCode: TypeAlias = Literal["queue_failed", "invalid_event"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FaultAnswer:
     """What a fault does to one request: another answer, a late one, none at all, or rows of a batch that fail."""
 
@@ -54,7 +55,7 @@ class FaultAnswer:
         return f"fault {self.fault} " + (f"failed the row: {self.code}" if self.code else f"answered {self.status}")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """One HTTP request to an emulated endpoint, as it came off the wire."""
 
@@ -82,7 +83,7 @@ class Request:
     """What a fault did to it before."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Account:
     """The unit of isolation, with what it accepts. An empty set of tokens, or keys, accepts any of them."""
 
@@ -101,7 +102,7 @@ def allowed(names: Iterable[str]) -> frozenset[str]:
     return frozenset(name.strip().casefold() for name in names)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Source:
     """A token with its kind: a live one, or its Test Mode twin (rule test-mode)."""
 
@@ -109,7 +110,7 @@ class Source:
     test: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Claim:
     """One identifier that a message names, and where it was given, in wire spelling."""
 
@@ -132,7 +133,7 @@ def sentence(path: str, message: str) -> str:
     return f"{dotted(path)}: {message}" if path else message
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Hint:
     """Something accepted that was probably not meant: the rule, a JSON pointer, a sentence."""
 
@@ -146,7 +147,7 @@ class Hint:
         return sentence(self.path, self.message)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reason:
     """Why something was refused: the rule, a JSON pointer into the body, a sentence, the HTTP status."""
 
@@ -163,7 +164,7 @@ class Reason:
         return sentence(self.path, self.message)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Customs:
     """Where the APIs, and their revisions, differ in what a message means for its visitor; as the Ingest API has it."""
 
@@ -177,7 +178,7 @@ class Customs:
     """The account's list of allowed events counts."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Message:
     """What a client said of a visitor, accepted by the contract: an event, or, without a name, only what they are."""
 
@@ -202,7 +203,7 @@ class Message:
     """The event that comes first if the message makes its visitor (rule client-events)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Alias:
     """The wish to give an anonymous visitor an external id, accepted by the contract."""
 
@@ -219,7 +220,7 @@ class Alias:
         return (self.external, self.anonymous)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Registration:
     """A visitor's device, accepted by the contract."""
 
@@ -231,7 +232,7 @@ class Registration:
     event: None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rejection:
     """What the contract refuses: a whole request, or one row of a batch."""
 
@@ -253,7 +254,7 @@ Said: TypeAlias = Message | Alias | Registration
 Arrival: TypeAlias = Said | Rejection
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Step:
     """One identifier tried, or not, while looking for the visitor."""
 
@@ -262,7 +263,7 @@ class Step:
     result: Result
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Resolution:
     """How the visitor was found: which identifier decided, and what became of each one given."""
 
@@ -271,7 +272,7 @@ class Resolution:
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Receipt:
     """What became of one arrival: the only result there is; every door shows views of it."""
 
@@ -289,7 +290,7 @@ class Receipt:
     """JSON text of the visitor's properties right after this event (rule snapshot)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """An HTTP answer: status, extra headers and the body with its media type (None for an empty body)."""
 
@@ -299,7 +300,7 @@ class Answer:
     media_type: str | None = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Attempt:
     """Which attempt of which call a request is."""
 
@@ -311,7 +312,7 @@ class Attempt:
     """How long after the attempt before it came."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Exchange:
     """A request with what became of it: one line of the journal."""
 
@@ -324,7 +325,7 @@ class Exchange:
     fault: FaultAnswer | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Closed:
     """The account of a request is closed: the request was counted and forgotten."""
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from typing import Protocol, TypeAlias, TypeVar, cast
 
@@ -28,6 +28,7 @@ from ours_emulator.messages import (
     Said,
 )
 from ours_emulator.store.writer import Cleared, StoreBusyError, StoreFailedError, StoreWriter
+from ours_emulator.values import value
 from ours_emulator.worker import GroupWorker, StoppedError
 
 # A group holds up to 256 small requests, or what makes 8 MiB: a batch must not make everybody wait for ten others.
@@ -77,7 +78,7 @@ class Observer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Parsed:
     """A request and what it says, and the account it belongs to."""
 

@@ -112,7 +112,9 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(5 * 1024 * 1024, ge=1, description="Largest body, on the wire and inflated.")
     max_row_bytes: int = Field(1024 * 1024, ge=1, description="Largest row of a batch.")
-    keep: int = Field(100_000, ge=1, description="How many requests, and how many events, are kept.")
+    keep: int = Field(
+        100_000, ge=1, description="How many requests, and how many events, are kept; above 400, up to 1/400 more."
+    )
     keep_body_bytes: int = Field(256 * 1024 * 1024, ge=0, description="How many bytes of request bodies are kept.")
     log_format: Literal["human", "json", "none"] = Field(
         "human", description="How a request is logged, one line each: human, json or none."

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Literal, TypeAlias, cast
@@ -32,6 +32,7 @@ from ours_emulator.messages import (
     Request,
     Said,
 )
+from ours_emulator.values import value
 
 PREFIX = "client/"
 ENDPOINTS = tuple(PREFIX + name for name in ("alias", "identify", "devices", "events"))
@@ -56,7 +57,7 @@ Type: TypeAlias = Literal["string", "object"]
 _KINDS: Mapping[Type, type] = {"string": str, "object": dict}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Field:
     """One field of a body: its type, whether it may be null, and the fields in it that are checked too."""
 
@@ -65,7 +66,7 @@ class Field:
     fields: Mapping[str, "Field"] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Shape:
     """One object of the API. Fields and required names are checked in their order (rule client-validation)."""
 
@@ -77,7 +78,7 @@ class Shape:
     """Other names are refused."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Problem:
     """Where a body breaks its shape, as a JSON pointer, and the message the API has for that."""
 

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from pydantic import JsonValue
 from pydantic_core import SchemaValidator, ValidationError
 from pydantic_core import core_schema as core
 
-from ours_emulator.messages import Properties
-
 REVISION = "2026-05"
+Valid: TypeAlias = dict[str, Any]
+"""A body with only the names the document has, each with a value of the type it says."""
 _KEYWORDS = frozenset(("type", "nullable", "properties", "required", "additionalProperties", "items", "description"))
 _BOUNDS = frozenset(("minLength", "maxLength", "minItems", "maxItems"))
 
@@ -63,9 +63,9 @@ class Shape:
     known: frozenset[str]
     closed: Mapping[str, "Shape"]
     """The inner objects with fixed names."""
-    free: tuple[str, ...]
+    free: frozenset[str]
     """The inner objects with free names, whose values may be any JSON (rule any-json)."""
-    loose: tuple[str, ...]
+    loose: frozenset[str]
     """The single names whose value may be any JSON (rule any-json)."""
 
     @cached_property
@@ -90,10 +90,10 @@ class Body:
     shape: Shape
     validator: SchemaValidator
 
-    def check(self, value: JsonValue) -> Properties | Problem:
+    def check(self, value: JsonValue) -> Valid | Problem:
         """Return *value* with only the names the document has, or its first problem."""
         try:
-            return cast(Properties, self.validator.validate_python(value))
+            return cast(Valid, self.validator.validate_python(value))
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
             path = pointer(*first["loc"])
@@ -132,8 +132,8 @@ def _shape(schema: Schema) -> Shape:
     return Shape(
         known=frozenset(inner),
         closed={name: _shape(it) for name, it in inner.items() if it.properties},
-        free=tuple(name for name, it in inner.items() if it.values is not None),
-        loose=tuple(name for name, it in inner.items() if it.any_json),
+        free=frozenset(name for name, it in inner.items() if it.values is not None),
+        loose=frozenset(name for name, it in inner.items() if it.any_json),
     )
 
 

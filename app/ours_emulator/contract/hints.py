@@ -1,13 +1,12 @@
 """What a body says that will not be kept as its sender probably meant it."""
 
-from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import lru_cache
 
 from pydantic import JsonValue
 
 from ours_emulator.contract.compile import Shape, pointer
-from ours_emulator.messages import Hint
+from ours_emulator.messages import Hint, Properties
 
 _MOST = 20
 _LONGEST = 100
@@ -27,40 +26,48 @@ _SYNONYMS = {
 }
 
 
-def unknown_keys(shape: Shape, sent: JsonValue, path: str = "") -> Iterator[Hint]:
-    """Yield a hint for every name in *sent* that the document does not have (rule unknown-keys)."""
+def unknown_keys(shape: Shape, sent: JsonValue, path: str = "") -> list[Hint]:
+    """Return a hint for every name in *sent* that the document does not have (rule unknown-keys)."""
     if not isinstance(sent, dict):
-        return
-    if not sent.keys() <= shape.known:
-        dropped = [name for name in sent if name not in shape.known]
-        for name in dropped[:_MOST]:
-            yield Hint("unknown-keys", path + pointer(cut(name)), f"dropped{_advice(shape, cut(name))}")
-        if len(dropped) > _MOST:
-            yield Hint("unknown-keys", path, f"dropped {len(dropped) - _MOST} more unknown keys")
+        return []
+    found = [] if sent.keys() <= shape.known else _dropped(shape, sent, path)
     for name, inner in shape.closed.items():
         if name in sent:
-            yield from unknown_keys(inner, sent[name], f"{path}/{name}")
+            found += unknown_keys(inner, sent[name], f"{path}/{name}")
+    return found
 
 
-def forbidden_types(shape: Shape, sent: JsonValue, path: str = "") -> Iterator[Hint]:
-    """Yield a hint for what is accepted though the document literally says "string" (rule any-json)."""
-    if not isinstance(sent, dict):
-        return
-    for name in shape.free:
-        values = sent.get(name)
-        if isinstance(values, dict):
-            names = [key for key, value in values.items() if value is not None and not isinstance(value, str)]
-            if names:
-                more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-                listed = ", ".join(cut(name) for name in names[:_MOST]) + more
-                yield Hint("any-json", f"{path}/{name}", f"kept, though the document has it as a string: {listed}")
-    for name in shape.loose:
-        value = sent.get(name)
-        if value is not None and not isinstance(value, str):
-            yield Hint("any-json", f"{path}/{name}", "kept, though the document has it as a string")
-    for name, inner in shape.closed.items():
-        if name in sent:
-            yield from forbidden_types(inner, sent[name], f"{path}/{name}")
+def forbidden_types(shape: Shape, sent: Properties, path: str = "") -> list[Hint]:
+    """Return a hint for what is accepted though the document literally says "string" (rule any-json)."""
+    found: list[Hint] = []
+    for name, value in sent.items():
+        if value is None or isinstance(value, str):
+            continue
+        if name in shape.loose:
+            found.append(Hint("any-json", f"{path}/{name}", "kept, though the document has it as a string"))
+        elif isinstance(value, dict):
+            if name in shape.closed:
+                found += forbidden_types(shape.closed[name], value, f"{path}/{name}")
+            elif name in shape.free:
+                found += _not_strings(value, f"{path}/{name}")
+    return found
+
+
+def _dropped(shape: Shape, sent: Properties, path: str) -> list[Hint]:
+    names = [cut(name) for name in sent if name not in shape.known]
+    found = [Hint("unknown-keys", path + pointer(it), f"dropped{_advice(shape, it)}") for it in names[:_MOST]]
+    if len(names) > _MOST:
+        found.append(Hint("unknown-keys", path, f"dropped {len(names) - _MOST} more unknown keys"))
+    return found
+
+
+def _not_strings(values: Properties, path: str) -> list[Hint]:
+    names = [name for name, value in values.items() if value is not None and not isinstance(value, str)]
+    if not names:
+        return []
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    listed = ", ".join(cut(name) for name in names[:_MOST]) + more
+    return [Hint("any-json", path, f"kept, though the document has it as a string: {listed}")]
 
 
 def cut(name: str) -> str:

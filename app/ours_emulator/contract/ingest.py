@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import cast
 
 from pydantic import JsonValue
 
 from ours_emulator.contract import body, hints
-from ours_emulator.contract.compile import Body, Problem, Schema, compile_body, pointer, request_schemas
+from ours_emulator.contract.compile import Body, Problem, Schema, Valid, compile_body, pointer, request_schemas
 from ours_emulator.jsontext import json_text
 from ours_emulator.messages import (
     Account,
@@ -29,6 +29,7 @@ from ours_emulator.messages import (
     Source,
     dotted,
 )
+from ours_emulator.values import value
 
 ENDPOINTS = ("track", "identify", "batch")
 _ALLOWED = dict.fromkeys(ENDPOINTS, "POST, OPTIONS") | {"openapi": "GET, HEAD, OPTIONS"}
@@ -48,7 +49,7 @@ _CLAIMS: tuple[tuple[str, Identifier], ...] = (
 _PROPERTY_CLAIMS: tuple[Identifier, ...] = ("external_id", "email")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Limits:
     """The largest body and the largest batch row, in bytes."""
 
@@ -75,7 +76,7 @@ class _Bodies:
         self.envelope = replace(compiled, shape=replace(compiled.shape, known=frozenset(batch)))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Context:
     """What every row of one request shares."""
 
@@ -114,7 +115,7 @@ class IngestContract:
         if first.batch_index is not None:
             return _batch_answer(receipts)
         if not isinstance(first, Rejection):
-            return _json(200, {"success": True})
+            return _SUCCESS
         headers = {"allow": _ALLOWED[first.endpoint]} if first.reason.status == 405 else {}
         error: Properties = {"error": first.reason.sentence} if first.endpoint == "batch" else {}
         if first.endpoint == "batch" and first.reason.limit is not None:
@@ -151,7 +152,7 @@ class IngestContract:
         valid = compiled.check(value)
         if isinstance(valid, Problem):
             return _refuse(context, None, value, Reason("schema", valid.path, valid.message, 400), compiled)
-        sender = source(account, cast(str, value["token"]))
+        sender = source(account, valid["token"])
         if sender is None:
             return _refuse(context, None, value, _unknown_token(value, account), compiled)
         return _message(context, compiled, value, valid, sender, None)
@@ -256,43 +257,41 @@ def _result(arrival: Arrival) -> Properties:
 
 
 def _message(
-    context: _Context, compiled: Body, sent: Properties, valid: Properties, sender: Source, index: int | None
+    context: _Context, compiled: Body, sent: Properties, valid: Valid, sender: Source, index: int | None
 ) -> Arrival:
     identity = _identity(valid)
     if not identity and context.account.require_identifier:
         reason = Reason("identifier", "", "needs one of userId, externalId and email", 400)
         return _refuse(context, index, sent, reason, compiled)
-    time = cast(float | None, valid.get("time"))
+    time = valid.get("time")
     if time is not None and not context.received_at - WINDOW_MS <= time <= context.received_at:
         return _refuse(context, index, sent, _out_of_window(time, context.received_at), compiled)
-    found = (*hints.unknown_keys(compiled.shape, sent), *hints.forbidden_types(compiled.shape, valid))
+    event = valid.get("event", IDENTIFY_EVENT)
     return Message(
         endpoint=context.endpoint,
         batch_index=index,
-        event=cast(str, valid.get("event", IDENTIFY_EVENT)),
+        event=event,
         identity=identity,
-        distinct_id=cast(str | None, valid.get("distinctId")),
+        distinct_id=valid.get("distinctId"),
         time=time,
         test=sender.test,
-        event_properties=cast(Properties, valid.get("eventProperties") or {}),
-        default_properties=cast(Properties, valid.get("defaultProperties") or {}),
-        identity_context=cast(Properties | None, valid.get("identityContext")),
-        user_properties=cast(Properties, valid.get("userProperties") or {}),
-        hints=found,
-        customs=_ALWAYS_LISTED if valid.get("event", IDENTIFY_EVENT) == IDENTIFY_EVENT else _CUSTOMS,
+        event_properties=valid.get("eventProperties") or {},
+        default_properties=valid.get("defaultProperties") or {},
+        identity_context=valid.get("identityContext"),
+        user_properties=valid.get("userProperties") or {},
+        hints=(*hints.unknown_keys(compiled.shape, sent), *hints.forbidden_types(compiled.shape, valid)),
+        customs=_ALWAYS_LISTED if event == IDENTIFY_EVENT else _CUSTOMS,
     )
 
 
-def _identity(valid: Properties) -> Identity:
+def _identity(valid: Valid) -> Identity:
     """Return the claims at the top level, else those among the visitor properties (rule identifier)."""
-    top = tuple(Claim(kind, cast(str, valid[name]), name) for name, kind in _CLAIMS if valid.get(name) is not None)
-    properties = valid.get("userProperties")
-    if top or not isinstance(properties, dict):
-        return top
+    top = [Claim(kind, valid[name], name) for name, kind in _CLAIMS if valid.get(name) is not None]
+    if top:
+        return tuple(top)
+    properties: Valid = valid.get("userProperties") or {}
     return tuple(
-        Claim(kind, cast(str, properties[kind]), f"userProperties.{kind}")
-        for kind in _PROPERTY_CLAIMS
-        if properties.get(kind)
+        Claim(kind, properties[kind], f"userProperties.{kind}") for kind in _PROPERTY_CLAIMS if properties.get(kind)
     )
 
 
@@ -344,3 +343,6 @@ def _weight(value: JsonValue) -> int:
 
 def _json(status: int, value: Properties, headers: Mapping[str, str] | None = None) -> Answer:
     return Answer(status, json_text(value).encode("ascii"), headers or {})
+
+
+_SUCCESS = _json(200, {"success": True})

@@ -14,10 +14,12 @@ def _insert(table: sa.Table) -> str:
     return str(table.insert().compile(dialect=sqlite.dialect()))
 
 
-def _upsert(table: sa.Table) -> str:
+def _upsert(table: sa.Table, *fixed: str) -> str:
+    """Return the statement; *fixed* columns never change, and writing one that has an index writes that anew too."""
     statement = insert(table)
     keys = [column.name for column in table.primary_key]
-    changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
+    kept = {*keys, *fixed}
+    changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in kept}
     upsert = statement.on_conflict_do_update(index_elements=keys, set_=changed)
     return str(upsert.compile(dialect=sqlite.dialect()))
 
@@ -27,7 +29,7 @@ INSERT_REQUESTS = _insert(tables.requests)
 INSERT_RECEIPTS = _insert(tables.receipts)
 INSERT_DISTINCT_IDS = _insert(tables.distinct_ids)
 INSERT_IDENTIFIERS = _insert(tables.identifiers)
-UPSERT_VISITORS = _upsert(tables.visitors)
+UPSERT_VISITORS = _upsert(tables.visitors, "account_id")
 UPSERT_WAITING = _upsert(tables.waiting_devices)
 UPSERT_MARKS = _upsert(tables.marks)
 

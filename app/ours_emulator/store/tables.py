@@ -1,6 +1,7 @@
 """The tables, and how text and names are written in them."""
 
 import json
+from functools import lru_cache
 from hashlib import blake2b
 from json.encoder import encode_basestring_ascii
 from typing import cast
@@ -143,6 +144,8 @@ def digests_of(account_id: int) -> tuple[str, str]:
     return f"{account_id}:", f"{account_id};"
 
 
+# What is looked up is mostly written soon after.
+@lru_cache(maxsize=1024)
 def _digest(account_id: int, kind: str, value: str) -> str:
     text = f"{kind}:{value}".encode("utf-8", "surrogatepass")
     return f"{account_id}:{blake2b(text, digest_size=16).hexdigest()}"

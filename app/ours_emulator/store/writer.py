@@ -19,6 +19,7 @@ from ours_emulator.store.files import StoreError, StoreFile, StoreLostError
 from ours_emulator.store.tables import decoded, digests_of, distinct_digest, encoded, name_digest, receipts
 
 _RECENT_REQUESTS = 10_000
+_ROWS_PER_SLACK = 400
 _RECEIPT_COLUMNS = tuple(receipts.columns.keys())
 
 
@@ -87,19 +88,19 @@ class StoreWriter:
         """
         try:
             self._file.check()
-            self._run("BEGIN IMMEDIATE")
+            self._cursor.execute("BEGIN IMMEDIATE")
         except (sqlite3.OperationalError, StoreLostError) as error:
             raise StoreBusyError(str(error)) from error
         try:
             if not self._counters_known:
                 self._read_counters()
             yield
-            self._run("COMMIT")
+            self._cursor.execute("COMMIT")
         except BaseException as error:
             self._counters_known = False
             # Some errors (disk full, input/output) have ended the transaction already.
             with suppress(sqlite3.Error):
-                self._run("ROLLBACK")
+                self._cursor.execute("ROLLBACK")
             if isinstance(error, sqlite3.OperationalError):
                 raise StoreFailedError(str(error)) from error
             raise
@@ -190,8 +191,8 @@ class StoreWriter:
         return self.next_request_id == 1
 
     def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        self._cursor.execute(statement, values)
-        return list(self._cursor.fetchall())
+        rows: list[tuple[Any, ...]] = self._cursor.execute(statement, values).fetchall()
+        return rows
 
     def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if len(rows) == 1:
@@ -223,20 +224,28 @@ class StoreWriter:
         self.next_waiting_pk = max(self.next_waiting_pk, *(pk + 1 for pk in (*room.changed, *room.gone)))
 
     def _evict(self) -> None:
-        """Drop the oldest rows over the limits and count them for their accounts (evicted)."""
-        if self._receipts > self._retention.rows:
-            rows = self._run(sql.EVICT_RECEIPTS, self._receipts - self._retention.rows)
+        """Drop the oldest rows over the limits and count them for their accounts (evicted).
+
+        Rows go some at a time: one by one they would take as long as everything else that is written.
+        """
+        most = self._retention.rows
+        slack = most // _ROWS_PER_SLACK
+        if self._receipts > most + slack:
+            rows = self._run(sql.EVICT_RECEIPTS, self._receipts - most)
             self._receipts -= len(rows)
             self._count_evicted(sql.COUNT_EVICTED_RECEIPTS, Counter(row[0] for row in rows))
-        while self._requests > self._retention.rows or self._body_bytes > self._retention.body_bytes:
-            surplus = max(self._requests - self._retention.rows, 1)
-            rows = self._run(sql.EVICT_REQUESTS, surplus)
-            if not rows:
-                self._counters_known = False
-                return
-            self._requests -= len(rows)
-            self._body_bytes -= sum(row[1] for row in rows)
-            self._count_evicted(sql.COUNT_EVICTED_REQUESTS, Counter(row[0] for row in rows))
+        if self._requests > most + slack:
+            self._evict_requests(self._requests - most)
+        while self._body_bytes > self._retention.body_bytes and self._counters_known:
+            self._evict_requests(1)
+
+    def _evict_requests(self, count: int) -> None:
+        rows = self._run(sql.EVICT_REQUESTS, count)
+        self._requests -= len(rows)
+        self._body_bytes -= sum(row[1] for row in rows)
+        self._count_evicted(sql.COUNT_EVICTED_REQUESTS, Counter(row[0] for row in rows))
+        # Fewer than were counted: count again.
+        self._counters_known = len(rows) == count
 
     def _count_evicted(self, statement: str, counts: Mapping[int, int]) -> None:
         self._write(statement, [(count, account_id) for account_id, count in counts.items()])
