@@ -196,6 +196,23 @@ def test_assertions_look_at_what_is_there(emulator: Emulator, account: Account) 
         emulator.assert_tracked("Paid", count=0)
 
 
+def test_the_last_to_arrive_is_returned_however_many_match(emulator: Emulator, account: Account) -> None:
+    with emulator.expect("Test", count=1500) as expected:
+        for first in (0, 750):
+            account.batch(*({"event": "Test", "userId": "u", "distinctId": str(first + n)} for n in range(750)))
+    assert emulator.wait_for("Test").distinct_id == "1499"
+    assert emulator.assert_tracked("Test", count=1500).distinct_id == "1499"
+    assert (expected.event.distinct_id, len(expected.events)) == ("1499", 1000)
+
+
+def test_an_expectation_of_nothing_has_no_event(emulator: Emulator) -> None:
+    with emulator.expect("Test", mode="none") as expected:
+        pass
+    assert expected.events == []
+    with pytest.raises(ValueError, match="there is no event"):
+        _ = expected.event
+
+
 def test_a_mistake_in_a_match_is_no_failed_expectation(emulator: Emulator) -> None:
     with pytest.raises(EmulatorError, match="did you mean event"):
         emulator.assert_none(match={"evnt": "x"})

@@ -590,8 +590,20 @@ def test_more_than_a_page_is_counted_in_full_though_not_all_is_shown(account: Ac
     assert len(ids) == 1000
     assert ids == sorted(ids)
     assert met(ask(account, "verify", match={}))["count"] == 1200
+    for path in ("verify", "wait"):
+        assert met(ask(account, path, match={"event": "X"}))["last"]["distinct_id"] == "1199"
     steps = [{"event": "X"}, {"distinct_id": "1199"}]
-    assert names(met(ask(account, "verify/sequence", sequence=steps))) == ["X", "X"]
+    answer = met(ask(account, "verify/sequence", sequence=steps))
+    assert names(answer) == ["X", "X"]
+    assert answer["last"] == answer["items"][-1]
+
+
+def test_the_last_to_arrive_is_told_and_null_without_any(account: Account) -> None:
+    assert met(ask(account, "verify", match={}, mode="none"))["last"] is None
+    account.track(userId="u")
+    with meanwhile(later(account, "X")):
+        answer = met(ask(account, "wait", match={}, count=2))
+    assert answer["last"]["event"] == "X"
 
 
 def test_the_description_has_examples_and_the_406(server: Server) -> None:

@@ -108,7 +108,7 @@ _FAULT: Mapping[str, JsonValue] = {
     "seed": 0,
 }
 _CLEARED: Mapping[str, JsonValue] = {"account": "default", "visitors": 1, "receipts": 2, "requests": 2}
-_FOUND: Mapping[str, JsonValue] = {"items": [dict(EVENT)], "count": 1, "evicted": 0}
+_FOUND: Mapping[str, JsonValue] = {"items": [dict(EVENT)], "last": dict(EVENT), "count": 1, "evicted": 0}
 
 
 def _listed(*items: Mapping[str, JsonValue]) -> JsonValue:

@@ -147,9 +147,13 @@ class NearView(TypedDict):
 
 
 class MetView(TypedDict):
-    """It is as asked: the events that match, the first to arrive first (at most 1000), and how many they are."""
+    """It is as asked: the events that match, the first to arrive first (at most 1000), and how many they are.
+
+    `last` is the last of all to arrive, null if there is none; of a sequence, its last one.
+    """
 
     items: list[views.EventView]
+    last: views.EventView | None
     count: int
     evicted: int
     waited_ms: int
@@ -233,6 +237,8 @@ class _Tally:
     match: Match
     ids: set[int] = field(default_factory=set[int])
     items: list[views.EventView] = field(default_factory=list[views.EventView])
+    last: views.EventView | None = None
+    """The one with the largest id, also when there are more than can be shown."""
     evicted: int = 0
     spoilt: bool = False
     """Whether an evicted event may have been one of them."""
@@ -250,6 +256,8 @@ class _Tally:
                 self.ids.add(event.id)
                 if len(self.items) < _MOST_ITEMS:
                     self.items.append(event.view)
+                if self.last is None or event.id > self.last["id"]:
+                    self.last = event.view
         return len(self.ids) > before
 
 
@@ -385,7 +393,7 @@ class WaitApi:
         evicted, spoilt = await self._ordered(scope, order)
         items = [event.view for event in order.found]
         if order.met and not (spoilt and call.strict):
-            return AsciiJSON(_met(items, len(items), evicted, _since(started)))
+            return AsciiJSON(_met(items, items[-1], len(items), evicted, _since(started)))
         error = "all of it matched" if order.met else f"no event matched sequence.{order.next}"
         if not order.met and items:
             error += f" after event {items[-1]['id']}"
@@ -456,7 +464,7 @@ class WaitApi:
         items = sorted(tally.items, key=itemgetter("id"))
         doubtful = tally.spoilt and terms.mode != "at_least"
         if terms.met(count) and not doubtful:
-            return AsciiJSON(_met(items, count, tally.evicted, waited))
+            return AsciiJSON(_met(items, tally.last, count, tally.evicted, waited))
         candidates: list[NearView] = []
         near: list[NearView] = []
         if count < terms.count:
@@ -575,8 +583,8 @@ def _doubt(evicted: int, *, spoilt: bool) -> str:
     return f"; {evicted} were evicted, and there may have been others among them" if spoilt else ""
 
 
-def _met(items: list[views.EventView], count: int, evicted: int, waited: int) -> MetView:
-    return {"items": items, "count": count, "evicted": evicted, "waited_ms": waited}
+def _met(items: list[views.EventView], last: views.EventView | None, count: int, evicted: int, waited: int) -> MetView:
+    return {"items": items, "last": last, "count": count, "evicted": evicted, "waited_ms": waited}
 
 
 def _terms(call: VerifyCall) -> _Terms:

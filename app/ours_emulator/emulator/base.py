@@ -96,11 +96,6 @@ def quiet_imports() -> Generator[None]:
         yield
 
 
-def newest(events: Sequence[Event]) -> Event:
-    """Return the one that arrived last."""
-    return max(events, key=lambda event: event.id)
-
-
 def newest_id(events: Sequence[Event]) -> int:
     """Return the id of the one that arrived last; 0 without any."""
     return max((event.id for event in events), default=0)

@@ -15,6 +15,7 @@ from ours_emulator.emulator.results import (
     Imported,
     Json,
     Listing,
+    Met,
     Moment,
     NearMiss,
     RequestDetail,
@@ -232,10 +233,10 @@ def health() -> Call[str]:
     return Call("GET", "health", lambda data: str(data["version"]))
 
 
-def wait(wish: Wish, *, timeout: float, settle: float = 0) -> Call[list[Event]]:
+def wait(wish: Wish, *, timeout: float, settle: float = 0) -> Call[Met]:
     """Ask to be answered when *wish* is met; *timeout* and *settle* are in seconds."""
     times = {"timeout_ms": round(timeout * 1000), "settle_ms": round(settle * 1000)}
-    return _post("wait", {**wish.body, **times}, _found, wish.words, _SECONDS + timeout + settle)
+    return _post("wait", {**wish.body, **times}, Met.of, wish.words, _SECONDS + timeout + settle)
 
 
 def since(call: Call[T], event_id: int) -> Call[T]:
@@ -244,15 +245,15 @@ def since(call: Call[T], event_id: int) -> Call[T]:
     return replace(call, content=_json({**body, "after": event_id}))
 
 
-def verify(wish: Wish) -> Call[list[Event]]:
+def verify(wish: Wish) -> Call[Met]:
     """Ask whether *wish* is met already."""
-    return _post("verify", wish.body, _found, wish.words)
+    return _post("verify", wish.body, Met.of, wish.words)
 
 
-def sequence(matches: Sequence[Json], *, strict: bool) -> Call[list[Event]]:
+def sequence(matches: Sequence[Json], *, strict: bool) -> Call[Met]:
     """Ask whether events arrived in this order of their time."""
     wish = "expected in this order: " + ", ".join(_words(match) for match in matches)
-    return _post("verify/sequence", {"sequence": list(matches), "strict": strict}, _found, wish)
+    return _post("verify/sequence", {"sequence": list(matches), "strict": strict}, Met.of, wish)
 
 
 def reset(account: str | None) -> Call[Cleared]:
@@ -420,10 +421,6 @@ def _quoted(name: str) -> str:
 
 def _nothing(_: object) -> None:
     return None
-
-
-def _found(data: Json) -> list[Event]:
-    return [Event.of(item) for item in data["items"]]
 
 
 def _words(match: Json) -> str:

@@ -104,6 +104,26 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Met:
+    """The events that are as expected: at most 1000 of them, the first to arrive first, and the last of all."""
+
+    events: list[Event] = field(default_factory=list[Event])
+    last: Event | None = None
+
+    @property
+    def event(self) -> Event:
+        """The last to arrive. Raises ValueError if there is none."""
+        if self.last is None:
+            raise ValueError("there is no event")
+        return self.last
+
+    @classmethod
+    def of(cls, data: Json) -> "Met":
+        """Return what *data* says."""
+        return cls([Event.of(item) for item in data["items"]], data["last"] and Event.of(data["last"]))
+
+
+@dataclass(frozen=True, slots=True)
 class Identifiers:
     """What a visitor is known by."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from uuid import uuid4
 
 from ours_emulator.emulator import calls, report
-from ours_emulator.emulator.base import Handle, newest, newest_id, quiet_imports
+from ours_emulator.emulator.base import Handle, newest_id, quiet_imports
 from ours_emulator.emulator.calls import (
     AccountPlan,
     Call,
@@ -28,6 +28,7 @@ from ours_emulator.emulator.results import (
     Imported,
     Json,
     Listing,
+    Met,
     Moment,
     RequestDetail,
     RequestRecord,
@@ -129,7 +130,7 @@ class AsyncEmulator(Handle):
         """Wait until *count* events that match have arrived, at most *timeout* seconds; return the last to arrive."""
         asked = calls.asked_for(event, match, fields)
         wish = calls.Wish(asked, count, "at_least", outcome)
-        return self._newest(calls.wait(wish, timeout=timeout))
+        return self._last(calls.wait(wish, timeout=timeout))
 
     def expect(
         self,
@@ -165,8 +166,7 @@ class AsyncEmulator(Handle):
         asked = calls.asked_for(event, match, fields)
         mode: Mode = "at_least" if count is None else "exactly"
         wish = calls.Wish(asked, calls.at_least_one(count), mode, outcome)
-        found = await self.ask(calls.verify(wish))
-        return newest(found)
+        return (await self.ask(calls.verify(wish))).event
 
     async def assert_none(
         self,
@@ -182,9 +182,13 @@ class AsyncEmulator(Handle):
         await self.ask(calls.verify(calls.Wish(asked, 0, "none", outcome)))
 
     async def assert_sequence(self, *matches: str | Json, strict: bool = False) -> list[Event]:
-        """Check that events arrived in this order of their time: names or matches. *strict*: nothing between them."""
+        """Check, without waiting, that there are events in this order of their time, and return them.
+
+        *matches* are names or matches, each for one event. *strict*: no other event of the account is between them.
+        """
         __tracebackhide__ = True
-        return await self.ask(calls.sequence([calls.named(match) for match in matches], strict=strict))
+        found = await self.ask(calls.sequence([calls.named(match) for match in matches], strict=strict))
+        return found.events
 
     async def assert_no_hints(self, *, ignore: Sequence[str] = ()) -> None:
         """Check that nothing was accepted which was probably not meant, but for the rules in *ignore*."""
@@ -251,11 +255,11 @@ class AsyncEmulator(Handle):
         latest = await self.newest_request_id()
         return newest_id((await self.request(latest)).events) if latest else 0
 
-    async def _newest(self, call: Call[list[Event]]) -> Event:
+    async def _last(self, call: Call[Met]) -> Event:
         __tracebackhide__ = True
-        return newest(await self.waited(call))
+        return (await self.waited(call)).event
 
-    async def waited(self, call: Call[list[Event]]) -> list[Event]:
+    async def waited(self, call: Call[Met]) -> Met:
         """Make a call that waits, and remember why if it waits in vain."""
         __tracebackhide__ = True
         self.last_miss = None
@@ -313,18 +317,26 @@ def twin_of(handle: Handle) -> AsyncEmulator:
 
 
 class AsyncExpectation:
-    """What is waited for at the end of a block; then `event` is the last that arrived, and `events` are all."""
+    """What is waited for at the end of a block; then `event` is the last that arrived.
 
-    def __init__(self, emulator: AsyncEmulator, call: Call[list[Event]]) -> None:
+    `events` are all of them, the first to arrive first, but at most 1000.
+    """
+
+    def __init__(self, emulator: AsyncEmulator, call: Call[Met]) -> None:
         self._emulator = emulator
         self._call = call
         self._since = 0
-        self.events: list[Event] = []
+        self._met = Met()
+
+    @property
+    def events(self) -> list[Event]:
+        """The events that arrived, at most 1000: the first ones."""
+        return self._met.events
 
     @property
     def event(self) -> Event:
         """The last event that arrived. Raises ValueError if there is none."""
-        return newest(self.events)
+        return self._met.event
 
     async def __aenter__(self) -> Self:
         self._since = await self._emulator.newest_event_id()
@@ -333,7 +345,7 @@ class AsyncExpectation:
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         __tracebackhide__ = True
         if kind is None:
-            self.events = await self._emulator.waited(calls.since(self._call, self._since))
+            self._met = await self._emulator.waited(calls.since(self._call, self._since))
 
 
 class AsyncFault:
