@@ -75,7 +75,10 @@ REQUEST = {
     "body_bytes",
     "receipts",
 }
-SUMMARY = {"account", "visitors", "requests", "outcomes", "events", "evicted_requests", "evicted_events"}
+SUMMARY = {
+    *("account", "visitors", "requests", "newest_event", "newest_request"),
+    *("outcomes", "events", "evicted_requests", "evicted_events"),
+}
 LISTS = ["visitors", "events", "requests"]
 ODD_IDS = [
     "a/b",
@@ -309,11 +312,25 @@ def test_the_summary_counts_what_is_stored(account: Account) -> None:
         "account": account.url.rpartition("/")[2],
         "visitors": 3,
         "requests": 6,
+        "newest_event": account.events(outcome="any", endpoint="identify")[0]["id"],
+        "newest_request": account.debug("requests")["items"][0]["id"],
         "outcomes": {"accepted": 4, "duplicate": 1, "dropped": 0, "rejected": 1},
         "events": {"A": 2, "B": 1, "$identify": 1},
         "evicted_requests": 0,
         "evicted_events": 0,
     }
+
+
+def test_the_newest_ids_are_of_the_account_and_without_a_prefix_of_all(server: Server) -> None:
+    quiet, used, other = server.account(), server.account(), server.account()
+    used.batch({"event": "A", "userId": "u", "distinctId": "1"}, {"event": "B", "distinctId": "2"})
+    before = used.debug("summary")
+    other.post("/track", b"no JSON")
+    assert used.debug("summary") == before
+    after, all_of_them = other.debug("summary"), server.default.debug("summary")
+    for name in ("newest_event", "newest_request"):
+        assert quiet.debug("summary")[name] == 0
+        assert 0 < before[name] < after[name] == all_of_them[name]
 
 
 def test_names_of_events_come_out_of_the_summary_as_they_went_in(account: Account) -> None:

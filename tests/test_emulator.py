@@ -205,6 +205,14 @@ def test_the_last_to_arrive_is_returned_however_many_match(emulator: Emulator, a
     assert (expected.event.distinct_id, len(expected.events)) == ("1499", 1000)
 
 
+def test_an_expectation_needs_no_journal() -> None:
+    with run_emulator(keep_body_bytes=0) as emulator:
+        body = {"token": emulator.token, "event": "Before", "userId": "u"}
+        assert httpx.post(emulator.ingest_url + "/track", json=body, trust_env=False).status_code == 200
+        with pytest.raises(ExpectationError, match="no events matched"), emulator.expect("Before", timeout=0.01):
+            pass
+
+
 def test_an_expectation_of_nothing_has_no_event(emulator: Emulator) -> None:
     with emulator.expect("Test", mode="none") as expected:
         pass

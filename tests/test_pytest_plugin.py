@@ -446,6 +446,26 @@ def test_the_marker_begins_with_a_seed_that_is_not_the_tests_doing(runs: Runs, p
     ).assert_outcomes(passed=1)
 
 
+def test_a_seed_is_not_the_tests_doing_where_no_bodies_are_kept(runs: Runs, pytester: pytest.Pytester) -> None:
+    with serving() as other, Emulator(other.url) as emulator:
+        other.default.track()
+        pytester.path.joinpath("seed.jsonl").write_text(emulator.export())
+    runs(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def ours_emulator_settings():
+            return {"keep_body_bytes": 0}
+
+        @pytest.mark.ours_emulator(seed="seed.jsonl", strict=True)
+        def test_seeded(ours_emulator):
+            assert len(ours_emulator.events(outcome="rejected")) == 1
+        """,
+        attach=False,
+    ).assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize("attach", [True, False])
 def test_what_the_app_logs_is_all_that_is_captured(runs: Runs, attach: bool) -> None:
     runs(

@@ -213,6 +213,20 @@ def test_the_newest_are_kept_and_the_lists_say_how_many_are_gone() -> None:
         assert server.default.visitor(user_id="u0")["event_count"] == 1
 
 
+def test_the_newest_ids_count_what_was_evicted_from_one_of_the_lists() -> None:
+    with serving(keep_body_bytes=0) as server:
+        server.default.track(userId="u")
+        (event,) = server.default.events()
+        summary = server.default.debug("summary")
+        assert (summary["requests"], summary["newest_request"]) == (0, event["request_id"])
+    with serving(keep=2) as server:
+        server.default.track(userId="u")
+        (event,) = server.default.events()
+        server.account().batch(*({"event": "E", "userId": "u", "distinctId": name} for name in "ab"))
+        assert server.default.debug("summary", account="default")["newest_event"] == event["id"]
+        assert server.default.events(account="default") == []
+
+
 def test_the_oldest_go_some_at_a_time_where_many_are_kept() -> None:
     with serving(keep=800) as server:
         rows = [{"event": "E", "userId": "u", "distinctId": str(number)} for number in range(802)]

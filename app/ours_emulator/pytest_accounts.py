@@ -125,7 +125,7 @@ def account_of_test(
         watch = Watch(emulator, bool(wanted.get("strict", node.config.getini("ours_emulator_strict"))))
         if "seed" in wanted:
             emulator.replay(_seed(node, wanted["seed"]).read_text("utf-8"))
-            watch.begun = emulator.newest_request_id()
+            watch.begun = emulator.summary().newest_request
         if "clock" in wanted:
             emulator.clock.freeze(wanted["clock"])
         _point(patch, watch)

@@ -158,6 +158,8 @@ ANSWERS: Mapping[str, Mapping[str, JsonValue]] = {
             "account": None,
             "visitors": 1,
             "requests": 2,
+            "newest_event": 18,
+            "newest_request": 10,
             "outcomes": {"accepted": 1, "duplicate": 0, "dropped": 0, "rejected": 1},
             "events": {"Purchase": 1},
             "evicted_requests": 0,

@@ -199,11 +199,16 @@ class RequestList(TypedDict):
 
 
 class SummaryView(TypedDict):
-    """Counts: how many visitors, requests, events by outcome, and accepted events by name (the 100 most frequent)."""
+    """Counts: how many visitors, requests, events by outcome, and accepted events by name (the 100 most frequent).
+
+    `newest_event` and `newest_request` are the largest ids, of any outcome; 0 if there are none.
+    """
 
     account: str | None
     visitors: int
     requests: int
+    newest_event: int
+    newest_request: int
     outcomes: dict[str, int]
     events: dict[str, int]
     evicted_requests: int
@@ -350,6 +355,8 @@ def summary(account: str | None, counts: Summary) -> SummaryView:
         "account": account,
         "visitors": counts.visitors,
         "requests": counts.requests,
+        "newest_event": counts.newest_event,
+        "newest_request": counts.newest_request,
         "outcomes": outcomes,
         "events": dict(counts.events),
         "evicted_requests": counts.evicted_requests,

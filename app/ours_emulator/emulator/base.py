@@ -3,12 +3,11 @@
 import os
 import re
 import warnings
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from ours_emulator.emulator.calls import Call, EmulatorError, ExpectationError
-from ours_emulator.emulator.results import Event
 
 BASE_URL_VARIABLE = "OURS_PRIVACY_BASE_URL"
 URL_VARIABLE = "OURS_EMULATOR_URL"
@@ -94,8 +93,3 @@ def quiet_imports() -> Generator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def newest_id(events: Sequence[Event]) -> int:
-    """Return the id of the one that arrived last; 0 without any."""
-    return max((event.id for event in events), default=0)

@@ -213,11 +213,6 @@ def requests(asked: Mapping[str, object]) -> Call[Listing[RequestRecord]]:
     return _page("requests", RequestRecord.of, asked)
 
 
-def newest_request() -> Call[Listing[RequestRecord]]:
-    """Ask for the newest line of the journal."""
-    return replace(_page("requests", RequestRecord.of, {}), params={"limit": "1"})
-
-
 def request(request_id: int) -> Call[RequestDetail]:
     """Ask for one line of the journal."""
     return Call("GET", f"requests/{request_id}", RequestDetail.of)

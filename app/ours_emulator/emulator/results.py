@@ -251,10 +251,15 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Counts: visitors, requests, events by outcome, and accepted events by name (the 100 most frequent)."""
+    """Counts: visitors, requests, events by outcome, and accepted events by name (the 100 most frequent).
+
+    `newest_event` and `newest_request` are the ids of those that arrived last; 0 without any.
+    """
 
     visitors: int
     requests: int
+    newest_event: int
+    newest_request: int
     outcomes: dict[str, int]
     events: dict[str, int]
 

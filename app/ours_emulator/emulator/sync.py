@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from uuid import uuid4
 
 from ours_emulator.emulator import calls, report
-from ours_emulator.emulator.base import Handle, newest_id, quiet_imports
+from ours_emulator.emulator.base import Handle, quiet_imports
 from ours_emulator.emulator.calls import (
     AccountPlan,
     Call,
@@ -243,16 +243,6 @@ class Emulator(Handle):
         """Return the version of the emulator, which is well if it answers."""
         return self.ask(calls.health())
 
-    def newest_request_id(self) -> int:
-        """Return the id of the request that arrived last; 0 without any."""
-        latest = self.ask(calls.newest_request())
-        return latest[0].id if latest else 0
-
-    def newest_event_id(self) -> int:
-        """Return the id of the event that arrived last, whatever its outcome; 0 without any."""
-        latest = self.newest_request_id()
-        return newest_id(self.request(latest).events) if latest else 0
-
     def waited(self, call: Call[Met]) -> Met:
         """Make a call that waits, and remember why if it waits in vain."""
         __tracebackhide__ = True
@@ -326,7 +316,7 @@ class Expectation:
         return self._met.event
 
     def __enter__(self) -> Self:
-        self._since = self._emulator.newest_event_id()
+        self._since = self._emulator.summary().newest_event
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from uuid import uuid4
 
 from ours_emulator.emulator import calls, report
-from ours_emulator.emulator.base import Handle, newest_id, quiet_imports
+from ours_emulator.emulator.base import Handle, quiet_imports
 from ours_emulator.emulator.calls import (
     AccountPlan,
     Call,
@@ -245,16 +245,6 @@ class AsyncEmulator(Handle):
         """Return the version of the emulator, which is well if it answers."""
         return await self.ask(calls.health())
 
-    async def newest_request_id(self) -> int:
-        """Return the id of the request that arrived last; 0 without any."""
-        latest = await self.ask(calls.newest_request())
-        return latest[0].id if latest else 0
-
-    async def newest_event_id(self) -> int:
-        """Return the id of the event that arrived last, whatever its outcome; 0 without any."""
-        latest = await self.newest_request_id()
-        return newest_id((await self.request(latest)).events) if latest else 0
-
     async def _last(self, call: Call[Met]) -> Event:
         __tracebackhide__ = True
         return (await self.waited(call)).event
@@ -339,7 +329,7 @@ class AsyncExpectation:
         return self._met.event
 
     async def __aenter__(self) -> Self:
-        self._since = await self._emulator.newest_event_id()
+        self._since = (await self._emulator.summary()).newest_event
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:

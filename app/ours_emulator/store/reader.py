@@ -97,10 +97,12 @@ class VisitorFilter:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Counts of what the store holds."""
+    """Counts of what the store holds, and the largest ids of an event and of a request; 0 if there are none."""
 
     visitors: int
     requests: int
+    newest_event: int
+    newest_request: int
     outcomes: Mapping[str, int]
     events: Mapping[str, int]
     evicted_requests: int
@@ -339,7 +341,10 @@ class StoreReader:
             named = sa.and_(receipts.c.outcome == "accepted", receipts.c.event.is_not(None))
             accepted = sa.select(receipts.c.event, sa.func.count()).where(mine, named)
             by_event = accepted.group_by(receipts.c.event).order_by(sa.func.count().desc()).limit(100)
+            newest_event, newest_request = await _newest(connection, ids)
             return Summary(
+                newest_event=newest_event,
+                newest_request=newest_request,
                 visitors=await _count(connection, visitors, [_among(visitors.c.account_id, ids)]),
                 requests=await _count(connection, requests, [_among(requests.c.account_id, ids)]),
                 outcomes={row[0]: row[1] for row in (await connection.execute(outcomes)).all()},
@@ -371,6 +376,17 @@ async def _count(connection: AsyncConnection, table: sa.Table, where: Sequence[C
 async def _evicted(connection: AsyncConnection, column: sa.Column[int], ids: Sequence[int]) -> int:
     statement = sa.select(sa.func.coalesce(sa.func.sum(column), 0)).where(_among(accounts.c.id, ids))
     return (await connection.execute(statement)).scalar_one()
+
+
+async def _newest(connection: AsyncConnection, ids: Sequence[int]) -> tuple[int, int]:
+    """Return the largest ids of an event and of a request. Each table knows of what was evicted from the other."""
+    last = sa.func.max(sa.case((requests.c.receipt_count > 0, _last_receipt)))
+    of_requests = sa.select(last, sa.func.max(requests.c.id)).where(_among(requests.c.account_id, ids))
+    of_receipts = sa.select(sa.func.max(receipts.c.id), sa.func.max(receipts.c.request_id)).where(
+        _among(receipts.c.account_id, ids)
+    )
+    found = [(await connection.execute(statement)).one() for statement in (of_requests, of_receipts)]
+    return max(row[0] or 0 for row in found), max(row[1] or 0 for row in found)
 
 
 async def _page_of_requests(
