@@ -1,8 +1,10 @@
 """The handles, sync and async, and the emulators they run: in a thread, in this process, in an event loop."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,11 @@ from ours_emulator.emulator import (
     Step,
     run_emulator,
     run_emulator_async,
+    running,
 )
 from ours_emulator.emulator.results import Event
+from ours_emulator.emulator.running import ServerThread
+from ours_emulator.listening import listen
 from ours_emulator.main import create_app
 from ours_emulator.settings import SettingsError, load
 from ours_emulator.store.files import StoreError
@@ -340,6 +345,27 @@ def test_an_emulator_that_cant_run_says_why(tmp_path: Path) -> None:
         pass
     with pytest.raises(StoreError), run_emulator(database=tmp_path):
         pass
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_server_that_does_not_start_leaves_no_thread_and_no_store_open(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    closed = socket.socket()
+    closed.close()
+    with pytest.raises(RuntimeError, match="did not start"):
+        ServerThread(load({"database": tmp_path / "store.db"}, environment=False), closed)
+    assert set(threading.enumerate()) <= before
+    with run_emulator(database=tmp_path / "store.db") as emulator:
+        assert emulator.version()
+
+
+def test_a_server_that_does_not_end_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(listen("127.0.0.1", 0)) as listening:
+        thread = ServerThread(load({"log_format": "none"}, environment=False), listening)
+        with monkeypatch.context() as impatient, pytest.warns(RuntimeWarning, match="has not ended in 0 s"):
+            impatient.setattr(running, "_STOP_SECONDS", 0)
+            thread.stop()
+        thread.stop()
 
 
 async def use(emulator: AsyncEmulator, post: Callable[..., Awaitable[httpx.Response]]) -> None:

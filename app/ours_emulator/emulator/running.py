@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import warnings
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -64,14 +65,14 @@ def handle(url: str, loaded: Loaded) -> Emulator:
 def serving(loaded: Loaded) -> Generator[str]:
     """Run an emulator as *loaded* says until the block ends, and give its address."""
     with closing(listen(loaded.settings.host, loaded.settings.port)) as listening, server_unheard():
-        thread = _ServerThread(loaded, listening)
+        thread = ServerThread(loaded, listening)
         try:
             yield url_of(loaded.settings.host, listening.getsockname()[1])
         finally:
             thread.stop()
 
 
-class _ServerThread:
+class ServerThread:
     """The app under its server, in a thread; it serves when the constructor returns. Raises StoreError."""
 
     def __init__(self, loaded: Loaded, listening: socket.socket) -> None:
@@ -81,21 +82,31 @@ class _ServerThread:
             from ours_emulator.main import create_app
             from ours_emulator.server import Server
 
-            app = create_app(loaded)
-            self._server = Server(app, self._progress.set, app.stop)
+            self._app = create_app(loaded)
+            self._server = Server(self._app, self._progress.set, self._app.stop)
             self._server.config.load()
         self._thread = threading.Thread(target=self._run, args=(listening,), name=SERVER_THREAD, daemon=True)
         self._thread.start()
         if not self._progress.wait(_START_SECONDS) or not self._server.started:
+            self.stop()
             raise RuntimeError("the emulator's server did not start")
 
     def stop(self) -> None:
-        """Let the server finish, and wait for it."""
+        """Let the server finish, and wait for it; warn if it takes too long."""
         self._server.should_exit = True
         self._thread.join(_STOP_SECONDS)
+        if self._thread.is_alive():
+            warnings.warn(f"the emulator's server has not ended in {_STOP_SECONDS} s", RuntimeWarning, stacklevel=2)
 
     def _run(self, listening: socket.socket) -> None:
         try:
-            asyncio.run(self._server.serve([listening]))
+            asyncio.run(self._serve(listening))
         finally:
             self._progress.set()
+
+    async def _serve(self, listening: socket.socket) -> None:
+        try:
+            await self._server.serve([listening])
+        finally:
+            # A server that could not start leaves the store open.
+            await self._app.aclose()
