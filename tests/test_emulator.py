@@ -362,9 +362,10 @@ def test_a_server_that_does_not_start_leaves_no_thread_and_no_store_open(tmp_pat
 def test_a_server_that_does_not_end_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(listen("127.0.0.1", 0)) as listening:
         thread = ServerThread(load({"log_format": "none"}, environment=False), listening)
-        with monkeypatch.context() as impatient, pytest.warns(RuntimeWarning, match="has not ended in 0 s"):
+        with monkeypatch.context() as impatient:
             impatient.setattr(running, "_STOP_SECONDS", 0)
-            thread.stop()
+            with pytest.warns(RuntimeWarning, match="has not ended in 0 s"):
+                thread.stop()
         thread.stop()
 
 

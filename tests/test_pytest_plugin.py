@@ -1,6 +1,7 @@
 """The pytest plugin in runs of its own: fixtures, marker, ini file, options, and what a failing test prints."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ours_emulator.emulator import Emulator
+from ours_emulator.production import ADVICE
 from serving import Server, serving
 
 CONFTEST = """
@@ -293,6 +295,70 @@ def test_strict_in_the_ini_file_is_for_all_tests_but_those_that_say_otherwise(
             track()
         """
     ).assert_outcomes(failed=1, passed=1)
+
+
+def test_production_stays_out_of_reach_after_the_test(runs: Runs) -> None:
+    result = runs(
+        """
+        import socket
+        import threading
+
+        go, errors = threading.Event(), []
+
+        def connect():
+            go.wait(10)
+            try:
+                socket.create_connection(("api.oursprivacy.com", 443))
+            except OSError as error:
+                errors.append(error)
+
+        late = threading.Thread(target=connect)
+
+        def test_with_a_thread_that_outlives_it(ours_emulator):
+            late.start()
+
+        def test_without_the_fixture():
+            go.set()
+            late.join()
+            [error] = errors
+            assert "OURS_PRIVACY_BASE_URL" not in str(error)
+
+        def test_that_fails_later(ours_emulator):
+            assert False
+        """
+    )
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(
+        ["*test_without_the_fixture*", "*- ours-emulator -*", ADVICE, "*test_that_fails_later*"]
+    )
+    assert result.stdout.str().splitlines().count(ADVICE) == 1
+
+
+def test_strict_fails_on_an_attempt_to_reach_production_in_its_test_only(runs: Runs) -> None:
+    result = runs(
+        """
+        import socket
+        import pytest
+
+        pytestmark = pytest.mark.ours_emulator(strict=True)
+
+        def test_tries(ours_emulator):
+            for _ in range(2):
+                with pytest.raises(OSError):
+                    socket.getaddrinfo("api.oursprivacy.com", 443)
+
+        def test_does_not(ours_emulator):
+            pass
+        """
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*the emulator objects (strict):*", ADVICE, "*- ours-emulator -*", ADVICE])
+
+
+def test_what_production_is_blocked_with_is_gone_after_the_session(runs: Runs) -> None:
+    before = socket.getaddrinfo, socket.create_connection
+    runs("def test_it(ours_emulator): pass").assert_outcomes(passed=1)
+    assert (socket.getaddrinfo, socket.create_connection) == before
 
 
 def test_the_marker_stops_the_clock(runs: Runs) -> None:

@@ -29,7 +29,7 @@ class Patch(Protocol):
 
 
 def block(patch: Patch, attempts: list[str]) -> None:
-    """Let every look-up of the host fail until *patch* is undone; *attempts* gets the advice once."""
+    """Let every look-up of the host fail until *patch* is undone; *attempts* gets the advice, if it is empty."""
 
     def check(host: object) -> None:
         if _name(host) == HOST:

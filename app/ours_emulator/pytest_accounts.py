@@ -3,7 +3,7 @@
 import re
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -32,7 +32,6 @@ class Watch:
     begun: int = 0
     """The id of the last request before the test: what was there from the beginning is not the test's doing."""
     twin: AsyncEmulator | None = None
-    blocked: list[str] = field(default_factory=list[str])
 
     def arrived(self) -> tuple[list[RequestRecord], list[Event]]:
         """Return the requests of the test and the events in them."""
@@ -43,7 +42,7 @@ class Watch:
         """Return what strict tests fail on; a fault is what the test wanted."""
         requests, events = self.arrived()
         planned = {request.id for request in requests if request.fault is not None}
-        return [*self.blocked, *report.objections(event for event in events if event.request_id not in planned)]
+        return report.objections(event for event in events if event.request_id not in planned)
 
     def told(self, raised: BaseException | None) -> str:
         """Return what arrived, for the report of a test that failed with *raised*."""
@@ -52,7 +51,6 @@ class Watch:
         except EmulatorError as error:
             return str(error)
         lines = [f"{self.emulator.url}: {report.counts(requests, events)}", *report.timeline(requests, events)]
-        lines += self.blocked
         misses = [it.last_miss for it in (self.emulator, self.twin) if it is not None]
         lines += [f"the last wait was in vain: {miss}" for miss in misses if miss is not None and miss is not raised]
         return "\n".join(lines)
@@ -62,9 +60,21 @@ _WATCH = pytest.StashKey[Watch]()
 
 
 class Reports:
-    """The hooks of the plugin that only matter once an emulator runs."""
+    """The hooks of the plugin that only matter once an emulator runs.
+
+    From then on nobody in this process reaches the real API: not a test without the fixture, nor a thread that outlives
+    its test.
+    """
 
     name = "ours-emulator-reports"
+
+    def __init__(self) -> None:
+        self.blocked: list[str] = []
+        """The advice for the test that runs, if it tried to reach the real API."""
+
+    def pytest_runtest_logstart(self) -> None:
+        """Begin with a test that has tried nothing."""
+        self.blocked.clear()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -72,7 +82,7 @@ class Reports:
         result = yield
         watch = item.stash.get(_WATCH, None)
         if watch is not None and watch.strict:
-            found = watch.objections()
+            found = [*self.blocked, *watch.objections()]
             if found:
                 pytest.fail("the emulator objects (strict):\n" + "\n".join(found), pytrace=False)
         return result
@@ -85,7 +95,8 @@ class Reports:
         made = yield
         if made.failed and made.when != "teardown":
             raised = None if call.excinfo is None else call.excinfo.value
-            made.sections += [("ours-emulator", watch.told(raised)) for watch in _watches(item)]
+            told = [watch.told(raised) for watch in _watches(item)]
+            made.sections += [("ours-emulator", text) for text in (*told, *self.blocked)]
         return made
 
 
@@ -95,6 +106,19 @@ def _watches(item: pytest.Item) -> Iterator[Watch]:
     names: list[str] = getattr(item, "fixturenames", [])
     if "ours_emulator_session" in names and _WATCH in item.session.stash:
         yield item.session.stash[_WATCH]
+
+
+@contextmanager
+def guarded(config: pytest.Config) -> Generator[None]:
+    """Report on tests from now on, and keep them from production until the end."""
+    reports = Reports()
+    config.pluginmanager.register(reports, Reports.name)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            production.block(patch, reports.blocked)
+            yield
+    finally:
+        config.pluginmanager.unregister(reports)
 
 
 @contextmanager
@@ -128,7 +152,7 @@ def account_of_test(
             watch.begun = emulator.summary().newest_request
         if "clock" in wanted:
             emulator.clock.freeze(wanted["clock"])
-        _point(patch, watch)
+        patch.setenv(BASE_URL_VARIABLE, emulator.ingest_url)
         node.stash[_WATCH] = watch
         yield emulator
 
@@ -140,7 +164,7 @@ def account_of_session(
     """Give an account to the whole session."""
     with _account(server, "session", settings, {}) as emulator, pytest.MonkeyPatch.context() as patch:
         watch = Watch(emulator)
-        _point(patch, watch)
+        patch.setenv(BASE_URL_VARIABLE, emulator.ingest_url)
         request.session.stash[_WATCH] = watch
         yield emulator
 
@@ -187,9 +211,3 @@ def _seed(node: pytest.Item, name: str | Path) -> Path:
     """Return the file that *name* means: beside the test, or else from the root of the run."""
     beside = node.path.parent / name
     return beside if beside.exists() else node.config.rootpath / name
-
-
-def _point(patch: pytest.MonkeyPatch, watch: Watch) -> None:
-    """Let the app under test talk to the emulator, and to nobody in production."""
-    patch.setenv(BASE_URL_VARIABLE, watch.emulator.ingest_url)
-    production.block(patch, watch.blocked)

@@ -51,14 +51,13 @@ def ours_emulator_server(
     request: pytest.FixtureRequest, ours_emulator_settings: Mapping[str, Any]
 ) -> Iterator[Emulator]:
     """The emulator itself, for all tests: started in a thread, or the one that --ours-emulator-url names."""
-    from ours_emulator.pytest_accounts import Reports, attached, started
+    from ours_emulator.pytest_accounts import attached, guarded, started
 
     config = request.config
-    if not config.pluginmanager.has_plugin(Reports.name):
-        config.pluginmanager.register(Reports(), Reports.name)
     url = config.getoption("--ours-emulator-url") or os.environ.get("OURS_EMULATOR_URL")
     url = url or config.getini("ours_emulator_url")
-    with attached(url, ours_emulator_settings) if url else started(ours_emulator_settings) as emulator:
+    running = attached(url, ours_emulator_settings) if url else started(ours_emulator_settings)
+    with guarded(config), running as emulator:
         yield emulator
 
 
