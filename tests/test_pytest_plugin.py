@@ -103,6 +103,26 @@ def test_the_account_is_closed_after_the_test(runs: Runs) -> None:
     ).assert_outcomes(passed=2)
 
 
+def test_accounts_opened_without_a_name_are_closed_with_the_test(runs: Runs, server: Server) -> None:
+    runs(
+        """
+        import asyncio
+        from pathlib import Path
+
+        def test_opens(ours_emulator, ours_emulator_async):
+            opened = ours_emulator.open_account(tokens=["t"])
+            twins = asyncio.run(ours_emulator_async.open_account(tokens=["t"]))
+            nested = opened.open_account(tokens=["t"])
+            named = ours_emulator.open_account("stays", tokens=["t"])
+            names = [ours_emulator.account, opened.account, twins.account, nested.account, named.account]
+            Path("names").write_text(" ".join(names))
+        """
+    ).assert_outcomes(passed=1)
+    names = Path("names").read_text().split()
+    states = [server.default.debug(f"accounts/{name}")["state"] for name in names]
+    assert states == ["closed", "closed", "closed", "closed", "open"]
+
+
 def test_the_session_has_an_account_of_its_own(runs: Runs) -> None:
     result = runs(
         """

@@ -11,7 +11,16 @@ from uuid import uuid4
 import pytest
 
 from ours_emulator import production
-from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, Event, RequestRecord, report, run_emulator
+from ours_emulator.emulator import (
+    AsyncEmulator,
+    Emulator,
+    EmulatorError,
+    Event,
+    RequestRecord,
+    calls,
+    report,
+    run_emulator,
+)
 from ours_emulator.emulator.base import BASE_URL_VARIABLE
 from ours_emulator.emulator.calls import AccountPlan
 from ours_emulator.emulator.logs import debug_calls_unheard
@@ -185,7 +194,8 @@ def _account(
     try:
         yield emulator
     finally:
-        emulator.close_account()
+        for opened in (*emulator.opened, name):
+            emulator.ask(calls.close_account(opened))
 
 
 def _plan(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> AccountPlan:

@@ -37,6 +37,8 @@ class Handle:
         self.token = token or f"token-{self.account or 'default'}"
         self.public_key = public_key or f"pk_{self.account or 'default'}"
         self.admin_token = admin_token or os.environ.get(_ADMIN_TOKEN_VARIABLE) or None
+        self.opened: list[str] = []
+        """The accounts that were opened without a name, from here or from one of them."""
         self.last_miss: ExpectationError | None = None
         """Why the last `wait_for` or `expect` failed; None when it did not."""
 
@@ -61,6 +63,11 @@ class Handle:
             "OURS_EMULATOR_PUBLIC_KEY": self.public_key,
             **({} if self.admin_token is None else {_ADMIN_TOKEN_VARIABLE: self.admin_token}),
         }
+
+    def _remember(self, name: str, handle: "Handle") -> None:
+        """Note the fresh account *name*, and from now on what its *handle* opens."""
+        self.opened.append(name)
+        handle.opened = self.opened
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"

@@ -223,13 +223,19 @@ class Emulator(Handle):
         return self.ask(calls.replay(lines))
 
     def open_account(self, name: str | None = None, **plan: Unpack[AccountPlan]) -> Emulator:
-        """Return the handle of another account of the same emulator, a fresh one without a *name*."""
-        name = name or f"account-{uuid4().hex[:12]}"
+        """Return the handle of another account of the same emulator, a fresh one without a *name*.
+
+        What the handles of the pytest fixtures open without a name is closed with the account of the fixture.
+        """
+        account = name or f"account-{uuid4().hex[:12]}"
         if plan:
-            self.ask(calls.open_account(name, plan))
+            self.ask(calls.open_account(account, plan))
         token, key = calls.first(plan.get("tokens")), calls.first(plan.get("public_keys"))
-        url = f"{self.server_url}/accounts/{name}"
-        return Emulator(url, token=token, public_key=key, admin_token=self.admin_token, http=self._client())
+        url = f"{self.server_url}/accounts/{account}"
+        opened = Emulator(url, token=token, public_key=key, admin_token=self.admin_token, http=self._client())
+        if name is None:
+            self._remember(account, opened)
+        return opened
 
     def close_account(self) -> None:
         """Forget this account; requests to it are refused from now on (410)."""

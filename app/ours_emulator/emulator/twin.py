@@ -225,13 +225,19 @@ class AsyncEmulator(Handle):
         return await self.ask(calls.replay(lines))
 
     async def open_account(self, name: str | None = None, **plan: Unpack[AccountPlan]) -> AsyncEmulator:
-        """Return the handle of another account of the same emulator, a fresh one without a *name*."""
-        name = name or f"account-{uuid4().hex[:12]}"
+        """Return the handle of another account of the same emulator, a fresh one without a *name*.
+
+        What the handles of the pytest fixtures open without a name is closed with the account of the fixture.
+        """
+        account = name or f"account-{uuid4().hex[:12]}"
         if plan:
-            await self.ask(calls.open_account(name, plan))
+            await self.ask(calls.open_account(account, plan))
         token, key = calls.first(plan.get("tokens")), calls.first(plan.get("public_keys"))
-        url = f"{self.server_url}/accounts/{name}"
-        return AsyncEmulator(url, token=token, public_key=key, admin_token=self.admin_token, http=self._client())
+        url = f"{self.server_url}/accounts/{account}"
+        opened = AsyncEmulator(url, token=token, public_key=key, admin_token=self.admin_token, http=self._client())
+        if name is None:
+            self._remember(account, opened)
+        return opened
 
     async def close_account(self) -> None:
         """Forget this account; requests to it are refused from now on (410)."""
@@ -303,7 +309,9 @@ class AsyncEmulator(Handle):
 
 def twin_of(handle: Handle) -> AsyncEmulator:
     """Return the asynchronous handle of what *handle* is for."""
-    return AsyncEmulator(handle.url, token=handle.token, public_key=handle.public_key, admin_token=handle.admin_token)
+    twin = AsyncEmulator(handle.url, token=handle.token, public_key=handle.public_key, admin_token=handle.admin_token)
+    twin.opened = handle.opened
+    return twin
 
 
 class AsyncExpectation:
