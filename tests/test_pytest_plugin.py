@@ -418,6 +418,29 @@ def test_a_mistake_in_the_marker_is_told(runs: Runs, mistake: str) -> None:
     result.stdout.fnmatch_lines([f"*{mistake.partition('=')[0]} is none of *strict*"])
 
 
+@pytest.mark.parametrize(
+    ("seed", "told"),
+    [("nosuch.jsonl", "No such file or directory"), ("bad.jsonl", "line 1"), ("latin.jsonl", "can't decode")],
+)
+def test_a_seed_that_cant_be_sown_is_told_in_a_line(
+    runs: Runs, pytester: pytest.Pytester, seed: str, told: str
+) -> None:
+    pytester.path.joinpath("bad.jsonl").write_text("no JSON\n")
+    pytester.path.joinpath("latin.jsonl").write_bytes(b"\xe9\n")
+    result = runs(
+        f"""
+        import pytest
+
+        @pytest.mark.ours_emulator(seed="{seed}")
+        def test_it(ours_emulator):
+            pass
+        """
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"@pytest.mark.ours_emulator: seed {seed}: *{told}*"])
+    result.stdout.no_fnmatch_line("*pytest_accounts.py*")
+
+
 def test_marker_and_option_are_documented(runs: Runs) -> None:
     runs("", "--markers").stdout.fnmatch_lines(["@pytest.mark.ours_emulator(strict, *"])
     runs("", "--help").stdout.fnmatch_lines(["*--ours-emulator-url=URL*", "*ours_emulator_strict (bool)*"])

@@ -157,7 +157,7 @@ def account_of_test(
     with _account(server, node.name, settings, wanted) as emulator:
         watch = Watch(emulator, bool(wanted.get("strict", node.config.getini("ours_emulator_strict"))))
         if "seed" in wanted:
-            emulator.replay(_seed(node, wanted["seed"]).read_text("utf-8"))
+            _sow(node, emulator, wanted["seed"])
             watch.begun = emulator.summary().newest_request
         if "clock" in wanted:
             emulator.clock.freeze(wanted["clock"])
@@ -217,7 +217,11 @@ def _wanted(node: pytest.Item) -> dict[str, Any]:
     return wanted
 
 
-def _seed(node: pytest.Item, name: str | Path) -> Path:
-    """Return the file that *name* means: beside the test, or else from the root of the run."""
+def _sow(node: pytest.Item, emulator: Emulator, name: str | Path) -> None:
+    """Replay the requests in the file that *name* means: beside the test, or else from the root of the run."""
     beside = node.path.parent / name
-    return beside if beside.exists() else node.config.rootpath / name
+    file = beside if beside.exists() else node.config.rootpath / name
+    try:
+        emulator.replay(file.read_text("utf-8"))
+    except (OSError, ValueError, EmulatorError) as error:
+        pytest.fail(f"@pytest.mark.{MARKER}: seed {name}: {error}", pytrace=False)
