@@ -310,14 +310,67 @@ def test_the_timeline_tells_what_became_of_each_request(emulator: Emulator, acco
     account.batch({"event": "A", "userId": "u", "distinctId": "1"}, {"event": "B", "distinctId": "2"})
     with emulator.fault("outage", status=503):
         account.track(userId="u")
+    odd, first, second = [event.id for event in emulator.events(outcome="any")][:3]
     lines = emulator.timeline().splitlines()
-    assert lines[0] == "+0.000 s  ACCEPTED 200 POST /track \\x1b[2J visitor=u"
+    assert lines[0] == f"+0.000 s  ACCEPTED 200 POST /track #{odd} \\x1b[2J visitor=u"
     assert lines[1].strip() == "hint properties: dropped; did you mean eventProperties? [unknown-keys]"
     assert " MIXED 207 POST /batch" in lines[2]
-    assert lines[3].strip() == "accepted row 0: A visitor=u"
-    assert lines[4].strip() == "rejected row 1: B needs one of userId, externalId and email [identifier]"
+    assert lines[3].strip() == f"accepted row 0: #{first} A visitor=u"
+    assert lines[4].strip() == f"rejected row 1: #{second} B needs one of userId, externalId and email [identifier]"
     assert "REJECTED 503 POST /track" in lines[5]
     assert "outage" in lines[5]
+
+
+def test_what_was_dropped_or_sent_twice_is_told_with_its_reason(emulator: Emulator) -> None:
+    other = emulator.open_account(allowed_events=["Paid"])
+    for event, distinct_id in (("Paid", "1"), ("Paid", "1"), ("Lost", "2")):
+        body = {"token": other.token, "event": event, "userId": "u", "distinctId": distinct_id}
+        assert httpx.post(other.ingest_url + "/track", json=body, trust_env=False).status_code == 200
+    paid, again, lost = [event.id for event in other.events(outcome="any")]
+    used, unlisted = "its distinct id was used before [dedup]", "not on the account's list of allowed events; dropped"
+    timeline = other.timeline()
+    assert f"#{again} Paid visitor=u {used}" in timeline
+    assert f"#{lost} Lost event: {unlisted} [allow-list]" in timeline
+    assert timeline.count("[allow-list]") == 1
+    with pytest.raises(ExpectationError) as failed:
+        other.assert_tracked("Paid", count=2)
+    assert f"these matched:\n  #{paid} 'Paid' visitor=u\n" in str(failed.value)
+    assert f"  #{again} 'Paid' visitor=u duplicate: {used}" in str(failed.value)
+    with pytest.raises(ExpectationError) as failed:
+        other.assert_tracked("Else", outcome="any")
+    assert f"  #{lost} 'Lost' dropped: event: {unlisted} [allow-list]" in str(failed.value)
+
+
+def test_a_failed_expectation_says_each_thing_once(emulator: Emulator, account: Account) -> None:
+    account.track(event="Paid")
+    with pytest.raises(ExpectationError) as failed:
+        emulator.wait_for("Paid", timeout=0.01)
+    (event,) = emulator.events(outcome="rejected")
+    assert str(failed.value).splitlines() == [
+        "expected at least 1 event 'Paid'",
+        "no events matched within 10 ms",
+        "these would have matched, but were not accepted:",
+        f"  #{event.id} 'Paid' rejected: needs one of userId, externalId and email [identifier]",
+    ]
+
+
+def test_what_is_not_known_of_a_refused_event_only_may_have_matched(emulator: Emulator, account: Account) -> None:
+    account.track(event="Paid", eventProperties={"amount": 9})
+    with pytest.raises(ExpectationError) as failed:
+        emulator.assert_tracked("Paid", event_properties={"amount": 10})
+    assert "these may have matched, but were not accepted:" in str(failed.value)
+    assert "would have matched" not in str(failed.value)
+
+
+def test_what_was_evicted_is_told_once() -> None:
+    with run_emulator(keep=1) as emulator:
+        for _ in range(2):
+            body = {"token": emulator.token, "event": "Paid", "userId": "u"}
+            assert httpx.post(emulator.ingest_url + "/track", json=body, trust_env=False).status_code == 200
+        with pytest.raises(ExpectationError) as failed:
+            emulator.assert_tracked("Paid", count=2)
+    lines = str(failed.value).splitlines()
+    assert lines[1] == "1 event matched; 1 were evicted, and there may have been others among them"
 
 
 def test_nobody_there_is_told() -> None:

@@ -127,6 +127,7 @@ def test_a_wait_ends_when_its_time_is_up(account: Account) -> None:
         answer = unmet(ask(account, "wait", match={"event": "Refund"}, timeout_ms=400))
     assert 400 <= answer["waited_ms"] < 2000
     assert answer["error"].startswith("no events matched within 400 ms; expected at least 1; nearest is event ")
+    assert answer["found"] == "no events matched within 400 ms"
     assert (answer["mode"], answer["expected"], answer["count"], answer["items"]) == ("at_least", 1, 0, [])
     assert {near["event"]["event"] for near in answer["near_misses"]} == {"Other", "Purchase"}
 

@@ -160,9 +160,13 @@ class MetView(TypedDict):
 
 
 class UnmetView(TypedDict):
-    """It is not as asked, and why: `candidates` match, but were rejected, dropped or duplicate; the rest is near."""
+    """It is not as asked, and why: `candidates` match, but were rejected, dropped or duplicate; the rest is near.
+
+    `error` is all of it in a sentence, `found` only what there is.
+    """
 
     error: str
+    found: str
     mode: Literal["at_least", "exactly", "at_most", "none", "sequence"]
     expected: int
     count: int
@@ -400,8 +404,10 @@ class WaitApi:
         candidates: list[NearView] = []
         if not order.met:
             candidates, _ = await self._explained(scope, steps[order.next], set())
+        doubt = _doubt(evicted, spoilt=spoilt)
         unmet: UnmetView = {
-            "error": error + _because(candidates, order.near.views) + _doubt(evicted, spoilt=spoilt),
+            "error": error + _because(candidates, order.near.views) + doubt,
+            "found": error + doubt,
             "mode": "sequence",
             "expected": len(steps),
             "count": len(items),
@@ -471,10 +477,10 @@ class WaitApi:
             candidates, near = await self._explained(tally.scope, tally.match, tally.ids)
         counted = f"{count or 'no'} event{'' if count == 1 else 's'} matched"
         in_time = "" if given is None or count >= terms.count else f" within {given} ms"
+        doubt = _doubt(tally.evicted, spoilt=tally.spoilt and not terms.exceeded(count))
         unmet: UnmetView = {
-            "error": f"{counted}{in_time}; expected {terms}"
-            + _because(candidates, near)
-            + _doubt(tally.evicted, spoilt=tally.spoilt and not terms.exceeded(count)),
+            "error": f"{counted}{in_time}; expected {terms}{_because(candidates, near)}{doubt}",
+            "found": f"{counted}{in_time}{doubt}",
             "mode": terms.mode,
             "expected": terms.count,
             "count": count,
@@ -637,6 +643,7 @@ async def _ended_with(request: Request, listener: Listener) -> AsyncGenerator[No
 _UNMET: Mapping[str, JsonValue] = {
     "error": "no events matched within 5000 ms; expected at least 1; nearest is event 17: "
     "event_properties.amount: a number, not a string",
+    "found": "no events matched within 5000 ms",
     "mode": "at_least",
     "expected": 1,
     "count": 0,

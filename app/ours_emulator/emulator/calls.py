@@ -119,8 +119,8 @@ class EmulatorError(Exception):
 class ExpectationError(AssertionError):
     """What arrived is not what was expected. The message explains it; the parts are here as values.
 
-    `candidates` would have matched, had they not been refused, dropped or repeated; `near_misses` differ in some
-    properties, the best one first.
+    `candidates` would have matched, had they not been refused, dropped or repeated, or may have, as far as that is
+    known; `near_misses` differ in some properties, the best one first.
     """
 
     def __init__(self, message: str, candidates: Sequence[NearMiss] = (), near_misses: Sequence[NearMiss] = ()) -> None:
@@ -437,4 +437,4 @@ def _unmet(answer: Json, wish: str) -> ExpectationError:
     candidates = [NearMiss.of(one) for one in answer.get("candidates", ())]
     near = [NearMiss.of(one) for one in answer.get("near_misses", ())]
     matching = [Event.of(one) for one in answer.get("items", ())]
-    return ExpectationError(explain(wish, str(answer.get("error", "")), matching, candidates, near), candidates, near)
+    return ExpectationError(explain(wish, str(answer.get("found", "")), matching, candidates, near), candidates, near)

@@ -9,21 +9,21 @@ from ours_emulator.terminal import printable
 _MOST_EVENTS = 10
 _MOST_REQUESTS = 50
 _MOST_IN_BATCH = 5
+_DROPPED = "allow-list"
 
 
 def explain(
-    wish: str, error: str, matching: Sequence[Event], candidates: Sequence[NearMiss], near: Sequence[NearMiss]
+    wish: str, found: str, matching: Sequence[Event], candidates: Sequence[NearMiss], near: Sequence[NearMiss]
 ) -> str:
     """Return why *wish* is not met: what did match, what was refused though it would have, what nearly matched."""
-    lines = [text for text in (wish, error) if text]
+    lines = [text for text in (wish, found) if text]
     if matching:
         lines += ["these matched:", *(f"  {_named(event)}" for event in matching[:_MOST_EVENTS])]
         lines += _more(len(matching) - _MOST_EVENTS)
-    if candidates:
-        lines += ["these would have matched, but were not accepted:"]
-        lines += [line for one in candidates for line in _candidate(one)]
+    lines += _candidates("would", [one for one in candidates if not _unknown(one)])
+    lines += _candidates("may", [one for one in candidates if _unknown(one)])
     if near:
-        lines += ["the nearest ones:", *(line for one in near for line in _near(one))]
+        lines += ["the nearest ones:", *(line for one in near for line in _near(one.event, one.misses))]
     return "\n".join(printable(line) for text in lines for line in text.split("\n"))
 
 
@@ -82,14 +82,12 @@ def _exchange(request: RequestRecord, first: RequestRecord, events: Sequence[Eve
     for event in rows[:_MOST_IN_BATCH]:
         yield f"           {event.outcome} row {event.batch_index}: {_told(event)}"
     yield from (f"           {line.strip()}" for line in _more(len(rows) - _MOST_IN_BATCH))
-    yield from (f"           hint {_hint(hint)}" for event in events for hint in event.hints)
+    yield from (f"           hint {_hint(hint)}" for event in events for hint in _hints(event))
 
 
 def _told(event: Event) -> str:
-    if event.reason is not None:
-        return " ".join(word for word in (event.event or "", _reason(event)) if word)
     visitor = "" if event.visitor_id is None else f"visitor={event.visitor_id}"
-    return " ".join(word for word in (event.event or "", visitor) if word)
+    return " ".join(word for word in (f"#{event.id}", event.event or "", visitor, _why(event)) if word)
 
 
 def _outcome(events: Sequence[Event]) -> str:
@@ -103,8 +101,8 @@ def _path(request: RequestRecord) -> str:
 
 def _objections(event: Event, ignore: frozenset[str]) -> Iterator[str]:
     if event.outcome in ("rejected", "dropped"):
-        yield f"{_named(event)} {event.outcome}: {_reason(event) or 'not on the allow-list'}"
-    yield from hint_lines([event], ignore)
+        yield f"{_named(event)} {_became(event)}"
+    yield from (f"{_named(event)}: {_hint(hint)}" for hint in _hints(event) if hint.rule not in ignore)
 
 
 def _named(event: Event) -> str:
@@ -113,14 +111,23 @@ def _named(event: Event) -> str:
     return f"#{event.id} {name}{who}"
 
 
-def _candidate(one: NearMiss) -> list[str]:
-    why = _reason(one.event)
-    beside = [miss for miss in one.misses if miss.path != "outcome"]
-    return [f"  {_named(one.event)} {one.event.outcome}" + (f": {why}" if why else ""), *map(_miss, beside)]
+def _became(event: Event) -> str:
+    why = _why(event)
+    return event.outcome + (f": {why}" if why else "")
 
 
-def _near(one: NearMiss) -> list[str]:
-    return [f"  {_named(one.event)} {one.event.outcome}", *map(_miss, one.misses)]
+def _candidates(verb: str, those: Sequence[NearMiss]) -> list[str]:
+    heading = [f"these {verb} have matched, but were not accepted:"] if those else []
+    return heading + [line for one in those for line in _near(one.event, _unknown(one))]
+
+
+def _unknown(one: NearMiss) -> list[Miss]:
+    """Return what is not known of a candidate, as it was not accepted."""
+    return [miss for miss in one.misses if miss.path != "outcome"]
+
+
+def _near(event: Event, misses: Iterable[Miss]) -> list[str]:
+    return [f"  {_named(event)} {_became(event)}", *map(_miss, misses)]
 
 
 def _miss(miss: Miss) -> str:
@@ -128,9 +135,18 @@ def _miss(miss: Miss) -> str:
     return f"    {miss.path}: expected {miss.expected!r}, got {miss.actual!r}{why}"
 
 
-def _reason(event: Event) -> str:
-    reason = event.reason
-    return "" if reason is None else f"{_at(reason.path, reason.message)} [{reason.rule}]"
+def _why(event: Event) -> str:
+    """Return why *event* was not accepted, if it was not."""
+    if event.reason is not None:
+        return f"{_at(event.reason.path, event.reason.message)} [{event.reason.rule}]"
+    if event.outcome == "duplicate":
+        return "its distinct id was used before [dedup]"
+    return "; ".join(_hint(hint) for hint in event.hints if hint.rule == _DROPPED)
+
+
+def _hints(event: Event) -> list[Hint]:
+    """Return the hints of *event*, but the one that says why it was dropped."""
+    return [hint for hint in event.hints if hint.rule != _DROPPED]
 
 
 def _hint(hint: Hint) -> str:
