@@ -162,6 +162,39 @@ def test_the_asynchronous_handle_is_of_the_same_account(runs: Runs) -> None:
     ).assert_outcomes(passed=1)
 
 
+def test_coroutines_run_with_the_plugin_that_comes_with_httpx(runs: Runs) -> None:
+    runs(
+        """
+        import pytest
+
+        @pytest.fixture
+        def anyio_backend():
+            return "asyncio"
+
+        @pytest.mark.anyio
+        async def test_async(ours_emulator_async, track):
+            track(userId="u")
+            assert (await ours_emulator_async.wait_for("Signed Up")).visitor_id == "u"
+        """
+    ).assert_outcomes(passed=1)
+
+
+def test_a_seed_does_not_come_back_with_a_reset(runs: Runs, pytester: pytest.Pytester) -> None:
+    with serving() as other, Emulator(other.url) as emulator:
+        other.default.track(userId="u")
+        pytester.path.joinpath("seed.jsonl").write_text(emulator.export())
+    runs(
+        """
+        import pytest
+
+        @pytest.mark.ours_emulator(seed="seed.jsonl")
+        def test_seeded(ours_emulator):
+            assert ours_emulator.reset().requests == 1
+            assert ours_emulator.requests() == []
+        """
+    ).assert_outcomes(passed=1)
+
+
 def test_settings_are_overridden_by_a_fixture(runs: Runs) -> None:
     source = """
         import pytest
