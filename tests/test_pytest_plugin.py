@@ -472,6 +472,7 @@ def test_a_seed_that_cant_be_sown_is_told_in_a_line(
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([f"@pytest.mark.ours_emulator: seed {seed}: *{told}*"])
     result.stdout.no_fnmatch_line("*pytest_accounts.py*")
+    result.stdout.no_fnmatch_line("*During handling*")
 
 
 def test_marker_and_option_are_documented(runs: Runs) -> None:

@@ -224,4 +224,4 @@ def _sow(node: pytest.Item, emulator: Emulator, name: str | Path) -> None:
     try:
         emulator.replay(file.read_text("utf-8"))
     except (OSError, ValueError, EmulatorError) as error:
-        pytest.fail(f"@pytest.mark.{MARKER}: seed {name}: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"@pytest.mark.{MARKER}: seed {name}: {error}", pytrace=False) from None
