@@ -12,6 +12,8 @@ from typing import Literal, Protocol, TypeAlias
 import regex
 from pydantic import JsonValue
 
+from ours_emulator.jsontext import same
+
 MOST_LEVELS = 64
 MOST_CONDITIONS = 1000
 _MOST_COMPARED = 200
@@ -101,15 +103,6 @@ def compiled(match: JsonValue, shape: Shape, root: str = "match") -> Match:
 def closest(misses: Sequence[Miss]) -> tuple[int, float]:
     """Return by what to sort things that have these *misses*, the nearest first."""
     return len(misses), -sum(miss.closeness for miss in misses)
-
-
-def same(one: JsonValue, other: JsonValue) -> bool:
-    """Whether two JSON values are equal: true is not 1, and 1 is 1.0."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return _kind(one) == _kind(other) and one == other
 
 
 def advice(word: str, known: Iterable[str]) -> str:

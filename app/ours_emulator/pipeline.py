@@ -133,8 +133,9 @@ class Pipeline:
         """
 
         def reset() -> Cleared:
+            cleared = self._cleared(self._store.reset, account, sow=True)
             self._accounts.restart(account)
-            return self._cleared(self._store.reset, account, sow=True)
+            return cleared
 
         return await self._done(reset)
 

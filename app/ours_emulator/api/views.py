@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 from pydantic import JsonValue
 from typing_extensions import TypedDict
 
-from ours_emulator.api.redaction import without_keys, without_tokens
+from ours_emulator.api.redaction import Discretion, without_tokens
 from ours_emulator.clock import iso
 from ours_emulator.contract.body import inflate
 from ours_emulator.messages import Outcome, Properties
@@ -332,14 +332,14 @@ def request(row: Row) -> RequestView:
     }
 
 
-def request_detail(row: Row, body: bytes, receipts: Sequence[Row], *, redact: bool = False) -> RequestDetail:
-    """Return one line of the journal as it is shown by itself; to *redact* it hides the secrets in its body."""
+def request_detail(row: Row, body: bytes, receipts: Sequence[Row], discreet: Discretion | None) -> RequestDetail:
+    """Return one line of the journal as it is shown by itself; if it is *discreet*, without secrets in its body."""
     shown = request(row)
     text = _body_text(body, shown["content_encoding"])
-    encoded = base64.b64encode(body).decode("ascii") if text is None and not redact else None
-    if redact:
-        shown["path"] = without_keys(shown["path"])
-        text = None if text is None else without_tokens(text)
+    encoded = base64.b64encode(body).decode("ascii") if text is None and discreet is None else None
+    if discreet is not None:
+        shown["path"] = discreet(shown["path"], shown["account"])
+        text = None if text is None else discreet(without_tokens(text), shown["account"])
     return {**shown, "body": text, "body_base64": encoded, "events": [event(receipt) for receipt in receipts]}
 
 

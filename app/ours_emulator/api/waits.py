@@ -14,7 +14,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from ours_emulator.api import examples, views
-from ours_emulator.api.debug import AsciiJSON, ErrorView, StrictRoute, account_of
+from ours_emulator.api.debug import AsciiJSON, AskedOutcome, ErrorView, StrictRoute, account_of
 from ours_emulator.api.wire import ACCOUNT_NAME
 from ours_emulator.feed import Feed, FeedClosedError, Listener
 from ours_emulator.matching import PLAIN, Match, MatchError, Miss, Shape, closest, compiled
@@ -78,9 +78,7 @@ class _About(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     account: str | None = Field(None, pattern=f"^{ACCOUNT_NAME.pattern}$", description="Default: all of them.")
-    outcome: Outcome | Literal["any"] | None = Field(
-        None, description="Default: accepted, unless the match asks for an outcome."
-    )
+    outcome: AskedOutcome | None = Field(None, description="Default: accepted, unless the match asks for an outcome.")
     after: int = Field(0, strict=True, ge=0, le=_LAST_ID, description="Only events with a greater id.")
 
 
