@@ -264,7 +264,7 @@ def test_a_database_in_use_is_told(tmp_path: Path) -> None:
 # Ending
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_ends_it_quickly_and_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path) as running, httpx.Client(trust_env=False) as http:
         assert track(running) == 200
