@@ -211,6 +211,33 @@ def test_a_reader_that_has_enough_is_told_nothing(account: Account, at: dict[str
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("events", "--account TEXT Only this account. [default: all of them]"),
+        ("reset", "--account TEXT Forget this account. [default: default]"),
+        ("import", "--account TEXT Replay everything into this account. [default: each request into its own]"),
+        ("healthcheck", "Where the emulator is. [default: OURS_EMULATOR_URL, or else the one that runs here]"),
+    ],
+)
+def test_help_says_what_happens_without_an_option(environment: dict[str, str], command: str, said: str) -> None:
+    assert said in " ".join(run({**environment, "COLUMNS": "500"}, command, "--help").split())
+
+
+def test_import_puts_each_request_into_its_account_or_all_into_one(environment: dict[str, str]) -> None:
+    with serving() as server:
+        here = {**environment, "OURS_EMULATOR_URL": server.url}
+        for account in (server.account(), server.account()):
+            account.track(userId="u")
+        journal = run(here, "export").encode()
+        run(here, "reset", "--all")
+        run(here, "import", "-", given=journal)
+        assert run(here, "visitors", "--account", "default").count("\n") == 1
+        run(here, "import", "-", "--account", "default", given=journal)
+        assert len(server.default.debug("events", account="default")["items"]) == 2
+        assert len(server.default.events()) == 4
+
+
 def test_help_needs_nothing_of_the_server(environment: dict[str, str]) -> None:
     script = "import sys; import ours_emulator.cli; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)

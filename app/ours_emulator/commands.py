@@ -87,13 +87,17 @@ class Debug:
 
 def _where(command: F) -> F:
     """Give *command* the option that says which emulator is meant."""
-    said = "Where the emulator is. [default: the one that runs here]"
+    said = f"Where the emulator is. [default: {ENV_PREFIX}URL, or else the one that runs here]"
     return click.option("--url", envvar=ENV_PREFIX + "URL", help=said)(command)
 
 
-def _debug(command: F) -> F:
-    """Give *command* the options that say which emulator and which account are meant."""
-    return _where(click.option("--account", help="Only this account. [default: all of them]")(command))
+def _debug(account: str = "Only this account. [default: all of them]") -> Callable[[F], F]:
+    """Give a command the options that say which emulator is meant and which account; *account* is the help on that."""
+
+    def given(command: F) -> F:
+        return _where(click.option("--account", help=account)(command))
+
+    return given
 
 
 def _lines(command: F) -> F:
@@ -103,7 +107,7 @@ def _lines(command: F) -> F:
 
 
 @click.command()
-@_debug
+@_debug()
 @_lines
 @click.option("--user-id")
 @click.option("--external-id")
@@ -119,7 +123,7 @@ def visitors(url: str | None, account: str | None, as_json: bool, limit: int, **
 
 
 @click.command()
-@_debug
+@_debug()
 @_lines
 @click.option("--event", help="Its name.")
 @click.option("--visitor-id")
@@ -150,7 +154,7 @@ def events(
 
 
 @click.command()
-@_debug
+@_debug()
 @_lines
 @click.option("--event", help="Only events of this name.")
 @click.option("--outcome", help="accepted, duplicate, dropped or rejected. [default: any]")
@@ -178,8 +182,8 @@ def tail(url: str | None, account: str | None, as_json: bool, **filters: str | N
 
 
 @click.command()
-@_debug
-@click.option("--all", "all_", is_flag=True, help="All accounts.")
+@_debug("Forget this account. [default: default]")
+@click.option("--all", "all_", is_flag=True, help="Forget all accounts.")
 def reset(url: str | None, account: str | None, all_: bool) -> None:
     """Forget visitors, events and requests: of the account `default`, of --account, or of --all."""
     if all_ and account:
@@ -191,7 +195,7 @@ def reset(url: str | None, account: str | None, all_: bool) -> None:
 
 
 @click.command()
-@_debug
+@_debug()
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="File to write. [default: standard output]"
 )
@@ -209,7 +213,7 @@ def export(url: str | None, account: str | None, output: Path | None, redact: bo
 
 
 @click.command("import")
-@_debug
+@_debug("Replay everything into this account. [default: each request into its own]")
 @click.argument("file", type=click.File("rb"))
 def import_(url: str | None, account: str | None, file: IO[bytes]) -> None:
     """Replay the requests of FILE (- is standard input) in order, each at the moment it was received."""
