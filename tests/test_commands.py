@@ -63,8 +63,14 @@ def test_visitors_and_events_are_shown_in_columns(account: Account, at: dict[str
     assert [row.split()[:3] for row in rows] == [["u2", "-", "-"], ["u1", "x", "a@b.co"]]
     shown = run(at, "events").splitlines()
     assert len(shown) == 3
-    assert "hint: dropped; did you mean eventProperties? [unknown-keys]" in shown[1]
+    assert "hint: properties: dropped; did you mean eventProperties? [unknown-keys]" in shown[1]
     assert "[identifier]" in run(at, "events", "--outcome", "rejected").splitlines()[1]
+
+
+def test_what_is_refused_names_the_field(account: Account, at: dict[str, str]) -> None:
+    account.post("/track", {"token": "t", "userId": "u", "evnt": "Typo"})
+    (refused,) = run(at, "events", "--outcome", "rejected").splitlines()[1:]
+    assert "event: required [schema]; hint: evnt: dropped; did you mean event? [unknown-keys]" in refused
 
 
 def test_json_is_what_the_debug_api_has_a_line_each(account: Account, at: dict[str, str]) -> None:

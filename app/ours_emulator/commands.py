@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 import click
 
 from ours_emulator.locator import places, url_of
+from ours_emulator.messages import sentence
 from ours_emulator.settings import ENV_PREFIX, SettingsError, load
 from ours_emulator.terminal import columns
 
@@ -303,10 +304,15 @@ def _visitor(item: Item) -> Sequence[object]:
 
 def _event(item: Item) -> Sequence[object]:
     reason = item["reason"]
-    why = [f"{reason['message']} [{reason['rule']}]"] if reason else []
-    why += [f"hint: {hint['message']} [{hint['rule']}]" for hint in item["hints"]]
+    why = [_why(reason)] if reason else []
+    why += [f"hint: {_why(hint)}" for hint in item["hints"]]
     what = (item["id"], item["received_at"], item["outcome"], item["endpoint"], item["event"], item["visitor_id"])
     return (*what, "; ".join(why))
+
+
+def _why(said: Item) -> str:
+    """Return a reason or a hint as the log has it: `properties: dropped [unknown-keys]`."""
+    return f"{sentence(said['path'], said['message'])} [{said['rule']}]"
 
 
 def _sent(lines: Iterable[str]) -> Iterable[tuple[str, str, str]]:
