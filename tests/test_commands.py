@@ -59,12 +59,28 @@ def test_visitors_and_events_are_shown_in_columns(account: Account, at: dict[str
     account.track(event="Typo", userId="u2", properties={})
     account.track(event="Nobody")
     heads, *rows = run(at, "visitors").splitlines()
-    assert heads.split("  ")[0] == "VISITOR"
-    assert [row.split()[:3] for row in rows] == [["u2", "-", "-"], ["u1", "x", "a@b.co"]]
+    assert heads.split()[:2] == ["ACCOUNT", "VISITOR"]
+    assert [row.split()[1:4] for row in rows] == [["u2", "-", "-"], ["u1", "x", "a@b.co"]]
     shown = run(at, "events").splitlines()
     assert len(shown) == 3
     assert "hint: properties: dropped; did you mean eventProperties? [unknown-keys]" in shown[1]
     assert "[identifier]" in run(at, "events", "--outcome", "rejected").splitlines()[1]
+
+
+def test_the_account_is_shown_unless_it_was_asked_for(environment: dict[str, str]) -> None:
+    with serving() as server:
+        here = {**environment, "OURS_EMULATOR_URL": server.url}
+        other = server.account()
+        name = other.url.rpartition("/")[2]
+        for account in (server.default, other):
+            account.track(userId="u")
+        for command in ("visitors", "events"):
+            heads, *rows = run(here, command).splitlines()
+            assert heads.startswith("ACCOUNT ")
+            assert {row.split()[0] for row in rows} == {"default", name}
+            heads, row = run(here, command, "--account", name).splitlines()
+            assert "ACCOUNT" not in heads
+            assert name not in row
 
 
 def test_what_is_refused_names_the_field(account: Account, at: dict[str, str]) -> None:
@@ -118,8 +134,9 @@ def test_export_and_import(account: Account, at: dict[str, str], tmp_path: Path)
     assert list(tmp_path.glob("*.partial")) == []
 
 
-def test_tail_shows_what_arrives(account: Account, at: dict[str, str]) -> None:
-    with subprocess.Popen([*COMMAND, "tail", "--json"], env=at, stdout=subprocess.PIPE, text=True) as process:
+def first_of_tail(account: Account, environment: dict[str, str], *words: str) -> str:
+    """Return the first line that `tail` shows of events in *account*."""
+    with subprocess.Popen([*COMMAND, "tail", *words], env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         deadline = time.monotonic() + 20
         line = ""
@@ -131,7 +148,19 @@ def test_tail_shows_what_arrives(account: Account, at: dict[str, str]) -> None:
             line = process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
-    assert json.loads(line)["event"] == "Purchase"
+    return line
+
+
+def test_tail_shows_what_arrives(account: Account, at: dict[str, str]) -> None:
+    assert json.loads(first_of_tail(account, at, "--json"))["event"] == "Purchase"
+
+
+def test_tail_has_always_the_same_columns_the_account_first(account: Account, environment: dict[str, str]) -> None:
+    server, _, name = account.url.rpartition("/accounts/")
+    for words in ([], ["--account", name]):
+        line = first_of_tail(account, environment, "--url", server, *words)
+        shown, _, _, *rest = line.split()
+        assert (shown, rest) == (name, ["accepted", "track", "Purchase", "u"])
 
 
 def test_the_emulator_that_runs_is_found_and_forgotten_when_it_ends(environment: dict[str, str]) -> None:

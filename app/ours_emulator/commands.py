@@ -119,8 +119,8 @@ def _lines(command: F) -> F:
 def visitors(url: str | None, account: str | None, as_json: bool, limit: int, **filters: str | None) -> None:
     """List visitors, the youngest first."""
     found = Debug(_found(url), account).items("visitors", _given(filters), limit)
-    heads = ("VISITOR", "EXTERNAL ID", "EMAIL", "ANONYMOUS ID", "EVENTS", "LAST SEEN")
-    _show(found, as_json, heads, _visitor)
+    heads = ("ACCOUNT", "VISITOR", "EXTERNAL ID", "EMAIL", "ANONYMOUS ID", "EVENTS", "LAST SEEN")
+    _show(found, as_json, account, heads, _visitor)
 
 
 @click.command()
@@ -151,7 +151,8 @@ def events(
             raise click.ClickException(f"--property {said}: say NAME=VALUE")
         asked[f"property.{name}"] = value
     found = Debug(_found(url), account).items("events", asked, limit)
-    _show(found, as_json, ("ID", "TIME", "OUTCOME", "ENDPOINT", "EVENT", "VISITOR", "WHY"), _event)
+    heads = ("ACCOUNT", "ID", "TIME", "OUTCOME", "ENDPOINT", "EVENT", "VISITOR", "WHY")
+    _show(found, as_json, account, heads, _event)
 
 
 @click.command()
@@ -286,28 +287,35 @@ def _given(filters: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in filters.items() if value is not None}
 
 
-def _show(items: Iterable[Item], as_json: bool, heads: Sequence[str], row: Callable[[Item], Sequence[object]]) -> None:
+def _show(
+    items: Iterable[Item],
+    as_json: bool,
+    account: str | None,
+    heads: Sequence[str],
+    row: Callable[[Item], Sequence[object]],
+) -> None:
+    """Print *items* as JSON, or as a table whose first column, the account's, is left out if *account* says it."""
     if as_json:
         for item in items:
             _print(json.dumps(item))
         return
-    rows = [row(item) for item in items]
-    for line in columns([heads, *rows]):
+    first = 1 if account else 0
+    for line in columns([heads[first:], *(row(item)[first:] for item in items)]):
         _print(line)
 
 
 def _visitor(item: Item) -> Sequence[object]:
     ids = item["identifiers"]
     named = (ids["external_id"], ids["email"], ids["anonymous_id"])
-    return (item["visitor_id"], *named, item["event_count"], item["last_seen"])
+    return (item["account"], item["visitor_id"], *named, item["event_count"], item["last_seen"])
 
 
 def _event(item: Item) -> Sequence[object]:
     reason = item["reason"]
     why = [_why(reason)] if reason else []
     why += [f"hint: {_why(hint)}" for hint in item["hints"]]
-    what = (item["id"], item["received_at"], item["outcome"], item["endpoint"], item["event"], item["visitor_id"])
-    return (*what, "; ".join(why))
+    keys = ("account", "id", "received_at", "outcome", "endpoint", "event", "visitor_id")
+    return (*(item[key] for key in keys), "; ".join(why))
 
 
 def _why(said: Item) -> str:
