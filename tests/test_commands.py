@@ -237,6 +237,21 @@ def test_what_is_no_emulator_is_told(environment: dict[str, str], account: Accou
     assert "answered 404" in run(environment, "visitors", "--url", account.url + "/nothing", code=2)
 
 
+def test_a_locked_emulator_says_how_its_token_is_given(environment: dict[str, str]) -> None:
+    with serving(admin_token="sesame") as server:
+        here = {**environment, "OURS_EMULATOR_URL": server.url}
+        for token in ("", "wrong"):
+            told = run({**here, "OURS_EMULATOR_ADMIN_TOKEN": token}, "events", code=2)
+            assert "answered 401" in told
+            assert told.endswith("admin_token; set OURS_EMULATOR_ADMIN_TOKEN to it\n")
+        assert run({**here, "OURS_EMULATOR_ADMIN_TOKEN": "sesame"}, "events") != ""
+
+
+@pytest.mark.parametrize("command", ["visitors", "events", "tail", "reset", "export", "import"])
+def test_help_says_how_a_locked_emulator_is_asked(environment: dict[str, str], command: str) -> None:
+    assert "OURS_EMULATOR_ADMIN_TOKEN" in run(environment, command, "--help")
+
+
 def test_a_reader_that_has_enough_is_told_nothing(account: Account, at: dict[str, str]) -> None:
     body = {"token": "t", "events": [{"event": "E" * 900, "userId": "u", "distinctId": str(at)} for at in range(1000)]}
     assert httpx.post(account.url + "/batch", json=body, trust_env=False).status_code == 200

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -24,6 +25,8 @@ _PAGE = 1000
 _PART = 64 * 1024
 _SECONDS = 30
 _POLL_SECONDS = 0.1
+_ADMIN_TOKEN = ENV_PREFIX + "ADMIN_TOKEN"
+_LOCKED = f"For an emulator with an admin token, set {_ADMIN_TOKEN} to it."
 F = TypeVar("F", bound=Callable[..., Any])
 Item: TypeAlias = Mapping[str, Any]
 
@@ -36,7 +39,7 @@ class Debug:
 
         self.url = url.rstrip("/")
         self.account = account
-        token = os.environ.get(ENV_PREFIX + "ADMIN_TOKEN")
+        token = os.environ.get(_ADMIN_TOKEN)
         headers = {"authorization": f"Bearer {token}"} if token else {}
         prefix = f"/accounts/{account}" if account else ""
         self._http = httpx.Client(
@@ -69,11 +72,7 @@ class Debug:
 
     def _checked(self, response: "httpx.Response") -> "httpx.Response":
         if response.is_error:
-            try:
-                said = response.json()["error"]
-            except (ValueError, KeyError, TypeError):
-                said = "not an emulator?"
-            raise click.ClickException(f"{self.url} answered {response.status_code}: {said}")
+            raise click.ClickException(f"{self.url} answered {response.status_code}: {_refusal(response)}")
         return response
 
     @contextmanager
@@ -84,6 +83,15 @@ class Debug:
             yield
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise click.ClickException(f"{self.url} does not answer: {error or type(error).__name__}") from None
+
+
+def _refusal(response: "httpx.Response") -> str:
+    """Return what an emulator says against a call, and how it is let in."""
+    try:
+        said = response.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        return "not an emulator?"
+    return f"{said}; set {_ADMIN_TOKEN} to it" if response.status_code == HTTPStatus.UNAUTHORIZED else f"{said}"
 
 
 def _where(command: F) -> F:
@@ -107,7 +115,7 @@ def _lines(command: F) -> F:
     )
 
 
-@click.command()
+@click.command(epilog=_LOCKED)
 @_debug()
 @_lines
 @click.option("--user-id")
@@ -123,7 +131,7 @@ def visitors(url: str | None, account: str | None, as_json: bool, limit: int, **
     _show(found, as_json, account, heads, _visitor)
 
 
-@click.command()
+@click.command(epilog=_LOCKED)
 @_debug()
 @_lines
 @click.option("--event", help="Its name.")
@@ -155,7 +163,7 @@ def events(
     _show(found, as_json, account, heads, _event)
 
 
-@click.command()
+@click.command(epilog=_LOCKED)
 @_debug()
 @_lines
 @click.option("--event", help="Only events of this name.")
@@ -183,7 +191,7 @@ def tail(url: str | None, account: str | None, as_json: bool, **filters: str | N
         time.sleep(1)
 
 
-@click.command()
+@click.command(epilog=_LOCKED)
 @_debug("Forget this account. [default: default]")
 @click.option("--all", "all_", is_flag=True, help="Forget all accounts.")
 def reset(url: str | None, account: str | None, all_: bool) -> None:
@@ -196,7 +204,7 @@ def reset(url: str | None, account: str | None, all_: bool) -> None:
     click.echo(f"forgot {counts} of {'all accounts' if all_ else 'account ' + (account or 'default')}")
 
 
-@click.command()
+@click.command(epilog=_LOCKED)
 @_debug()
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="File to write. [default: standard output]"
@@ -214,7 +222,7 @@ def export(url: str | None, account: str | None, output: Path | None, redact: bo
         click.echo(f"ours-emulator: {evicted} older requests were evicted and are not in it (--keep)", err=True)
 
 
-@click.command("import")
+@click.command("import", epilog=_LOCKED)
 @_debug("Replay everything into this account. [default: each request into its own]")
 @click.argument("file", type=click.File("rb"))
 def import_(url: str | None, account: str | None, file: IO[bytes]) -> None:
