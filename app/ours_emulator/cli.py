@@ -4,7 +4,7 @@ import gc
 import logging
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -20,6 +20,8 @@ from ours_emulator.locator import announce, url_of, withdraw
 from ours_emulator.settings import ENV_PREFIX, Loaded, Settings, SettingsError, flag, load
 
 FAILED = 2
+_OF_EXEC: Mapping[str, object] = {"port": 0, "log_format": "none"}
+"""What `exec` has for settings that no flag says, in place of environment, file and default."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -42,24 +44,27 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-def _flags(command: F) -> F:
-    """Give *command* a flag for every setting: what Settings has is what the command line takes."""
+def _flags(**defaults: object) -> Callable[[F], F]:
+    """Give a command a flag for every setting: what Settings has, with *defaults* of the command's own."""
 
-    for name, field in reversed(Settings.model_fields.items()):
-        command = _flag(name, field)(command)
-    return command
+    def given(command: F) -> F:
+        for name, field in reversed(Settings.model_fields.items()):
+            command = _flag(name, field, defaults.get(name, field.default))(command)
+        return command
+
+    return given
 
 
-def _flag(name: str, field: FieldInfo) -> Callable[[F], F]:
+def _flag(name: str, field: FieldInfo, default: object) -> Callable[[F], F]:
     spelled = f"{flag(name)}/--no-{flag(name)[2:]}" if field.annotation is bool else flag(name)
-    known = field.default if field.default not in (None, ()) else None
+    known = default if default not in (None, ()) else None
     shown = "" if known is None else f" [default: {str(known).lower() if isinstance(known, bool) else known}]"
     return click.option(spelled, name, default=None, help=f"{field.description}{shown}")
 
 
 @commands.command()
 @click.option("--config", type=click.Path(path_type=Path), envvar=ENV_PREFIX + "CONFIG", help="TOML file of settings.")
-@_flags
+@_flags()
 def serve(config: Path | None, **flags: object) -> None:
     """Run the emulator until it is stopped.
 
@@ -76,7 +81,7 @@ def serve(config: Path | None, **flags: object) -> None:
 
 @commands.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--config", type=click.Path(path_type=Path), envvar=ENV_PREFIX + "CONFIG", help="TOML file of settings.")
-@_flags
+@_flags(**_OF_EXEC)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
     """Run COMMAND against an emulator of its own, on a free port, and return its exit code.
@@ -89,7 +94,7 @@ def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
 
     said = {name: value for name, value in flags.items() if value is not None}
     try:
-        loaded = load({"port": 0, "log_format": "none", **said}, config)
+        loaded = load({**_OF_EXEC, **said}, config)
     except SettingsError as error:
         _fail(str(error))
     try:

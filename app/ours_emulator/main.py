@@ -30,11 +30,11 @@ from ours_emulator.store.reader import StoreReader
 from ours_emulator.store.writer import Retention, StoreWriter
 
 
-def create_app(loaded: Loaded | None = None) -> Guard:
+def create_app(loaded: Loaded | None = None, feed: Feed | None = None) -> Guard:
     """Return the emulator as an ASGI app, its store open. Raises StoreError or SettingsError if that can't be.
 
-    Without *loaded*, the settings come from the environment. A server that runs the app's lifespan closes it at the
-    end; whoever runs none awaits `aclose()`.
+    Without *loaded*, the settings come from the environment; a *feed* of one's own hears of all that is committed. A
+    server that runs the app's lifespan closes it at the end; whoever runs none awaits `aclose()`.
     """
     loaded = loaded or load()
     settings = loaded.settings
@@ -49,7 +49,7 @@ def create_app(loaded: Loaded | None = None) -> Guard:
     seed = _seed(settings.seed)
     accounts = Accounts(_account(settings), settings.now)
     file = StoreFile(settings.database)
-    feed = Feed()
+    feed = feed or Feed()
     store = StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes))
     try:
         pipeline = Pipeline(store, contracts, accounts, feed, seed)
