@@ -125,7 +125,6 @@ def _cant_listen(host: str, port: int, error: Exception) -> NoReturn:
 def _serve(loaded: Loaded, listening: socket.socket) -> None:
     # Imported here: the other commands, and --help, need none of it.
     from ours_emulator.main import create_app
-    from ours_emulator.pipeline import StoreWriteError
     from ours_emulator.server import Server, allow_many_connections
     from ours_emulator.store.files import StoreError
 
@@ -144,7 +143,7 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         app = create_app(loaded)
-    except (StoreError, StoreWriteError, SettingsError) as error:
+    except (StoreError, SettingsError) as error:
         _fail(str(error))
     port: int = listening.getsockname()[1]
     if loaded.settings.port_file is not None:

@@ -12,7 +12,7 @@ _OWN = ("/", "/favicon.ico", "/debug")
 
 
 def is_own(path: str) -> bool:
-    """Tell whether *path*, without its account, is the emulator's own: the debug API or the page."""
+    """Tell whether *path*, without its account, is the emulator's own: the debug API, or `/`, which leads there."""
     return path in _OWN or path.startswith("/debug/")
 
 

@@ -449,7 +449,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "origin",
-        "The debug API and the page answer no web page but their own, or one of allowed_hosts: 403.",
+        "The debug API answers no web page of another origin, but for those of allowed_hosts: 403.",
         "assumed",
         OURS,
     ),
