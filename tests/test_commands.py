@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving import Account, serving
+from serving import Account, Server, serving
 
 COMMAND = [sys.executable, "-m", "ours_emulator"]
 
@@ -221,7 +221,7 @@ def test_wait_ready_waits_until_it_is(environment: dict[str, str]) -> None:
         (["events", "--since", "yesterday"], "since"),
         (["events", "--property", "plan"], "NAME=VALUE"),
         (["events", "--outcome", "lost"], "outcome"),
-        (["events", "--account", "no spaces"], "answered 404"),
+        (["events", "--account", "no spaces"], "no name of an account"),
         (["visitors", "--limit", "0"], "limit"),
         (["import", "/nowhere/at/all"], "/nowhere/at/all"),
         (["nonsense"], "nonsense"),
@@ -234,7 +234,7 @@ def test_what_makes_no_sense_is_one_line_and_exit_code_2(at: dict[str, str], wor
 
 
 def test_what_is_no_emulator_is_told(environment: dict[str, str], account: Account) -> None:
-    assert "answered 404" in run(environment, "visitors", "--url", account.url + "/nothing", code=2)
+    assert "is no address of an emulator" in run(environment, "visitors", "--url", account.url + "/nothing", code=2)
 
 
 def test_a_locked_emulator_says_how_its_token_is_given(environment: dict[str, str]) -> None:
@@ -293,3 +293,19 @@ def test_help_needs_nothing_of_the_server(environment: dict[str, str]) -> None:
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not loaded & {"fastapi", "sqlalchemy", "uvicorn", "httpx", "starlette"}
+
+
+def test_the_account_may_be_named_in_the_address(account: Account, environment: dict[str, str]) -> None:
+    account.track(userId="u")
+    there = {**environment, "OURS_EMULATOR_URL": account.url}
+    name = account.url.rpartition("/")[2]
+    assert "names account" in run(there, "events", "--account", "other", code=2)
+    assert run(there, "reset") == f"forgot 1 visitors, 1 receipts, 1 requests of account {name}\n"
+
+
+def test_what_is_no_name_of_an_account_is_told_and_asked_of_nobody(server: Server, environment: dict[str, str]) -> None:
+    there = {**environment, "OURS_EMULATOR_URL": server.url}
+    before = server.default.debug("requests")["total"]
+    assert "--account a b: no name of an account" in run(there, "events", "--account", "a b", code=2)
+    assert "is no address" in run(there, "events", "--url", "ftp://x", code=2)
+    assert server.default.debug("requests")["total"] == before

@@ -134,3 +134,10 @@ def test_tests_below_it_use_its_emulator(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(test)
     done = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path))
     assert done.returncode == 0, done.stdout
+
+
+def test_the_port_is_told_in_a_file_before_the_command_runs(tmp_path: Path) -> None:
+    file = tmp_path / "port"
+    done = run("--port-file", str(file), "sh", "-c", f'echo "$OURS_EMULATOR_URL $(cat {file})"')
+    url, port = done.stdout.split()
+    assert url.endswith(f":{port}")

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -24,13 +24,15 @@ _FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 _FROM_TERMINAL = ("SIGINT", "SIGQUIT")
 
 
-def run(command: Sequence[str], loaded: Loaded) -> int:
+def run(command: Sequence[str], loaded: Loaded, listens: Callable[[Loaded, int], None]) -> int:
     """Run *command* against an emulator as *loaded* says, tell on standard error what arrived, return its exit code.
 
-    As a shell does: 127 if there is no such command, 126 if it can't be run, 128 and the signal that killed it.
+    *listens* is told the port before. As with a shell, the code is 127 if there is no such command, 126 if it can't be
+    run, and 128 and the signal that killed it.
     """
     tally = Tally()
     with serving(loaded, tally) as url, handle(url, loaded) as emulator:
+        listens(loaded, int(url.rpartition(":")[2]))
         try:
             code = _code(command, {**os.environ, **without_proxies(os.environ), **emulator.env})
         except OSError as error:

@@ -98,7 +98,7 @@ def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
     except SettingsError as error:
         _fail(str(error))
     try:
-        code = run(command, loaded)
+        code = run(command, loaded, _tell_port)
     except (StoreError, SettingsError) as error:
         _fail(str(error))
     except (OSError, UnicodeError) as error:
@@ -146,8 +146,7 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     except (StoreError, SettingsError) as error:
         _fail(str(error))
     port: int = listening.getsockname()[1]
-    if loaded.settings.port_file is not None:
-        _write(loaded.settings.port_file, f"{port}\n")
+    _tell_port(loaded, port)
     _calm_garbage_collection()
     allow_many_connections()
     with suppress(KeyboardInterrupt):
@@ -185,11 +184,14 @@ Ready.
 """
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file that appears whole: whoever waits for it never reads half of it."""
+def _tell_port(loaded: Loaded, port: int) -> None:
+    """Write the port file, if there is to be one; it appears whole: whoever waits for it never reads half of it."""
+    path = loaded.settings.port_file
+    if path is None:
+        return
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(text)
+        partial.write_text(f"{port}\n")
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

@@ -1,7 +1,6 @@
 """The commands that look into a running emulator, or change it: over the debug API, as any other client."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -12,8 +11,9 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
+from ours_emulator.emulator.base import Handle
 from ours_emulator.locator import places, url_of
-from ours_emulator.messages import sentence
+from ours_emulator.messages import ACCOUNT_NAME, DEFAULT_ACCOUNT, sentence
 from ours_emulator.settings import ENV_PREFIX, SettingsError, load
 from ours_emulator.terminal import columns
 
@@ -37,14 +37,16 @@ class Debug:
     def __init__(self, url: str, account: str | None) -> None:
         import httpx
 
-        self.url = url.rstrip("/")
-        self.account = account
-        token = os.environ.get(_ADMIN_TOKEN)
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        prefix = f"/accounts/{account}" if account else ""
-        self._http = httpx.Client(
-            base_url=f"{self.url}{prefix}/debug/", headers=headers, timeout=_SECONDS, trust_env=False
-        )
+        try:
+            named = Handle(url)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from None
+        if account and named.account not in (None, account):
+            raise click.ClickException(f"{url} names account {named.account}, and --account another")
+        self.account = account or named.account
+        self.url = named.server_url + (f"/accounts/{self.account}" if self.account else "")
+        headers = {"authorization": f"Bearer {named.admin_token}"} if named.admin_token else {}
+        self._http = httpx.Client(base_url=f"{self.url}/debug/", headers=headers, timeout=_SECONDS, trust_env=False)
 
     def call(self, method: str, path: str, **more: Any) -> "httpx.Response":
         """Return the answer, which is a 2xx."""
@@ -104,9 +106,16 @@ def _debug(account: str = "Only this account. [default: all of them]") -> Callab
     """Give a command the options that say which emulator is meant and which account; *account* is the help on that."""
 
     def given(command: F) -> F:
-        return _where(click.option("--account", help=account)(command))
+        return _where(click.option("--account", help=account, callback=_account_name)(command))
 
     return given
+
+
+def _account_name(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    """Return *name* if an account can have it: what is none would be looked for elsewhere."""
+    if name is not None and ACCOUNT_NAME.fullmatch(name) is None:
+        raise click.ClickException(f"--account {name}: no name of an account (letters, digits, dot, dash, underscore)")
+    return name
 
 
 def _lines(command: F) -> F:
@@ -198,10 +207,11 @@ def reset(url: str | None, account: str | None, all_: bool) -> None:
     """Forget visitors, events and requests: of the account `default`, of --account, or of --all."""
     if all_ and account:
         raise click.ClickException("say --account or --all, not both")
-    asked: dict[str, Any] = {"all": True} if all_ else {"account": account or "default"}
-    cleared = Debug(_found(url), None).call("POST", "reset", json=asked).json()
+    debug = Debug(_found(url), account)
+    name = debug.account or DEFAULT_ACCOUNT
+    cleared = debug.call("POST", "reset", json={"all": True} if all_ else {"account": name}).json()
     counts = ", ".join(f"{cleared[kind]} {kind}" for kind in ("visitors", "receipts", "requests"))
-    click.echo(f"forgot {counts} of {'all accounts' if all_ else 'account ' + (account or 'default')}")
+    click.echo(f"forgot {counts} of {'all accounts' if all_ else 'account ' + name}")
 
 
 @click.command(epilog=_LOCKED)

@@ -14,11 +14,10 @@ from ours_emulator.accounts import Accounts, OpenAccount
 from ours_emulator.api import client, ingest
 from ours_emulator.api.debug import ACCESS, MISSING, Account, AsciiJSON, StrictRoute, account_of
 from ours_emulator.api.redaction import masked
-from ours_emulator.api.wire import ACCOUNT_NAME, DEFAULT_ACCOUNT
 from ours_emulator.clock import LAST_MOMENT, Clock, iso, moment
 from ours_emulator.faults import Action, Delay, Fault, FaultMatch, PlantedFault, RateLimit
+from ours_emulator.messages import ACCOUNT_NAME, DEFAULT_ACCOUNT, Connection, FaultAnswer, RowCode, allowed
 from ours_emulator.messages import Account as Accepts
-from ours_emulator.messages import Connection, FaultAnswer, RowCode, allowed
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.settings import Key, Token
 from ours_emulator.store.reader import StoreReader

@@ -19,13 +19,12 @@ from ours_emulator import __version__
 from ours_emulator.accounts import Accounts
 from ours_emulator.api import examples, views
 from ours_emulator.api.redaction import Discretion, masked
-from ours_emulator.api.wire import ACCOUNT_NAME
 from ours_emulator.clock import LAST_MOMENT, moment
 from ours_emulator.contract.compile import REVISION
 from ours_emulator.contract.rules import RULES
 from ours_emulator.jsontext import json_text
 from ours_emulator.matching import MatchError, advice
-from ours_emulator.messages import Identifier
+from ours_emulator.messages import ACCOUNT_NAME, Identifier
 from ours_emulator.pipeline import Pipeline, StoreWriteError
 from ours_emulator.settings import Loaded
 from ours_emulator.store.files import StoreLostError

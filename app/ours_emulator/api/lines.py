@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, Valid
 
 from ours_emulator.api import client, ingest
 from ours_emulator.api.redaction import TOKEN_FIELD, Discretion
-from ours_emulator.api.wire import ACCOUNT_NAME, DEFAULT_ACCOUNT, attempt_number, prefixed, within_account
+from ours_emulator.api.wire import attempt_number, prefixed, within_account
 from ours_emulator.clock import LAST_MOMENT
 from ours_emulator.contract.body import inflate
 from ours_emulator.contract.ingest import TEST_PREFIX
 from ours_emulator.jsontext import json_text
-from ours_emulator.messages import Connection, FaultAnswer, Properties, Request, RowCode
+from ours_emulator.messages import ACCOUNT_NAME, DEFAULT_ACCOUNT, Connection, FaultAnswer, Properties, Request, RowCode
 from ours_emulator.store.reader import Row
 from ours_emulator.store.tables import decoded
 

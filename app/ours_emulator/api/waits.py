@@ -15,10 +15,9 @@ from typing_extensions import TypedDict
 
 from ours_emulator.api import examples, views
 from ours_emulator.api.debug import AsciiJSON, AskedOutcome, ErrorView, StrictRoute, account_of
-from ours_emulator.api.wire import ACCOUNT_NAME, DEFAULT_ACCOUNT
 from ours_emulator.feed import Feed, FeedClosedError, Listener
 from ours_emulator.matching import PLAIN, Match, MatchError, Miss, Shape, advised, closest, compiled
-from ours_emulator.messages import Outcome, Properties, sentence
+from ours_emulator.messages import ACCOUNT_NAME, DEFAULT_ACCOUNT, Outcome, Properties, sentence
 from ours_emulator.store.reader import EventFilter, Row, Slice, StoreReader
 
 MOST_MS = 55_000

@@ -1,6 +1,5 @@
 """ASGI in and out for the emulated endpoints: a request read within its bound, an answer sent, a line logged."""
 
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import quote
@@ -8,11 +7,19 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from ours_emulator.messages import Answer, Arrival, Exchange, Receipt, Rejection, Request, sentence
+from ours_emulator.messages import (
+    ACCOUNT_NAME,
+    DEFAULT_ACCOUNT,
+    Answer,
+    Arrival,
+    Exchange,
+    Receipt,
+    Rejection,
+    Request,
+    sentence,
+)
 
-ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ACCOUNTS = "/accounts/"
-DEFAULT_ACCOUNT = "default"
 _RETRY_COUNT = b"x-stainless-retry-count"
 _MOST_IN_HEADER = 10
 _DRAIN_BYTES = 64 * 1024 * 1024
