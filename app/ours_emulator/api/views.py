@@ -78,7 +78,7 @@ class ReasonView(TypedDict):
 
 
 class EventView(TypedDict):
-    """What became of one event or identify call. `time` is in milliseconds since the epoch."""
+    """What became of one event, identify call, alias or device. `time` is in milliseconds since the epoch."""
 
     id: int
     account: str
@@ -119,7 +119,6 @@ class RequestView(TypedDict):
     """One line of the journal. Attempts of one call share the `call_id`, the id of the first of them.
 
     `gap_ms` is how long after the attempt before it came. `status` is null if a fault kept it from being answered.
-
     `duration_ms` runs until it was decided, without the commit; `body_bytes` is the body's size on the wire.
     """
 
@@ -153,7 +152,7 @@ class RequestDetail(RequestView):
 
 
 class CallView(TypedDict):
-    """The attempts of one call, the first one first; `accepted` counts the events stored by any of them."""
+    """The attempts of one call, the first one first; `accepted` counts the kept events that any of them stored."""
 
     call_id: int
     account: str

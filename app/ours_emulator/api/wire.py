@@ -1,4 +1,4 @@
-"""ASGI in and out for the emulated endpoints: a request read within its bound, an answer sent, a line logged."""
+"""ASGI in and out for the emulated endpoints: a request read within its bound, an answer sent and explained."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
