@@ -305,3 +305,35 @@ def test_settings_that_are_refused_change_nothing(account: Account) -> None:
     assert (response.status_code, "advance_ms" in response.json()["error"]) == (400, True)
     shown = account.debug(f"accounts/{name_of(account)}")
     assert (shown["state"], shown["late_requests"]) == ("closed", 1)
+
+
+def test_rate_limits_go_with_a_clock_that_is_set_back_with_the_account(account: Account) -> None:
+    configure(account, clock={"freeze": "2026-06-01T00:00:00Z"})
+    account.http.put(f"{account.url}/debug/faults/slow", json={"rate_limit": {"per_second": 1, "burst": 1}})
+    assert account.track(userId="u").status_code == 200
+    configure(account, clock={"freeze": "2026-01-01T00:00:00Z"})
+    assert account.track(userId="u").headers["retry-after"] == "1"
+    configure(account, clock={"advance_ms": 60_000})
+    assert account.track(userId="u").status_code == 200
+
+
+def test_the_test_mode_twin_is_no_token_of_an_account(account: Account) -> None:
+    url = f"{account.url}/debug/accounts/{name_of(account)}"
+    response = account.http.put(url, json={"tokens": ["test_x"]})
+    assert response.status_code == 400
+    assert response.json()["error"] == "tokens.0: say the live token; its test_ twin is accepted by itself"
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ({"freeze": "yesterday"}, "freeze: 'yesterday' is no moment; say ISO 8601"),
+        ({"freeze": 1_700_000_000}, "freeze: 1700000000 looks like seconds or a year"),
+        ({"set": 1_700_000_000}, "set: 1700000000 looks like seconds or a year"),
+        ({"freez": True}, "freez: there is no such field; did you mean freeze?"),
+        ({}, "say exactly one of freeze, set, advance_ms and resume"),
+    ],
+)
+def test_what_is_wrong_with_a_clock_is_said(account: Account, said: dict[str, Any], error: str) -> None:
+    response = set_clock(account, **said)
+    assert (response.status_code, response.json()["error"][: len(error)]) == (400, error)

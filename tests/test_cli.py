@@ -184,6 +184,13 @@ def test_every_setting_has_a_flag_with_its_description_and_default(tmp_path: Pat
         assert f"[default: {default}]" in text
 
 
+def test_the_help_of_exec_shows_its_own_defaults(tmp_path: Path) -> None:
+    text = " ".join(run(tmp_path, "exec", "--help", COLUMNS="500").stdout.split())
+    assert "--port TEXT Port to listen on; 0 picks a free one. [default: 0]" in text
+    assert "human, json or none. [default: none]" in text
+    assert "[default: 127.0.0.1]" in text
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], []])
 def test_help_names_the_commands_in_more_than_one_line(tmp_path: Path, arguments: list[str]) -> None:
     done = run(tmp_path, *arguments)
@@ -264,7 +271,7 @@ def test_a_database_in_use_is_told(tmp_path: Path) -> None:
 # Ending
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_ends_it_quickly_and_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path) as running, httpx.Client(trust_env=False) as http:
         assert track(running) == 200

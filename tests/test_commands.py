@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving import Account, serving
+from serving import Account, Server, serving
 
 COMMAND = [sys.executable, "-m", "ours_emulator"]
 
@@ -59,12 +59,34 @@ def test_visitors_and_events_are_shown_in_columns(account: Account, at: dict[str
     account.track(event="Typo", userId="u2", properties={})
     account.track(event="Nobody")
     heads, *rows = run(at, "visitors").splitlines()
-    assert heads.split("  ")[0] == "VISITOR"
-    assert [row.split()[:3] for row in rows] == [["u2", "-", "-"], ["u1", "x", "a@b.co"]]
+    assert heads.split()[:2] == ["ACCOUNT", "VISITOR"]
+    assert [row.split()[1:4] for row in rows] == [["u2", "-", "-"], ["u1", "x", "a@b.co"]]
     shown = run(at, "events").splitlines()
     assert len(shown) == 3
-    assert "hint: dropped; did you mean eventProperties? [unknown-keys]" in shown[1]
+    assert "hint: properties: dropped; did you mean eventProperties? [unknown-keys]" in shown[1]
     assert "[identifier]" in run(at, "events", "--outcome", "rejected").splitlines()[1]
+
+
+def test_the_account_is_shown_unless_it_was_asked_for(environment: dict[str, str]) -> None:
+    with serving() as server:
+        here = {**environment, "OURS_EMULATOR_URL": server.url}
+        other = server.account()
+        name = other.url.rpartition("/")[2]
+        for account in (server.default, other):
+            account.track(userId="u")
+        for command in ("visitors", "events"):
+            heads, *rows = run(here, command).splitlines()
+            assert heads.startswith("ACCOUNT ")
+            assert {row.split()[0] for row in rows} == {"default", name}
+            heads, row = run(here, command, "--account", name).splitlines()
+            assert "ACCOUNT" not in heads
+            assert name not in row
+
+
+def test_what_is_refused_names_the_field(account: Account, at: dict[str, str]) -> None:
+    account.post("/track", {"token": "t", "userId": "u", "evnt": "Typo"})
+    (refused,) = run(at, "events", "--outcome", "rejected").splitlines()[1:]
+    assert "event: required [schema]; hint: evnt: dropped; did you mean event? [unknown-keys]" in refused
 
 
 def test_json_is_what_the_debug_api_has_a_line_each(account: Account, at: dict[str, str]) -> None:
@@ -112,8 +134,9 @@ def test_export_and_import(account: Account, at: dict[str, str], tmp_path: Path)
     assert list(tmp_path.glob("*.partial")) == []
 
 
-def test_tail_shows_what_arrives(account: Account, at: dict[str, str]) -> None:
-    with subprocess.Popen([*COMMAND, "tail", "--json"], env=at, stdout=subprocess.PIPE, text=True) as process:
+def first_of_tail(account: Account, environment: dict[str, str], *words: str) -> str:
+    """Return the first line that `tail` shows of events in *account*."""
+    with subprocess.Popen([*COMMAND, "tail", *words], env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         deadline = time.monotonic() + 20
         line = ""
@@ -125,7 +148,19 @@ def test_tail_shows_what_arrives(account: Account, at: dict[str, str]) -> None:
             line = process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
-    assert json.loads(line)["event"] == "Purchase"
+    return line
+
+
+def test_tail_shows_what_arrives(account: Account, at: dict[str, str]) -> None:
+    assert json.loads(first_of_tail(account, at, "--json"))["event"] == "Purchase"
+
+
+def test_tail_has_always_the_same_columns_the_account_first(account: Account, environment: dict[str, str]) -> None:
+    server, _, name = account.url.rpartition("/accounts/")
+    for words in ([], ["--account", name]):
+        line = first_of_tail(account, environment, "--url", server, *words)
+        shown, _, _, *rest = line.split()
+        assert (shown, rest) == (name, ["accepted", "track", "Purchase", "u"])
 
 
 def test_the_emulator_that_runs_is_found_and_forgotten_when_it_ends(environment: dict[str, str]) -> None:
@@ -186,7 +221,7 @@ def test_wait_ready_waits_until_it_is(environment: dict[str, str]) -> None:
         (["events", "--since", "yesterday"], "since"),
         (["events", "--property", "plan"], "NAME=VALUE"),
         (["events", "--outcome", "lost"], "outcome"),
-        (["events", "--account", "no spaces"], "answered 404"),
+        (["events", "--account", "no spaces"], "no name of an account"),
         (["visitors", "--limit", "0"], "limit"),
         (["import", "/nowhere/at/all"], "/nowhere/at/all"),
         (["nonsense"], "nonsense"),
@@ -199,7 +234,22 @@ def test_what_makes_no_sense_is_one_line_and_exit_code_2(at: dict[str, str], wor
 
 
 def test_what_is_no_emulator_is_told(environment: dict[str, str], account: Account) -> None:
-    assert "answered 404" in run(environment, "visitors", "--url", account.url + "/nothing", code=2)
+    assert "is no address of an emulator" in run(environment, "visitors", "--url", account.url + "/nothing", code=2)
+
+
+def test_a_locked_emulator_says_how_its_token_is_given(environment: dict[str, str]) -> None:
+    with serving(admin_token="sesame") as server:
+        here = {**environment, "OURS_EMULATOR_URL": server.url}
+        for token in ("", "wrong"):
+            told = run({**here, "OURS_EMULATOR_ADMIN_TOKEN": token}, "events", code=2)
+            assert "answered 401" in told
+            assert told.endswith("admin_token; set OURS_EMULATOR_ADMIN_TOKEN to it\n")
+        assert run({**here, "OURS_EMULATOR_ADMIN_TOKEN": "sesame"}, "events") != ""
+
+
+@pytest.mark.parametrize("command", ["visitors", "events", "tail", "reset", "export", "import"])
+def test_help_says_how_a_locked_emulator_is_asked(environment: dict[str, str], command: str) -> None:
+    assert "OURS_EMULATOR_ADMIN_TOKEN" in run(environment, command, "--help")
 
 
 def test_a_reader_that_has_enough_is_told_nothing(account: Account, at: dict[str, str]) -> None:
@@ -211,8 +261,51 @@ def test_a_reader_that_has_enough_is_told_nothing(account: Account, at: dict[str
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("events", "--account TEXT Only this account. [default: all of them]"),
+        ("reset", "--account TEXT Forget this account. [default: default]"),
+        ("import", "--account TEXT Replay everything into this account. [default: each request into its own]"),
+        ("healthcheck", "Where the emulator is. [default: OURS_EMULATOR_URL, or else the one that runs here]"),
+    ],
+)
+def test_help_says_what_happens_without_an_option(environment: dict[str, str], command: str, said: str) -> None:
+    assert said in " ".join(run({**environment, "COLUMNS": "500"}, command, "--help").split())
+
+
+def test_import_puts_each_request_into_its_account_or_all_into_one(environment: dict[str, str]) -> None:
+    with serving() as server:
+        here = {**environment, "OURS_EMULATOR_URL": server.url}
+        for account in (server.account(), server.account()):
+            account.track(userId="u")
+        journal = run(here, "export").encode()
+        run(here, "reset", "--all")
+        run(here, "import", "-", given=journal)
+        assert run(here, "visitors", "--account", "default").count("\n") == 1
+        run(here, "import", "-", "--account", "default", given=journal)
+        assert len(server.default.debug("events", account="default")["items"]) == 2
+        assert len(server.default.events()) == 4
+
+
 def test_help_needs_nothing_of_the_server(environment: dict[str, str]) -> None:
     script = "import sys; import ours_emulator.cli; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not loaded & {"fastapi", "sqlalchemy", "uvicorn", "httpx", "starlette"}
+
+
+def test_the_account_may_be_named_in_the_address(account: Account, environment: dict[str, str]) -> None:
+    account.track(userId="u")
+    there = {**environment, "OURS_EMULATOR_URL": account.url}
+    name = account.url.rpartition("/")[2]
+    assert "names account" in run(there, "events", "--account", "other", code=2)
+    assert run(there, "reset") == f"forgot 1 visitors, 1 receipts, 1 requests of account {name}\n"
+
+
+def test_what_is_no_name_of_an_account_is_told_and_asked_of_nobody(server: Server, environment: dict[str, str]) -> None:
+    there = {**environment, "OURS_EMULATOR_URL": server.url}
+    before = server.default.debug("requests")["total"]
+    assert "--account a b: no name of an account" in run(there, "events", "--account", "a b", code=2)
+    assert "is no address" in run(there, "events", "--url", "ftp://x", code=2)
+    assert server.default.debug("requests")["total"] == before

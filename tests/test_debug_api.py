@@ -1278,3 +1278,26 @@ def test_the_openapi_document_is_the_same_after_it_was_read_under_a_prefix(serve
         prefixed = server.http.get(f"{server.url}/accounts/{name}/debug/openapi.json").json()
         assert prefixed["paths"] == before["paths"]
     assert server.http.get(server.url + "/debug/openapi.json").json() == before
+
+
+@pytest.mark.parametrize("path", ["events", "requests"])
+def test_an_id_below_all_ids_is_not_there(account: Account, path: str) -> None:
+    response = account.http.get(f"{account.url}/debug/{path}/-99999999999999999999999")
+    assert "there is no" in refusal(response, 404)
+
+
+@pytest.mark.parametrize("query", ["&".join(f"property.p{at}=x" for at in range(60)), f"property.{'a.' * 400}b=x"])
+def test_too_many_properties_at_once_are_refused(account: Account, query: str) -> None:
+    assert "at most 50" in refusal(account.http.get(f"{account.url}/debug/events?{query}"), 400)
+
+
+@pytest.mark.parametrize("number", ["9007199254740993", "123456789012345678", "123456789012345678901234567890", "1e3"])
+def test_a_large_number_is_found_as_it_was_sent(account: Account, number: str) -> None:
+    account.post("/track", f'{{"token":"t","event":"E","userId":"u","eventProperties":{{"n":{number}}}}}'.encode())
+    assert account.debug("events", **{"property.n": number})["total"] == 1
+    assert account.debug("events", **{"property.n": "9007199254740992"})["total"] == 0
+
+
+def test_an_outcome_that_is_none_is_told_with_all_there_are(account: Account) -> None:
+    said = refusal(account.http.get(f"{account.url}/debug/events?outcome=bad"), 400)
+    assert said == "outcome: Input should be 'accepted', 'duplicate', 'dropped', 'rejected' or 'any'"

@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from ours_privacy import OursPrivacy
+
+from ours_emulator.emulator import run_emulator
 
 COMMAND = Path(sys.executable).with_name("ours-emulator")
 SEND = """
@@ -16,6 +19,26 @@ with OursPrivacy() as client:
     client.track.event(token="t", event="Paid", user_id="u")
     client.track.event(token="t", event="Paid", user_id="u", extra_body={"properties": {}})
 sys.exit(3)
+"""
+CLOSE_AND_RESET = """
+import pytest
+from ours_emulator.emulator import Emulator
+from ours_privacy import OursPrivacy
+
+def send(event, url=None):
+    with OursPrivacy(base_url=url) as client:
+        client.track.event(token="t", event=event, user_id="u")
+
+@pytest.mark.parametrize("events", [["Paid"], ["Paid", "Other"], []])
+def test_closed(ours_emulator, events):
+    for event in events:
+        send(event)
+
+def test_reset(ours_emulator):
+    shared = Emulator(ours_emulator.server_url).open_account("shared")
+    send("Paid", shared.ingest_url)
+    shared.reset()
+    send("Paid", shared.ingest_url)
 """
 
 
@@ -32,6 +55,26 @@ def test_the_command_talks_to_the_emulator_and_its_exit_code_is_returned() -> No
     first, second = done.stderr.splitlines()
     assert first == "ours-emulator: 2 requests, 2 events accepted, 1 hint"
     assert "properties: dropped; did you mean eventProperties? [unknown-keys]" in second
+
+
+def test_what_was_closed_or_reset_meanwhile_is_counted_too(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(CLOSE_AND_RESET)
+    done = run("--allowed-events", "Paid", sys.executable, "-m", "pytest", "-q", str(tmp_path))
+    assert done.returncode == 0, done.stdout
+    first = done.stderr.splitlines()[0]
+    stored, meanwhile = first.split("; ")
+    assert stored == "ours-emulator: 1 request, 1 event accepted"
+    assert meanwhile == "in 3 accounts closed or reset meanwhile: 4 requests, 3 events accepted, 1 dropped, 1 hint"
+
+
+def test_what_a_seed_brings_back_with_each_reset_is_not_counted(tmp_path: Path) -> None:
+    with run_emulator() as emulator:
+        with OursPrivacy(base_url=emulator.ingest_url) as client:
+            client.track.event(token="t", event="Paid", user_id="u")
+        (tmp_path / "seed.jsonl").write_text(emulator.export())
+    command = f"{COMMAND} reset && {COMMAND} reset"
+    done = run("--seed", str(tmp_path / "seed.jsonl"), "sh", "-c", command)
+    assert done.stderr == "ours-emulator: 1 request, 1 event accepted\n"
 
 
 def test_the_variables_are_exported_whatever_the_shell_has() -> None:
@@ -91,3 +134,10 @@ def test_tests_below_it_use_its_emulator(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(test)
     done = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path))
     assert done.returncode == 0, done.stdout
+
+
+def test_the_port_is_told_in_a_file_before_the_command_runs(tmp_path: Path) -> None:
+    file = tmp_path / "port"
+    done = run("--port-file", str(file), "sh", "-c", f'echo "$OURS_EMULATOR_URL $(cat {file})"')
+    url, port = done.stdout.split()
+    assert url.endswith(f":{port}")

@@ -36,7 +36,8 @@ def request(endpoint: str = "track", received_at: int = 0) -> Request:
 
 
 def message(event: str = "E", distinct_id: str | None = None, index: int | None = None) -> Message:
-    return Message("track", index, event, (), distinct_id, None, False, {}, {}, None, {}, ())
+    endpoint = "track" if index is None else "batch"
+    return Message(endpoint, index, event, (), distinct_id, None, False, {}, {}, None, {}, ())
 
 
 def hits(
@@ -478,3 +479,36 @@ def test_the_vendors_sdk_repeats_an_event_whose_answer_was_lost_and_it_is_stored
     (call,) = account.debug("calls")["items"]
     assert len(call["attempts"]) == 2
     assert json.dumps(call)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (
+            {"answer": {"status": 503, "connection": "reset"}},
+            "answer: a connection that is cut or silent has",
+        ),
+        ({"answer": {"code": "queue_failed"}, "rate_limit": {"per_second": 1}}, "a rate limit is about whole requests"),
+        ({"match": {"path": "/openapi"}, "answer": {"status": 503}}, "match.path: there is no such path"),
+        (
+            {"match": {"evnt": "E"}, "answer": {"status": 503}},
+            "match.evnt: there is no such field; did you mean event",
+        ),
+        ({"answer": {"statuss": 503}}, "answer.statuss: there is no such field; did you mean status?"),
+        ({"answer": {"delay_ms": {"min": 2, "max": 1}}}, "answer.delay_ms"),
+    ],
+)
+def test_a_fault_that_can_not_be_meant_so_is_refused_by_name(
+    account: Account, fault: dict[str, Any], error: str
+) -> None:
+    response = account.http.put(f"{account.url}/debug/faults/f", json=fault)
+    assert (response.status_code, response.json()["error"][: len(error)]) == (400, error)
+
+
+@pytest.mark.rule("client-whole")
+def test_a_fault_of_rows_is_for_batch_and_leaves_the_items_of_the_client_api_alone(account: Account) -> None:
+    plant(account, {"answer": {"code": "queue_failed"}})
+    items = [{"name": name, "anonymous_id": "a", "external_id": None} for name in ("A", "B")]
+    response = account.post("/api/client/events", items, {"authorization": "Bearer pk_key"})
+    assert response.status_code == 204
+    assert {it["outcome"] for it in account.events(outcome="any", endpoint="client/events")} == {"accepted"}

@@ -640,3 +640,19 @@ def test_a_request_cut_off_half_way_is_nothing(server: Server, account: Account)
         client.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(whole), whole))
     assert account.track(userId="u", event="after").json() == OK
     assert [event["event"] for event in account.events(outcome="any")] == ["after"]
+
+
+@pytest.mark.rule("dedup")
+def test_a_duplicate_that_spells_the_same_otherwise_says_nothing_else(account: Account) -> None:
+    account.post("/track", b'{"token":"t","event":"E","userId":"u","distinctId":"d","eventProperties":{"x":1,"y":"2"}}')
+    again = b'{"token":"t","event":"E","userId":"u","distinctId":"d","eventProperties":{"y":"2","x":1.0}}'
+    assert "dedup" not in account.post("/track", again).headers.get("x-emulator-hints", "")
+    other = again.replace(b"1.0", b"true")
+    assert "dedup /distinctId" in account.post("/track", other).headers["x-emulator-hints"]
+
+
+@pytest.mark.rule("methods")
+def test_an_unknown_path_is_named_with_what_was_probably_meant(account: Account) -> None:
+    account.post("/api/v1/trak", {})
+    (refused,) = account.events(outcome="rejected", endpoint="unknown")
+    assert refused["reason"]["message"].endswith("/api/v1/trak; did you mean track?")

@@ -134,3 +134,13 @@ def test_an_identifier_that_is_not_stored_is_hinted_at() -> None:
     sent: Properties = {"email": "other@b.co", "external_id": "x"}
     found = hints({}, claims, said(claims, sent))
     assert [(it.rule, it.path) for it in found] == [("claims-stored", "/email")]
+
+
+def test_hints_name_few_of_many_names_and_cut_long_ones() -> None:
+    many: Properties = {"custom_properties": {**{f"k{at:02}": "v" for at in range(20)}, "z": "", "n" * 500: None}}
+    (empty,) = ignored(many)
+    assert empty.message == '"" is ignored: z'
+    (null,) = hints({}, (), many)
+    assert len(null.message) < 200
+    (listed,) = ignored({f"k{at:02}": "" for at in range(25)})
+    assert listed.message.endswith("k19 and 5 more")

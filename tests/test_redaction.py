@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ours_emulator.api.redaction import Discretion, masked, without_tokens
-from serving import Account
+from serving import Account, serving
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,26 @@ def test_the_journal_can_be_shown_without_secrets(account: Account, packed: bool
     assert json.loads(account.debug(f"requests/{first['id']}")["body"]) == body
     shown = account.debug(f"requests/{second['id']}", redact="true")
     assert (shown["path"].endswith("/track/…2a77"), shown["body"], shown["body_base64"]) == (True, None, None)
+
+
+def test_of_two_secrets_with_one_beginning_both_are_masked_whole() -> None:
+    discreet = Discretion(["abcdef", "abcdefghijklmnop"])
+    assert discreet("abcdefghijklmnop abcdef") == "…mnop …ef"
+
+
+def test_a_secret_is_found_as_it_stands_in_a_json_string_too() -> None:
+    discreet = Discretion(['pa"ss-wörd-123456'])
+    assert discreet('{"a":"pa\\"ss-w\\u00f6rd-123456","b":"pa\\"ss-wörd-123456"}') == '{"a":"…3456","b":"…3456"}'
+
+
+def test_what_is_configured_as_secret_is_redacted_wherever_it_stands() -> None:
+    with serving(tokens=["live_SECRET_12345"]) as server:
+        server.default.track(userId="live_SECRET_12345", token="live_SECRET_12345")
+        server.default.post("/api/client/pk_SECRETKEY1/live_SECRET_12345", {})
+        server.default.post("/track", b"token=live_SECRET_12345&event=x")
+        exported = server.http.get(f"{server.url}/debug/export", params={"redact": "true"}).text
+        assert (len(exported.splitlines()), "SECRET" in exported) == (3, False)
+        ids = [it["id"] for it in server.default.debug("requests")["items"]]
+        for id_ in ids:
+            shown = server.default.debug(f"requests/{id_}", redact="true")
+            assert "SECRET" not in json.dumps([shown["body"], shown["path"]])

@@ -3,6 +3,8 @@
 import base64
 import gzip
 import json
+import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from ours_emulator.main import create_app
 from ours_emulator.settings import SettingsError, load
+from ours_emulator.store.files import StoreError
 from serving import Account, Server, serving
 
 LINES = {"content-type": "application/jsonl"}
@@ -325,3 +328,34 @@ def test_a_secret_in_an_unusual_place_is_redacted_too(
     account.post(path, body, headers)
     assert "SECRET_1" in json.dumps(exported(account))
     assert "SECRET_1" not in json.dumps(exported(account, redact=True))
+
+
+def test_what_is_no_path_of_ours_is_replayed_as_it_was(server: Server) -> None:
+    one, other = server.account(), server.account()
+    for path in ("/track//", "/api/clientele", "/api/client/other"):
+        assert one.post(path, {"token": "t", "event": "E", "userId": "u"}).status_code in (401, 404)
+    lines = exported(one)
+    answer = imported(other, text_of(*lines, line(path="*", method="GET", status=404)))
+    assert (answer["outcomes"], answer["differing"]) == ({"rejected": 4}, [])
+    kinds = ["endpoint", "status"]
+    before, after = ([[it[kind] for kind in kinds] for it in who.debug("requests")["items"]] for who in (one, other))
+    assert after[1:] == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
+def test_a_seed_that_the_store_cannot_hold_is_told_and_leaves_the_store_closed(tmp_path: Path) -> None:
+    import resource
+
+    seed, database = tmp_path / "seed.jsonl", tmp_path / "kept.db"
+    seed.write_bytes(text_of(*(line(said={"eventProperties": {"x": "y" * 60_000}}) for _ in range(40))))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, before[1]))
+    try:
+        with pytest.raises(StoreError, match=r"seed\.jsonl can't be stored"):
+            create_app(load({"seed": str(seed), "database": str(database)}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    with serving(database=str(database)) as server:
+        assert server.default.debug("summary")["requests"] == 0

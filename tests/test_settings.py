@@ -301,3 +301,11 @@ def test_every_setting_says_what_it_is() -> None:
 
 def test_a_flag_is_spelled_with_dashes() -> None:
     assert flag("keep_body_bytes") == "--keep-body-bytes"
+
+
+def test_what_runs_inside_a_test_does_not_depend_on_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OURS_EMULATOR_TOKENS", "live_1")
+    monkeypatch.setenv("OURS_EMULATOR_DATABASE", "x.db")
+    loaded = load({"keep": 7}, environment=False)
+    assert (loaded.settings.tokens, loaded.settings.database, loaded.settings.keep) == ((), None, 7)
+    assert set(loaded.origins.values()) == {"default", "flag"}

@@ -3,7 +3,9 @@
 import asyncio
 import io
 import json
+import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -669,3 +671,34 @@ def test_the_number_of_reads_does_not_grow_with_the_number_of_events(path: Path,
     asyncio.run(story())
     pipeline.close()
     assert counted[0] == counted[1] > 0
+
+
+def test_what_killed_emulators_left_behind_is_removed_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with closing(StoreFile(None)) as running, closing(StoreFile(None)) as starting:
+        running.open()
+        dead, foreign = tmp_path / "ours-emulator-dead", tmp_path / "ours-emulator-notes"
+        for directory, names in ((dead, ("store.db", "store.db-wal", "store.db.lock")), (foreign, ("notes.txt",))):
+            directory.mkdir()
+            for name in names:
+                directory.joinpath(name).write_text("ann@example.com")
+            os.utime(directory, (1, 1))
+        os.utime(running.path.parent, (1, 1))
+        starting.path.parent.joinpath("store.db.lock").touch()
+        with closing(StoreFile(None)):
+            assert not dead.exists()
+            assert running.path.exists()
+            assert starting.path.parent.exists()
+            assert foreign.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "link"), reason="no hard links")
+def test_a_file_with_two_names_is_refused_as_each_has_a_lock_of_its_own(path: Path, tmp_path: Path) -> None:
+    with serving(database=path) as server:
+        server.default.track(userId="u")
+    os.link(path, tmp_path / "other.db")
+    for name in (path, tmp_path / "other.db"):
+        with pytest.raises(StoreError, match="has other names"):
+            StoreFile(name).open()

@@ -636,3 +636,38 @@ def test_a_regular_expression_that_would_take_for_ever_is_refused(account: Accou
 def test_an_outcome_that_is_none_is_refused_by_name(account: Account) -> None:
     response = account.post("/debug/verify", {"match": {"outcome": "acepted"}})
     assert (response.status_code, "match.outcome: acepted" in response.json()["error"]) == (400, True)
+
+
+def test_a_duplicate_is_not_blamed_where_its_original_tells_what_differs(account: Account) -> None:
+    for _ in range(2):
+        account.track(event="K", userId="u", distinctId="d", userProperties={"city": "Bern"})
+    answer = unmet(ask(account, "verify", match={"event": "K", "visitor_properties.citty": "Bern"}))
+    assert answer["candidates"] == []
+    assert answer["error"].endswith("visitor_properties.citty: not there; did you mean city?")
+
+
+def test_what_is_there_instead_is_named(account: Account) -> None:
+    account.track(event="K", userId="u", eventProperties={"amount": "1", "city": "Bern"})
+    answer = unmet(ask(account, "verify", match={"event_properties.xyz": "1"}))
+    assert answer["error"].endswith("event_properties.xyz: not there; there are amount, city")
+    answer = unmet(ask(account, "verify", match={"event_properties": {"amout": "1"}}))
+    assert answer["near_misses"][0]["misses"][0]["why"] == "not there; did you mean amount?"
+    said = refused(ask(account, "verify", match={"amount": "1"}))
+    assert said == "match.amount: there is no such field; did you mean account, or event_properties.amount?"
+
+
+def test_an_event_that_went_to_the_default_account_is_told(server: Server) -> None:
+    account = server.account()
+    server.default.track(event="Lost", userId="u")
+    assert "account default" in unmet(ask(account, "verify", match={"event": "Lost"}))["error"]
+    assert "account default" not in unmet(ask(account, "verify", match={"event": "Other"}))["error"]
+    account.track(event="Else", userId="u")
+    assert "account default" not in unmet(ask(account, "verify", match={"event": "Lost"}))["error"]
+
+
+def test_a_sequence_tells_that_the_missing_one_came_too_early(account: Account) -> None:
+    for name in ("Purchase", "Cart"):
+        account.track(event=name, userId="u")
+    answer = unmet(ask(account, "verify/sequence", sequence=[{"event": "Cart"}, {"event": "Purchase"}]))
+    (purchase,) = account.events(event="Purchase")
+    assert f"; event {purchase['id']} did before it" in answer["error"]

@@ -1,5 +1,6 @@
 """The accounts: what each one accepts, its clock and its faults. Made on first use, refused once closed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
@@ -15,6 +16,12 @@ class OpenAccount:
     accepts: Account
     clock: Clock
     faults: Faults = field(default_factory=Faults)
+
+    def move_clock(self, change: Callable[[Clock], None]) -> None:
+        """Do *change* to the clock; rate limits go with it when it is set back."""
+        before = self.clock.now()
+        change(self.clock)
+        self.faults.move(max(before - self.clock.now(), 0))
 
     def restart(self) -> None:
         """Take back what was done to clock and faults; what it accepts stays."""
@@ -39,6 +46,10 @@ class Accounts:
         """Return the account *name*, made on first use; None if it is closed."""
         found = self._open.get(name)
         return self._made(name) if found is None else found
+
+    def now(self, name: str) -> int:
+        """Return the present moment of the account *name*, in milliseconds since the epoch."""
+        return self.clock(name).now()
 
     def clock(self, name: str) -> Clock:
         """Return the clock of the account *name*; of a closed one, which may be open again soon, a new one."""

@@ -4,13 +4,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
 from ours_emulator.emulator import Emulator, report
 from ours_emulator.emulator.base import without_proxies
 from ours_emulator.emulator.running import handle, serving
+from ours_emulator.feed import Feed
+from ours_emulator.messages import Exchange
 from ours_emulator.settings import Loaded
 
 NOT_EXECUTABLE = 126
@@ -21,20 +24,62 @@ _FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 _FROM_TERMINAL = ("SIGINT", "SIGQUIT")
 
 
-def run(command: Sequence[str], loaded: Loaded) -> int:
+def run(command: Sequence[str], loaded: Loaded, listens: Callable[[Loaded, int], None]) -> int:
     """Run *command* against an emulator as *loaded* says, tell on standard error what arrived, return its exit code.
 
-    As a shell does: 127 if there is no such command, 126 if it can't be run, 128 and the signal that killed it.
+    *listens* is told the port before. As with a shell, the code is 127 if there is no such command, 126 if it can't be
+    run, and 128 and the signal that killed it.
     """
-    with serving(loaded) as url, handle(url, loaded) as emulator:
+    tally = Tally()
+    with serving(loaded, tally) as url, handle(url, loaded) as emulator:
+        listens(loaded, int(url.rpartition(":")[2]))
         try:
             code = _code(command, {**os.environ, **without_proxies(os.environ), **emulator.env})
         except OSError as error:
             missing = isinstance(error, FileNotFoundError)
             sys.stderr.write(f"ours-emulator: {command[0]} can't be run: {error.strerror}\n")
             return NOT_FOUND if missing else NOT_EXECUTABLE
-        sys.stderr.write(_summary(emulator))
+        sys.stderr.write(_summary(emulator, tally))
     return code
+
+
+class Tally(Feed):
+    """A feed that counts what arrived in accounts that were closed or reset since: the store knows it no more.
+
+    What is replayed, as a seed is after a reset, does not arrive.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stored: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._forgotten: defaultdict[str, Counter[str]] = defaultdict(Counter)
+
+    def publish(self, exchanges: Sequence[Exchange]) -> None:
+        """Count *exchanges* before they are handed over."""
+        for exchange in exchanges:
+            if not exchange.request.replayed:
+                self._stored[exchange.request.account].update(_counts(exchange))
+        super().publish(exchanges)
+
+    def cleared(self, account: str | None, next_id: int) -> None:
+        """Count as forgotten what *account* had, or all accounts if None."""
+        for name in [name for name in self._stored if account in (None, name)]:
+            self._forgotten[name].update(self._stored.pop(name))
+        super().cleared(account, next_id)
+
+    def told(self) -> str:
+        """Return `in 2 accounts closed or reset meanwhile: 3 requests, 4 events accepted`; "" if nothing was."""
+        forgotten = self._forgotten.copy()
+        if not forgotten:
+            return ""
+        total = sum(forgotten.values(), Counter[str]())
+        accounts = report.number(len(forgotten), "account")
+        return f"in {accounts} closed or reset meanwhile: {report.counted(total['requests'], total, total['hints'])}"
+
+
+def _counts(exchange: Exchange) -> Counter[str]:
+    hints = sum(len(receipt.hints) for receipt in exchange.receipts)
+    return Counter(requests=1, hints=hints) + Counter(receipt.outcome for receipt in exchange.receipts)
 
 
 def _code(command: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -86,10 +131,11 @@ def _in_foreground() -> bool:
         return False
 
 
-def _summary(emulator: Emulator) -> str:
+def _summary(emulator: Emulator, tally: Tally) -> str:
     requests, events = emulator.requests(), emulator.events(outcome="any")
     found = report.objections(events)
-    lines = [f"ours-emulator: {report.counts(requests, events)}", *(f"  {line}" for line in found[:_MOST_OBJECTIONS])]
+    arrived = "; ".join(part for part in (report.counts(requests, events), tally.told()) if part)
+    lines = [f"ours-emulator: {arrived}", *(f"  {line}" for line in found[:_MOST_OBJECTIONS])]
     if len(found) > _MOST_OBJECTIONS:
         lines.append(f"  and {len(found) - _MOST_OBJECTIONS} more")
     return "\n".join(lines) + "\n"

@@ -4,7 +4,7 @@ import gc
 import logging
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -20,6 +20,8 @@ from ours_emulator.locator import announce, url_of, withdraw
 from ours_emulator.settings import ENV_PREFIX, Loaded, Settings, SettingsError, flag, load
 
 FAILED = 2
+_OF_EXEC: Mapping[str, object] = {"port": 0, "log_format": "none"}
+"""What `exec` has for settings that no flag says, in place of environment, file and default."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -42,24 +44,27 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-def _flags(command: F) -> F:
-    """Give *command* a flag for every setting: what Settings has is what the command line takes."""
+def _flags(**defaults: object) -> Callable[[F], F]:
+    """Give a command a flag for every setting: what Settings has, with *defaults* of the command's own."""
 
-    for name, field in reversed(Settings.model_fields.items()):
-        command = _flag(name, field)(command)
-    return command
+    def given(command: F) -> F:
+        for name, field in reversed(Settings.model_fields.items()):
+            command = _flag(name, field, defaults.get(name, field.default))(command)
+        return command
+
+    return given
 
 
-def _flag(name: str, field: FieldInfo) -> Callable[[F], F]:
+def _flag(name: str, field: FieldInfo, default: object) -> Callable[[F], F]:
     spelled = f"{flag(name)}/--no-{flag(name)[2:]}" if field.annotation is bool else flag(name)
-    known = field.default if field.default not in (None, ()) else None
+    known = default if default not in (None, ()) else None
     shown = "" if known is None else f" [default: {str(known).lower() if isinstance(known, bool) else known}]"
     return click.option(spelled, name, default=None, help=f"{field.description}{shown}")
 
 
 @commands.command()
 @click.option("--config", type=click.Path(path_type=Path), envvar=ENV_PREFIX + "CONFIG", help="TOML file of settings.")
-@_flags
+@_flags()
 def serve(config: Path | None, **flags: object) -> None:
     """Run the emulator until it is stopped.
 
@@ -76,7 +81,7 @@ def serve(config: Path | None, **flags: object) -> None:
 
 @commands.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--config", type=click.Path(path_type=Path), envvar=ENV_PREFIX + "CONFIG", help="TOML file of settings.")
-@_flags
+@_flags(**_OF_EXEC)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
     """Run COMMAND against an emulator of its own, on a free port, and return its exit code.
@@ -89,11 +94,11 @@ def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
 
     said = {name: value for name, value in flags.items() if value is not None}
     try:
-        loaded = load({"port": 0, "log_format": "none", **said}, config)
+        loaded = load({**_OF_EXEC, **said}, config)
     except SettingsError as error:
         _fail(str(error))
     try:
-        code = run(command, loaded)
+        code = run(command, loaded, _tell_port)
     except (StoreError, SettingsError) as error:
         _fail(str(error))
     except (OSError, UnicodeError) as error:
@@ -120,7 +125,6 @@ def _cant_listen(host: str, port: int, error: Exception) -> NoReturn:
 def _serve(loaded: Loaded, listening: socket.socket) -> None:
     # Imported here: the other commands, and --help, need none of it.
     from ours_emulator.main import create_app
-    from ours_emulator.pipeline import StoreWriteError
     from ours_emulator.server import Server, allow_many_connections
     from ours_emulator.store.files import StoreError
 
@@ -139,11 +143,10 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         app = create_app(loaded)
-    except (StoreError, StoreWriteError, SettingsError) as error:
+    except (StoreError, SettingsError) as error:
         _fail(str(error))
     port: int = listening.getsockname()[1]
-    if loaded.settings.port_file is not None:
-        _write(loaded.settings.port_file, f"{port}\n")
+    _tell_port(loaded, port)
     _calm_garbage_collection()
     allow_many_connections()
     with suppress(KeyboardInterrupt):
@@ -181,11 +184,14 @@ Ready.
 """
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file that appears whole: whoever waits for it never reads half of it."""
+def _tell_port(loaded: Loaded, port: int) -> None:
+    """Write the port file, if there is to be one; it appears whole: whoever waits for it never reads half of it."""
+    path = loaded.settings.port_file
+    if path is None:
+        return
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(text)
+        partial.write_text(f"{port}\n")
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

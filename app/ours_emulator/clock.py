@@ -78,6 +78,12 @@ def milliseconds(text: str) -> int:
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
+def moment(value: object) -> object:
+    """Return the moment that *value* names, as `milliseconds` does, if it is text or a number. Raises ValueError."""
+    named = isinstance(value, str | int) and not isinstance(value, bool)
+    return milliseconds(str(value)) if named else value
+
+
 def iso(moment: int) -> str:
     """Return *moment*, in milliseconds since the epoch, as ISO 8601 in UTC."""
     text = datetime.fromtimestamp(moment // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")

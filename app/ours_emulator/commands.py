@@ -1,17 +1,19 @@
 """The commands that look into a running emulator, or change it: over the debug API, as any other client."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
+from ours_emulator.emulator.base import Handle
 from ours_emulator.locator import places, url_of
+from ours_emulator.messages import ACCOUNT_NAME, DEFAULT_ACCOUNT, sentence
 from ours_emulator.settings import ENV_PREFIX, SettingsError, load
 from ours_emulator.terminal import columns
 
@@ -23,6 +25,8 @@ _PAGE = 1000
 _PART = 64 * 1024
 _SECONDS = 30
 _POLL_SECONDS = 0.1
+_ADMIN_TOKEN = ENV_PREFIX + "ADMIN_TOKEN"
+_LOCKED = f"For an emulator with an admin token, set {_ADMIN_TOKEN} to it."
 F = TypeVar("F", bound=Callable[..., Any])
 Item: TypeAlias = Mapping[str, Any]
 
@@ -33,14 +37,16 @@ class Debug:
     def __init__(self, url: str, account: str | None) -> None:
         import httpx
 
-        self.url = url.rstrip("/")
-        self.account = account
-        token = os.environ.get(ENV_PREFIX + "ADMIN_TOKEN")
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        prefix = f"/accounts/{account}" if account else ""
-        self._http = httpx.Client(
-            base_url=f"{self.url}{prefix}/debug/", headers=headers, timeout=_SECONDS, trust_env=False
-        )
+        try:
+            named = Handle(url)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from None
+        if account and named.account not in (None, account):
+            raise click.ClickException(f"{url} names account {named.account}, and --account another")
+        self.account = account or named.account
+        self.url = named.server_url + (f"/accounts/{self.account}" if self.account else "")
+        headers = {"authorization": f"Bearer {named.admin_token}"} if named.admin_token else {}
+        self._http = httpx.Client(base_url=f"{self.url}/debug/", headers=headers, timeout=_SECONDS, trust_env=False)
 
     def call(self, method: str, path: str, **more: Any) -> "httpx.Response":
         """Return the answer, which is a 2xx."""
@@ -68,11 +74,7 @@ class Debug:
 
     def _checked(self, response: "httpx.Response") -> "httpx.Response":
         if response.is_error:
-            try:
-                said = response.json()["error"]
-            except (ValueError, KeyError, TypeError):
-                said = "not an emulator?"
-            raise click.ClickException(f"{self.url} answered {response.status_code}: {said}")
+            raise click.ClickException(f"{self.url} answered {response.status_code}: {_refusal(response)}")
         return response
 
     @contextmanager
@@ -85,15 +87,35 @@ class Debug:
             raise click.ClickException(f"{self.url} does not answer: {error or type(error).__name__}") from None
 
 
+def _refusal(response: "httpx.Response") -> str:
+    """Return what an emulator says against a call, and how it is let in."""
+    try:
+        said = response.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        return "not an emulator?"
+    return f"{said}; set {_ADMIN_TOKEN} to it" if response.status_code == HTTPStatus.UNAUTHORIZED else f"{said}"
+
+
 def _where(command: F) -> F:
     """Give *command* the option that says which emulator is meant."""
-    said = "Where the emulator is. [default: the one that runs here]"
+    said = f"Where the emulator is. [default: {ENV_PREFIX}URL, or else the one that runs here]"
     return click.option("--url", envvar=ENV_PREFIX + "URL", help=said)(command)
 
 
-def _debug(command: F) -> F:
-    """Give *command* the options that say which emulator and which account are meant."""
-    return _where(click.option("--account", help="Only this account. [default: all of them]")(command))
+def _debug(account: str = "Only this account. [default: all of them]") -> Callable[[F], F]:
+    """Give a command the options that say which emulator is meant and which account; *account* is the help on that."""
+
+    def given(command: F) -> F:
+        return _where(click.option("--account", help=account, callback=_account_name)(command))
+
+    return given
+
+
+def _account_name(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    """Return *name* if an account can have it: what is none would be looked for elsewhere."""
+    if name is not None and ACCOUNT_NAME.fullmatch(name) is None:
+        raise click.ClickException(f"--account {name}: no name of an account (letters, digits, dot, dash, underscore)")
+    return name
 
 
 def _lines(command: F) -> F:
@@ -102,8 +124,8 @@ def _lines(command: F) -> F:
     )
 
 
-@click.command()
-@_debug
+@click.command(epilog=_LOCKED)
+@_debug()
 @_lines
 @click.option("--user-id")
 @click.option("--external-id")
@@ -114,12 +136,12 @@ def _lines(command: F) -> F:
 def visitors(url: str | None, account: str | None, as_json: bool, limit: int, **filters: str | None) -> None:
     """List visitors, the youngest first."""
     found = Debug(_found(url), account).items("visitors", _given(filters), limit)
-    heads = ("VISITOR", "EXTERNAL ID", "EMAIL", "ANONYMOUS ID", "EVENTS", "LAST SEEN")
-    _show(found, as_json, heads, _visitor)
+    heads = ("ACCOUNT", "VISITOR", "EXTERNAL ID", "EMAIL", "ANONYMOUS ID", "EVENTS", "LAST SEEN")
+    _show(found, as_json, account, heads, _visitor)
 
 
-@click.command()
-@_debug
+@click.command(epilog=_LOCKED)
+@_debug()
 @_lines
 @click.option("--event", help="Its name.")
 @click.option("--visitor-id")
@@ -146,11 +168,12 @@ def events(
             raise click.ClickException(f"--property {said}: say NAME=VALUE")
         asked[f"property.{name}"] = value
     found = Debug(_found(url), account).items("events", asked, limit)
-    _show(found, as_json, ("ID", "TIME", "OUTCOME", "ENDPOINT", "EVENT", "VISITOR", "WHY"), _event)
+    heads = ("ACCOUNT", "ID", "TIME", "OUTCOME", "ENDPOINT", "EVENT", "VISITOR", "WHY")
+    _show(found, as_json, account, heads, _event)
 
 
-@click.command()
-@_debug
+@click.command(epilog=_LOCKED)
+@_debug()
 @_lines
 @click.option("--event", help="Only events of this name.")
 @click.option("--outcome", help="accepted, duplicate, dropped or rejected. [default: any]")
@@ -177,21 +200,22 @@ def tail(url: str | None, account: str | None, as_json: bool, **filters: str | N
         time.sleep(1)
 
 
-@click.command()
-@_debug
-@click.option("--all", "all_", is_flag=True, help="All accounts.")
+@click.command(epilog=_LOCKED)
+@_debug("Forget this account. [default: default]")
+@click.option("--all", "all_", is_flag=True, help="Forget all accounts.")
 def reset(url: str | None, account: str | None, all_: bool) -> None:
     """Forget visitors, events and requests: of the account `default`, of --account, or of --all."""
     if all_ and account:
         raise click.ClickException("say --account or --all, not both")
-    asked: dict[str, Any] = {"all": True} if all_ else {"account": account or "default"}
-    cleared = Debug(_found(url), None).call("POST", "reset", json=asked).json()
+    debug = Debug(_found(url), account)
+    name = debug.account or DEFAULT_ACCOUNT
+    cleared = debug.call("POST", "reset", json={"all": True} if all_ else {"account": name}).json()
     counts = ", ".join(f"{cleared[kind]} {kind}" for kind in ("visitors", "receipts", "requests"))
-    click.echo(f"forgot {counts} of {'all accounts' if all_ else 'account ' + (account or 'default')}")
+    click.echo(f"forgot {counts} of {'all accounts' if all_ else 'account ' + name}")
 
 
-@click.command()
-@_debug
+@click.command(epilog=_LOCKED)
+@_debug()
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="File to write. [default: standard output]"
 )
@@ -208,8 +232,8 @@ def export(url: str | None, account: str | None, output: Path | None, redact: bo
         click.echo(f"ours-emulator: {evicted} older requests were evicted and are not in it (--keep)", err=True)
 
 
-@click.command("import")
-@_debug
+@click.command("import", epilog=_LOCKED)
+@_debug("Replay everything into this account. [default: each request into its own]")
 @click.argument("file", type=click.File("rb"))
 def import_(url: str | None, account: str | None, file: IO[bytes]) -> None:
     """Replay the requests of FILE (- is standard input) in order, each at the moment it was received."""
@@ -281,28 +305,40 @@ def _given(filters: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in filters.items() if value is not None}
 
 
-def _show(items: Iterable[Item], as_json: bool, heads: Sequence[str], row: Callable[[Item], Sequence[object]]) -> None:
+def _show(
+    items: Iterable[Item],
+    as_json: bool,
+    account: str | None,
+    heads: Sequence[str],
+    row: Callable[[Item], Sequence[object]],
+) -> None:
+    """Print *items* as JSON, or as a table whose first column, the account's, is left out if *account* says it."""
     if as_json:
         for item in items:
             _print(json.dumps(item))
         return
-    rows = [row(item) for item in items]
-    for line in columns([heads, *rows]):
+    first = 1 if account else 0
+    for line in columns([heads[first:], *(row(item)[first:] for item in items)]):
         _print(line)
 
 
 def _visitor(item: Item) -> Sequence[object]:
     ids = item["identifiers"]
     named = (ids["external_id"], ids["email"], ids["anonymous_id"])
-    return (item["visitor_id"], *named, item["event_count"], item["last_seen"])
+    return (item["account"], item["visitor_id"], *named, item["event_count"], item["last_seen"])
 
 
 def _event(item: Item) -> Sequence[object]:
     reason = item["reason"]
-    why = [f"{reason['message']} [{reason['rule']}]"] if reason else []
-    why += [f"hint: {hint['message']} [{hint['rule']}]" for hint in item["hints"]]
-    what = (item["id"], item["received_at"], item["outcome"], item["endpoint"], item["event"], item["visitor_id"])
-    return (*what, "; ".join(why))
+    why = [_why(reason)] if reason else []
+    why += [f"hint: {_why(hint)}" for hint in item["hints"]]
+    keys = ("account", "id", "received_at", "outcome", "endpoint", "event", "visitor_id")
+    return (*(item[key] for key in keys), "; ".join(why))
+
+
+def _why(said: Item) -> str:
+    """Return a reason or a hint as the log has it: `properties: dropped [unknown-keys]`."""
+    return f"{sentence(said['path'], said['message'])} [{said['rule']}]"
 
 
 def _sent(lines: Iterable[str]) -> Iterable[tuple[str, str, str]]:

@@ -1,5 +1,6 @@
 """What becomes of each message of a group, on plain values: rules over what was loaded, and nothing else."""
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from ours_emulator import properties
 from ours_emulator.dedup import DistinctId, Original
 from ours_emulator.devices import WaitingRoom, registered
 from ours_emulator.identity import Name, Visitor, Visitors, looked_up
-from ours_emulator.jsontext import json_text
+from ours_emulator.jsontext import json_text, same
 from ours_emulator.messages import (
     Account,
     Alias,
@@ -73,7 +74,7 @@ class Decision:
         self.repeats[original.receipt_id] = self.repeats.get(original.receipt_id, 0) + 1
         content = _content(message)
         hints = message.hints
-        if original.content is not None and (message.event, content) != (original.event, original.content):
+        if original.content is not None and not _alike(message.event, content, original):
             said = f"event {original.receipt_id} has this distinctId and another content; only that one is kept"
             hints = (*hints, Hint("dedup", "/distinctId", said))
         return Receipt(
@@ -268,6 +269,13 @@ def new_names(account_id: int, said: Said) -> list[Name]:
     names = list(_all_names(account_id, said))
     given = said.user_properties.get("external_id") if isinstance(said, Message) else None
     return [*names, (account_id, "external_id", given)] if isinstance(given, str) else names
+
+
+def _alike(event: str | None, content: str, original: Original) -> bool:
+    """Tell whether a duplicate says what *original* said; clients may spell the same JSON otherwise."""
+    if event != original.event:
+        return False
+    return content == original.content or same(json.loads(content), json.loads(original.content or "{}"))
 
 
 def _listed(account: Account, message: Message) -> bool:

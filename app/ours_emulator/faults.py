@@ -154,6 +154,7 @@ class PlantedFault:
             it.batch_index
             for it in arrivals
             if it.batch_index is not None
+            and it.endpoint == "batch"
             and not isinstance(it, Rejection)
             and (self.fault.match.names(it) if answer.rows is None else it.batch_index in answer.rows)
         )
@@ -192,8 +193,9 @@ class Faults:
 
     def move(self, milliseconds: int) -> None:
         """Let rate limits go with a clock that was set back by so many *milliseconds*."""
-        for planted in self.planted():
-            planted.move(milliseconds)
+        with self._changing:
+            for planted in self._planted.values():
+                planted.move(milliseconds)
 
     def planted(self) -> list[PlantedFault]:
         """Return the faults at work, the oldest first."""

@@ -4,6 +4,8 @@ import json
 from json import encoder
 from typing import Any, cast
 
+from pydantic import JsonValue
+
 _plain = json.JSONEncoder(separators=(",", ":")).encode
 # JSONEncoder makes this anew for each text, which takes as long as a small text itself. CPython only.
 _make: Any = getattr(encoder, "c_make_encoder", None)
@@ -18,3 +20,12 @@ def _fast(value: object) -> str:
 
 json_text = _fast if _parts else _plain
 """Return a JSON value as text."""
+
+
+def same(one: JsonValue, other: JsonValue) -> bool:
+    """Whether two JSON values are equal: true is not 1, and 1 is 1.0."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and one == other

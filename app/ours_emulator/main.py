@@ -23,18 +23,18 @@ from ours_emulator.contract.client import MAX_BODY_BYTES, ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.feed import Feed
 from ours_emulator.messages import Account, Request, allowed
-from ours_emulator.pipeline import Contract, Pipeline
+from ours_emulator.pipeline import Contract, Pipeline, StoreWriteError
 from ours_emulator.settings import Loaded, Settings, SettingsError, load
-from ours_emulator.store.files import StoreFile
+from ours_emulator.store.files import StoreError, StoreFile
 from ours_emulator.store.reader import StoreReader
 from ours_emulator.store.writer import Retention, StoreWriter
 
 
-def create_app(loaded: Loaded | None = None) -> Guard:
+def create_app(loaded: Loaded | None = None, feed: Feed | None = None) -> Guard:
     """Return the emulator as an ASGI app, its store open. Raises StoreError or SettingsError if that can't be.
 
-    Without *loaded*, the settings come from the environment. A server that runs the app's lifespan closes it at the
-    end; whoever runs none awaits `aclose()`.
+    Without *loaded*, the settings come from the environment; a *feed* of one's own hears of all that is committed. A
+    server that runs the app's lifespan closes it at the end; whoever runs none awaits `aclose()`.
     """
     loaded = loaded or load()
     settings = loaded.settings
@@ -49,9 +49,13 @@ def create_app(loaded: Loaded | None = None) -> Guard:
     seed = _seed(settings.seed)
     accounts = Accounts(_account(settings), settings.now)
     file = StoreFile(settings.database)
-    feed = Feed()
+    feed = feed or Feed()
     store = StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes))
-    pipeline = Pipeline(store, contracts, accounts, feed, seed)
+    try:
+        pipeline = Pipeline(store, contracts, accounts, feed, seed)
+    except StoreWriteError as error:
+        store.close()
+        raise StoreError(f"{settings.seed} can't be stored: {error}") from error
     reader = StoreReader(file)
 
     async def close() -> None:
@@ -71,15 +75,16 @@ def create_app(loaded: Loaded | None = None) -> Guard:
             docs_url=None,
             redoc_url=None,
         )
-        DebugApi(reader, pipeline, accounts, loaded).add_to(app)
+        DebugApi(reader, pipeline, accounts, loaded, discreet).add_to(app)
         WaitApi(reader, feed).add_to(app)
         StreamApi(reader, feed).add_to(app)
-        ReplayApi(reader, pipeline).add_to(app)
+        ReplayApi(reader, pipeline, discreet).add_to(app)
         ControlApi(reader, pipeline, accounts).add_to(app)
         return app
 
     secrets = (*settings.tokens, *settings.public_keys, settings.admin_token or "")
-    log = RequestLog(settings.log_format, sys.stdout, Discretion(secrets, accounts.secrets))
+    discreet = Discretion(secrets, accounts.secrets)
+    log = RequestLog(settings.log_format, sys.stdout, discreet)
     to_ingest = Emulated(pipeline, ingest_contract, accounts, log, limits.body)
     to_client = Emulated(pipeline, client_contract, accounts, log, client_limit)
     front = Front(

@@ -3,7 +3,7 @@
 import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher, get_close_matches
 from enum import Enum
 from functools import lru_cache
@@ -12,11 +12,16 @@ from typing import Literal, Protocol, TypeAlias
 import regex
 from pydantic import JsonValue
 
+from ours_emulator.jsontext import same
+
 MOST_LEVELS = 64
 MOST_CONDITIONS = 1000
 _MOST_COMPARED = 200
 _MOST_SHOWN = 100
 _REGEX_SECONDS = 0.1
+_MOST_NAMES = 10
+_SURE = 0.85
+_NOT_THERE = "not there"
 
 
 class MatchError(ValueError):
@@ -103,19 +108,39 @@ def closest(misses: Sequence[Miss]) -> tuple[int, float]:
     return len(misses), -sum(miss.closeness for miss in misses)
 
 
-def same(one: JsonValue, other: JsonValue) -> bool:
-    """Whether two JSON values are equal: true is not 1, and 1 is 1.0."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return _kind(one) == _kind(other) and one == other
-
-
 def advice(word: str, known: Iterable[str]) -> str:
     """Return what was probably meant by *word*, after a semicolon; else nothing."""
     close = get_close_matches(word[:_MOST_SHOWN], list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def advised(miss: Miss, view: Mapping[str, JsonValue]) -> Miss:
+    """Return *miss* with what *view* has instead, if it has nothing by that name."""
+    if miss.why != _NOT_THERE:
+        return miss
+    here: JsonValue = dict(view)
+    for part in miss.path.split("."):
+        if not isinstance(here, dict):
+            return miss
+        if part not in here:
+            names = [name[:_MOST_SHOWN] for name in here]
+            more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+            listed = f"; there are {', '.join(names[:_MOST_NAMES])}{more}" if names else ""
+            return replace(miss, why=miss.why + (advice(part, names) or listed))
+        here = here[part]
+    return miss
+
+
+def _instead(word: str, shape: Shape, *, outermost: bool) -> str:
+    """Return what was probably meant by *word*: a field of that *shape*, or what is inside one that may have any."""
+    known = f"; there are {', '.join(shape)}"
+    free = next((name for name, inner in shape.items() if inner is None), None)
+    sure = get_close_matches(word[:_MOST_SHOWN], shape, n=1, cutoff=_SURE)
+    if not outermost or free is None or sure or not 0 < len(word) < _MOST_SHOWN:
+        return advice(word, shape) or known
+    close = get_close_matches(word, shape, n=1)
+    inside = f"{free}.{word}"
+    return f"; did you mean {close[0]}, or {inside}?" if close else f"{known}; or did you mean {inside}?"
 
 
 @lru_cache(2048)
@@ -217,7 +242,7 @@ class _Compiler:
             return shape[part]
         if not shape:
             raise self._error(path, f"{path[-2]} is a plain value with nothing inside")
-        raise self._error(path, "there is no such field" + (advice(part, shape) or f"; there are {', '.join(shape)}"))
+        raise self._error(path, "there is no such field" + _instead(part, shape, outermost=len(path) == 1))
 
     def _test(
         self, path: tuple[str, ...], expected: JsonValue, shape: Shape | None, level: int, *, known: bool
@@ -310,7 +335,7 @@ def _kind(value: JsonValue) -> str:
 
 def _difference(expected: JsonValue, found: Found) -> str:
     if found is _NOTHING:
-        return "not there"
+        return _NOT_THERE
     if _kind(expected) != _kind(found):
         return f"{_KINDS[_kind(found)]}, not {_KINDS[_kind(expected)]}"
     if isinstance(expected, str) and isinstance(found, str):
@@ -350,7 +375,7 @@ def _regex(operand: JsonValue) -> Problem:
 def _any(operand: JsonValue) -> Problem:
     if operand is not True:
         raise ValueError("takes true only; what must not be there is $absent")
-    return lambda found: "not there" if found is _NOTHING else None
+    return lambda found: _NOT_THERE if found is _NOTHING else None
 
 
 def _absent(operand: JsonValue) -> Problem:
@@ -391,7 +416,7 @@ def _among(operand: JsonValue) -> Problem:
         value = None if found is _NOTHING else found
         if any(same(value, it) for it in operand):
             return None
-        return "not there" if found is _NOTHING else "not among them"
+        return _NOT_THERE if found is _NOTHING else "not among them"
 
     return problem
 

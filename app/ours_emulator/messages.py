@@ -1,5 +1,6 @@
 """The vocabulary: what travels from the contract to the store and back, as plain frozen values."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
@@ -7,6 +8,8 @@ from pydantic import JsonValue
 
 from ours_emulator.values import value
 
+ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+DEFAULT_ACCOUNT = "default"
 Properties: TypeAlias = dict[str, JsonValue]
 Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id"]
 Outcome: TypeAlias = Literal["accepted", "duplicate", "dropped", "rejected"]

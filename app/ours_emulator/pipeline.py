@@ -35,7 +35,7 @@ from ours_emulator.worker import GroupWorker, StoppedError
 _LEAST_WEIGHT = 32 * 1024
 _MOST_WEIGHT = 256 * _LEAST_WEIGHT
 _log = logging.getLogger(__name__)
-_SEED_ROWS = 256
+_SEED_REQUESTS = 256
 T = TypeVar("T")
 A = TypeVar("A", str, str | None)
 Task: TypeAlias = Callable[[], object]
@@ -133,8 +133,9 @@ class Pipeline:
         """
 
         def reset() -> Cleared:
+            cleared = self._cleared(self._store.reset, account, sow=True)
             self._accounts.restart(account)
-            return self._cleared(self._store.reset, account, sow=True)
+            return cleared
 
         return await self._done(reset)
 
@@ -167,8 +168,8 @@ class Pipeline:
                 sown.append(parsed)
         return [
             exchange
-            for begin in range(0, len(sown), _SEED_ROWS)
-            for exchange in self._group(sown[begin : begin + _SEED_ROWS])
+            for begin in range(0, len(sown), _SEED_REQUESTS)
+            for exchange in self._group(sown[begin : begin + _SEED_REQUESTS])
         ]
 
     def _cleared(self, clear: Callable[[A], Cleared], account: A, *, sow: bool) -> Cleared:

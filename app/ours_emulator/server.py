@@ -1,10 +1,13 @@
 """The server under the app: uvicorn, with deadlines and bounds for what clients send, and a quick, clean end."""
 
 import asyncio
+import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import cast
 
 import httptools
@@ -24,6 +27,7 @@ _STUCK_SECONDS = 4.0
 _GRACEFUL_SECONDS = 5
 _SWEEP_TICKS = 5
 _MIB = 1024 * 1024
+_FAREWELLS = ("SIGHUP", "SIGQUIT")
 _MOST_OPEN_FILES = 65_536
 _PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -223,6 +227,22 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._ready = ready
         self._stopping = stopping
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """End cleanly also when the terminal goes away, or by Ctrl-\\: a temporary store must not be left behind."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        known = [getattr(signal, name) for name in _FAREWELLS if hasattr(signal, name)]
+        # What is ignored (nohup) stays ignored.
+        before = {it: signal.signal(it, self.handle_exit) for it in known if signal.getsignal(it) != signal.SIG_IGN}
+        try:
+            with super().capture_signals():
+                yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, and tell."""

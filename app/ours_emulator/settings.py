@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, create_model
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode
 
 from ours_emulator.clock import LAST_MOMENT, milliseconds
 
@@ -31,10 +31,10 @@ def _split(value: object) -> object:
     return parts
 
 
-def _live(tokens: tuple[str, ...]) -> tuple[str, ...]:
-    if any(token.startswith("test_") for token in tokens):
+def _live(token: str) -> str:
+    if token.startswith("test_"):
         raise ValueError("say the live token; its test_ twin is accepted by itself")
-    return tokens
+    return token
 
 
 def _key(key: str) -> str:
@@ -57,18 +57,16 @@ def _moment(value: object) -> object:
 
 
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
+Token = Annotated[str, Field(min_length=1), AfterValidator(_live)]
+Tokens = tuple[Token, ...]
 Key = Annotated[str, AfterValidator(_key)]
 Keys = tuple[Key, ...]
 Hosts = tuple[Annotated[str, Field(pattern=_HOST), AfterValidator(str.lower)], ...]
 File = Annotated[Path, AfterValidator(_named)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel, frozen=True, extra="forbid"):
     """Everything that can be set."""
-
-    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
-        frozen=True, env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid"
-    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(4010, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
@@ -79,7 +77,7 @@ class Settings(BaseSettings):
     seed: File | None = Field(
         None, description="JSON Lines of requests, as exported, that a new store and one that was reset begin with."
     )
-    tokens: Annotated[Names, NoDecode, BeforeValidator(_split), AfterValidator(_live)] = Field(
+    tokens: Annotated[Tokens, NoDecode, BeforeValidator(_split)] = Field(
         (),
         description="Source tokens to accept, each with its test_ twin. Without any, every token is accepted.",
     )
@@ -137,7 +135,7 @@ def load(flags: Mapping[str, object] | None = None, file: Path | None = None, *,
     """
     sources: dict[str, Mapping[str, object]] = {
         "flag": flags or {},
-        "environment": cast(Mapping[str, object], EnvSettingsSource(Settings)()) if environment else {},
+        "environment": _environment() if environment else {},
         "file": _read(file),
     }
     values: dict[str, Any] = {}
@@ -168,6 +166,12 @@ def _spelled(name: str, origin: str, file: Path | None) -> str:
         return ENV_PREFIX + name.upper()
     printed = name if name.isprintable() else repr(name)
     return f"{printed} in {file}" if origin == "file" else flag(printed)
+
+
+def _environment() -> Mapping[str, object]:
+    """Return what the environment says of the settings; by themselves they would always listen to it."""
+    listening = cast(type[BaseSettings], create_model("Environment", __base__=(Settings, BaseSettings)))
+    return EnvSettingsSource(listening, env_prefix=ENV_PREFIX, env_ignore_empty=True)()
 
 
 def _read(file: Path | None) -> Mapping[str, object]:

@@ -14,21 +14,20 @@ from ours_emulator.accounts import Accounts, OpenAccount
 from ours_emulator.api import client, ingest
 from ours_emulator.api.debug import ACCESS, MISSING, Account, AsciiJSON, StrictRoute, account_of
 from ours_emulator.api.redaction import masked
-from ours_emulator.api.wire import ACCOUNT_NAME, DEFAULT_ACCOUNT
-from ours_emulator.clock import LAST_MOMENT, Clock, iso, milliseconds
+from ours_emulator.clock import LAST_MOMENT, Clock, iso, moment
 from ours_emulator.faults import Action, Delay, Fault, FaultMatch, PlantedFault, RateLimit
+from ours_emulator.messages import ACCOUNT_NAME, DEFAULT_ACCOUNT, Connection, FaultAnswer, RowCode, allowed
 from ours_emulator.messages import Account as Accepts
-from ours_emulator.messages import Connection, FaultAnswer, RowCode, allowed
 from ours_emulator.pipeline import Pipeline
-from ours_emulator.settings import Key
+from ours_emulator.settings import Key, Token
 from ours_emulator.store.reader import StoreReader
 
-_ENDPOINTS = {**ingest.PATHS, **client.PATHS}
+_ENDPOINTS = {path: name for path, name in {**ingest.PATHS, **client.PATHS}.items() if name != "openapi"}
 _MOST_DELAY_MS = 10 * 60 * 1000.0
 _NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 Moment: TypeAlias = Annotated[
     int,
-    BeforeValidator(lambda value: milliseconds(value) if isinstance(value, str) else value),
+    BeforeValidator(moment),
     Field(ge=0, le=LAST_MOMENT),
 ]
 Milliseconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=_MOST_DELAY_MS, strict=True)]
@@ -85,7 +84,7 @@ class AccountCall(Call):
         json_schema_extra={"examples": [{"tokens": ["live_token"], "allowed_events": ["Purchase"]}, {}]}
     )
 
-    tokens: list[Text] = Field(default=[])
+    tokens: list[Token] = Field(default=[])
     public_keys: list[Key] = Field(default=[])
     allowed_events: list[Text] | None = None
     require_identifier: bool = True
@@ -148,6 +147,8 @@ class AnswerCall(Call):
             raise ValueError("rows need a code, queue_failed or invalid_event")
         if self.code is not None and (self.status is not None or self.connection is not None):
             raise ValueError("rows fail one by one, or status or connection is about the whole request; not both")
+        if self.status is not None and self.connection is not None:
+            raise ValueError("a connection that is cut or silent has no status; say one of both")
         if all(it is None for it in (self.status, self.delay_ms, self.connection, self.code)):
             raise ValueError("says nothing to do: a status, delay_ms, connection or code")
         if self.stored and self.status is None and self.connection is None:
@@ -228,6 +229,8 @@ class FaultCall(Call):
         if (self.answer is None) == (self.sequence is None) and not (self.rate_limit and not self.answer):
             raise ValueError("say what happens: answer, or sequence, or rate_limit")
         codes = [it for it in (self.answer, *(self.sequence or ())) if it is not None and it.code is not None]
+        if codes and self.rate_limit is not None:
+            raise ValueError("a rate limit is about whole requests, and a code about rows; say one of both")
         if codes and self.match.path is not None and not self.match.path.endswith("/batch"):
             raise ValueError("a code is for rows of /batch, and match.path means another endpoint")
         return self
@@ -365,10 +368,10 @@ class ControlApi:
         account_of(request, name)
         if call.clock is not None:
             # Tried first: a call that is refused changes nothing.
-            _set_clock(call.clock, copy(self._accounts.clock(name)))
+            _change(call.clock)(copy(self._accounts.clock(name)))
         account = self._accounts.configure(call.accepts(self._accounts.template(name)))
         if call.clock is not None:
-            _set_clock(call.clock, account.clock)
+            account.move_clock(_change(call.clock))
         return AsciiJSON(self._account_view(name))
 
     async def close(self, request: Request, name: AccountName) -> Response:
@@ -385,9 +388,7 @@ class ControlApi:
         """Freeze, set, advance or resume the account's clock. It never governs waits or health."""
         name = _one_account(request, account)
         opened = self._open(name)
-        before = opened.clock.now()
-        _set_clock(call, opened.clock)
-        opened.faults.move(max(before - opened.clock.now(), 0))
+        opened.move_clock(_change(call))
         return AsciiJSON(_clock_view(name, opened.clock))
 
     async def faults(self, request: Request, account: Account = None) -> Response:
@@ -457,11 +458,16 @@ def _existing(planted: PlantedFault | None, name: str) -> PlantedFault:
     return planted
 
 
-def _set_clock(call: ClockCall, clock: Clock) -> None:
-    try:
-        call.apply(clock)
-    except ValueError as error:
-        raise HTTPException(400, str(error)) from None
+def _change(call: ClockCall) -> Callable[[Clock], None]:
+    """Return what *call* does to a clock, refused as a call is."""
+
+    def change(clock: Clock) -> None:
+        try:
+            call.apply(clock)
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from None
+
+    return change
 
 
 def _clock_view(account: str, clock: Clock) -> ClockView:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast, get_args
 from urllib.parse import unquote
 
 from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
@@ -18,14 +18,13 @@ from typing_extensions import TypedDict
 from ours_emulator import __version__
 from ours_emulator.accounts import Accounts
 from ours_emulator.api import examples, views
-from ours_emulator.api.redaction import masked
-from ours_emulator.api.wire import ACCOUNT_NAME
-from ours_emulator.clock import LAST_MOMENT, milliseconds
+from ours_emulator.api.redaction import Discretion, masked
+from ours_emulator.clock import LAST_MOMENT, moment
 from ours_emulator.contract.compile import REVISION
 from ours_emulator.contract.rules import RULES
 from ours_emulator.jsontext import json_text
-from ours_emulator.matching import MatchError
-from ours_emulator.messages import Identifier, Outcome
+from ours_emulator.matching import MatchError, advice
+from ours_emulator.messages import ACCOUNT_NAME, Identifier
 from ours_emulator.pipeline import Pipeline, StoreWriteError
 from ours_emulator.settings import Loaded
 from ours_emulator.store.files import StoreLostError
@@ -39,6 +38,7 @@ _PLACES = (
 _NONE_ACCEPTED = "no such event was accepted; with outcome=any, refused ones are looked at too"
 _DEFAULT_LIMIT = 100
 _MOST_LIMIT = 1000
+_MOST_PROPERTIES = 50
 _LAST_ID = 2**63 - 1
 T = TypeVar("T")
 Get: TypeAlias = tuple[str, Callable[..., Awaitable[Response]], object]
@@ -49,6 +49,7 @@ Account: TypeAlias = Annotated[
     Query(pattern=f"^{ACCOUNT_NAME.pattern}$", description="Only this account; default: all of them."),
 ]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MOST_LIMIT, description="Items on a page.")]
+AskedOutcome: TypeAlias = Literal["accepted", "duplicate", "dropped", "rejected", "any"]
 Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
 Endpoint: TypeAlias = Literal[
     "track",
@@ -64,7 +65,7 @@ Endpoint: TypeAlias = Literal[
 ]
 Since: TypeAlias = Annotated[
     int | None,
-    BeforeValidator(lambda value: milliseconds(value) if isinstance(value, str) else value),
+    BeforeValidator(moment),
     Query(le=LAST_MOMENT, description="Received at this moment or later: ISO 8601, or milliseconds since the epoch."),
 ]
 
@@ -167,19 +168,18 @@ class DebugApp(FastAPI):
 class DebugApi:
     """The endpoints under /debug. Unprefixed they cover all accounts; `account` or /accounts/{name} narrows."""
 
-    def __init__(self, reader: StoreReader, pipeline: Pipeline, accounts: Accounts, loaded: Loaded) -> None:
+    def __init__(
+        self, reader: StoreReader, pipeline: Pipeline, accounts: Accounts, loaded: Loaded, discreet: Discretion
+    ) -> None:
         self._reader = reader
         self._pipeline = pipeline
         self._accounts = accounts
         self._loaded = loaded
+        self._discreet = discreet
 
     def add_to(self, app: FastAPI) -> None:
         """Add the routes to *app*, and give every error there one shape."""
-        router = APIRouter(
-            prefix="/debug",
-            route_class=StrictRoute,
-            responses=ACCESS,
-        )
+        router = APIRouter(prefix="/debug", route_class=StrictRoute, responses=ACCESS)
         for path, endpoint, model in self._lists():
             router.add_api_route(path, endpoint, response_model=model, methods=["GET"])
         for path, endpoint, model in self._single():
@@ -194,6 +194,7 @@ class DebugApi:
         app.add_exception_handler(StoreWriteError, _not_written)
         app.add_exception_handler(MatchError, _no_match)
         app.add_exception_handler(StoreLostError, _lost)
+        app.add_exception_handler(Exception, _unforeseen)
 
     def _lists(self) -> Sequence[Get]:
         return (
@@ -273,7 +274,7 @@ class DebugApi:
         visitor_id: str | None = None,
         distinct_id: str | None = None,
         endpoint: Endpoint | None = None,
-        outcome: Outcome | Literal["any"] | None = None,
+        outcome: AskedOutcome | None = None,
         test: bool | None = None,
         since: Since = None,
         limit: Limit = _DEFAULT_LIMIT,
@@ -305,7 +306,7 @@ class DebugApi:
         account: Account = None,
         event: str | None = None,
         visitor_id: str | None = None,
-        outcome: Outcome | Literal["any"] | None = None,
+        outcome: AskedOutcome | None = None,
     ) -> Response:
         """Show the latest event by time."""
         which = EventFilter(
@@ -316,18 +317,11 @@ class DebugApi:
             properties=_properties(request),
         )
         page = await self._reader.events(account_of(request, account), which, 1, None)
-        return AsciiJSON(
-            views.event(
-                _found(
-                    page.rows[0] if page.rows else None,
-                    _NONE_ACCEPTED,
-                )
-            )
-        )
+        return AsciiJSON(views.event(_found(page.rows[0] if page.rows else None, _NONE_ACCEPTED)))
 
     async def event(self, request: Request, event_id: int, account: Account = None) -> Response:
         """Show one event, whatever its outcome."""
-        row = await self._reader.event(account_of(request, account), min(event_id, _LAST_ID))
+        row = await self._reader.event(account_of(request, account), _stored(event_id))
         return AsciiJSON(views.event(_found(row, f"there is no event {event_id}")))
 
     async def requests(
@@ -362,9 +356,9 @@ class DebugApi:
         redact: Annotated[bool, Query(description="Mask tokens and keys in the body.")] = False,
     ) -> Response:
         """Show one request with the events in it."""
-        found = await self._reader.request(account_of(request, account), min(request_id, _LAST_ID))
+        found = await self._reader.request(account_of(request, account), _stored(request_id))
         row, body, receipts = _found(found, f"there is no request {request_id}")
-        return AsciiJSON(views.request_detail(row, body, receipts, redact=redact))
+        return AsciiJSON(views.request_detail(row, body, receipts, self._discreet if redact else None))
 
     async def summary(self, request: Request, account: Account = None) -> Response:
         """Count what is stored."""
@@ -409,6 +403,11 @@ class DebugApi:
         return _found(rows[0] if rows else None, f"there is no visitor {visitor_id}")
 
 
+def _stored(id_: int) -> int:
+    """Return *id_* as far as the store has numbers."""
+    return max(0, min(id_, _LAST_ID))
+
+
 def _found(thing: T | None, otherwise: str) -> T:
     if thing is None:
         raise HTTPException(404, otherwise)
@@ -429,9 +428,13 @@ def _outcome(asked: str | None) -> str | None:
 
 
 def _properties(request: Request) -> dict[str, str]:
-    return {
+    """Return the properties that are asked for; each of their levels is an expression of the store's."""
+    asked = {
         name.removeprefix(PROPERTY): value for name, value in request.query_params.items() if name.startswith(PROPERTY)
     }
+    if len(asked) > _MOST_PROPERTIES or any(name.count(".") >= _MOST_PROPERTIES for name in asked):
+        raise HTTPException(400, f"{PROPERTY}…: at most {_MOST_PROPERTIES} of them, each so many levels deep")
+    return asked
 
 
 class StrictRoute(APIRoute):
@@ -477,10 +480,43 @@ def _cursor_errors() -> Generator[None]:
         raise HTTPException(400, "cursor: not one that a list gave out") from None
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
-    first = cast(RequestValidationError, error).errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:])
-    return AsciiJSON({"error": f"{place}: {first['msg']}" if place else first["msg"]}, status_code=400)
+async def _invalid(request: Request, error: Exception) -> Response:
+    invalid = cast(RequestValidationError, error)
+    # Of several things that it may be, the last one is the least special: its message says most.
+    first = invalid.errors()[0]
+    first = [it for it in invalid.errors() if it["loc"][:2] == first["loc"][:2]][-1]
+    place = _place(first["loc"], invalid.body)
+    said = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        field = cast(APIRoute, request.scope["route"]).body_field
+        said = "there is no such field" + advice(place[-1], _fields(field and field.field_info.annotation, place[:-1]))
+    return AsciiJSON({"error": f"{'.'.join(place)}: {said}" if place else said}, status_code=400)
+
+
+def _place(loc: Sequence[str | int], body: object) -> list[str]:
+    """Return where in *body*, or else in the query, an error is; *loc* also names each kind a value might have been."""
+    here: object = body if loc[0] == "body" else {}
+    place: list[str] = []
+    for part in loc[1:]:
+        if isinstance(here, dict) and ("[" not in str(part) or part in here):
+            place.append(str(part))
+            here = cast(dict[object, object], here).get(part)
+        elif isinstance(here, list) and isinstance(part, int):
+            place.append(str(part))
+            here = cast(list[object], here)[part]
+    return place
+
+
+def _fields(kind: object, place: Sequence[str]) -> Sequence[str]:
+    """Return the names of the fields at *place* of a body of that *kind*."""
+    for name in (*place, None):
+        kinds = [it for it in (kind, *get_args(kind)) if isinstance(it, type) and issubclass(it, BaseModel)]
+        if not kinds:
+            return ()
+        if name is None:
+            return list(kinds[0].model_fields)
+        kind = kinds[0].model_fields[name].annotation if name in kinds[0].model_fields else None
+    return ()
 
 
 async def _refused(_: Request, error: Exception) -> Response:
@@ -498,6 +534,10 @@ async def _not_written(_: Request, error: Exception) -> Response:
 
 async def _lost(_: Request, error: Exception) -> Response:
     return AsciiJSON({"error": str(error)}, status_code=503)
+
+
+async def _unforeseen(_: Request, error: Exception) -> Response:
+    return AsciiJSON({"error": f"a mistake of the emulator: {type(error).__name__}; please report it"}, status_code=500)
 
 
 async def _no_icon() -> Response:

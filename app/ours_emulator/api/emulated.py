@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from ours_emulator.accounts import Accounts
 from ours_emulator.api.log import RequestLog
 from ours_emulator.api.misbehaviour import misbehave
-from ours_emulator.api.wire import DEFAULT_ACCOUNT, read_request, send_answer, send_preflight
+from ours_emulator.api.wire import read_request, send_answer, send_preflight
 from ours_emulator.messages import Closed, Request
 from ours_emulator.pipeline import Contract, Pipeline
 
@@ -40,9 +40,8 @@ class Endpoint:
             await send_preflight(send)
             return
         parts = self._parts
-        received_at = parts.accounts.clock(scope.get("account", DEFAULT_ACCOUNT)).now()
         try:
-            request = await read_request(scope, receive, self._name, parts.limit, received_at)
+            request = await read_request(scope, receive, self._name, parts.limit, parts.accounts.now)
         except ClientDisconnect:
             return
         exchange = await parts.pipeline.submit(request)

@@ -12,7 +12,7 @@ _OWN = ("/", "/favicon.ico", "/debug")
 
 
 def is_own(path: str) -> bool:
-    """Tell whether *path*, without its account, is the emulator's own: the debug API or the page."""
+    """Tell whether *path*, without its account, is the emulator's own: the debug API, or `/`, which leads there."""
     return path in _OWN or path.startswith("/debug/")
 
 
@@ -21,9 +21,9 @@ class Front:
 
     *unknown* has the beginnings of paths; the first one that fits answers, so the last should be "/".
 
-    /accounts/{name} before a path means the same path in that account (rule accounts). A slash at the end changes
-    nothing (rule methods). FastAPI's own layers cost more than everything an event needs, so only *debug* has them; and
-    it is made when it is first asked, as it takes a quarter of the time of a start.
+    /accounts/{name} before a path means the same path in that account (rule accounts). A slash at the end of an
+    emulated path changes nothing (rule methods). FastAPI's own layers cost more than everything an event needs, so only
+    *debug* has them; and it is made when it is first asked, as it takes a quarter of the time of a start.
     """
 
     def __init__(

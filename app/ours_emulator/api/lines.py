@@ -6,7 +6,7 @@ import json
 import re
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from itertools import count
 from typing import IO, Annotated
@@ -14,13 +14,13 @@ from typing import IO, Annotated
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError, model_validator
 
 from ours_emulator.api import client, ingest
-from ours_emulator.api.redaction import TOKEN_FIELD
-from ours_emulator.api.wire import ACCOUNT_NAME, DEFAULT_ACCOUNT, attempt_number, prefixed, within_account
+from ours_emulator.api.redaction import TOKEN_FIELD, Discretion
+from ours_emulator.api.wire import attempt_number, prefixed, within_account
 from ours_emulator.clock import LAST_MOMENT
 from ours_emulator.contract.body import inflate
 from ours_emulator.contract.ingest import TEST_PREFIX
 from ours_emulator.jsontext import json_text
-from ours_emulator.messages import Connection, FaultAnswer, Properties, Request, RowCode
+from ours_emulator.messages import ACCOUNT_NAME, DEFAULT_ACCOUNT, Connection, FaultAnswer, Properties, Request, RowCode
 from ours_emulator.store.reader import Row
 from ours_emulator.store.tables import decoded
 
@@ -71,7 +71,7 @@ class Line(_Strict):
 
     account: Annotated[str, Field(pattern=f"^{ACCOUNT_NAME.pattern}$")] = DEFAULT_ACCOUNT
     method: str = "POST"
-    path: Annotated[str, Field(pattern="^/")]
+    path: Annotated[str, Field(pattern=r"^(/|\*$)")]
     headers: dict[str, str] = {"content-type": "application/json"}
     body: str | None = None
     body_base64: str | None = None
@@ -102,10 +102,10 @@ class Line(_Strict):
         """Return the request, to be replayed in *account*, or else in its own."""
         name = account or self.account
         headers = {key.lower(): value for key, value in self.headers.items()}
-        unknown = client.UNKNOWN if self.path.startswith(client.BASE_PATH) else ingest.UNKNOWN
+        unknown = client.UNKNOWN if f"{self.path}/".startswith(client.BASE_PATH + "/") else ingest.UNKNOWN
         return Request(
             account=name,
-            endpoint=_PATHS.get(self.path.rstrip("/") or "/", unknown),
+            endpoint=_PATHS.get(self.path.removesuffix("/"), unknown),
             method=self.method,
             path=prefixed(name, self.path),
             content_type=headers.get("content-type", ""),
@@ -142,13 +142,19 @@ def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
             raise LineError(f"line {number}: not JSON: {error}") from None
 
 
-def written(row: Row, *, redact: bool) -> str:
-    """Return the line, without its end, of a request in the journal; with *redact*, without tokens and keys."""
+def written(row: Row, discreet: Discretion | None) -> str:
+    """Return the line, without its end, of a request in the journal; without tokens and keys if it is *discreet*."""
     coding = decoded(row["content_encoding"])
     body: bytes = row["body"]
     authorization = decoded(row["authorization"])
-    if redact:
-        body, coding = _redacted(body, coding)
+    path = within_account(decoded(row["path"]))[1]
+    if discreet is not None:
+
+        def hidden(text: str) -> str:
+            return discreet.replaced(text, row["account"], _hidden)
+
+        body, coding = _redacted(body, coding, hidden)
+        path = _without_keys(hidden(path))
         authorization = _AUTHORIZATION.sub(lambda found: (found[1] or "") + _hidden(found[2]), authorization)
     headers = {
         "content-type": decoded(row["content_type"]),
@@ -159,7 +165,7 @@ def written(row: Row, *, redact: bool) -> str:
     line: Properties = {
         "account": row["account"],
         "method": decoded(row["method"]),
-        "path": within_account(decoded(row["path"]))[1],
+        "path": path,
         "headers": {name: value for name, value in headers.items() if value},
         **_body(body),
         "received_at": row["received_at"],
@@ -179,7 +185,7 @@ def _body(body: bytes) -> Properties:
         return {"body_base64": base64.b64encode(body).decode("ascii")}
 
 
-def _redacted(body: bytes, coding: str) -> tuple[bytes, str]:
+def _redacted(body: bytes, coding: str, hide: Callable[[str], str]) -> tuple[bytes, str]:
     """Return *body* with another token, unpacked if need be, and its coding then; what is no text loses everything."""
     try:
         plain = inflate(body, MOST_LINE_BYTES) if coding.strip().lower() == "gzip" else body
@@ -187,9 +193,12 @@ def _redacted(body: bytes, coding: str) -> tuple[bytes, str]:
     except (zlib.error, UnicodeDecodeError):
         return b"", coding
     hidden = TOKEN_FIELD.sub(lambda field: field[1] + _hidden_token(field[2]), text)
-    for spelled in (_KEY, _FORM_TOKEN):
-        hidden = spelled.sub(lambda found: found[1] + _hidden(found[2]), hidden)
+    hidden = _without_keys(_FORM_TOKEN.sub(lambda found: found[1] + _hidden(found[2]), hide(hidden)))
     return hidden.encode("utf-8"), coding if plain is body else ""
+
+
+def _without_keys(text: str) -> str:
+    return _KEY.sub(lambda found: found[1] + _hidden(found[2]), text)
 
 
 def _hidden_token(token: str) -> str:

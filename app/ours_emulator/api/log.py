@@ -67,7 +67,7 @@ def human(exchange: Exchange) -> str:
     first = receipts[0]
     if first.arrival.batch_index is not None:
         words.append(f"{len(receipts)} event{'s' if len(receipts) > 1 else ''}")
-    elif first.outcome != "rejected":
+    else:
         words.append(first.arrival.event or "")
         words.append("" if first.visitor_id is None else f"visitor={first.visitor_id}")
     if any(isinstance(receipt.arrival, Message) and receipt.arrival.test for receipt in receipts):

@@ -48,8 +48,15 @@ class Discretion:
 
     def __call__(self, text: str, account: str | None = None) -> str:
         """Return *text*, said of *account*, without them."""
+        return without_keys(self.replaced(text, account, masked))
+
+    def replaced(self, text: str, account: str | None, by: Callable[[str], str]) -> str:
+        """Return *text*, said of *account*, with what *by* makes of each secret in its place; keys stay."""
         own = () if account is None else self._secrets_of(account)
-        for secret in self._secrets.union(own):
-            if len(secret) >= _LEAST_SECRET and secret in text:
-                text = text.replace(secret, masked(secret))
-        return without_keys(text)
+        # The longer first: one may be the beginning of another.
+        for secret in sorted(self._secrets.union(own), key=len, reverse=True):
+            if len(secret) >= _LEAST_SECRET:
+                # As it is, and as it stands in a JSON string.
+                for spelled in {secret, json_text(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
+                    text = text.replace(spelled, by(secret))
+        return text

@@ -8,11 +8,13 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Annotated
 
 from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 from typing_extensions import TypedDict
 
 from ours_emulator.api import lines
 from ours_emulator.api.debug import ACCESS, Account, AsciiJSON, ErrorView, StrictRoute, account_of
+from ours_emulator.api.redaction import Discretion
 from ours_emulator.jsontext import json_text
 from ours_emulator.messages import Closed, Exchange
 from ours_emulator.pipeline import Pipeline
@@ -43,9 +45,10 @@ class ImportView(TypedDict):
 class ReplayApi:
     """The endpoints under /debug that export the journal and replay one."""
 
-    def __init__(self, reader: StoreReader, pipeline: Pipeline) -> None:
+    def __init__(self, reader: StoreReader, pipeline: Pipeline, discreet: Discretion) -> None:
         self._reader = reader
         self._pipeline = pipeline
+        self._discreet = discreet
 
     def add_to(self, app: FastAPI) -> None:
         """Add the routes to *app*."""
@@ -93,7 +96,10 @@ class ReplayApi:
         They go to the account of the path, or else to their own. Nothing is replayed if a line is no request.
         """
         with SpooledTemporaryFile(_IN_MEMORY) as file:
-            await _spool(request, file)
+            try:
+                await _spool(request, file)
+            except ClientDisconnect:
+                return Response(status_code=400)
             try:
                 await asyncio.to_thread(_check, file)
                 return AsciiJSON(await self._replayed(file, account_of(request, None)))
@@ -103,7 +109,7 @@ class ReplayApi:
     async def _lines(self, account: str | None, redact: bool) -> AsyncGenerator[str]:
         after = 0
         while rows := await self._reader.bodies(account, after):
-            yield "".join(lines.written(row, redact=redact) + "\n" for row in rows)
+            yield "".join(lines.written(row, self._discreet if redact else None) + "\n" for row in rows)
             after = rows[-1]["id"]
 
     async def _replayed(self, file: IO[bytes], account: str | None) -> ImportView:

@@ -1,16 +1,15 @@
 """GET /debug/stream: what becomes of each arrival, as it is committed, as server-sent events."""
 
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from ours_emulator.api import views
-from ours_emulator.api.debug import ACCESS, Account, StrictRoute, account_of
+from ours_emulator.api.debug import ACCESS, Account, AskedOutcome, StrictRoute, account_of
 from ours_emulator.feed import Feed, FeedClosedError
 from ours_emulator.jsontext import json_text
-from ours_emulator.messages import Outcome
 from ours_emulator.store.reader import EventFilter, StoreReader
 
 MEDIA_TYPE = "text/event-stream"
@@ -42,7 +41,7 @@ class StreamApi:
         request: Request,
         account: Account = None,
         event: str | None = None,
-        outcome: Outcome | Literal["any"] = "any",
+        outcome: AskedOutcome = "any",
         last_event_id: Annotated[str | None, Query(description="As the header Last-Event-ID.")] = None,
         resumed: Annotated[str | None, Header(alias="last-event-id")] = None,
     ) -> Response:

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 from pydantic import JsonValue
 from typing_extensions import TypedDict
 
-from ours_emulator.api.redaction import without_keys, without_tokens
+from ours_emulator.api.redaction import Discretion, without_tokens
 from ours_emulator.clock import iso
 from ours_emulator.contract.body import inflate
 from ours_emulator.messages import Outcome, Properties
@@ -78,7 +78,7 @@ class ReasonView(TypedDict):
 
 
 class EventView(TypedDict):
-    """What became of one event or identify call. `time` is in milliseconds since the epoch."""
+    """What became of one event, identify call, alias or device. `time` is in milliseconds since the epoch."""
 
     id: int
     account: str
@@ -119,7 +119,6 @@ class RequestView(TypedDict):
     """One line of the journal. Attempts of one call share the `call_id`, the id of the first of them.
 
     `gap_ms` is how long after the attempt before it came. `status` is null if a fault kept it from being answered.
-
     `duration_ms` runs until it was decided, without the commit; `body_bytes` is the body's size on the wire.
     """
 
@@ -153,7 +152,7 @@ class RequestDetail(RequestView):
 
 
 class CallView(TypedDict):
-    """The attempts of one call, the first one first; `accepted` counts the events stored by any of them."""
+    """The attempts of one call, the first one first; `accepted` counts the kept events that any of them stored."""
 
     call_id: int
     account: str
@@ -337,14 +336,14 @@ def request(row: Row) -> RequestView:
     }
 
 
-def request_detail(row: Row, body: bytes, receipts: Sequence[Row], *, redact: bool = False) -> RequestDetail:
-    """Return one line of the journal as it is shown by itself; to *redact* it hides the secrets in its body."""
+def request_detail(row: Row, body: bytes, receipts: Sequence[Row], discreet: Discretion | None) -> RequestDetail:
+    """Return one line of the journal as it is shown by itself; if it is *discreet*, without secrets in its body."""
     shown = request(row)
     text = _body_text(body, shown["content_encoding"])
-    encoded = base64.b64encode(body).decode("ascii") if text is None and not redact else None
-    if redact:
-        shown["path"] = without_keys(shown["path"])
-        text = None if text is None else without_tokens(text)
+    encoded = base64.b64encode(body).decode("ascii") if text is None and discreet is None else None
+    if discreet is not None:
+        shown["path"] = discreet(shown["path"], shown["account"])
+        text = None if text is None else discreet(without_tokens(text), shown["account"])
     return {**shown, "body": text, "body_base64": encoded, "events": [event(receipt) for receipt in receipts]}
 
 

@@ -14,11 +14,10 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from ours_emulator.api import examples, views
-from ours_emulator.api.debug import AsciiJSON, ErrorView, StrictRoute, account_of
-from ours_emulator.api.wire import ACCOUNT_NAME
+from ours_emulator.api.debug import AsciiJSON, AskedOutcome, ErrorView, StrictRoute, account_of
 from ours_emulator.feed import Feed, FeedClosedError, Listener
-from ours_emulator.matching import PLAIN, Match, MatchError, Miss, Shape, closest, compiled
-from ours_emulator.messages import Outcome, Properties, sentence
+from ours_emulator.matching import PLAIN, Match, MatchError, Miss, Shape, advised, closest, compiled
+from ours_emulator.messages import ACCOUNT_NAME, DEFAULT_ACCOUNT, Outcome, Properties, sentence
 from ours_emulator.store.reader import EventFilter, Row, Slice, StoreReader
 
 MOST_MS = 55_000
@@ -78,9 +77,7 @@ class _About(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     account: str | None = Field(None, pattern=f"^{ACCOUNT_NAME.pattern}$", description="Default: all of them.")
-    outcome: Outcome | Literal["any"] | None = Field(
-        None, description="Default: accepted, unless the match asks for an outcome."
-    )
+    outcome: AskedOutcome | None = Field(None, description="Default: accepted, unless the match asks for an outcome.")
     after: int = Field(0, strict=True, ge=0, le=_LAST_ID, description="Only events with a greater id.")
 
 
@@ -281,7 +278,8 @@ class _Nearest:
         place = (closest(misses), -event.id)
         if len(self.found) == _MOST_NEAR and place > self.found[-1][:2]:
             return
-        near: NearView = {"event": event.view, "misses": [cast(MissView, asdict(it)) for it in (*before, *misses)]}
+        said = [*before, *(advised(miss, event.matched) for miss in misses)]
+        near: NearView = {"event": event.view, "misses": [cast(MissView, asdict(it)) for it in said]}
         self.found.append((*place, near))
         self.found.sort(key=itemgetter(0, 1))
         del self.found[_MOST_NEAR:]
@@ -290,6 +288,15 @@ class _Nearest:
     def views(self) -> list[NearView]:
         """They, the nearest first; of those that are as near, the last to arrive first."""
         return [near for _, _, near in self.found]
+
+
+@dataclass(slots=True)
+class _Explanation:
+    """Why something is missing: what would match had it been accepted, what comes near, the ids of what fits."""
+
+    candidates: _Nearest
+    near: _Nearest
+    fitting: list[int] = field(default_factory=list[int])
 
 
 class _Order:
@@ -352,6 +359,7 @@ class WaitApi:
         self._reader = reader
         self._feed = feed
         self._shared: dict[int, _Seen] = {}
+        self._waiting = 0
 
     def add_to(self, app: FastAPI) -> None:
         """Add the routes to *app*, which has the shape of errors already."""
@@ -371,6 +379,7 @@ class WaitApi:
         terms, match = _terms(call), _compiled(call.match)
         scope = _scope(request, call, [match])
         started = asyncio.get_running_loop().time()
+        self._waiting += 1
         try:
             # Whatever happens during the wait may change how often an older event was repeated.
             name = None if "repeats" in match.fields else match.text("event")
@@ -379,6 +388,10 @@ class WaitApi:
                     tally = await self._followed(scope, match, terms, call, listener)
         except FeedClosedError:
             raise HTTPException(503, "the emulator shut down during the wait") from None
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._shared.clear()
         return await self._answer(tally, terms, _since(started), call.timeout_ms)
 
     async def verify(self, request: Request, call: VerifyCall) -> Response:
@@ -398,12 +411,15 @@ class WaitApi:
         items = [event.view for event in order.found]
         if order.met and not (spoilt and call.strict):
             return AsciiJSON(_met(items, items[-1], len(items), evicted, _since(started)))
-        error = "all of it matched" if order.met else f"no event matched sequence.{order.next}"
-        if not order.met and items:
-            error += f" after event {items[-1]['id']}"
+        error = "all of it matched"
         candidates: list[NearView] = []
         if not order.met:
-            candidates, _ = await self._explained(scope, steps[order.next], set())
+            found = await self._explained(scope, steps[order.next], {item["id"] for item in items})
+            candidates = found.candidates.views
+            error = f"no event matched sequence.{order.next}"
+            if items:
+                error += f" after event {items[-1]['id']}"
+                error += f"; event {found.fitting[-1]} did before it" if found.fitting and not call.strict else ""
         doubt = _doubt(evicted, spoilt=spoilt)
         unmet: UnmetView = {
             "error": error + _because(candidates, order.near.views) + doubt,
@@ -473,14 +489,17 @@ class WaitApi:
             return AsciiJSON(_met(items, tally.last, count, tally.evicted, waited))
         candidates: list[NearView] = []
         near: list[NearView] = []
+        elsewhere = ""
         if count < terms.count:
-            candidates, near = await self._explained(tally.scope, tally.match, tally.ids)
+            found = await self._explained(tally.scope, tally.match, tally.ids)
+            candidates, near = found.candidates.views, found.near.views
+            elsewhere = "" if count or candidates or near else await self._elsewhere(tally.scope, tally.match)
         counted = f"{count or 'no'} event{'' if count == 1 else 's'} matched"
         in_time = "" if given is None or count >= terms.count else f" within {given} ms"
         doubt = _doubt(tally.evicted, spoilt=tally.spoilt and not terms.exceeded(count))
         unmet: UnmetView = {
-            "error": f"{counted}{in_time}; expected {terms}{_because(candidates, near)}{doubt}",
-            "found": f"{counted}{in_time}{doubt}",
+            "error": f"{counted}{in_time}; expected {terms}{_because(candidates, near) or elsewhere}{doubt}",
+            "found": f"{counted}{in_time}{elsewhere}{doubt}",
             "mode": terms.mode,
             "expected": terms.count,
             "count": count,
@@ -492,22 +511,39 @@ class WaitApi:
         }
         return AsciiJSON(unmet, status_code=406)
 
-    async def _explained(self, scope: _Scope, match: Match, met: set[int]) -> tuple[list[NearView], list[NearView]]:
-        """Return, of the last to arrive, what would match had it been accepted, and what comes near."""
-        candidates, near = _Nearest(match), _Nearest(match)
+    async def _explained(self, scope: _Scope, match: Match, met: set[int]) -> _Explanation:
+        """Return, of the last to arrive, what would match had it been accepted, what comes near, and what fits."""
+        explanation = _Explanation(_Nearest(match), _Nearest(match))
         anything = EventFilter(outcome=None)
         part = await self._reader.latest_arrivals(scope.account, anything, scope.after, _MOST_SEARCHED)
         events = [_seen(row) async for rows in _chunks(part.rows) for row in rows]
+        originals = {event.view["distinct_id"] for event in events if event.view["outcome"] == "accepted"}
         for event in events:
             misses = match.misses(event.matched)
             if scope.has(event.view):
                 if misses and event.id not in met:
-                    near.add(event, misses)
+                    explanation.near.add(event, misses)
+                elif event.id not in met:
+                    explanation.fitting.append(event.id)
+            elif misses and event.view["outcome"] == "duplicate" and event.view["distinct_id"] in originals:
+                continue  # The event that it repeats tells more.
             elif all(_unknown(event, miss) for miss in misses) and event.view["outcome"] != scope.outcome:
                 outcome = Miss("outcome", scope.outcome, event.view["outcome"], _why(event.view))
                 unknown = [Miss(it.path, it.expected, it.actual, _not_kept(event.view)) for it in misses]
-                candidates.add(event, unknown, [outcome])
-        return candidates.views, near.views
+                explanation.candidates.add(event, unknown, [outcome])
+        return explanation
+
+    async def _elsewhere(self, scope: _Scope, match: Match) -> str:
+        """Return that what is missing went to the account `default`, where an app goes that has a fixed address."""
+        if scope.account in (None, DEFAULT_ACCOUNT):
+            return ""
+        where = EventFilter(match.text("event"), outcome=None)
+        part = await self._reader.latest_arrivals(DEFAULT_ACCOUNT, where, scope.after, 1)
+        return (
+            "; such an event arrived in account default: is the app's address that of this account?"
+            if part.rows
+            else ""
+        )
 
     def _shown(self, row: Row) -> _Seen:
         """Return *row* of the feed; what many wait for is made once. An id is never used again."""

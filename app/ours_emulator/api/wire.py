@@ -1,18 +1,25 @@
-"""ASGI in and out for the emulated endpoints: a request read within its bound, an answer sent, a line logged."""
+"""ASGI in and out for the emulated endpoints: a request read within its bound, an answer sent and explained."""
 
-import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from ours_emulator.messages import Answer, Arrival, Exchange, Receipt, Rejection, Request, sentence
+from ours_emulator.messages import (
+    ACCOUNT_NAME,
+    DEFAULT_ACCOUNT,
+    Answer,
+    Arrival,
+    Exchange,
+    Receipt,
+    Rejection,
+    Request,
+    sentence,
+)
 
-ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ACCOUNTS = "/accounts/"
-DEFAULT_ACCOUNT = "default"
 _RETRY_COUNT = b"x-stainless-retry-count"
 _MOST_IN_HEADER = 10
 _DRAIN_BYTES = 64 * 1024 * 1024
@@ -28,16 +35,17 @@ _PREFLIGHT = (
 )
 
 
-async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int, received_at: int) -> Request:
-    """Return the request with its body, of which no more than *limit* bytes are kept.
+async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int, now: Callable[[str], int]) -> Request:
+    """Return the request with its body, of which no more than *limit* bytes are kept; *now* is an account's moment.
 
     Raises ClientDisconnect if the client left before it was all there.
     """
     headers = _joined_headers(scope["headers"])
     started = time.perf_counter()
     body, oversized = await read_body(receive, limit)
+    account = scope.get("account", DEFAULT_ACCOUNT)
     return Request(
-        account=scope.get("account", DEFAULT_ACCOUNT),
+        account=account,
         endpoint=endpoint,
         method=scope["method"],
         path=scope["path"],
@@ -48,7 +56,7 @@ async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int
         oversized=oversized,
         attempt=attempt_number(headers.get(_RETRY_COUNT, b"0").decode("latin-1")),
         sdk_counts=_RETRY_COUNT in headers,
-        received_at=received_at,
+        received_at=now(account),
         started=started,
     )
 

@@ -175,7 +175,9 @@ def _unauthorized(request: Request, account: Account) -> Reason | None:
         message = f"the Authorization header must be `Bearer` and a key beginning with pk_ or sk_; it {given}"
         return Reason("client-key", "", message, 401)
     if account.keys and bearer[1] not in account.keys:
-        message = f"the key is none of the {len(account.keys)} keys of account {account.name}"
+        count = len(account.keys)
+        which = f"none of the {count} keys" if count > 1 else "not the key"
+        message = f"the key is {which} of account {account.name}"
         return Reason("client-open-keys", "", message, 401)
     return None
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import cached_property
 from typing import cast
 
@@ -101,7 +102,7 @@ class IngestContract:
         """Return what *request* says, row by row; a refused request is one rejection."""
         allowed = _ALLOWED.get(request.endpoint)
         if allowed is None:
-            return [Rejection(request.endpoint, None, Reason("methods", "", "there is no such path", 404))]
+            return [Rejection(request.endpoint, None, Reason("methods", "", _no_such(request.path), 404))]
         if request.endpoint == "openapi" or request.method != "POST":
             message = f"this path takes {allowed}, not {request.method}"
             return [Rejection(request.endpoint, None, Reason("methods", "", message, 405))]
@@ -197,6 +198,11 @@ class IngestContract:
                     message = f"the event is larger than {most} bytes"
                     return Reason("batch-row-size", pointer("events", index), message, 413, most)
         return None
+
+
+def _no_such(path: str) -> str:
+    close = get_close_matches(path.rpartition("/")[2], _ALLOWED, n=1)
+    return f"there is no path {hints.cut(path)}" + (f"; did you mean {close[0]}?" if close else "")
 
 
 def _missing_token(request: Request, message: str, status: int) -> Reason:
@@ -309,7 +315,8 @@ def _unknown_token(value: Properties, account: Account) -> Reason:
     if cast(str, value["token"]).startswith(("pk_", "sk_")):
         message = "is a key of the Client API; the Ingest API takes the token of a source"
     else:
-        message = f"is none of the {len(account.tokens)} tokens that are set"
+        count = len(account.tokens)
+        message = f"is none of the {count} tokens that are set" if count > 1 else "is not the token that is set"
     return Reason("401", "/token", message, 401)
 
 

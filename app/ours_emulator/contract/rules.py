@@ -9,7 +9,6 @@ OPENAPI = "OpenAPI document"
 BATCH_PAGE = "Batch Events page"
 QUICKSTART = "Quickstart"
 CLIENT_PAGE = "Client API page"
-TRACK_PAGE = "Track Events page"
 ELSEWHERE = "other public material of the vendor"
 SERVER = "the public server that the Client API page documents"
 OURS = "our choice"
@@ -449,7 +448,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "origin",
-        "The debug API and the page answer no web page but their own, or one of allowed_hosts: 403.",
+        "The debug API answers no web page of another origin, but for those of allowed_hosts: 403.",
         "assumed",
         OURS,
     ),

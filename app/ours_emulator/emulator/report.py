@@ -1,7 +1,7 @@
 """What arrived, in words: the explanation of a failed expectation and the timeline of a failed test."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ours_emulator.emulator.results import Event, Hint, Miss, NearMiss, RequestRecord
 from ours_emulator.terminal import printable
@@ -41,12 +41,15 @@ def timeline(requests: Sequence[RequestRecord], events: Iterable[Event]) -> list
 
 def counts(requests: Sequence[RequestRecord], events: Sequence[Event]) -> str:
     """Return `3 requests, 2 events accepted, 1 rejected, 1 hint`."""
-    found = [_number(len(requests), "request")]
-    outcomes = [event.outcome for event in events]
-    found.append(f"{_number(outcomes.count('accepted'), 'event')} accepted")
-    found += [f"{outcomes.count(name)} {name}" for name in ("rejected", "dropped", "duplicate") if name in outcomes]
-    hints = sum(len(event.hints) for event in events)
-    return ", ".join([*found, *([_number(hints, "hint")] if hints else [])])
+    outcomes = Counter[str](event.outcome for event in events)
+    return counted(len(requests), outcomes, sum(len(event.hints) for event in events))
+
+
+def counted(requests: int, outcomes: Mapping[str, int], hints: int) -> str:
+    """Return what `counts` does, of what was counted before; *outcomes* has how many events there are of each."""
+    found = [number(requests, "request"), f"{number(outcomes.get('accepted', 0), 'event')} accepted"]
+    found += [f"{outcomes[name]} {name}" for name in ("rejected", "dropped", "duplicate") if name in outcomes]
+    return ", ".join([*found, *([number(hints, "hint")] if hints else [])])
 
 
 def objections(events: Iterable[Event], ignore: Iterable[str] = ()) -> list[str]:
@@ -63,6 +66,11 @@ def hint_lines(events: Iterable[Event], ignore: Iterable[str] = ()) -> list[str]
         for hint in event.hints
         if hint.rule not in left_out
     ]
+
+
+def number(count: int, word: str) -> str:
+    """Return `1 hint`, or `2 hints`."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _exchange(request: RequestRecord, first: RequestRecord, events: Sequence[Event]) -> Iterator[str]:
@@ -156,10 +164,6 @@ def _hint(hint: Hint) -> str:
 def _at(path: str, message: str) -> str:
     dotted = path[1:].replace("/", ".").replace("~1", "/").replace("~0", "~")
     return f"{dotted}: {message}" if dotted else message
-
-
-def _number(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _more(count: int) -> list[str]:

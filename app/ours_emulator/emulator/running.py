@@ -20,6 +20,7 @@ from ours_emulator.locator import url_of
 if TYPE_CHECKING:
     import socket
 
+    from ours_emulator.feed import Feed
     from ours_emulator.settings import Loaded
 
 _START_SECONDS = 60
@@ -62,10 +63,10 @@ def handle(url: str, loaded: Loaded) -> Emulator:
 
 
 @contextmanager
-def serving(loaded: Loaded) -> Generator[str]:
-    """Run an emulator as *loaded* says until the block ends, and give its address."""
+def serving(loaded: Loaded, feed: Feed | None = None) -> Generator[str]:
+    """Run an emulator as *loaded* says, with *feed* if given, until the block ends, and give its address."""
     with closing(listen(loaded.settings.host, loaded.settings.port)) as listening, server_unheard():
-        thread = ServerThread(loaded, listening)
+        thread = ServerThread(loaded, listening, feed)
         try:
             yield url_of(loaded.settings.host, listening.getsockname()[1])
         finally:
@@ -75,14 +76,14 @@ def serving(loaded: Loaded) -> Generator[str]:
 class ServerThread:
     """The app under its server, in a thread; it serves when the constructor returns. Raises StoreError."""
 
-    def __init__(self, loaded: Loaded, listening: socket.socket) -> None:
+    def __init__(self, loaded: Loaded, listening: socket.socket, feed: Feed | None = None) -> None:
         self._progress = threading.Event()
         """Set when the server has started, or ended."""
         with quiet_imports():
             from ours_emulator.main import create_app
             from ours_emulator.server import Server
 
-            self._app = create_app(loaded)
+            self._app = create_app(loaded, feed)
             self._server = Server(self._app, self._progress.set, self._app.stop)
             self._server.config.load()
         self._thread = threading.Thread(target=self._run, args=(listening,), name=SERVER_THREAD, daemon=True)

@@ -1,8 +1,10 @@
 """Where a store lives: opened, locked, recognised as ours, and its pragmas."""
 
 import os
+import shutil
 import sqlite3
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -19,6 +21,9 @@ from ours_emulator.store.tables import metadata
 APPLICATION_ID = 0x4F555253
 SCHEMA_VERSION = 2
 BUSY_SECONDS = 30
+_PREFIX = "ours-emulator-"
+_NAME = "store.db"
+_STARTING_SECONDS = 60
 
 
 class StoreError(Exception):
@@ -33,8 +38,10 @@ class StoreFile:
     """One SQLite database: the given file, kept, or a temporary one that goes with the process."""
 
     def __init__(self, path: Path | None) -> None:
-        self._temporary = None if path else tempfile.TemporaryDirectory(prefix="ours-emulator-")
-        self.path = Path(self._temporary.name if self._temporary else "", path or "store.db").resolve()
+        if path is None:
+            _sweep()
+        self._temporary = None if path else tempfile.TemporaryDirectory(prefix=_PREFIX)
+        self.path = Path(self._temporary.name if self._temporary else "", path or _NAME).resolve()
         self._name = str(self.path)
         # Taken by one thread and given up by another.
         self._lock = FileLock(f"{self.path}.lock", thread_local=False)
@@ -126,6 +133,9 @@ class StoreFile:
         if mode != "wal":
             raise StoreError(f"{self.path} is where SQLite can't keep a write-ahead log (journal_mode is {mode})")
         found = self.path.stat()
+        if found.st_nlink > 1:
+            # Each name has a lock and a write-ahead log of its own: two emulators would write over each other.
+            raise StoreError(f"{self.path} has other names (hard links), under which another emulator could write it")
         self._identity = (found.st_dev, found.st_ino)
         raw.cursor().execute(f"PRAGMA synchronous = {'FULL' if self.kept else 'OFF'}")
         return connection
@@ -141,6 +151,16 @@ class StoreFile:
             raise StoreError(f"{self.path} is a database of something else")
         elif version != SCHEMA_VERSION:
             raise StoreError(f"{self.path} has store version {version}; this program has {SCHEMA_VERSION}")
+
+
+def _sweep() -> None:
+    """Remove the temporary stores of emulators that were killed. One that runs holds its lock."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_NAME}.lock"):
+        # One that has just been made may not be locked yet; and what is somebody else's is not ours to remove.
+        with suppress(OSError, Timeout):
+            if time.time() - lock.parent.stat().st_mtime > _STARTING_SECONDS:
+                with FileLock(lock, timeout=0):
+                    shutil.rmtree(lock.parent)
 
 
 def _begin_immediate(connection: sa.Connection) -> None:

@@ -28,6 +28,7 @@ from ours_emulator.store.tables import (
     visitors,
 )
 
+_LARGEST = 2**63 - 1
 _PAGE_ROWS = 500
 _PAGE_BYTES = 8 * 1024 * 1024
 Condition: TypeAlias = sa.ColumnElement[bool]
@@ -464,15 +465,17 @@ def _is(kind: sa.ColumnElement[Any], value: sa.ColumnElement[Any], text: str) ->
     """Match a JSON value of SQLite with *text*, taken as a string or as JSON."""
     as_text = sa.and_(kind == "text", value == text)
     try:
-        wanted: JsonValue = json.loads(text, parse_int=float)
+        wanted: JsonValue = json.loads(text)
     except (ValueError, RecursionError):
         return as_text
     if isinstance(wanted, str):
         return sa.or_(as_text, sa.and_(kind == "text", value == wanted))
-    if isinstance(wanted, float):
-        return sa.or_(as_text, sa.and_(kind.in_(("integer", "real")), value == wanted))
+    if isinstance(wanted, int | float) and not isinstance(wanted, bool):
+        # What no integer of SQLite can hold it has as a double.
+        number = wanted if abs(wanted) <= _LARGEST else json.loads(text, parse_int=float)
+        return sa.or_(as_text, sa.and_(kind.in_(("integer", "real")), value == number))
     if isinstance(wanted, dict | list):
-        return sa.or_(as_text, sa.and_(kind.in_(("object", "array")), value == json_text(json.loads(text))))
+        return sa.or_(as_text, sa.and_(kind.in_(("object", "array")), value == json_text(wanted)))
     return sa.or_(as_text, kind == json_text(wanted))
 
 

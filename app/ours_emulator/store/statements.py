@@ -75,6 +75,8 @@ WHERE account_id = ? AND id >= ? AND path = ? AND attempt = ? AND body = ?
 ORDER BY id DESC LIMIT 1
 """
 
+SUM_BODIES = "SELECT coalesce(sum(length(body)), 0) FROM requests WHERE account_id = ?"
+
 COUNT_WAITING = "SELECT count(*) FROM waiting_devices"
 
 UPDATE_REPEATS = "UPDATE receipts SET repeats = repeats + ? WHERE id = ?"

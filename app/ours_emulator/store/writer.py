@@ -172,12 +172,15 @@ class StoreWriter:
         marks = (self.next_receipt_id, self.next_request_id, self.next_visitor_pk)
         self._write(sql.UPSERT_MARKS, list(zip(("receipt", "request", "visitor"), marks, strict=True)))
         cleared = [self._clear(account_id) for account_id in ids]
-        self._read_counters()
-        return Cleared(
+        total = Cleared(
             visitors=sum(it.visitors for it in cleared),
             receipts=sum(it.receipts for it in cleared),
             requests=sum(it.requests for it in cleared),
         )
+        self._receipts -= total.receipts
+        self._requests -= total.requests
+        self._waiting = self._run(sql.COUNT_WAITING)[0][0]
+        return total
 
     def forget(self, account: str) -> Cleared:
         """Forget *account* and everything of it."""
@@ -255,6 +258,8 @@ class StoreWriter:
             self._cursor.execute(statement, values)
             return self._cursor.rowcount
 
+        # Counting all that is left would take longer the more others have.
+        self._body_bytes -= self._run(sql.SUM_BODIES, account_id)[0][0]
         low, high = digests_of(account_id)
         run(sql.CLEAR_IDENTIFIERS, low, high)
         run(sql.CLEAR_DISTINCT_IDS, low, high)
