@@ -134,6 +134,7 @@ def test_who_listens_before_reading_misses_nothing_and_what_is_read_can_be_told_
     play(scenario)
 
 
+@pytest.mark.timeout(180)
 def test_what_was_posted_is_there_ten_thousand_times_without_a_pause(play: Callable[[Scenario], None]) -> None:
     async def scenario(emulator: Emulator) -> None:
         for number in range(10_000):

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 from ours_emulator.messages import Exchange
 from ours_emulator.store.reader import Row
-from ours_emulator.store.writer import event_row
+from ours_emulator.store.rows import event_row
 
 _Key = tuple[str | None, str | None]
 _SOMETHING: list[Row] = [{}]

@@ -1,26 +1,33 @@
 """The one connection that writes: load what a group of requests mentions, save what became of it."""
 
-import json
 import sqlite3
-import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
 from ours_emulator.dedup import DistinctId, Original
 from ours_emulator.devices import Waiting, WaitingRoom
 from ours_emulator.identity import Name, Visitor
 from ours_emulator.jsontext import json_text
-from ours_emulator.messages import Exchange, Identifier, Message, Properties, Receipt, Rejection, Request, Resolution
+from ours_emulator.messages import Exchange, Request
 from ours_emulator.store import statements as sql
 from ours_emulator.store.files import StoreError, StoreFile, StoreLostError
-from ours_emulator.store.tables import decoded, digests_of, distinct_digest, encoded, name_digest, receipts
+from ours_emulator.store.rows import (
+    distinct_rows,
+    original_of,
+    receipt_row,
+    request_row,
+    visitor_of,
+    visitor_row,
+    waiting_of,
+    waiting_row,
+)
+from ours_emulator.store.tables import digests_of, distinct_digest, encoded, name_digest
 
 _RECENT_REQUESTS = 10_000
 _ROWS_PER_SLACK = 400
-_RECEIPT_COLUMNS = tuple(receipts.columns.keys())
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +130,12 @@ class StoreWriter:
         """Return the visitors that have any of *names*: for each name the *most* oldest ones."""
         digests = json_text([name_digest(name) for name in names])
         rows = self._run(sql.SELECT_VISITORS, most, digests)
-        return [_visitor(row) for row in {row[0]: row for row in rows}.values()]
+        return [visitor_of(row) for row in {row[0]: row for row in rows}.values()]
 
     def waiting(self, names: Iterable[Name]) -> list[Waiting]:
         """Return the devices that wait for a visitor with any of *names*, the oldest first."""
         rows = self._run(sql.SELECT_WAITING, json_text([name_digest(name) for name in names]))
-        return [_waiting(row) for row in rows]
+        return [waiting_of(row) for row in rows]
 
     def originals(self, ids: Sequence[DistinctId]) -> dict[DistinctId, Original]:
         """Return, for those of *ids* that were used before, the event that used them."""
@@ -136,7 +143,7 @@ class StoreWriter:
             return {}
         digests = {distinct_digest(it.account_id, it.value, test=it.test): it for it in ids}
         rows = self._run(sql.SELECT_ORIGINALS, json_text(list(digests)))
-        return {digests[row[0]]: _original(row) for row in rows}
+        return {digests[row[0]]: original_of(row) for row in rows}
 
     def attempt_before(self, account_id: int, request: Request) -> AttemptBefore | None:
         """Return the attempt before *request*, a further one; None if it is not known."""
@@ -153,9 +160,9 @@ class StoreWriter:
     ) -> None:
         """Write *exchanges*, the *touched* visitors, how often more each receipt in *repeats* was sent, who waits."""
         saved = [(exchange, receipt) for exchange in exchanges for receipt in exchange.receipts]
-        self._write(sql.INSERT_REQUESTS, [_request_row(exchange) for exchange in exchanges])
-        self._write(sql.INSERT_RECEIPTS, [_receipt_row(exchange, receipt) for exchange, receipt in saved])
-        self._write(sql.INSERT_DISTINCT_IDS, list(_distinct_rows(saved)))
+        self._write(sql.INSERT_REQUESTS, [request_row(exchange) for exchange in exchanges])
+        self._write(sql.INSERT_RECEIPTS, [receipt_row(exchange, receipt) for exchange, receipt in saved])
+        self._write(sql.INSERT_DISTINCT_IDS, list(distinct_rows(saved)))
         self._write(sql.UPDATE_REPEATS, [(count, receipt_id) for receipt_id, count in repeats.items()])
         self._save_visitors(touched)
         self._save_waiting(waiting)
@@ -208,7 +215,7 @@ class StoreWriter:
         new: list[tuple[str, int]] = []
         rows: list[tuple[Any, ...]] = []
         for visitor in touched:
-            rows.append(_visitor_row(visitor))
+            rows.append(visitor_row(visitor))
             if visitor.names_changed:
                 names, before = set(visitor.names()), set(visitor.stored_names)
                 gone += [(name_digest(name), visitor.pk) for name in before - names]
@@ -221,7 +228,7 @@ class StoreWriter:
     def _save_waiting(self, room: WaitingRoom) -> None:
         if not room.changed and not room.gone:
             return
-        self._write(sql.UPSERT_WAITING, [_waiting_row(it) for it in room.changed.values()])
+        self._write(sql.UPSERT_WAITING, [waiting_row(it) for it in room.changed.values()])
         self._write(sql.DELETE_WAITING, [(pk,) for pk in room.gone])
         self._waiting = self._run(sql.COUNT_WAITING)[0][0]
         self.next_waiting_pk = max(self.next_waiting_pk, *(pk + 1 for pk in (*room.changed, *room.gone)))
@@ -288,153 +295,3 @@ class StoreWriter:
         self._waiting = count[7]
         self.next_waiting_pk = max(self.next_waiting_pk, (count[8] or 0) + 1)
         self._counters_known = True
-
-
-def _visitor(row: Sequence[Any]) -> Visitor:
-    pk, account_id, visitor_id, properties, event_count, first_seen, last_seen, anonymous_id, data, devices = row
-    known = cast(Properties, json.loads(properties))
-    visitor = Visitor(
-        pk,
-        account_id,
-        decoded(visitor_id),
-        known,
-        properties,
-        event_count,
-        first_seen,
-        last_seen,
-        names_changed=False,
-        anonymous_id=None if anonymous_id is None else decoded(anonymous_id),
-        data={} if data == "{}" else json.loads(data),
-        devices=[] if devices == "[]" else json.loads(devices),
-    )
-    visitor.stored_names = tuple(visitor.names())
-    return visitor
-
-
-def _visitor_row(visitor: Visitor) -> tuple[Any, ...]:
-    return (
-        visitor.pk,
-        visitor.account_id,
-        encoded(visitor.visitor_id),
-        visitor.json,
-        visitor.event_count,
-        visitor.first_seen,
-        visitor.last_seen,
-        None if visitor.anonymous_id is None else encoded(visitor.anonymous_id),
-        json_text(visitor.data) if visitor.data else "{}",
-        json_text(visitor.devices) if visitor.devices else "[]",
-    )
-
-
-def _waiting(row: Sequence[Any]) -> Waiting:
-    pk, account_id, identity, device = row
-    names = cast(dict[Identifier, str], json.loads(identity))
-    return Waiting(pk, tuple((account_id, kind, value) for kind, value in names.items()), json.loads(device))
-
-
-def _waiting_row(waiting: Waiting) -> tuple[Any, ...]:
-    digests = {name[1]: name_digest(name) for name in waiting.names}
-    return (
-        waiting.pk,
-        waiting.names[0][0],
-        digests.get("external_id"),
-        digests.get("anonymous_id"),
-        json_text({kind: value for _, kind, value in waiting.names}),
-        json_text(waiting.device),
-    )
-
-
-def _original(row: Sequence[Any]) -> Original:
-    _, receipt_id, visitor_pk, visitor_id, event, content = row
-    return Original(
-        receipt_id,
-        visitor_pk,
-        None if visitor_id is None else decoded(visitor_id),
-        None if event is None else decoded(event),
-        content,
-    )
-
-
-def _request_row(exchange: Exchange) -> tuple[Any, ...]:
-    request = exchange.request
-    return (
-        exchange.id,
-        exchange.account_id,
-        exchange.attempt.call_id,
-        exchange.attempt.number,
-        exchange.attempt.gap_ms,
-        request.endpoint,
-        encoded(request.method),
-        encoded(request.path),
-        exchange.answer.status,
-        request.received_at,
-        int((time.perf_counter() - request.started) * 1_000_000),
-        encoded(request.content_type),
-        encoded(request.content_encoding),
-        exchange.receipts[0].id,
-        len(exchange.receipts),
-        encoded(request.authorization),
-        request.oversized,
-        None if exchange.fault is None else json_text(asdict(exchange.fault)),
-        request.body,
-    )
-
-
-def _receipt_row(exchange: Exchange, receipt: Receipt) -> tuple[Any, ...]:
-    arrival = receipt.arrival
-    message = arrival if isinstance(arrival, Message) else None
-    received_at = exchange.request.received_at
-    return (
-        receipt.id,
-        exchange.account_id,
-        exchange.id,
-        arrival.batch_index,
-        arrival.endpoint,
-        receipt.outcome,
-        None if arrival.event is None else encoded(arrival.event),
-        receipt.visitor_pk,
-        None if receipt.distinct_id is None else encoded(receipt.distinct_id),
-        received_at if message is None or message.time is None else message.time,
-        received_at,
-        message is not None and message.test,
-        0,
-        receipt.content,
-        _explanation(receipt),
-        receipt.visitor_properties,
-    )
-
-
-def event_row(exchange: Exchange, receipt: Receipt) -> dict[str, Any]:
-    """Return *receipt* as the reader has it, by the names of its columns."""
-    row = dict(zip(_RECEIPT_COLUMNS, _receipt_row(exchange, receipt), strict=True))
-    row["account"] = exchange.request.account
-    row["visitor_id"] = None if receipt.visitor_id is None else encoded(receipt.visitor_id)
-    row["time"] = float(row["time"])
-    return row
-
-
-def _explanation(receipt: Receipt) -> str:
-    """Return why *receipt* came out as it did, as JSON text."""
-    arrival = receipt.arrival
-    reason = None
-    if isinstance(arrival, Rejection):
-        it = arrival.reason
-        reason = {"rule": it.rule, "path": it.path, "message": it.message, "status": it.status}
-    hints = [{"rule": hint.rule, "path": hint.path, "message": hint.message} for hint in receipt.hints]
-    return json_text({"resolution": _resolution(receipt.resolution), "hints": hints, "reason": reason})
-
-
-def _resolution(resolution: Resolution | None) -> dict[str, Any] | None:
-    if resolution is None:
-        return None
-    steps = [{"identifier": it.identifier, "value": it.value, "result": it.result} for it in resolution.steps]
-    return {"decided_by": resolution.decided_by, "created": resolution.created, "steps": steps}
-
-
-def _distinct_rows(receipts: Iterable[tuple[Exchange, Receipt]]) -> Iterator[tuple[str, int]]:
-    for exchange, receipt in receipts:
-        if receipt.outcome == "accepted" and isinstance(receipt.arrival, Message) and receipt.distinct_id:
-            yield (
-                distinct_digest(exchange.account_id, receipt.distinct_id, test=receipt.arrival.test),
-                receipt.id,
-            )
