@@ -659,7 +659,9 @@ def test_what_is_there_instead_is_named(account: Account) -> None:
 def test_an_event_that_went_to_the_default_account_is_told(server: Server) -> None:
     account = server.account()
     server.default.track(event="Lost", userId="u")
-    assert "account default" in unmet(ask(account, "verify", match={"event": "Lost"}))["error"]
+    answer = unmet(ask(account, "verify", match={"event": "Lost"}))
+    assert "account default" in answer["error"]
+    assert "account default" in answer["found"]
     assert "account default" not in unmet(ask(account, "verify", match={"event": "Other"}))["error"]
     account.track(event="Else", userId="u")
     assert "account default" not in unmet(ask(account, "verify", match={"event": "Lost"}))["error"]
