@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 _BY_SIGNAL = 128
 _MOST_OBJECTIONS = 20
+_HEARING_SECONDS = 0.2
 _FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 _FROM_TERMINAL = ("SIGINT", "SIGQUIT")
 
@@ -86,7 +88,12 @@ def _code(command: Sequence[str], environment: Mapping[str, str]) -> int:
     with _forwarding() as forwarding:
         child = subprocess.Popen(command, env=environment)
         forwarding.to(child)
-        code = child.wait()
+        # Waited for in a thread: a signal that comes right before this one would block is heard when that is over.
+        waiting = threading.Thread(target=child.wait)
+        waiting.start()
+        while waiting.is_alive():
+            waiting.join(_HEARING_SECONDS)
+    code = child.returncode
     return code if code >= 0 else _BY_SIGNAL - code
 
 
