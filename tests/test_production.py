@@ -39,6 +39,7 @@ CONNECT: list[Callable[[], object]] = [
     lambda: socket.getaddrinfo(HOST.upper().encode(), 443),
     lambda: socket.getaddrinfo(host=f"{HOST}.", port=443),
     lambda: socket.gethostbyname(HOST),
+    lambda: socket.gethostbyname_ex(HOST),
     lambda: socket.create_connection((HOST, 443)),
     lambda: socket.create_connection(address=(HOST, 443), timeout=1),
     lambda: urllib.request.urlopen(URL),
@@ -53,9 +54,10 @@ def test_every_way_to_connect_is_blocked_with_advice(attempts: list[str], connec
     assert attempts == [ADVICE]
 
 
-def test_a_socket_that_connects_by_name_is_blocked(attempts: list[str]) -> None:
+@pytest.mark.parametrize("name", ["connect", "connect_ex"])
+def test_a_socket_that_connects_by_name_is_blocked(attempts: list[str], name: str) -> None:
     with socket.socket() as plain, pytest.raises(ProductionBlockedError):
-        plain.connect((HOST, 443))
+        getattr(plain, name)((HOST, 443))
     assert attempts == [ADVICE]
 
 

@@ -350,6 +350,25 @@ def test_strict_in_the_ini_file_is_for_all_tests_but_those_that_say_otherwise(
     ).assert_outcomes(failed=1, passed=1)
 
 
+def test_strict_is_about_what_came_to_the_session_during_the_test_too(runs: Runs, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nours_emulator_strict = true")
+    runs(
+        """
+        import pytest
+
+        @pytest.mark.ours_emulator(strict=False)
+        def test_lenient(ours_emulator_session, track):
+            track()
+
+        def test_fails(ours_emulator_session, track):
+            track()
+
+        def test_passes(ours_emulator_session, track):
+            assert track(userId="u") == 200
+        """
+    ).assert_outcomes(failed=1, passed=2)
+
+
 def test_production_stays_out_of_reach_after_the_test(runs: Runs) -> None:
     result = runs(
         """

@@ -37,9 +37,10 @@ def block(patch: Patch, attempts: list[str]) -> None:
                 attempts.append(ADVICE)
             raise ProductionBlockedError(ADVICE)
 
-    for name in ("getaddrinfo", "gethostbyname", "create_connection"):
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "create_connection"):
         patch.setattr(socket, name, _checked(getattr(socket, name), check))
-    patch.setattr(socket.socket, "connect", _checked_connect(socket.socket.connect, check))
+    for name in ("connect", "connect_ex"):
+        patch.setattr(socket.socket, name, _checked_connect(getattr(socket.socket, name), check))
     _block_uvloop(patch, check)
     for name, value in without_proxies(os.environ, HOST).items():
         patch.setenv(name, value)

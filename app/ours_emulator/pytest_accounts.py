@@ -37,26 +37,29 @@ class Watch:
     """An account whose tests may fail, and what is needed to tell why."""
 
     emulator: Emulator
-    strict: bool = False
     begun: int = 0
     """The id of the last request before the test: what was there from the beginning is not the test's doing."""
     twin: AsyncEmulator | None = None
 
-    def arrived(self) -> tuple[list[RequestRecord], list[Event]]:
-        """Return the requests of the test and the events in them."""
-        requests = [request for request in self.emulator.requests() if request.id > self.begun]
-        return requests, [event for event in self.emulator.events(outcome="any") if event.request_id > self.begun]
+    def newest(self) -> int:
+        """Return the id of the last request until now."""
+        return self.emulator.summary().newest_request
 
-    def objections(self) -> list[str]:
-        """Return what strict tests fail on; a fault is what the test wanted."""
-        requests, events = self.arrived()
+    def arrived(self, begun: int) -> tuple[list[RequestRecord], list[Event]]:
+        """Return the requests after the one with the id *begun*, and the events in them."""
+        requests = [request for request in self.emulator.requests() if request.id > begun]
+        return requests, [event for event in self.emulator.events(outcome="any") if event.request_id > begun]
+
+    def objections(self, begun: int) -> list[str]:
+        """Return what strict tests fail on of what came after the request *begun*; a fault is what the test wanted."""
+        requests, events = self.arrived(begun)
         planned = {request.id for request in requests if request.fault is not None}
         return report.objections(event for event in events if event.request_id not in planned)
 
     def told(self, raised: BaseException | None) -> str:
         """Return what arrived, for the report of a test that failed with *raised*."""
         try:
-            requests, events = self.arrived()
+            requests, events = self.arrived(self.begun)
         except EmulatorError as error:
             return str(error)
         lines = [f"{self.emulator.url}: {report.counts(requests, events)}", *report.timeline(requests, events)]
@@ -88,12 +91,16 @@ class Reports:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Fail a test that passed, if it is strict and something was refused or hinted at."""
+        watches = list(_watches(item))
+        if not watches or not _strict(item):
+            return (yield)
+        # The account of the session was there before this test, and what came then is not its doing.
+        begun = [watch.begun if watch is item.stash.get(_WATCH, None) else watch.newest() for watch in watches]
         result = yield
-        watch = item.stash.get(_WATCH, None)
-        if watch is not None and watch.strict:
-            found = [*self.blocked, *watch.objections()]
-            if found:
-                pytest.fail("the emulator objects (strict):\n" + "\n".join(found), pytrace=False)
+        objections = [it for watch, since in zip(watches, begun, strict=True) for it in watch.objections(since)]
+        found = [*self.blocked, *objections]
+        if found:
+            pytest.fail("the emulator objects (strict):\n" + "\n".join(found), pytrace=False)
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -155,10 +162,10 @@ def account_of_test(
     node: pytest.Item = request.node
     wanted = _wanted(node)
     with _account(server, node.name, settings, wanted) as emulator:
-        watch = Watch(emulator, bool(wanted.get("strict", node.config.getini("ours_emulator_strict"))))
+        watch = Watch(emulator)
         if "seed" in wanted:
             _sow(node, emulator, wanted["seed"])
-            watch.begun = emulator.summary().newest_request
+            watch.begun = watch.newest()
         if "clock" in wanted:
             emulator.clock.freeze(wanted["clock"])
         patch.setenv(BASE_URL_VARIABLE, emulator.ingest_url)
@@ -203,6 +210,10 @@ def _plan(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> AccountPlan
     planned: Any = {name: value for name, value in {**settings, **wanted}.items() if name in _PLANNED}
     plan: AccountPlan = planned
     return plan
+
+
+def _strict(node: pytest.Item) -> bool:
+    return bool(_wanted(node).get("strict", node.config.getini("ours_emulator_strict")))
 
 
 def _wanted(node: pytest.Item) -> dict[str, Any]:
