@@ -15,7 +15,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from ours_emulator import __version__
-from ours_emulator.api import control, debug, views
+from ours_emulator.api import control, debug, fault_calls, views
 from ours_emulator.contract.compile import REVISION
 from ours_emulator.contract.rules import RULES
 from ours_emulator.settings import Settings
@@ -1075,7 +1075,7 @@ PATHS: dict[str, type[object]] = {
     "/debug/accounts": control.AccountList,
     "/debug/accounts/{name}": control.AccountView,
     "/debug/clock": control.ClockView,
-    "/debug/faults": control.FaultList,
+    "/debug/faults": fault_calls.FaultList,
     "/debug/summary": views.SummaryView,
     "/debug/rules": debug.RuleList,
     "/debug/settings": dict[str, debug.SettingView],
