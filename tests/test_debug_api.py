@@ -15,7 +15,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from ours_emulator import __version__
-from ours_emulator.api import control, debug, fault_calls, views
+from ours_emulator.api import asking, control, debug, fault_calls, views
 from ours_emulator.contract.compile import REVISION
 from ours_emulator.contract.rules import RULES
 from ours_emulator.settings import Settings
@@ -1138,7 +1138,7 @@ def test_every_answer_is_as_the_declared_model_says(account: Account) -> None:
 
 
 def test_an_error_is_as_the_declared_model_says(account: Account) -> None:
-    adapter: TypeAdapter[object] = TypeAdapter(debug.ErrorView)
+    adapter: TypeAdapter[object] = TypeAdapter(asking.ErrorView)
     for path in ("events/1?x=1", "events/first", "visitors/ghost", "nothing"):
         content = fetch(account, path).content
         assert adapter.dump_python(adapter.validate_json(content, strict=True)) == json.loads(content)

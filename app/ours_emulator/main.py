@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ours_emulator import __version__
 from ours_emulator.accounts import Accounts
 from ours_emulator.api import client, ingest
+from ours_emulator.api.asking import DebugApp
 from ours_emulator.api.control import ControlApi
-from ours_emulator.api.debug import DebugApi, DebugApp
+from ours_emulator.api.debug import DebugApi
 from ours_emulator.api.emulated import Emulated, Endpoint
 from ours_emulator.api.front import Front
 from ours_emulator.api.guard import Guard
@@ -67,14 +67,7 @@ def create_app(loaded: Loaded | None = None, feed: Feed | None = None) -> Guard:
             await asyncio.to_thread(pipeline.close)
 
     def debug() -> DebugApp:
-        app = DebugApp(
-            title="ours-emulator",
-            version=__version__,
-            summary="What arrived at the emulator, and what became of it.",
-            openapi_url="/debug/openapi.json",
-            docs_url=None,
-            redoc_url=None,
-        )
+        app = DebugApp()
         DebugApi(reader, pipeline, accounts, loaded, discreet).add_to(app)
         WaitApi(reader, feed).add_to(app)
         StreamApi(reader, feed).add_to(app)

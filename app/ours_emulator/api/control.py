@@ -11,7 +11,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from ours_emulator.accounts import Accounts, OpenAccount
-from ours_emulator.api.debug import ACCESS, MISSING, Account, AsciiJSON, StrictRoute, account_of
+from ours_emulator.api.asking import ACCESS, MISSING, Account, AsciiJSON, StrictRoute, account_of
 from ours_emulator.api.fault_calls import Call, FaultCall, FaultList, FaultView, fault_view
 from ours_emulator.api.redaction import masked
 from ours_emulator.clock import LAST_MOMENT, Clock, iso, moment

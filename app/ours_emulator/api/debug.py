@@ -1,56 +1,52 @@
 """The debug API: what arrived, what became of it, and why. Reading changes nothing and is not journaled."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from difflib import get_close_matches
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast, get_args
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import unquote
 
 from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
-from starlette.exceptions import HTTPException as StarletteHTTPException
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from ours_emulator import __version__
 from ours_emulator.accounts import Accounts
-from ours_emulator.api import examples, views
+from ours_emulator.api import views
+from ours_emulator.api.asking import (
+    ACCESS,
+    MISSING,
+    PROPERTY,
+    Account,
+    AsciiJSON,
+    AskedOutcome,
+    Cursor,
+    ErrorView,
+    Limit,
+    Since,
+    StrictRoute,
+    account_of,
+)
 from ours_emulator.api.redaction import Discretion, masked
-from ours_emulator.clock import LAST_MOMENT, moment
 from ours_emulator.contract.compile import REVISION
 from ours_emulator.contract.rules import RULES
-from ours_emulator.jsontext import json_text
-from ours_emulator.matching import MatchError, advice
 from ours_emulator.messages import ACCOUNT_NAME, Identifier
-from ours_emulator.pipeline import Pipeline, StoreWriteError
+from ours_emulator.pipeline import Pipeline
 from ours_emulator.settings import Loaded
-from ours_emulator.store.files import StoreLostError
 from ours_emulator.store.reader import CursorError, EventFilter, RequestFilter, Row, StoreReader, VisitorFilter
 
-PROPERTY = "property."
 _PLACES = (
     *("visitors", "events", "events/latest", "requests", "calls", "summary"),
     *("accounts", "clock", "faults", "stream", "export", "rules", "settings", "health", "openapi.json"),
 )
 _NONE_ACCEPTED = "no such event was accepted; with outcome=any, refused ones are looked at too"
 _DEFAULT_LIMIT = 100
-_MOST_LIMIT = 1000
 _MOST_PROPERTIES = 50
 _LAST_ID = 2**63 - 1
 T = TypeVar("T")
 Get: TypeAlias = tuple[str, Callable[..., Awaitable[Response]], object]
 """A reading endpoint: its path, what answers it, the shape of its answer."""
-
-Account: TypeAlias = Annotated[
-    str | None,
-    Query(pattern=f"^{ACCOUNT_NAME.pattern}$", description="Only this account; default: all of them."),
-]
-Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MOST_LIMIT, description="Items on a page.")]
-AskedOutcome: TypeAlias = Literal["accepted", "duplicate", "dropped", "rejected", "any"]
-Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
 Endpoint: TypeAlias = Literal[
     "track",
     "identify",
@@ -63,23 +59,6 @@ Endpoint: TypeAlias = Literal[
     "client/events",
     "client/unknown",
 ]
-Since: TypeAlias = Annotated[
-    int | None,
-    BeforeValidator(moment),
-    Query(le=LAST_MOMENT, description="Received at this moment or later: ISO 8601, or milliseconds since the epoch."),
-]
-
-
-class ErrorView(TypedDict):
-    """Why a debug call was refused."""
-
-    error: str
-
-
-ACCESS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorView, "description": "Not understood; the error names what."}
-}
-MISSING: dict[int | str, dict[str, Any]] = {404: {"model": ErrorView, "description": "There is no such thing."}}
 
 
 class RuleView(TypedDict):
@@ -141,30 +120,6 @@ class ResetView(TypedDict):
     requests: int
 
 
-class AsciiJSON(Response):
-    """A JSON answer in ASCII: what a client sent may hold lone surrogates, which UTF-8 has no bytes for."""
-
-    media_type = "application/json"
-
-    def render(self, content: object) -> bytes:
-        """Return *content* as JSON."""
-        return json_text(content).encode("ascii")
-
-
-class DebugApp(FastAPI):
-    """FastAPI, whose description leaves out the 422 that we never answer."""
-
-    def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document of the debug API."""
-        if self.openapi_schema is None:
-            schema = super().openapi()
-            for operations in schema["paths"].values():
-                for operation in operations.values():
-                    operation["responses"].pop("422", None)
-            examples.add_to(schema)
-        return super().openapi()
-
-
 class DebugApi:
     """The endpoints under /debug. Unprefixed they cover all accounts; `account` or /accounts/{name} narrows."""
 
@@ -178,7 +133,7 @@ class DebugApi:
         self._discreet = discreet
 
     def add_to(self, app: FastAPI) -> None:
-        """Add the routes to *app*, and give every error there one shape."""
+        """Add the routes to *app*."""
         router = APIRouter(prefix="/debug", route_class=StrictRoute, responses=ACCESS)
         for path, endpoint, model in self._lists():
             router.add_api_route(path, endpoint, response_model=model, methods=["GET"])
@@ -189,12 +144,6 @@ class DebugApi:
         app.add_api_route("/", self.index, response_model=IndexView, methods=["GET"], include_in_schema=False)
         app.add_api_route("/favicon.ico", _no_icon, methods=["GET"], include_in_schema=False)
         app.include_router(router)
-        app.add_exception_handler(RequestValidationError, _invalid)
-        app.add_exception_handler(StarletteHTTPException, _refused)
-        app.add_exception_handler(StoreWriteError, _not_written)
-        app.add_exception_handler(MatchError, _no_match)
-        app.add_exception_handler(StoreLostError, _lost)
-        app.add_exception_handler(Exception, _unforeseen)
 
     def _lists(self) -> Sequence[Get]:
         return (
@@ -414,14 +363,6 @@ def _found(thing: T | None, otherwise: str) -> T:
     return thing
 
 
-def account_of(request: Request, asked: str | None) -> str | None:
-    """Return the account that the path or the query names; None for all of them."""
-    prefixed = cast(str | None, request.scope.get("account"))
-    if prefixed is not None and asked not in (None, prefixed):
-        raise HTTPException(400, f"the path names account {prefixed} and the call another")
-    return prefixed or asked
-
-
 def _outcome(asked: str | None) -> str | None:
     """Return the outcome that is meant: accepted unless something is asked for, None for any."""
     return None if asked == "any" else asked or "accepted"
@@ -435,33 +376,6 @@ def _properties(request: Request) -> dict[str, str]:
     if len(asked) > _MOST_PROPERTIES or any(name.count(".") >= _MOST_PROPERTIES for name in asked):
         raise HTTPException(400, f"{PROPERTY}…: at most {_MOST_PROPERTIES} of them, each so many levels deep")
     return asked
-
-
-class StrictRoute(APIRoute):
-    """A route that refuses what FastAPI would let pass: a typo must not look like an empty list."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the route's handler with the checks before it."""
-        handler = super().get_route_handler()
-        known = [field.alias for field in self.dependant.query_params]
-
-        async def checked(request: Request) -> Response:
-            _check_parameters(request, known)
-            return await handler(request)
-
-        return checked
-
-
-def _check_parameters(request: Request, known: Sequence[str]) -> None:
-    names = [name for name, _ in request.query_params.multi_items()]
-    for name in names:
-        if names.count(name) > 1:
-            raise HTTPException(400, f"parameter {name} is given twice")
-        if name in known or ("event" in known and name.startswith(PROPERTY) and name != PROPERTY):
-            continue
-        close = get_close_matches(name, known, n=1)
-        advice = f"did you mean {close[0]}?" if close else f"there are {', '.join(known) or 'none here'}"
-        raise HTTPException(400, f"there is no parameter {name}; {advice}")
 
 
 def _unquoted(text: str) -> str:
@@ -478,66 +392,6 @@ def _cursor_errors() -> Generator[None]:
         yield
     except CursorError:
         raise HTTPException(400, "cursor: not one that a list gave out") from None
-
-
-async def _invalid(request: Request, error: Exception) -> Response:
-    invalid = cast(RequestValidationError, error)
-    # Of several things that it may be, the last one is the least special: its message says most.
-    first = invalid.errors()[0]
-    first = [it for it in invalid.errors() if it["loc"][:2] == first["loc"][:2]][-1]
-    place = _place(first["loc"], invalid.body)
-    said = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        field = cast(APIRoute, request.scope["route"]).body_field
-        said = "there is no such field" + advice(place[-1], _fields(field and field.field_info.annotation, place[:-1]))
-    return AsciiJSON({"error": f"{'.'.join(place)}: {said}" if place else said}, status_code=400)
-
-
-def _place(loc: Sequence[str | int], body: object) -> list[str]:
-    """Return where in *body*, or else in the query, an error is; *loc* also names each kind a value might have been."""
-    here: object = body if loc[0] == "body" else {}
-    place: list[str] = []
-    for part in loc[1:]:
-        if isinstance(here, dict) and ("[" not in str(part) or part in here):
-            place.append(str(part))
-            here = cast(dict[object, object], here).get(part)
-        elif isinstance(here, list) and isinstance(part, int):
-            place.append(str(part))
-            here = cast(list[object], here)[part]
-    return place
-
-
-def _fields(kind: object, place: Sequence[str]) -> Sequence[str]:
-    """Return the names of the fields at *place* of a body of that *kind*."""
-    for name in (*place, None):
-        kinds = [it for it in (kind, *get_args(kind)) if isinstance(it, type) and issubclass(it, BaseModel)]
-        if not kinds:
-            return ()
-        if name is None:
-            return list(kinds[0].model_fields)
-        kind = kinds[0].model_fields[name].annotation if name in kinds[0].model_fields else None
-    return ()
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    refusal = cast(StarletteHTTPException, error)
-    return AsciiJSON({"error": refusal.detail}, status_code=refusal.status_code, headers=refusal.headers)
-
-
-async def _no_match(_: Request, error: Exception) -> Response:
-    return AsciiJSON({"error": str(error)}, status_code=400)
-
-
-async def _not_written(_: Request, error: Exception) -> Response:
-    return AsciiJSON({"error": f"the store could not be written: {error}"}, status_code=500)
-
-
-async def _lost(_: Request, error: Exception) -> Response:
-    return AsciiJSON({"error": str(error)}, status_code=503)
-
-
-async def _unforeseen(_: Request, error: Exception) -> Response:
-    return AsciiJSON({"error": f"a mistake of the emulator: {type(error).__name__}; please report it"}, status_code=500)
 
 
 async def _no_icon() -> Response:

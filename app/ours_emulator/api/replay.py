@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from typing_extensions import TypedDict
 
 from ours_emulator.api import lines
-from ours_emulator.api.debug import ACCESS, Account, AsciiJSON, ErrorView, StrictRoute, account_of
+from ours_emulator.api.asking import ACCESS, Account, AsciiJSON, ErrorView, StrictRoute, account_of
 from ours_emulator.api.redaction import Discretion
 from ours_emulator.jsontext import json_text
 from ours_emulator.messages import Closed, Exchange

@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from ours_emulator.api import views
-from ours_emulator.api.debug import ACCESS, Account, AskedOutcome, StrictRoute, account_of
+from ours_emulator.api.asking import ACCESS, Account, AskedOutcome, StrictRoute, account_of
 from ours_emulator.feed import Feed, FeedClosedError
 from ours_emulator.jsontext import json_text
 from ours_emulator.store.reader import EventFilter, StoreReader

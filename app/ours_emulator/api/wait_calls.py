@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, SkipValidation
 from typing_extensions import TypedDict
 
 from ours_emulator.api import examples, views
-from ours_emulator.api.debug import AskedOutcome, ErrorView
+from ours_emulator.api.asking import AskedOutcome, ErrorView
 from ours_emulator.messages import ACCOUNT_NAME
 
 MOST_MS = 55_000

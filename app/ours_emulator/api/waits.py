@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from starlette.responses import Response
 
 from ours_emulator.api import views
-from ours_emulator.api.debug import AsciiJSON, StrictRoute, account_of
+from ours_emulator.api.asking import AsciiJSON, StrictRoute, account_of
 from ours_emulator.api.tally import (
     SHORT,
     Explanation,
@@ -70,7 +70,7 @@ class WaitApi:
         self._waiting = 0
 
     def add_to(self, app: FastAPI) -> None:
-        """Add the routes to *app*, which has the shape of errors already."""
+        """Add the routes to *app*."""
         router = APIRouter(prefix="/debug", route_class=StrictRoute, responses=RESPONSES)
         router.add_api_route("/wait", self.wait, response_model=MetView, methods=["POST"], responses=ENDED)
         router.add_api_route("/verify", self.verify, response_model=MetView, methods=["POST"])
