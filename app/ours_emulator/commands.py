@@ -11,7 +11,6 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
-from ours_emulator.emulator.base import Handle
 from ours_emulator.locator import places, url_of
 from ours_emulator.messages import ACCOUNT_NAME, DEFAULT_ACCOUNT, sentence
 from ours_emulator.settings import ENV_PREFIX, SettingsError, load
@@ -36,6 +35,8 @@ class Debug:
 
     def __init__(self, url: str, account: str | None) -> None:
         import httpx
+
+        from ours_emulator.emulator.base import Handle
 
         try:
             named = Handle(url)

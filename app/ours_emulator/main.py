@@ -5,20 +5,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from starlette.types import ASGIApp
+
 from ours_emulator.accounts import Accounts
 from ours_emulator.api import client, ingest
-from ours_emulator.api.asking import DebugApp
-from ours_emulator.api.control import ControlApi
-from ours_emulator.api.debug import DebugApi
 from ours_emulator.api.emulated import Emulated, Endpoint
 from ours_emulator.api.front import Front
 from ours_emulator.api.guard import Guard
 from ours_emulator.api.lines import LineError, read
 from ours_emulator.api.log import RequestLog
 from ours_emulator.api.redaction import Discretion
-from ours_emulator.api.replay import ReplayApi
-from ours_emulator.api.stream import StreamApi
-from ours_emulator.api.waits import WaitApi
 from ours_emulator.contract.client import MAX_BODY_BYTES, ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.feed import Feed
@@ -66,14 +62,10 @@ def create_app(loaded: Loaded | None = None, feed: Feed | None = None) -> Guard:
             # It may have to wait for what is still being written.
             await asyncio.to_thread(pipeline.close)
 
-    def debug() -> DebugApp:
-        app = DebugApp()
-        DebugApi(reader, pipeline, accounts, loaded, discreet).add_to(app)
-        WaitApi(reader, feed).add_to(app)
-        StreamApi(reader, feed).add_to(app)
-        ReplayApi(reader, pipeline, discreet).add_to(app)
-        ControlApi(reader, pipeline, accounts).add_to(app)
-        return app
+    def debug() -> ASGIApp:
+        from ours_emulator.api.debug_app import debug_app
+
+        return debug_app(reader, pipeline, accounts, feed, loaded, discreet)
 
     secrets = (*settings.tokens, *settings.public_keys, settings.admin_token or "")
     discreet = Discretion(secrets, accounts.secrets)
