@@ -495,7 +495,17 @@ def test_the_vendors_sdk_repeats_an_event_whose_answer_was_lost_and_it_is_stored
             "match.evnt: there is no such field; did you mean event",
         ),
         ({"answer": {"statuss": 503}}, "answer.statuss: there is no such field; did you mean status?"),
-        ({"answer": {"delay_ms": {"min": 2, "max": 1}}}, "answer.delay_ms"),
+        ({"answer": {"delay_ms": {"min": 2, "max": 1}}}, "answer.delay_ms: min is more than max"),
+        (
+            {"answer": {"delay_ms": {"min": 2, "mx": 1}}},
+            "answer.delay_ms.mx: there is no such field; did you mean max?",
+        ),
+        (
+            {"answer": {"delay_ms": {"median": 5, "sigma": 1, "mode": 2}}},
+            "answer.delay_ms.mode: there is no such",
+        ),
+        ({"answer": {"delay_ms": -1}}, "answer.delay_ms: Input should be greater than or equal to 0"),
+        ({"sequence": [None, {"stats": 500}]}, "sequence.1.stats: there is no such field; did you mean status?"),
     ],
 )
 def test_a_fault_that_can_not_be_meant_so_is_refused_by_name(

@@ -369,6 +369,26 @@ def test_strict_is_about_what_came_to_the_session_during_the_test_too(runs: Runs
     ).assert_outcomes(failed=1, passed=2)
 
 
+def test_strict_is_about_accounts_that_are_opened_or_asked_for_during_the_test_too(runs: Runs) -> None:
+    runs(
+        """
+        import httpx
+        import pytest
+
+        pytestmark = pytest.mark.ours_emulator(strict=True)
+
+        def send(emulator):
+            httpx.post(f"{emulator.ingest_url}/track", json={"token": "t"}, trust_env=False)
+
+        def test_opened(ours_emulator):
+            send(ours_emulator.open_account())
+
+        def test_asked_for(request):
+            send(request.getfixturevalue("ours_emulator"))
+        """
+    ).assert_outcomes(failed=2)
+
+
 def test_production_stays_out_of_reach_after_the_test(runs: Runs) -> None:
     result = runs(
         """

@@ -1,7 +1,9 @@
 """Secrets made unreadable, and nothing else changed."""
 
 import gzip
+import hashlib
 import json
+import re
 from typing import Any
 
 import pytest
@@ -82,3 +84,20 @@ def test_what_is_configured_as_secret_is_redacted_wherever_it_stands() -> None:
         for id_ in ids:
             shown = server.default.debug(f"requests/{id_}", redact="true")
             assert "SECRET" not in json.dumps([shown["body"], shown["path"]])
+
+
+def test_in_a_redacted_export_the_same_secret_is_the_same_wherever_it_stands() -> None:
+    with serving(tokens=["live_token_1"], public_keys=["pk_configured1"]) as server:
+        server.default.track(userId="u", token="test_live_token_1")
+        server.default.post("/track", b'{"token":"live_t\\u006fken_1","note":"live_token_1"}')
+        server.default.post("/track", b"token=live_token_1&x=1")
+        server.default.post("/api/client/alias/pk_configured1", {}, {"authorization": "Bearer pk_configured1"})
+        exported = server.http.get(f"{server.url}/debug/export", params={"redact": "true"}).text
+    assert set(re.findall(r"\w*redacted_\w+", exported)) == {
+        *(f"{kind}redacted_{hidden('live_token_1')}" for kind in ("", "test_")),
+        f"pk_redacted_{hidden('configured1')}",
+    }
+
+
+def hidden(secret: str) -> str:
+    return hashlib.blake2b(secret.encode(), digest_size=6).hexdigest()

@@ -679,19 +679,18 @@ def test_what_killed_emulators_left_behind_is_removed_by_the_next_one(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with closing(StoreFile(None)) as running, closing(StoreFile(None)) as starting:
         running.open()
-        dead, foreign = tmp_path / "ours-emulator-dead", tmp_path / "ours-emulator-notes"
-        for directory, names in ((dead, ("store.db", "store.db-wal", "store.db.lock")), (foreign, ("notes.txt",))):
+        dead, foreign, kept = (tmp_path / f"ours-emulator-{name}" for name in ("dead", "notes", "kept"))
+        for directory, name in ((dead, running.path.name), (foreign, "notes.txt"), (kept, "store.db")):
             directory.mkdir()
-            for name in names:
-                directory.joinpath(name).write_text("ann@example.com")
+            for ending in ("", "-wal", ".lock"):
+                directory.joinpath(name + ending).write_text("ann@example.com")
             os.utime(directory, (1, 1))
         os.utime(running.path.parent, (1, 1))
-        starting.path.parent.joinpath("store.db.lock").touch()
+        starting.path.with_name(f"{starting.path.name}.lock").touch()
         with closing(StoreFile(None)):
             assert not dead.exists()
-            assert running.path.exists()
-            assert starting.path.parent.exists()
-            assert foreign.exists()
+            for file in (running.path, starting.path.parent, foreign / "notes.txt", kept / "store.db"):
+                assert file.exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "link"), reason="no hard links")

@@ -48,7 +48,7 @@ def run(command: Sequence[str], loaded: Loaded, listens: Callable[[Loaded, int],
 class Tally(Feed):
     """A feed that counts what arrived in accounts that were closed or reset since: the store knows it no more.
 
-    What is replayed, as a seed is after a reset, does not arrive.
+    What is replayed is not counted: a seed comes back with every reset.
     """
 
     def __init__(self) -> None:

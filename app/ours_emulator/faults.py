@@ -98,7 +98,7 @@ class _Bucket:
 
     def wait(self, now: int) -> float | None:
         """Take a token at *now* (ms); return the seconds until there is one again if there is none."""
-        # Requests with a slow body come with a moment that is past: it is not yet that one again.
+        # One that was received before another may be decided after it: it is not yet that moment again.
         self._latest = now = max(now, self._latest)
         full_at = max(self._full_at, now)
         if full_at - self._ahead > now + _ROUNDING:

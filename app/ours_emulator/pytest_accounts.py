@@ -1,7 +1,7 @@
 """What the fixtures of the pytest plugin do: accounts, strictness, and the report of a failed test."""
 
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,12 +43,17 @@ class Watch:
 
     def newest(self) -> int:
         """Return the id of the last request until now."""
-        return self.emulator.summary().newest_request
+        try:
+            return self.emulator.summary().newest_request
+        except EmulatorError as error:
+            pytest.fail(str(error), pytrace=False)
 
     def arrived(self, begun: int) -> tuple[list[RequestRecord], list[Event]]:
-        """Return the requests after the one with the id *begun*, and the events in them."""
-        requests = [request for request in self.emulator.requests() if request.id > begun]
-        return requests, [event for event in self.emulator.events(outcome="any") if event.request_id > begun]
+        """Return the requests after the one with the id *begun*, and the events in them, also of what was opened."""
+        handles = [self.emulator, *map(self.emulator.open_account, self.emulator.opened)]
+        requests = [request for it in handles for request in it.requests() if request.id > begun]
+        events = [event for it in handles for event in it.events(outcome="any") if event.request_id > begun]
+        return sorted(requests, key=lambda it: it.id), events
 
     def objections(self, begun: int) -> list[str]:
         """Return what strict tests fail on of what came after the request *begun*; a fault is what the test wanted."""
@@ -91,16 +96,18 @@ class Reports:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Fail a test that passed, if it is strict and something was refused or hinted at."""
-        watches = list(_watches(item))
-        if not watches or not _strict(item):
-            return (yield)
-        # The account of the session was there before this test, and what came then is not its doing.
-        begun = [watch.begun if watch is item.stash.get(_WATCH, None) else watch.newest() for watch in watches]
+        strict = _strict(item)
+        shared = _watch_of_session(item) if strict else None
+        # What came to the account of the session before this test is not its doing.
+        begun = 0 if shared is None else shared.newest()
         result = yield
-        objections = [it for watch, since in zip(watches, begun, strict=True) for it in watch.objections(since)]
-        found = [*self.blocked, *objections]
-        if found:
-            pytest.fail("the emulator objects (strict):\n" + "\n".join(found), pytrace=False)
+        own = item.stash.get(_WATCH, None) if strict else None
+        objections = [] if own is None else own.objections(own.begun)
+        objections += [] if shared is None else shared.objections(begun)
+        if own is not None or shared is not None:
+            objections = [*self.blocked, *objections]
+        if objections:
+            pytest.fail("the emulator objects (strict):\n" + "\n".join(objections), pytrace=False)
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -116,12 +123,13 @@ class Reports:
         return made
 
 
-def _watches(item: pytest.Item) -> Iterator[Watch]:
-    if _WATCH in item.stash:
-        yield item.stash[_WATCH]
+def _watches(item: pytest.Item) -> list[Watch]:
+    return [watch for watch in (item.stash.get(_WATCH, None), _watch_of_session(item)) if watch is not None]
+
+
+def _watch_of_session(item: pytest.Item) -> Watch | None:
     names: list[str] = getattr(item, "fixturenames", [])
-    if "ours_emulator_session" in names and _WATCH in item.session.stash:
-        yield item.session.stash[_WATCH]
+    return item.session.stash.get(_WATCH, None) if "ours_emulator_session" in names else None
 
 
 @contextmanager
@@ -201,8 +209,19 @@ def _account(
     try:
         yield emulator
     finally:
-        for opened in (*emulator.opened, name):
-            emulator.ask(calls.close_account(opened))
+        _close(emulator, [*emulator.opened, name])
+
+
+def _close(emulator: Emulator, names: Sequence[str]) -> None:
+    """Close all accounts of these *names*, and then tell what kept one from being closed."""
+    errors: list[EmulatorError] = []
+    for name in names:
+        try:
+            emulator.ask(calls.close_account(name))
+        except EmulatorError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def _plan(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> AccountPlan:

@@ -1,6 +1,6 @@
 """How the debug API is asked: parameters that many calls have, strict routes, and one shape of errors."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeAlias, cast, get_args
 
@@ -129,7 +129,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     # Of several things that it may be, the last one is the least special: its message says most.
     first = invalid.errors()[0]
     first = [it for it in invalid.errors() if it["loc"][:2] == first["loc"][:2]][-1]
-    place = _place(first["loc"], invalid.body)
+    place = _place(first, invalid.body)
     said = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         field = cast(APIRoute, request.scope["route"]).body_field
@@ -137,12 +137,15 @@ async def _invalid(request: Request, error: Exception) -> Response:
     return AsciiJSON({"error": f"{'.'.join(place)}: {said}" if place else said}, status_code=400)
 
 
-def _place(loc: Sequence[str | int], body: object) -> list[str]:
-    """Return where in *body*, or else in the query, an error is; *loc* also names each kind a value might have been."""
-    here: object = body if loc[0] == "body" else {}
+def _place(error: Mapping[str, Any], body: object) -> list[str]:
+    """Return where in *body*, or else in the query, *error* is; its `loc` also names each kind a value might be."""
+    asked, *loc = error["loc"]
+    if asked != "body":
+        return [str(part) for part in loc[:1]]
+    here: object = body
     place: list[str] = []
-    for part in loc[1:]:
-        if isinstance(here, dict) and ("[" not in str(part) or part in here):
+    for part in loc:
+        if isinstance(here, dict) and (part in here or (error["type"] == "missing" and part is loc[-1])):
             place.append(str(part))
             here = cast(dict[object, object], here).get(part)
         elif isinstance(here, list) and isinstance(part, int):
@@ -153,14 +156,18 @@ def _place(loc: Sequence[str | int], body: object) -> list[str]:
 
 def _fields(kind: object, place: Sequence[str]) -> Sequence[str]:
     """Return the names of the fields at *place* of a body of that *kind*."""
-    for name in (*place, None):
-        kinds = [it for it in (kind, *get_args(kind)) if isinstance(it, type) and issubclass(it, BaseModel)]
-        if not kinds:
-            return ()
-        if name is None:
-            return list(kinds[0].model_fields)
-        kind = kinds[0].model_fields[name].annotation if name in kinds[0].model_fields else None
-    return ()
+    models = _models(kind)
+    for name in [part for part in place if not part.isdecimal()]:
+        fields = [model.model_fields[name] for model in models if name in model.model_fields]
+        models = [model for field in fields for model in _models(field.annotation)]
+    return [name for model in models for name in model.model_fields]
+
+
+def _models(kind: object) -> list[type[BaseModel]]:
+    """Return the models in an annotation: `list[Model | None]` has one."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [kind]
+    return [model for inner in get_args(kind) for model in _models(inner)]
 
 
 async def _refused(_: Request, error: Exception) -> Response:

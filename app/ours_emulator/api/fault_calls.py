@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
 from typing_extensions import TypedDict
 
 from ours_emulator.api import client, ingest
@@ -40,13 +40,28 @@ class LogNormalCall(Call):
     sigma: Annotated[FiniteFloat, Field(ge=0, le=3)]
 
 
+def _delay_kind(value: object) -> str:
+    if not isinstance(value, dict):
+        return "fixed"
+    return "lognormal" if "median" in value or "sigma" in value else "uniform"
+
+
+DelayCall: TypeAlias = Annotated[
+    Annotated[Milliseconds, Tag("fixed")]
+    | Annotated[UniformCall, Tag("uniform")]
+    | Annotated[LogNormalCall, Tag("lognormal")],
+    Discriminator(_delay_kind),
+]
+"""How long an answer takes. What it looks like decides which, so that an error is about that one."""
+
+
 class AnswerCall(Call):
     """What happens to a request: another answer, a late one, none, or rows of a batch that fail."""
 
     status: Annotated[int, Field(ge=400, le=599)] | None = None
     retry_after: Annotated[FiniteFloat, Field(ge=0, le=86_400)] | None = Field(default=None, description="Seconds.")
     error: Annotated[str, Field(max_length=1000)] | None = None
-    delay_ms: Milliseconds | UniformCall | LogNormalCall | None = None
+    delay_ms: DelayCall | None = None
     connection: Connection | None = None
     rows: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
     code: RowCode | None = None

@@ -18,7 +18,6 @@ from ours_emulator.api.redaction import TOKEN_FIELD, Discretion
 from ours_emulator.api.wire import attempt_number, prefixed, within_account
 from ours_emulator.clock import LAST_MOMENT
 from ours_emulator.contract.body import inflate
-from ours_emulator.contract.ingest import TEST_PREFIX
 from ours_emulator.jsontext import json_text
 from ours_emulator.messages import ACCOUNT_NAME, DEFAULT_ACCOUNT, Connection, FaultAnswer, Properties, Request, RowCode
 from ours_emulator.store.reader import Row
@@ -27,7 +26,8 @@ from ours_emulator.store.tables import decoded
 MOST_LINE_BYTES = 64 * 1024 * 1024
 _PATHS = {**ingest.PATHS, **client.PATHS}
 _AUTHORIZATION = re.compile(r"(Bearer +(?:[ps]k_)?)?(.+)", re.IGNORECASE | re.DOTALL)
-_KEY = re.compile(r"\b([ps]k_)([A-Za-z0-9_-]+)")
+_KEY = re.compile(r"\b[ps]k_(?!redacted_)[A-Za-z0-9_-]+")
+_KIND = re.compile(r"[ps]k_|test_")
 _FORM_TOKEN = re.compile(r"\b(token=)([^&\s\"]+)", re.IGNORECASE)
 
 
@@ -154,7 +154,7 @@ def written(row: Row, discreet: Discretion | None) -> str:
             return discreet.replaced(text, row["account"], _hidden)
 
         body, coding = _redacted(body, coding, hidden)
-        path = _without_keys(hidden(path))
+        path = hidden(_without_keys(path))
         authorization = _AUTHORIZATION.sub(lambda found: (found[1] or "") + _hidden(found[2]), authorization)
     headers = {
         "content-type": decoded(row["content_type"]),
@@ -192,23 +192,29 @@ def _redacted(body: bytes, coding: str, hide: Callable[[str], str]) -> tuple[byt
         text = (plain or b"").decode("utf-8")
     except (zlib.error, UnicodeDecodeError):
         return b"", coding
-    hidden = TOKEN_FIELD.sub(lambda field: field[1] + _hidden_token(field[2]), text)
-    hidden = _without_keys(_FORM_TOKEN.sub(lambda found: found[1] + _hidden(found[2]), hide(hidden)))
-    return hidden.encode("utf-8"), coding if plain is body else ""
+    hidden = TOKEN_FIELD.sub(lambda field: field[1] + _hidden(_unescaped(field[2])), text)
+    hidden = _FORM_TOKEN.sub(lambda found: found[1] + _hidden(found[2]), hidden)
+    return hide(_without_keys(hidden)).encode("utf-8"), coding if plain is body else ""
 
 
 def _without_keys(text: str) -> str:
-    return _KEY.sub(lambda found: found[1] + _hidden(found[2]), text)
+    return _KEY.sub(lambda found: _hidden(found[0]), text)
 
 
-def _hidden_token(token: str) -> str:
-    live = token.removeprefix(TEST_PREFIX)
-    return (TEST_PREFIX if live != token else "") + _hidden(live)
+def _unescaped(inside: str) -> str:
+    """Return the text that a JSON string has *inside*; as it is, if it is none."""
+    try:
+        return str(json.loads(f'"{inside}"'))
+    except ValueError:
+        return inside
 
 
 def _hidden(secret: str) -> str:
-    """Return what stands for *secret*: the same for the same one, so that what was told apart still is."""
-    return f"redacted_{blake2b(secret.encode(), digest_size=6).hexdigest()}"
+    """Return what stands for *secret*: of the same kind, and the same for the same one, so that both can be told."""
+    kind = _KIND.match(secret)
+    prefix = kind[0] if kind else ""
+    digest = blake2b(secret.removeprefix(prefix).encode("utf-8", "surrogatepass"), digest_size=6)
+    return f"{prefix}redacted_{digest.hexdigest()}"
 
 
 def _no_number(name: str) -> JsonValue:

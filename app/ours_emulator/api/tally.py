@@ -255,7 +255,7 @@ def explained(scope: Scope, match: Match, met: set[int], events: Sequence[Seen])
                 explanation.fitting.append(event.id)
         elif misses and event.view["outcome"] == "duplicate" and event.view["distinct_id"] in originals:
             continue  # The event that it repeats tells more.
-        elif all(_unknown(event, miss) for miss in misses) and event.view["outcome"] != scope.outcome:
+        elif event.view["outcome"] not in ("accepted", scope.outcome) and all(_unknown(event, it) for it in misses):
             outcome = Miss("outcome", scope.outcome, event.view["outcome"], _why(event.view))
             unknown = [Miss(it.path, it.expected, it.actual, _not_kept(event.view)) for it in misses]
             explanation.candidates.add(event, unknown, [outcome])

@@ -229,13 +229,9 @@ class WaitApi:
         """Return that what is missing went to the account `default`, where an app goes that has a fixed address."""
         if scope.account in (None, DEFAULT_ACCOUNT):
             return ""
-        where = EventFilter(match.text("event"), outcome=None)
-        part = await self._reader.latest_arrivals(DEFAULT_ACCOUNT, where, scope.after, 1)
-        return (
-            "; such an event arrived in account default: is the app's address that of this account?"
-            if part.rows
-            else ""
-        )
+        part = await self._reader.latest_arrivals(DEFAULT_ACCOUNT, scope.where(match), scope.after, _MOST_SEARCHED)
+        there = any(match.fits(seen(row).matched) for row in part.rows)
+        return "; such an event arrived in account default: is the app's address that of this account?" if there else ""
 
     def _shown(self, row: Row) -> Seen:
         """Return *row* of the feed; what many wait for is made once. An id is never used again."""

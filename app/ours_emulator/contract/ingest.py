@@ -202,7 +202,7 @@ class IngestContract:
 
 def _no_such(path: str) -> str:
     close = get_close_matches(path.rpartition("/")[2], _ALLOWED, n=1)
-    return f"there is no path {hints.cut(path)}" + (f"; did you mean {close[0]}?" if close else "")
+    return "there is no such path" + (f"; did you mean {close[0]}?" if close else "")
 
 
 def _missing_token(request: Request, message: str, status: int) -> Reason:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import stat
 import tempfile
 import time
 from contextlib import suppress
@@ -22,7 +23,7 @@ APPLICATION_ID = 0x4F555253
 SCHEMA_VERSION = 2
 BUSY_SECONDS = 30
 _PREFIX = "ours-emulator-"
-_NAME = "store.db"
+_NAME = "temporary-store.db"
 _STARTING_SECONDS = 60
 
 
@@ -158,7 +159,9 @@ def _sweep() -> None:
     for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_NAME}.lock"):
         # One that has just been made may not be locked yet; and what is somebody else's is not ours to remove.
         with suppress(OSError, Timeout):
-            if time.time() - lock.parent.stat().st_mtime > _STARTING_SECONDS:
+            directory = lock.parent.lstat()
+            ours = stat.S_ISDIR(directory.st_mode) and directory.st_uid == getattr(os, "getuid", lambda: 0)()
+            if ours and not lock.is_symlink() and time.time() - directory.st_mtime > _STARTING_SECONDS:
                 with FileLock(lock, timeout=0):
                     shutil.rmtree(lock.parent)
 
