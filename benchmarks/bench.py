@@ -14,9 +14,10 @@ from statistics import median
 
 from executemany import transactions_per_second, written_for
 from load import CLIENT, Load, requests_per_second
-from servers import BARE, EMULATOR, Server, running
+from servers import BARE, EMULATOR, PLAIN_BARE, PLAIN_EMULATOR, Server, running
 
 _TRACKS = tuple(Load("/track", connections) for connections in (1, 16, 64))
+_PLAIN_TRACKS = _TRACKS[:2]
 _BATCH = Load("/batch", 1, rows=1000, users=0)
 _STARTS = 5
 _HEAD = ("", "emulator", "beside", "", "ratio", "ratio in each round")
@@ -86,19 +87,26 @@ def _runs(rounds: int, seconds: int) -> list[Line]:
     """Measure throughput, and memory before and after it."""
     written = written_for(_BATCH)
     tracks = [Line(f"/track, connections: {it.connections}, requests/s") for it in _TRACKS]
+    plain = [Line(f"/track, connections: {it.connections}, h11 and asyncio") for it in _PLAIN_TRACKS]
     batch, floor = Line("/batch of 1,000, rows/s"), Line("/batch of 1,000, rows/s", "executemany")
     with running(EMULATOR) as emulator, running(BARE) as bare:
         idle = _memory("memory, idle, MiB", emulator, bare)
         for number in range(rounds):
             _say(f"round {number + 1} of {rounds}")
-            for load, line in zip(_TRACKS, tracks, strict=True):
-                line.add(*(requests_per_second(it.port, load, seconds) for it in (emulator, bare)))
+            _add(tracks, _TRACKS, seconds, emulator, bare)
+            with running(PLAIN_EMULATOR) as slower, running(PLAIN_BARE) as slower_bare:
+                _add(plain, _PLAIN_TRACKS, seconds, slower, slower_bare)
             # An empty store, as executemany has: the other one is full by now, and evicts as much as it adds.
             with running(EMULATOR) as empty:
                 rates = [requests_per_second(it.port, _BATCH, seconds) * _BATCH.rows for it in (empty, bare)]
             batch.add(*rates)
             floor.add(rates[0], transactions_per_second(written, _BATCH.rows, seconds) * _BATCH.rows)
-        return [*tracks, batch, floor, *idle, *_memory("memory, after /track, MiB", emulator, bare)]
+        return [*tracks, *plain, batch, floor, *idle, *_memory("memory, after /track, MiB", emulator, bare)]
+
+
+def _add(lines: Sequence[Line], loads: Sequence[Load], seconds: int, *servers: Server) -> None:
+    for line, load in zip(lines, loads, strict=True):
+        line.add(*(requests_per_second(it.port, load, seconds) for it in servers))
 
 
 def _memory(what: str, *servers: Server) -> list[Line]:

@@ -14,6 +14,9 @@ from pathlib import Path
 
 EMULATOR = (str(Path(sys.executable).with_name("ours-emulator")), "serve", "--port", "0")
 BARE = (sys.executable, str(Path(__file__).with_name("bare.py")))
+_PLAIN = (sys.executable, str(Path(__file__).with_name("plain.py")))
+PLAIN_EMULATOR = (*_PLAIN, "emulator")
+PLAIN_BARE = (*_PLAIN, "bare")
 _START_SECONDS = 30
 _STOP_SECONDS = 10
 
