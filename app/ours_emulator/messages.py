@@ -10,6 +10,9 @@ from ours_emulator.values import value
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DEFAULT_ACCOUNT = "default"
+MOST_LISTED = 20
+"""Names in one hint, and hints about names."""
+_LONGEST = 100
 Properties: TypeAlias = dict[str, JsonValue]
 Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id"]
 Outcome: TypeAlias = Literal["accepted", "duplicate", "dropped", "rejected"]
@@ -134,6 +137,17 @@ def dotted(path: str) -> str:
 def sentence(path: str, message: str) -> str:
     """Return *message*, after the place it is about, which is a JSON pointer: `events.3.time: in the future`."""
     return f"{dotted(path)}: {message}" if path else message
+
+
+def cut(name: str) -> str:
+    """Return *name*, or the beginning of a very long one: a hint is not the place for all of it."""
+    return name if len(name) <= _LONGEST else name[:_LONGEST] + "…"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first of *names*, each cut if it is very long, and how many more there are."""
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return ", ".join(cut(name) for name in names[:MOST_LISTED]) + more
 
 
 @value

@@ -1,15 +1,11 @@
 """What a message makes of a visitor's properties: null, absent, "" and concrete, as pure rules."""
 
-from collections.abc import Sequence
-
 from pydantic import JsonValue
 
-from ours_emulator.messages import Hint, Identity, Properties
+from ours_emulator.messages import Hint, Identity, Properties, listed
 
 CUSTOM = "custom_properties"
 _CLAIMED = ("external_id", "email")
-_MOST = 20
-_LONGEST = 100
 
 
 def said(identity: Identity, properties: Properties, *, empty_ignored: bool = True) -> Properties:
@@ -51,7 +47,7 @@ def hints(stored: Properties, identity: Identity, said: Properties) -> list[Hint
         kept = stored.get(CUSTOM)
         names = [name for name, value in custom.items() if value is None]
         still = "" if not isinstance(kept, dict) or kept.keys().isdisjoint(names) else "; the stored value stays"
-        message = f"null is ignored inside custom_properties{still}: {_listed(names)}"
+        message = f"null is ignored inside custom_properties{still}: {listed(names)}"
         found.append(Hint("custom-null", f"/userProperties/{CUSTOM}", message))
     found += [
         Hint("claims-stored", f"/userProperties/{claim.kind}", f"null clears what {claim.given_as} just set")
@@ -72,16 +68,10 @@ def ignored(properties: Properties) -> list[Hint]:
     custom = properties.get(CUSTOM)
     for path, sent in (("/userProperties", properties), (f"/userProperties/{CUSTOM}", custom)):
         if isinstance(sent, dict) and "" in sent.values():
-            names = _listed([name for name, value in sent.items() if value == ""])
+            names = listed([name for name, value in sent.items() if value == ""])
             rule = "property-empty" if sent is properties else "custom-merge"
             found.append(Hint(rule, path, f'"" is ignored: {names}'))
     return found
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return the first of *names*, each cut if it is very long, and how many more there are."""
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return ", ".join(name if len(name) <= _LONGEST else name[:_LONGEST] + "…" for name in names[:_MOST]) + more
 
 
 def _merged_custom(stored: JsonValue, sent: Properties) -> Properties:

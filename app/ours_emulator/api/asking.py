@@ -1,7 +1,6 @@
 """How the debug API is asked: parameters that many calls have, strict routes, and one shape of errors."""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeAlias, cast, get_args
 
 from fastapi import FastAPI, HTTPException, Query, Request
@@ -17,7 +16,7 @@ from ours_emulator.api import examples
 from ours_emulator.clock import LAST_MOMENT, moment
 from ours_emulator.jsontext import json_text
 from ours_emulator.matching import MatchError, advice
-from ours_emulator.messages import ACCOUNT_NAME
+from ours_emulator.messages import ACCOUNT_NAME, Outcome
 from ours_emulator.pipeline import StoreWriteError
 from ours_emulator.store.files import StoreLostError
 
@@ -28,7 +27,7 @@ Account: TypeAlias = Annotated[
     Query(pattern=f"^{ACCOUNT_NAME.pattern}$", description="Only this account; default: all of them."),
 ]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MOST_LIMIT, description="Items on a page.")]
-AskedOutcome: TypeAlias = Literal["accepted", "duplicate", "dropped", "rejected", "any"]
+AskedOutcome: TypeAlias = Literal[Outcome, "any"]
 Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
 Since: TypeAlias = Annotated[
     int | None,
@@ -111,9 +110,8 @@ def _check_parameters(request: Request, known: Sequence[str]) -> None:
             raise HTTPException(400, f"parameter {name} is given twice")
         if name in known or ("event" in known and name.startswith(PROPERTY) and name != PROPERTY):
             continue
-        close = get_close_matches(name, known, n=1)
-        advice = f"did you mean {close[0]}?" if close else f"there are {', '.join(known) or 'none here'}"
-        raise HTTPException(400, f"there is no parameter {name}; {advice}")
+        instead = advice(name, known) or f"; there are {', '.join(known) or 'none here'}"
+        raise HTTPException(400, f"there is no parameter {name}{instead}")
 
 
 def account_of(request: Request, asked: str | None) -> str | None:
@@ -126,9 +124,9 @@ def account_of(request: Request, asked: str | None) -> str | None:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     invalid = cast(RequestValidationError, error)
+    errors = invalid.errors()
     # Of several things that it may be, the last one is the least special: its message says most.
-    first = invalid.errors()[0]
-    first = [it for it in invalid.errors() if it["loc"][:2] == first["loc"][:2]][-1]
+    first = [it for it in errors if it["loc"][:2] == errors[0]["loc"][:2]][-1]
     place = _place(first, invalid.body)
     said = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":

@@ -34,7 +34,7 @@ from ours_emulator.contract.rules import RULES
 from ours_emulator.messages import ACCOUNT_NAME, Identifier
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.settings import Loaded
-from ours_emulator.store.reader import CursorError, EventFilter, RequestFilter, Row, StoreReader, VisitorFilter
+from ours_emulator.store.reader import LARGEST, CursorError, EventFilter, RequestFilter, Row, StoreReader, VisitorFilter
 
 _PLACES = (
     *("visitors", "events", "events/latest", "requests", "calls", "summary"),
@@ -43,7 +43,6 @@ _PLACES = (
 _NONE_ACCEPTED = "no such event was accepted; with outcome=any, refused ones are looked at too"
 _DEFAULT_LIMIT = 100
 _MOST_PROPERTIES = 50
-_LAST_ID = 2**63 - 1
 T = TypeVar("T")
 Get: TypeAlias = tuple[str, Callable[..., Awaitable[Response]], object]
 """A reading endpoint: its path, what answers it, the shape of its answer."""
@@ -277,7 +276,7 @@ class DebugApi:
         self,
         request: Request,
         account: Account = None,
-        call_id: Annotated[int | None, Query(ge=1, le=_LAST_ID, description="Only the attempts of this call.")] = None,
+        call_id: Annotated[int | None, Query(ge=1, le=LARGEST, description="Only the attempts of this call.")] = None,
         status: Annotated[int | None, Query(ge=100, le=599, description="Only those answered so.")] = None,
         endpoint: Endpoint | None = None,
         limit: Limit = _DEFAULT_LIMIT,
@@ -354,7 +353,7 @@ class DebugApi:
 
 def _stored(id_: int) -> int:
     """Return *id_* as far as the store has numbers."""
-    return max(0, min(id_, _LAST_ID))
+    return max(0, min(id_, LARGEST))
 
 
 def _found(thing: T | None, otherwise: str) -> T:

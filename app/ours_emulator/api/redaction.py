@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 from ours_emulator.jsontext import json_text
 
@@ -53,10 +54,22 @@ class Discretion:
     def replaced(self, text: str, account: str | None, by: Callable[[str], str]) -> str:
         """Return *text*, said of *account*, with what *by* makes of each secret in its place; keys stay."""
         own = () if account is None else self._secrets_of(account)
-        # The longer first: one may be the beginning of another.
-        for secret in sorted(self._secrets.union(own), key=len, reverse=True):
-            if len(secret) >= _LEAST_SECRET:
-                # As it is, and as it stands in a JSON string.
-                for spelled in {secret, json_text(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
-                    text = text.replace(spelled, by(secret))
+        for spelled, secret in _spellings(self._secrets.union(own)):
+            if spelled in text:
+                text = text.replace(spelled, by(secret))
         return text
+
+
+# Every line of the log asks for the same ones.
+@lru_cache(maxsize=256)
+def _spellings(secrets: frozenset[str]) -> Sequence[tuple[str, str]]:
+    """Return each of *secrets* as it is and as it stands in a JSON string, beside itself.
+
+    The longer ones are first: one may be the beginning of another.
+    """
+    return [
+        (spelled, secret)
+        for secret in sorted(secrets, key=len, reverse=True)
+        if len(secret) >= _LEAST_SECRET
+        for spelled in {secret, json_text(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    ]

@@ -22,7 +22,7 @@ _GIVEN_AS = {
     "user_id": ("userId",),
     "anonymous_id": ("anonymous_id",),
 }
-SHORT = ("email", "external_id", "user_id", "anonymous_id")
+SHORT = tuple(_GIVEN_AS)
 """Fields of an event by which its visitor is named, beside those that it is shown with."""
 _NOT_KEPT_OF = {
     "duplicate": {"visitor_properties", "resolution"},

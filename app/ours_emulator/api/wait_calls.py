@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 from ours_emulator.api import examples, views
 from ours_emulator.api.asking import AskedOutcome, ErrorView
 from ours_emulator.messages import ACCOUNT_NAME
+from ours_emulator.store.reader import LARGEST
 
 MOST_MS = 55_000
 """The longest wait: many clients, and what is between them and here, give up after a minute."""
@@ -16,7 +17,6 @@ Mode: TypeAlias = Literal["at_least", "exactly", "at_most", "none"]
 Matching: TypeAlias = SkipValidation[dict[str, JsonValue]]
 """Checked by `compiled`: what pydantic takes for text has no lone surrogates, which events may have."""
 Milliseconds: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=MOST_MS)]
-_LAST_ID = 2**63 - 1
 
 
 class About(BaseModel):
@@ -26,7 +26,7 @@ class About(BaseModel):
 
     account: str | None = Field(None, pattern=f"^{ACCOUNT_NAME.pattern}$", description="Default: all of them.")
     outcome: AskedOutcome | None = Field(None, description="Default: accepted, unless the match asks for an outcome.")
-    after: int = Field(0, strict=True, ge=0, le=_LAST_ID, description="Only events with a greater id.")
+    after: int = Field(0, strict=True, ge=0, le=LARGEST, description="Only events with a greater id.")
 
 
 class VerifyCall(About):

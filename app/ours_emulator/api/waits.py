@@ -220,18 +220,19 @@ class WaitApi:
 
     async def _explained(self, scope: Scope, match: Match, met: set[int]) -> Explanation:
         """Return, of the last to arrive, what would match had it been accepted, what comes near, and what fits."""
-        anything = EventFilter(outcome=None)
-        part = await self._reader.latest_arrivals(scope.account, anything, scope.after, _MOST_SEARCHED)
-        events = [seen(row) async for rows in _chunks(part.rows) for row in rows]
-        return explained(scope, match, met, events)
+        return explained(scope, match, met, await self._latest(scope.account, EventFilter(outcome=None), scope.after))
 
     async def _elsewhere(self, scope: Scope, match: Match) -> str:
         """Return that what is missing went to the account `default`, where an app goes that has a fixed address."""
         if scope.account in (None, DEFAULT_ACCOUNT):
             return ""
-        part = await self._reader.latest_arrivals(DEFAULT_ACCOUNT, scope.where(match), scope.after, _MOST_SEARCHED)
-        there = any(match.fits(seen(row).matched) for row in part.rows)
-        return "; such an event arrived in account default: is the app's address that of this account?" if there else ""
+        there = await self._latest(DEFAULT_ACCOUNT, scope.where(match), scope.after)
+        fits = any(match.fits(event.matched) for event in there)
+        return "; such an event arrived in account default: is the app's address that of this account?" if fits else ""
+
+    async def _latest(self, account: str | None, where: EventFilter, after: int) -> list[Seen]:
+        part = await self._reader.latest_arrivals(account, where, after, _MOST_SEARCHED)
+        return [seen(row) async for rows in _chunks(part.rows) for row in rows]
 
     def _shown(self, row: Row) -> Seen:
         """Return *row* of the feed; what many wait for is made once. An id is never used again."""

@@ -11,7 +11,6 @@ from pydantic import JsonValue
 
 from ours_emulator.contract import body
 from ours_emulator.contract.compile import pointer
-from ours_emulator.contract.hints import cut
 from ours_emulator.jsontext import json_text
 from ours_emulator.messages import (
     Account,
@@ -31,6 +30,7 @@ from ours_emulator.messages import (
     Rejection,
     Request,
     Said,
+    cut,
 )
 from ours_emulator.values import value
 

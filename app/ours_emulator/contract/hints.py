@@ -6,10 +6,8 @@ from functools import lru_cache
 from pydantic import JsonValue
 
 from ours_emulator.contract.compile import Shape, pointer
-from ours_emulator.messages import Hint, Properties
+from ours_emulator.messages import MOST_LISTED, Hint, Properties, cut, listed
 
-_MOST = 20
-_LONGEST = 100
 _TYPOS = 2
 _SYNONYMS = {
     "properties": ("eventProperties", "userProperties"),
@@ -55,9 +53,9 @@ def forbidden_types(shape: Shape, sent: Properties, path: str = "") -> list[Hint
 
 def _dropped(shape: Shape, sent: Properties, path: str) -> list[Hint]:
     names = [cut(name) for name in sent if name not in shape.known]
-    found = [Hint("unknown-keys", path + pointer(it), f"dropped{_advice(shape, it)}") for it in names[:_MOST]]
-    if len(names) > _MOST:
-        found.append(Hint("unknown-keys", path, f"dropped {len(names) - _MOST} more unknown keys"))
+    found = [Hint("unknown-keys", path + pointer(it), f"dropped{_advice(shape, it)}") for it in names[:MOST_LISTED]]
+    if len(names) > MOST_LISTED:
+        found.append(Hint("unknown-keys", path, f"dropped {len(names) - MOST_LISTED} more unknown keys"))
     return found
 
 
@@ -65,14 +63,7 @@ def _not_strings(values: Properties, path: str) -> list[Hint]:
     names = [name for name, value in values.items() if value is not None and not isinstance(value, str)]
     if not names:
         return []
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    listed = ", ".join(cut(name) for name in names[:_MOST]) + more
-    return [Hint("any-json", path, f"kept, though the document has it as a string: {listed}")]
-
-
-def cut(name: str) -> str:
-    """Return *name*, or the beginning of a very long one: a hint is not the place for all of it."""
-    return name if len(name) <= _LONGEST else name[:_LONGEST] + "…"
+    return [Hint("any-json", path, f"kept, though the document has it as a string: {listed(names)}")]
 
 
 @lru_cache(maxsize=4096)

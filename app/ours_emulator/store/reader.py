@@ -28,7 +28,8 @@ from ours_emulator.store.tables import (
     visitors,
 )
 
-_LARGEST = 2**63 - 1
+LARGEST = 2**63 - 1
+"""The largest integer that the store can hold, and so the largest id."""
 _PAGE_ROWS = 500
 _PAGE_BYTES = 8 * 1024 * 1024
 Condition: TypeAlias = sa.ColumnElement[bool]
@@ -381,13 +382,15 @@ async def _evicted(connection: AsyncConnection, column: sa.Column[int], ids: Seq
 
 async def _newest(connection: AsyncConnection, ids: Sequence[int]) -> tuple[int, int]:
     """Return the largest ids of an event and of a request. Each table knows of what was evicted from the other."""
-    last = sa.func.max(sa.case((requests.c.receipt_count > 0, _last_receipt)))
-    of_requests = sa.select(last, sa.func.max(requests.c.id)).where(_among(requests.c.account_id, ids))
-    of_receipts = sa.select(sa.func.max(receipts.c.id), sa.func.max(receipts.c.request_id)).where(
-        _among(receipts.c.account_id, ids)
-    )
-    found = [(await connection.execute(statement)).one() for statement in (of_requests, of_receipts)]
-    return max(row[0] or 0 for row in found), max(row[1] or 0 for row in found)
+    newest = [
+        sa.select(event, request).where(_among(table.c.account_id, ids)).order_by(table.c.id.desc()).limit(1)
+        for table, event, request in (
+            (requests, _last_receipt, requests.c.id),
+            (receipts, receipts.c.id, receipts.c.request_id),
+        )
+    ]
+    found = [row for statement in newest for row in (await connection.execute(statement)).all()]
+    return max((row[0] for row in found), default=0), max((row[1] for row in found), default=0)
 
 
 async def _page_of_requests(
@@ -472,7 +475,7 @@ def _is(kind: sa.ColumnElement[Any], value: sa.ColumnElement[Any], text: str) ->
         return sa.or_(as_text, sa.and_(kind == "text", value == wanted))
     if isinstance(wanted, int | float) and not isinstance(wanted, bool):
         # What no integer of SQLite can hold it has as a double.
-        number = wanted if abs(wanted) <= _LARGEST else json.loads(text, parse_int=float)
+        number = wanted if abs(wanted) <= LARGEST else json.loads(text, parse_int=float)
         return sa.or_(as_text, sa.and_(kind.in_(("integer", "real")), value == number))
     if isinstance(wanted, dict | list):
         return sa.or_(as_text, sa.and_(kind.in_(("object", "array")), value == json_text(wanted)))
