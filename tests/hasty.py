@@ -5,8 +5,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import cast
 
-from ours_emulator import cli, main
-from ours_emulator.store.writer import StoreWriter
+from ours_emulator import app, cli
+from ours_emulator.store.sqlite.writer import StoreWriter
 
 
 class HastyWriter(StoreWriter):
@@ -23,5 +23,5 @@ class HastyWriter(StoreWriter):
 
 
 if __name__ == "__main__":
-    setattr(main, StoreWriter.__name__, HastyWriter)
+    setattr(app, StoreWriter.__name__, HastyWriter)
     cli.main()

@@ -12,8 +12,8 @@ from uuid import uuid4
 import httpx
 from starlette.types import ASGIApp
 
-from ours_emulator.main import create_app
-from ours_emulator.server import Server as Uvicorn
+from ours_emulator.app import create_app
+from ours_emulator.http.server import Server as Uvicorn
 from ours_emulator.settings import load
 
 JSON = {"content-type": "application/json"}

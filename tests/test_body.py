@@ -10,7 +10,7 @@ import pytest
 from pydantic import JsonValue
 
 from ours_emulator.contract.body import MAX_DEPTH, Statuses, inflate, parse, read
-from ours_emulator.messages import Reason, Request
+from ours_emulator.model import Reason, Request
 
 LIMIT = 1000
 SINGLE = Statuses(media_type=400, coding=400, size=400)

@@ -19,7 +19,7 @@ from ours_emulator.contract.compile import (
     pointer,
     request_schemas,
 )
-from ours_emulator.messages import Properties
+from ours_emulator.model import Properties
 
 OPENAPI = Path(__file__).parent.parent / "openapi.json"
 FREE = "any name"

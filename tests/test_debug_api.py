@@ -15,9 +15,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from ours_emulator import __version__
-from ours_emulator.api import asking, control, debug, fault_calls, views
 from ours_emulator.contract.compile import REVISION
 from ours_emulator.contract.rules import RULES
+from ours_emulator.debug import control, fault_bodies, params, reading, views
 from ours_emulator.settings import Settings
 from serving import Account, Server, serving
 
@@ -1062,7 +1062,7 @@ def test_the_media_type_of_a_reset_may_have_parameters_and_capitals(account: Acc
 
 
 PATHS: dict[str, type[object]] = {
-    "/debug": debug.IndexView,
+    "/debug": reading.IndexView,
     "/debug/visitors": views.VisitorList,
     "/debug/visitors/{visitor_id}": views.VisitorView,
     "/debug/visitors/{visitor_id}/events": views.EventList,
@@ -1075,11 +1075,11 @@ PATHS: dict[str, type[object]] = {
     "/debug/accounts": control.AccountList,
     "/debug/accounts/{name}": control.AccountView,
     "/debug/clock": control.ClockView,
-    "/debug/faults": fault_calls.FaultList,
+    "/debug/faults": fault_bodies.FaultList,
     "/debug/summary": views.SummaryView,
-    "/debug/rules": debug.RuleList,
-    "/debug/settings": dict[str, debug.SettingView],
-    "/debug/health": debug.HealthView,
+    "/debug/rules": reading.RuleList,
+    "/debug/settings": dict[str, reading.SettingView],
+    "/debug/health": reading.HealthView,
 }
 
 
@@ -1132,13 +1132,13 @@ def test_every_answer_is_as_the_declared_model_says(account: Account) -> None:
         adapter: TypeAdapter[object] = TypeAdapter(PATHS[path])
         # What the model does not have would be missing here.
         assert adapter.dump_python(adapter.validate_python(response.json(), strict=True)) == response.json(), url
-    reset_view: TypeAdapter[object] = TypeAdapter(debug.ResetView)
+    reset_view: TypeAdapter[object] = TypeAdapter(reading.ResetView)
     answer = reset(account, {}).json()
     assert reset_view.dump_python(reset_view.validate_python(answer, strict=True)) == answer
 
 
 def test_an_error_is_as_the_declared_model_says(account: Account) -> None:
-    adapter: TypeAdapter[object] = TypeAdapter(asking.ErrorView)
+    adapter: TypeAdapter[object] = TypeAdapter(params.ErrorView)
     for path in ("events/1?x=1", "events/first", "visitors/ghost", "nothing"):
         content = fetch(account, path).content
         assert adapter.dump_python(adapter.validate_json(content, strict=True)) == json.loads(content)

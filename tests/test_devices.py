@@ -2,9 +2,9 @@
 
 import pytest
 
-from ours_emulator.devices import Waiting, WaitingRoom, registered
-from ours_emulator.identity import Name
-from ours_emulator.messages import Properties
+from ours_emulator.decide.devices import PendingDevices, Waiting, registered
+from ours_emulator.decide.identity import Name
+from ours_emulator.model import Properties
 
 ANN: Name = (1, "external_id", "ann")
 ANON: Name = (1, "anonymous_id", "ann")
@@ -49,7 +49,7 @@ def test_a_device_is_added_or_updated(known: list[Properties], new: Properties, 
 
 @pytest.mark.rule("client-devices-wait")
 def test_a_device_leaves_with_the_first_of_its_names_that_appears() -> None:
-    room = WaitingRoom([], 1)
+    room = PendingDevices([], 1)
     room.enter((ANN, ANON), device("a"))
     assert room.leave([BOB]) == []
     assert room.leave([ANON]) == [device("a")]
@@ -59,7 +59,7 @@ def test_a_device_leaves_with_the_first_of_its_names_that_appears() -> None:
 
 @pytest.mark.rule("client-devices-wait")
 def test_the_same_device_waits_once_and_is_updated() -> None:
-    room = WaitingRoom([Waiting(4, (ANN,), device("a", os="1", model="m"))], 5)
+    room = PendingDevices([Waiting(4, (ANN,), device("a", os="1", model="m"))], 5)
     room.enter((ANN,), device("a", os="2"))
     room.enter((ANN,), device("b"))
     assert sorted(room.changed) == [4, 5]
@@ -69,7 +69,7 @@ def test_the_same_device_waits_once_and_is_updated() -> None:
 
 @pytest.mark.rule("client-devices-wait")
 def test_the_same_device_of_other_names_waits_apart() -> None:
-    room = WaitingRoom([], 1)
+    room = PendingDevices([], 1)
     room.enter((ANN,), device("a"))
     room.enter((BOB,), device("a"))
     assert [room.leave([name]) for name in (ANN, BOB)] == [[device("a")], [device("a")]]

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ours_emulator.app import create_app
 from ours_emulator.emulator import (
     AsyncEmulator,
     Emulator,
@@ -20,16 +21,15 @@ from ours_emulator.emulator import (
     Hint,
     Resolution,
     Step,
+    local,
     run_emulator,
     run_emulator_async,
-    running,
 )
-from ours_emulator.emulator.results import Event
-from ours_emulator.emulator.running import ServerThread
-from ours_emulator.listening import listen
-from ours_emulator.main import create_app
+from ours_emulator.emulator.local import ServerThread
+from ours_emulator.http.sockets import listen
+from ours_emulator.records import Event
 from ours_emulator.settings import SettingsError, load
-from ours_emulator.store.files import StoreError
+from ours_emulator.store.sqlite.file import StoreError
 from serving import Account, Server
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -416,7 +416,7 @@ def test_a_server_that_does_not_end_is_warned_of(monkeypatch: pytest.MonkeyPatch
     with closing(listen("127.0.0.1", 0)) as listening:
         thread = ServerThread(load({"log_format": "none"}, environment=False), listening)
         with monkeypatch.context() as impatient:
-            impatient.setattr(running, "_STOP_SECONDS", 0)
+            impatient.setattr(local, "_STOP_SECONDS", 0)
             with pytest.warns(RuntimeWarning, match="has not ended in 0 s"):
                 thread.stop()
         thread.stop()

@@ -11,8 +11,8 @@ import httpx
 import pytest
 from ours_privacy import OursPrivacy
 
-from ours_emulator.faults import Action, Delay, Fault, FaultMatch, Faults, RateLimit
-from ours_emulator.messages import Arrival, FaultAnswer, Message, Reason, Rejection, Request
+from ours_emulator.decide.faults import Action, Delay, Fault, FaultMatch, Faults, RateLimit
+from ours_emulator.model import Arrival, FaultAnswer, Message, Reason, Rejection, Request
 from serving import Account
 
 UNAVAILABLE = Action(FaultAnswer("f", status=503))

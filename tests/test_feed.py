@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from ours_emulator.accounts import Accounts
-from ours_emulator.api import views
 from ours_emulator.contract.ingest import IngestContract, Limits
+from ours_emulator.debug import views
 from ours_emulator.feed import Feed, FeedClosedError
 from ours_emulator.jsontext import json_text
-from ours_emulator.messages import Account, Request
+from ours_emulator.model import Account, Request
 from ours_emulator.pipeline import Pipeline
-from ours_emulator.store.files import StoreFile
-from ours_emulator.store.reader import EventFilter, Row, StoreReader
-from ours_emulator.store.writer import Retention, StoreWriter
+from ours_emulator.store.sqlite.file import StoreFile
+from ours_emulator.store.sqlite.reader import EventFilter, Row, StoreReader
+from ours_emulator.store.sqlite.writer import Retention, StoreWriter
 
 
 class Emulator:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ours_emulator.api.guard import authority, is_local
+from ours_emulator.http.guard import authority, is_local
 from serving import Server, serving
 
 TOKEN = "correct-horse"

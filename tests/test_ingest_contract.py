@@ -8,7 +8,7 @@ import pytest
 from pydantic import JsonValue
 
 from ours_emulator.contract.ingest import IngestContract, Limits, source
-from ours_emulator.messages import (
+from ours_emulator.model import (
     Account,
     Answer,
     Arrival,

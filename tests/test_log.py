@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ours_emulator.api.log import LogFormat, RequestLog, human, machine
-from ours_emulator.messages import (
+from ours_emulator.http.log import LogFormat, RequestLog, human, machine
+from ours_emulator.model import (
     Answer,
     Arrival,
     Attempt,

@@ -29,7 +29,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.rule("openapi")
 def test_the_vendors_document_is_the_same_bytes_everywhere(server: Server, wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        packed = archive.read("ours_emulator/contract/2026-05.json")
+        packed = archive.read("ours_emulator/contract/documents/2026-05.json")
     served = server.http.get(f"{server.url}/api/v1/openapi").content
     for document in ((ROOT / "openapi.json").read_bytes(), packed, served):
         assert hashlib.sha256(document).hexdigest() == SHA256

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ours_emulator.messages import Claim, Identity, Properties
-from ours_emulator.properties import hints, ignored, merged, said
+from ours_emulator.decide.properties import hints, ignored, merged, said
+from ours_emulator.model import Claim, Identity, Properties
 
 BEFORE: Properties = {
     "first_name": "Ann",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ours_emulator.emulator import Emulator
-from ours_emulator.production import ADVICE
+from ours_emulator.pytest_support.network_guard import ADVICE
 from serving import Server, serving
 
 CONFTEST = """

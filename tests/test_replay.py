@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from ours_emulator.main import create_app
+from ours_emulator.app import create_app
 from ours_emulator.settings import SettingsError, load
-from ours_emulator.store.files import StoreError
+from ours_emulator.store.sqlite.file import StoreError
 from serving import Account, Server, serving
 
 LINES = {"content-type": "application/jsonl"}

@@ -18,8 +18,8 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from ours_emulator import server as server_module
-from ours_emulator.api.misbehaviour import ABORT
+from ours_emulator.http import server as server_module
+from ours_emulator.http.fault_effects import ABORT
 from serving import Server, listening_server, serving
 from test_cli import Running
 from test_cli import serving as process

@@ -19,22 +19,22 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from ours_emulator.accounts import Accounts
-from ours_emulator.api.emulated import Emulated, Endpoint
-from ours_emulator.api.front import Front
-from ours_emulator.api.ingest import NAMES, endpoints
-from ours_emulator.api.log import RequestLog
+from ours_emulator.app import create_app
 from ours_emulator.contract.client import ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.feed import Feed
-from ours_emulator.main import create_app
-from ours_emulator.messages import Account as AccountRules
-from ours_emulator.messages import Exchange, Request
+from ours_emulator.http.endpoint import Emulated, Endpoint
+from ours_emulator.http.ingest_paths import NAMES, endpoints
+from ours_emulator.http.log import RequestLog
+from ours_emulator.http.routes import Front
+from ours_emulator.model import Account as AccountRules
+from ours_emulator.model import Exchange, Request
 from ours_emulator.pipeline import Contract, Pipeline
 from ours_emulator.settings import load
-from ours_emulator.store import files
-from ours_emulator.store.files import APPLICATION_ID, SCHEMA_VERSION, StoreError, StoreFile
-from ours_emulator.store.reader import EventFilter, RequestFilter, StoreReader, Summary, VisitorFilter
-from ours_emulator.store.writer import Retention, StoreWriter
+from ours_emulator.store.sqlite import file as files
+from ours_emulator.store.sqlite.file import APPLICATION_ID, SCHEMA_VERSION, StoreError, StoreFile
+from ours_emulator.store.sqlite.reader import EventFilter, RequestFilter, StoreReader, Summary, VisitorFilter
+from ours_emulator.store.sqlite.writer import Retention, StoreWriter
 from serving import Account, Server, serving
 
 LISTS = ["visitors", "events", "requests"]

@@ -14,13 +14,13 @@ import httpx
 import pytest
 from pydantic import TypeAdapter
 
-from ours_emulator.api import views, wait_calls
-from ours_emulator.main import create_app
+from ours_emulator.app import create_app
+from ours_emulator.debug import views, wait_bodies
 from ours_emulator.settings import load
 from serving import Account, Server, serving
 
-MET: TypeAdapter[object] = TypeAdapter(wait_calls.MetView)
-UNMET: TypeAdapter[object] = TypeAdapter(wait_calls.UnmetView)
+MET: TypeAdapter[object] = TypeAdapter(wait_bodies.MetView)
+UNMET: TypeAdapter[object] = TypeAdapter(wait_bodies.UnmetView)
 
 NOT_UNDERSTOOD: list[tuple[str, dict[str, Any], str]] = [
     ("verify", {"match": {"evnt": "X"}}, "match.evnt: there is no such field; did you mean event?"),

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 
 from ours_emulator.clock import Clock
-from ours_emulator.faults import Faults
-from ours_emulator.messages import Account
+from ours_emulator.decide.faults import Faults
+from ours_emulator.model import Account
 
 
 @dataclass(slots=True)

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
-from ours_emulator.messages import Exchange
-from ours_emulator.store.reader import Row
-from ours_emulator.store.rows import event_row
+from ours_emulator.model import Exchange
+from ours_emulator.store.sqlite.reader import Row
+from ours_emulator.store.sqlite.rows import event_row
 
 _Key = tuple[str | None, str | None]
 _SOMETHING: list[Row] = [{}]

@@ -7,15 +7,16 @@ from itertools import groupby
 from typing import Protocol, TypeAlias, TypeVar, cast
 
 from ours_emulator.accounts import Accounts
-from ours_emulator.calls import Calls, Failed, hasty
-from ours_emulator.decision import Context, Decision, names, new_names
-from ours_emulator.dedup import DistinctId
-from ours_emulator.devices import WaitingRoom
-from ours_emulator.faults import retry_headers, struck
-from ours_emulator.identity import Name, Visitors
-from ours_emulator.messages import (
+from ours_emulator.decide.decision import Context, Decision, names, new_names
+from ours_emulator.decide.deduplication import DistinctId
+from ours_emulator.decide.devices import PendingDevices
+from ours_emulator.decide.faults import apply_fault, retry_headers
+from ours_emulator.decide.identity import Name, Visitors
+from ours_emulator.decide.retries import Calls, Failed, early_retry_hint
+from ours_emulator.model import (
     Account,
     Answer,
+    AnyMessage,
     Arrival,
     Attempt,
     Closed,
@@ -25,10 +26,9 @@ from ours_emulator.messages import (
     Receipt,
     Rejection,
     Request,
-    Said,
+    value,
 )
-from ours_emulator.store.writer import Cleared, StoreBusyError, StoreFailedError, StoreWriter
-from ours_emulator.values import value
+from ours_emulator.store.sqlite.writer import Cleared, StoreBusyError, StoreFailedError, StoreWriter
 from ours_emulator.worker import GroupWorker, StoppedError
 
 # A group holds up to 256 small requests, or what makes 8 MiB: a batch must not make everybody wait for ten others.
@@ -208,7 +208,7 @@ class Pipeline:
             contract = self._contracts[request.endpoint]
             arrivals = contract.arrivals(request, account.accepts)
             fault = request.fault if request.replayed else account.faults.answer(request, arrivals, contract.token)
-            return _Parsed(request, account.accepts, arrivals, struck(arrivals, fault), fault)
+            return _Parsed(request, account.accepts, arrivals, apply_fault(arrivals, fault), fault)
         except Exception as error:
             return _failure(error)
 
@@ -247,7 +247,7 @@ class Pipeline:
         self._store.save(exchanges, decision.touched.values(), decision.repeats, decision.waiting)
         return exchanges
 
-    def _load(self, said: Sequence[tuple[int, Said]]) -> Decision:
+    def _load(self, said: Sequence[tuple[int, AnyMessage]]) -> Decision:
         """Ask the store once per kind for everything that is mentioned."""
         mentioned = {name for account_id, arrival in said for name in names(account_id, arrival)}
         ids = {
@@ -261,7 +261,7 @@ class Pipeline:
         return Decision(
             Visitors(loaded, self._store.next_visitor_pk),
             self._store.originals(list(ids)),
-            WaitingRoom(devices, self._store.next_waiting_pk),
+            PendingDevices(devices, self._store.next_waiting_pk),
         )
 
     def _exchanges(self, parsed: Iterable[tuple[Context, _Parsed]], decision: Decision) -> list[Exchange]:
@@ -274,7 +274,7 @@ class Pipeline:
             receipt_id += len(receipts)
             before = self._calls.before(it.request, it.said)
             if before is not None:
-                receipts[0] = replace(receipts[0], hints=(*receipts[0].hints, *hasty(before, it.request)))
+                receipts[0] = replace(receipts[0], hints=(*receipts[0].hints, *early_retry_hint(before, it.request)))
             attempt = self._attempt(id_, context.account_id, it.request, before, exchanges)
             answer = self._answer(it, receipts)
             exchange = Exchange(id_, attempt, context.account_id, it.request, receipts, answer, it.fault)

@@ -51,7 +51,7 @@ def ours_emulator_server(
     request: pytest.FixtureRequest, ours_emulator_settings: Mapping[str, Any]
 ) -> Iterator[Emulator]:
     """The emulator itself, for all tests: started in a thread, or the one that --ours-emulator-url names."""
-    from ours_emulator.pytest_accounts import attached, guarded, started
+    from ours_emulator.pytest_support.accounts import attached, guarded, started
 
     config = request.config
     url = config.getoption("--ours-emulator-url") or os.environ.get("OURS_EMULATOR_URL")
@@ -69,7 +69,7 @@ def ours_emulator(
     ours_emulator_settings: Mapping[str, Any],
 ) -> Iterator[Emulator]:
     """A fresh account of the emulator, which OURS_PRIVACY_BASE_URL points to while the test runs."""
-    from ours_emulator.pytest_accounts import account_of_test
+    from ours_emulator.pytest_support.accounts import account_of_test
 
     with account_of_test(request, ours_emulator_server, ours_emulator_settings, monkeypatch) as emulator:
         yield emulator
@@ -78,7 +78,7 @@ def ours_emulator(
 @pytest.fixture
 def ours_emulator_async(request: pytest.FixtureRequest, ours_emulator: Emulator) -> AsyncEmulator:
     """The same account as `ours_emulator`, for tests that are coroutines."""
-    from ours_emulator.pytest_accounts import twin
+    from ours_emulator.pytest_support.accounts import twin
 
     return twin(request, ours_emulator)
 
@@ -88,7 +88,7 @@ def ours_emulator_session(
     request: pytest.FixtureRequest, ours_emulator_server: Emulator, ours_emulator_settings: Mapping[str, Any]
 ) -> Iterator[Emulator]:
     """An account that lives as long as the session, for apps that are started once."""
-    from ours_emulator.pytest_accounts import account_of_session
+    from ours_emulator.pytest_support.accounts import account_of_session
 
     with account_of_session(request, ours_emulator_server, ours_emulator_settings) as emulator:
         yield emulator

@@ -8,7 +8,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from ours_emulator.messages import Reason, Request
+from ours_emulator.model import Reason, Request
 
 MAX_DEPTH = 200
 _SLICE = 1 << 14

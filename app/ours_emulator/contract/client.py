@@ -12,13 +12,14 @@ from pydantic import JsonValue
 from ours_emulator.contract import body
 from ours_emulator.contract.compile import pointer
 from ours_emulator.jsontext import json_text
-from ours_emulator.messages import (
+from ours_emulator.model import (
     Account,
     Alias,
     Answer,
+    AnyMessage,
+    ApiSemantics,
     Arrival,
     Claim,
-    Customs,
     Hint,
     Identifier,
     Identity,
@@ -29,10 +30,9 @@ from ours_emulator.messages import (
     Registration,
     Rejection,
     Request,
-    Said,
     cut,
+    value,
 )
-from ours_emulator.values import value
 
 PREFIX = "client/"
 ENDPOINTS = tuple(PREFIX + name for name in ("alias", "identify", "devices", "events"))
@@ -45,7 +45,7 @@ _BEARER = re.compile(r"Bearer ([ps]k_\S+)")
 _UNREADABLE = "An error occurred with this request."
 _UNAUTHORIZED = "Authorization error."
 _UNAUTHORIZED_CODE = 1000
-_CUSTOMS = Customs(falls_through=True, claims_stored=False, empty_ignored=False, allow_list=False)
+_SEMANTICS = ApiSemantics(falls_through=True, claims_stored=False, empty_ignored=False, allow_list=False)
 _IDS: tuple[Identifier, ...] = ("external_id", "anonymous_id")
 _PROFILE = {"email": "email", "phone": "phone_number", "timezone": "timezone", "locale": "locale"}
 """The fields of a visitor, and the names they have among the visitor's properties."""
@@ -244,14 +244,14 @@ def _message(
         identity_context=None,
         user_properties={stored: user[name] for name, stored in _PROFILE.items() if name in user} if user else {},
         hints=hints,
-        customs=_CUSTOMS,
+        semantics=_SEMANTICS,
         data=cast(Properties | None, user.get("data")) if user else None,
         identifies=user is not None,
         creation=None if event is None else CREATED_EVENT,
     )
 
 
-_SINGLES: Mapping[str, tuple[Shape, Callable[[Request, Properties], Said]]] = {
+_SINGLES: Mapping[str, tuple[Shape, Callable[[Request, Properties], AnyMessage]]] = {
     PREFIX + "alias": (_ALIAS, _alias),
     PREFIX + "identify": (_IDENTIFY, _identify),
     PREFIX + "devices": (_DEVICE, _device),

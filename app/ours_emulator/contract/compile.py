@@ -105,7 +105,7 @@ class Body:
 
 def document() -> bytes:
     """Return the bundled OpenAPI document, byte for byte (rule openapi)."""
-    return (files("ours_emulator.contract") / f"{REVISION}.json").read_bytes()
+    return (files("ours_emulator.contract") / "documents" / f"{REVISION}.json").read_bytes()
 
 
 def request_schemas() -> dict[str, Schema]:

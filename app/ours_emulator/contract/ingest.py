@@ -12,12 +12,12 @@ from pydantic import JsonValue
 from ours_emulator.contract import body, hints
 from ours_emulator.contract.compile import Body, Problem, Schema, Valid, compile_body, pointer, request_schemas
 from ours_emulator.jsontext import json_text
-from ours_emulator.messages import (
+from ours_emulator.model import (
     Account,
     Answer,
+    ApiSemantics,
     Arrival,
     Claim,
-    Customs,
     Hint,
     Identifier,
     Identity,
@@ -29,8 +29,8 @@ from ours_emulator.messages import (
     Request,
     Source,
     dotted,
+    value,
 )
-from ours_emulator.values import value
 
 ENDPOINTS = ("track", "identify", "batch")
 _ALLOWED = dict.fromkeys(ENDPOINTS, "POST, OPTIONS") | {"openapi": "GET, HEAD, OPTIONS"}
@@ -38,8 +38,8 @@ IDENTIFY_EVENT = "$identify"
 TEST_PREFIX = "test_"
 WINDOW_MS = 7 * 24 * 60 * 60 * 1000
 
-_CUSTOMS = Customs()
-_ALWAYS_LISTED = Customs(allow_list=False)
+_SEMANTICS = ApiSemantics()
+_ALWAYS_LISTED = ApiSemantics(allow_list=False)
 _SINGLE = body.Statuses(media_type=400, coding=400, size=400)
 _BATCH = body.Statuses(media_type=415, coding=415, size=413)
 _CLAIMS: tuple[tuple[str, Identifier], ...] = (
@@ -286,7 +286,7 @@ def _message(
         identity_context=valid.get("identityContext"),
         user_properties=valid.get("userProperties") or {},
         hints=(*hints.unknown_keys(compiled.shape, sent), *hints.forbidden_types(compiled.shape, valid)),
-        customs=_ALWAYS_LISTED if event == IDENTIFY_EVENT else _CUSTOMS,
+        semantics=_ALWAYS_LISTED if event == IDENTIFY_EVENT else _SEMANTICS,
     )
 
 

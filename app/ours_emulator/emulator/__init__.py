@@ -1,7 +1,10 @@
 """The handle tests hold, and an emulator for the length of a block; everything asked goes through the debug API."""
 
-from ours_emulator.emulator.calls import EmulatorError, ExpectationError
-from ours_emulator.emulator.results import (
+from ours_emulator.emulator._async import AsyncClock, AsyncEmulator, AsyncExpectation, AsyncFault
+from ours_emulator.emulator._sync import Clock, Emulator, Expectation, Fault
+from ours_emulator.emulator.local import run_emulator, run_emulator_async
+from ours_emulator.emulator.operations import EmulatorError, ExpectationError
+from ours_emulator.records import (
     Cleared,
     Event,
     Hint,
@@ -19,9 +22,6 @@ from ours_emulator.emulator.results import (
     Summary,
     Visitor,
 )
-from ours_emulator.emulator.running import run_emulator, run_emulator_async
-from ours_emulator.emulator.sync import Clock, Emulator, Expectation, Fault
-from ours_emulator.emulator.twin import AsyncClock, AsyncEmulator, AsyncExpectation, AsyncFault
 
 __all__ = [
     "AsyncClock",

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ours_emulator.emulator.results import Event, Hint, Miss, NearMiss, RequestRecord
+from ours_emulator.records import Event, Hint, Miss, NearMiss, RequestRecord
 from ours_emulator.terminal import printable
 
 _MOST_EVENTS = 10

@@ -8,7 +8,7 @@ from typing import cast
 
 import sqlalchemy as sa
 
-from ours_emulator.identity import Name
+from ours_emulator.decide.identity import Name
 
 metadata = sa.MetaData()
 accounts = sa.Table(

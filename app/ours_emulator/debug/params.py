@@ -1,0 +1,189 @@
+"""How the debug API is asked: parameters that many calls have, strict routes, and one shape of errors."""
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeAlias, cast, get_args
+
+from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, BeforeValidator
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.responses import Response
+from typing_extensions import TypedDict
+
+from ours_emulator import __version__
+from ours_emulator.clock import LAST_MOMENT, moment
+from ours_emulator.debug import examples
+from ours_emulator.jsontext import json_text
+from ours_emulator.matching import MatchError, advice
+from ours_emulator.model import ACCOUNT_NAME, Outcome
+from ours_emulator.pipeline import StoreWriteError
+from ours_emulator.store.sqlite.file import StoreLostError
+
+PROPERTY = "property."
+_MOST_LIMIT = 1000
+Account: TypeAlias = Annotated[
+    str | None,
+    Query(pattern=f"^{ACCOUNT_NAME.pattern}$", description="Only this account; default: all of them."),
+]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MOST_LIMIT, description="Items on a page.")]
+AskedOutcome: TypeAlias = Literal[Outcome, "any"]
+Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
+Since: TypeAlias = Annotated[
+    int | None,
+    BeforeValidator(moment),
+    Query(le=LAST_MOMENT, description="Received at this moment or later: ISO 8601, or milliseconds since the epoch."),
+]
+
+
+class ErrorView(TypedDict):
+    """Why a debug call was refused."""
+
+    error: str
+
+
+ACCESS: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorView, "description": "Not understood; the error names what."}
+}
+MISSING: dict[int | str, dict[str, Any]] = {404: {"model": ErrorView, "description": "There is no such thing."}}
+
+
+class AsciiJSON(Response):
+    """A JSON answer in ASCII: what a client sent may hold lone surrogates, which UTF-8 has no bytes for."""
+
+    media_type = "application/json"
+
+    def render(self, content: object) -> bytes:
+        """Return *content* as JSON."""
+        return json_text(content).encode("ascii")
+
+
+class DebugApp(FastAPI):
+    """FastAPI with one shape of errors, whose description leaves out the 422 that we never answer."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            title="ours-emulator",
+            version=__version__,
+            summary="What arrived at the emulator, and what became of it.",
+            openapi_url="/debug/openapi.json",
+            docs_url=None,
+            redoc_url=None,
+        )
+        self.add_exception_handler(RequestValidationError, _invalid)
+        self.add_exception_handler(StarletteHTTPException, _refused)
+        self.add_exception_handler(StoreWriteError, _not_written)
+        self.add_exception_handler(MatchError, _no_match)
+        self.add_exception_handler(StoreLostError, _lost)
+        self.add_exception_handler(Exception, _unforeseen)
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document of the debug API."""
+        if self.openapi_schema is None:
+            schema = super().openapi()
+            for operations in schema["paths"].values():
+                for operation in operations.values():
+                    operation["responses"].pop("422", None)
+            examples.add_to(schema)
+        return super().openapi()
+
+
+class StrictRoute(APIRoute):
+    """A route that refuses what FastAPI would let pass: a typo must not look like an empty list."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the route's handler with the checks before it."""
+        handler = super().get_route_handler()
+        known = [field.alias for field in self.dependant.query_params]
+
+        async def checked(request: Request) -> Response:
+            _check_parameters(request, known)
+            return await handler(request)
+
+        return checked
+
+
+def _check_parameters(request: Request, known: Sequence[str]) -> None:
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if names.count(name) > 1:
+            raise HTTPException(400, f"parameter {name} is given twice")
+        if name in known or ("event" in known and name.startswith(PROPERTY) and name != PROPERTY):
+            continue
+        instead = advice(name, known) or f"; there are {', '.join(known) or 'none here'}"
+        raise HTTPException(400, f"there is no parameter {name}{instead}")
+
+
+def account_of(request: Request, asked: str | None) -> str | None:
+    """Return the account that the path or the query names; None for all of them."""
+    prefixed = cast(str | None, request.scope.get("account"))
+    if prefixed is not None and asked not in (None, prefixed):
+        raise HTTPException(400, f"the path names account {prefixed} and the call another")
+    return prefixed or asked
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    invalid = cast(RequestValidationError, error)
+    errors = invalid.errors()
+    # Of several things that it may be, the last one is the least special: its message says most.
+    first = [it for it in errors if it["loc"][:2] == errors[0]["loc"][:2]][-1]
+    place = _place(first, invalid.body)
+    said = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        field = cast(APIRoute, request.scope["route"]).body_field
+        said = "there is no such field" + advice(place[-1], _fields(field and field.field_info.annotation, place[:-1]))
+    return AsciiJSON({"error": f"{'.'.join(place)}: {said}" if place else said}, status_code=400)
+
+
+def _place(error: Mapping[str, Any], body: object) -> list[str]:
+    """Return where in *body*, or else in the query, *error* is; its `loc` also names each kind a value might be."""
+    asked, *loc = error["loc"]
+    if asked != "body":
+        return [str(part) for part in loc[:1]]
+    here: object = body
+    place: list[str] = []
+    for part in loc:
+        if isinstance(here, dict) and (part in here or (error["type"] == "missing" and part is loc[-1])):
+            place.append(str(part))
+            here = cast(dict[object, object], here).get(part)
+        elif isinstance(here, list) and isinstance(part, int):
+            place.append(str(part))
+            here = cast(list[object], here)[part]
+    return place
+
+
+def _fields(kind: object, place: Sequence[str]) -> Sequence[str]:
+    """Return the names of the fields at *place* of a body of that *kind*."""
+    models = _models(kind)
+    for name in [part for part in place if not part.isdecimal()]:
+        fields = [model.model_fields[name] for model in models if name in model.model_fields]
+        models = [model for field in fields for model in _models(field.annotation)]
+    return [name for model in models for name in model.model_fields]
+
+
+def _models(kind: object) -> list[type[BaseModel]]:
+    """Return the models in an annotation: `list[Model | None]` has one."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [kind]
+    return [model for inner in get_args(kind) for model in _models(inner)]
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    refusal = cast(StarletteHTTPException, error)
+    return AsciiJSON({"error": refusal.detail}, status_code=refusal.status_code, headers=refusal.headers)
+
+
+async def _no_match(_: Request, error: Exception) -> Response:
+    return AsciiJSON({"error": str(error)}, status_code=400)
+
+
+async def _not_written(_: Request, error: Exception) -> Response:
+    return AsciiJSON({"error": f"the store could not be written: {error}"}, status_code=500)
+
+
+async def _lost(_: Request, error: Exception) -> Response:
+    return AsciiJSON({"error": str(error)}, status_code=503)
+
+
+async def _unforeseen(_: Request, error: Exception) -> Response:
+    return AsciiJSON({"error": f"a mistake of the emulator: {type(error).__name__}; please report it"}, status_code=500)

@@ -1,0 +1,102 @@
+"""What both handles know without asking: addresses, account, names to send with."""
+
+import os
+import re
+import warnings
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ours_emulator.emulator.operations import Call, EmulatorError, ExpectationError
+
+BASE_URL_VARIABLE = "OURS_PRIVACY_BASE_URL"
+URL_VARIABLE = "OURS_EMULATOR_URL"
+_ADMIN_TOKEN_VARIABLE = "OURS_EMULATOR_ADMIN_TOKEN"
+INGEST_PATH = "/api/v1"
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_ADDRESS = re.compile(r"(?P<server>https?://[^/?#]+)(?:/accounts/(?P<account>[^/?#]+))?/?")
+
+
+class Handle:
+    """Where an emulator is, and which of its accounts is meant: *url* alone for all of them, else `…/accounts/NAME`.
+
+    *token* and *public_key* are what the app under test should send; any will do, unless the account has a list.
+    *admin_token* is what the debug API asks for, if it does; else OURS_EMULATOR_ADMIN_TOKEN is sent.
+    """
+
+    def __init__(
+        self, url: str, *, token: str | None = None, public_key: str | None = None, admin_token: str | None = None
+    ) -> None:
+        address = _ADDRESS.fullmatch(url.rstrip("/").removesuffix(INGEST_PATH))
+        if address is None:
+            raise ValueError(f"{url!r} is no address of an emulator, like http://127.0.0.1:4010")
+        self.server_url: str = address["server"]
+        self.account: str | None = address["account"]
+        self.url = self.server_url + ("" if self.account is None else f"/accounts/{self.account}")
+        self.token = token or f"token-{self.account or 'default'}"
+        self.public_key = public_key or f"pk_{self.account or 'default'}"
+        self.admin_token = admin_token or os.environ.get(_ADMIN_TOKEN_VARIABLE) or None
+        self.opened: list[str] = []
+        """The accounts that were opened without a name, from here or from one of them."""
+        self.last_miss: ExpectationError | None = None
+        """Why the last `wait_for` or `expect` failed; None when it did not."""
+
+    @property
+    def ingest_url(self) -> str:
+        """The base URL of the Ingest API: what OURS_PRIVACY_BASE_URL is set to."""
+        return self.url + INGEST_PATH
+
+    @property
+    def client_url(self) -> str:
+        """The base URL of the Client API."""
+        return f"{self.url}/api/client"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Variables for a subprocess: with them an app that uses the vendor's SDK talks to this emulator."""
+        return {
+            BASE_URL_VARIABLE: self.ingest_url,
+            URL_VARIABLE: self.url,
+            "OURS_EMULATOR_CLIENT_URL": self.client_url,
+            "OURS_EMULATOR_TOKEN": self.token,
+            "OURS_EMULATOR_PUBLIC_KEY": self.public_key,
+            **({} if self.admin_token is None else {_ADMIN_TOKEN_VARIABLE: self.admin_token}),
+        }
+
+    def _remember(self, name: str, handle: "Handle") -> None:
+        """Note the fresh account *name*, and from now on what its *handle* opens."""
+        self.opened.append(name)
+        handle.opened = self.opened
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    def _address(self, path: str) -> str:
+        # Accounts are the server's: a closed one answers nobody under its own prefix.
+        return f"{self.server_url if path.startswith('accounts/') else self.url}/debug/{path}"
+
+    def _headers(self, call: Call[Any]) -> dict[str, str]:
+        admin = {} if self.admin_token is None else {"authorization": f"Bearer {self.admin_token}"}
+        return call.headers | admin
+
+    def _unreachable(self, error: Exception) -> EmulatorError:
+        return EmulatorError(f"no emulator answers at {self.server_url}: {error or type(error).__name__}")
+
+
+def without_proxies(environment: Mapping[str, str], *hosts: str) -> dict[str, str]:
+    """Return the variables that keep a proxy from carrying what is for this machine or for *hosts*."""
+    if not any(environment.get(name) or environment.get(name.upper()) for name in _PROXIES):
+        return {}
+    return {
+        name: ",".join(part for part in (environment.get(name), *_LOOPBACK, *hosts) if part)
+        for name in ("no_proxy", "NO_PROXY")
+    }
+
+
+@contextmanager
+def quiet_imports() -> Generator[None]:
+    """Keep warnings of what is imported here from failing a test run under -W error: they are not the user's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

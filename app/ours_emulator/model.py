@@ -1,0 +1,360 @@
+"""The vocabulary: what travels from the contract to the store and back, as plain frozen values."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, TypeVar, dataclass_transform
+
+from pydantic import JsonValue
+
+T = TypeVar("T")
+
+ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+DEFAULT_ACCOUNT = "default"
+MOST_LISTED = 20
+"""Names in one hint, and hints about names."""
+_LONGEST = 100
+Properties: TypeAlias = dict[str, JsonValue]
+Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id"]
+Outcome: TypeAlias = Literal["accepted", "duplicate", "dropped", "rejected"]
+Result: TypeAlias = Literal["matched", "not_found", "skipped"]
+Connection: TypeAlias = Literal["reset", "hang", "close"]
+RowCode: TypeAlias = Literal["queue_failed", "invalid_event"]
+
+
+@dataclass_transform(frozen_default=True)
+def value(cls: type[T]) -> type[T]:
+    """Make *cls* a dataclass with slots whose instances are never changed.
+
+    Only the type checkers enforce that: a dataclass frozen at run time takes three times as long to make, and an event
+    takes some seventy fields.
+    """
+    return dataclass(slots=True, unsafe_hash=True)(cls)
+
+
+@value
+class FaultAnswer:
+    """What a fault does to one request: another answer, a late one, none at all, or rows of a batch that fail."""
+
+    fault: str
+    """The name of the fault."""
+    status: int | None = None
+    """None leaves the answer as the contract has it."""
+    retry_after: float | None = None
+    """Seconds that the client is told to wait."""
+    error: str | None = None
+    delay_ms: float = 0.0
+    connection: Connection | None = None
+    """The connection is reset or never answered, or closed in the middle of the body."""
+    code: RowCode | None = None
+    """The code that rows of a batch fail with."""
+    rows: tuple[int, ...] | None = None
+    """Indexes of the rows that fail; None for all that the fault matches."""
+    stored: bool = False
+    """What was sent is committed all the same; only the answer is lost (else nothing was ever received)."""
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the request never gets as far as the contract."""
+        return self.hides_answer and not self.stored
+
+    @property
+    def hides_answer(self) -> bool:
+        """Whether the client does not get the answer of the contract."""
+        return self.status is not None or self.connection is not None
+
+    @property
+    def sentence(self) -> str:
+        """What it does, as a reason says it."""
+        if self.connection is not None:
+            done = {"reset": "reset the connection", "hang": "never answers", "close": "closed the connection"}
+            return f"fault {self.fault} {done[self.connection]}"
+        return f"fault {self.fault} " + (f"failed the row: {self.code}" if self.code else f"answered {self.status}")
+
+
+@value
+class Request:
+    """One HTTP request to an emulated endpoint, as it came off the wire."""
+
+    account: str
+    endpoint: str
+    method: str
+    path: str
+    content_type: str
+    content_encoding: str
+    body: bytes
+    oversized: bool
+    """The body passed the size limit on the wire and was not kept."""
+    attempt: int
+    """1 for a first try; the vendor's SDKs count their retries in a header."""
+    received_at: int
+    """Milliseconds since the epoch, by the emulator's clock."""
+    started: float
+    """`time.perf_counter()` when the head of the request was read."""
+    authorization: str = ""
+    sdk_counts: bool = False
+    """An SDK counts the attempts, so that a first one is known to be one."""
+    replayed: bool = False
+    """It was sent before, and the account's faults are not asked again."""
+    fault: FaultAnswer | None = None
+    """What a fault did to it before."""
+
+
+@value
+class Account:
+    """The unit of isolation, with what it accepts. An empty set of tokens, or keys, accepts any of them."""
+
+    name: str
+    tokens: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
+    allowed_events: frozenset[str] | None = None
+    """Names trimmed and case-folded; None when the account has no allow-list."""
+    require_identifier: bool = True
+    strict_openapi: bool = False
+    """What the document literally types as string must be one (rule any-json)."""
+
+
+def allowed(names: Iterable[str]) -> frozenset[str]:
+    """Return *names* of events as an allow-list has them: trimmed, without case (rule allow-list)."""
+    return frozenset(name.strip().casefold() for name in names)
+
+
+@value
+class Source:
+    """A token with its kind: a live one, or its Test Mode twin (rule test-mode)."""
+
+    token: str
+    test: bool
+
+
+@value
+class Claim:
+    """One identifier that a message names, and where it was given, in wire spelling."""
+
+    kind: Identifier
+    value: str
+    given_as: str
+
+
+Identity: TypeAlias = tuple[Claim, ...]
+"""The claims of one message, strongest first."""
+
+
+def dotted(path: str) -> str:
+    """Return a JSON pointer as people write places: `userProperties.first_name`."""
+    return path[1:].replace("/", ".").replace("~1", "/").replace("~0", "~")
+
+
+def sentence(path: str, message: str) -> str:
+    """Return *message*, after the place it is about, which is a JSON pointer: `events.3.time: in the future`."""
+    return f"{dotted(path)}: {message}" if path else message
+
+
+def cut(name: str) -> str:
+    """Return *name*, or the beginning of a very long one: a hint is not the place for all of it."""
+    return name if len(name) <= _LONGEST else name[:_LONGEST] + "…"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first of *names*, each cut if it is very long, and how many more there are."""
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return ", ".join(cut(name) for name in names[:MOST_LISTED]) + more
+
+
+@value
+class Hint:
+    """Something accepted that was probably not meant: the rule, a JSON pointer, a sentence."""
+
+    rule: str
+    path: str
+    message: str
+
+    @property
+    def sentence(self) -> str:
+        """What was probably not meant, after the place it is at: `properties: dropped`."""
+        return sentence(self.path, self.message)
+
+
+@value
+class Reason:
+    """Why something was refused: the rule, a JSON pointer into the body, a sentence, the HTTP status."""
+
+    rule: str
+    path: str
+    message: str
+    status: int
+    limit: int | None = None
+    """The limit that was passed, for a refusal by size."""
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, after the place it is at: `events.3.time: in the future`."""
+        return sentence(self.path, self.message)
+
+
+@value
+class ApiSemantics:
+    """Where the APIs, and their revisions, differ in what a message means for its visitor; as the Ingest API has it."""
+
+    falls_through: bool = False
+    """An identifier that finds nobody leaves it to the next one; else the strongest one given decides alone."""
+    claims_stored: bool = True
+    """The identifiers given are written on any visitor found; else a new one gets them, and an old one's stay."""
+    empty_ignored: bool = True
+    """A property that is "" says nothing; else it is a value like any other."""
+    allow_list: bool = True
+    """The account's list of allowed events counts."""
+
+
+@value
+class Message:
+    """What a client said of a visitor, accepted by the contract: an event, or, without a name, only what they are."""
+
+    endpoint: str
+    batch_index: int | None
+    event: str | None
+    identity: Identity
+    distinct_id: str | None
+    time: float | None
+    test: bool
+    event_properties: Properties
+    default_properties: Properties
+    identity_context: Properties | None
+    user_properties: Properties
+    hints: tuple[Hint, ...]
+    semantics: ApiSemantics = ApiSemantics()
+    data: Properties | None = None
+    """What is merged into the visitor's data; only the Client API has it."""
+    identifies: bool = False
+    """An anonymous id that is nobody's yet becomes the visitor's (rule client-identify)."""
+    creation: str | None = None
+    """The event that comes first if the message makes its visitor (rule client-events)."""
+
+
+@value
+class Alias:
+    """The wish to give an anonymous visitor an external id, accepted by the contract."""
+
+    endpoint: str
+    external: Claim
+    anonymous: Claim
+    hints: tuple[Hint, ...]
+    batch_index: None = None
+    event: None = None
+
+    @property
+    def identity(self) -> Identity:
+        """Both claims, strongest first."""
+        return (self.external, self.anonymous)
+
+
+@value
+class Registration:
+    """A visitor's device, accepted by the contract."""
+
+    endpoint: str
+    identity: Identity
+    device: Properties
+    hints: tuple[Hint, ...]
+    batch_index: None = None
+    event: None = None
+
+
+@value
+class Rejection:
+    """What the contract refuses: a whole request, or one row of a batch."""
+
+    endpoint: str
+    batch_index: int | None
+    reason: Reason
+    event: str | None = None
+    distinct_id: str | None = None
+    hints: tuple[Hint, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, and where in the whole request: `events.3.event: required`."""
+        row = "" if self.batch_index is None else f"/events/{self.batch_index}"
+        return sentence(row + self.reason.path, self.reason.message)
+
+
+AnyMessage: TypeAlias = Message | Alias | Registration
+Arrival: TypeAlias = AnyMessage | Rejection
+
+
+@value
+class Step:
+    """One identifier tried, or not, while looking for the visitor."""
+
+    identifier: str
+    value: str
+    result: Result
+
+
+@value
+class Resolution:
+    """How the visitor was found: which identifier decided, and what became of each one given."""
+
+    decided_by: str | None
+    created: bool
+    steps: tuple[Step, ...]
+
+
+@value
+class Receipt:
+    """What became of one arrival: the only result there is; every door shows views of it."""
+
+    id: int
+    arrival: Arrival
+    outcome: Outcome
+    hints: tuple[Hint, ...] = ()
+    visitor_pk: int | None = None
+    visitor_id: str | None = None
+    distinct_id: str | None = None
+    resolution: Resolution | None = None
+    content: str = "{}"
+    """JSON text of what was sent, as it is stored."""
+    visitor_properties: str | None = None
+    """JSON text of the visitor's properties right after this event (rule snapshot)."""
+
+
+@value
+class Answer:
+    """An HTTP answer: status, extra headers and the body with its media type (None for an empty body)."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+    media_type: str | None = "application/json"
+
+
+@value
+class Attempt:
+    """Which attempt of which call a request is."""
+
+    call_id: int
+    """The id of the first attempt's exchange."""
+    number: int
+    """1 for the first one."""
+    gap_ms: float | None = None
+    """How long after the attempt before it came."""
+
+
+@value
+class Exchange:
+    """A request with what became of it: one line of the journal."""
+
+    id: int
+    attempt: Attempt
+    account_id: int
+    request: Request
+    receipts: Sequence[Receipt]
+    answer: Answer
+    fault: FaultAnswer | None = None
+
+
+@value
+class Closed:
+    """The account of a request is closed: the request was counted and forgotten."""
+
+    account: str
