@@ -10,7 +10,8 @@ import pytest
 from pydantic import JsonValue
 
 from ours_emulator.contract.body import MAX_DEPTH, Statuses, inflate, parse, read
-from ours_emulator.model import Reason, Request
+from ours_emulator.model import Request
+from ours_emulator.records import Reason
 
 LIMIT = 1000
 SINGLE = Statuses(media_type=400, coding=400, size=400)
@@ -37,7 +38,7 @@ def request(
     )
 
 
-def refused(value: JsonValue | Reason) -> tuple[str, int]:
+def refused(value: JsonValue | Reason) -> tuple[str, int | None]:
     assert isinstance(value, Reason), value
     assert value.path == ""
     assert value.message

@@ -27,7 +27,7 @@ from ours_emulator.emulator import (
 )
 from ours_emulator.emulator.local import ServerThread
 from ours_emulator.http.sockets import listen
-from ours_emulator.records import Event
+from ours_emulator.records import Event, from_json
 from ours_emulator.settings import SettingsError, load
 from ours_emulator.store.sqlite.file import StoreError
 from serving import Account, Server
@@ -122,7 +122,7 @@ def test_keys_of_a_newer_server_are_left_out(emulator: Emulator, account: Accoun
     account.track(userId="u", properties={})
     shown: Any = account.events()[0]
     newer = {**shown, "mood": "good", "hints": [{**shown["hints"][0], "severity": 3}]}
-    assert Event.of(newer) == emulator.events()[0]
+    assert from_json(Event, newer) == emulator.events()[0]
 
 
 def test_a_visitor_that_is_not_there_is_told_with_those_who_are(emulator: Emulator, account: Account) -> None:

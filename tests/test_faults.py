@@ -12,7 +12,8 @@ import pytest
 from ours_privacy import OursPrivacy
 
 from ours_emulator.decide.faults import Action, Delay, Fault, FaultMatch, Faults, RateLimit
-from ours_emulator.model import Arrival, FaultAnswer, Message, Reason, Rejection, Request
+from ours_emulator.model import Arrival, Message, Rejection, Request
+from ours_emulator.records import FaultAnswer, Reason
 from serving import Account
 
 UNAVAILABLE = Action(FaultAnswer("f", status=503))
@@ -174,7 +175,7 @@ def test_the_oldest_fault_that_hits_decides() -> None:
     faults.plant(Fault("one", FaultMatch(), Action(FaultAnswer("one", status=500)), times=1))
     faults.plant(Fault("two", FaultMatch(), Action(FaultAnswer("two", status=503))))
     found = [faults.answer(request(), [message()], lambda _: None) for _ in range(2)]
-    assert [it.fault for it in found if it] == ["one", "two"]
+    assert [it.name for it in found if it] == ["one", "two"]
 
 
 def plant(account: Account, fault: dict[str, Any], name: str = "outage") -> dict[str, Any]:

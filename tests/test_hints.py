@@ -5,7 +5,8 @@ from pydantic import JsonValue
 
 from ours_emulator.contract.compile import Shape, compile_body, request_schemas
 from ours_emulator.contract.hints import forbidden_types, unknown_keys
-from ours_emulator.model import Hint, Properties
+from ours_emulator.model import Properties
+from ours_emulator.records import Hint
 
 MOST = 20
 OWN = "a property of your own belongs in custom_properties"

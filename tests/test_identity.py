@@ -5,7 +5,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from ours_emulator.decide.identity import Visitor, Visitors
-from ours_emulator.model import Claim, Identifier, Identity, Resolution
+from ours_emulator.model import Claim, Identifier, Identity
+from ours_emulator.records import Resolution
 
 ACCOUNT = 1
 NAMES: dict[Identifier, str] = {"user_id": "userId", "external_id": "externalId", "email": "email"}

@@ -8,19 +8,8 @@ import pytest
 from pydantic import JsonValue
 
 from ours_emulator.contract.ingest import IngestContract, Limits, source
-from ours_emulator.model import (
-    Account,
-    Answer,
-    Arrival,
-    Claim,
-    Hint,
-    Message,
-    Outcome,
-    Properties,
-    Receipt,
-    Rejection,
-    Request,
-)
+from ours_emulator.model import Account, Answer, Arrival, Claim, Message, Properties, Receipt, Rejection, Request
+from ours_emulator.records import Hint, Outcome
 
 NOW = 1_795_168_800_000
 WEEK = 7 * 24 * 60 * 60 * 1000
@@ -79,7 +68,7 @@ def accepted(arrival: Arrival) -> Message:
     return arrival
 
 
-def refused(arrival: Arrival) -> tuple[str, str, int]:
+def refused(arrival: Arrival) -> tuple[str, str, int | None]:
     assert isinstance(arrival, Rejection), arrival
     assert arrival.reason.message
     return arrival.reason.rule, arrival.reason.path, arrival.reason.status
@@ -668,7 +657,7 @@ def encoded(value: JsonValue) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def whole_refusal(contract: IngestContract, sent: Request, account: Account = KEYED) -> tuple[str, str, int]:
+def whole_refusal(contract: IngestContract, sent: Request, account: Account = KEYED) -> tuple[str, str, int | None]:
     """Return why *sent* is refused as a whole, and check that the answer has the shape 002 gives for it."""
     (arrival,) = contract.arrivals(sent, account)
     assert isinstance(arrival, Rejection)

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypeVar, dataclass_transform
+from typing import Literal, TypeAlias
 
 from pydantic import JsonValue
 
-T = TypeVar("T")
+from ours_emulator.records import FaultAnswer, Hint, Outcome, Reason, Resolution, sentence
+from ours_emulator.values import value
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DEFAULT_ACCOUNT = "default"
@@ -16,60 +16,6 @@ MOST_LISTED = 20
 _LONGEST = 100
 Properties: TypeAlias = dict[str, JsonValue]
 Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id"]
-Outcome: TypeAlias = Literal["accepted", "duplicate", "dropped", "rejected"]
-Result: TypeAlias = Literal["matched", "not_found", "skipped"]
-Connection: TypeAlias = Literal["reset", "hang", "close"]
-RowCode: TypeAlias = Literal["queue_failed", "invalid_event"]
-
-
-@dataclass_transform(frozen_default=True)
-def value(cls: type[T]) -> type[T]:
-    """Make *cls* a dataclass with slots whose instances are never changed.
-
-    Only the type checkers enforce that: a dataclass frozen at run time takes three times as long to make, and an event
-    takes some seventy fields.
-    """
-    return dataclass(slots=True, unsafe_hash=True)(cls)
-
-
-@value
-class FaultAnswer:
-    """What a fault does to one request: another answer, a late one, none at all, or rows of a batch that fail."""
-
-    fault: str
-    """The name of the fault."""
-    status: int | None = None
-    """None leaves the answer as the contract has it."""
-    retry_after: float | None = None
-    """Seconds that the client is told to wait."""
-    error: str | None = None
-    delay_ms: float = 0.0
-    connection: Connection | None = None
-    """The connection is reset or never answered, or closed in the middle of the body."""
-    code: RowCode | None = None
-    """The code that rows of a batch fail with."""
-    rows: tuple[int, ...] | None = None
-    """Indexes of the rows that fail; None for all that the fault matches."""
-    stored: bool = False
-    """What was sent is committed all the same; only the answer is lost (else nothing was ever received)."""
-
-    @property
-    def replaces(self) -> bool:
-        """Whether the request never gets as far as the contract."""
-        return self.hides_answer and not self.stored
-
-    @property
-    def hides_answer(self) -> bool:
-        """Whether the client does not get the answer of the contract."""
-        return self.status is not None or self.connection is not None
-
-    @property
-    def sentence(self) -> str:
-        """What it does, as a reason says it."""
-        if self.connection is not None:
-            done = {"reset": "reset the connection", "hang": "never answers", "close": "closed the connection"}
-            return f"fault {self.fault} {done[self.connection]}"
-        return f"fault {self.fault} " + (f"failed the row: {self.code}" if self.code else f"answered {self.status}")
 
 
 @value
@@ -140,16 +86,6 @@ Identity: TypeAlias = tuple[Claim, ...]
 """The claims of one message, strongest first."""
 
 
-def dotted(path: str) -> str:
-    """Return a JSON pointer as people write places: `userProperties.first_name`."""
-    return path[1:].replace("/", ".").replace("~1", "/").replace("~0", "~")
-
-
-def sentence(path: str, message: str) -> str:
-    """Return *message*, after the place it is about, which is a JSON pointer: `events.3.time: in the future`."""
-    return f"{dotted(path)}: {message}" if path else message
-
-
 def cut(name: str) -> str:
     """Return *name*, or the beginning of a very long one: a hint is not the place for all of it."""
     return name if len(name) <= _LONGEST else name[:_LONGEST] + "…"
@@ -159,37 +95,6 @@ def listed(names: Sequence[str]) -> str:
     """Return the first of *names*, each cut if it is very long, and how many more there are."""
     more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
     return ", ".join(cut(name) for name in names[:MOST_LISTED]) + more
-
-
-@value
-class Hint:
-    """Something accepted that was probably not meant: the rule, a JSON pointer, a sentence."""
-
-    rule: str
-    path: str
-    message: str
-
-    @property
-    def sentence(self) -> str:
-        """What was probably not meant, after the place it is at: `properties: dropped`."""
-        return sentence(self.path, self.message)
-
-
-@value
-class Reason:
-    """Why something was refused: the rule, a JSON pointer into the body, a sentence, the HTTP status."""
-
-    rule: str
-    path: str
-    message: str
-    status: int
-    limit: int | None = None
-    """The limit that was passed, for a refusal by size."""
-
-    @property
-    def sentence(self) -> str:
-        """What is wrong, after the place it is at: `events.3.time: in the future`."""
-        return sentence(self.path, self.message)
 
 
 @value
@@ -272,6 +177,11 @@ class Rejection:
     hints: tuple[Hint, ...] = ()
 
     @property
+    def status(self) -> int:
+        """The HTTP status of the refusal; 0 if a fault kept it from being answered."""
+        return self.reason.status or 0
+
+    @property
     def sentence(self) -> str:
         """What is wrong, and where in the whole request: `events.3.event: required`."""
         row = "" if self.batch_index is None else f"/events/{self.batch_index}"
@@ -280,24 +190,6 @@ class Rejection:
 
 AnyMessage: TypeAlias = Message | Alias | Registration
 Arrival: TypeAlias = AnyMessage | Rejection
-
-
-@value
-class Step:
-    """One identifier tried, or not, while looking for the visitor."""
-
-    identifier: str
-    value: str
-    result: Result
-
-
-@value
-class Resolution:
-    """How the visitor was found: which identifier decided, and what became of each one given."""
-
-    decided_by: str | None
-    created: bool
-    steps: tuple[Step, ...]
 
 
 @value

@@ -21,14 +21,14 @@ from ours_emulator.model import (
     Attempt,
     Closed,
     Exchange,
-    FaultAnswer,
     Message,
     Receipt,
     Rejection,
     Request,
-    value,
 )
+from ours_emulator.records import FaultAnswer
 from ours_emulator.store.sqlite.writer import Cleared, StoreBusyError, StoreFailedError, StoreWriter
+from ours_emulator.values import value
 from ours_emulator.worker import GroupWorker, StoppedError
 
 # A group holds up to 256 small requests, or what makes 8 MiB: a batch must not make everybody wait for ten others.

@@ -1,72 +1,131 @@
-"""What the debug API shows, as frozen values with attributes. Keys that a newer server adds are left out."""
+"""The records: one type for each thing that is stored and shown.
+
+The store returns them, the feed makes them straight from receipts, the debug API answers them as JSON, and the handle
+reads them back. `to_json` and `from_json` are the only two ways between a record and its JSON. The module imports
+nothing but the standard library, because every test process that uses the handle loads it.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from datetime import datetime
-from typing import Any, Literal, TypeAlias, TypeVar, cast
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from ours_emulator.values import value
 
 T = TypeVar("T")
 Json: TypeAlias = Mapping[str, Any]
 Outcome: TypeAlias = Literal["accepted", "duplicate", "dropped", "rejected"]
+StepResult: TypeAlias = Literal["matched", "not_found", "skipped"]
+Connection: TypeAlias = Literal["reset", "hang", "close"]
+RowCode: TypeAlias = Literal["queue_failed", "invalid_event"]
+ClockState: TypeAlias = Literal["real", "frozen", "moved"]
+Mode: TypeAlias = Literal["at_least", "exactly", "at_most", "none"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Listing(list[T]):
-    """A list of results, the oldest first, that knows how many older ones were `evicted` from the store for room."""
-
-    def __init__(self, items: Iterable[T] = (), *, evicted: int = 0, next_cursor: str | None = None) -> None:
-        super().__init__(items)
-        self.evicted = evicted
-        self.next_cursor = next_cursor
-
-
-@dataclass(frozen=True, slots=True)
+@value
 class Hint:
-    """Something accepted that was probably not meant: the rule, a JSON pointer, a sentence."""
+    """Something that was accepted but probably not meant: the rule, a JSON pointer, a sentence."""
 
     rule: str
     path: str
     message: str
 
+    @property
+    def sentence(self) -> str:
+        """The message after the place it is about: `properties: dropped`."""
+        return sentence(self.path, self.message)
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Reason:
     """Why something was refused: the rule, a JSON pointer into the body, a sentence, the HTTP status.
 
-    `status` is None if a fault kept it from being answered.
+    `status` is None if a fault kept the request from being answered. `limit` is the limit that was exceeded, for a
+    refusal because of size.
     """
 
     rule: str
     path: str
     message: str
     status: int | None = None
+    limit: int | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The message after the place it is about: `events.3.time: in the future`."""
+        return sentence(self.path, self.message)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Step:
-    """One identifier that was tried, or not: `matched`, `not_found` or `skipped`."""
+    """One identifier of a message, and whether it matched a visitor. `skipped`: a stronger one had decided."""
 
     identifier: str
     value: str
-    result: str
+    result: StepResult
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Resolution:
-    """How the visitor was found: which identifier decided, and what became of each one given."""
+    """How the visitor was found: the identifier that decided, and the result for each one given, strongest first."""
 
     decided_by: str | None
     created: bool
     steps: tuple[Step, ...]
 
-    @classmethod
-    def of(cls, data: Json) -> "Resolution":
-        """Return what *data* says."""
-        return _made(cls, data, steps=_each(Step))
+
+@value
+class FaultAnswer:
+    """What a fault does to one request: another answer, a late one, none at all, or rows of a batch that fail."""
+
+    name: str
+    """The name of the fault."""
+    status: int | None = None
+    """None leaves the answer as the contract has it."""
+    retry_after: float | None = None
+    """Seconds that the client is told to wait."""
+    error: str | None = None
+    delay_ms: float = 0.0
+    connection: Connection | None = None
+    """The connection is reset, never answered, or closed in the middle of the body."""
+    code: RowCode | None = None
+    """The code that rows of a batch fail with."""
+    rows: tuple[int, ...] | None = None
+    """Indexes of the rows that fail; None for all that the fault matches."""
+    stored: bool = False
+    """The request is committed and only its answer is lost; otherwise it was never received."""
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the request never gets as far as the contract."""
+        return self.hides_answer and not self.stored
+
+    @property
+    def hides_answer(self) -> bool:
+        """Whether the client does not get the answer of the contract."""
+        return self.status is not None or self.connection is not None
+
+    @property
+    def sentence(self) -> str:
+        """What the fault does, as a reason: `fault busy answered 429`."""
+        if self.connection is not None:
+            done = {"reset": "reset the connection", "hang": "never answers", "close": "closed the connection"}
+            return f"fault {self.name} {done[self.connection]}"
+        return f"fault {self.name} " + (f"failed the row: {self.code}" if self.code else f"answered {self.status}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What became of one event, identify call, alias or device. `time` is in milliseconds since the epoch."""
+    """What became of one event, identify call, alias or device.
+
+    `time` is in milliseconds since the epoch. `identity` has the identifiers that the message gave, in wire spelling
+    (`userId`, `userProperties.email`); `visitor_properties` are the visitor's properties right after this event (rule
+    snapshot), None if it was not accepted.
+    """
 
     id: int
     account: str
@@ -79,53 +138,21 @@ class Event:
     received_at: datetime
     test: bool
     repeats: int
-    request_id: int
-    batch_index: int | None
     event_properties: dict[str, Any] = field(default_factory=dict[str, Any])
     default_properties: dict[str, Any] = field(default_factory=dict[str, Any])
     identity_context: dict[str, Any] | None = None
+    identity: dict[str, str] = field(default_factory=dict[str, str])
     visitor_properties: dict[str, Any] | None = None
-    """The visitor's properties right after this event."""
     resolution: Resolution | None = None
     hints: tuple[Hint, ...] = ()
     reason: Reason | None = None
-
-    @classmethod
-    def of(cls, data: Json) -> "Event":
-        """Return what *data* says."""
-        return _made(
-            cls,
-            data,
-            received_at=datetime.fromisoformat,
-            resolution=Resolution.of,
-            hints=_each(Hint),
-            reason=lambda reason: _made(Reason, reason),
-        )
+    request_id: int
+    batch_index: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Met:
-    """The events that are as expected: at most 1000 of them, the first to arrive first, and the last of all."""
-
-    events: list[Event] = field(default_factory=list[Event])
-    last: Event | None = None
-
-    @property
-    def event(self) -> Event:
-        """The last to arrive. Raises ValueError if there is none."""
-        if self.last is None:
-            raise ValueError("there is no event")
-        return self.last
-
-    @classmethod
-    def of(cls, data: Json) -> "Met":
-        """Return what *data* says."""
-        return cls([Event.of(item) for item in data["items"]], data["last"] and Event.of(data["last"]))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Identifiers:
-    """What a visitor is known by."""
+    """What a visitor is found by."""
 
     user_id: str | None = None
     external_id: str | None = None
@@ -133,148 +160,176 @@ class Identifiers:
     anonymous_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """Somebody the events are about, with what is known of them."""
+    """A visitor as the account knows them now.
+
+    `properties` are all but `custom_properties` and `consent`, which stand beside; `data` is what the Client API's
+    `data` said.
+    """
 
     visitor_id: str
     account: str
     identifiers: Identifiers
     properties: dict[str, Any]
     custom_properties: dict[str, Any]
-    event_count: int
-    first_seen: datetime
-    last_seen: datetime
     consent: dict[str, Any] | None = None
     data: dict[str, Any] = field(default_factory=dict[str, Any])
     devices: tuple[dict[str, Any], ...] = ()
-
-    @classmethod
-    def of(cls, data: Json) -> "Visitor":
-        """Return what *data* says."""
-        return _made(
-            cls,
-            data,
-            identifiers=lambda identifiers: _made(Identifiers, identifiers),
-            first_seen=datetime.fromisoformat,
-            last_seen=datetime.fromisoformat,
-            devices=tuple,
-        )
+    event_count: int
+    first_seen: datetime
+    last_seen: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class FaultMark:
-    """What a planned fault did to one request."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitorVersion:
+    """A visitor as one event left them.
 
-    name: str
-    status: int | None = None
-    connection: str | None = None
-    stored: bool = False
+    What a file of store version 2 never recorded is unknown: it is None, and its name is in `unknown`
+    (`data`, `devices`, `identifiers.anonymous_id`).
+    """
+
+    version: int
+    visitor_id: str
+    account: str
+    identifiers: Identifiers
+    properties: dict[str, Any]
+    custom_properties: dict[str, Any]
+    consent: dict[str, Any] | None = None
+    data: dict[str, Any] | None = None
+    devices: tuple[dict[str, Any], ...] | None = None
+    unknown: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
-    """One line of the journal. Attempts of one call of an SDK share the `call_id`, the id of the first of them.
+    """One request in the journal. Attempts of one call share the `call_id`, the id of the first of them.
 
-    `status` is None if a fault kept it from being answered; `body_bytes` is the size on the wire, `gap_ms` the time
-    since the attempt before.
+    `gap_ms` is how long after the previous attempt it came. `status` is None if a fault kept it from being answered.
+    `duration_ms` runs until it was decided, without the commit; `body_bytes` is the body's size on the wire; `receipts`
+    is how many events it has.
     """
 
     id: int
     account: str
     call_id: int
     attempt: int
+    gap_ms: float | None = None
     endpoint: str
     method: str
     path: str
     status: int | None
+    fault: FaultAnswer | None = None
     received_at: datetime
     duration_ms: float
     content_type: str
     content_encoding: str
     body_bytes: int
     receipts: int
-    fault: FaultMark | None = None
-    gap_ms: float | None = None
-
-    @classmethod
-    def of(cls, data: Json) -> "RequestRecord":
-        """Return what *data* says."""
-        return _made(cls, data, **_REQUEST)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDetail(RequestRecord):
-    """One line of the journal with its body (text, un-gzipped; base64 if it is no text) and the events in it."""
+    """One request in the journal with its body and its events.
+
+    The body is text, decompressed; base64 if it is no text.
+    """
 
     body: str | None = None
     body_base64: str | None = None
     events: tuple[Event, ...] = ()
 
-    @classmethod
-    def of(cls, data: Json) -> "RequestDetail":
-        """Return what *data* says."""
-        return _made(cls, data, events=lambda events: tuple(map(Event.of, events)), **_REQUEST)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """The attempts of one call, the first one first. `accepted` counts the events that any of them stored."""
+
+    call_id: int
+    account: str
+    path: str
+    accepted: int
+    attempts: tuple[RequestRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class FaultView:
-    """A planned fault: how many requests it `matched`, and how many of them it hit."""
+class Page(Generic[T]):
+    """One page of a list. `total` counts all pages; `evicted` counts what was deleted to make room."""
 
-    name: str
-    matched: int = 0
-    hits: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What the emulator's clock says, and whether it is `real`, `frozen` or `moved`."""
-
-    now: datetime
-    now_ms: int
-    state: str = "real"
-
-    @classmethod
-    def of(cls, data: Json) -> "Moment":
-        """Return what *data* says."""
-        return _made(cls, data, now=datetime.fromisoformat)
+    items: tuple[T, ...]
+    total: int
+    next_cursor: str | None = None
+    evicted: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Cleared:
-    """How much was forgotten."""
+class Listing(list[T]):
+    """A list of results, the oldest first, that knows how many older ones were `evicted` from the store for room."""
 
-    visitors: int
-    receipts: int
-    requests: int
+    def __init__(self, items: Iterable[T] = (), *, evicted: int = 0, next_cursor: str | None = None) -> None:
+        super().__init__(items)
+        self.evicted = evicted
+        self.next_cursor = next_cursor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """Counts: visitors, requests, events by outcome, and accepted events by name (the 100 most frequent).
 
-    `newest_event` and `newest_request` are the ids of those that arrived last; 0 without any.
+    `newest_event` and `newest_request` are the largest ids, whatever the outcome; 0 if there are none. `account` is
+    None for all accounts.
     """
 
+    account: str | None = None
     visitors: int
     requests: int
     newest_event: int
     newest_request: int
     outcomes: dict[str, int]
     events: dict[str, int]
+    evicted_requests: int = 0
+    evicted_events: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleared:
+    """How much a reset, or closing an account, deleted. `receipts` counts events; `account` is None for all."""
+
+    account: str | None = None
+    visitors: int
+    receipts: int
+    requests: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """The clock of an account: `now`, the same in milliseconds since the epoch, and whether it was moved."""
+
+    account: str = ""
+    now: datetime
+    now_ms: int
+    state: ClockState = "real"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A line that was answered differently than when it was recorded; None is no answer at all."""
+
+    line: int
+    recorded: int | None
+    now: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """How many requests were replayed, and what became of their events, counted by outcome."""
+    """How many requests were replayed, the outcomes of their events, and the first 100 lines answered differently."""
 
     imported: int
     outcomes: dict[str, int]
+    differing: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """One property in which an event differs from what was expected."""
+    """One thing in which an event differs from what was expected. `path` is dotted."""
 
     path: str
     expected: Any = None
@@ -282,39 +337,150 @@ class Miss:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NearMiss:
-    """An event that nearly was the expected one, and in what it differs."""
+    """An event that was probably meant, and what keeps it from matching."""
 
     event: Event
     misses: tuple[Miss, ...] = ()
 
-    @classmethod
-    def of(cls, data: Json) -> "NearMiss":
-        """Return what *data* says."""
-        return _made(cls, data, event=Event.of, misses=_each(Miss))
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Met:
+    """An expectation that is met: the matching events, the first to arrive first (at most 1000), and their count.
+
+    `last` is the last of all to arrive, None if there is none; of a sequence, its last event.
+    """
+
+    items: tuple[Event, ...] = ()
+    last: Event | None = None
+    count: int = 0
+    evicted: int = 0
+    waited_ms: int = 0
+
+    @property
+    def event(self) -> Event:
+        """The last event to arrive. Raises ValueError if there is none."""
+        if self.last is None:
+            raise ValueError("there is no event")
+        return self.last
 
 
-def plain(kind: type[T]) -> Callable[[Json], T]:
-    """Return what makes a *kind* without nested values of JSON."""
-    return lambda data: _made(kind, data)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultCounts:
+    """A planned fault: how many requests it matched, and how many of them it hit."""
+
+    name: str
+    matched: int = 0
+    hits: int = 0
 
 
-def _made(kind: type[T], data: Json, **convert: Callable[[Any], Any]) -> T:
-    """Return the dataclass *kind* from the keys of *data* that it has, each converted if it isn't null."""
-    known = {one.name for one in fields(cast(Any, kind))}
-    values = {name: value for name, value in data.items() if name in known}
-    for name, conversion in convert.items():
-        if values.get(name) is not None:
-            values[name] = conversion(values[name])
-    return kind(**values)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmet:
+    """An expectation that is not met, and why.
+
+    `candidates` match but were rejected, dropped or duplicates (or may match, as far as is known); `near_misses` differ
+    in some fields, the best one first. `error` explains it in one sentence, `found` says only what there is, and
+    `explanation` has all of it on several lines, as a failing test prints it.
+    """
+
+    error: str
+    found: str
+    explanation: str = ""
+    mode: Literal[Mode, "sequence"]
+    expected: int
+    count: int
+    items: tuple[Event, ...] = ()
+    candidates: tuple[NearMiss, ...] = ()
+    near_misses: tuple[NearMiss, ...] = ()
+    evicted: int = 0
+    waited_ms: int = 0
 
 
-def _each(kind: type[T]) -> Callable[[Iterable[Json]], tuple[T, ...]]:
-    return lambda items: tuple(_made(kind, item) for item in items)
+def dotted(path: str) -> str:
+    """Return a JSON pointer as people write places: `userProperties.first_name`."""
+    return path[1:].replace("/", ".").replace("~1", "/").replace("~0", "~")
 
 
-_REQUEST: dict[str, Callable[[Any], Any]] = {
-    "received_at": datetime.fromisoformat,
-    "fault": lambda fault: _made(FaultMark, fault),
-}
+def sentence(path: str, message: str) -> str:
+    """Return *message* after the place it is about, a JSON pointer: `events.3.time: in the future`."""
+    return f"{dotted(path)}: {message}" if path else message
+
+
+def utc(milliseconds: int) -> datetime:
+    """Return the moment *milliseconds* after the epoch. Exact, which `datetime.fromtimestamp` of a float is not."""
+    return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def iso(moment: datetime) -> str:
+    """Return *moment*, in UTC, as ISO 8601 with milliseconds: `2026-11-20T10:00:05.000Z`."""
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def to_json(record: object) -> dict[str, Any]:
+    """Return the JSON object of a dataclass: fields by name, moments as ISO 8601, tuples as lists."""
+    return {name: _plain(getattr(record, name)) for name in _names(cast(Any, record.__class__))}
+
+
+def from_json(kind: type[T], data: Json) -> T:
+    """Return the dataclass *kind* that *data* is the JSON of. Keys that *kind* does not have are left out.
+
+    Raises KeyError if a field without a default is missing.
+    """
+    made: dict[str, Any] = {}
+    for name, (required, convert) in _readers(cast(Any, kind)).items():
+        if name in data:
+            made[name] = convert(data[name])
+        elif required:
+            raise KeyError(name)
+    return kind(**made)
+
+
+def _plain(thing: Any) -> Any:
+    kind = thing.__class__
+    if kind in _AS_IS:
+        return thing
+    if kind is datetime:
+        return iso(thing)
+    if kind is tuple:
+        return [_plain(item) for item in thing]
+    return to_json(thing) if is_dataclass(thing) else thing
+
+
+# What a client sent is JSON already, so nothing inside a dictionary needs a look.
+_AS_IS = frozenset((str, int, float, bool, NoneType, dict, list))
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))
+
+
+@cache
+def _readers(kind: Any) -> Mapping[str, tuple[bool, Callable[[Any], Any]]]:
+    """Return for each field of *kind* whether it is required, and what makes its value of JSON."""
+    hints = get_type_hints(kind)
+    return {
+        one.name: (one.default is MISSING and one.default_factory is MISSING, _reader(hints[one.name]))
+        for one in fields(kind)
+    }
+
+
+def _reader(annotation: Any) -> Callable[[Any], Any]:
+    """Return what makes a value of type *annotation* of JSON."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        (inner,) = [_reader(it) for it in arguments if it is not NoneType] if len(arguments) == 2 else [_same]
+        return lambda data: None if data is None else inner(data)
+    if origin is tuple:
+        item = _reader(arguments[0])
+        return lambda data: tuple(map(item, data))
+    if annotation is datetime:
+        return datetime.fromisoformat
+    if is_dataclass(annotation):
+        return lambda data: from_json(cast(type[Any], annotation), data)
+    return _same
+
+
+def _same(data: Any) -> Any:
+    return data

@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 import click
 
 from ours_emulator.locator import places, url_of
-from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT, sentence
+from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT
+from ours_emulator.records import sentence
 from ours_emulator.settings import ENV_PREFIX, SettingsError, load
 from ours_emulator.terminal import columns
 

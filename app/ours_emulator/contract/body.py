@@ -8,7 +8,8 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from ours_emulator.model import Reason, Request
+from ours_emulator.model import Request
+from ours_emulator.records import Reason
 
 MAX_DEPTH = 200
 _SLICE = 1 << 14

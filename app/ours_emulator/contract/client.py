@@ -20,19 +20,18 @@ from ours_emulator.model import (
     ApiSemantics,
     Arrival,
     Claim,
-    Hint,
     Identifier,
     Identity,
     Message,
     Properties,
-    Reason,
     Receipt,
     Registration,
     Rejection,
     Request,
     cut,
-    value,
 )
+from ours_emulator.records import Hint, Reason
+from ours_emulator.values import value
 
 PREFIX = "client/"
 ENDPOINTS = tuple(PREFIX + name for name in ("alias", "identify", "devices", "events"))
@@ -139,7 +138,7 @@ class ClientContract:
         first = receipts[0].arrival
         if not isinstance(first, Rejection):
             return Answer(204, b"", {}, None)
-        status = first.reason.status
+        status = first.status
         if status == 400:
             return _error(status, _UNREADABLE)
         if status == 401:

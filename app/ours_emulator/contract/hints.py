@@ -6,7 +6,8 @@ from functools import lru_cache
 from pydantic import JsonValue
 
 from ours_emulator.contract.compile import Shape, pointer
-from ours_emulator.model import MOST_LISTED, Hint, Properties, cut, listed
+from ours_emulator.model import MOST_LISTED, Properties, cut, listed
+from ours_emulator.records import Hint
 
 _TYPOS = 2
 _SYNONYMS = {

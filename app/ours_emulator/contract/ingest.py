@@ -18,19 +18,17 @@ from ours_emulator.model import (
     ApiSemantics,
     Arrival,
     Claim,
-    Hint,
     Identifier,
     Identity,
     Message,
     Properties,
-    Reason,
     Receipt,
     Rejection,
     Request,
     Source,
-    dotted,
-    value,
 )
+from ours_emulator.records import Hint, Reason, dotted
+from ours_emulator.values import value
 
 ENDPOINTS = ("track", "identify", "batch")
 _ALLOWED = dict.fromkeys(ENDPOINTS, "POST, OPTIONS") | {"openapi": "GET, HEAD, OPTIONS"}
@@ -117,11 +115,11 @@ class IngestContract:
             return _batch_answer(receipts)
         if not isinstance(first, Rejection):
             return _SUCCESS
-        headers = {"allow": _ALLOWED[first.endpoint]} if first.reason.status == 405 else {}
+        headers = {"allow": _ALLOWED[first.endpoint]} if first.status == 405 else {}
         error: Properties = {"error": first.reason.sentence} if first.endpoint == "batch" else {}
         if first.endpoint == "batch" and first.reason.limit is not None:
             error["limit"] = first.reason.limit
-        return _json(first.reason.status, {"success": False, **error}, headers)
+        return _json(first.status, {"success": False, **error}, headers)
 
     def failure(self, request: Request, status: int | None, error: str) -> Answer:
         """Return the HTTP answer when *request* got no further, and why; without *status*, that of a failed store.
@@ -245,7 +243,7 @@ def source(account: Account, token: str) -> Source | None:
 
 def _batch_answer(receipts: Sequence[Receipt]) -> Answer:
     refused = [receipt.arrival for receipt in receipts if isinstance(receipt.arrival, Rejection)]
-    if len(refused) == len(receipts) and any(it.reason.status >= 500 for it in refused):
+    if len(refused) == len(receipts) and any(it.status >= 500 for it in refused):
         results: list[JsonValue] = [_result(it) for it in refused]
         return _json(500, {"success": False, "error": "no event was queued", "retryable": True, "results": results})
     if len(refused) == len(receipts):
@@ -258,7 +256,7 @@ def _batch_answer(receipts: Sequence[Receipt]) -> Answer:
 def _result(arrival: Arrival) -> Properties:
     if not isinstance(arrival, Rejection):
         return {"index": arrival.batch_index, "success": True}
-    code = "queue_failed" if arrival.reason.status >= 500 else "invalid_event"
+    code = "queue_failed" if arrival.status >= 500 else "invalid_event"
     return {"index": arrival.batch_index, "success": False, "code": code, "message": arrival.reason.sentence}
 
 

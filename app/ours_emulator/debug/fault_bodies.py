@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 
 from ours_emulator.decide.faults import Action, Delay, Fault, FaultMatch, PlantedFault, RateLimit
 from ours_emulator.http import client_paths, ingest_paths
-from ours_emulator.model import Connection, FaultAnswer, RowCode
+from ours_emulator.records import Connection, FaultAnswer, RowCode
 
 _ENDPOINTS = {path: name for path, name in {**ingest_paths.PATHS, **client_paths.PATHS}.items() if name != "openapi"}
 _MOST_DELAY_MS = 10 * 60 * 1000.0

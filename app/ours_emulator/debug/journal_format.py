@@ -19,7 +19,8 @@ from ours_emulator.http import client_paths, ingest_paths
 from ours_emulator.http.redaction import TOKEN_FIELD, Redactor
 from ours_emulator.http.wire import attempt_number, prefixed, within_account
 from ours_emulator.jsontext import json_text
-from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT, Connection, FaultAnswer, Properties, Request, RowCode
+from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT, Properties, Request
+from ours_emulator.records import Connection, FaultAnswer, RowCode
 from ours_emulator.store.sqlite.reader import Row
 from ours_emulator.store.tables import decoded
 
@@ -42,7 +43,7 @@ class _Strict(BaseModel):
 class _Fault(_Strict):
     """What a fault did to the request."""
 
-    fault: str
+    name: str
     status: Annotated[int, Field(ge=400, le=599)] | None = None
     retry_after: FiniteFloat | None = None
     error: str | None = None
@@ -55,7 +56,7 @@ class _Fault(_Strict):
     def answer(self) -> FaultAnswer:
         """Return it as the pipeline takes it; a replay waits for nobody."""
         return FaultAnswer(
-            self.fault,
+            self.name,
             self.status,
             self.retry_after,
             self.error,

@@ -16,8 +16,9 @@ from ours_emulator.clock import LAST_MOMENT, moment
 from ours_emulator.debug import examples
 from ours_emulator.jsontext import json_text
 from ours_emulator.matching import MatchError, advice
-from ours_emulator.model import ACCOUNT_NAME, Outcome
+from ours_emulator.model import ACCOUNT_NAME
 from ours_emulator.pipeline import StoreWriteError
+from ours_emulator.records import Outcome
 from ours_emulator.store.sqlite.file import StoreLostError
 
 PROPERTY = "property."

@@ -11,7 +11,8 @@ from pydantic import JsonValue
 from ours_emulator.debug import views
 from ours_emulator.debug.wait_bodies import MissView, Mode, NearView
 from ours_emulator.matching import Match, Miss, advised, closest
-from ours_emulator.model import Properties, sentence
+from ours_emulator.model import Properties
+from ours_emulator.records import sentence
 from ours_emulator.store.sqlite.reader import EventFilter, Row, Slice
 
 _MOST_ITEMS = 1000

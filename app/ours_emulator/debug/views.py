@@ -12,7 +12,8 @@ from typing_extensions import TypedDict
 from ours_emulator.clock import iso
 from ours_emulator.contract.body import inflate
 from ours_emulator.http.redaction import Redactor, without_tokens
-from ours_emulator.model import Outcome, Properties
+from ours_emulator.model import Properties
+from ours_emulator.records import Outcome
 from ours_emulator.store.sqlite.reader import Page, Row, Summary
 from ours_emulator.store.tables import decoded
 
@@ -368,7 +369,7 @@ def _fault(text: str | None) -> FaultAnswerView | None:
         return None
     said = json.loads(text)
     return {
-        "name": said["fault"],
+        "name": said["name"],
         "status": said["status"],
         "retry_after": said["retry_after"],
         "delay_ms": round(said["delay_ms"], 3),

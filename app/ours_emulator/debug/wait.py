@@ -40,7 +40,8 @@ from ours_emulator.debug.wait_bodies import (
 )
 from ours_emulator.feed import Feed, FeedClosedError, Listener
 from ours_emulator.matching import PLAIN, Match, MatchError, Shape, compiled
-from ours_emulator.model import DEFAULT_ACCOUNT, Outcome
+from ours_emulator.model import DEFAULT_ACCOUNT
+from ours_emulator.records import Outcome
 from ours_emulator.store.sqlite.reader import EventFilter, Row, StoreReader
 
 _PAGE = 500

@@ -16,16 +16,15 @@ from ours_emulator.model import (
     Alias,
     AnyMessage,
     Arrival,
-    Hint,
     Message,
     Properties,
     Receipt,
     Registration,
     Rejection,
-    Resolution,
     allowed,
-    value,
 )
+from ours_emulator.records import Hint, Resolution
+from ours_emulator.values import value
 
 
 @value

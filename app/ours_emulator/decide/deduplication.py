@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ours_emulator.model import value
+from ours_emulator.values import value
 
 
 class DistinctId(NamedTuple):

@@ -8,7 +8,8 @@ from threading import Lock
 
 from pydantic import JsonValue
 
-from ours_emulator.model import Arrival, FaultAnswer, Properties, Reason, Rejection, Request
+from ours_emulator.model import Arrival, Properties, Rejection, Request
+from ours_emulator.records import FaultAnswer, Reason
 
 _ROUNDING = 1e-6
 

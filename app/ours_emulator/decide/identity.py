@@ -6,7 +6,8 @@ from typing import TypeAlias
 
 from pydantic import JsonValue
 
-from ours_emulator.model import Claim, Hint, Identifier, Identity, Properties, Resolution, Step
+from ours_emulator.model import Claim, Identifier, Identity, Properties
+from ours_emulator.records import Hint, Resolution, Step
 
 Name: TypeAlias = tuple[int, Identifier, str]
 """An identifier as visitors are found by it: account, kind, value."""

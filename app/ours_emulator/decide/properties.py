@@ -2,7 +2,8 @@
 
 from pydantic import JsonValue
 
-from ours_emulator.model import Hint, Identity, Properties, listed
+from ours_emulator.model import Identity, Properties, listed
+from ours_emulator.records import Hint
 
 CUSTOM = "custom_properties"
 _CLAIMED = ("external_id", "email")

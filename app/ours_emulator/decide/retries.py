@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TypeAlias
 
-from ours_emulator.model import Arrival, Attempt, Exchange, Hint, Message, Request
+from ours_emulator.model import Arrival, Attempt, Exchange, Message, Request
+from ours_emulator.records import Hint
 
 _MOST = 10_000
 _MOST_SECONDS = 600

@@ -24,7 +24,7 @@ from ours_emulator.emulator.operations import (
 from ours_emulator.records import (
     Cleared,
     Event,
-    FaultView,
+    FaultCounts,
     Imported,
     Json,
     Listing,
@@ -188,7 +188,7 @@ class AsyncEmulator(Handle):
         """
         __tracebackhide__ = True
         found = await self.ask(operations.sequence([operations.named(match) for match in matches], strict=strict))
-        return found.events
+        return list(found.items)
 
     async def assert_no_hints(self, *, ignore: Sequence[str] = ()) -> None:
         """Check that nothing was accepted which was probably not meant, but for the rules in *ignore*."""
@@ -329,7 +329,7 @@ class AsyncExpectation:
     @property
     def events(self) -> list[Event]:
         """The events that arrived, at most 1000: the first ones."""
-        return self._met.events
+        return list(self._met.items)
 
     @property
     def event(self) -> Event:
@@ -365,7 +365,7 @@ class AsyncFault:
         await self._look(operations.drop_fault(self.name))
         self._over = True
 
-    async def _look(self, call: Call[FaultView]) -> None:
+    async def _look(self, call: Call[FaultCounts]) -> None:
         if self._over:
             return
         try:

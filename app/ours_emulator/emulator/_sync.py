@@ -24,7 +24,7 @@ from ours_emulator.emulator.operations import (
 from ours_emulator.records import (
     Cleared,
     Event,
-    FaultView,
+    FaultCounts,
     Imported,
     Json,
     Listing,
@@ -186,7 +186,7 @@ class Emulator(Handle):
         *matches* are names or matches, each for one event. *strict*: no other event of the account is between them.
         """
         __tracebackhide__ = True
-        return self.ask(operations.sequence([operations.named(match) for match in matches], strict=strict)).events
+        return list(self.ask(operations.sequence([operations.named(match) for match in matches], strict=strict)).items)
 
     def assert_no_hints(self, *, ignore: Sequence[str] = ()) -> None:
         """Check that nothing was accepted which was probably not meant, but for the rules in *ignore*."""
@@ -314,7 +314,7 @@ class Expectation:
     @property
     def events(self) -> list[Event]:
         """The events that arrived, at most 1000: the first ones."""
-        return self._met.events
+        return list(self._met.items)
 
     @property
     def event(self) -> Event:
@@ -351,7 +351,7 @@ class Fault:
         self._look(operations.drop_fault(self.name))
         self._over = True
 
-    def _look(self, call: Call[FaultView]) -> None:
+    def _look(self, call: Call[FaultCounts]) -> None:
         if self._over:
             return
         try:

@@ -11,7 +11,7 @@ from ours_emulator.emulator.report import explain, hint_lines
 from ours_emulator.records import (
     Cleared,
     Event,
-    FaultView,
+    FaultCounts,
     Imported,
     Json,
     Listing,
@@ -22,7 +22,7 @@ from ours_emulator.records import (
     RequestRecord,
     Summary,
     Visitor,
-    plain,
+    from_json,
 )
 
 T = TypeVar("T")
@@ -195,32 +195,32 @@ def after(call: Call[T], cursor: str) -> Call[T]:
 
 def events(outcome: str | None, event: str | None, asked: Mapping[str, object]) -> Call[Listing[Event]]:
     """Ask for a page of events."""
-    return _page("events", Event.of, {"event": event, "outcome": outcome, **asked})
+    return _page("events", record(Event), {"event": event, "outcome": outcome, **asked})
 
 
 def event(event_id: int) -> Call[Event]:
     """Ask for one event."""
-    return Call("GET", f"events/{event_id}", Event.of)
+    return Call("GET", f"events/{event_id}", record(Event))
 
 
 def visitors(asked: Mapping[str, object]) -> Call[Listing[Visitor]]:
     """Ask for a page of visitors."""
-    return _page("visitors", Visitor.of, asked)
+    return _page("visitors", record(Visitor), asked)
 
 
 def requests(asked: Mapping[str, object]) -> Call[Listing[RequestRecord]]:
     """Ask for a page of the journal."""
-    return _page("requests", RequestRecord.of, asked)
+    return _page("requests", record(RequestRecord), asked)
 
 
 def request(request_id: int) -> Call[RequestDetail]:
     """Ask for one line of the journal."""
-    return Call("GET", f"requests/{request_id}", RequestDetail.of)
+    return Call("GET", f"requests/{request_id}", record(RequestDetail))
 
 
 def summary() -> Call[Summary]:
     """Ask for the counts."""
-    return Call("GET", "summary", plain(Summary))
+    return Call("GET", "summary", record(Summary))
 
 
 def health() -> Call[str]:
@@ -231,7 +231,7 @@ def health() -> Call[str]:
 def wait(wish: Wish, *, timeout: float, settle: float = 0) -> Call[Met]:
     """Ask to be answered when *wish* is met; *timeout* and *settle* are in seconds."""
     times = {"timeout_ms": round(timeout * 1000), "settle_ms": round(settle * 1000)}
-    return _post("wait", {**wish.body, **times}, Met.of, wish.words, _SECONDS + timeout + settle)
+    return _post("wait", {**wish.body, **times}, record(Met), wish.words, _SECONDS + timeout + settle)
 
 
 def since(call: Call[T], event_id: int) -> Call[T]:
@@ -242,18 +242,18 @@ def since(call: Call[T], event_id: int) -> Call[T]:
 
 def verify(wish: Wish) -> Call[Met]:
     """Ask whether *wish* is met already."""
-    return _post("verify", wish.body, Met.of, wish.words)
+    return _post("verify", wish.body, record(Met), wish.words)
 
 
 def sequence(matches: Sequence[Json], *, strict: bool) -> Call[Met]:
     """Ask whether events arrived in this order of their time."""
     wish = "expected in this order: " + ", ".join(_words(match) for match in matches)
-    return _post("verify/sequence", {"sequence": list(matches), "strict": strict}, Met.of, wish)
+    return _post("verify/sequence", {"sequence": list(matches), "strict": strict}, record(Met), wish)
 
 
 def reset(account: str | None) -> Call[Cleared]:
     """Ask to forget one account, or everything."""
-    return _post("reset", {"all": True} if account is None else {"account": account}, plain(Cleared))
+    return _post("reset", {"all": True} if account is None else {"account": account}, record(Cleared))
 
 
 def open_account(name: str, plan: Mapping[str, object]) -> Call[None]:
@@ -268,31 +268,31 @@ def close_account(name: str) -> Call[None]:
 
 def clock() -> Call[Moment]:
     """Ask what the clock says."""
-    return Call("GET", "clock", Moment.of)
+    return Call("GET", "clock", record(Moment))
 
 
 def move_clock(change: Mapping[str, object]) -> Call[Moment]:
     """Ask to change the clock: freeze, set, advance_ms or resume."""
-    return Call("PUT", "clock", Moment.of, content=_json(change))
+    return Call("PUT", "clock", record(Moment), content=_json(change))
 
 
-def plan_fault(name: str, plan: Mapping[str, Any]) -> Call[FaultView]:
+def plan_fault(name: str, plan: Mapping[str, Any]) -> Call[FaultCounts]:
     """Ask for a fault as planned."""
     match = {key: plan[key] for key in _MATCHED if key in plan}
     answer = {key: plan[key] for key in _ANSWERED if key in plan}
     rest = {key: value for key, value in plan.items() if key not in (*_MATCHED, *_ANSWERED)}
     body = rest | ({"match": match} if match else {}) | ({"answer": answer} if answer else {})
-    return Call("PUT", f"faults/{_quoted(name)}", plain(FaultView), content=_json(body))
+    return Call("PUT", f"faults/{_quoted(name)}", record(FaultCounts), content=_json(body))
 
 
-def fault(name: str) -> Call[FaultView]:
+def fault(name: str) -> Call[FaultCounts]:
     """Ask how often a fault has hit."""
-    return Call("GET", f"faults/{_quoted(name)}", plain(FaultView))
+    return Call("GET", f"faults/{_quoted(name)}", record(FaultCounts))
 
 
-def drop_fault(name: str) -> Call[FaultView]:
+def drop_fault(name: str) -> Call[FaultCounts]:
     """Ask to drop a fault; the result has its last counts."""
-    return Call("DELETE", f"faults/{_quoted(name)}", plain(FaultView))
+    return Call("DELETE", f"faults/{_quoted(name)}", record(FaultCounts))
 
 
 def export(*, redact: bool) -> Call[str]:
@@ -304,7 +304,7 @@ def export(*, redact: bool) -> Call[str]:
 def replay(lines: str) -> Call[Imported]:
     """Ask to replay exported requests."""
     content = lines.encode()
-    return Call("POST", "import", plain(Imported), content=content, media_type=JSON_LINES, seconds=600)
+    return Call("POST", "import", record(Imported), content=content, media_type=JSON_LINES, seconds=600)
 
 
 def asked_for(event: str | None, match: Json | None, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -414,6 +414,11 @@ def _quoted(name: str) -> str:
     return quote(name, safe="")
 
 
+def record(kind: type[V]) -> Callable[[Json], V]:
+    """Return what makes a *kind* of its JSON."""
+    return lambda data: from_json(kind, data)
+
+
 def _nothing(_: object) -> None:
     return None
 
@@ -434,7 +439,7 @@ def _refusal(body: bytes) -> dict[str, Any]:
 
 
 def _unmet(answer: Json, wish: str) -> ExpectationError:
-    candidates = [NearMiss.of(one) for one in answer.get("candidates", ())]
-    near = [NearMiss.of(one) for one in answer.get("near_misses", ())]
-    matching = [Event.of(one) for one in answer.get("items", ())]
+    candidates = [from_json(NearMiss, one) for one in answer.get("candidates", ())]
+    near = [from_json(NearMiss, one) for one in answer.get("near_misses", ())]
+    matching = [from_json(Event, one) for one in answer.get("items", ())]
     return ExpectationError(explain(wish, str(answer.get("found", "")), matching, candidates, near), candidates, near)

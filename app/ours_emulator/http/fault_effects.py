@@ -8,7 +8,8 @@ from typing import cast
 from starlette.types import Receive, Scope, Send
 
 from ours_emulator.http.wire import send_answer
-from ours_emulator.model import Exchange, FaultAnswer
+from ours_emulator.model import Exchange
+from ours_emulator.records import FaultAnswer
 
 ABORT = "ours_emulator.abort"
 """The ASGI extension that resets a request's connection: a callable without arguments and without result."""

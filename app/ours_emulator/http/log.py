@@ -75,7 +75,7 @@ def human(exchange: Exchange) -> str:
     refused = [receipt.arrival for receipt in receipts if isinstance(receipt.arrival, Rejection)]
     words += _some([f"{it.sentence} [{it.reason.rule}]" for it in refused], "refusal")
     if exchange.fault is not None and not exchange.fault.replaces:
-        words.append(f"[fault {exchange.fault.fault}]")
+        words.append(f"[fault {exchange.fault.name}]")
     found = [(receipt.arrival, hint) for receipt in receipts for hint in receipt.hints]
     words += _some([f"hint: {place(it, hint.path, hint.message)} [{hint.rule}]" for it, hint in found], "hint")
     return printable(" ".join(word for word in words if word))
@@ -98,7 +98,7 @@ def machine(exchange: Exchange) -> str:
             "account": request.account,
             "outcome": outcome(receipts),
             "status": exchange.answer.status,
-            "fault": exchange.fault.fault if exchange.fault else None,
+            "fault": exchange.fault.name if exchange.fault else None,
             "method": request.method,
             "path": request.path,
             "attempt": exchange.attempt.number,

@@ -7,17 +7,8 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from ours_emulator.model import (
-    ACCOUNT_NAME,
-    DEFAULT_ACCOUNT,
-    Answer,
-    Arrival,
-    Exchange,
-    Receipt,
-    Rejection,
-    Request,
-    sentence,
-)
+from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT, Answer, Arrival, Exchange, Receipt, Rejection, Request
+from ours_emulator.records import sentence
 
 _ACCOUNTS = "/accounts/"
 _RETRY_COUNT = b"x-stainless-retry-count"
@@ -170,7 +161,7 @@ def _explanation(exchange: Exchange) -> list[tuple[bytes, bytes]]:
     if hinted:
         headers.append((b"x-emulator-hints", _joined(hinted)))
     if exchange.fault is not None:
-        headers.append((b"x-emulator-fault", quote(exchange.fault.fault).encode()))
+        headers.append((b"x-emulator-fault", quote(exchange.fault.name).encode()))
     return headers
 
 

@@ -10,7 +10,8 @@ from ours_emulator.decide.deduplication import Original
 from ours_emulator.decide.devices import Waiting
 from ours_emulator.decide.identity import Visitor
 from ours_emulator.jsontext import json_text
-from ours_emulator.model import Exchange, Identifier, Message, Properties, Receipt, Rejection, Resolution
+from ours_emulator.model import Exchange, Identifier, Message, Properties, Receipt, Rejection
+from ours_emulator.records import Resolution
 from ours_emulator.store.tables import decoded, distinct_digest, encoded, name_digest, receipts
 
 _RECEIPT_COLUMNS = tuple(receipts.columns.keys())

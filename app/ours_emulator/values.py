@@ -1,0 +1,16 @@
+"""Values: objects that are made once and never changed."""
+
+from dataclasses import dataclass
+from typing import TypeVar, dataclass_transform
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True)
+def value(cls: type[T]) -> type[T]:
+    """Make *cls* a dataclass with slots whose instances are never changed.
+
+    Only the type checkers enforce that: a dataclass frozen at run time takes three times as long to make, and an event
+    takes some seventy fields.
+    """
+    return dataclass(slots=True, unsafe_hash=True)(cls)
