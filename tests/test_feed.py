@@ -15,9 +15,10 @@ from ours_emulator.feed import Feed, FeedClosedError
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Account, Request
 from ours_emulator.pipeline import Pipeline
+from ours_emulator.store import EventFilter, Retention
 from ours_emulator.store.sqlite.file import StoreFile
-from ours_emulator.store.sqlite.reader import EventFilter, Row, StoreReader
-from ours_emulator.store.sqlite.writer import Retention, StoreWriter
+from ours_emulator.store.sqlite.reader import Row, SqliteReader
+from ours_emulator.store.sqlite.writer import SqliteWriter
 
 
 class Emulator:
@@ -28,9 +29,9 @@ class Emulator:
         file = StoreFile(path)
         contract = IngestContract(Limits(100_000, 100_000))
         contracts = {"track": contract, "batch": contract}
-        writer = StoreWriter(file, Retention())
+        writer = SqliteWriter(file, Retention())
         self.pipeline = Pipeline(writer, contracts, Accounts(Account("x")), self.feed)
-        self.reader = StoreReader(file)
+        self.reader = SqliteReader(file)
 
     async def post(self, body: object, account: str = "a", endpoint: str = "track") -> None:
         text = json_text(body).encode()

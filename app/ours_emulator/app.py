@@ -21,9 +21,7 @@ from ours_emulator.http.routes import Front
 from ours_emulator.model import Account, Request, allowed
 from ours_emulator.pipeline import Contract, Pipeline, StoreWriteError
 from ours_emulator.settings import Loaded, Settings, SettingsError, load
-from ours_emulator.store.sqlite.file import StoreError, StoreFile
-from ours_emulator.store.sqlite.reader import StoreReader
-from ours_emulator.store.sqlite.writer import Retention, StoreWriter
+from ours_emulator.store import Retention, StoreError, open_store
 
 
 def create_app(loaded: Loaded | None = None, feed: Feed | None = None) -> Guard:
@@ -44,20 +42,18 @@ def create_app(loaded: Loaded | None = None, feed: Feed | None = None) -> Guard:
     }
     seed = _seed(settings.seed)
     accounts = Accounts(_account(settings), settings.now)
-    file = StoreFile(settings.database)
     feed = feed or Feed()
-    store = StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes))
+    store = open_store(settings.database, Retention(settings.keep, settings.keep_body_bytes))
     try:
-        pipeline = Pipeline(store, contracts, accounts, feed, seed)
+        pipeline = Pipeline(store.writer, contracts, accounts, feed, seed)
     except StoreWriteError as error:
-        store.close()
+        store.writer.close()
         raise StoreError(f"{settings.seed} can't be stored: {error}") from error
-    reader = StoreReader(file)
 
     async def close() -> None:
         feed.close()
         try:
-            await reader.close()
+            await store.reader.close()
         finally:
             # It may have to wait for what is still being written.
             await asyncio.to_thread(pipeline.close)
@@ -65,7 +61,7 @@ def create_app(loaded: Loaded | None = None, feed: Feed | None = None) -> Guard:
     def debug() -> ASGIApp:
         from ours_emulator.debug.app import debug_app
 
-        return debug_app(reader, pipeline, accounts, feed, loaded, redactor)
+        return debug_app(store.reader, pipeline, accounts, feed, loaded, redactor)
 
     secrets = (*settings.tokens, *settings.public_keys, settings.admin_token or "")
     redactor = Redactor(secrets, accounts.secrets)

@@ -90,7 +90,7 @@ def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
     ended, standard error tells what arrived.
     """
     from ours_emulator.cli.exec import run
-    from ours_emulator.store.sqlite.file import StoreError
+    from ours_emulator.store import StoreError
 
     said = {name: value for name, value in flags.items() if value is not None}
     try:
@@ -126,7 +126,7 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     # Imported here: the other commands, and --help, need none of it.
     from ours_emulator.app import create_app
     from ours_emulator.http.server import Server, allow_many_connections
-    from ours_emulator.store.sqlite.file import StoreError
+    from ours_emulator.store import StoreError
 
     announced: list[Path] = []
 

@@ -11,7 +11,7 @@ from ours_emulator.feed import Feed
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.settings import Loaded
-from ours_emulator.store.sqlite.reader import StoreReader
+from ours_emulator.store.sqlite.reader import SqliteReader as StoreReader
 
 
 def debug_app(

@@ -20,7 +20,7 @@ from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT, allowed
 from ours_emulator.model import Account as Accepts
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.settings import Key, Token
-from ours_emulator.store.sqlite.reader import StoreReader
+from ours_emulator.store.sqlite.reader import SqliteReader as StoreReader
 
 Moment: TypeAlias = Annotated[
     int,

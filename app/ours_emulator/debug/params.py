@@ -19,7 +19,7 @@ from ours_emulator.matching import MatchError, advice
 from ours_emulator.model import ACCOUNT_NAME
 from ours_emulator.pipeline import StoreWriteError
 from ours_emulator.records import Outcome
-from ours_emulator.store.sqlite.file import StoreLostError
+from ours_emulator.store import StoreLostError
 
 PROPERTY = "property."
 _MOST_LIMIT = 1000

@@ -13,7 +13,8 @@ from ours_emulator.debug.wait_bodies import MissView, Mode, NearView
 from ours_emulator.matching import Match, Miss, advised, closest
 from ours_emulator.model import Properties
 from ours_emulator.records import sentence
-from ours_emulator.store.sqlite.reader import EventFilter, Row, Slice
+from ours_emulator.store import EventFilter
+from ours_emulator.store.sqlite.reader import Row, Slice
 
 _MOST_ITEMS = 1000
 _MOST_NEAR = 5

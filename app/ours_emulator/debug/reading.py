@@ -34,15 +34,9 @@ from ours_emulator.http.redaction import Redactor, masked
 from ours_emulator.model import ACCOUNT_NAME, Identifier
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.settings import Loaded
-from ours_emulator.store.sqlite.reader import (
-    LARGEST,
-    CursorError,
-    EventFilter,
-    RequestFilter,
-    Row,
-    StoreReader,
-    VisitorFilter,
-)
+from ours_emulator.store import LARGEST, CursorError, EventFilter, RequestFilter, VisitorFilter
+from ours_emulator.store.sqlite.reader import Row
+from ours_emulator.store.sqlite.reader import SqliteReader as StoreReader
 
 _PLACES = (
     *("visitors", "events", "events/latest", "requests", "calls", "summary"),

@@ -10,7 +10,8 @@ from ours_emulator.debug import views
 from ours_emulator.debug.params import ACCESS, Account, AskedOutcome, StrictRoute, account_of
 from ours_emulator.feed import Feed, FeedClosedError
 from ours_emulator.jsontext import json_text
-from ours_emulator.store.sqlite.reader import EventFilter, StoreReader
+from ours_emulator.store import EventFilter
+from ours_emulator.store.sqlite.reader import SqliteReader as StoreReader
 
 MEDIA_TYPE = "text/event-stream"
 _PAGE = 200

@@ -16,6 +16,7 @@ from ours_emulator.model import Properties
 from ours_emulator.records import Outcome
 from ours_emulator.store.sqlite.reader import Page, Row, Summary
 from ours_emulator.store.tables import decoded
+from ours_emulator.store.versions import stored_state
 
 _MOST_SHOWN = 8 * 1024 * 1024
 
@@ -255,7 +256,8 @@ def _call(attempts: Sequence[Row], accepted: Mapping[int, int]) -> CallView:
 
 def visitor(row: Row) -> VisitorView:
     """Return one visitor as it is shown."""
-    properties = cast(Properties, json.loads(row["properties"]))
+    state = stored_state(row["version"], row["base"])
+    properties = state.properties.copy()
     custom = cast(Properties, properties.pop("custom_properties", {}))
     consent = cast(Properties | None, properties.pop("consent", None))
     visitor_id = decoded(row["visitor_id"])
@@ -266,13 +268,13 @@ def visitor(row: Row) -> VisitorView:
             "user_id": visitor_id,
             "external_id": cast(str | None, properties.get("external_id")),
             "email": cast(str | None, properties.get("email")),
-            "anonymous_id": _text(row["anonymous_id"]),
+            "anonymous_id": state.anonymous_id,
         },
         "properties": properties,
         "custom_properties": custom,
         "consent": consent,
-        "data": json.loads(row["data"]),
-        "devices": json.loads(row["devices"]),
+        "data": state.data,
+        "devices": list(state.devices),
         "event_count": row["event_count"],
         "first_seen": iso(row["first_seen"]),
         "last_seen": iso(row["last_seen"]),
@@ -282,7 +284,7 @@ def visitor(row: Row) -> VisitorView:
 def event(row: Row) -> EventView:
     """Return one event as it is shown, with received_at among its default_properties (rule default-properties)."""
     content, explanation = json.loads(row["content"]), json.loads(row["explanation"])
-    snapshot = row["visitor_properties"]
+    snapshot = None if row["version"] is None else stored_state(row["version"], row["base"]).properties
     received_at = iso(row["received_at"])
     kept = row["outcome"] in ("accepted", "duplicate")
     received: Properties = {"received_at": received_at} if kept else {}
@@ -301,7 +303,7 @@ def event(row: Row) -> EventView:
         "event_properties": content.get("event_properties", {}),
         "default_properties": {**received, **content.get("default_properties", {})},
         "identity_context": content.get("identity_context"),
-        "visitor_properties": None if snapshot is None else json.loads(snapshot),
+        "visitor_properties": snapshot,
         "resolution": explanation["resolution"],
         "hints": explanation["hints"],
         "reason": _reason(explanation["reason"]),

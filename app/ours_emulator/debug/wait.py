@@ -42,7 +42,9 @@ from ours_emulator.feed import Feed, FeedClosedError, Listener
 from ours_emulator.matching import PLAIN, Match, MatchError, Shape, compiled
 from ours_emulator.model import DEFAULT_ACCOUNT
 from ours_emulator.records import Outcome
-from ours_emulator.store.sqlite.reader import EventFilter, Row, StoreReader
+from ours_emulator.store import EventFilter
+from ours_emulator.store.sqlite.reader import Row
+from ours_emulator.store.sqlite.reader import SqliteReader as StoreReader
 
 _PAGE = 500
 _MANY = 10_000

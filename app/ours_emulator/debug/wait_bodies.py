@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from ours_emulator.debug import examples, views
 from ours_emulator.debug.params import AskedOutcome, ErrorView
 from ours_emulator.model import ACCOUNT_NAME
-from ours_emulator.store.sqlite.reader import LARGEST
+from ours_emulator.store import LARGEST
 
 MOST_MS = 55_000
 """The longest wait: many clients, and what is between them and here, give up after a minute."""

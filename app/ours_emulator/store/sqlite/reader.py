@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import sqlalchemy as sa
@@ -13,7 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ours_emulator.decide.identity import Name
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Identifier
+from ours_emulator.store import LARGEST, CursorError, EventFilter, RequestFilter, VisitorFilter
 from ours_emulator.store.sqlite.file import StoreFile
+from ours_emulator.store.sqlite.visitor_columns import STATE_COLUMNS, base, contains, version
 from ours_emulator.store.tables import (
     accounts,
     decoded,
@@ -28,8 +30,6 @@ from ours_emulator.store.tables import (
     visitors,
 )
 
-LARGEST = 2**63 - 1
-"""The largest integer that the store can hold, and so the largest id."""
 _PAGE_ROWS = 500
 _PAGE_BYTES = 8 * 1024 * 1024
 Condition: TypeAlias = sa.ColumnElement[bool]
@@ -39,10 +39,6 @@ class Row(Protocol):
     """One row, by the names of its columns."""
 
     def __getitem__(self, column: str, /) -> Any: ...
-
-
-class CursorError(ValueError):
-    """A cursor that no list of ours gave out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,39 +61,6 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
-class EventFilter:
-    """Which events are asked for; None asks for any. Times are milliseconds since the epoch."""
-
-    event: str | None = None
-    visitor_id: str | None = None
-    distinct_id: str | None = None
-    endpoint: str | None = None
-    outcome: str | None = "accepted"
-    named: bool = False
-    """Only what has the name of an event: not what the Client API is told of aliases, visitors and devices."""
-    test: bool | None = None
-    since: int | None = None
-    properties: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-@dataclass(frozen=True, slots=True)
-class RequestFilter:
-    """Which requests of the journal are asked for; None asks for any."""
-
-    call_id: int | None = None
-    status: int | None = None
-    endpoint: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VisitorFilter:
-    """Which visitors are asked for; None asks for any. *text* is looked for anywhere in what is known of them."""
-
-    identifiers: Mapping[Identifier, str] = field(default_factory=dict[Identifier, str])
-    text: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Summary:
     """Counts of what the store holds, and the largest ids of an event and of a request; 0 if there are none."""
 
@@ -115,13 +78,22 @@ _event_columns = (
     *receipts.columns,
     accounts.c.name.label("account"),
     visitors.c.visitor_id,
+    *STATE_COLUMNS,
 )
-_events = receipts.join(accounts, accounts.c.id == receipts.c.account_id).outerjoin(
-    visitors, visitors.c.pk == receipts.c.visitor_pk
+_events = (
+    receipts.join(accounts, accounts.c.id == receipts.c.account_id)
+    .outerjoin(visitors, visitors.c.pk == receipts.c.visitor_pk)
+    .outerjoin(version, version.c.id == receipts.c.version_id)
+    .outerjoin(base, base.c.id == version.c.base_id)
+)
+_visitors = (
+    visitors.join(accounts, accounts.c.id == visitors.c.account_id)
+    .join(version, version.c.id == visitors.c.version_id)
+    .outerjoin(base, base.c.id == version.c.base_id)
 )
 
 
-class StoreReader:
+class SqliteReader:
     """Read access for the debug API. *account* is always a name, or None for all accounts."""
 
     def __init__(self, file: StoreFile) -> None:
@@ -150,13 +122,13 @@ class StoreReader:
             where: list[Condition] = [_among(visitors.c.account_id, ids)]
             where += [_has_name(ids, kind, value) for kind, value in which.identifiers.items()]
             if which.text is not None:
-                where.append(_contains(which.text))
-            total = await _count(connection, visitors, where)
+                where.append(contains(which.text))
+            total = await _count(connection, visitors if which.text is None else _visitors, where)
             if cursor is not None:
                 where.append(visitors.c.pk < _whole(cursor))
             statement = (
-                sa.select(*visitors.columns, accounts.c.name.label("account"))
-                .join(accounts, accounts.c.id == visitors.c.account_id)
+                sa.select(*visitors.columns, accounts.c.name.label("account"), *STATE_COLUMNS)
+                .select_from(_visitors)
                 .where(*where)
                 .order_by(visitors.c.pk.desc())
                 .limit(limit + 1)
@@ -370,7 +342,7 @@ def _among(column: sa.ColumnElement[Any], values: Sequence[int] | Sequence[str])
     return column.in_(sa.select(sa.func.json_each(json_text(list(values))).table_valued("value").c.value))
 
 
-async def _count(connection: AsyncConnection, table: sa.Table, where: Sequence[Condition]) -> int:
+async def _count(connection: AsyncConnection, table: sa.FromClause, where: Sequence[Condition]) -> int:
     statement = sa.select(sa.func.count()).select_from(table).where(*where)
     return (await connection.execute(statement)).scalar_one()
 
@@ -490,19 +462,6 @@ def _pks_named(ids: Sequence[int], kind: Identifier, value: str) -> sa.Select[tu
 
 def _has_name(ids: Sequence[int], kind: Identifier, value: str) -> Condition:
     return visitors.c.pk.in_(_pks_named(ids, kind, value))
-
-
-def _contains(text: str) -> Condition:
-    """Match *text* anywhere in a visitor's ids or in one of the values they have."""
-    strings = [
-        sa.func.json_extract('"' + column + '"', "$") for column in (visitors.c.visitor_id, visitors.c.anonymous_id)
-    ]
-    values = [sa.func.json_tree(column).table_valued("atom") for column in (visitors.c.properties, visitors.c.data)]
-    found = [
-        sa.select(sa.literal(1)).select_from(it).where(sa.cast(it.c.atom, sa.Text).contains(text, autoescape=True))
-        for it in values
-    ]
-    return sa.or_(*(it.contains(text, autoescape=True) for it in strings), *(it.exists() for it in found))
 
 
 def _whole(cursor: str) -> int:
