@@ -14,7 +14,8 @@ from ours_emulator.decide.deduplication import DistinctId, Original
 from ours_emulator.decide.devices import PendingDevice
 from ours_emulator.decide.identity import Name, Visitor
 from ours_emulator.model import Exchange, Identifier, Request
-from ours_emulator.records import Cleared
+from ours_emulator.records import Call, Cleared, Event, Page, RequestRecord, StoredRequest, Summary, VisitorVersion
+from ours_emulator.records import Visitor as VisitorRecord
 
 LARGEST = 2**63 - 1
 """The largest integer that the store can hold, and so the largest id."""
@@ -88,6 +89,15 @@ class VisitorFilter:
 
     identifiers: Mapping[Identifier, str] = field(default_factory=dict[Identifier, str])
     text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some events in order, and whether others are missing: how many were evicted, and the oldest id still kept."""
+
+    events: Sequence[Event]
+    evicted: int
+    first_kept: int | None
 
 
 class StoreWriter(Protocol):
@@ -173,7 +183,85 @@ class StoreWriter(Protocol):
 
 
 class StoreReader(Protocol):
-    """Read access for the debug API. *account* is always a name, or None for all accounts."""
+    """Read access for the debug API. *account* is always a name, or None for all accounts.
+
+    Everything raises StoreFailedError if the store can't be read. A cursor that no list gave out is a CursorError.
+    """
+
+    async def close(self) -> None:
+        """Close the store for reading."""
+        ...
+
+    async def ping(self) -> None:
+        """Read something; raises what keeps the store from being read, StoreLostError if its file is gone."""
+        ...
+
+    async def account_names(self) -> list[str]:
+        """Return the names of the accounts in the store."""
+        ...
+
+    async def visitors(
+        self, account: str | None, which: VisitorFilter, limit: int, cursor: str | None
+    ) -> Page[VisitorRecord]:
+        """Return visitors, the youngest first."""
+        ...
+
+    async def visitor_version(self, account: str | None, event_id: int) -> VisitorVersion | None:
+        """Return the visitor right after the event *event_id*; None if it is not there or left none."""
+        ...
+
+    async def events(self, account: str | None, which: EventFilter, limit: int, cursor: str | None) -> Page[Event]:
+        """Return events, the latest by `time` first (rule event-order)."""
+        ...
+
+    async def event(self, account: str | None, event_id: int) -> Event | None:
+        """Return one event, whatever its outcome."""
+        ...
+
+    async def newest_event(self) -> int:
+        """Return the id of the event that arrived last, in any account; 0 if there is none."""
+        ...
+
+    async def arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
+        """Return the events with an id greater than *after*, the first to arrive first."""
+        ...
+
+    async def latest_arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
+        """Return, of the last *limit* events with an id greater than *after*, those asked for, the last first."""
+        ...
+
+    async def timeline(
+        self, account: str | None, which: EventFilter, after: int, since: tuple[float, int] | None, limit: int
+    ) -> Slice:
+        """Return the events with an id greater than *after*, by time and id, from beyond *since* on."""
+        ...
+
+    async def requests(
+        self, account: str | None, which: RequestFilter, limit: int, cursor: str | None
+    ) -> Page[RequestRecord]:
+        """Return the journal, the latest request first."""
+        ...
+
+    async def request(self, account: str | None, request_id: int) -> tuple[StoredRequest, Sequence[Event]] | None:
+        """Return one request with its body, and its events in the order of its rows."""
+        ...
+
+    async def stored_requests(self, account: str | None, after: int) -> Sequence[StoredRequest]:
+        """Return some requests with their bodies, a few megabytes at most, the oldest first: those with an id greater
+        than *after*. None at all when there are no more."""
+        ...
+
+    async def evicted_requests(self, account: str | None) -> int:
+        """Return how many requests are no longer there."""
+        ...
+
+    async def calls(self, account: str | None, limit: int, cursor: str | None) -> Page[Call]:
+        """Return calls with all their attempts, the latest call first."""
+        ...
+
+    async def summary(self, account: str | None) -> Summary:
+        """Return counts of everything."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

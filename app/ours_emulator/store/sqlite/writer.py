@@ -153,6 +153,7 @@ class SqliteWriter:
         self._write(sql.UPSERT_MARKS, list(zip(("receipt", "request", "visitor", "version"), marks, strict=True)))
         cleared = [self._clear(account_id) for account_id in ids]
         total = Cleared(
+            account=account,
             visitors=sum(one.visitors for one in cleared),
             receipts=sum(one.receipts for one in cleared),
             requests=sum(one.requests for one in cleared),
