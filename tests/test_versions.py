@@ -6,11 +6,12 @@ import sqlite3
 import sys
 from collections.abc import Generator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
@@ -23,14 +24,16 @@ from ours_emulator.feed import Feed
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import UNCHANGED, UNKNOWN, Account, Change, Exchange, Properties, Request, Version
 from ours_emulator.pipeline import Contract, Pipeline
-from ours_emulator.records import VisitorVersion
-from ours_emulator.store import Retention, Store, open_store
+from ours_emulator.records import Identifiers, VisitorVersion
+from ours_emulator.store import EventFilter, Retention, Store, VisitorFilter, open_store
 from ours_emulator.store.versions import SMALL, Keyframe, change_in, state_in, stored_state, text_of
 
 MIB = 1024 * 1024
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts what a process writes")
 
 # Changes and their texts
+
+SOON = settings(deadline=None)
 
 TEXT = st.text(st.characters(codec=None, categories=None), max_size=3)
 VALUES: st.SearchStrategy[JsonValue] = st.recursive(
@@ -43,7 +46,7 @@ OBJECTS = st.dictionaries(NAMES, VALUES)
 SENT = st.fixed_dictionaries({}, optional={"custom_properties": OBJECTS}).flatmap(
     lambda custom: OBJECTS.map(lambda others: {**others, **custom})
 )
-DEVICES = st.none() | st.lists(st.fixed_dictionaries({"device_id": TEXT}), min_size=1, max_size=2).map(tuple)
+DEVICES = st.none() | st.lists(st.fixed_dictionaries({"device_id": VALUES}), min_size=1, max_size=2).map(tuple)
 
 
 @st.composite
@@ -58,6 +61,7 @@ def histories(draw: st.DrawFn) -> list[Change]:
     return history
 
 
+@SOON
 @given(histories())
 def test_changes_together_do_what_they_do_one_after_the_other(history: list[Change]) -> None:
     state, all_of_them = UNKNOWN, UNCHANGED
@@ -70,6 +74,7 @@ def test_changes_together_do_what_they_do_one_after_the_other(history: list[Chan
     assert state_of(version) == state
 
 
+@SOON
 @given(histories(), st.integers(0, 200))
 def test_every_version_is_read_as_it_was_written_from_two_rows_at_most(history: list[Change], filler: int) -> None:
     history = [Change({"filler": "x" * filler * 100}), *history]
@@ -93,6 +98,7 @@ def sorted_text(text: str) -> Any:
     return json.loads(json.dumps(json.loads(text), sort_keys=True))
 
 
+@SOON
 @given(histories())
 def test_states_and_changes_survive_being_text(history: list[Change]) -> None:
     change = UNCHANGED
@@ -156,8 +162,15 @@ class Emulator:
         )
         exchange = await self.pipeline.submit(request)
         assert isinstance(exchange, Exchange)
-        assert {receipt.outcome for receipt in exchange.receipts} == {"accepted"}
+        outcomes = {receipt.outcome for receipt in exchange.receipts}
+        assert outcomes == {"accepted"}, [getattr(receipt.arrival, "sentence", None) for receipt in exchange.receipts]
         return [receipt.id for receipt in exchange.receipts]
+
+    async def names(self, text: str) -> list[str]:
+        """Return the ids of the visitors of whom *text* is known."""
+        page = await self.reader.visitors("a", VisitorFilter(text=text), 10, None)
+        assert page.total == len(page.items)
+        return [visitor.visitor_id for visitor in page.items]
 
     async def version(self, event_id: int) -> VisitorVersion:
         found = await self.reader.visitor_version("a", event_id)
@@ -253,3 +266,125 @@ def test_a_version_is_stored_when_something_has_changed_and_referred_to_until_it
     assert found == versions
     assert [row[0] for row in rows(path, "SELECT id FROM visitor_versions ORDER BY id")] == sorted(set(versions))
     assert rows(path, "SELECT version_id FROM visitors") == [(14,)]
+
+
+# What is read
+
+PHONE: Properties = {
+    **dict.fromkeys(("app_name", "app_version", "app_build", "os", "model", "manufacturer"), "text"),
+    "device_id": "phone",
+}
+
+
+def test_a_version_shows_everything_that_is_known_of_the_visitor_then(tmp_path: Path) -> None:
+    user = {"email": "a@b.co", "data": {"n": 1}}
+    known = {"consent": {"ads": True}, "custom_properties": {"plan": "pro"}}
+    with emulator(tmp_path / "store.db") as (runner, one):
+        post = one.post
+        made, named = runner.run(post("client/events", [{"anonymous_id": "anon", "name": "E", "user": user}]))
+        (described,) = runner.run(post("identify", {"email": "a@b.co", "userProperties": known}))
+        (aliased,) = runner.run(post("client/alias", {"anonymous_id": "anon", "external_id": "X"}))
+        (registered,) = runner.run(post("client/devices", {"external_id": "X", **PHONE}))
+        (cleared,) = runner.run(post("identify", {"externalId": "X", "userProperties": {"consent": None}}))
+        assert runner.run(one.version(named)) == runner.run(one.version(made))
+        versions = [runner.run(one.version(id_)) for id_ in (made, described, aliased, registered, cleared)]
+        assert runner.run(one.reader.visitor_version("other", made)) is None
+        assert runner.run(one.reader.visitor_version(None, made)) == versions[0]
+        assert runner.run(one.reader.visitor_version("a", 1000)) is None
+    visitor_id = versions[0].visitor_id
+    anonymous = Identifiers(user_id=visitor_id, email="a@b.co", anonymous_id="anon")
+    start = VisitorVersion(
+        version=made,
+        visitor_id=visitor_id,
+        account="a",
+        identifiers=anonymous,
+        properties={"email": "a@b.co"},
+        custom_properties={},
+        data={"n": 1},
+        devices=(),
+    )
+    filled = replace(start, version=described, custom_properties={"plan": "pro"}, consent={"ads": True})
+    alias = replace(
+        filled,
+        version=aliased,
+        identifiers=replace(anonymous, external_id="X"),
+        properties={"email": "a@b.co", "external_id": "X"},
+    )
+    with_phone = replace(alias, version=registered, devices=versions[3].devices)
+    assert versions == [start, filled, alias, with_phone, replace(with_phone, version=cleared, consent=None)]
+    assert [device["device_id"] for device in with_phone.devices or ()] == ["phone"]
+
+
+def test_what_is_no_version_of_its_own_is_left_by_the_one_before_and_a_duplicate_leaves_none(tmp_path: Path) -> None:
+    event = {"event": "E", "userId": "u", "distinctId": "1"}
+    path = tmp_path / "store.db"
+    with emulator(path) as (runner, one):
+        (first,) = runner.run(one.post("track", event))
+        (alias,) = runner.run(one.post("client/alias", {"anonymous_id": "nobody", "external_id": "nor them"}))
+        assert runner.run(one.reader.visitor_version("a", alias)) is None
+        (same,) = runner.run(one.post("identify", {"userId": "u", "userProperties": {}}))
+        assert runner.run(one.version(same)).version == first
+        with pytest.raises(AssertionError, match="duplicate"):
+            runner.run(one.post("track", event))
+        assert runner.run(one.reader.visitor_version("a", same + 1)) is None
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["whole", "a patch"])
+def test_visitors_are_found_by_what_they_are_now_and_not_by_what_they_were(tmp_path: Path, large: bool) -> None:
+    first = {"first_name": "Ann", "custom_properties": {"pet": "Rex", "text": "x" * SMALL * large}}
+    second = {"first_name": "Zoë", "custom_properties": {"pet": {"name": "Tom"}, "n": 4711}}
+    path = tmp_path / "store.db"
+    with emulator(path) as (runner, one):
+        runner.run(one.post("identify", {"userId": "u", "email": "ann@b.co", "userProperties": first}))
+        runner.run(one.post("identify", {"userId": "u", "userProperties": second}))
+        runner.run(one.post("client/devices", {"external_id": "u", **PHONE}))
+        for text in ("Zoë", "tom", "4711", "ann@b.co"):
+            assert runner.run(one.names(text)) == ["u"], text
+        for text in ("Ann,", "Rex", "devices", "Zoë%"):
+            assert runner.run(one.names(text)) == [], text
+        page = runner.run(one.reader.events("a", EventFilter(endpoint="identify"), 10, None))
+        assert [(event.visitor_properties or {})["first_name"] for event in page.items] == ["Zoë", "Ann"]
+    assert rows(path, "SELECT count(*), count(base_id) FROM visitor_versions") == [(2, int(large))]
+
+
+# What is deleted
+
+
+def test_versions_go_with_the_last_receipt_that_needs_them(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with emulator(path, rows=10) as (runner, one):
+        for number in range(5):
+            runner.run(one.post("identify", {"userId": "idle", "userProperties": {"city": f"{number}"}}))
+        runner.run(
+            one.post(
+                "identify", {"userId": "large", "userProperties": {"custom_properties": {"text": "x" * 2 * SMALL}}}
+            )
+        )
+        for number in range(30):
+            runner.run(one.post("identify", {"userId": "large", "userProperties": {"zip": f"{number}"}}))
+            runner.run(one.post("identify", {"userId": "small", "userProperties": {"zip": f"{number}"}}))
+            (oldest,) = rows(path, "SELECT min(id) FROM receipts")[0]
+            for pk, size in ((2, 7), (3, 6)):
+                kept = [row[0] for row in rows(path, f"SELECT id FROM visitor_versions WHERE visitor_pk = {pk}")]
+                # The large visitor has its keyframe beside.
+                assert len(kept) <= size + 1
+                if number > 10:
+                    assert sum(id_ < oldest for id_ in kept) == (2 if pk == 2 else 1)
+        page = runner.run(one.reader.events("a", EventFilter(endpoint="identify"), 20, None))
+        assert {(event.visitor_properties or {})["zip"] for event in page.items} == {f"{n}" for n in range(25, 30)}
+        assert len(rows(path, "SELECT id FROM visitor_versions WHERE visitor_pk = 1")) == 1
+        runner.run(one.post("track", {"event": "E", "userId": "idle"}))
+        version = runner.run(one.version(runner.run(one.reader.newest_event())))
+        assert version.properties == {"city": "4"}
+
+
+def test_no_version_is_left_of_what_was_reset(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with emulator(path) as (runner, one):
+        runner.run(one.post("identify", {"userId": "u", "userProperties": {"city": "A"}}))
+        assert runner.run(one.pipeline.reset("a")).visitors == 1
+        assert rows(path, "SELECT * FROM visitor_versions") == []
+        (event_id,) = runner.run(one.post("identify", {"userId": "u", "userProperties": {"city": "B"}}))
+        assert runner.run(one.version(event_id)).version == event_id
+        runner.run(one.pipeline.close_account("a"))
+        assert rows(path, "SELECT * FROM visitor_versions") == []
