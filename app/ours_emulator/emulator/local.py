@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import warnings
 from collections.abc import AsyncGenerator, Generator
@@ -43,6 +42,8 @@ def run_emulator(**settings: Any) -> Generator[Emulator]:
 @asynccontextmanager
 async def run_emulator_async(**settings: Any) -> AsyncGenerator[AsyncEmulator]:
     """Do what `run_emulator` does, for coroutines. The emulator has its own thread and event loop."""
+    import asyncio
+
     running = run_emulator(**settings)
     emulator = await asyncio.to_thread(running.__enter__)
     try:
@@ -101,6 +102,8 @@ class ServerThread:
             warnings.warn(f"the emulator's server did not stop within {_STOP_SECONDS} s", RuntimeWarning, stacklevel=2)
 
     def _run(self, listening: socket.socket) -> None:
+        import asyncio
+
         try:
             asyncio.run(self._serve(listening))
         finally:
