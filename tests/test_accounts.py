@@ -331,7 +331,7 @@ def test_the_test_mode_twin_is_no_token_of_an_account(account: Account) -> None:
         ({"freeze": 1_700_000_000}, "freeze: 1700000000 looks like seconds or a year"),
         ({"set": 1_700_000_000}, "set: 1700000000 looks like seconds or a year"),
         ({"freez": True}, "freez: there is no such field; did you mean freeze?"),
-        ({}, "say exactly one of freeze, set, advance_ms and resume"),
+        ({}, "give exactly one of freeze, set, advance_ms and resume"),
     ],
 )
 def test_what_is_wrong_with_a_clock_is_said(account: Account, said: dict[str, Any], error: str) -> None:

@@ -406,9 +406,9 @@ def test_faults_are_listed_replaced_and_taken_away(account: Account) -> None:
 @pytest.mark.parametrize(
     ("fault", "named"),
     [
-        ({}, "say what happens"),
+        ({}, "give one of answer, sequence"),
         ({"answr": {}}, "answr"),
-        ({"answer": {}}, "says nothing to do"),
+        ({"answer": {}}, "has no effect"),
         ({"answer": {"code": "queue_failed"}, "match": {"path": "/track"}}, "another endpoint"),
         ({"answer": {"status": 200}}, "answer.status"),
         ({"answer": {"status": "503"}}, "answer.status"),
@@ -421,10 +421,10 @@ def test_faults_are_listed_replaced_and_taken_away(account: Account) -> None:
         ({"answer": {"delay_ms": -1}}, "answer.delay_ms"),
         ({"answer": {"delay_ms": {"min": 5, "max": 1}}}, "answer.delay_ms"),
         ({"answer": {"rows": [0]}}, "rows need a code"),
-        ({"answer": {"stored": True}}, "says nothing to do"),
+        ({"answer": {"stored": True}}, "has no effect"),
         ({"answer": {"retry_after": 1}}, "retry_after needs"),
-        ({"answer": {"code": "queue_failed", "status": 500}}, "not both"),
-        ({"answer": {"status": 503}, "sequence": [None]}, "say what happens"),
+        ({"answer": {"code": "queue_failed", "status": 500}}, "code is for single rows"),
+        ({"answer": {"status": 503}, "sequence": [None]}, "give one of answer, sequence"),
         ({"rate_limit": {"per_second": 0}}, "rate_limit.per_second"),
         ([], ""),
         (None, ""),
@@ -487,10 +487,10 @@ def test_the_vendors_sdk_repeats_an_event_whose_answer_was_lost_and_it_is_stored
     [
         (
             {"answer": {"status": 503, "connection": "reset"}},
-            "answer: a connection that is cut or silent has",
+            "answer: status and connection exclude each other",
         ),
-        ({"answer": {"code": "queue_failed"}, "rate_limit": {"per_second": 1}}, "a rate limit is about whole requests"),
-        ({"match": {"path": "/openapi"}, "answer": {"status": 503}}, "match.path: there is no such path"),
+        ({"answer": {"code": "queue_failed"}, "rate_limit": {"per_second": 1}}, "a rate limit is for whole requests"),
+        ({"match": {"path": "/openapi"}, "answer": {"status": 503}}, "match.path: unknown path"),
         (
             {"match": {"evnt": "E"}, "answer": {"status": 503}},
             "match.evnt: there is no such field; did you mean event",

@@ -30,10 +30,11 @@ from ours_emulator.http.routes import Front
 from ours_emulator.model import Account as AccountRules
 from ours_emulator.model import Exchange, Request
 from ours_emulator.pipeline import Contract, Pipeline
+from ours_emulator.records import Summary
 from ours_emulator.settings import load
 from ours_emulator.store.sqlite import file as files
 from ours_emulator.store.sqlite.file import APPLICATION_ID, SCHEMA_VERSION, StoreError, StoreFile
-from ours_emulator.store.sqlite.reader import EventFilter, RequestFilter, StoreReader, Summary, VisitorFilter
+from ours_emulator.store.sqlite.reader import EventFilter, RequestFilter, StoreReader, VisitorFilter
 from ours_emulator.store.sqlite.writer import Retention, StoreWriter
 from serving import Account, Server, serving
 
@@ -170,7 +171,7 @@ def test_a_database_may_be_called_anything(tmp_path: Path, name: str) -> None:
         with connection.begin():
             connection.execute(sa.text("INSERT INTO accounts VALUES (1, 'a', 2, 3)"))
         summary = asyncio.run(summary_of(file))
-        assert (summary.evicted_requests, summary.evicted_receipts) == (2, 3)
+        assert (summary.evicted_requests, summary.evicted_events) == (2, 3)
     finally:
         connection.close()
         file.close()

@@ -13,6 +13,7 @@ import regex
 from pydantic import JsonValue
 
 from ours_emulator.jsontext import same
+from ours_emulator.records import Miss
 
 MOST_LEVELS = 64
 MOST_CONDITIONS = 1000
@@ -41,24 +42,6 @@ Shape: TypeAlias = Mapping[str, "Shape | None"]
 """The fields of a thing, each with its own fields: none if it is a plain value, None if it may have any."""
 PLAIN: Shape = {}
 """The shape of a plain value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Miss:
-    """One thing that is not as it was asked for. *path* is dotted; *expected* is as it was asked, *actual* as found."""
-
-    path: str
-    expected: JsonValue
-    actual: JsonValue
-    why: str
-
-    @property
-    def closeness(self) -> float:
-        """How near *actual* comes: 0 not at all, 1 almost."""
-        expected, actual = self.expected, self.actual
-        if isinstance(expected, str) and isinstance(actual, str):
-            return _likeness(expected[:_MOST_COMPARED].casefold().strip(), actual[:_MOST_COMPARED].casefold().strip())
-        return 0.9 if str(expected) == str(actual) else 0.0
 
 
 class _Test(Protocol):
@@ -105,7 +88,15 @@ def compiled(match: JsonValue, shape: Shape, root: str = "match") -> Match:
 
 def closest(misses: Sequence[Miss]) -> tuple[int, float]:
     """Return by what to sort things that have these *misses*, the nearest first."""
-    return len(misses), -sum(miss.closeness for miss in misses)
+    return len(misses), -sum(map(_closeness, misses))
+
+
+def _closeness(miss: Miss) -> float:
+    """Return how near the actual value comes to the expected one: 0 not at all, 1 almost."""
+    expected, actual = miss.expected, miss.actual
+    if isinstance(expected, str) and isinstance(actual, str):
+        return _likeness(expected[:_MOST_COMPARED].casefold().strip(), actual[:_MOST_COMPARED].casefold().strip())
+    return 0.9 if str(expected) == str(actual) else 0.0
 
 
 def advice(word: str, known: Iterable[str]) -> str:

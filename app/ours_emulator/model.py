@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Literal, TypeAlias
 
 from pydantic import JsonValue
 
-from ours_emulator.records import FaultAnswer, Hint, Outcome, Reason, Resolution, sentence
+from ours_emulator.records import FaultAnswer, Hint, Outcome, Reason, Resolution, iso, sentence
 from ours_emulator.values import value
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -208,6 +209,11 @@ class Receipt:
     """JSON text of what was sent, as it is stored."""
     visitor_properties: str | None = None
     """JSON text of the visitor's properties right after this event (rule snapshot)."""
+
+
+def received_properties(outcome: Outcome, received_at: datetime, sent: Properties) -> Properties:
+    """Return the defaultProperties of an event: those *sent*, and `received_at` if absent (rule default-properties)."""
+    return {"received_at": iso(received_at), **sent} if outcome in ("accepted", "duplicate") else sent
 
 
 @value

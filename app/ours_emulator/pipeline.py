@@ -26,8 +26,8 @@ from ours_emulator.model import (
     Rejection,
     Request,
 )
-from ours_emulator.records import FaultAnswer
-from ours_emulator.store.sqlite.writer import Cleared, StoreBusyError, StoreFailedError, StoreWriter
+from ours_emulator.records import Cleared, FaultAnswer
+from ours_emulator.store.sqlite.writer import StoreBusyError, StoreFailedError, StoreWriter
 from ours_emulator.values import value
 from ours_emulator.worker import GroupWorker, StoppedError
 

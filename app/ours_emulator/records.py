@@ -240,6 +240,19 @@ class RequestDetail(RequestRecord):
     events: tuple[Event, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class StoredRequest:
+    """A request with all that was kept of it: beside its record, what an export and a replay need.
+
+    `body` is as it came over the wire, empty if it was too large (`oversized`).
+    """
+
+    record: RequestRecord
+    authorization: str
+    oversized: bool
+    body: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """The attempts of one call, the first one first. `accepted` counts the events that any of them stored."""
@@ -412,9 +425,19 @@ def utc(milliseconds: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
+def milliseconds_of(moment: datetime) -> int:
+    """Return how many milliseconds after the epoch *moment* is."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
 def iso(moment: datetime) -> str:
     """Return *moment*, in UTC, as ISO 8601 with milliseconds: `2026-11-20T10:00:05.000Z`."""
     return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def whole(number: float) -> float:
+    """Return *number* as an integer if it is one: JSON clients tell 1 and 1.0 apart."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def to_json(record: object) -> dict[str, Any]:

@@ -23,6 +23,7 @@ EVENT: Mapping[str, JsonValue] = {
     "event_properties": {"amount": 99.99},
     "default_properties": {"received_at": "2026-11-20T10:00:05.000Z"},
     "identity_context": None,
+    "identity": {"userId": "user123", "email": "ann@example.com"},
     "visitor_properties": {"email": "ann@example.com"},
     "resolution": {
         "decided_by": "userId",
@@ -113,6 +114,36 @@ _FOUND: Mapping[str, JsonValue] = {"items": [dict(EVENT)], "last": dict(EVENT), 
 
 def _listed(*items: Mapping[str, JsonValue]) -> JsonValue:
     return {"items": [dict(item) for item in items], "total": len(items), "next_cursor": None, "evicted": 0}
+
+
+UNMET: Mapping[str, JsonValue] = {
+    "error": "no events matched within 5000 ms; expected at least 1; nearest is event 17: "
+    "event_properties.amount: a number, not a string",
+    "found": "no events matched within 5000 ms",
+    "explanation": "expected at least 1 event event_properties.amount='99.99'\nno events matched within 5000 ms\n"
+    "the nearest ones:\n  #17 'Purchase' visitor=user123 accepted\n"
+    "    event_properties.amount: expected '99.99', got 99.99 (a number, not a string)",
+    "mode": "at_least",
+    "expected": 1,
+    "count": 0,
+    "items": [],
+    "candidates": [],
+    "near_misses": [
+        {
+            "event": dict(EVENT),
+            "misses": [
+                {
+                    "path": "event_properties.amount",
+                    "expected": "99.99",
+                    "actual": 99.99,
+                    "why": "a number, not a string",
+                }
+            ],
+        }
+    ],
+    "evicted": 0,
+    "waited_ms": 5000,
+}
 
 
 ANSWERS: Mapping[str, Mapping[str, JsonValue]] = {

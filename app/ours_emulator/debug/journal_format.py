@@ -7,11 +7,21 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import blake2b
 from itertools import count
 from typing import IO, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 
 from ours_emulator.clock import LAST_MOMENT
 from ours_emulator.contract.body import inflate
@@ -20,9 +30,7 @@ from ours_emulator.http.redaction import TOKEN_FIELD, Redactor
 from ours_emulator.http.wire import attempt_number, prefixed, within_account
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT, Properties, Request
-from ours_emulator.records import Connection, FaultAnswer, RowCode
-from ours_emulator.store.sqlite.reader import Row
-from ours_emulator.store.tables import decoded
+from ours_emulator.records import Connection, FaultAnswer, RowCode, StoredRequest, from_json, milliseconds_of, to_json
 
 MOST_LINE_BYTES = 64 * 1024 * 1024
 _PATHS = {**ingest_paths.PATHS, **client_paths.PATHS}
@@ -40,11 +48,14 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class _Fault(_Strict):
-    """What a fault did to the request."""
+_Status = Annotated[int, Field(ge=400, le=599)]
 
-    name: str
-    status: Annotated[int, Field(ge=400, le=599)] | None = None
+
+class _Fault(_Strict):
+    """What a fault did to the request. Older exports call its `name` `fault`."""
+
+    name: str = Field(validation_alias=AliasChoices("name", "fault"))
+    status: _Status | None = None
     retry_after: FiniteFloat | None = None
     error: str | None = None
     delay_ms: FiniteFloat = 0.0
@@ -54,17 +65,8 @@ class _Fault(_Strict):
     stored: bool = False
 
     def answer(self) -> FaultAnswer:
-        """Return it as the pipeline takes it; a replay waits for nobody."""
-        return FaultAnswer(
-            self.name,
-            self.status,
-            self.retry_after,
-            self.error,
-            connection=self.connection,
-            code=self.code,
-            rows=None if self.rows is None else tuple(self.rows),
-            stored=self.stored,
-        )
+        """Return it as the pipeline takes it; a replay is never delayed."""
+        return from_json(FaultAnswer, {**self.model_dump(), "delay_ms": 0.0})
 
 
 class Line(_Strict):
@@ -145,39 +147,35 @@ def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
             raise LineError(f"line {number}: not JSON: {error}") from None
 
 
-def written(row: Row, redactor: Redactor | None) -> str:
-    """Return the line, without its end, of a request in the journal; without tokens and keys if it is *redactor*."""
-    coding = decoded(row["content_encoding"])
-    body: bytes = row["body"]
-    authorization = decoded(row["authorization"])
-    path = within_account(decoded(row["path"]))[1]
+def written(stored: StoredRequest, redactor: Redactor | None) -> str:
+    """Return the line, without its end, of a stored request; with a *redactor*, without tokens and keys."""
+    record = stored.record
+    body, coding, authorization = stored.body, record.content_encoding, stored.authorization
+    path = within_account(record.path)[1]
     if redactor is not None:
-
-        def hidden(text: str) -> str:
-            return redactor.replaced(text, row["account"], _hidden)
-
-        body, coding = _redacted(body, coding, hidden)
-        path = hidden(_without_keys(path))
-        authorization = _AUTHORIZATION.sub(lambda found: (found[1] or "") + _hidden(found[2]), authorization)
+        hide = partial(redactor.replaced, account=record.account, by=_hidden)
+        body, coding = _redacted(body, coding, hide)
+        path = hide(_without_keys(path))
+        authorization = _AUTHORIZATION.sub(lambda match: (match[1] or "") + _hidden(match[2]), authorization)
     headers = {
-        "content-type": decoded(row["content_type"]),
+        "content-type": record.content_type,
         "content-encoding": coding,
         "authorization": authorization,
-        "x-stainless-retry-count": str(row["attempt"] - 1) if row["attempt"] > 1 else "",
+        "x-stainless-retry-count": str(record.attempt - 1) if record.attempt > 1 else "",
     }
     line: Properties = {
-        "account": row["account"],
-        "method": decoded(row["method"]),
+        "account": record.account,
+        "method": record.method,
         "path": path,
         "headers": {name: value for name, value in headers.items() if value},
         **_body(body),
-        "received_at": row["received_at"],
-        "status": row["status"] or None,
+        "received_at": milliseconds_of(record.received_at),
+        "status": record.status,
     }
-    if row["oversized"]:
+    if stored.oversized:
         line["oversized"] = True
-    if row["fault"] is not None:
-        line["fault"] = json.loads(row["fault"])
+    if record.fault is not None:
+        line["fault"] = to_json(record.fault)
     return json_text(line)
 
 
@@ -196,12 +194,12 @@ def _redacted(body: bytes, coding: str, hide: Callable[[str], str]) -> tuple[byt
     except (zlib.error, UnicodeDecodeError):
         return b"", coding
     hidden = TOKEN_FIELD.sub(lambda field: field[1] + _hidden(_unescaped(field[2])), text)
-    hidden = _FORM_TOKEN.sub(lambda found: found[1] + _hidden(found[2]), hidden)
+    hidden = _FORM_TOKEN.sub(lambda match: match[1] + _hidden(match[2]), hidden)
     return hide(_without_keys(hidden)).encode("utf-8"), coding if plain is body else ""
 
 
 def _without_keys(text: str) -> str:
-    return _KEY.sub(lambda found: _hidden(found[0]), text)
+    return _KEY.sub(lambda match: _hidden(match[0]), text)
 
 
 def _unescaped(inside: str) -> str:

@@ -1,52 +1,129 @@
-"""How the debug API is asked: parameters that many calls have, strict routes, and one shape of errors."""
+"""Parameters and dependencies that many endpoints of the debug API share, strict routes, and the shape of errors."""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeAlias, cast, get_args
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast, get_args
 
-from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
-from typing_extensions import TypedDict
 
 from ours_emulator import __version__
+from ours_emulator.accounts import Accounts, OpenAccount
 from ours_emulator.clock import LAST_MOMENT, moment
 from ours_emulator.debug import examples
+from ours_emulator.feed import Feed
+from ours_emulator.http.redaction import Redactor
 from ours_emulator.jsontext import json_text
 from ours_emulator.matching import MatchError, advice
-from ours_emulator.model import ACCOUNT_NAME
-from ours_emulator.pipeline import StoreWriteError
-from ours_emulator.records import Outcome
+from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT
+from ours_emulator.pipeline import Pipeline, StoreWriteError
+from ours_emulator.records import Outcome, to_json
+from ours_emulator.settings import Loaded
 from ours_emulator.store.sqlite.file import StoreLostError
+from ours_emulator.store.sqlite.reader import LARGEST, CursorError, StoreReader
 
 PROPERTY = "property."
+"""What the names of parameters that ask for an event property begin with."""
+DEFAULT_LIMIT = 100
 _MOST_LIMIT = 1000
-Account: TypeAlias = Annotated[
-    str | None,
-    Query(pattern=f"^{ACCOUNT_NAME.pattern}$", description="Only this account; default: all of them."),
-]
+T = TypeVar("T")
+AccountName: TypeAlias = Annotated[str, Path(pattern=f"^{ACCOUNT_NAME.pattern}$", description="The account's name.")]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MOST_LIMIT, description="Items on a page.")]
 AskedOutcome: TypeAlias = Literal[Outcome, "any"]
-Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
+Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of the previous page.")]
 Since: TypeAlias = Annotated[
     int | None,
     BeforeValidator(moment),
     Query(le=LAST_MOMENT, description="Received at this moment or later: ISO 8601, or milliseconds since the epoch."),
 ]
+Endpoint: TypeAlias = Literal[
+    "track",
+    "identify",
+    "batch",
+    "openapi",
+    "unknown",
+    "client/alias",
+    "client/identify",
+    "client/devices",
+    "client/events",
+    "client/unknown",
+]
 
 
-class ErrorView(TypedDict):
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the debug API works with."""
+
+    reader: StoreReader
+    pipeline: Pipeline
+    accounts: Accounts
+    feed: Feed
+    loaded: Loaded
+    redactor: Redactor
+
+    def opened(self, account: str) -> OpenAccount:
+        """Return *account* to change it, made on first use. A closed one is answered 409."""
+        return _unless_closed(self.accounts.open(account), account)
+
+    def shown(self, account: str) -> OpenAccount:
+        """Return *account* to look at it; looking makes none. A closed one is answered 409."""
+        return _unless_closed(self.accounts.shown(account), account)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
     """Why a debug call was refused."""
 
     error: str
 
 
-ACCESS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorView, "description": "Not understood; the error names what."}
+class Body(BaseModel):
+    """The body of a call; unknown fields and values of another type are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+REFUSED: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "Not understood; the error names the parameter or field."}
 }
-MISSING: dict[int | str, dict[str, Any]] = {404: {"model": ErrorView, "description": "There is no such thing."}}
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "Not found."}}
+NOT_JSON: dict[int | str, dict[str, Any]] = {415: {"model": Problem, "description": "The body is not JSON."}}
+
+
+async def _parts(request: Request) -> Parts:
+    return cast(Parts, request.app.state.parts)
+
+
+async def _account(
+    request: Request,
+    account: Annotated[
+        str | None,
+        Query(pattern=f"^{ACCOUNT_NAME.pattern}$", description="Only this account. Default: all accounts."),
+    ] = None,
+) -> str | None:
+    return account_of(request, account)
+
+
+async def _one_account(
+    request: Request,
+    account: Annotated[
+        str | None, Query(pattern=f"^{ACCOUNT_NAME.pattern}$", description="The account. Default: `default`.")
+    ] = None,
+) -> str:
+    return account_of(request, account) or DEFAULT_ACCOUNT
+
+
+Needs: TypeAlias = Annotated[Parts, Depends(_parts)]
+"""The parts that the endpoint works with."""
+Account: TypeAlias = Annotated[str | None, Depends(_account)]
+"""The account that the path or the query names; None for all accounts."""
+OneAccount: TypeAlias = Annotated[str, Depends(_one_account)]
+"""The account that the path or the query names, else `default`."""
 
 
 class AsciiJSON(Response):
@@ -57,6 +134,11 @@ class AsciiJSON(Response):
     def render(self, content: object) -> bytes:
         """Return *content* as JSON."""
         return json_text(content).encode("ascii")
+
+
+def answer(record: object, status: int = 200) -> AsciiJSON:
+    """Return the answer that shows *record*, a dataclass."""
+    return AsciiJSON(to_json(record), status_code=status)
 
 
 class DebugApp(FastAPI):
@@ -75,6 +157,7 @@ class DebugApp(FastAPI):
         self.add_exception_handler(StarletteHTTPException, _refused)
         self.add_exception_handler(StoreWriteError, _not_written)
         self.add_exception_handler(MatchError, _no_match)
+        self.add_exception_handler(CursorError, _bad_cursor)
         self.add_exception_handler(StoreLostError, _lost)
         self.add_exception_handler(Exception, _unforeseen)
 
@@ -95,13 +178,50 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the route's handler with the checks before it."""
         handler = super().get_route_handler()
-        known = [field.alias for field in self.dependant.query_params]
+        known = _parameters(self.dependant)
 
         async def checked(request: Request) -> Response:
             _check_parameters(request, known)
             return await handler(request)
 
         return checked
+
+
+def debug_router(responses: dict[int | str, dict[str, Any]] = REFUSED) -> APIRouter:
+    """Return a router for endpoints under /debug."""
+    return APIRouter(prefix="/debug", route_class=StrictRoute, responses=responses)
+
+
+def account_of(request: Request, asked: str | None) -> str | None:
+    """Return the account that the path or *asked* names; None for all accounts."""
+    prefixed = cast(str | None, request.scope.get("account"))
+    if prefixed is not None and asked not in (None, prefixed):
+        raise HTTPException(400, f"the path names account {prefixed}, but the call names another one")
+    return prefixed or asked
+
+
+def found(thing: T | None, otherwise: str) -> T:
+    """Return *thing*; without one, the answer is 404 and *otherwise*."""
+    if thing is None:
+        raise HTTPException(404, otherwise)
+    return thing
+
+
+def stored_id(number: int) -> int:
+    """Return *number* within the range of ids that the store can hold."""
+    return max(0, min(number, LARGEST))
+
+
+def _unless_closed(account: OpenAccount | None, name: str) -> OpenAccount:
+    if account is None:
+        raise HTTPException(409, f"account {name} is closed; PUT /debug/accounts/{name} opens it again")
+    return account
+
+
+def _parameters(dependant: Dependant) -> list[str]:
+    """Return the names of the query parameters of an endpoint and of its dependencies."""
+    inner = [name for dependency in dependant.dependencies for name in _parameters(dependency)]
+    return [*inner, *(field.alias for field in dependant.query_params)]
 
 
 def _check_parameters(request: Request, known: Sequence[str]) -> None:
@@ -113,14 +233,6 @@ def _check_parameters(request: Request, known: Sequence[str]) -> None:
             continue
         instead = advice(name, known) or f"; there are {', '.join(known) or 'none here'}"
         raise HTTPException(400, f"there is no parameter {name}{instead}")
-
-
-def account_of(request: Request, asked: str | None) -> str | None:
-    """Return the account that the path or the query names; None for all of them."""
-    prefixed = cast(str | None, request.scope.get("account"))
-    if prefixed is not None and asked not in (None, prefixed):
-        raise HTTPException(400, f"the path names account {prefixed} and the call another")
-    return prefixed or asked
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -176,6 +288,10 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _no_match(_: Request, error: Exception) -> Response:
     return AsciiJSON({"error": str(error)}, status_code=400)
+
+
+async def _bad_cursor(_request: Request, _error: Exception) -> Response:
+    return AsciiJSON({"error": "cursor: not one that a list gave out"}, status_code=400)
 
 
 async def _not_written(_: Request, error: Exception) -> Response:

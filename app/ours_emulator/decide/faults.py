@@ -223,7 +223,7 @@ def apply_fault(arrivals: Sequence[Arrival], fault: FaultAnswer | None) -> Seque
     if fault is None:
         return arrivals
     if fault.replaces:
-        return [_rejection(arrivals[0], fault, fault.status or 0, None)]
+        return [_rejection(arrivals[0], fault, fault.status, None)]
     if fault.rows is None:
         return arrivals
     status = 500 if fault.code == "queue_failed" else 400
@@ -239,7 +239,7 @@ def retry_headers(fault: FaultAnswer) -> dict[str, str]:
     return seconds if exact else {**seconds, "retry-after-ms": str(math.ceil(fault.retry_after * 1000))}
 
 
-def _rejection(arrival: Arrival, fault: FaultAnswer, status: int, batch_index: int | None) -> Rejection:
+def _rejection(arrival: Arrival, fault: FaultAnswer, status: int | None, batch_index: int | None) -> Rejection:
     whole_batch = arrival.batch_index is not None and batch_index is None
     return Rejection(
         arrival.endpoint,

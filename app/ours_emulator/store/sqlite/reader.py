@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import sqlalchemy as sa
 from pydantic import JsonValue
@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ours_emulator.decide.identity import Name
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Identifier
+from ours_emulator.records import Call, Event, Outcome, Page, RequestRecord, StoredRequest, Summary, Visitor
+from ours_emulator.store.sqlite.decode import call_record, event_record, request_record, stored_request, visitor_record
 from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.tables import (
     accounts,
@@ -30,15 +32,10 @@ from ours_emulator.store.tables import (
 
 LARGEST = 2**63 - 1
 """The largest integer that the store can hold, and so the largest id."""
+_OUTCOMES: Sequence[Outcome] = get_args(Outcome)
 _PAGE_ROWS = 500
 _PAGE_BYTES = 8 * 1024 * 1024
 Condition: TypeAlias = sa.ColumnElement[bool]
-
-
-class Row(Protocol):
-    """One row, by the names of its columns."""
-
-    def __getitem__(self, column: str, /) -> Any: ...
 
 
 class CursorError(ValueError):
@@ -46,20 +43,10 @@ class CursorError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a list: the rows, how many there are in all, where the next begins, how many were evicted."""
-
-    rows: Sequence[Row]
-    total: int
-    next_cursor: str | None
-    evicted: int
-
-
-@dataclass(frozen=True, slots=True)
 class Slice:
-    """Some rows in order, and whether others are missing: how many were evicted, and the oldest id still kept."""
+    """Some events in order, and whether others are missing: how many were evicted, and the oldest id still kept."""
 
-    rows: Sequence[Row]
+    events: Sequence[Event]
     evicted: int
     first_kept: int | None
 
@@ -97,20 +84,6 @@ class VisitorFilter:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Counts of what the store holds, and the largest ids of an event and of a request; 0 if there are none."""
-
-    visitors: int
-    requests: int
-    newest_event: int
-    newest_request: int
-    outcomes: Mapping[str, int]
-    events: Mapping[str, int]
-    evicted_requests: int
-    evicted_receipts: int
-
-
 _event_columns = (
     *receipts.columns,
     accounts.c.name.label("account"),
@@ -143,7 +116,9 @@ class StoreReader:
         async with self._engine.connect() as connection:
             return list((await connection.execute(sa.select(accounts.c.name))).scalars())
 
-    async def visitors(self, account: str | None, which: VisitorFilter, limit: int, cursor: str | None) -> Page:
+    async def visitors(
+        self, account: str | None, which: VisitorFilter, limit: int, cursor: str | None
+    ) -> Page[Visitor]:
         """Return visitors, the youngest first."""
         async with self._engine.connect() as connection:
             ids = await _account_ids(connection, account)
@@ -163,9 +138,9 @@ class StoreReader:
             )
             rows = (await connection.execute(statement)).mappings().all()
         more = len(rows) > limit
-        return Page(rows[:limit], total, str(rows[limit - 1]["pk"]) if more else None, 0)
+        return Page(tuple(map(visitor_record, rows[:limit])), total, str(rows[limit - 1]["pk"]) if more else None)
 
-    async def events(self, account: str | None, which: EventFilter, limit: int, cursor: str | None) -> Page:
+    async def events(self, account: str | None, which: EventFilter, limit: int, cursor: str | None) -> Page[Event]:
         """Return events, the latest by `time` first (rule event-order)."""
         async with self._engine.connect() as connection:
             ids = await _account_ids(connection, account)
@@ -183,7 +158,8 @@ class StoreReader:
             rows = (await connection.execute(statement)).mappings().all()
             evicted = await _evicted(connection, accounts.c.evicted_receipts, ids)
         last = rows[limit - 1] if len(rows) > limit else None
-        return Page(rows[:limit], total, f"{last['time']!r}:{last['id']}" if last else None, evicted)
+        next_cursor = f"{last['time']!r}:{last['id']}" if last else None
+        return Page(tuple(map(event_record, rows[:limit])), total, next_cursor, evicted)
 
     async def arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
         """Return the events with an id greater than *after*, the first to arrive first."""
@@ -240,9 +216,9 @@ class StoreReader:
             )
             rows = (await connection.execute(statement)).mappings().all()
             first = (await connection.execute(sa.select(sa.func.min(receipts.c.id)))).scalar_one() if evicted else None
-        return Slice(rows, evicted, first)
+        return Slice([event_record(row) for row in rows], evicted, first)
 
-    async def event(self, account: str | None, event_id: int) -> Row | None:
+    async def event(self, account: str | None, event_id: int) -> Event | None:
         """Return one event, whatever its outcome."""
         async with self._engine.connect() as connection:
             ids = await _account_ids(connection, account)
@@ -251,9 +227,12 @@ class StoreReader:
                 .select_from(_events)
                 .where(receipts.c.id == event_id, _among(receipts.c.account_id, ids))
             )
-            return (await connection.execute(statement)).mappings().one_or_none()
+            row = (await connection.execute(statement)).mappings().one_or_none()
+        return None if row is None else event_record(row)
 
-    async def requests(self, account: str | None, which: RequestFilter, limit: int, cursor: str | None) -> Page:
+    async def requests(
+        self, account: str | None, which: RequestFilter, limit: int, cursor: str | None
+    ) -> Page[RequestRecord]:
         """Return the journal, the latest request first."""
         async with self._engine.connect() as connection:
             ids = await _account_ids(connection, account)
@@ -266,7 +245,7 @@ class StoreReader:
                 where.append(requests.c.endpoint == which.endpoint)
             return await _page_of_requests(connection, ids, where, limit, cursor)
 
-    async def bodies(self, account: str | None, after: int) -> Sequence[Row]:
+    async def stored_requests(self, account: str | None, after: int) -> Sequence[StoredRequest]:
         """Return some requests with their bodies, a few megabytes at most, the oldest first: those with an id greater
         than *after*. None at all when there are no more."""
         async with self._engine.connect() as connection:
@@ -283,56 +262,51 @@ class StoreReader:
             first = sa.select(sa.func.min(next_ones.c.id)).scalar_subquery()
             last = sa.select(sa.func.max(upto.c.id)).where(sa.or_(upto.c.size <= _PAGE_BYTES, upto.c.id == first))
             statement = (
-                sa.select(*requests.columns, accounts.c.name.label("account"))
-                .join(accounts, accounts.c.id == requests.c.account_id)
+                _requests(requests.c.body)
                 .where(*those, requests.c.id <= last.scalar_subquery())
                 .order_by(requests.c.id)
             )
-            return (await connection.execute(statement)).mappings().all()
+            return [stored_request(row) for row in (await connection.execute(statement)).mappings()]
 
     async def evicted_requests(self, account: str | None) -> int:
         """Return how many requests are no longer there."""
         async with self._engine.connect() as connection:
             return await _evicted(connection, accounts.c.evicted_requests, await _account_ids(connection, account))
 
-    async def calls(
-        self, account: str | None, limit: int, cursor: str | None
-    ) -> tuple[Page, Sequence[Row], Mapping[int, int]]:
-        """Return a page of the first attempts of calls, the latest first, all their attempts, and how many events
-        each of these got accepted, by request."""
+    async def calls(self, account: str | None, limit: int, cursor: str | None) -> Page[Call]:
+        """Return calls with all their attempts, the latest call first."""
         async with self._engine.connect() as connection:
             ids = await _account_ids(connection, account)
             firsts: list[Condition] = [_among(requests.c.account_id, ids), requests.c.id == requests.c.call_id]
             page = await _page_of_requests(connection, ids, firsts, limit, cursor)
-            of_these = _attempts_of([row["call_id"] for row in page.rows])
-            attempts = (await connection.execute(_requests().where(of_these).order_by(requests.c.id))).mappings().all()
-            counted = (
-                sa.select(requests.c.id, sa.func.count())
-                .join(receipts, receipts.c.id.between(requests.c.first_receipt, _last_receipt))
-                .where(of_these, receipts.c.outcome == "accepted")
-                .group_by(requests.c.id)
-            )
-            return page, attempts, {row[0]: row[1] for row in (await connection.execute(counted)).all()}
+            of_page = _attempts_of([first.call_id for first in page.items])
+            rows = (await connection.execute(_requests().where(of_page).order_by(requests.c.id))).mappings().all()
+            accepted = await _accepted_by_request(connection, of_page)
+        attempts: dict[int, list[RequestRecord]] = {}
+        for row in rows:
+            attempts.setdefault(row["call_id"], []).append(request_record(row))
+        items = tuple(call_record(attempts[first.call_id], accepted) for first in page.items)
+        return Page(items, page.total, page.next_cursor, page.evicted)
 
-    async def request(self, account: str | None, request_id: int) -> tuple[Row, bytes, Sequence[Row]] | None:
-        """Return one request, its body and the events in it, in the order of its rows."""
+    async def request(self, account: str | None, request_id: int) -> tuple[StoredRequest, Sequence[Event]] | None:
+        """Return one request with its body, and its events in the order of its rows."""
         async with self._engine.connect() as connection:
             ids = await _account_ids(connection, account)
-            statement = _requests().where(requests.c.id == request_id, _among(requests.c.account_id, ids))
+            statement = _requests(requests.c.body).where(
+                requests.c.id == request_id, _among(requests.c.account_id, ids)
+            )
             row = (await connection.execute(statement)).mappings().one_or_none()
             if row is None:
                 return None
             last = row["first_receipt"] + row["receipt_count"] - 1
-            inside = (
+            of_request = (
                 sa.select(*_event_columns)
                 .select_from(_events)
                 .where(receipts.c.id.between(row["first_receipt"], last))
                 .order_by(receipts.c.id)
             )
-            body = (
-                await connection.execute(sa.select(requests.c.body).where(requests.c.id == request_id))
-            ).scalar_one()
-            return row, body, (await connection.execute(inside)).mappings().all()
+            events = (await connection.execute(of_request)).mappings().all()
+        return stored_request(row), [event_record(event) for event in events]
 
     async def summary(self, account: str | None) -> Summary:
         """Return counts of everything."""
@@ -344,15 +318,17 @@ class StoreReader:
             accepted = sa.select(receipts.c.event, sa.func.count()).where(mine, named)
             by_event = accepted.group_by(receipts.c.event).order_by(sa.func.count().desc()).limit(100)
             newest_event, newest_request = await _newest(connection, ids)
+            counts: dict[str, int] = {row[0]: row[1] for row in (await connection.execute(outcomes)).all()}
             return Summary(
+                account=account,
                 newest_event=newest_event,
                 newest_request=newest_request,
                 visitors=await _count(connection, visitors, [_among(visitors.c.account_id, ids)]),
                 requests=await _count(connection, requests, [_among(requests.c.account_id, ids)]),
-                outcomes={row[0]: row[1] for row in (await connection.execute(outcomes)).all()},
+                outcomes={outcome: counts.get(outcome, 0) for outcome in _OUTCOMES},
                 events={decoded(row[0]): row[1] for row in (await connection.execute(by_event)).all()},
                 evicted_requests=await _evicted(connection, accounts.c.evicted_requests, ids),
-                evicted_receipts=await _evicted(connection, accounts.c.evicted_receipts, ids),
+                evicted_events=await _evicted(connection, accounts.c.evicted_receipts, ids),
             )
 
 
@@ -395,7 +371,7 @@ async def _newest(connection: AsyncConnection, ids: Sequence[int]) -> tuple[int,
 
 async def _page_of_requests(
     connection: AsyncConnection, ids: Sequence[int], where: list[Condition], limit: int, cursor: str | None
-) -> Page:
+) -> Page[RequestRecord]:
     total = await _count(connection, requests, where)
     if cursor is not None:
         where = [*where, requests.c.id < _whole(cursor)]
@@ -403,7 +379,8 @@ async def _page_of_requests(
     rows = (await connection.execute(statement)).mappings().all()
     evicted = await _evicted(connection, accounts.c.evicted_requests, ids)
     more = len(rows) > limit
-    return Page(rows[:limit], total, str(rows[limit - 1]["id"]) if more else None, evicted)
+    items = tuple(map(request_record, rows[:limit]))
+    return Page(items, total, str(items[-1].id) if more else None, evicted)
 
 
 _last_receipt = requests.c.first_receipt + requests.c.receipt_count - 1
@@ -415,8 +392,20 @@ def _attempts_of(call_ids: Sequence[int]) -> Condition:
     return sa.or_(_among(requests.c.id, call_ids), further)
 
 
-def _requests() -> sa.Select[Any]:
-    columns = [column for column in requests.columns if column is not requests.c.body]
+async def _accepted_by_request(connection: AsyncConnection, which: Condition) -> dict[int, int]:
+    """Return how many accepted events each of *which* requests has, by the id of the request."""
+    counted = (
+        sa.select(requests.c.id, sa.func.count())
+        .join(receipts, receipts.c.id.between(requests.c.first_receipt, _last_receipt))
+        .where(which, receipts.c.outcome == "accepted")
+        .group_by(requests.c.id)
+    )
+    return {row[0]: row[1] for row in (await connection.execute(counted)).all()}
+
+
+def _requests(*more: sa.Column[Any]) -> sa.Select[Any]:
+    """Select requests without their bodies, which may be large, and *more* columns."""
+    columns = [*(column for column in requests.columns if column is not requests.c.body), *more]
     size = sa.func.length(requests.c.body).label("body_bytes")
     return sa.select(*columns, size, accounts.c.name.label("account")).join(
         accounts, accounts.c.id == requests.c.account_id

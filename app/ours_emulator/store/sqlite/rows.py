@@ -11,10 +11,8 @@ from ours_emulator.decide.devices import Waiting
 from ours_emulator.decide.identity import Visitor
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Exchange, Identifier, Message, Properties, Receipt, Rejection
-from ours_emulator.records import Resolution
-from ours_emulator.store.tables import decoded, distinct_digest, encoded, name_digest, receipts
-
-_RECEIPT_COLUMNS = tuple(receipts.columns.keys())
+from ours_emulator.records import to_json
+from ours_emulator.store.tables import decoded, distinct_digest, encoded, name_digest
 
 
 def visitor_of(row: Sequence[Any]) -> Visitor:
@@ -138,31 +136,13 @@ def receipt_row(exchange: Exchange, receipt: Receipt) -> tuple[Any, ...]:
     )
 
 
-def event_row(exchange: Exchange, receipt: Receipt) -> dict[str, Any]:
-    """Return *receipt* as the reader has it, by the names of its columns."""
-    row = dict(zip(_RECEIPT_COLUMNS, receipt_row(exchange, receipt), strict=True))
-    row["account"] = exchange.request.account
-    row["visitor_id"] = None if receipt.visitor_id is None else encoded(receipt.visitor_id)
-    row["time"] = float(row["time"])
-    return row
-
-
 def _explanation(receipt: Receipt) -> str:
     """Return why *receipt* came out as it did, as JSON text."""
     arrival = receipt.arrival
-    reason = None
-    if isinstance(arrival, Rejection):
-        it = arrival.reason
-        reason = {"rule": it.rule, "path": it.path, "message": it.message, "status": it.status}
-    hints = [{"rule": hint.rule, "path": hint.path, "message": hint.message} for hint in receipt.hints]
-    return json_text({"resolution": _resolution(receipt.resolution), "hints": hints, "reason": reason})
-
-
-def _resolution(resolution: Resolution | None) -> dict[str, Any] | None:
-    if resolution is None:
-        return None
-    steps = [{"identifier": it.identifier, "value": it.value, "result": it.result} for it in resolution.steps]
-    return {"decided_by": resolution.decided_by, "created": resolution.created, "steps": steps}
+    reason = to_json(arrival.reason) if isinstance(arrival, Rejection) else None
+    resolution = None if receipt.resolution is None else to_json(receipt.resolution)
+    hints = [to_json(hint) for hint in receipt.hints]
+    return json_text({"resolution": resolution, "hints": hints, "reason": reason})
 
 
 def distinct_rows(receipts: Iterable[tuple[Exchange, Receipt]]) -> Iterator[tuple[str, int]]:

@@ -12,6 +12,7 @@ from ours_emulator.decide.devices import PendingDevices, Waiting
 from ours_emulator.decide.identity import Name, Visitor
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Exchange, Request
+from ours_emulator.records import Cleared
 from ours_emulator.store.sqlite import statements as sql
 from ours_emulator.store.sqlite.file import StoreError, StoreFile, StoreLostError
 from ours_emulator.store.sqlite.rows import (
@@ -36,15 +37,6 @@ class AttemptBefore:
 
     call_id: int
     received_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Cleared:
-    """How much a reset removed."""
-
-    visitors: int
-    receipts: int
-    requests: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +172,7 @@ class StoreWriter:
         self._write(sql.UPSERT_MARKS, list(zip(("receipt", "request", "visitor"), marks, strict=True)))
         cleared = [self._clear(account_id) for account_id in ids]
         total = Cleared(
+            account=account,
             visitors=sum(it.visitors for it in cleared),
             receipts=sum(it.receipts for it in cleared),
             requests=sum(it.requests for it in cleared),
