@@ -13,9 +13,10 @@ import click
 
 from ours_emulator.locator import places, url_of
 from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT
-from ours_emulator.records import Event, Hint, Reason, Visitor, iso, to_json
+from ours_emulator.records import Event, Visitor, iso, to_json
 from ours_emulator.settings import ENV_PREFIX, SettingsError, load
 from ours_emulator.terminal import columns
+from ours_emulator.wording import number, with_rule
 
 if TYPE_CHECKING:
     from ours_emulator.emulator import Emulator
@@ -146,9 +147,9 @@ def reset(url: str | None, account: str | None, all_: bool) -> None:
     name = emulator.account or DEFAULT_ACCOUNT
     target = _emulator(emulator.server_url, None if all_ else name)
     cleared = target.reset()
-    counts = (_number(cleared.visitors, "visitor"), _number(cleared.receipts, "event"))
+    counts = (number(cleared.visitors, "visitor"), number(cleared.receipts, "event"))
     where = "all accounts" if all_ else f"account {name}"
-    click.echo(f"deleted {', '.join(counts)}, {_number(cleared.requests, 'request')} of {where}")
+    click.echo(f"deleted {', '.join(counts)}, {number(cleared.requests, 'request')} of {where}")
 
 
 @_command()
@@ -163,7 +164,7 @@ def export(url: str | None, account: str | None, output: Path | None, redact: bo
         for part in exported.parts:
             file.write(part)
     if exported.evicted:
-        older = _number(exported.evicted, "older request")
+        older = number(exported.evicted, "older request")
         click.echo(f"ours-emulator: {older} not exported, because evicted before (see --keep)", err=True)
 
 
@@ -174,7 +175,7 @@ def import_(url: str | None, account: str | None, file: IO[bytes]) -> None:
     """Replay the requests of FILE (- is standard input) in order, each at the moment it was received."""
     imported = _emulator(url, account).replay(iter(lambda: file.read(_PART_BYTES), b""), timeout=None)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(imported.outcomes.items()))
-    click.echo(f"imported {_number(imported.imported, 'request')}" + (f": {counts}" if counts else ""))
+    click.echo(f"imported {number(imported.imported, 'request')}" + (f": {counts}" if counts else ""))
     for line in imported.differing:
         click.echo(f"line {line.line}: the answer was {line.recorded or 'none'}, and is now {line.now or 'none'}")
 
@@ -300,25 +301,16 @@ def _visitor_row(visitor: Visitor) -> Sequence[object]:
 
 
 def _event_row(event: Event) -> Sequence[object]:
-    why = [] if event.reason is None else [_why(event.reason)]
-    why += [f"hint: {_why(hint)}" for hint in event.hints]
+    why = [] if event.reason is None else [with_rule(event.reason)]
+    why += [f"hint: {with_rule(hint)}" for hint in event.hints]
     what = (event.outcome, event.endpoint, event.event, event.visitor_id)
     return (event.account, event.id, iso(event.received_at), *what, "; ".join(why))
-
-
-def _why(cause: Reason | Hint) -> str:
-    """Return a reason or a hint as in the log: `properties: dropped [unknown-keys]`."""
-    return f"{cause.sentence} [{cause.rule}]"
 
 
 def _tail_line(event: Event | None, as_json: bool) -> str:
     if event is None:
         return json.dumps({"reset": True}) if as_json else "--- reset ---"
     return json.dumps(to_json(event)) if as_json else columns([_event_row(event)])[0]
-
-
-def _number(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar, cast
 from urllib.parse import quote
 
 from ours_emulator.emulator.errors import EmulatorError, ExpectationError
-from ours_emulator.emulator.report import explain
 from ours_emulator.records import (
     Cleared,
     Event,
@@ -19,10 +18,10 @@ from ours_emulator.records import (
     Met,
     Mode,
     Moment,
-    NearMiss,
     RequestDetail,
     RequestRecord,
     Summary,
+    Unmet,
     Visitor,
     from_json,
 )
@@ -125,8 +124,6 @@ class Operation(Generic[T]):
     content: bytes | Iterable[bytes] | None = None
     media_type: str = JSON
     extra_headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    expected: str = ""
-    """What was expected, in words, for a failure."""
     seconds: float | None = _SECONDS
     """How long the emulator may be silent; None for as long as it likes."""
     raw: bool = False
@@ -151,8 +148,9 @@ class Operation(Generic[T]):
     def error(self, status: int, body: bytes) -> Exception:
         """Return what a refusal is raised as."""
         answer = _object(body)
-        if status == _NOT_ACCEPTABLE:
-            return _unmet(answer, self.expected)
+        if status == _NOT_ACCEPTABLE and "found" in answer:
+            unmet = from_json(Unmet, answer)
+            return ExpectationError(unmet.explanation or unmet.error, unmet.candidates, unmet.near_misses)
         message = answer.get("error") or answer.get("detail") or body[:200].decode("utf-8", "replace")
         return EmulatorError(f"{self} was answered {status}: {message}", status)
 
@@ -175,14 +173,6 @@ class Condition:
         count = {} if self.mode == "none" else {"count": self.count}
         outcome = {} if self.outcome is None else {"outcome": self.outcome}
         return {"match": self.match, "mode": self.mode, **count, **outcome}
-
-    @property
-    def sentence(self) -> str:
-        """The condition in words: `expected at least 1 event 'Purchase'`."""
-        count = "no" if self.mode == "none" else f"{self.mode.replace('_', ' ')} {self.count}"
-        kind = "" if self.outcome in (None, "any") else f"{self.outcome} "
-        plural = "" if self.mode == "none" or self.count == 1 else "s"
-        return f"expected {count} {kind}event{plural} {_match_words(self.match)}"
 
 
 def after(operation: Operation[T], cursor: str) -> Operation[T]:
@@ -234,20 +224,19 @@ def wait(condition: Condition, *, timeout: float, settle: float = 0, after: int 
     """Wait until *condition* is met, by events after the one with the id *after*; times are in seconds."""
     times = {"timeout_ms": round(timeout * 1000), "settle_ms": round(settle * 1000)}
     body = {**condition.body, **times, **({} if after is None else {"after": after})}
-    operation = _post("wait", body, record(Met), condition.sentence)
+    operation = _post("wait", body, record(Met))
     return replace(operation, seconds=_SECONDS + timeout + settle)
 
 
 def verify(condition: Condition) -> Operation[Met]:
     """Whether *condition* is met already."""
-    return _post("verify", condition.body, record(Met), condition.sentence)
+    return _post("verify", condition.body, record(Met))
 
 
 def sequence(matches: Sequence[str | Json], *, strict: bool) -> Operation[Met]:
     """Whether events arrived in this order of their time. Text is the name of an event."""
     steps = [{"event": match} if isinstance(match, str) else match for match in matches]
-    expected = "expected in this order: " + ", ".join(map(_match_words, steps))
-    return _post("verify/sequence", {"sequence": steps, "strict": strict}, record(Met), expected)
+    return _post("verify/sequence", {"sequence": steps, "strict": strict}, record(Met))
 
 
 def reset(account: str | None) -> Operation[Cleared]:
@@ -378,8 +367,8 @@ def _params(filters: Mapping[str, object]) -> dict[str, str]:
     return {name: _text(value) for name, value in filters.items() if value is not None}
 
 
-def _post(path: str, body: object, parse: Callable[[Any], V], expected: str = "") -> Operation[V]:
-    return Operation("POST", path, parse, content=_json(body), expected=expected)
+def _post(path: str, body: object, parse: Callable[[Any], V]) -> Operation[V]:
+    return Operation("POST", path, parse, content=_json(body))
 
 
 def _json(body: object) -> bytes:
@@ -411,26 +400,9 @@ def _nothing(_: object) -> None:
     return None
 
 
-def _match_words(match: Json) -> str:
-    name = match.get("event")
-    words = [repr(name)] if isinstance(name, str) else []
-    words += [f"{key}={value!r}" for key, value in match.items() if key != "event" or not isinstance(name, str)]
-    return " ".join(words) or "at all"
-
-
 def _object(body: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(body)
     except ValueError:
         return {}
     return cast(dict[str, Any], answer) if isinstance(answer, dict) else {}
-
-
-def _unmet(answer: Json, expected: str) -> ExpectationError:
-    candidates = [from_json(NearMiss, item) for item in answer.get("candidates", ())]
-    near_misses = [from_json(NearMiss, item) for item in answer.get("near_misses", ())]
-    explanation = answer.get("explanation")
-    if not explanation:
-        matching = [from_json(Event, item) for item in answer.get("items", ())]
-        explanation = explain(expected, str(answer.get("found", "")), matching, candidates, near_misses)
-    return ExpectationError(explanation, candidates, near_misses)
