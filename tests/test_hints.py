@@ -220,9 +220,10 @@ NOT_A_STRING = "kept, though the document has it as a string"
     ],
 )
 def test_what_the_document_forbids_is_named(sent: tuple[str, str], expected: tuple[str, str]) -> None:
-    for value in (5, 0, 1.5, True, False, [], {}, ["x"], {"a": "x"}):
+    outer, name = sent
+    values: list[JsonValue] = [5, 0, 1.5, True, False, [], {}, ["x"], {"a": "x"}]
+    for value in values:
         with case(value):
-            outer, name = sent
             assert forbidden({outer: {name: value}}) == {expected}
 
 
