@@ -124,7 +124,7 @@ def _cant_listen(host: str, port: int, error: Exception) -> NoReturn:
 
 def _serve(loaded: Loaded, listening: socket.socket) -> None:
     # Imported here: the other commands, and --help, need none of it.
-    from ours_emulator.app import create_app
+    from ours_emulator.app import create_standalone
     from ours_emulator.http.server import Server, allow_many_connections
     from ours_emulator.store.sqlite.file import StoreError
 
@@ -134,6 +134,7 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
         announced.extend(announce(url_of(loaded.settings.host, port)))
         sys.stdout.write(_banner(loaded, port))
         sys.stdout.flush()
+        app.prepare()
 
     def stopping() -> None:
         for file in announced:
@@ -142,7 +143,7 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        app = create_app(loaded)
+        app = create_standalone(loaded)
     except (StoreError, SettingsError) as error:
         _fail(str(error))
     port: int = listening.getsockname()[1]
