@@ -17,6 +17,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
+from starlette.responses import Response
 
 from ours_emulator.accounts import Accounts
 from ours_emulator.app import create_app
@@ -24,9 +25,10 @@ from ours_emulator.contract.client import ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.feed import Feed
 from ours_emulator.http.endpoint import Emulated, Endpoint
-from ours_emulator.http.ingest_paths import NAMES, endpoints
+from ours_emulator.http.front import Front
+from ours_emulator.http.guard import Guard
 from ours_emulator.http.log import RequestLog
-from ours_emulator.http.routes import Front
+from ours_emulator.http.routes import INGEST_NAMES
 from ours_emulator.model import Account as AccountRules
 from ours_emulator.model import Exchange, Request
 from ours_emulator.pipeline import Contract, Pipeline
@@ -603,12 +605,10 @@ def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> No
     file = Bounded(path)
     contract = IngestContract(Limits())
     accounts = Accounts(AccountRules("default"))
-    pipeline = Pipeline(SqliteWriter(file, Retention()), dict.fromkeys(NAMES, contract), accounts, Feed())
-    parts = Emulated(pipeline, contract, accounts, RequestLog("none", io.StringIO()), 5_000_000)
-    unknown = Endpoint("unknown", parts)
-    app = Front(
-        endpoints(parts), lambda: unknown, {"/": unknown}, lambda: asyncio.to_thread(pipeline.close), lambda: None
-    )
+    pipeline = Pipeline(SqliteWriter(file, Retention()), dict.fromkeys(INGEST_NAMES, contract), accounts, Feed())
+    log = RequestLog("none", io.StringIO())
+    track = Endpoint(Emulated(pipeline, contract, accounts, log, 5_000_000))
+    app = Front(Response(), Guard((), None), {"track": track}, log, 5_000_000)
     large = {"text": "x" * 200_000}
 
     async def story() -> None:
@@ -633,7 +633,7 @@ def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> No
             assert await track("large", eventProperties=large, distinctId="1") == 200
             assert await counts() == (2, 2, 2)
         await reader.close()
-        await app.aclose()
+        await asyncio.to_thread(pipeline.close)
 
     asyncio.run(story())
 
