@@ -1,7 +1,6 @@
 """Accounts as isolation: what each accepts, its clock, and what becomes of a closed one."""
 
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from ours_emulator.clock import Clock
 from serving import Account, Server, serving
+from waiting import until
 
 
 def name_of(account: Account) -> str:
@@ -121,8 +121,7 @@ def test_no_event_survives_an_account_that_is_closed_while_it_is_written_to(acco
     senders = [threading.Thread(target=send) for _ in range(4)]
     for sender in senders:
         sender.start()
-    while len(answers) < 20:
-        time.sleep(0.001)
+    until(lambda: len(answers) >= 20)
     closed = close(account)
     for sender in senders:
         sender.join()

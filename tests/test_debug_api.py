@@ -33,6 +33,7 @@ from ours_emulator.records import (
 )
 from ours_emulator.settings import Settings
 from serving import Account, Server, serving
+from waiting import until
 
 ENVELOPE = {"items", "total", "next_cursor", "evicted"}
 VISITOR = {
@@ -668,8 +669,7 @@ def test_dropped_events_are_found_by_their_outcome_only() -> None:
 def test_since_is_the_moment_of_receipt_in_iso_or_milliseconds(account: Account) -> None:
     account.track(event="before", userId="u")
     first = now_ms()
-    while now_ms() <= first:
-        time.sleep(0.001)
+    until(lambda: now_ms() > first)
     account.track(event="after", userId="u", time=first - 60_000)
     after, before = account.events(event="after")[0], account.events(event="before")[0]
     moment = datetime.fromisoformat(after["received_at"])

@@ -6,7 +6,6 @@ import json
 import os
 import sqlite3
 import tempfile
-import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -296,17 +295,17 @@ def test_after_a_restart_what_is_gone_is_still_counted(path: Path) -> None:
 
 
 def test_a_store_that_somebody_else_locks_is_answered_500_once_for_all_and_works_again(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(files, "BUSY_SECONDS", 1)
     with serving(database=path) as server, closing(sqlite3.connect(path, isolation_level=None)) as foreign:
         account = server.default
         foreign.execute("BEGIN IMMEDIATE")
-        began = time.monotonic()
         with ThreadPoolExecutor(16) as pool:
             sent = [pool.submit(account.track, userId=f"u{number}") for number in range(16)]
             assert {future.result().status_code for future in sent} == {500}
-        assert time.monotonic() - began < 8
+        # One complaint for all that waited together: they did not wait one after the other.
+        assert 1 <= len(caplog.records) < 16
         foreign.execute("ROLLBACK")
         assert account.track(userId="u").status_code == 200
         assert [event["visitor_id"] for event in account.events(outcome="any")] == ["u"]
