@@ -203,7 +203,9 @@ def test_the_healthcheck_of_a_container_needs_only_its_settings(environment: dic
 
 def test_wait_ready_gives_up_in_time(environment: dict[str, str]) -> None:
     started = time.monotonic()
-    assert "no emulator answers at" in run(environment, "wait-ready", "--url", "127.0.0.1:1", "--timeout", "0.3", code=1)
+    assert "no emulator answers at" in run(
+        environment, "wait-ready", "--url", "127.0.0.1:1", "--timeout", "0.3", code=1
+    )
     assert time.monotonic() - started < 10
 
 
@@ -234,7 +236,9 @@ def test_what_makes_no_sense_is_one_line_and_exit_code_2(at: dict[str, str], wor
 
 
 def test_what_is_not_an_emulator_is_reported(environment: dict[str, str], account: Account) -> None:
-    assert "is not the address of an emulator" in run(environment, "visitors", "--url", account.url + "/nothing", code=2)
+    assert "is not the address of an emulator" in run(
+        environment, "visitors", "--url", account.url + "/nothing", code=2
+    )
 
 
 def test_a_locked_emulator_says_how_its_token_is_given(environment: dict[str, str]) -> None:
