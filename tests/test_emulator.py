@@ -32,7 +32,7 @@ from ours_emulator.emulator.local import ServerThread
 from ours_emulator.http.sockets import listen
 from ours_emulator.records import Event, from_json
 from ours_emulator.settings import SettingsError, load
-from ours_emulator.store.sqlite.file import StoreError
+from ours_emulator.store import StoreError
 from serving import Account, Server
 
 ROOT = Path(__file__).parent.parent

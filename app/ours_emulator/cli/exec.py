@@ -26,7 +26,7 @@ def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
     The command finds the emulator by OURS_PRIVACY_BASE_URL, which the vendor's SDKs read, and OURS_EMULATOR_URL. After
     it has ended, standard error shows what arrived.
     """
-    from ours_emulator.store.sqlite.file import StoreError
+    from ours_emulator.store import StoreError
 
     settings = loaded(flags, config, **_DEFAULTS)
     try:

@@ -40,9 +40,9 @@ def _listening(settings: Settings) -> socket.socket:
 
 def _serve(loaded: Loaded, listening: socket.socket) -> None:
     # Imported here because the other commands, and --help, need none of it.
-    from ours_emulator.app import create_app
+    from ours_emulator.app import create_standalone
     from ours_emulator.http.server import Server, allow_many_connections
-    from ours_emulator.store.sqlite.file import StoreError
+    from ours_emulator.store import StoreError
 
     announced: list[Path] = []
     port: int = listening.getsockname()[1]
@@ -51,6 +51,7 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
         announced.extend(announce(url_of(loaded.settings.host, port)))
         sys.stdout.write(_banner(loaded.settings, port))
         sys.stdout.flush()
+        app.prepare()
 
     def stopping() -> None:
         for file in announced:
@@ -59,7 +60,7 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        app = create_app(loaded)
+        app = create_standalone(loaded)
     except (StoreError, SettingsError) as error:
         raise click.ClickException(str(error)) from None
     write_port_file(loaded.settings, port)

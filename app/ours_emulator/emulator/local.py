@@ -82,10 +82,10 @@ class ServerThread:
         self._progress = threading.Event()
         """Set when the server has started, or ended."""
         with quiet_imports():
-            from ours_emulator.app import create_app
+            from ours_emulator.app import create_standalone
             from ours_emulator.http.server import Server
 
-            self._app = create_app(loaded, feed)
+            self._app = create_standalone(loaded, feed)
             self._server = Server(self._app, self._progress.set, self._app.stop)
             self._server.config.load()
         self._thread = threading.Thread(target=self._run, args=(listening,), name=SERVER_THREAD, daemon=True)
