@@ -520,7 +520,7 @@ def test_marker_and_option_are_documented(runs: Runs) -> None:
     runs("", "--fixtures").stdout.fnmatch_lines(["ours_emulator -- *", "*fresh account*"])
 
 
-def test_the_fixture_starts_the_server_once(pytester: pytest.Pytester) -> None:
+def test_the_server_is_started_once_for_all_tests(pytester: pytest.Pytester) -> None:
     pytester.path.joinpath("conftest.py").write_text(
         """
 import threading
@@ -528,8 +528,10 @@ from pathlib import Path
 
 servers = set()
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item):
     servers.update(thread.ident for thread in threading.enumerate() if thread.name == "ours-emulator-server")
+    yield
 
 def pytest_sessionfinish():
     Path("servers").write_text(str(len(servers)))
@@ -544,7 +546,6 @@ def pytest_sessionfinish():
         """
     )
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=20)
-    # What it costs is measured by benchmarks/plugin.py.
     assert (pytester.path / "servers").read_text() == "1"
 
 
