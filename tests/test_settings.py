@@ -41,7 +41,7 @@ KINDS = [
     ("require_identifier", False, False, "false", False, "false", False),
     ("log_format", "json", "json", "none", "none", '"json"', "json"),
     ("port_file", "/tmp/flag", Path("/tmp/flag"), "/tmp/env", Path("/tmp/env"), '"/tmp/file"', Path("/tmp/file")),
-    ("database", "flag.db", Path("flag.db"), "env.db", Path("env.db"), '"file.db"', Path("file.db")),
+    ("database", "flag.db", "flag.db", "env.db", "env.db", '"file.db"', "file.db"),
     ("tokens", "a,b", ("a", "b"), " c , d ", ("c", "d"), '["e", "f,g"]', ("e", "f,g")),
     ("allowed_events", "A, B b", ("A", "B b"), "C,D", ("C", "D"), '["E"]', ("E",)),
     ("now", str(NOON), NOON, "2026-05-01T12:00:00.001Z", NOON + 1, "2026-05-01T14:00:00.002+02:00", NOON + 2),

@@ -24,9 +24,7 @@ from ours_emulator.http.standalone import StandaloneFront
 from ours_emulator.model import Account, Request, allowed
 from ours_emulator.pipeline import Contract, Pipeline, StoreWriteError
 from ours_emulator.settings import Loaded, Settings, SettingsError, load
-from ours_emulator.store.sqlite.file import StoreError, StoreFile
-from ours_emulator.store.sqlite.reader import StoreReader
-from ours_emulator.store.sqlite.writer import Retention, StoreWriter
+from ours_emulator.store import Retention, Store, StoreError, StoreReader, open_store
 
 if TYPE_CHECKING:
     from ours_emulator.openapi.app import EmulatorApp
@@ -100,8 +98,9 @@ def _open(loaded: Loaded, feed: Feed) -> _Parts:
         **dict.fromkeys(CLIENT_NAMES, client_contract),
     }
     accounts = Accounts(_account(settings), settings.now)
-    file = StoreFile(settings.database)
-    pipeline = _pipeline(file, settings, contracts, accounts, feed)
+    seed = _seed(settings.seed)
+    store = open_store(settings.database, Retention(settings.keep, settings.keep_body_bytes))
+    pipeline = _pipeline(store, settings, contracts, accounts, feed, seed)
     redactor = Redactor((*settings.tokens, *settings.public_keys, settings.admin_token or ""), accounts.secrets)
     log = RequestLog(settings.log_format, sys.stdout, redactor)
     ingest = Emulated(pipeline, ingest_contract, accounts, log, limits.body)
@@ -112,19 +111,22 @@ def _open(loaded: Loaded, feed: Feed) -> _Parts:
         "openapi": DocumentEndpoint(ingest),
     }
     guard = Guard(settings.allowed_hosts, settings.admin_token)
-    return _Parts(loaded, accounts, feed, pipeline, StoreReader(file), redactor, log, guard, endpoints)
+    return _Parts(loaded, accounts, feed, pipeline, store.reader, redactor, log, guard, endpoints)
 
 
 def _pipeline(
-    file: StoreFile, settings: Settings, contracts: Mapping[str, Contract], accounts: Accounts, feed: Feed
+    store: Store,
+    settings: Settings,
+    contracts: Mapping[str, Contract],
+    accounts: Accounts,
+    feed: Feed,
+    seed: Sequence[Request],
 ) -> Pipeline:
-    """Return the pipeline, and what seeds a new store in it."""
-    seed = _seed(settings.seed)
-    store = StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes))
+    """Return the pipeline of *store*, which begins with *seed* if it is new."""
     try:
-        return Pipeline(store, contracts, accounts, feed, seed)
+        return Pipeline(store.writer, contracts, accounts, feed, seed)
     except StoreWriteError as error:
-        store.close()
+        store.writer.close()
         raise StoreError(f"{settings.seed} can't be stored: {error}") from error
 
 

@@ -14,8 +14,7 @@ from ours_emulator.debug.params import AsciiJSON
 from ours_emulator.http.fault_effects import ConnectionCutError
 from ours_emulator.matching import MatchError, advice
 from ours_emulator.pipeline import StoreWriteError
-from ours_emulator.store.sqlite.file import StoreLostError
-from ours_emulator.store.sqlite.reader import CursorError
+from ours_emulator.store import CursorError, StoreFailedError, StoreLostError
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -26,6 +25,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(MatchError, _no_match)
     app.add_exception_handler(CursorError, _bad_cursor)
     app.add_exception_handler(StoreLostError, _lost)
+    app.add_exception_handler(StoreFailedError, _not_read)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -96,6 +96,10 @@ async def _bad_cursor(_request: Request, _error: Exception) -> Response:
 
 async def _not_written(_: Request, error: Exception) -> Response:
     return _problem(500, f"the store could not be written: {error}")
+
+
+async def _not_read(_: Request, error: Exception) -> Response:
+    return _problem(500, f"the store could not be read: {error}")
 
 
 async def _lost(_: Request, error: Exception) -> Response:

@@ -20,7 +20,7 @@ from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.records import Outcome, to_json
 from ours_emulator.settings import Loaded
-from ours_emulator.store.sqlite.reader import LARGEST, StoreReader
+from ours_emulator.store import LARGEST, StoreReader
 
 PROPERTY = "property."
 """What the names of parameters that ask for an event property begin with."""
