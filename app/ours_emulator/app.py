@@ -8,8 +8,10 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from ours_emulator.accounts import Accounts
+from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.client import MAX_BODY_BYTES, ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
+from ours_emulator.contract.revision import revision
 from ours_emulator.debug.journal_format import LineError, read
 from ours_emulator.feed import Feed
 from ours_emulator.http import client_paths, ingest_paths
@@ -18,7 +20,7 @@ from ours_emulator.http.guard import Guard
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.http.routes import Front
-from ours_emulator.model import Account, Request, allowed
+from ours_emulator.model import DEFAULT_ACCOUNT, Request, allowed
 from ours_emulator.pipeline import Contract, Pipeline, StoreWriteError
 from ours_emulator.settings import Loaded, Settings, SettingsError, load
 from ours_emulator.store.sqlite.file import StoreError, StoreFile
@@ -26,10 +28,11 @@ from ours_emulator.store.sqlite.reader import StoreReader
 from ours_emulator.store.sqlite.writer import Retention, StoreWriter
 
 
-def create_app(loaded: Loaded | None = None, feed: Feed | None = None) -> Guard:
+def create_app(loaded: Loaded | None = None, feed: Feed | None = None, accounts: Accounts | None = None) -> Guard:
     """Return the emulator as an ASGI app, its store open. Raises StoreError or SettingsError if that can't be.
 
-    Without *loaded*, the settings come from the environment; a *feed* of one's own hears of all that is committed. A
+    Without *loaded*, the settings come from the environment; a *feed* of one's own hears of all that is committed;
+    *accounts* of one's own have configurations that no setting can give, such as another revision of the contract. A
     server that runs the app's lifespan closes it at the end; whoever runs none awaits `aclose()`.
     """
     loaded = loaded or load()
@@ -43,7 +46,7 @@ def create_app(loaded: Loaded | None = None, feed: Feed | None = None) -> Guard:
         **dict.fromkeys(client_paths.NAMES, client_contract),
     }
     seed = _seed(settings.seed)
-    accounts = Accounts(_account(settings), settings.now)
+    accounts = accounts or Accounts(_account(settings), settings.now)
     file = StoreFile(settings.database)
     feed = feed or Feed()
     store = StoreWriter(file, Retention(settings.keep, settings.keep_body_bytes))
@@ -85,11 +88,12 @@ def create_app(loaded: Loaded | None = None, feed: Feed | None = None) -> Guard:
     return Guard(front, log, settings.allowed_hosts, settings.admin_token, settings.max_body_bytes)
 
 
-def _account(settings: Settings) -> Account:
+def _account(settings: Settings) -> AccountConfig:
     """Return what every account accepts, until it is told otherwise."""
     names = settings.allowed_events
-    return Account(
-        name="default",
+    return AccountConfig(
+        name=DEFAULT_ACCOUNT,
+        revision=revision(),
         tokens=frozenset(settings.tokens),
         keys=frozenset(settings.public_keys),
         allowed_events=None if names is None else allowed(names),

@@ -2,11 +2,10 @@
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ours_emulator.contract.compile import document
 from ours_emulator.contract.ingest import ENDPOINTS
 from ours_emulator.http.endpoint import Emulated, Endpoint
 from ours_emulator.http.wire import send_answer
-from ours_emulator.model import Answer
+from ours_emulator.model import DEFAULT_ACCOUNT, Answer
 
 BASE_PATH = "/api/v1"
 UNKNOWN = "unknown"
@@ -16,16 +15,17 @@ PATHS = {f"{base}/{name}": name for base in ("", BASE_PATH) for name in (*ENDPOI
 
 
 class Document:
-    """GET /openapi: the vendor's document, byte for byte (rule openapi). Other methods are refused as anywhere."""
+    """GET /openapi: the document of the account's revision, byte for byte (rule openapi)."""
 
     def __init__(self, parts: Emulated) -> None:
-        self._answer = Answer(200, document(), {})
+        self._accounts = parts.accounts
         self._otherwise = Endpoint("openapi", parts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the document."""
         if scope["method"] in ("GET", "HEAD"):
-            await send_answer(send, self._answer)
+            revision = self._accounts.revision(scope.get("account", DEFAULT_ACCOUNT))
+            await send_answer(send, Answer(200, revision.document, {}))
         else:
             await self._otherwise(scope, receive, send)
 
