@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from ours_emulator.contract.rules import RULES
+from ours_emulator.contract.revision import revision
 from ours_emulator.settings import ENV_PREFIX, Settings, flag
 from serving import serving
 
@@ -38,7 +38,7 @@ def settings_table() -> str:
 
 def rules_table() -> str:
     rows = ["| rule | what it says | basis |", "|---|---|---|"]
-    rows += [f"| `{rule.id}` | {rule.text} | {rule.basis}: {rule.source} |" for rule in RULES]
+    rows += [f"| `{rule.id}` | {rule.text} | {rule.basis}: {rule.source} |" for rule in revision().rules]
     return "\n".join(rows)
 
 

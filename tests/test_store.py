@@ -20,14 +20,15 @@ from sqlalchemy.exc import OperationalError
 
 from ours_emulator.accounts import Accounts
 from ours_emulator.app import create_app
+from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.client import ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
+from ours_emulator.contract.revision import revision
 from ours_emulator.feed import Feed
 from ours_emulator.http.endpoint import Emulated, Endpoint
 from ours_emulator.http.ingest_paths import NAMES, endpoints
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.routes import Front
-from ours_emulator.model import Account as AccountRules
 from ours_emulator.model import Exchange, Request
 from ours_emulator.pipeline import Contract, Pipeline
 from ours_emulator.records import Summary
@@ -589,7 +590,7 @@ class Bounded(StoreFile):
 def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> None:
     file = Bounded(path)
     contract = IngestContract(Limits())
-    accounts = Accounts(AccountRules("default"))
+    accounts = Accounts(AccountConfig("default", revision()))
     pipeline = Pipeline(StoreWriter(file, Retention()), dict.fromkeys(NAMES, contract), accounts, Feed())
     parts = Emulated(pipeline, contract, accounts, RequestLog("none", io.StringIO()), 5_000_000)
     unknown = Endpoint("unknown", parts)
@@ -637,7 +638,9 @@ def test_the_number_of_reads_does_not_grow_with_the_number_of_events(path: Path,
 
     file = Counting(path)
     contracts: dict[str, Contract] = {"batch": IngestContract(Limits()), "client/events": ClientContract()}
-    pipeline = Pipeline(StoreWriter(file, Retention()), contracts, Accounts(AccountRules("default")), Feed())
+    pipeline = Pipeline(
+        StoreWriter(file, Retention()), contracts, Accounts(AccountConfig("default", revision())), Feed()
+    )
 
     def body(count: int) -> bytes:
         rows = [{"event": "E", "userId": f"{count}-{at}", "distinctId": f"{count}-{at}"} for at in range(count)]
