@@ -29,7 +29,7 @@ from ours_emulator.emulator.local import ServerThread
 from ours_emulator.http.sockets import listen
 from ours_emulator.records import Event, from_json
 from ours_emulator.settings import SettingsError, load
-from ours_emulator.store.sqlite.file import StoreError
+from ours_emulator.store import StoreError
 from serving import Account, Server
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -66,7 +66,7 @@ def test_addresses_follow_from_the_url() -> None:
 
 @pytest.mark.parametrize("url", ["127.0.0.1:4010", "ftp://h", "http://h/debug", "http://", ""])
 def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="no address of an emulator"):
+    with pytest.raises(ValueError, match="not the address of an emulator"):
         Emulator(url)
 
 
@@ -126,7 +126,7 @@ def test_keys_of_a_newer_server_are_left_out(emulator: Emulator, account: Accoun
 
 
 def test_a_visitor_that_is_not_there_is_told_with_those_who_are(emulator: Emulator, account: Account) -> None:
-    with pytest.raises(ExpectationError, match="there is no visitor; there is nobody"):
+    with pytest.raises(ExpectationError, match="there is no visitor; there are none at all"):
         emulator.visitor()
     account.track(userId="u", email="a@b.co")
     with pytest.raises(ExpectationError, match=r"there is no visitor with email='b@b.co'; there are:\n  u: email='a@b"):
@@ -301,7 +301,7 @@ def test_an_account_is_opened_as_planned_and_closed(emulator: Emulator) -> None:
     assert httpx.post(strict.ingest_url + "/track", json=body, trust_env=False).status_code == 401
     strict.close_account()
     assert httpx.post(strict.ingest_url + "/track", json=body, trust_env=False).status_code == 410
-    with pytest.raises(EmulatorError, match="none to close"):
+    with pytest.raises(EmulatorError, match="has no account to close"):
         Emulator(emulator.server_url).close_account()
 
 
@@ -327,7 +327,7 @@ def test_what_was_dropped_or_sent_twice_is_told_with_its_reason(emulator: Emulat
         body = {"token": other.token, "event": event, "userId": "u", "distinctId": distinct_id}
         assert httpx.post(other.ingest_url + "/track", json=body, trust_env=False).status_code == 200
     paid, again, lost = [event.id for event in other.events(outcome="any")]
-    used, unlisted = "its distinct id was used before [dedup]", "not on the account's list of allowed events; dropped"
+    used, unlisted = "its distinctId was used before [dedup]", "not on the account's list of allowed events; dropped"
     timeline = other.timeline()
     assert f"#{again} Paid visitor=u {used}" in timeline
     assert f"#{lost} Lost event: {unlisted} [allow-list]" in timeline
@@ -417,7 +417,7 @@ def test_a_server_that_does_not_end_is_warned_of(monkeypatch: pytest.MonkeyPatch
         thread = ServerThread(load({"log_format": "none"}, environment=False), listening)
         with monkeypatch.context() as impatient:
             impatient.setattr(local, "_STOP_SECONDS", 0)
-            with pytest.warns(RuntimeWarning, match="has not ended in 0 s"):
+            with pytest.warns(RuntimeWarning, match="did not stop within 0 s"):
                 thread.stop()
         thread.stop()
 

@@ -24,8 +24,7 @@ from ours_emulator.feed import Feed
 from ours_emulator.model import Arrival, Closed, Contents, Exchange, Message, Rejection, Request
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.records import FaultAnswer, Reason
-from ours_emulator.store.sqlite.file import StoreFile
-from ours_emulator.store.sqlite.writer import Retention, StoreWriter
+from ours_emulator.store import Retention, open_store
 from serving import Account
 
 UNAVAILABLE = Action(FaultAnswer("f", status=503))
@@ -213,8 +212,8 @@ def test_a_body_is_parsed_once_however_many_faults_match_by_token(tmp_path: Path
         opened.faults.add(Fault(f"f{number}", FaultMatch(token="tok" if number == 9 else "other"), UNAVAILABLE))
         for number in range(10)
     ]
-    store = StoreWriter(StoreFile(tmp_path / "store.db"), Retention())
-    pipeline = Pipeline(store, {"track": IngestContract(Limits())}, accounts, Feed())
+    store = open_store(str(tmp_path / "store.db"), Retention())
+    pipeline = Pipeline(store.writer, {"track": IngestContract(Limits())}, accounts, Feed())
     try:
         exchange = asyncio.run(use(pipeline, replace(request(), body=body)))
     finally:

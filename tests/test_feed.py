@@ -18,9 +18,7 @@ from ours_emulator.feed import Feed, FeedClosedError
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Request
 from ours_emulator.pipeline import Pipeline
-from ours_emulator.store.sqlite.file import StoreFile
-from ours_emulator.store.sqlite.reader import EventFilter, StoreReader
-from ours_emulator.store.sqlite.writer import Retention, StoreWriter
+from ours_emulator.store import EventFilter, Retention, open_store
 
 
 class Emulator:
@@ -28,12 +26,11 @@ class Emulator:
 
     def __init__(self, path: Path) -> None:
         self.feed = Feed()
-        file = StoreFile(path)
         contract = IngestContract(Limits(100_000, 100_000))
         contracts = {"track": contract, "batch": contract}
-        writer = StoreWriter(file, Retention())
-        self.pipeline = Pipeline(writer, contracts, Accounts(AccountConfig("x", revision())), self.feed)
-        self.reader = StoreReader(file)
+        store = open_store(str(path), Retention())
+        self.pipeline = Pipeline(store.writer, contracts, Accounts(AccountConfig("x", revision())), self.feed)
+        self.reader = store.reader
 
     async def post(self, body: object, account: str = "a", endpoint: str = "track") -> None:
         text = json_text(body).encode()

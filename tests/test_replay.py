@@ -14,7 +14,7 @@ import pytest
 
 from ours_emulator.app import create_app
 from ours_emulator.settings import SettingsError, load
-from ours_emulator.store.sqlite.file import StoreError
+from ours_emulator.store import StoreError
 from serving import Account, Server, serving
 
 LINES = {"content-type": "application/jsonl"}

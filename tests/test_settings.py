@@ -41,7 +41,7 @@ KINDS = [
     ("require_identifier", False, False, "false", False, "false", False),
     ("log_format", "json", "json", "none", "none", '"json"', "json"),
     ("port_file", "/tmp/flag", Path("/tmp/flag"), "/tmp/env", Path("/tmp/env"), '"/tmp/file"', Path("/tmp/file")),
-    ("database", "flag.db", Path("flag.db"), "env.db", Path("env.db"), '"file.db"', Path("file.db")),
+    ("database", "flag.db", "flag.db", "env.db", "env.db", '"file.db"', "file.db"),
     ("tokens", "a,b", ("a", "b"), " c , d ", ("c", "d"), '["e", "f,g"]', ("e", "f,g")),
     ("allowed_events", "A, B b", ("A", "B b"), "C,D", ("C", "D"), '["E"]', ("E",)),
     ("now", str(NOON), NOON, "2026-05-01T12:00:00.001Z", NOON + 1, "2026-05-01T14:00:00.002+02:00", NOON + 2),
@@ -265,7 +265,7 @@ def test_a_name_in_other_letters_in_the_file_does_not_win_over_a_flag(tmp_path: 
 
 def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
     file = tmp_path / "missing.toml"
-    assert refused(file=file) == f"{file} can't be read: No such file or directory"
+    assert refused(file=file) == f"{file} cannot be read: No such file or directory"
 
 
 def test_a_directory_is_no_file(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_a_directory_is_no_file(tmp_path: Path) -> None:
 def test_a_file_that_is_not_toml_is_told_by_name(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "bad.toml"
     file.write_bytes(content)
-    assert refused(file=file).startswith(f"{file} is not TOML: ")
+    assert refused(file=file).startswith(f"{file} is not valid TOML: ")
 
 
 def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """An event as it is shown and matched, made straight from the receipt or read from the store."""
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
 
+from ours_emulator.decide.versions import state_of
 from ours_emulator.jsontext import json_text
 from ours_emulator.matching import PLAIN, Shape
 from ours_emulator.model import Exchange, Message, Properties, Receipt, Rejection, received_properties
@@ -68,7 +68,6 @@ def event_of(exchange: Exchange, receipt: Receipt) -> Event:
     moment = exchange.request.received_at
     received_at = utc(moment)
     sent = message.default_properties if message else {}
-    snapshot = receipt.visitor_properties
     return Event(
         id=receipt.id,
         account=exchange.request.account,
@@ -85,7 +84,7 @@ def event_of(exchange: Exchange, receipt: Receipt) -> Event:
         default_properties=received_properties(receipt.outcome, received_at, sent),
         identity_context=message.identity_context if message else None,
         identity={} if isinstance(arrival, Rejection) else {claim.given_as: claim.value for claim in arrival.identity},
-        visitor_properties=None if snapshot is None else json.loads(snapshot),
+        visitor_properties=None if receipt.version is None else state_of(receipt.version).properties,
         resolution=receipt.resolution,
         hints=receipt.hints,
         reason=arrival.reason if isinstance(arrival, Rejection) else None,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
 from datetime import datetime
 from typing import Literal, TypeAlias
 
@@ -193,6 +194,48 @@ class Contents:
 
 
 @value
+class VisitorState:
+    """What an account knows of a visitor. Nothing in it is ever changed in place, so states share what stays the same.
+
+    `properties` include `custom_properties` and `consent`; `data` is what the Client API's `data` said.
+    """
+
+    properties: Properties = field(default_factory=dict[str, JsonValue])
+    data: Properties = field(default_factory=dict[str, JsonValue])
+    devices: tuple[Properties, ...] = ()
+    anonymous_id: str | None = None
+
+
+@value
+class Change:
+    """What makes one state of a visitor out of another.
+
+    `properties` are written as messages write them: null clears, `custom_properties` has only those that change. `data`
+    is merged key by key. None leaves devices or anonymous id as they are; the latter is never cleared.
+    """
+
+    properties: Properties = field(default_factory=dict[str, JsonValue])
+    data: Properties = field(default_factory=dict[str, JsonValue])
+    devices: tuple[Properties, ...] | None = None
+    anonymous_id: str | None = None
+
+
+@value
+class Version:
+    """A visitor as the receipt `first_receipt`, and those after it that changed nothing, left them.
+
+    It is kept as what changed since the version before, or since the state that was loaded: a batch that changes a
+    large visitor a thousand times must not hold a thousand copies of them.
+    """
+
+    id: int
+    visitor_pk: int
+    first_receipt: int
+    before: "Version | VisitorState"
+    change: Change
+
+
+@value
 class Receipt:
     """What became of one arrival. The only result there is: every door shows views of it."""
 
@@ -206,8 +249,8 @@ class Receipt:
     resolution: Resolution | None = None
     content: str = "{}"
     """The content of the message as JSON text, as it is stored."""
-    visitor_properties: str | None = None
-    """JSON text of the visitor's properties right after this event (rule snapshot)."""
+    version: Version | None = None
+    """The visitor right after this event (rule snapshot)."""
 
 
 def received_properties(outcome: Outcome, received_at: datetime, sent: Properties) -> Properties:

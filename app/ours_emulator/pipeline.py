@@ -28,7 +28,7 @@ from ours_emulator.model import (
     Request,
 )
 from ours_emulator.records import Cleared, FaultAnswer
-from ours_emulator.store.sqlite.writer import StoreBusyError, StoreFailedError, StoreWriter
+from ours_emulator.store import StoreBusyError, StoreFailedError, StoreWriter
 from ours_emulator.values import value
 from ours_emulator.worker import GroupWorker, StoppedError
 
@@ -243,7 +243,7 @@ class Pipeline:
             ]
         )
         exchanges = self._exchanges(zip(contexts, parsed, strict=True), decision)
-        self._store.save(exchanges, decision.touched.values(), decision.repeats, decision.waiting)
+        self._store.save(exchanges, decision)
         return exchanges
 
     def _load(self, said: Sequence[tuple[int, AnyMessage]]) -> Decision:
@@ -255,12 +255,13 @@ class Pipeline:
             if isinstance(message, Message) and message.distinct_id is not None
         }
         loaded = self._store.visitors(mentioned, len(said) + 1) if mentioned else []
-        appearing = {name for it in said for name in new_names(*it)} if self._store.any_waiting else set[Name]()
-        devices = self._store.waiting(appearing) if appearing else []
+        appearing = {name for it in said for name in new_names(*it)} if self._store.any_pending else set[Name]()
+        devices = self._store.pending(appearing) if appearing else []
         return Decision(
             Visitors(loaded, self._store.next_visitor_pk),
             self._store.originals(list(ids)),
-            PendingDevices(devices, self._store.next_waiting_pk),
+            PendingDevices(devices, self._store.next_pending_pk),
+            self._store.next_version_id,
         )
 
     def _exchanges(self, parsed: Iterable[tuple[Context, _Parsed]], decision: Decision) -> list[Exchange]:

@@ -49,6 +49,17 @@ def _named(path: Path) -> Path:
     return path
 
 
+def _database(url: str) -> str:
+    """Return *url*. A path must be that of a file; the store checks which kinds of URL there are."""
+    if "://" not in url:
+        _named(Path(url))
+    return url
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
 def _moment(value: object) -> object:
     """Return a timestamp in ISO 8601 or milliseconds as milliseconds; TOML has a type of its own for dates."""
     if isinstance(value, date):
@@ -63,6 +74,7 @@ Key = Annotated[str, AfterValidator(_key)]
 Keys = tuple[Key, ...]
 Hosts = tuple[Annotated[str, Field(pattern=_HOST), AfterValidator(str.lower)], ...]
 File = Annotated[Path, AfterValidator(_named)]
+Database = Annotated[str, BeforeValidator(_text), AfterValidator(_database)]
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):
@@ -71,8 +83,10 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(4010, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     port_file: File | None = Field(None, description="File to write the port to once the server listens.")
-    database: File | None = Field(
-        None, description="SQLite file that keeps everything. Without it, all data is lost when the process ends."
+    database: Database | None = Field(
+        None,
+        description="SQLite file (path or sqlite:///path) that keeps everything. Without it, all data is lost when "
+        "the process ends.",
     )
     seed: File | None = Field(
         None,

@@ -112,6 +112,14 @@ _EVENT = Shape(
     }
 )
 
+SHAPES: Mapping[str, Shape] = {
+    PREFIX + "alias": _ALIAS,
+    PREFIX + "identify": _IDENTIFY,
+    PREFIX + "devices": _DEVICE,
+    PREFIX + "events": _EVENT,
+}
+"""The object that each endpoint takes; that of events is an item of an array."""
+
 
 class ClientContract:
     """The rules of /api/client. *limit* is the largest body in bytes (rule client-unreadable)."""

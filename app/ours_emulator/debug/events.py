@@ -20,7 +20,7 @@ from ours_emulator.debug.params import (
     stored_id,
 )
 from ours_emulator.records import Event, Page
-from ours_emulator.store.sqlite.reader import EventFilter
+from ours_emulator.store import EventFilter
 
 _MOST_PROPERTIES = 50
 router = debug_router()

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, JsonValue, SkipValidation
 from ours_emulator.debug.params import AskedOutcome, Body
 from ours_emulator.model import ACCOUNT_NAME
 from ours_emulator.records import Mode
-from ours_emulator.store.sqlite.reader import LARGEST
+from ours_emulator.store import LARGEST
 
 MOST_MS = 55_000
 """The longest wait: many clients, and what is between them and here, give up after a minute."""

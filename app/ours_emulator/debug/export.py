@@ -18,7 +18,7 @@ from ours_emulator.jsontext import json_text
 from ours_emulator.model import Closed, Exchange
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.records import Difference, Imported
-from ours_emulator.store.sqlite.reader import StoreReader
+from ours_emulator.store import StoreReader
 
 MEDIA_TYPE = "application/jsonl"
 _IN_MEMORY = 8 * 1024 * 1024

@@ -9,11 +9,11 @@ from starlette.responses import Response
 
 from ours_emulator.debug.params import NOT_FOUND, AsciiJSON, Body, Needs, OneAccount, answer, debug_router, found
 from ours_emulator.decide.faults import Action, ActiveFault, Delay, Fault, FaultMatch, RateLimit
-from ours_emulator.http import client_paths, ingest_paths
+from ours_emulator.http.routes import CLIENT_PATHS, INGEST_PATHS
 from ours_emulator.model import ACCOUNT_NAME, Properties
 from ours_emulator.records import Connection, FaultAnswer, Page, RowCode
 
-_ENDPOINTS = {path: name for path, name in {**ingest_paths.PATHS, **client_paths.PATHS}.items() if name != "openapi"}
+_ENDPOINTS = {path: name for path, name in {**INGEST_PATHS, **CLIENT_PATHS}.items() if name != "openapi"}
 _MOST_DELAY_MS = 10 * 60 * 1000.0
 FaultName: TypeAlias = Annotated[str, Path(pattern=f"^{ACCOUNT_NAME.pattern}$", description="A name of your own.")]
 Milliseconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=_MOST_DELAY_MS, strict=True)]

@@ -25,15 +25,14 @@ from pydantic import (
 
 from ours_emulator.clock import LAST_MOMENT
 from ours_emulator.contract.body import inflate
-from ours_emulator.http import client_paths, ingest_paths
 from ours_emulator.http.redaction import TOKEN_FIELD, Redactor
-from ours_emulator.http.wire import attempt_number, prefixed, within_account
+from ours_emulator.http.routes import emulated_at, prefixed, within_account
+from ours_emulator.http.wire import attempt_number
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT, Properties, Request
 from ours_emulator.records import Connection, FaultAnswer, RowCode, StoredRequest, from_json, milliseconds_of, to_json
 
 MOST_LINE_BYTES = 64 * 1024 * 1024
-_PATHS = {**ingest_paths.PATHS, **client_paths.PATHS}
 _AUTHORIZATION = re.compile(r"(Bearer +(?:[ps]k_)?)?(.+)", re.IGNORECASE | re.DOTALL)
 _KEY = re.compile(r"\b[ps]k_(?!redacted_)[A-Za-z0-9_-]+")
 _KIND = re.compile(r"[ps]k_|test_")
@@ -105,12 +104,9 @@ class Line(_Strict):
         """Return the request, to be replayed in *account*, or else in its own."""
         name = account or self.account
         headers = {key.lower(): value for key, value in self.headers.items()}
-        unknown = (
-            client_paths.UNKNOWN if f"{self.path}/".startswith(client_paths.BASE_PATH + "/") else ingest_paths.UNKNOWN
-        )
         return Request(
             account=name,
-            endpoint=_PATHS.get(self.path.removesuffix("/"), unknown),
+            endpoint=emulated_at(self.path).endpoint,
             method=self.method,
             path=prefixed(name, self.path),
             content_type=headers.get("content-type", ""),

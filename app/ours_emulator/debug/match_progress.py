@@ -8,7 +8,7 @@ from operator import itemgetter
 from ours_emulator.event_view import IDENTIFIERS, EventView
 from ours_emulator.matching import Match, advised, closest
 from ours_emulator.records import Event, Miss, Mode, NearMiss
-from ours_emulator.store.sqlite.reader import EventFilter, Slice
+from ours_emulator.store import EventFilter, Slice
 from ours_emulator.wording import why_not_accepted
 
 _MOST_ITEMS = 1000

@@ -69,9 +69,9 @@ async def summary(parts: Needs, account: Account) -> Response:
 
 
 @router.get("/rules", response_model=Page[Rule])
-async def rules(parts: Needs, account: Account) -> Response:
+async def rules(request: Request, parts: Needs) -> Response:
     """List every rule of the contract and its basis."""
-    items = parts.accounts.revision(account).rules
+    items = parts.accounts.revision(account_of(request, None)).rules
     return answer(Page(items, len(items)))
 
 
@@ -88,10 +88,10 @@ async def settings(parts: Needs) -> Response:
 
 
 @router.get("/health", response_model=Health)
-async def health(parts: Needs, account: Account) -> Response:
+async def health(request: Request, parts: Needs) -> Response:
     """Check that the emulator answers and can read its store."""
     await parts.reader.ping()
-    return answer(Health("ok", __version__, parts.accounts.revision(account).name))
+    return answer(Health("ok", __version__, parts.accounts.revision(account_of(request, None)).name))
 
 
 @router.post("/reset", response_model=Cleared, responses=NOT_JSON)

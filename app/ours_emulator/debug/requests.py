@@ -25,7 +25,7 @@ from ours_emulator.debug.params import (
 )
 from ours_emulator.http.redaction import Redactor, without_tokens
 from ours_emulator.records import Call, Event, Page, RequestDetail, RequestRecord, StoredRequest
-from ours_emulator.store.sqlite.reader import LARGEST, RequestFilter
+from ours_emulator.store import LARGEST, RequestFilter
 
 _MOST_SHOWN = 8 * 1024 * 1024
 router = debug_router()

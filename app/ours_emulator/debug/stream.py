@@ -9,7 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from ours_emulator.debug.params import Account, AskedOutcome, Needs, debug_router
 from ours_emulator.event_view import EventView
 from ours_emulator.feed import Feed, FeedClosedError
-from ours_emulator.store.sqlite.reader import EventFilter, StoreReader
+from ours_emulator.store import EventFilter, StoreReader
 
 MEDIA_TYPE = "text/event-stream"
 _PAGE = 200

@@ -19,7 +19,7 @@ from ours_emulator.debug.params import (
 )
 from ours_emulator.model import Identifier
 from ours_emulator.records import Event, Page, Visitor
-from ours_emulator.store.sqlite.reader import EventFilter, StoreReader, VisitorFilter
+from ours_emulator.store import EventFilter, StoreReader, VisitorFilter
 
 router = debug_router()
 

@@ -20,7 +20,7 @@ from ours_emulator.feed import FeedClosedError, Listener
 from ours_emulator.matching import Match, MatchError, compiled
 from ours_emulator.model import DEFAULT_ACCOUNT
 from ours_emulator.records import Event, Met, Outcome, Unmet
-from ours_emulator.store.sqlite.reader import EventFilter, StoreReader
+from ours_emulator.store import EventFilter, StoreReader
 
 _PAGE = 500
 _LARGE_PAGE = 10_000

@@ -10,16 +10,20 @@ from ours_emulator.decide import properties
 from ours_emulator.decide.deduplication import DistinctId, Original
 from ours_emulator.decide.devices import PendingDevices, registered
 from ours_emulator.decide.identity import Name, Visitor, Visitors, looked_up
+from ours_emulator.decide.versions import data_changes
 from ours_emulator.jsontext import json_text, same
 from ours_emulator.model import (
     Alias,
     AnyMessage,
     Arrival,
+    Change,
     Message,
     Properties,
     Receipt,
     Registration,
     Rejection,
+    Version,
+    VisitorState,
     allowed,
 )
 from ours_emulator.records import Hint, Resolution
@@ -38,11 +42,20 @@ class Context:
 class Decision:
     """What becomes of each message of a group, in order of arrival."""
 
-    def __init__(self, visitors: Visitors, originals: dict[DistinctId, Original], waiting: PendingDevices) -> None:
+    def __init__(
+        self,
+        visitors: Visitors,
+        originals: dict[DistinctId, Original],
+        pending: PendingDevices,
+        next_version_id: int,
+    ) -> None:
         self._visitors = visitors
         self._originals = originals
-        self.waiting = waiting
+        self._next_version_id = next_version_id
+        self.pending = pending
         self.touched: dict[int, Visitor] = {}
+        self.versions: list[Version] = []
+        """The new versions of visitors, in order of their ids."""
         self.repeats: dict[int, int] = {}
 
     def receipts(self, id_: int, context: Context, arrival: Arrival) -> list[Receipt]:
@@ -73,8 +86,8 @@ class Decision:
         content = _content(message)
         hints = message.hints
         if original.content is not None and not _alike(message.event, content, original):
-            said = f"event {original.receipt_id} has this distinctId and another content; only that one is kept"
-            hints = (*hints, Hint("dedup", "/distinctId", said))
+            text = f"event {original.receipt_id} has the same distinctId and other content; only that event is kept"
+            hints = (*hints, Hint("dedup", "/distinctId", text))
         return Receipt(
             id_,
             message,
@@ -92,20 +105,18 @@ class Decision:
             context.account_id, message.identity, new_uuid, falls_through=semantics.falls_through
         )
         written = message.identity if semantics.claims_stored or resolution.created else ()
-        said = properties.said(written, message.user_properties, empty_ignored=semantics.empty_ignored)
+        given = properties.given(written, message.user_properties, empty_ignored=semantics.empty_ignored)
         if semantics.empty_ignored and message.user_properties:
             hints += properties.ignored(message.user_properties)
-        if said:
-            hints += properties.hints(visitor.properties, message.identity, said)
-            self._update(visitor, properties.merged(visitor.properties, said))
-        if message.data:
-            visitor.data = visitor.data | message.data
+        if given:
+            hints += properties.hints(visitor.properties, message.identity, given)
+        self._change(visitor, given, message.data)
         if not semantics.claims_stored:
             hints += self._link(visitor, message, created=resolution.created)
         self._attach(visitor)
         if message.creation is None or not resolution.created:
             return [self._stored(id_, context, message, visitor, resolution, hints)]
-        # Its properties are those the visitor was made with; what the item says itself is in the next receipt.
+        # The receipt of the creation has the visitor as made; what the item itself contains is in the next receipt.
         nothing: Properties = {}
         creation = replace(
             message,
@@ -123,7 +134,7 @@ class Decision:
     def _stored(
         self, id_: int, context: Context, message: Message, visitor: Visitor, resolution: Resolution, hints: list[Hint]
     ) -> Receipt:
-        """Return the receipt of *message*, now that *visitor* is as it says; an event is counted and gets its id."""
+        """Return the receipt of *message*, which has changed *visitor* already; an event is counted and gets an id."""
         content = _content(message)
         distinct_id = None
         if message.event is not None:
@@ -143,7 +154,7 @@ class Decision:
             distinct_id,
             resolution,
             content,
-            visitor.json,
+            self._version(visitor, id_),
         )
 
     def _link(self, visitor: Visitor, message: Message, *, created: bool) -> list[Hint]:
@@ -153,11 +164,11 @@ class Decision:
         hints: list[Hint] = []
         for claim in message.identity:
             if claim.kind == "anonymous_id" and not self._visitors.adopt(visitor, claim):
-                said = "is another visitor's and stays theirs; not linked, and visitors are never merged"
-                hints.append(Hint("client-identify", "/anonymous_id", said))
+                text = "belongs to another visitor and stays theirs; not linked, and visitors are never merged"
+                hints.append(Hint("client-identify", "/anonymous_id", text))
             elif claim.kind == "external_id" and visitor.properties.get("external_id") != claim.value:
-                said = "not written on the visitor that anonymous_id found; that is for /api/client/alias to do"
-                hints.append(Hint("client-identify", "/external_id", said))
+                text = "not written to the visitor that anonymous_id found; use /api/client/alias for that"
+                hints.append(Hint("client-identify", "/external_id", text))
         return hints
 
     def _alias(self, id_: int, context: Context, alias: Alias) -> Receipt:
@@ -165,38 +176,73 @@ class Decision:
         visitor, resolution, hints = self._visitors.find(context.account_id, alias.identity, falls_through=True)
         obstacle = _obstacle(alias, visitor, resolution)
         if visitor is not None and obstacle is None:
-            self._update(visitor, {**visitor.properties, "external_id": alias.external.value})
+            self._change(visitor, {"external_id": alias.external.value})
             self._attach(visitor)
             self._touch(visitor, context.received_at)
         elif obstacle is not None:
             hints.append(obstacle)
-        return _found(id_, alias, visitor, resolution, hints, {})
+        return self._about(id_, alias, visitor, resolution, hints, {})
 
     def _registration(self, id_: int, context: Context, registration: Registration) -> Receipt:
-        """Give the visitor the device, or let it wait for them (rules client-devices, client-devices-wait)."""
+        """Give the visitor the device, or keep it until they appear (rules client-devices, client-devices-wait)."""
         visitor, resolution, hints = self._visitors.find(context.account_id, registration.identity, falls_through=True)
         if visitor is not None:
-            visitor.devices = registered(visitor.devices, registration.device)
+            _register(visitor, registration.device)
             self._touch(visitor, context.received_at)
         elif registration.identity:
-            self.waiting.enter(_all_names(context.account_id, registration), registration.device)
-            hints.append(Hint("client-devices-wait", "", "nobody has this id yet; the device waits for them to appear"))
+            self.pending.add(_all_names(context.account_id, registration), registration.device)
+            text = "no visitor has this id yet; the device is kept until one appears"
+            hints.append(Hint("client-devices-wait", "", text))
         else:
-            hints.append(Hint("client-devices-wait", "", "both ids are null, so the device can be nobody's; dropped"))
-        return _found(id_, registration, visitor, resolution, hints, {"device": registration.device})
+            text = "both ids are null, so the device belongs to no visitor; dropped"
+            hints.append(Hint("client-devices-wait", "", text))
+        return self._about(id_, registration, visitor, resolution, hints, {"device": registration.device})
 
-    def _update(self, visitor: Visitor, new: Properties) -> None:
-        text = json_text(new)
-        # Compared as text: to Python 1, 1.0 and true are equal.
-        if text != visitor.json:
-            self._visitors.update(visitor, new)
-            visitor.json = text
+    def _about(
+        self,
+        id_: int,
+        arrival: Alias | Registration,
+        visitor: Visitor | None,
+        resolution: Resolution,
+        hints: Sequence[Hint],
+        content: Properties,
+    ) -> Receipt:
+        """Return the receipt of what is no event and makes no visitor."""
+        return Receipt(
+            id_,
+            arrival,
+            "accepted",
+            (*arrival.hints, *hints),
+            visitor_pk=visitor.pk if visitor else None,
+            visitor_id=visitor.visitor_id if visitor else None,
+            resolution=resolution,
+            content=json_text({**content, "identity": {claim.given_as: claim.value for claim in arrival.identity}}),
+            version=self._version(visitor, id_) if visitor else None,
+        )
+
+    def _change(self, visitor: Visitor, given: Properties, data: Properties | None = None) -> None:
+        """Let *visitor* have the properties *given*, and *data* beside them, as far as that changes anything."""
+        changed = properties.changes(visitor.properties, given) if given else given
+        more = data_changes(visitor.state.data, data) if data else {}
+        if changed or more:
+            self._visitors.change(visitor, Change(changed, more))
 
     def _attach(self, visitor: Visitor) -> None:
-        """Give *visitor* the devices that waited for one of their names."""
+        """Give *visitor* the devices that were pending for one of their names."""
         if visitor.names_changed:
-            for device in self.waiting.leave(visitor.names()):
-                visitor.devices = registered(visitor.devices, device)
+            for device in self.pending.take(visitor.names()):
+                _register(visitor, device)
+
+    def _version(self, visitor: Visitor, receipt_id: int) -> Version:
+        """Return the version of *visitor* that the receipt leaves: a new one if anything has changed."""
+        if visitor.version is not None and visitor.unversioned is None:
+            return visitor.version
+        before, change = visitor.version or VisitorState(), visitor.unversioned or Change()
+        version = Version(self._next_version_id, visitor.pk, receipt_id, before, change)
+        self._next_version_id += 1
+        self.versions.append(version)
+        visitor.version, visitor.unversioned = version, None
+        return version
 
     def _touch(self, visitor: Visitor, moment: int) -> None:
         visitor.first_seen = min(visitor.first_seen or moment, moment)
@@ -217,26 +263,10 @@ def _obstacle(alias: Alias, visitor: Visitor | None, resolution: Resolution) -> 
     return Hint("client-alias", "", f"{message}; nothing was changed")
 
 
-def _found(
-    id_: int,
-    arrival: Alias | Registration,
-    visitor: Visitor | None,
-    resolution: Resolution,
-    hints: Sequence[Hint],
-    content: Properties,
-) -> Receipt:
-    """Return the receipt of what is no event and makes no visitor."""
-    return Receipt(
-        id_,
-        arrival,
-        "accepted",
-        (*arrival.hints, *hints),
-        visitor_pk=visitor.pk if visitor else None,
-        visitor_id=visitor.visitor_id if visitor else None,
-        resolution=resolution,
-        content=json_text({**content, "identity": {claim.given_as: claim.value for claim in arrival.identity}}),
-        visitor_properties=visitor.json if visitor else None,
-    )
+def _register(visitor: Visitor, device: Properties) -> None:
+    devices = registered(visitor.state.devices, device)
+    if json_text(devices) != json_text(visitor.state.devices):
+        visitor.change(Change(devices=devices))
 
 
 def new_uuid() -> str:
@@ -244,33 +274,33 @@ def new_uuid() -> str:
     return str(UUID(bytes=os.urandom(16), version=4))
 
 
-def names(account_id: int, said: AnyMessage) -> list[Name]:
+def names(account_id: int, message: AnyMessage) -> list[Name]:
     """Return the names to load: the deciding one, and beside a user id the external id, to tell if it is another's.
 
     All of them where one that finds nobody leaves it to the next, or where an id is given only if nobody has it.
     """
-    if not isinstance(said, Message) or not said.semantics.claims_stored:
-        return list(_all_names(account_id, said))
-    identity = said.identity
-    claims = looked_up(identity, falls_through=said.semantics.falls_through)
+    if not isinstance(message, Message) or not message.semantics.claims_stored:
+        return list(_all_names(account_id, message))
+    identity = message.identity
+    claims = looked_up(identity, falls_through=message.semantics.falls_through)
     if claims and claims[0].kind == "user_id":
         claims = tuple(claim for claim in identity if claim.kind != "email")
     return [(account_id, claim.kind, claim.value) for claim in claims]
 
 
-def _all_names(account_id: int, said: AnyMessage) -> tuple[Name, ...]:
-    return tuple((account_id, claim.kind, claim.value) for claim in said.identity)
+def _all_names(account_id: int, message: AnyMessage) -> tuple[Name, ...]:
+    return tuple((account_id, claim.kind, claim.value) for claim in message.identity)
 
 
-def new_names(account_id: int, said: AnyMessage) -> list[Name]:
-    """Return the names that *said* may give a visitor, and so the devices it may find waiting."""
-    names = list(_all_names(account_id, said))
-    given = said.user_properties.get("external_id") if isinstance(said, Message) else None
+def new_names(account_id: int, message: AnyMessage) -> list[Name]:
+    """Return the names that *message* may give a visitor, for which devices may be pending."""
+    names = list(_all_names(account_id, message))
+    given = message.user_properties.get("external_id") if isinstance(message, Message) else None
     return [*names, (account_id, "external_id", given)] if isinstance(given, str) else names
 
 
 def _alike(event: str | None, content: str, original: Original) -> bool:
-    """Tell whether a duplicate says what *original* said; clients may spell the same JSON otherwise."""
+    """Tell whether a duplicate has the content of *original*; clients may write the same JSON in another order."""
     if event != original.event:
         return False
     return content == original.content or same(json.loads(content), json.loads(original.content or "{}"))
@@ -283,7 +313,7 @@ def _listed(allowed_events: frozenset[str] | None, message: Message) -> bool:
 
 
 def _content(message: Message) -> str:
-    """Return what *message* says as JSON text, as it is stored."""
+    """Return what *message* contains as JSON text, as it is stored."""
     content: Properties = {
         "event_properties": message.event_properties,
         "default_properties": message.default_properties,

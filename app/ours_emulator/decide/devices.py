@@ -8,7 +8,7 @@ from ours_emulator.model import Properties
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PendingDevice:
     """A device whose visitor has not appeared, and the names they may appear under. *pk* grows with age."""
 
     pk: int
@@ -17,55 +17,53 @@ class Waiting:
 
 
 class PendingDevices:
-    """The devices that wait for one of the visitors a group of messages may be about."""
+    """The pending devices of the visitors that a group of messages may be about."""
 
-    def __init__(self, loaded: Iterable[Waiting], next_pk: int) -> None:
+    def __init__(self, loaded: Iterable[PendingDevice], next_pk: int) -> None:
         """*loaded* comes the oldest first."""
-        self._here = {it.pk: it for it in loaded}
+        self._pending = {pending.pk: pending for pending in loaded}
         self._next_pk = next_pk
-        self.changed: dict[int, Waiting] = {}
-        """What waits now and did not, or not so, before; by pk."""
-        self.gone: set[int] = set()
-        """What waited before and no longer does."""
+        self.changed: dict[int, PendingDevice] = {}
+        """What is pending now and was not, or not so, before; by pk."""
+        self.removed: set[int] = set()
+        """What was pending before and no longer is."""
 
-    def enter(self, names: tuple[Name, ...], device: Properties) -> None:
-        """Let *device* wait. The same one, under the same names, is updated instead."""
-        for it in self._here.values():
-            if it.names == names and _same(it.device, device):
-                self._put(Waiting(it.pk, names, it.device | device))
+    def add(self, names: tuple[Name, ...], device: Properties) -> None:
+        """Keep *device* until a visitor with one of *names* appears. The same one, under the same names, is updated."""
+        for pending in self._pending.values():
+            if pending.names == names and _same(pending.device, device):
+                self._put(PendingDevice(pending.pk, names, pending.device | device))
                 return
-        self._put(Waiting(self._next_pk, names, device))
+        self._put(PendingDevice(self._next_pk, names, device))
         self._next_pk += 1
 
-    def leave(self, names: Iterable[Name]) -> list[Properties]:
-        """Return the devices that waited for one of *names*, the oldest first; they wait no longer."""
-        if not self._here:
+    def take(self, names: Iterable[Name]) -> list[Properties]:
+        """Return the devices pending for one of *names*, the oldest first; they are pending no longer."""
+        if not self._pending:
             return []
         wanted = set(names)
-        leaving = [it for it in self._here.values() if not wanted.isdisjoint(it.names)]
-        for it in leaving:
-            del self._here[it.pk]
-            self.changed.pop(it.pk, None)
-            self.gone.add(it.pk)
-        return [it.device for it in leaving]
+        taken = [pending for pending in self._pending.values() if not wanted.isdisjoint(pending.names)]
+        for pending in taken:
+            del self._pending[pending.pk]
+            self.changed.pop(pending.pk, None)
+            self.removed.add(pending.pk)
+        return [pending.device for pending in taken]
 
-    def _put(self, waiting: Waiting) -> None:
-        self._here[waiting.pk] = self.changed[waiting.pk] = waiting
+    def _put(self, pending: PendingDevice) -> None:
+        self._pending[pending.pk] = self.changed[pending.pk] = pending
 
 
-def registered(known: Sequence[Properties], device: Properties) -> list[Properties]:
+def registered(known: Sequence[Properties], device: Properties) -> tuple[Properties, ...]:
     """Return *known* with *device* among them: the same one is updated key by key, where null is a value too.
 
     The same is the one with this device_id, else the first one with this token, unless that is null.
     """
-    devices = list(known)
-    at = next((at for at, it in enumerate(devices) if it["device_id"] == device["device_id"]), None)
-    if at is None:
-        at = next((at for at, it in enumerate(devices) if _same(it, device)), None)
-    if at is None:
-        return [*devices, device]
-    devices[at] = devices[at] | device
-    return devices
+    by_id = (index for index, other in enumerate(known) if other["device_id"] == device["device_id"])
+    by_token = (index for index, other in enumerate(known) if _same(other, device))
+    index = next(by_id, next(by_token, None))
+    if index is None:
+        return (*known, device)
+    return (*known[:index], known[index] | device, *known[index + 1 :])
 
 
 def _same(one: Properties, other: Properties) -> bool:

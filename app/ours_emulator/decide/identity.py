@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from pydantic import JsonValue
-
-from ours_emulator.model import Claim, Identifier, Identity, Properties
+from ours_emulator.decide.versions import combined, patched
+from ours_emulator.model import Change, Claim, Identifier, Identity, Properties, Version, VisitorState
 from ours_emulator.records import Hint, Resolution, Step
 
 Name: TypeAlias = tuple[int, Identifier, str]
 """An identifier as visitors are found by it: account, kind, value."""
+_NAMING_PROPERTIES: tuple[Identifier, ...] = ("external_id", "email")
 
 
 @dataclass(slots=True)
@@ -20,9 +20,9 @@ class Visitor:
     pk: int
     account_id: int
     visitor_id: str
-    properties: Properties = field(default_factory=dict[str, JsonValue])
-    json: str = "{}"
-    """*properties* as JSON text: what is stored, and what each event keeps of them."""
+    state: VisitorState = field(default_factory=VisitorState)
+    version: Version | None = None
+    """The version last made of this visitor; None if there was none yet."""
     event_count: int = 0
     first_seen: int = 0
     last_seen: int = 0
@@ -30,20 +30,28 @@ class Visitor:
     """The names the store already has for this visitor; none for one that is new."""
     names_changed: bool = True
     """Whether the visitor's names may be others than the store has."""
-    anonymous_id: str | None = None
-    data: Properties = field(default_factory=dict[str, JsonValue])
-    """What the Client API's `data` said, beside the properties (rule client-data)."""
-    devices: list[Properties] = field(default_factory=list[Properties])
+    unversioned: Change | None = None
+    """What changed since `version`."""
+
+    @property
+    def properties(self) -> Properties:
+        """What is known of the visitor but for the Client API's `data` and the devices."""
+        return self.state.properties
 
     def names(self) -> Iterator[Name]:
         """Yield the identifiers this visitor is found by."""
         yield (self.account_id, "user_id", self.visitor_id)
-        for kind in ("external_id", "email"):
-            value = self.properties.get(kind)
+        for kind in _NAMING_PROPERTIES:
+            value = self.state.properties.get(kind)
             if isinstance(value, str):
                 yield (self.account_id, kind, value)
-        if self.anonymous_id is not None:
-            yield (self.account_id, "anonymous_id", self.anonymous_id)
+        if self.state.anonymous_id is not None:
+            yield (self.account_id, "anonymous_id", self.state.anonymous_id)
+
+    def change(self, change: Change) -> None:
+        """Do *change* to the visitor."""
+        self.state = patched(self.state, change)
+        self.unversioned = change if self.unversioned is None else combined(self.unversioned, change)
 
 
 class Visitors:
@@ -95,27 +103,23 @@ class Visitors:
     def adopt(self, visitor: Visitor, claim: Claim) -> bool:
         """Give *visitor* the anonymous id that *claim* names, unless somebody has it; tell whether it is theirs now."""
         if self._matches(visitor.account_id, claim):
-            return visitor.anonymous_id == claim.value
-        if visitor.anonymous_id is not None:
-            self._by_name[visitor.account_id, "anonymous_id", visitor.anonymous_id].remove(visitor)
-        visitor.anonymous_id = claim.value
-        visitor.names_changed = True
-        self._index(visitor, [(visitor.account_id, "anonymous_id", claim.value)])
+            return visitor.state.anonymous_id == claim.value
+        self.change(visitor, Change(anonymous_id=claim.value))
         return True
 
-    def update(self, visitor: Visitor, properties: Properties) -> None:
-        """Give *visitor* its new *properties* and let it be found by the identifiers among them."""
-        before = visitor.properties
-        visitor.properties = properties
-        for kind in ("external_id", "email"):
-            old, new = before.get(kind), properties.get(kind)
-            if old == new:
-                continue
+    def change(self, visitor: Visitor, change: Change) -> None:
+        """Do *change* to *visitor* and let them be found by the identifiers they have then."""
+        if change.anonymous_id is None and change.properties.keys().isdisjoint(_NAMING_PROPERTIES):
+            visitor.change(change)
+            return
+        before = set(visitor.names())
+        visitor.change(change)
+        after = set(visitor.names())
+        if before != after:
             visitor.names_changed = True
-            if isinstance(old, str):
-                self._by_name[visitor.account_id, kind, old].remove(visitor)
-            if isinstance(new, str):
-                self._by_name.setdefault((visitor.account_id, kind, new), []).append(visitor)
+            for name in before - after:
+                self._by_name[name].remove(visitor)
+            self._index(visitor, after - before)
 
     def _matches(self, account_id: int, claim: Claim) -> list[Visitor]:
         return self._by_name.get((account_id, claim.kind, claim.value), [])

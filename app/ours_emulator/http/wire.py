@@ -7,10 +7,10 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT, Answer, Arrival, Exchange, Receipt, Rejection, Request
+from ours_emulator.http.routes import Route
+from ours_emulator.model import DEFAULT_ACCOUNT, Answer, Arrival, Exchange, Receipt, Rejection, Request
 from ours_emulator.records import sentence
 
-_ACCOUNTS = "/accounts/"
 _RETRY_COUNT = b"x-stainless-retry-count"
 _MOST_IN_HEADER = 10
 _DRAIN_BYTES = 64 * 1024 * 1024
@@ -26,20 +26,20 @@ _PREFLIGHT = (
 )
 
 
-async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int, now: Callable[[str], int]) -> Request:
-    """Return the request with its body, of which no more than *limit* bytes are kept; *now* is an account's moment.
+async def read_request(scope: Scope, receive: Receive, route: Route, limit: int, now: Callable[[str], int]) -> Request:
+    """Return the request for *route*. No more than *limit* bytes of its body are kept; *now* is the time in an account.
 
-    Raises ClientDisconnect if the client left before it was all there.
+    Raises ClientDisconnect if the client left before the body was complete.
     """
     headers = _joined_headers(scope["headers"])
     started = time.perf_counter()
     body, oversized = await read_body(receive, limit)
-    account = scope.get("account", DEFAULT_ACCOUNT)
+    account = route.account or DEFAULT_ACCOUNT
     return Request(
         account=account,
-        endpoint=endpoint,
+        endpoint=route.endpoint,
         method=scope["method"],
-        path=scope["path"],
+        path=route.called,
         content_type=headers.get(b"content-type", b"").decode("latin-1"),
         content_encoding=headers.get(b"content-encoding", b"").decode("latin-1"),
         authorization=headers.get(b"authorization", b"").decode("latin-1"),
@@ -55,20 +55,6 @@ async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int
 def attempt_number(retries: str) -> int:
     """Return which attempt a request is whose SDK says it was sent *retries* times before; 1 if that is nonsense."""
     return int(retries) + 1 if retries.isascii() and retries.isdigit() and len(retries) < 4 else 1
-
-
-def prefixed(account: str, path: str) -> str:
-    """Return *path* as it is sent to *account* (rule accounts)."""
-    return path if account == DEFAULT_ACCOUNT else f"{_ACCOUNTS}{account}{path}"
-
-
-def within_account(path: str) -> tuple[str | None, str]:
-    """Return the account that *path* names, None if none, and the path in it (rule accounts)."""
-    if path.startswith(_ACCOUNTS):
-        name, slash, rest = path[len(_ACCOUNTS) :].partition("/")
-        if slash and ACCOUNT_NAME.fullmatch(name):
-            return name, f"/{rest}"
-    return None, path
 
 
 def _joined_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

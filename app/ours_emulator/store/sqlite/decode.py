@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
-from ours_emulator.model import received_properties
+from ours_emulator.model import VisitorState, received_properties
 from ours_emulator.records import (
     Call,
     Event,
@@ -17,11 +17,16 @@ from ours_emulator.records import (
     Resolution,
     StoredRequest,
     Visitor,
+    VisitorVersion,
     from_json,
     utc,
     whole,
 )
 from ours_emulator.store.tables import decoded
+from ours_emulator.store.versions import stored_state, unknown_in
+
+_UNKNOWN = {"data": "data", "devices": "devices", "anonymous_id": "identifiers.anonymous_id"}
+"""Where a `VisitorVersion` has what a stored version may never have recorded."""
 
 
 class Row(Protocol):
@@ -32,34 +37,67 @@ class Row(Protocol):
 
 def visitor_record(row: Row) -> Visitor:
     """Return the visitor in *row*."""
-    properties = cast(dict[str, Any], json.loads(row["properties"]))
-    custom_properties = properties.pop("custom_properties", {})
-    consent = properties.pop("consent", None)
-    visitor_id = decoded(row["visitor_id"])
+    state = stored_state(row["version"], row["base"])
     return Visitor(
-        visitor_id=visitor_id,
+        visitor_id=decoded(row["visitor_id"]),
         account=row["account"],
-        identifiers=Identifiers(
-            user_id=visitor_id,
-            external_id=properties.get("external_id"),
-            email=properties.get("email"),
-            anonymous_id=_text(row["anonymous_id"]),
-        ),
-        properties=properties,
-        custom_properties=custom_properties,
-        consent=consent,
-        data=json.loads(row["data"]),
-        devices=tuple(json.loads(row["devices"])),
+        identifiers=_identifiers(row, state),
+        properties=_plain_properties(state),
+        custom_properties=_custom_properties(state),
+        consent=_consent(state),
+        data=state.data,
+        devices=state.devices,
         event_count=row["event_count"],
         first_seen=utc(row["first_seen"]),
         last_seen=utc(row["last_seen"]),
     )
 
 
+def version_record(row: Row) -> VisitorVersion:
+    """Return the version of a visitor in *row*."""
+    state = stored_state(row["version"], row["base"])
+    unknown = unknown_in(row["version"], row["base"])
+    return VisitorVersion(
+        version=row["id"],
+        visitor_id=decoded(row["visitor_id"]),
+        account=row["account"],
+        identifiers=_identifiers(row, state),
+        properties=_plain_properties(state),
+        custom_properties=_custom_properties(state),
+        consent=_consent(state),
+        data=None if "data" in unknown else state.data,
+        devices=None if "devices" in unknown else state.devices,
+        unknown=tuple(name for key, name in _UNKNOWN.items() if key in unknown),
+    )
+
+
+def _identifiers(row: Row, state: VisitorState) -> Identifiers:
+    properties = cast(dict[str, Any], state.properties)
+    return Identifiers(
+        user_id=decoded(row["visitor_id"]),
+        external_id=properties.get("external_id"),
+        email=properties.get("email"),
+        anonymous_id=state.anonymous_id,
+    )
+
+
+def _plain_properties(state: VisitorState) -> dict[str, Any]:
+    return {name: value for name, value in state.properties.items() if name not in ("custom_properties", "consent")}
+
+
+def _custom_properties(state: VisitorState) -> dict[str, Any]:
+    return cast(dict[str, Any], state.properties.get("custom_properties", {}))
+
+
+def _consent(state: VisitorState) -> dict[str, Any] | None:
+    return cast(dict[str, Any] | None, state.properties.get("consent"))
+
+
 def event_record(row: Row) -> Event:
     """Return the event in *row*."""
     content, explanation = json.loads(row["content"]), json.loads(row["explanation"])
-    snapshot, resolution, reason = row["visitor_properties"], explanation["resolution"], explanation["reason"]
+    resolution, reason = explanation["resolution"], explanation["reason"]
+    version: str | None = row["version"]
     received_at = utc(row["received_at"])
     return Event(
         id=row["id"],
@@ -77,7 +115,7 @@ def event_record(row: Row) -> Event:
         default_properties=received_properties(row["outcome"], received_at, content.get("default_properties", {})),
         identity_context=content.get("identity_context"),
         identity=content.get("identity", {}),
-        visitor_properties=None if snapshot is None else json.loads(snapshot),
+        visitor_properties=None if version is None else stored_state(version, row["base"]).properties,
         resolution=None if resolution is None else from_json(Resolution, resolution),
         hints=tuple(from_json(Hint, hint) for hint in explanation["hints"]),
         reason=None if reason is None else from_json(Reason, {**reason, "status": reason["status"] or None}),

@@ -1,5 +1,6 @@
-"""Where a store lives: opened, locked, recognised as ours, and its pragmas."""
+"""The database file of a store: opened, locked, recognised, migrated, and its pragmas."""
 
+import logging
 import os
 import shutil
 import sqlite3
@@ -17,26 +18,22 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
+from ours_emulator.store import StoreError, StoreLostError
+from ours_emulator.store.sqlite.migration import OLDEST_VERSION, SCHEMA_VERSION, migrate
+from ours_emulator.store.sqlite.visitor_columns import ReadingConnection, add_functions
 from ours_emulator.store.tables import metadata
 
 APPLICATION_ID = 0x4F555253
-SCHEMA_VERSION = 2
 BUSY_SECONDS = 30
 _PREFIX = "ours-emulator-"
 _NAME = "temporary-store.db"
 _STARTING_SECONDS = 60
-
-
-class StoreError(Exception):
-    """A store that can't be opened; the message is one line for the user."""
-
-
-class StoreLostError(Exception):
-    """The file of an open store was removed, or another one put in its place."""
+_PRIVATE = 0o600
+_log = logging.getLogger(__name__)
 
 
 class StoreFile:
-    """One SQLite database: the given file, kept, or a temporary one that goes with the process."""
+    """One SQLite database: the given file, or a temporary one that is removed with the process."""
 
     def __init__(self, path: Path | None) -> None:
         if path is None:
@@ -45,7 +42,7 @@ class StoreFile:
         self.path = Path(self._temporary.name if self._temporary else "", path or _NAME).resolve()
         self._name = str(self.path)
         # Taken by one thread and given up by another.
-        self._lock = FileLock(f"{self.path}.lock", thread_local=False)
+        self._lock = FileLock(f"{self.path}.lock", mode=_PRIVATE, thread_local=False)
         self._engines: list[sa.Engine] = []
         self._identity: tuple[int, int] | None = None
 
@@ -63,9 +60,12 @@ class StoreFile:
             # The lock would make the directory, and a mistyped path would look like a new store.
             self.path.parent.stat()
             self._lock.acquire(timeout=0)
+            # SQLite would make the file readable for everybody; what it makes beside it has the file's mode.
+            os.close(os.open(self.path, os.O_RDONLY | os.O_CREAT, _PRIVATE))
         except Timeout:
             raise StoreError(f"{self.path} is in use by another emulator") from None
         except OSError as error:
+            self._lock.release()
             raise StoreError(f"{self.path} can't be opened: {error.strerror}") from None
         try:
             return self._connect()
@@ -78,23 +78,23 @@ class StoreFile:
             raise
 
     def _give_up(self) -> None:
-        """Close, and leave nothing beside a file that is not ours."""
+        """Close, and leave no lock beside a file that is not a store."""
         with suppress(OSError):
             Path(self._lock.lock_file).unlink()
         self.close()
 
     def check(self) -> None:
-        """Raise StoreLostError if what is written would be in a file that nobody finds again."""
+        """Raise StoreLostError if the path no longer leads to the file that is open, so that writes would be lost."""
         try:
-            found = os.stat(self._name)
+            status = os.stat(self._name)
         except OSError as error:
             raise StoreLostError(f"{self.path} is gone ({error.strerror}); restart the emulator") from None
-        if (found.st_dev, found.st_ino) != self._identity:
+        if (status.st_dev, status.st_ino) != self._identity:
             raise StoreLostError(f"{self.path} is another file than the one that was opened; restart the emulator")
 
     def reading_engine(self) -> AsyncEngine:
-        """Return an engine whose connections can't write and see one moment of the store in each block."""
-        # By this name a file that is gone is not made anew.
+        """Return an engine whose connections can't write; each block reads one snapshot of the store."""
+        # With mode=rw SQLite does not create a file that is gone.
         name = f"file:{quote(self.path.as_posix())}"
         engine = create_async_engine(
             sa.URL.create("sqlite+aiosqlite", database=name, query={"mode": "rw", "uri": "true"}),
@@ -103,7 +103,7 @@ class StoreFile:
             max_overflow=6,
             connect_args={"isolation_level": None},
         )
-        event.listen(engine.sync_engine, "connect", _forbid_writing)
+        event.listen(engine.sync_engine, "connect", _prepare_reading)
         event.listen(engine.sync_engine, "begin", _begin)
         return engine
 
@@ -127,21 +127,24 @@ class StoreFile:
         event.listen(engine, "begin", _begin_immediate)
         connection = engine.connect()
         with connection.begin():
-            self._recognise(connection)
+            migrated = self._recognise(connection)
             metadata.create_all(connection)
+        if migrated:
+            _log.warning("store: migrated %s %s", self.path, migrated)
         raw = connection.connection
         mode = raw.cursor().execute("PRAGMA journal_mode = WAL").fetchall()[0][0]
         if mode != "wal":
             raise StoreError(f"{self.path} is where SQLite can't keep a write-ahead log (journal_mode is {mode})")
-        found = self.path.stat()
-        if found.st_nlink > 1:
+        status = self.path.stat()
+        if status.st_nlink > 1:
             # Each name has a lock and a write-ahead log of its own: two emulators would write over each other.
             raise StoreError(f"{self.path} has other names (hard links), under which another emulator could write it")
-        self._identity = (found.st_dev, found.st_ino)
+        self._identity = (status.st_dev, status.st_ino)
         raw.cursor().execute(f"PRAGMA synchronous = {'FULL' if self.kept else 'OFF'}")
         return connection
 
-    def _recognise(self, connection: sa.Connection) -> None:
+    def _recognise(self, connection: sa.Connection) -> str | None:
+        """Make sure that the file is a store of this version, and return how it was migrated if it was an older one."""
         application = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
         tables = sa.inspect(connection).get_table_names()
@@ -149,19 +152,29 @@ class StoreFile:
             connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
         elif application != APPLICATION_ID:
-            raise StoreError(f"{self.path} is a database of something else")
-        elif version != SCHEMA_VERSION:
-            raise StoreError(f"{self.path} has store version {version}; this program has {SCHEMA_VERSION}")
+            raise StoreError(f"{self.path} is a database of another program")
+        elif version > SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.path} has store version {version}, and this program only knows {SCHEMA_VERSION} and older; "
+                "use a newer ours-emulator"
+            )
+        elif version < OLDEST_VERSION:
+            raise StoreError(
+                f"{self.path} has store version {version}, which can't be migrated to {SCHEMA_VERSION}; use a new file"
+            )
+        elif version < SCHEMA_VERSION:
+            return migrate(connection, version)
+        return None
 
 
 def _sweep() -> None:
-    """Remove the temporary stores of emulators that were killed. One that runs holds its lock."""
+    """Remove the temporary stores of emulators that were killed. One that still runs holds its lock."""
     for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_NAME}.lock"):
-        # One that has just been made may not be locked yet; and what is somebody else's is not ours to remove.
+        # A store that was just made may not be locked yet, and directories of other users are not ours to remove.
         with suppress(OSError, Timeout):
             directory = lock.parent.lstat()
-            ours = stat.S_ISDIR(directory.st_mode) and directory.st_uid == getattr(os, "getuid", lambda: 0)()
-            if ours and not lock.is_symlink() and time.time() - directory.st_mtime > _STARTING_SECONDS:
+            own = stat.S_ISDIR(directory.st_mode) and directory.st_uid == getattr(os, "getuid", lambda: 0)()
+            if own and not lock.is_symlink() and time.time() - directory.st_mtime > _STARTING_SECONDS:
                 with FileLock(lock, timeout=0):
                     shutil.rmtree(lock.parent)
 
@@ -174,5 +187,6 @@ def _begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN")
 
 
-def _forbid_writing(connection: sqlite3.Connection, _: object) -> None:
+def _prepare_reading(connection: ReadingConnection, _: object) -> None:
     connection.execute("PRAGMA query_only = ON")
+    add_functions(connection)

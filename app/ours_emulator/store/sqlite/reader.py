@@ -2,20 +2,48 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, get_args
 
 import sqlalchemy as sa
 from pydantic import JsonValue
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ours_emulator.decide.identity import Name
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Identifier
-from ours_emulator.records import Call, Event, Outcome, Page, RequestRecord, StoredRequest, Summary, Visitor
-from ours_emulator.store.sqlite.decode import call_record, event_record, request_record, stored_request, visitor_record
+from ours_emulator.records import (
+    Call,
+    Event,
+    Outcome,
+    Page,
+    RequestRecord,
+    StoredRequest,
+    Summary,
+    Visitor,
+    VisitorVersion,
+)
+from ours_emulator.store import (
+    LARGEST,
+    CursorError,
+    EventFilter,
+    RequestFilter,
+    Slice,
+    StoreFailedError,
+    VisitorFilter,
+)
+from ours_emulator.store.sqlite.decode import (
+    call_record,
+    event_record,
+    request_record,
+    stored_request,
+    version_record,
+    visitor_record,
+)
 from ours_emulator.store.sqlite.file import StoreFile
+from ours_emulator.store.sqlite.visitor_columns import STATE_COLUMNS, base, contains, version
 from ours_emulator.store.tables import (
     accounts,
     decoded,
@@ -30,72 +58,33 @@ from ours_emulator.store.tables import (
     visitors,
 )
 
-LARGEST = 2**63 - 1
-"""The largest integer that the store can hold, and so the largest id."""
 _OUTCOMES: Sequence[Outcome] = get_args(Outcome)
 _PAGE_ROWS = 500
 _PAGE_BYTES = 8 * 1024 * 1024
 Condition: TypeAlias = sa.ColumnElement[bool]
 
 
-class CursorError(ValueError):
-    """A cursor that no list of ours gave out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """Some events in order, and whether others are missing: how many were evicted, and the oldest id still kept."""
-
-    events: Sequence[Event]
-    evicted: int
-    first_kept: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class EventFilter:
-    """Which events are asked for; None asks for any. Times are milliseconds since the epoch."""
-
-    event: str | None = None
-    visitor_id: str | None = None
-    distinct_id: str | None = None
-    endpoint: str | None = None
-    outcome: str | None = "accepted"
-    named: bool = False
-    """Only what has the name of an event: not what the Client API is told of aliases, visitors and devices."""
-    test: bool | None = None
-    since: int | None = None
-    properties: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-@dataclass(frozen=True, slots=True)
-class RequestFilter:
-    """Which requests of the journal are asked for; None asks for any."""
-
-    call_id: int | None = None
-    status: int | None = None
-    endpoint: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VisitorFilter:
-    """Which visitors are asked for; None asks for any. *text* is looked for anywhere in what is known of them."""
-
-    identifiers: Mapping[Identifier, str] = field(default_factory=dict[Identifier, str])
-    text: str | None = None
-
-
 _event_columns = (
     *receipts.columns,
     accounts.c.name.label("account"),
     visitors.c.visitor_id,
+    *STATE_COLUMNS,
 )
-_events = receipts.join(accounts, accounts.c.id == receipts.c.account_id).outerjoin(
-    visitors, visitors.c.pk == receipts.c.visitor_pk
+_events = (
+    receipts.join(accounts, accounts.c.id == receipts.c.account_id)
+    .outerjoin(visitors, visitors.c.pk == receipts.c.visitor_pk)
+    .outerjoin(version, version.c.id == receipts.c.version_id)
+    .outerjoin(base, base.c.id == version.c.base_id)
+)
+_visitors = (
+    visitors.join(accounts, accounts.c.id == visitors.c.account_id)
+    .join(version, version.c.id == visitors.c.version_id)
+    .outerjoin(base, base.c.id == version.c.base_id)
 )
 
 
-class StoreReader:
-    """Read access for the debug API. *account* is always a name, or None for all accounts."""
+class SqliteReader:
+    """The `StoreReader` of a SQLite file."""
 
     def __init__(self, file: StoreFile) -> None:
         self._file = file
@@ -105,33 +94,41 @@ class StoreReader:
         """Close the connections."""
         await self._engine.dispose()
 
+    @asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[AsyncConnection]:
+        try:
+            async with self._engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StoreFailedError(str(error.orig if isinstance(error, DBAPIError) else error)) from error
+
     async def ping(self) -> None:
         """Read something; raises what keeps the store from being read, StoreLostError if its file is gone."""
         self._file.check()
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             await connection.execute(sa.select(accounts.c.id).limit(1))
 
     async def account_names(self) -> list[str]:
         """Return the names of the accounts in the store."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             return list((await connection.execute(sa.select(accounts.c.name))).scalars())
 
     async def visitors(
         self, account: str | None, which: VisitorFilter, limit: int, cursor: str | None
     ) -> Page[Visitor]:
         """Return visitors, the youngest first."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             ids = await _account_ids(connection, account)
             where: list[Condition] = [_among(visitors.c.account_id, ids)]
             where += [_has_name(ids, kind, value) for kind, value in which.identifiers.items()]
             if which.text is not None:
-                where.append(_contains(which.text))
-            total = await _count(connection, visitors, where)
+                where.append(contains(which.text))
+            total = await _count(connection, visitors if which.text is None else _visitors, where)
             if cursor is not None:
                 where.append(visitors.c.pk < _whole(cursor))
             statement = (
-                sa.select(*visitors.columns, accounts.c.name.label("account"))
-                .join(accounts, accounts.c.id == visitors.c.account_id)
+                sa.select(*visitors.columns, accounts.c.name.label("account"), *STATE_COLUMNS)
+                .select_from(_visitors)
                 .where(*where)
                 .order_by(visitors.c.pk.desc())
                 .limit(limit + 1)
@@ -142,7 +139,7 @@ class StoreReader:
 
     async def events(self, account: str | None, which: EventFilter, limit: int, cursor: str | None) -> Page[Event]:
         """Return events, the latest by `time` first (rule event-order)."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             ids = await _account_ids(connection, account)
             where = _event_conditions(ids, which)
             total = await _count(connection, receipts, where)
@@ -177,7 +174,7 @@ class StoreReader:
 
     async def newest_event(self) -> int:
         """Return the id of the event that arrived last, in any account; 0 if there is none."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             newest = sa.select(sa.func.max(receipts.c.id))
             marked = sa.select(sa.func.max(marks.c.value - 1)).where(marks.c.kind == "receipt")
             found: list[int | None] = [(await connection.execute(it)).scalar_one() for it in (newest, marked)]
@@ -201,7 +198,7 @@ class StoreReader:
         order: Sequence[sa.ColumnElement[Any]],
         limit: int,
     ) -> Slice:
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             among = sa.select(accounts.c.id, accounts.c.evicted_receipts)
             if account is not None:
                 among = among.where(accounts.c.name == account)
@@ -220,7 +217,7 @@ class StoreReader:
 
     async def event(self, account: str | None, event_id: int) -> Event | None:
         """Return one event, whatever its outcome."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             ids = await _account_ids(connection, account)
             statement = (
                 sa.select(*_event_columns)
@@ -230,11 +227,23 @@ class StoreReader:
             row = (await connection.execute(statement)).mappings().one_or_none()
         return None if row is None else event_record(row)
 
+    async def visitor_version(self, account: str | None, event_id: int) -> VisitorVersion | None:
+        """Return the visitor right after the event *event_id*; None if it is not there or left none."""
+        async with self._connected() as connection:
+            ids = await _account_ids(connection, account)
+            statement = (
+                sa.select(version.c.id, visitors.c.visitor_id, accounts.c.name.label("account"), *STATE_COLUMNS)
+                .select_from(_events)
+                .where(receipts.c.id == event_id, _among(receipts.c.account_id, ids), version.c.id.is_not(None))
+            )
+            row = (await connection.execute(statement)).mappings().one_or_none()
+        return None if row is None else version_record(row)
+
     async def requests(
         self, account: str | None, which: RequestFilter, limit: int, cursor: str | None
     ) -> Page[RequestRecord]:
         """Return the journal, the latest request first."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             ids = await _account_ids(connection, account)
             where: list[Condition] = [_among(requests.c.account_id, ids)]
             if which.call_id is not None:
@@ -248,7 +257,7 @@ class StoreReader:
     async def stored_requests(self, account: str | None, after: int) -> Sequence[StoredRequest]:
         """Return some requests with their bodies, a few megabytes at most, the oldest first: those with an id greater
         than *after*. None at all when there are no more."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             ids = await _account_ids(connection, account)
             those = (_among(requests.c.account_id, ids), requests.c.id > after)
             next_ones = (
@@ -270,12 +279,12 @@ class StoreReader:
 
     async def evicted_requests(self, account: str | None) -> int:
         """Return how many requests are no longer there."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             return await _evicted(connection, accounts.c.evicted_requests, await _account_ids(connection, account))
 
     async def calls(self, account: str | None, limit: int, cursor: str | None) -> Page[Call]:
         """Return calls with all their attempts, the latest call first."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             ids = await _account_ids(connection, account)
             firsts: list[Condition] = [_among(requests.c.account_id, ids), requests.c.id == requests.c.call_id]
             page = await _page_of_requests(connection, ids, firsts, limit, cursor)
@@ -290,7 +299,7 @@ class StoreReader:
 
     async def request(self, account: str | None, request_id: int) -> tuple[StoredRequest, Sequence[Event]] | None:
         """Return one request with its body, and its events in the order of its rows."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             ids = await _account_ids(connection, account)
             statement = _requests(requests.c.body).where(
                 requests.c.id == request_id, _among(requests.c.account_id, ids)
@@ -310,7 +319,7 @@ class StoreReader:
 
     async def summary(self, account: str | None) -> Summary:
         """Return counts of everything."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             ids = await _account_ids(connection, account)
             mine = _among(receipts.c.account_id, ids)
             outcomes = sa.select(receipts.c.outcome, sa.func.count()).where(mine).group_by(receipts.c.outcome)
@@ -346,7 +355,7 @@ def _among(column: sa.ColumnElement[Any], values: Sequence[int] | Sequence[str])
     return column.in_(sa.select(sa.func.json_each(json_text(list(values))).table_valued("value").c.value))
 
 
-async def _count(connection: AsyncConnection, table: sa.Table, where: Sequence[Condition]) -> int:
+async def _count(connection: AsyncConnection, table: sa.FromClause, where: Sequence[Condition]) -> int:
     statement = sa.select(sa.func.count()).select_from(table).where(*where)
     return (await connection.execute(statement)).scalar_one()
 
@@ -479,19 +488,6 @@ def _pks_named(ids: Sequence[int], kind: Identifier, value: str) -> sa.Select[tu
 
 def _has_name(ids: Sequence[int], kind: Identifier, value: str) -> Condition:
     return visitors.c.pk.in_(_pks_named(ids, kind, value))
-
-
-def _contains(text: str) -> Condition:
-    """Match *text* anywhere in a visitor's ids or in one of the values they have."""
-    strings = [
-        sa.func.json_extract('"' + column + '"', "$") for column in (visitors.c.visitor_id, visitors.c.anonymous_id)
-    ]
-    values = [sa.func.json_tree(column).table_valued("atom") for column in (visitors.c.properties, visitors.c.data)]
-    found = [
-        sa.select(sa.literal(1)).select_from(it).where(sa.cast(it.c.atom, sa.Text).contains(text, autoescape=True))
-        for it in values
-    ]
-    return sa.or_(*(it.contains(text, autoescape=True) for it in strings), *(it.exists() for it in found))
 
 
 def _whole(cursor: str) -> int:

@@ -7,34 +7,41 @@ from dataclasses import asdict
 from typing import Any, cast
 
 from ours_emulator.decide.deduplication import Original
-from ours_emulator.decide.devices import Waiting
+from ours_emulator.decide.devices import PendingDevice
 from ours_emulator.decide.identity import Visitor
+from ours_emulator.decide.versions import patched
 from ours_emulator.jsontext import json_text
-from ours_emulator.model import Exchange, Identifier, Message, Properties, Receipt, Rejection
+from ours_emulator.model import Exchange, Identifier, Message, Receipt, Rejection, Version
 from ours_emulator.records import to_json
 from ours_emulator.store.tables import decoded, distinct_digest, encoded, name_digest
+from ours_emulator.store.versions import UNCHANGED, Keyframe, change_in, state_in
 
 
-def visitor_of(row: Sequence[Any]) -> Visitor:
-    """Return the visitor in a *row* of `SELECT_VISITORS`, its names as the store has them."""
-    pk, account_id, visitor_id, properties, event_count, first_seen, last_seen, anonymous_id, data, devices = row
-    known = cast(Properties, json.loads(properties))
+def visitor_of(row: Sequence[Any]) -> tuple[Visitor, Keyframe]:
+    """Return the visitor in a *row* of `SELECT_VISITORS`, with the names the store has, and their keyframe."""
+    pk, account_id, visitor_id, event_count, first_seen, last_seen, version_id, first_receipt, *stored = row
+    keyframe = _keyframe(version_id, *stored)
+    state = keyframe.state if keyframe.patch is UNCHANGED else patched(keyframe.state, keyframe.patch)
+    version = Version(version_id, pk, first_receipt, state, UNCHANGED)
     visitor = Visitor(
         pk,
         account_id,
         decoded(visitor_id),
-        known,
-        properties,
+        state,
+        version,
         event_count,
         first_seen,
         last_seen,
         names_changed=False,
-        anonymous_id=None if anonymous_id is None else decoded(anonymous_id),
-        data={} if data == "{}" else json.loads(data),
-        devices=[] if devices == "[]" else json.loads(devices),
     )
     visitor.stored_names = tuple(visitor.names())
-    return visitor
+    return visitor, keyframe
+
+
+def _keyframe(version_id: int, base_id: int | None, patched_bytes: int, content: str, base: str | None) -> Keyframe:
+    if base_id is None or base is None:
+        return Keyframe(version_id, state_in(content), len(content))
+    return Keyframe(base_id, state_in(base), len(base), change_in(content), patched_bytes)
 
 
 def visitor_row(visitor: Visitor) -> tuple[Any, ...]:
@@ -43,33 +50,36 @@ def visitor_row(visitor: Visitor) -> tuple[Any, ...]:
         visitor.pk,
         visitor.account_id,
         encoded(visitor.visitor_id),
-        visitor.json,
+        visitor.version and visitor.version.id,
         visitor.event_count,
         visitor.first_seen,
         visitor.last_seen,
-        None if visitor.anonymous_id is None else encoded(visitor.anonymous_id),
-        json_text(visitor.data) if visitor.data else "{}",
-        json_text(visitor.devices) if visitor.devices else "[]",
     )
 
 
-def waiting_of(row: Sequence[Any]) -> Waiting:
-    """Return the waiting device in a *row* of `SELECT_WAITING`."""
+def version_row(version: Version, keyframe: Keyframe) -> tuple[Any, ...]:
+    """Return *version*, the next one after *keyframe*, as the columns of its table have it."""
+    stored = keyframe.add(version)
+    return version.id, version.visitor_pk, version.first_receipt, stored.base_id, stored.patched, stored.text
+
+
+def pending_of(row: Sequence[Any]) -> PendingDevice:
+    """Return the pending device in a *row* of `SELECT_PENDING`."""
     pk, account_id, identity, device = row
     names = cast(dict[Identifier, str], json.loads(identity))
-    return Waiting(pk, tuple((account_id, kind, value) for kind, value in names.items()), json.loads(device))
+    return PendingDevice(pk, tuple((account_id, kind, value) for kind, value in names.items()), json.loads(device))
 
 
-def waiting_row(waiting: Waiting) -> tuple[Any, ...]:
-    """Return *waiting* as the columns of its table have it."""
-    digests = {name[1]: name_digest(name) for name in waiting.names}
+def pending_row(pending: PendingDevice) -> tuple[Any, ...]:
+    """Return *pending* as the columns of its table have it."""
+    digests = {name[1]: name_digest(name) for name in pending.names}
     return (
-        waiting.pk,
-        waiting.names[0][0],
+        pending.pk,
+        pending.names[0][0],
         digests.get("external_id"),
         digests.get("anonymous_id"),
-        json_text({kind: value for _, kind, value in waiting.names}),
-        json_text(waiting.device),
+        json_text({kind: value for _, kind, value in pending.names}),
+        json_text(pending.device),
     )
 
 
@@ -130,9 +140,9 @@ def receipt_row(exchange: Exchange, receipt: Receipt) -> tuple[Any, ...]:
         received_at,
         message is not None and message.test,
         0,
+        receipt.version and receipt.version.id,
         receipt.content,
         _explanation(receipt),
-        receipt.visitor_properties,
     )
 
 

@@ -29,8 +29,9 @@ INSERT_REQUESTS = _insert(tables.requests)
 INSERT_RECEIPTS = _insert(tables.receipts)
 INSERT_DISTINCT_IDS = _insert(tables.distinct_ids)
 INSERT_IDENTIFIERS = _insert(tables.identifiers)
-UPSERT_VISITORS = _upsert(tables.visitors, "account_id")
-UPSERT_WAITING = _upsert(tables.waiting_devices)
+INSERT_VERSIONS = _insert(tables.visitor_versions)
+UPSERT_VISITORS = _upsert(tables.visitors, "account_id", "visitor_id")
+UPSERT_PENDING = _upsert(tables.pending_devices)
 UPSERT_MARKS = _upsert(tables.marks)
 
 SELECT_ACCOUNTS = "SELECT name, id FROM accounts"
@@ -43,16 +44,20 @@ SELECT (SELECT count(*) FROM receipts), (SELECT count(*) FROM requests), (SELECT
        max(coalesce((SELECT max(id) FROM requests), 0),
            coalesce((SELECT request_id FROM receipts ORDER BY id DESC LIMIT 1), 0)),
        (SELECT max(pk) FROM visitors),
-       (SELECT count(*) FROM waiting_devices), (SELECT max(pk) FROM waiting_devices)
+       (SELECT count(*) FROM pending_devices), (SELECT max(pk) FROM pending_devices),
+       (SELECT max(id) FROM visitor_versions)
 """
 
 # For each digest the oldest visitors only: everybody may share one email.
 SELECT_VISITORS = """
-SELECT pk, account_id, visitor_id, properties, event_count, first_seen, last_seen, anonymous_id, data, devices
+SELECT pk, account_id, visitor_id, event_count, first_seen, last_seen,
+       version.id, version.first_receipt, version.base_id, version.patched_bytes, version.content, base.content
 FROM json_each(?2) AS wanted
-JOIN identifiers ON digest = wanted.value AND visitor_pk IN
+JOIN identifiers ON digest = wanted.value AND identifiers.visitor_pk IN
     (SELECT visitor_pk FROM identifiers WHERE digest = wanted.value ORDER BY visitor_pk LIMIT ?1)
-JOIN visitors ON pk = visitor_pk
+JOIN visitors ON pk = identifiers.visitor_pk
+JOIN visitor_versions AS version ON version.id = version_id
+LEFT JOIN visitor_versions AS base ON base.id = version.base_id
 """
 
 SELECT_ORIGINALS = """
@@ -63,8 +68,8 @@ LEFT JOIN receipts ON receipts.id = receipt_id
 LEFT JOIN visitors ON pk = visitor_pk
 """
 
-SELECT_WAITING = """
-SELECT pk, account_id, identity, device FROM waiting_devices
+SELECT_PENDING = """
+SELECT pk, account_id, identity, device FROM pending_devices
 WHERE external_digest IN (SELECT value FROM json_each(?1)) OR anonymous_digest IN (SELECT value FROM json_each(?1))
 ORDER BY pk
 """
@@ -77,14 +82,33 @@ ORDER BY id DESC LIMIT 1
 
 SUM_BODIES = "SELECT coalesce(sum(length(body)), 0) FROM requests WHERE account_id = ?"
 
-COUNT_WAITING = "SELECT count(*) FROM waiting_devices"
+COUNT_PENDING = "SELECT count(*) FROM pending_devices"
 
 UPDATE_REPEATS = "UPDATE receipts SET repeats = repeats + ? WHERE id = ?"
 DELETE_IDENTIFIERS = "DELETE FROM identifiers WHERE digest = ? AND visitor_pk = ?"
-DELETE_WAITING = "DELETE FROM waiting_devices WHERE pk = ?"
+DELETE_PENDING = "DELETE FROM pending_devices WHERE pk = ?"
 
 EVICT_RECEIPTS = """
-DELETE FROM receipts WHERE id IN (SELECT id FROM receipts ORDER BY id LIMIT ?) RETURNING account_id
+DELETE FROM receipts WHERE id IN (SELECT id FROM receipts ORDER BY id LIMIT ?) RETURNING account_id, visitor_pk
+"""
+# Of each visitor: what is older than the version in force right before the oldest receipt that is kept, but for the
+# version that this one is a patch of.
+EVICT_VERSIONS = """
+WITH in_force AS (
+    SELECT kept.visitor_pk, kept.first_receipt, kept.base_id
+    FROM json_each(?) AS wanted
+    JOIN visitor_versions AS kept ON kept.id = (
+        SELECT id FROM visitor_versions
+        WHERE visitor_pk = wanted.value AND first_receipt < (SELECT min(id) FROM receipts)
+        ORDER BY first_receipt DESC LIMIT 1
+    )
+)
+DELETE FROM visitor_versions WHERE id IN (
+    SELECT old.id FROM in_force
+    JOIN visitor_versions AS old
+        ON old.visitor_pk = in_force.visitor_pk AND old.first_receipt < in_force.first_receipt
+        AND old.id IS NOT in_force.base_id
+)
 """
 EVICT_REQUESTS = """
 DELETE FROM requests WHERE id IN (SELECT id FROM requests ORDER BY id LIMIT ?) RETURNING account_id, length(body)
@@ -93,10 +117,13 @@ COUNT_EVICTED_RECEIPTS = "UPDATE accounts SET evicted_receipts = evicted_receipt
 COUNT_EVICTED_REQUESTS = "UPDATE accounts SET evicted_requests = evicted_requests + ? WHERE id = ?"
 
 DELETE_ACCOUNT = "DELETE FROM accounts WHERE name = ?"
+CLEAR_VERSIONS = """
+DELETE FROM visitor_versions WHERE visitor_pk IN (SELECT pk FROM visitors WHERE account_id = ?)
+"""
 CLEAR_VISITORS = "DELETE FROM visitors WHERE account_id = ?"
 CLEAR_RECEIPTS = "DELETE FROM receipts WHERE account_id = ?"
 CLEAR_REQUESTS = "DELETE FROM requests WHERE account_id = ?"
 CLEAR_IDENTIFIERS = "DELETE FROM identifiers WHERE digest >= ? AND digest < ?"
 CLEAR_DISTINCT_IDS = "DELETE FROM distinct_ids WHERE digest >= ? AND digest < ?"
-CLEAR_WAITING = "DELETE FROM waiting_devices WHERE account_id = ?"
+CLEAR_PENDING = "DELETE FROM pending_devices WHERE account_id = ?"
 CLEAR_EVICTED = "UPDATE accounts SET evicted_requests = 0, evicted_receipts = 0 WHERE id = ?"
