@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from ours_emulator.accounts import Accounts
+from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.ingest import IngestContract, Limits
+from ours_emulator.contract.revision import revision
 from ours_emulator.event_view import EventView
 from ours_emulator.feed import Feed, FeedClosedError
 from ours_emulator.jsontext import json_text
-from ours_emulator.model import Account, Request
+from ours_emulator.model import Request
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.store import EventFilter, Retention, open_store
 from waiting import PATIENCE
@@ -28,7 +30,7 @@ class Emulator:
         contract = IngestContract(Limits(100_000, 100_000))
         contracts = {"track": contract, "batch": contract}
         store = open_store(str(path), Retention())
-        self.pipeline = Pipeline(store.writer, contracts, Accounts(Account("x")), self.feed)
+        self.pipeline = Pipeline(store.writer, contracts, Accounts(AccountConfig("x", revision())), self.feed)
         self.reader = store.reader
 
     async def post(self, body: object, account: str = "a", endpoint: str = "track") -> None:

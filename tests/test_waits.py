@@ -25,7 +25,7 @@ NOT_UNDERSTOOD: list[tuple[str, dict[str, Any], str]] = [
     ("wait", {"match": {"event_property.x": 1}}, "match.event_property: there is no such field; did you mean"),
     ("wait", {"mtach": {}}, "match: Field required"),
     ("verify", {}, "match: Field required"),
-    ("verify", {"match": []}, "match: not an object of fields"),
+    ("verify", {"match": []}, "match: must be an object of fields"),
     ("verify", {"match": {}, "timeout_ms": 5}, "timeout_ms: "),
     ("verify", {"match": {}, "settle_ms": 5}, "settle_ms: "),
     ("wait", {"match": {}, "timeout_ms": 55_001}, "timeout_ms: "),
@@ -42,7 +42,7 @@ NOT_UNDERSTOOD: list[tuple[str, dict[str, Any], str]] = [
     ("verify", {"match": {}, "account": "a/b"}, "account: "),
     ("verify/sequence", {"sequence": []}, "sequence: "),
     ("verify/sequence", {"sequence": [{}, {"evnt": 1}]}, "sequence.1.evnt: there is no such field"),
-    ("verify/sequence", {"sequence": [{}, 5]}, "sequence.1: not an object of fields"),
+    ("verify/sequence", {"sequence": [{}, 5]}, "sequence.1: must be an object of fields"),
     ("verify/sequence", {"sequence": [{}] * 101}, "sequence: "),
     ("verify/sequence", {"sequence": [{}], "mode": "none"}, "mode: "),
 ]
