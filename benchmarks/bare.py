@@ -7,7 +7,7 @@ from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 
-from ours_emulator.server import Server
+from ours_emulator.http.server import Server
 
 _BODY = b'{"success":true}'
 _HEADERS = [(b"content-length", str(len(_BODY)).encode()), (b"content-type", b"application/json")]

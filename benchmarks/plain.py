@@ -9,7 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 import bare
-from ours_emulator.main import create_app
+from ours_emulator.app import create_app
 from ours_emulator.settings import load
 
 

@@ -5,11 +5,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import cast
 
-from ours_emulator import cli, main
-from ours_emulator.store.writer import StoreWriter
+from ours_emulator import cli
+from ours_emulator.store import sqlite
+from ours_emulator.store.sqlite.writer import SqliteWriter
 
 
-class HastyWriter(StoreWriter):
+class HastyWriter(SqliteWriter):
     """Keeps one transaction open for as long as it lives, as if everything in it were committed."""
 
     @contextmanager
@@ -23,5 +24,5 @@ class HastyWriter(StoreWriter):
 
 
 if __name__ == "__main__":
-    setattr(main, StoreWriter.__name__, HastyWriter)
+    setattr(sqlite, SqliteWriter.__name__, HastyWriter)
     cli.main()

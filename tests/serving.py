@@ -12,8 +12,8 @@ from uuid import uuid4
 import httpx
 from starlette.types import ASGIApp
 
-from ours_emulator.main import create_app
-from ours_emulator.server import Server as Uvicorn
+from ours_emulator.app import create_standalone
+from ours_emulator.http.server import Server as Uvicorn
 from ours_emulator.settings import load
 
 JSON = {"content-type": "application/json"}
@@ -86,7 +86,7 @@ class Server:
 @contextmanager
 def serving(**settings: object) -> Generator[Server]:
     """Run an emulator with *settings* in a thread until the block ends."""
-    app = create_app(load({"log_format": "none", **settings}))
+    app = create_standalone(load({"log_format": "none", **settings}))
     with listening_server(app) as url, httpx.Client(timeout=30, trust_env=False) as http:
         yield Server(url, http)
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ours_emulator.contract.rules import RULES
+from ours_emulator.contract.revision import revision
 from ours_emulator.settings import ENV_PREFIX, Settings, flag
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -23,7 +23,7 @@ def settings_table() -> str:
 
 def rules_table() -> str:
     """Return the table of all rules."""
-    rows = [(f"`{rule.id}`", rule.text, f"{rule.basis}: {rule.source}") for rule in RULES]
+    rows = [(f"`{rule.id}`", rule.text, f"{rule.basis}: {rule.source}") for rule in revision().rules]
     return _table(("id", "rule", "basis"), rows)
 
 

@@ -7,19 +7,33 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import httpx
 import pytest
 from pydantic import TypeAdapter
 
+from looping import case
 from ours_emulator import __version__
-from ours_emulator.api import asking, control, debug, fault_calls, views
-from ours_emulator.contract.compile import REVISION
-from ours_emulator.contract.rules import RULES
+from ours_emulator.contract.revision import DEFAULT_REVISION, revision
+from ours_emulator.contract.rules import Rule
+from ours_emulator.debug import accounts, faults, overview, params
+from ours_emulator.records import (
+    Call,
+    Cleared,
+    Event,
+    Moment,
+    Page,
+    RequestDetail,
+    RequestRecord,
+    Summary,
+    Visitor,
+    iso,
+)
 from ours_emulator.settings import Settings
 from serving import Account, Server, serving
+from waiting import until
 
 ENVELOPE = {"items", "total", "next_cursor", "evicted"}
 VISITOR = {
@@ -49,6 +63,7 @@ EVENT = {
     "repeats",
     "event_properties",
     "default_properties",
+    "identity",
     "identity_context",
     "visitor_properties",
     "resolution",
@@ -216,6 +231,7 @@ def test_an_event_has_exactly_these_fields(account: Account) -> None:
         "repeats": 0,
         "event_properties": {"amount": 99.99},
         "default_properties": {"received_at": received},
+        "identity": {"userId": "user123", "email": "a@b.co"},
         "identity_context": None,
         "visitor_properties": {"email": "a@b.co"},
         "resolution": {
@@ -248,7 +264,7 @@ def test_a_refused_event_has_its_reason_and_the_same_fields(account: Account) ->
     account.track(distinctId="d", event="Purchase")
     (event,) = account.events(outcome="rejected")
     assert event.keys() == EVENT
-    assert event["reason"].keys() == {"rule", "path", "message", "status"}
+    assert event["reason"].keys() == {"rule", "path", "message", "status", "limit"}
     assert (event["reason"]["rule"], event["reason"]["status"]) == ("identifier", 400)
     assert (event["event"], event["distinct_id"], event["visitor_id"]) == ("Purchase", "d", None)
     assert (event["resolution"], event["visitor_properties"]) == (None, None)
@@ -423,19 +439,21 @@ def test_a_page_has_a_hundred_items_unless_asked_otherwise(account: Account) -> 
 # Errors
 
 
-@pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize("cursor", ["nonsense", "", "-1", "1.5", "1:2:3", ":", "nan:1", "inf:1", "1:", "²", "9" * 30])
-def test_a_cursor_no_list_gave_out_is_refused(account: Account, path: str, cursor: str) -> None:
-    account.track(userId="u")
-    response = account.http.get(f"{account.url}/debug/{path}", params={"cursor": cursor})
-    assert "cursor" in refusal(response, 400)
+def test_a_cursor_no_list_gave_out_is_refused(account: Account, cursor: str) -> None:
+    for path in LISTS:
+        with case(path):
+            account.track(userId="u")
+            response = account.http.get(f"{account.url}/debug/{path}", params={"cursor": cursor})
+            assert "cursor" in refusal(response, 400)
 
 
-@pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize("limit", ["0", "-1", "1001", "many", "", "1.5", "9" * 30])
-def test_a_limit_out_of_range_is_refused(account: Account, path: str, limit: str) -> None:
-    response = account.http.get(f"{account.url}/debug/{path}", params={"limit": limit})
-    assert "limit" in refusal(response, 400)
+def test_a_limit_out_of_range_is_refused(account: Account, limit: str) -> None:
+    for path in LISTS:
+        with case(path):
+            response = account.http.get(f"{account.url}/debug/{path}", params={"limit": limit})
+            assert "limit" in refusal(response, 400)
 
 
 @pytest.mark.parametrize(
@@ -651,8 +669,7 @@ def test_dropped_events_are_found_by_their_outcome_only() -> None:
 def test_since_is_the_moment_of_receipt_in_iso_or_milliseconds(account: Account) -> None:
     account.track(event="before", userId="u")
     first = now_ms()
-    while now_ms() <= first:
-        time.sleep(0.001)
+    until(lambda: now_ms() > first)
     account.track(event="after", userId="u", time=first - 60_000)
     after, before = account.events(event="after")[0], account.events(event="before")[0]
     moment = datetime.fromisoformat(after["received_at"])
@@ -1062,24 +1079,24 @@ def test_the_media_type_of_a_reset_may_have_parameters_and_capitals(account: Acc
 
 
 PATHS: dict[str, type[object]] = {
-    "/debug": debug.IndexView,
-    "/debug/visitors": views.VisitorList,
-    "/debug/visitors/{visitor_id}": views.VisitorView,
-    "/debug/visitors/{visitor_id}/events": views.EventList,
-    "/debug/events": views.EventList,
-    "/debug/events/latest": views.EventView,
-    "/debug/events/{event_id}": views.EventView,
-    "/debug/requests": views.RequestList,
-    "/debug/requests/{request_id}": views.RequestDetail,
-    "/debug/calls": views.CallList,
-    "/debug/accounts": control.AccountList,
-    "/debug/accounts/{name}": control.AccountView,
-    "/debug/clock": control.ClockView,
-    "/debug/faults": fault_calls.FaultList,
-    "/debug/summary": views.SummaryView,
-    "/debug/rules": debug.RuleList,
-    "/debug/settings": dict[str, debug.SettingView],
-    "/debug/health": debug.HealthView,
+    "/debug": overview.Index,
+    "/debug/visitors": Page[Visitor],
+    "/debug/visitors/{visitor_id}": Visitor,
+    "/debug/visitors/{visitor_id}/events": Page[Event],
+    "/debug/events": Page[Event],
+    "/debug/events/latest": Event,
+    "/debug/events/{event_id}": Event,
+    "/debug/requests": Page[RequestRecord],
+    "/debug/requests/{request_id}": RequestDetail,
+    "/debug/calls": Page[Call],
+    "/debug/accounts": Page[accounts.AccountState],
+    "/debug/accounts/{name}": accounts.AccountState,
+    "/debug/clock": Moment,
+    "/debug/faults": Page[faults.FaultState],
+    "/debug/summary": Summary,
+    "/debug/rules": Page[Rule],
+    "/debug/settings": dict[str, overview.Setting],
+    "/debug/health": overview.Health,
 }
 
 
@@ -1131,17 +1148,26 @@ def test_every_answer_is_as_the_declared_model_says(account: Account) -> None:
         assert response.status_code == 200, (url, response.text)
         adapter: TypeAdapter[object] = TypeAdapter(PATHS[path])
         # What the model does not have would be missing here.
-        assert adapter.dump_python(adapter.validate_python(response.json(), strict=True)) == response.json(), url
-    reset_view: TypeAdapter[object] = TypeAdapter(debug.ResetView)
+        assert as_shown(adapter.dump_python(adapter.validate_python(response.json()))) == response.json(), url
+    reset_view: TypeAdapter[object] = TypeAdapter(Cleared)
     answer = reset(account, {}).json()
-    assert reset_view.dump_python(reset_view.validate_python(answer, strict=True)) == answer
+    assert reset_view.dump_python(reset_view.validate_python(answer)) == answer
+
+
+def as_shown(value: Any) -> Any:
+    """Return *value* with moments as ISO 8601 and tuples as lists."""
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, dict):
+        return {key: as_shown(inner) for key, inner in cast(dict[str, Any], value).items()}
+    return list(map(as_shown, cast(list[Any], value))) if isinstance(value, list | tuple) else value
 
 
 def test_an_error_is_as_the_declared_model_says(account: Account) -> None:
-    adapter: TypeAdapter[object] = TypeAdapter(asking.ErrorView)
+    adapter: TypeAdapter[object] = TypeAdapter(params.Problem)
     for path in ("events/1?x=1", "events/first", "visitors/ghost", "nothing"):
         content = fetch(account, path).content
-        assert adapter.dump_python(adapter.validate_json(content, strict=True)) == json.loads(content)
+        assert adapter.dump_python(adapter.validate_json(content)) == json.loads(content)
 
 
 @pytest.mark.parametrize("prefixed", [True, False])
@@ -1183,8 +1209,8 @@ def test_the_index_says_where_to_look(server: Server) -> None:
 
 def test_the_rules_are_those_of_the_contract(server: Server) -> None:
     assert server.default.debug("rules") == {
-        "items": [asdict(rule) for rule in RULES],
-        "total": len(RULES),
+        "items": [asdict(rule) for rule in revision().rules],
+        "total": len(revision().rules),
         "next_cursor": None,
         "evicted": 0,
     }
@@ -1193,7 +1219,7 @@ def test_the_rules_are_those_of_the_contract(server: Server) -> None:
 def test_the_emulator_tells_that_it_is_well(server: Server) -> None:
     health = server.default.debug("health")
     assert health.keys() == {"status", "version", "revision"}
-    assert (health["status"], health["version"], health["revision"]) == ("ok", __version__, REVISION)
+    assert (health["status"], health["version"], health["revision"]) == ("ok", __version__, DEFAULT_REVISION)
 
 
 def test_a_stopped_clock_is_shown_and_stamps_what_arrives() -> None:
@@ -1265,7 +1291,7 @@ def test_every_operation_has_an_example_that_is_as_the_declared_model_says(serve
             if method == "get" and path in PATHS:
                 adapter: TypeAdapter[object] = TypeAdapter(PATHS[path])
                 shown = content["example"]
-                assert adapter.dump_python(adapter.validate_python(shown, strict=True), exclude_none=False), path
+                assert adapter.dump_python(adapter.validate_python(shown), exclude_none=False), path
             if "requestBody" in operation:
                 (asked,) = operation["requestBody"]["content"].values()
                 name = asked["schema"].get("$ref", "").rpartition("/")[2]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ours_emulator.devices import Waiting, WaitingRoom, registered
-from ours_emulator.identity import Name
-from ours_emulator.messages import Properties
+from ours_emulator.decide.devices import PendingDevice, PendingDevices, registered
+from ours_emulator.decide.identity import Name
+from ours_emulator.model import Properties
 
 ANN: Name = (1, "external_id", "ann")
 ANON: Name = (1, "anonymous_id", "ann")
@@ -43,33 +43,33 @@ def device(id_: str, token: str | None = None, **more: str | None) -> Properties
 )
 def test_a_device_is_added_or_updated(known: list[Properties], new: Properties, expected: list[Properties]) -> None:
     before = [dict(it) for it in known]
-    assert registered(known, new) == expected
+    assert list(registered(known, new)) == expected
     assert known == before
 
 
 @pytest.mark.rule("client-devices-wait")
 def test_a_device_leaves_with_the_first_of_its_names_that_appears() -> None:
-    room = WaitingRoom([], 1)
-    room.enter((ANN, ANON), device("a"))
-    assert room.leave([BOB]) == []
-    assert room.leave([ANON]) == [device("a")]
-    assert room.leave([ANN]) == []
-    assert (room.changed, room.gone) == ({}, {1})
+    pending = PendingDevices([], 1)
+    pending.add((ANN, ANON), device("a"))
+    assert pending.take([BOB]) == []
+    assert pending.take([ANON]) == [device("a")]
+    assert pending.take([ANN]) == []
+    assert (pending.changed, pending.removed) == ({}, {1})
 
 
 @pytest.mark.rule("client-devices-wait")
-def test_the_same_device_waits_once_and_is_updated() -> None:
-    room = WaitingRoom([Waiting(4, (ANN,), device("a", os="1", model="m"))], 5)
-    room.enter((ANN,), device("a", os="2"))
-    room.enter((ANN,), device("b"))
-    assert sorted(room.changed) == [4, 5]
-    assert room.leave([ANN]) == [device("a", os="2", model="m"), device("b")]
-    assert (room.changed, room.gone) == ({}, {4, 5})
+def test_the_same_device_is_pending_once_and_is_updated() -> None:
+    pending = PendingDevices([PendingDevice(4, (ANN,), device("a", os="1", model="m"))], 5)
+    pending.add((ANN,), device("a", os="2"))
+    pending.add((ANN,), device("b"))
+    assert sorted(pending.changed) == [4, 5]
+    assert pending.take([ANN]) == [device("a", os="2", model="m"), device("b")]
+    assert (pending.changed, pending.removed) == ({}, {4, 5})
 
 
 @pytest.mark.rule("client-devices-wait")
-def test_the_same_device_of_other_names_waits_apart() -> None:
-    room = WaitingRoom([], 1)
-    room.enter((ANN,), device("a"))
-    room.enter((BOB,), device("a"))
-    assert [room.leave([name]) for name in (ANN, BOB)] == [[device("a")], [device("a")]]
+def test_the_same_device_of_other_names_is_pending_apart() -> None:
+    pending = PendingDevices([], 1)
+    pending.add((ANN,), device("a"))
+    pending.add((BOB,), device("a"))
+    assert [pending.take([name]) for name in (ANN, BOB)] == [[device("a")], [device("a")]]

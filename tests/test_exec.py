@@ -97,13 +97,13 @@ def test_flags_before_the_command_are_settings_and_those_behind_it_are_its_own()
 @pytest.mark.parametrize(
     ("command", "code", "told"),
     [
-        (["no-such-command"], 127, "no-such-command can't be run: No such file or directory"),
-        (["/"], 126, "/ can't be run: Permission denied"),
+        (["no-such-command"], 127, "no-such-command cannot be run: No such file or directory"),
+        (["/"], 126, "/ cannot be run: Permission denied"),
         ([], 2, "Missing argument"),
         (["--keep", "0", "true"], 2, "--keep: "),
     ],
 )
-def test_what_cant_be_run_is_one_line(command: list[str], code: int, told: str) -> None:
+def test_what_cannot_be_run_is_one_line(command: list[str], code: int, told: str) -> None:
     done = run(*command)
     assert (done.returncode, done.stdout) == (code, "")
     (line,) = done.stderr.splitlines()

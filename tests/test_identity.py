@@ -4,15 +4,16 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from ours_emulator.identity import Visitor, Visitors
-from ours_emulator.messages import Claim, Identifier, Identity, Resolution
+from ours_emulator.decide.identity import Visitor, Visitors
+from ours_emulator.model import Change, Claim, Identifier, Identity, VisitorState
+from ours_emulator.records import Resolution
 
 ACCOUNT = 1
 NAMES: dict[Identifier, str] = {"user_id": "userId", "external_id": "externalId", "email": "email"}
 
 
 def known(pk: int, visitor_id: str, account: int = ACCOUNT, **properties: str) -> Visitor:
-    visitor = Visitor(pk, account, visitor_id, dict(properties))
+    visitor = Visitor(pk, account, visitor_id, VisitorState(dict(properties)))
     visitor.stored_names = tuple(visitor.names())
     return visitor
 
@@ -115,7 +116,7 @@ def test_visitors_of_another_account_are_nobody() -> None:
 def test_a_visitor_is_found_by_a_new_name_and_no_longer_by_the_old_one() -> None:
     visitor = known(1, "V", email="old@x.co")
     everybody = Visitors([visitor], next_pk=2)
-    everybody.update(visitor, {"email": "new@x.co"})
+    everybody.change(visitor, Change({"email": "new@x.co"}))
     assert everybody.resolve(ACCOUNT, claims(email="new@x.co"), lambda: "n")[0] is visitor
     assert everybody.resolve(ACCOUNT, claims(email="old@x.co"), lambda: "n")[0] is not visitor
 
@@ -124,7 +125,7 @@ def test_a_visitor_is_found_by_a_new_name_and_no_longer_by_the_old_one() -> None
 def test_a_later_message_finds_the_visitor_an_earlier_one_made() -> None:
     everybody = Visitors([], next_pk=1)
     first, _, _ = everybody.resolve(ACCOUNT, claims(external_id="X"), lambda: "n1")
-    everybody.update(first, {"external_id": "X"})
+    everybody.change(first, Change({"external_id": "X"}))
     second, resolution, _ = everybody.resolve(ACCOUNT, claims(external_id="X"), lambda: "n2")
     assert second is first
     assert not resolution.created
@@ -134,7 +135,7 @@ EITHER = (Claim("external_id", "XA", "external_id"), Claim("anonymous_id", "anon
 
 
 def anonymous(pk: int, visitor_id: str, anonymous_id: str) -> Visitor:
-    visitor = Visitor(pk, ACCOUNT, visitor_id, anonymous_id=anonymous_id)
+    visitor = Visitor(pk, ACCOUNT, visitor_id, VisitorState(anonymous_id=anonymous_id))
     visitor.stored_names = tuple(visitor.names())
     return visitor
 

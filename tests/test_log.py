@@ -6,20 +6,9 @@ from typing import Any
 
 import pytest
 
-from ours_emulator.api.log import LogFormat, RequestLog, human, machine
-from ours_emulator.messages import (
-    Answer,
-    Arrival,
-    Attempt,
-    Exchange,
-    Hint,
-    Message,
-    Outcome,
-    Reason,
-    Receipt,
-    Rejection,
-    Request,
-)
+from ours_emulator.http.log import LogFormat, RequestLog, human, machine
+from ours_emulator.model import Answer, Arrival, Attempt, Exchange, Message, Receipt, Rejection, Request
+from ours_emulator.records import Hint, Outcome, Reason
 
 NASTY = [
     "new\nline",

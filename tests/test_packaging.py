@@ -29,7 +29,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.rule("openapi")
 def test_the_vendors_document_is_the_same_bytes_everywhere(server: Server, wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        packed = archive.read("ours_emulator/contract/2026-05.json")
+        packed = archive.read("ours_emulator/contract/documents/2026-05.json")
     served = server.http.get(f"{server.url}/api/v1/openapi").content
     for document in ((ROOT / "openapi.json").read_bytes(), packed, served):
         assert hashlib.sha256(document).hexdigest() == SHA256
@@ -48,7 +48,9 @@ def test_the_wheel_contains_only_the_package(wheel: Path) -> None:
 def test_the_installed_wheel_serves_the_document_outside_of_the_checkout(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
-    script = "from ours_emulator.contract.compile import document; import sys; sys.stdout.buffer.write(document())"
+    script = (
+        "from ours_emulator.contract.revision import revision; import sys; sys.stdout.buffer.write(revision().document)"
+    )
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, 'site'); {script}"]
     done = subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=60, check=True)
     assert hashlib.sha256(done.stdout).hexdigest() == SHA256

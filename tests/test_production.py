@@ -15,7 +15,7 @@ import pytest
 import uvloop
 from ours_privacy import APIConnectionError, AsyncOursPrivacy, OursPrivacy
 
-from ours_emulator.production import ADVICE, HOST, ProductionBlockedError, block
+from ours_emulator.pytest_support.network_guard import ADVICE, HOST, ProductionBlockedError, block
 from serving import Account
 
 URL = f"https://{HOST}/api/v1"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ours_emulator.messages import Claim, Identity, Properties
-from ours_emulator.properties import hints, ignored, merged, said
+from ours_emulator.decide.properties import changes, given, hints, ignored, merged
+from ours_emulator.model import Claim, Identity, Properties
 
 BEFORE: Properties = {
     "first_name": "Ann",
@@ -14,7 +14,7 @@ TOP: Identity = (Claim("external_id", "X", "externalId"), Claim("email", "a@b.co
 
 
 def after(user_properties: Properties) -> Properties:
-    return merged(BEFORE, said((), user_properties))
+    return merged(BEFORE, changes(BEFORE, given((), user_properties)))
 
 
 @pytest.mark.rule("property-set")
@@ -90,16 +90,16 @@ def test_null_clears_consent() -> None:
 def test_identifiers_of_the_top_level_are_stored_unless_user_properties_say_more(
     user_properties: Properties, stored: Properties
 ) -> None:
-    assert merged({}, said(TOP, user_properties)) == stored
+    assert merged({}, changes({}, given(TOP, user_properties))) == stored
 
 
 def test_a_user_id_is_no_property() -> None:
-    assert said((Claim("user_id", "U", "userId"),), {}) == {}
+    assert given((Claim("user_id", "U", "userId"),), {}) == {}
 
 
 def test_what_was_stored_is_never_changed_in_place() -> None:
     before: Properties = {"custom_properties": {"plan": "pro"}, "first_name": "Ann"}
-    merged(before, {"custom_properties": {"plan": "free"}, "first_name": None})
+    merged(before, changes(before, {"custom_properties": {"plan": "free"}, "first_name": None}))
     assert before == {"custom_properties": {"plan": "pro"}, "first_name": "Ann"}
 
 
@@ -111,11 +111,11 @@ def test_null_for_a_custom_property_is_hinted_at(sent: Properties) -> None:
 
 @pytest.mark.rule("claims-stored")
 def test_null_for_the_identifier_just_given_is_hinted_at() -> None:
-    assert [hint.path for hint in hints({}, TOP, said(TOP, {"email": None}))] == ["/userProperties/email"]
+    assert [hint.path for hint in hints({}, TOP, given(TOP, {"email": None}))] == ["/userProperties/email"]
 
 
 def test_ordinary_properties_give_no_hint() -> None:
-    assert hints(BEFORE, TOP, said(TOP, {"first_name": None, "custom_properties": {"plan": "x"}})) == []
+    assert hints(BEFORE, TOP, given(TOP, {"first_name": None, "custom_properties": {"plan": "x"}})) == []
 
 
 @pytest.mark.rule("property-empty", "custom-merge")
@@ -132,7 +132,7 @@ def test_what_is_empty_is_hinted_at_where_it_was_sent() -> None:
 def test_an_identifier_that_is_not_stored_is_hinted_at() -> None:
     claims = (Claim("external_id", "x", "externalId"), Claim("email", "a@b.co", "email"))
     sent: Properties = {"email": "other@b.co", "external_id": "x"}
-    found = hints({}, claims, said(claims, sent))
+    found = hints({}, claims, given(claims, sent))
     assert [(it.rule, it.path) for it in found] == [("claims-stored", "/email")]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ours_emulator.api.redaction import Discretion, masked, without_tokens
+from ours_emulator.http.redaction import Redactor, masked, without_tokens
 from serving import Account, serving
 
 
@@ -41,9 +41,9 @@ def test_the_tokens_of_a_body_are_masked(body: str, shown: str | None) -> None:
 
 
 def test_only_what_is_long_enough_to_be_a_secret_is_looked_for() -> None:
-    discreet = Discretion(["t", "token-5ba8cf1e7d"])
+    redactor = Redactor(["t", "token-5ba8cf1e7d"])
     assert (
-        discreet("POST /track/token-5ba8cf1e7d pk_abcdef123 task_force risk_k")
+        redactor("POST /track/token-5ba8cf1e7d pk_abcdef123 task_force risk_k")
         == "POST /track/…1e7d …f123 task_force risk_k"
     )
 
@@ -64,13 +64,13 @@ def test_the_journal_can_be_shown_without_secrets(account: Account, packed: bool
 
 
 def test_of_two_secrets_with_one_beginning_both_are_masked_whole() -> None:
-    discreet = Discretion(["abcdef", "abcdefghijklmnop"])
-    assert discreet("abcdefghijklmnop abcdef") == "…mnop …ef"
+    redactor = Redactor(["abcdef", "abcdefghijklmnop"])
+    assert redactor("abcdefghijklmnop abcdef") == "…mnop …ef"
 
 
 def test_a_secret_is_found_as_it_stands_in_a_json_string_too() -> None:
-    discreet = Discretion(['pa"ss-wörd-123456'])
-    assert discreet('{"a":"pa\\"ss-w\\u00f6rd-123456","b":"pa\\"ss-wörd-123456"}') == '{"a":"…3456","b":"…3456"}'
+    redactor = Redactor(['pa"ss-wörd-123456'])
+    assert redactor('{"a":"pa\\"ss-w\\u00f6rd-123456","b":"pa\\"ss-wörd-123456"}') == '{"a":"…3456","b":"…3456"}'
 
 
 def test_what_is_configured_as_secret_is_redacted_wherever_it_stands() -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import sqlite3
 import tempfile
-import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -17,24 +16,30 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
+from starlette.responses import Response
 
 from ours_emulator.accounts import Accounts
-from ours_emulator.api.emulated import Emulated, Endpoint
-from ours_emulator.api.front import Front
-from ours_emulator.api.ingest import NAMES, endpoints
-from ours_emulator.api.log import RequestLog
+from ours_emulator.app import create_app
+from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.client import ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
+from ours_emulator.contract.revision import revision
 from ours_emulator.feed import Feed
-from ours_emulator.main import create_app
-from ours_emulator.messages import Account as AccountRules
-from ours_emulator.messages import Exchange, Request
+from ours_emulator.http.endpoint import Emulated, Endpoint
+from ours_emulator.http.front import Front
+from ours_emulator.http.guard import Guard
+from ours_emulator.http.log import RequestLog
+from ours_emulator.http.routes import INGEST_NAMES
+from ours_emulator.model import Exchange, Request
 from ours_emulator.pipeline import Contract, Pipeline
+from ours_emulator.records import Summary
 from ours_emulator.settings import load
-from ours_emulator.store import files
-from ours_emulator.store.files import APPLICATION_ID, SCHEMA_VERSION, StoreError, StoreFile
-from ours_emulator.store.reader import EventFilter, RequestFilter, StoreReader, Summary, VisitorFilter
-from ours_emulator.store.writer import Retention, StoreWriter
+from ours_emulator.store import EventFilter, RequestFilter, Retention, StoreError, VisitorFilter
+from ours_emulator.store.sqlite import file as files
+from ours_emulator.store.sqlite.file import APPLICATION_ID, StoreFile
+from ours_emulator.store.sqlite.migration import SCHEMA_VERSION
+from ours_emulator.store.sqlite.reader import SqliteReader
+from ours_emulator.store.sqlite.writer import SqliteWriter
 from serving import Account, Server, serving
 
 LISTS = ["visitors", "events", "requests"]
@@ -170,7 +175,7 @@ def test_a_database_may_be_called_anything(tmp_path: Path, name: str) -> None:
         with connection.begin():
             connection.execute(sa.text("INSERT INTO accounts VALUES (1, 'a', 2, 3)"))
         summary = asyncio.run(summary_of(file))
-        assert (summary.evicted_requests, summary.evicted_receipts) == (2, 3)
+        assert (summary.evicted_requests, summary.evicted_events) == (2, 3)
     finally:
         connection.close()
         file.close()
@@ -178,7 +183,7 @@ def test_a_database_may_be_called_anything(tmp_path: Path, name: str) -> None:
 
 
 async def summary_of(file: StoreFile) -> Summary:
-    reader = StoreReader(file)
+    reader = SqliteReader(file)
     try:
         return await reader.summary("a")
     finally:
@@ -291,17 +296,17 @@ def test_after_a_restart_what_is_gone_is_still_counted(path: Path) -> None:
 
 
 def test_a_store_that_somebody_else_locks_is_answered_500_once_for_all_and_works_again(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(files, "BUSY_SECONDS", 1)
     with serving(database=path) as server, closing(sqlite3.connect(path, isolation_level=None)) as foreign:
         account = server.default
         foreign.execute("BEGIN IMMEDIATE")
-        began = time.monotonic()
         with ThreadPoolExecutor(16) as pool:
             sent = [pool.submit(account.track, userId=f"u{number}") for number in range(16)]
             assert {future.result().status_code for future in sent} == {500}
-        assert time.monotonic() - began < 8
+        # One complaint for all that waited together: they did not wait one after the other.
+        assert 1 <= len(caplog.records) < 16
         foreign.execute("ROLLBACK")
         assert account.track(userId="u").status_code == 200
         assert [event["visitor_id"] for event in account.events(outcome="any")] == ["u"]
@@ -404,22 +409,33 @@ def test_a_file_that_is_no_database_is_refused(path: Path, content: bytes) -> No
 def test_a_database_of_something_else_is_refused(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE mine (id)")
-    assert unusable(path) == f"{path} is a database of something else"
+    assert unusable(path) == f"{path} is a database of another program"
 
 
 def test_an_empty_database_that_something_else_has_marked_is_refused(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA application_id = 7")
-    assert unusable(path) == f"{path} is a database of something else"
+    assert unusable(path) == f"{path} is a database of another program"
 
 
-@pytest.mark.parametrize("version", [0, SCHEMA_VERSION + 1])
-def test_a_store_of_another_version_is_refused(path: Path, version: int) -> None:
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [
+        (0, f"has store version 0, which can't be migrated to {SCHEMA_VERSION}; use a new file"),
+        (1, f"has store version 1, which can't be migrated to {SCHEMA_VERSION}; use a new file"),
+        (
+            SCHEMA_VERSION + 1,
+            f"has store version {SCHEMA_VERSION + 1}, and this program only knows {SCHEMA_VERSION} and older; "
+            "use a newer ours-emulator",
+        ),
+    ],
+)
+def test_a_store_that_is_newer_or_too_old_to_be_migrated_is_refused(path: Path, version: int, why: str) -> None:
     with serving(database=path):
         pass
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA user_version = {version}")
-    assert unusable(path) == f"{path} has store version {version}; this program has {SCHEMA_VERSION}"
+    assert unusable(path) == f"{path} {why}"
 
 
 def test_a_directory_is_refused(tmp_path: Path) -> None:
@@ -588,17 +604,15 @@ class Bounded(StoreFile):
 def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> None:
     file = Bounded(path)
     contract = IngestContract(Limits())
-    accounts = Accounts(AccountRules("default"))
-    pipeline = Pipeline(StoreWriter(file, Retention()), dict.fromkeys(NAMES, contract), accounts, Feed())
-    parts = Emulated(pipeline, contract, accounts, RequestLog("none", io.StringIO()), 5_000_000)
-    unknown = Endpoint("unknown", parts)
-    app = Front(
-        endpoints(parts), lambda: unknown, {"/": unknown}, lambda: asyncio.to_thread(pipeline.close), lambda: None
-    )
+    accounts = Accounts(AccountConfig("default", revision()))
+    pipeline = Pipeline(SqliteWriter(file, Retention()), dict.fromkeys(INGEST_NAMES, contract), accounts, Feed())
+    log = RequestLog("none", io.StringIO())
+    track = Endpoint(Emulated(pipeline, contract, accounts, log, 5_000_000))
+    app = Front(Response(), Guard((), None), {"track": track}, log, 5_000_000)
     large = {"text": "x" * 200_000}
 
     async def story() -> None:
-        reader = StoreReader(file)
+        reader = SqliteReader(file)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as http:
 
             async def track(user: str, **fields: Any) -> int:
@@ -619,7 +633,7 @@ def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> No
             assert await track("large", eventProperties=large, distinctId="1") == 200
             assert await counts() == (2, 2, 2)
         await reader.close()
-        await app.aclose()
+        await asyncio.to_thread(pipeline.close)
 
     asyncio.run(story())
 
@@ -636,7 +650,9 @@ def test_the_number_of_reads_does_not_grow_with_the_number_of_events(path: Path,
 
     file = Counting(path)
     contracts: dict[str, Contract] = {"batch": IngestContract(Limits()), "client/events": ClientContract()}
-    pipeline = Pipeline(StoreWriter(file, Retention()), contracts, Accounts(AccountRules("default")), Feed())
+    pipeline = Pipeline(
+        SqliteWriter(file, Retention()), contracts, Accounts(AccountConfig("default", revision())), Feed()
+    )
 
     def body(count: int) -> bytes:
         rows = [{"event": "E", "userId": f"{count}-{at}", "distinctId": f"{count}-{at}"} for at in range(count)]

@@ -3,16 +3,14 @@
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
-from ours_emulator.messages import Exchange
-from ours_emulator.store.reader import Row
-from ours_emulator.store.rows import event_row
+from ours_emulator.event_view import EventView, event_of
+from ours_emulator.model import Exchange
 
 _Key = tuple[str | None, str | None]
-_SOMETHING: list[Row] = [{}]
-_Parcel = tuple["Listener", Sequence[Row]]
+_Parcel = tuple["Listener", Sequence[EventView]]
 
 
 class FeedClosedError(Exception):
@@ -20,26 +18,26 @@ class FeedClosedError(Exception):
 
 
 class Listener:
-    """What one listener has not heard yet. It belongs to one event loop; get one from `Feed.listen`."""
+    """The commits that one listener has not heard of yet. Belongs to one event loop; get one from `Feed.listen`."""
 
-    def __init__(self, *, rows: bool) -> None:
+    def __init__(self, *, wake_only: bool) -> None:
         self.loop = asyncio.get_running_loop()
-        self.wants_rows = rows
-        self._unheard: deque[Sequence[Row]] = deque()
+        self.wake_only = wake_only
+        self._unheard: deque[Sequence[EventView]] = deque()
         self._woken = asyncio.Event()
         self._closed = False
         self._reset_at: int | None = None
 
     def reset_at(self) -> int | None:
-        """Return, once, the first id that events have after a reset that was heard since it was asked last."""
+        """Return, once, the first id that events have after the last reset since the previous call; None without."""
         reset_at, self._reset_at = self._reset_at, None
         return reset_at
 
-    async def next(self, seconds: float | None) -> Sequence[Row] | None:
-        """Return the rows committed next, as the reader has them; None if none were for so many *seconds*.
+    async def next(self, seconds: float | None) -> Sequence[EventView] | None:
+        """Return the events of the next commit; None if there was no commit for *seconds*.
 
-        No rows at all mean that an account listened to was reset: what was read before may be gone.
-        Raises FeedClosedError, at once and ever after, when there is nothing more to listen to.
+        An empty sequence means that an account was reset, so what was read before may be gone, or, to a listener that
+        is only woken, that there was a commit. Raises FeedClosedError, at once and ever after, when the feed ends.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -48,17 +46,16 @@ class Listener:
             raise FeedClosedError
         if not self._unheard:
             return None
-        rows = self._unheard.popleft()
+        events = self._unheard.popleft()
         if not self._unheard:
             self._woken.clear()
-        return rows
+        return events
 
-    def hear(self, rows: Sequence[Row], reset_at: int | None = None) -> None:
-        """Keep *rows* for `next`; on the listener's loop only."""
+    def hear(self, events: Sequence[EventView], reset_at: int | None = None) -> None:
+        """Keep *events* for `next`; on the listener's loop only."""
         self._reset_at = reset_at if reset_at is not None else self._reset_at
-        alike = not self.wants_rows and self._unheard and bool(self._unheard[-1]) == bool(rows)
-        if not alike:
-            self._unheard.append(rows)
+        if not (self.wake_only and self._unheard):
+            self._unheard.append(events)
         self._woken.set()
 
     def close(self) -> None:
@@ -81,12 +78,12 @@ class Feed:
         self._closed = False
 
     @contextmanager
-    def listen(self, account: str | None, event: str | None = None, *, rows: bool = True) -> Generator[Listener]:
+    def listen(self, account: str | None, event: str | None = None, *, wake_only: bool = False) -> Generator[Listener]:
         """Listen to *account* (all of them if None), and only to events of that name if one is given.
 
-        Without *rows* the listener hears that there are some, as one empty row, and keeps no more than that.
+        With *wake_only* the listener only learns that there was a commit, and nothing is kept for it.
         """
-        listener = Listener(rows=rows)
+        listener = Listener(wake_only=wake_only)
         self._change((account, event), added=(listener,))
         try:
             yield listener
@@ -94,20 +91,20 @@ class Feed:
             self._change((account, event), removed=listener)
 
     def publish(self, exchanges: Sequence[Exchange]) -> None:
-        """Hand over what *exchanges* became, each row made once for all who want it. For the writer, after COMMIT."""
+        """Hand over the events of *exchanges*, each made once for all listeners. For the writer, after COMMIT."""
         if not self._listeners:
             return
-        wanted: dict[Listener, list[Row]] = {}
+        wanted: dict[Listener, list[EventView]] = {}
         for exchange in exchanges:
             for receipt in exchange.receipts:
                 listeners = self._listening(exchange.request.account, receipt.arrival.event)
-                if listeners:
-                    row = event_row(exchange, receipt) if any(it.wants_rows for it in listeners) else {}
-                    for listener in listeners:
-                        if listener.wants_rows:
-                            wanted.setdefault(listener, []).append(row)
-                        else:
-                            wanted[listener] = _SOMETHING
+                for listener in listeners:
+                    wanted.setdefault(listener, [])
+                eager = [listener for listener in listeners if not listener.wake_only]
+                if eager:
+                    view = EventView(event_of(exchange, receipt))
+                    for listener in eager:
+                        wanted[listener].append(view)
         _hand_over(wanted)
 
     def cleared(self, account: str | None, next_id: int) -> None:
@@ -115,9 +112,9 @@ class Feed:
         with self._changing:
             listeners = [
                 listener
-                for (listened_to, _), those in self._listeners.items()
+                for (listened_to, _), group in self._listeners.items()
                 if account is None or listened_to in (None, account)
-                for listener in those
+                for listener in group
             ]
         _hand_over(dict.fromkeys(listeners, ()), next_id)
 
@@ -125,38 +122,38 @@ class Feed:
         """End all listening, now and later. Doing it twice is doing it once; any thread may."""
         with self._changing:
             self._closed = True
-            listeners = [listener for those in self._listeners.values() for listener in those]
+            listeners = [listener for group in self._listeners.values() for listener in group]
         for listener in listeners:
             with suppress(RuntimeError):
                 listener.loop.call_soon_threadsafe(listener.close)
 
     def _change(self, key: _Key, *, added: tuple[Listener, ...] = (), removed: Listener | None = None) -> None:
         with self._changing:
-            left = tuple(it for it in self._listeners.get(key, ()) if it is not removed) + added
-            if left:
-                self._listeners[key] = left
+            listeners = tuple(other for other in self._listeners.get(key, ()) if other is not removed) + added
+            if listeners:
+                self._listeners[key] = listeners
             else:
                 del self._listeners[key]
             if self._closed:
                 for listener in added:
                     listener.close()
 
-    def _listening(self, account: str, event: str | None) -> Iterable[Listener]:
+    def _listening(self, account: str, event: str | None) -> list[Listener]:
         keys: set[_Key] = {(account, event), (account, None), (None, event), (None, None)}
         return [listener for key in keys for listener in self._listeners.get(key, ())]
 
 
-def _hand_over(wanted: Mapping[Listener, Sequence[Row]], reset_at: int | None = None) -> None:
-    """Wake every event loop that somebody listens on, each once."""
+def _hand_over(wanted: Mapping[Listener, Sequence[EventView]], reset_at: int | None = None) -> None:
+    """Wake every event loop with a listener, each once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[_Parcel]] = {}
-    for listener, rows in wanted.items():
-        by_loop.setdefault(listener.loop, []).append((listener, rows))
+    for listener, events in wanted.items():
+        by_loop.setdefault(listener.loop, []).append((listener, events))
     for loop, parcels in by_loop.items():
-        # A loop that was closed meanwhile has nobody listening.
+        # The loop may have been closed meanwhile; then nobody listens there any more.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(_hear, parcels, reset_at)
 
 
 def _hear(parcels: Sequence[_Parcel], reset_at: int | None) -> None:
-    for listener, rows in parcels:
-        listener.hear(rows, reset_at)
+    for listener, events in parcels:
+        listener.hear(events, reset_at)

@@ -1,16 +1,16 @@
-"""Values: what is made once and never changed."""
+"""Values: objects that are made once and never changed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
 
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def value(cls: type[T]) -> type[T]:
-    """Make *cls* a dataclass with slots that nobody may change.
+    """Make *cls* a dataclass with slots whose instances are never changed.
 
-    It is the type checkers that see to it: a dataclass frozen at run time takes three times as long to make, and an
-    event takes some seventy fields.
+    Only the type checkers enforce that: a dataclass frozen at run time takes three times as long to make, and an event
+    takes some seventy fields.
     """
     return dataclass(slots=True, unsafe_hash=True)(cls)

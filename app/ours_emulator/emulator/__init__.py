@@ -1,7 +1,13 @@
-"""The handle tests hold, and an emulator for the length of a block; everything asked goes through the debug API."""
+"""The handle of a running emulator, sync and async, and how to run one for the length of a block.
 
-from ours_emulator.emulator.calls import EmulatorError, ExpectationError
-from ours_emulator.emulator.results import (
+Every test process that uses an emulator imports this, so it imports only the standard library and the records.
+"""
+
+from ours_emulator.emulator._async import AsyncClock, AsyncEmulator, AsyncExpectation, AsyncExport, AsyncFault
+from ours_emulator.emulator._sync import Clock, Emulator, Expectation, Export, Fault
+from ours_emulator.emulator.errors import EmulatorError, ExpectationError
+from ours_emulator.emulator.local import run_emulator, run_emulator_async
+from ours_emulator.records import (
     Cleared,
     Event,
     Hint,
@@ -19,14 +25,12 @@ from ours_emulator.emulator.results import (
     Summary,
     Visitor,
 )
-from ours_emulator.emulator.running import run_emulator, run_emulator_async
-from ours_emulator.emulator.sync import Clock, Emulator, Expectation, Fault
-from ours_emulator.emulator.twin import AsyncClock, AsyncEmulator, AsyncExpectation, AsyncFault
 
 __all__ = [
     "AsyncClock",
     "AsyncEmulator",
     "AsyncExpectation",
+    "AsyncExport",
     "AsyncFault",
     "Cleared",
     "Clock",
@@ -35,6 +39,7 @@ __all__ = [
     "Event",
     "Expectation",
     "ExpectationError",
+    "Export",
     "Fault",
     "Hint",
     "Identifiers",

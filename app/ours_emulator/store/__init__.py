@@ -1,1 +1,292 @@
-"""The store: visitors, receipts and the journal in SQLite; the only package that knows SQLAlchemy."""
+"""The store behind its protocol: the pipeline writes, the debug API reads; a URL chooses the database behind it.
+
+No exception of a driver leaves this package.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ours_emulator.decide.decision import Decision
+from ours_emulator.decide.deduplication import DistinctId, Original
+from ours_emulator.decide.devices import PendingDevice
+from ours_emulator.decide.identity import Name, Visitor
+from ours_emulator.model import Exchange, Identifier, Request
+from ours_emulator.records import Call, Cleared, Event, Page, RequestRecord, StoredRequest, Summary, VisitorVersion
+from ours_emulator.records import Visitor as VisitorRecord
+
+LARGEST = 2**63 - 1
+"""The largest integer that the store can hold, and so the largest id."""
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+class StoreError(Exception):
+    """The store can't be used; the message is one line for the user."""
+
+
+class StoreLostError(StoreError):
+    """The file of an open store was removed, or another one put in its place."""
+
+
+class StoreBusyError(StoreError):
+    """The store can't be written at all, whatever it is: somebody else has it, or its file is gone."""
+
+
+class StoreFailedError(StoreError):
+    """The store could not be read or written: the disk is full, or fails."""
+
+
+class CursorError(ValueError):
+    """A cursor that no list of ours gave out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much is kept of journal and receipts: rows of each, and bytes of request bodies."""
+
+    rows: int = 100_000
+    body_bytes: int = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptBefore:
+    """The attempt before another: its call, and when it came, in milliseconds since the epoch."""
+
+    call_id: int
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are asked for; None asks for any. Times are milliseconds since the epoch."""
+
+    event: str | None = None
+    visitor_id: str | None = None
+    distinct_id: str | None = None
+    endpoint: str | None = None
+    outcome: str | None = "accepted"
+    named: bool = False
+    """Only what has the name of an event: not the Client API's aliases, visitors and devices."""
+    test: bool | None = None
+    since: int | None = None
+    properties: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFilter:
+    """Which requests of the journal are asked for; None asks for any."""
+
+    call_id: int | None = None
+    status: int | None = None
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorFilter:
+    """Which visitors are asked for; None asks for any. *text* is looked for anywhere in what is known of them."""
+
+    identifiers: Mapping[Identifier, str] = field(default_factory=dict[Identifier, str])
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some events in order, and whether others are missing: how many were evicted, and the oldest id still kept."""
+
+    events: Sequence[Event]
+    evicted: int
+    first_kept: int | None
+
+
+class StoreWriter(Protocol):
+    """Load and save for the pipeline. Everything happens inside `transaction`, on one thread."""
+
+    @property
+    def next_receipt_id(self) -> int:
+        """The id of the next receipt. None of these ids is ever used twice."""
+        ...
+
+    @property
+    def next_request_id(self) -> int:
+        """The id of the next request."""
+        ...
+
+    @property
+    def next_visitor_pk(self) -> int:
+        """The pk of the next visitor."""
+        ...
+
+    @property
+    def next_version_id(self) -> int:
+        """The id of the next version of a visitor."""
+        ...
+
+    @property
+    def next_pending_pk(self) -> int:
+        """The pk of the next pending device."""
+        ...
+
+    @property
+    def any_pending(self) -> bool:
+        """Whether any device is pending."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commit what happens inside, or, if it raises, leave the store as it was.
+
+        Raises StoreBusyError if the store can't be written at all, StoreFailedError if the disk is full or fails, and
+        StoreError for what should not happen.
+        """
+        ...
+
+    def account_id(self, name: str) -> int:
+        """Return the id of the account *name*, made on first use."""
+        ...
+
+    def visitors(self, names: Iterable[Name], most: int) -> list[Visitor]:
+        """Return the visitors that have any of *names*: for each name the *most* oldest ones."""
+        ...
+
+    def pending(self, names: Iterable[Name]) -> list[PendingDevice]:
+        """Return the devices that are pending for a visitor with any of *names*, the oldest first."""
+        ...
+
+    def originals(self, ids: Sequence[DistinctId]) -> dict[DistinctId, Original]:
+        """Return, for those of *ids* that were used before, the event that used them."""
+        ...
+
+    def attempt_before(self, account_id: int, request: Request) -> AttemptBefore | None:
+        """Return the attempt before *request*, a further one; None if it is not known."""
+        ...
+
+    def save(self, exchanges: Sequence[Exchange], decision: Decision) -> None:
+        """Write *exchanges* and what *decision* changed. What it was decided on was loaded in the same transaction."""
+        ...
+
+    def reset(self, account: str | None) -> Cleared:
+        """Delete everything of *account*, or of all accounts if None, but the accounts themselves."""
+        ...
+
+    def forget(self, account: str) -> Cleared:
+        """Delete *account* and everything of it."""
+        ...
+
+    def is_empty(self) -> bool:
+        """Whether nothing was ever stored."""
+        ...
+
+    def close(self) -> None:
+        """Close the store for writing."""
+        ...
+
+
+class StoreReader(Protocol):
+    """Read access for the debug API. *account* is always a name, or None for all accounts.
+
+    Everything raises StoreFailedError if the store can't be read. A cursor that no list gave out is a CursorError.
+    """
+
+    async def close(self) -> None:
+        """Close the store for reading."""
+        ...
+
+    async def ping(self) -> None:
+        """Read something; raises what keeps the store from being read, StoreLostError if its file is gone."""
+        ...
+
+    async def account_names(self) -> list[str]:
+        """Return the names of the accounts in the store."""
+        ...
+
+    async def visitors(
+        self, account: str | None, which: VisitorFilter, limit: int, cursor: str | None
+    ) -> Page[VisitorRecord]:
+        """Return visitors, the youngest first."""
+        ...
+
+    async def visitor_version(self, account: str | None, event_id: int) -> VisitorVersion | None:
+        """Return the visitor right after the event *event_id*; None if it is not there or left none."""
+        ...
+
+    async def events(self, account: str | None, which: EventFilter, limit: int, cursor: str | None) -> Page[Event]:
+        """Return events, the latest by `time` first (rule event-order)."""
+        ...
+
+    async def event(self, account: str | None, event_id: int) -> Event | None:
+        """Return one event, whatever its outcome."""
+        ...
+
+    async def newest_event(self) -> int:
+        """Return the id of the event that arrived last, in any account; 0 if there is none."""
+        ...
+
+    async def arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
+        """Return the events with an id greater than *after*, the first to arrive first."""
+        ...
+
+    async def latest_arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
+        """Return, of the last *limit* events with an id greater than *after*, those asked for, the last first."""
+        ...
+
+    async def timeline(
+        self, account: str | None, which: EventFilter, after: int, since: tuple[float, int] | None, limit: int
+    ) -> Slice:
+        """Return the events with an id greater than *after*, by time and id, from beyond *since* on."""
+        ...
+
+    async def requests(
+        self, account: str | None, which: RequestFilter, limit: int, cursor: str | None
+    ) -> Page[RequestRecord]:
+        """Return the journal, the latest request first."""
+        ...
+
+    async def request(self, account: str | None, request_id: int) -> tuple[StoredRequest, Sequence[Event]] | None:
+        """Return one request with its body, and its events in the order of its rows."""
+        ...
+
+    async def stored_requests(self, account: str | None, after: int) -> Sequence[StoredRequest]:
+        """Return some requests with their bodies, a few megabytes at most, the oldest first: those with an id greater
+        than *after*. None at all when there are no more."""
+        ...
+
+    async def evicted_requests(self, account: str | None) -> int:
+        """Return how many requests are no longer there."""
+        ...
+
+    async def calls(self, account: str | None, limit: int, cursor: str | None) -> Page[Call]:
+        """Return calls with all their attempts, the latest call first."""
+        ...
+
+    async def summary(self, account: str | None) -> Summary:
+        """Return counts of everything."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open store. `kept` is whether it outlives the process."""
+
+    reader: StoreReader
+    writer: StoreWriter
+    kept: bool
+
+    async def close(self) -> None:
+        """Close what was not closed yet."""
+        await self.reader.close()
+        self.writer.close()
+
+
+def open_store(url: str | None, retention: Retention) -> Store:
+    """Return the store at *url*, made if it is new: a path or `sqlite:///path`; None is a temporary store.
+
+    Raises StoreError if it can't be opened, which never has a password of *url* in its message.
+    """
+    scheme = _SCHEME.match(url or "")
+    if scheme and scheme[1].lower() != "sqlite":
+        raise StoreError(f"{scheme[0]}… can't be opened: use a path, or sqlite:///path")
+    # An implementation is only imported by whoever uses it.
+    from ours_emulator.store.sqlite import open_sqlite
+
+    return open_sqlite(url if scheme is None or url is None else url[scheme.end() :].removeprefix("/"), retention)

@@ -8,7 +8,7 @@ from typing import cast
 
 import sqlalchemy as sa
 
-from ours_emulator.identity import Name
+from ours_emulator.decide.identity import Name
 
 metadata = sa.MetaData()
 accounts = sa.Table(
@@ -25,13 +25,23 @@ visitors = sa.Table(
     sa.Column("pk", sa.Integer, primary_key=True),
     sa.Column("account_id", sa.Integer, nullable=False, index=True),
     sa.Column("visitor_id", sa.Text, nullable=False),
-    sa.Column("properties", sa.Text, nullable=False),
+    sa.Column("version_id", sa.Integer, nullable=False),
     sa.Column("event_count", sa.Integer, nullable=False),
     sa.Column("first_seen", sa.BigInteger, nullable=False),
     sa.Column("last_seen", sa.BigInteger, nullable=False),
-    sa.Column("anonymous_id", sa.Text),
-    sa.Column("data", sa.Text, nullable=False),
-    sa.Column("devices", sa.Text, nullable=False),
+)
+visitor_versions = sa.Table(
+    "visitor_versions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("visitor_pk", sa.Integer, nullable=False),
+    sa.Column("first_receipt", sa.Integer, nullable=False),
+    # The version that this one is a patch of; NULL if it is whole.
+    sa.Column("base_id", sa.Integer),
+    sa.Column("patched_bytes", sa.Integer, nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
+    # Which version was in force when a receipt came is found without reading the others of the visitor.
+    sa.Index("versions_by_receipt", "visitor_pk", "first_receipt"),
 )
 # Long random keys make the indexes of a large store slow, so names are looked up by a short digest.
 identifiers = sa.Table(
@@ -48,15 +58,15 @@ distinct_ids = sa.Table(
     sa.Column("receipt_id", sa.Integer, nullable=False),
     sqlite_with_rowid=False,
 )
-# Devices of nobody yet. They are looked up by either of the names their visitor may appear under, and few.
-waiting_devices = sa.Table(
-    "waiting_devices",
+# Devices whose visitor has not appeared yet, found by either of the names they may appear under. There are few.
+pending_devices = sa.Table(
+    "pending_devices",
     metadata,
     sa.Column("pk", sa.Integer, primary_key=True),
     sa.Column("account_id", sa.Integer, nullable=False),
     sa.Column("external_digest", sa.Text, index=True),
     sa.Column("anonymous_digest", sa.Text, index=True),
-    # JSON: the identifiers by their kind, and what the device said of itself.
+    # JSON: the identifiers by their kind, and the device as it was registered.
     sa.Column("identity", sa.Text, nullable=False),
     sa.Column("device", sa.Text, nullable=False),
 )
@@ -108,10 +118,11 @@ receipts = sa.Table(
     sa.Column("received_at", sa.BigInteger, nullable=False),
     sa.Column("test", sa.Boolean, nullable=False),
     sa.Column("repeats", sa.Integer, nullable=False),
-    # JSON: what was sent (event_properties, ...), why it ended so (resolution, hints, reason), and the snapshot.
+    # The visitor as this receipt left them.
+    sa.Column("version_id", sa.Integer),
+    # JSON: what was sent (event_properties, ...), and why it ended so (resolution, hints, reason).
     sa.Column("content", sa.Text, nullable=False),
     sa.Column("explanation", sa.Text, nullable=False),
-    sa.Column("visitor_properties", sa.Text),
     sa.Index("receipts_by_time", "account_id", "time"),
     # A wait asks for one name, after one id: few keys, each growing at its end.
     sa.Index("receipts_by_event", "account_id", "event"),

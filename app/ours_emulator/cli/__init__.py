@@ -1,0 +1,5 @@
+"""The command line."""
+
+from ours_emulator.cli.main import main
+
+__all__ = ["main"]

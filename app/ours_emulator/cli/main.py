@@ -1,0 +1,37 @@
+"""The command line: its entry point and its commands."""
+
+import sys
+
+import click
+
+from ours_emulator import __version__
+from ours_emulator.cli.commands import debug_commands
+from ours_emulator.cli.exec import exec_
+from ours_emulator.cli.serve import serve
+
+_FAILED = 2
+_INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line. An error is one line on standard error, and exit code 2."""
+    try:
+        commands.main(standalone_mode=False, prog_name="ours-emulator")
+    except click.ClickException as error:
+        sys.stderr.write(f"ours-emulator: {' '.join(error.format_message().split())}\n")
+        sys.exit(_FAILED)
+    except click.Abort:
+        sys.exit(_INTERRUPTED)
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(version)s")
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """Emulate the Ours Privacy Ingest API and Client API on this machine."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+for _command in (serve, exec_, *debug_commands):
+    commands.add_command(_command)

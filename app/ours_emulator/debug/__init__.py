@@ -1,0 +1,1 @@
+"""The debug API: one module per resource."""

@@ -1,0 +1,103 @@
+"""Events: GET /debug/events, the latest one, one by id."""
+
+from fastapi import HTTPException, Request
+from starlette.responses import Response
+
+from ours_emulator.debug.params import (
+    DEFAULT_LIMIT,
+    NOT_FOUND,
+    PROPERTY,
+    Account,
+    AskedOutcome,
+    Cursor,
+    Endpoint,
+    Limit,
+    Needs,
+    Since,
+    answer,
+    debug_router,
+    found,
+    stored_id,
+)
+from ours_emulator.records import Event, Page
+from ours_emulator.store import EventFilter
+
+_MOST_PROPERTIES = 50
+router = debug_router()
+
+
+@router.get("/events", response_model=Page[Event])
+async def events(
+    request: Request,
+    parts: Needs,
+    account: Account,
+    event: str | None = None,
+    visitor_id: str | None = None,
+    distinct_id: str | None = None,
+    endpoint: Endpoint | None = None,
+    outcome: AskedOutcome | None = None,
+    test: bool | None = None,
+    since: Since = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Response:
+    """List events, the latest by time first: the accepted ones, unless `outcome` asks for others.
+
+    Calls of the Client API that are not events (identify, alias, devices) are listed if `outcome` or `endpoint` is
+    given. `property.NAME=VALUE` asks for an event property; dots lead into objects.
+    """
+    which = EventFilter(
+        event,
+        visitor_id,
+        distinct_id,
+        endpoint,
+        _outcome(outcome),
+        outcome is None and endpoint is None,
+        test,
+        since,
+        _properties(request),
+    )
+    return answer(await parts.reader.events(account, which, limit, cursor))
+
+
+@router.get("/events/latest", response_model=Event, responses=NOT_FOUND)
+async def latest_event(
+    request: Request,
+    parts: Needs,
+    account: Account,
+    event: str | None = None,
+    visitor_id: str | None = None,
+    outcome: AskedOutcome | None = None,
+) -> Response:
+    """Show the latest event by time."""
+    which = EventFilter(
+        event,
+        visitor_id,
+        outcome=_outcome(outcome),
+        named=outcome is None,
+        properties=_properties(request),
+    )
+    page = await parts.reader.events(account, which, 1, None)
+    nothing = "no such event was accepted; add outcome=any to include the others"
+    return answer(found(next(iter(page.items), None), nothing))
+
+
+@router.get("/events/{event_id}", response_model=Event, responses=NOT_FOUND)
+async def event(parts: Needs, account: Account, event_id: int) -> Response:
+    """Show one event, whatever its outcome."""
+    return answer(found(await parts.reader.event(account, stored_id(event_id)), f"there is no event {event_id}"))
+
+
+def _outcome(asked: str | None) -> str | None:
+    """Return the outcome to filter by: accepted unless another one is asked for, None for any."""
+    return None if asked == "any" else asked or "accepted"
+
+
+def _properties(request: Request) -> dict[str, str]:
+    """Return the event properties that are asked for. Bounded, as each level is one more expression for the store."""
+    asked = {
+        name.removeprefix(PROPERTY): value for name, value in request.query_params.items() if name.startswith(PROPERTY)
+    }
+    if len(asked) > _MOST_PROPERTIES or any(name.count(".") >= _MOST_PROPERTIES for name in asked):
+        raise HTTPException(400, f"{PROPERTY}…: at most {_MOST_PROPERTIES} of them, and {_MOST_PROPERTIES} levels each")
+    return asked

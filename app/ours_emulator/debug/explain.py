@@ -1,0 +1,142 @@
+"""Why an expectation is not met: the one place where that is put into words, for programs and for people."""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import JsonValue
+
+from ours_emulator.debug.match_progress import Diagnosis, MatchProgress, SequenceProgress, Terms, became
+from ours_emulator.records import Event, Miss, NearMiss, Unmet
+from ours_emulator.terminal import printable
+from ours_emulator.wording import name_of, outcome_of
+
+_MOST_EVENTS = 10
+
+
+def unmet(
+    progress: MatchProgress,
+    terms: Terms,
+    wish: str,
+    diagnosis: Diagnosis | None,
+    elsewhere: str,
+    timeout_ms: int | None,
+) -> Unmet:
+    """Return why *terms* are not met. *wish* is what was expected, in words; *timeout_ms* is None without a wait.
+
+    *diagnosis* explains what is missing, if there are too few; *elsewhere* that it went to another account.
+    """
+    count = len(progress.ids)
+    candidates = diagnosis.candidates.near_misses if diagnosis else ()
+    near = diagnosis.near.near_misses if diagnosis else ()
+    counted = f"{count or 'no'} event{'' if count == 1 else 's'} matched"
+    in_time = "" if timeout_ms is None or count >= terms.count else f" within {timeout_ms} ms"
+    doubt = _doubt(progress.evicted) if progress.incomplete and not terms.exceeded(count) else ""
+    found = f"{counted}{in_time}{elsewhere}{doubt}"
+    items = tuple(sorted(progress.items, key=lambda event: event.id))
+    return Unmet(
+        error=f"{counted}{in_time}; expected {terms}{_because(candidates, near) or elsewhere}{doubt}",
+        found=found,
+        explanation=_explanation(wish, found, items, candidates, near),
+        mode=terms.mode,
+        expected=terms.count,
+        count=count,
+        items=items,
+        candidates=candidates,
+        near_misses=near,
+        evicted=progress.evicted,
+    )
+
+
+def unmet_sequence(
+    progress: SequenceProgress, wish: str, diagnosis: Diagnosis | None, expected: int, evicted: int, *, incomplete: bool
+) -> Unmet:
+    """Return why a sequence is not met; *diagnosis* explains the step that is missing, if one is."""
+    items = tuple(view.event for view in progress.matched)
+    candidates = diagnosis.candidates.near_misses if diagnosis else ()
+    near = progress.near.near_misses
+    found = "all of it matched" if diagnosis is None else f"no event matched sequence.{progress.next}"
+    if diagnosis is not None and items:
+        found += f" after event {items[-1].id}"
+        found += f"; event {diagnosis.fitting[-1]} did before it" if diagnosis.fitting else ""
+    doubt = _doubt(evicted) if incomplete else ""
+    return Unmet(
+        error=found + _because(candidates, near) + doubt,
+        found=found + doubt,
+        explanation=_explanation(wish, found + doubt, items, candidates, near),
+        mode="sequence",
+        expected=expected,
+        count=len(items),
+        items=items,
+        candidates=candidates,
+        near_misses=near,
+        evicted=evicted,
+    )
+
+
+def wish_of(match: Mapping[str, JsonValue], terms: Terms, outcome: str | None) -> str:
+    """Return what is expected, in words: `expected at least 1 event 'Purchase' email='ann@example.com'`."""
+    number = "no" if terms.mode == "none" else str(terms)
+    kind = "" if outcome in (None, "any") else f"{outcome} "
+    plural = "" if terms.mode == "none" or terms.count == 1 else "s"
+    return f"expected {number} {kind}event{plural} {_match_words(match)}"
+
+
+def wish_of_sequence(matches: Sequence[Mapping[str, JsonValue]]) -> str:
+    """Return what is expected of a sequence, in words."""
+    return "expected in this order: " + ", ".join(map(_match_words, matches))
+
+
+def _match_words(match: Mapping[str, JsonValue]) -> str:
+    name = match.get("event")
+    words = [repr(name)] if isinstance(name, str) else []
+    words += [f"{key}={value!r}" for key, value in match.items() if key != "event" or not isinstance(name, str)]
+    return " ".join(words) or "at all"
+
+
+def _because(candidates: Sequence[NearMiss], near: Sequence[NearMiss]) -> str:
+    """Return the best explanation there is, as the end of a sentence."""
+    if candidates:
+        event, (first, *others) = candidates[0].event, candidates[0].misses
+        would = "may" if others else "would"
+        return f"; event {event.id} {would} have, but it was {became(event)}: {first.why}"
+    if near:
+        event, first = near[0].event, near[0].misses[0]
+        return f"; nearest is event {event.id}: {first.path[:100]}: {first.why}"
+    return ""
+
+
+def _doubt(evicted: int) -> str:
+    return f"; {evicted} were evicted, and there may have been others among them"
+
+
+def _explanation(
+    wish: str, found: str, items: Sequence[Event], candidates: Sequence[NearMiss], near: Sequence[NearMiss]
+) -> str:
+    """Return the whole explanation, on several lines, as a failing test prints it."""
+    lines = [wish, found]
+    if items:
+        lines += ["these matched:", *(f"  {name_of(event)}" for event in items[:_MOST_EVENTS])]
+        lines += [f"  and {len(items) - _MOST_EVENTS} more"] if len(items) > _MOST_EVENTS else []
+    lines += _candidate_lines("would", [one for one in candidates if not _unknown(one)])
+    lines += _candidate_lines("may", [one for one in candidates if _unknown(one)])
+    if near:
+        lines += ["the nearest ones:", *(line for one in near for line in _lines_of(one.event, one.misses))]
+    return "\n".join(printable(line) for text in lines for line in text.split("\n"))
+
+
+def _candidate_lines(verb: str, candidates: Sequence[NearMiss]) -> list[str]:
+    heading = [f"these {verb} have matched, but were not accepted:"] if candidates else []
+    return heading + [line for one in candidates for line in _lines_of(one.event, _unknown(one))]
+
+
+def _unknown(candidate: NearMiss) -> list[Miss]:
+    """Return what is not known of a candidate, because it was not accepted."""
+    return [miss for miss in candidate.misses if miss.path != "outcome"]
+
+
+def _lines_of(event: Event, misses: Sequence[Miss]) -> list[str]:
+    return [f"  {name_of(event)} {outcome_of(event)}", *map(_miss_line, misses)]
+
+
+def _miss_line(miss: Miss) -> str:
+    why = "" if miss.why in ("", "another value") else f" ({miss.why})"
+    return f"    {miss.path}: expected {miss.expected!r}, got {miss.actual!r}{why}"

@@ -1,0 +1,122 @@
+"""The journal out of one emulator and into another: GET /debug/export and POST /debug/import."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from itertools import islice
+from tempfile import SpooledTemporaryFile
+from typing import IO, Annotated, Any
+
+from fastapi import HTTPException, Query, Request
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response, StreamingResponse
+
+from ours_emulator.debug import journal_format
+from ours_emulator.debug.params import Account, Needs, Problem, account_of, answer, debug_router
+from ours_emulator.http.redaction import Redactor
+from ours_emulator.jsontext import json_text
+from ours_emulator.model import Closed, Exchange
+from ours_emulator.pipeline import Pipeline
+from ours_emulator.records import Difference, Imported
+from ours_emulator.store import StoreReader
+
+MEDIA_TYPE = "application/jsonl"
+_IN_MEMORY = 8 * 1024 * 1024
+_TOGETHER = 200
+_MOST_DIFFERING = 100
+_EXAMPLE_BODY = json_text({"token": "t", "event": "Purchase", "userId": "u"})
+_EXAMPLE = json_text({"path": "/track", "body": _EXAMPLE_BODY, "received_at": 1767225600000}) + "\n"
+_CONTENT = {MEDIA_TYPE: {"schema": {"type": "string"}, "example": _EXAMPLE}}
+_EXPORTED: dict[int | str, dict[str, Any]] = {
+    200: {"content": _CONTENT, "description": "The journal, one request per line."}
+}
+_NOT_LINES: dict[int | str, dict[str, Any]] = {415: {"model": Problem, "description": "The body is not JSON Lines."}}
+router = debug_router()
+
+
+@router.get("/export", response_class=Response, responses=_EXPORTED)
+async def export(
+    parts: Needs,
+    account: Account,
+    redact: Annotated[bool, Query(description="Without tokens and keys.")] = False,
+) -> Response:
+    """Return the journal as JSON Lines, one request per line, the oldest first. Any emulator can replay it.
+
+    The header X-Emulator-Evicted counts the requests that are no longer there.
+    """
+    headers = {"x-emulator-evicted": str(await parts.reader.evicted_requests(account))}
+    lines = _lines(parts.reader, account, parts.redactor if redact else None)
+    return StreamingResponse(lines, media_type=MEDIA_TYPE, headers=headers)
+
+
+@router.post(
+    "/import",
+    response_model=Imported,
+    responses=_NOT_LINES,
+    openapi_extra={"requestBody": {"required": True, "content": _CONTENT}},
+)
+async def replay(request: Request, parts: Needs) -> Response:
+    """Replay the requests in the body, in order, each at the moment it was received.
+
+    They go to the account of the path, or else each to its own. Nothing is replayed if a line is not a request.
+    """
+    with SpooledTemporaryFile(_IN_MEMORY) as file:
+        try:
+            await _spool(request, file)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        try:
+            await asyncio.to_thread(_check, file)
+            return answer(await _replayed(parts.pipeline, file, account_of(request, None)))
+        except journal_format.LineError as error:
+            raise HTTPException(400, str(error)) from None
+
+
+async def _lines(reader: StoreReader, account: str | None, redactor: Redactor | None) -> AsyncGenerator[str]:
+    after = 0
+    while requests := await reader.stored_requests(account, after):
+        yield "".join(journal_format.written(request, redactor) + "\n" for request in requests)
+        after = requests[-1].record.id
+
+
+async def _replayed(pipeline: Pipeline, file: IO[bytes], account: str | None) -> Imported:
+    imported = 0
+    outcomes: Counter[str] = Counter()
+    differing: list[Difference] = []
+    file.seek(0)
+    numbered = journal_format.read(file)
+    while lines := await asyncio.to_thread(_taken, numbered):
+        results = await asyncio.gather(*(pipeline.submit(line.request(account)) for _, line in lines))
+        imported += sum(isinstance(result, Exchange) for result in results)
+        for (number, line), result in zip(lines, results, strict=True):
+            exchange = _stored(result, number, imported)
+            outcomes.update(receipt.outcome for receipt in exchange.receipts)
+            now = exchange.answer.status or None
+            if "status" in line.model_fields_set and line.status != now and len(differing) < _MOST_DIFFERING:
+                differing.append(Difference(line=number, recorded=line.status, now=now))
+    return Imported(imported=imported, outcomes=dict(outcomes), differing=tuple(differing))
+
+
+def _stored(result: Exchange | Closed | None, number: int, imported: int) -> Exchange:
+    """Return the exchange that line *number* became; what was not stored is answered 500 or 409."""
+    if result is None:
+        raise HTTPException(500, f"line {number}: the store could not be written; {imported} lines were imported")
+    if isinstance(result, Closed):
+        raise HTTPException(409, f"line {number}: account {result.account} is closed; {imported} lines were imported")
+    return result
+
+
+async def _spool(request: Request, file: IO[bytes]) -> None:
+    """Write the body to *file*, wherever that is: a journal may be larger than the memory."""
+    async for part in request.stream():
+        await asyncio.to_thread(file.write, part)
+
+
+def _check(file: IO[bytes]) -> None:
+    file.seek(0)
+    for _ in journal_format.read(file):
+        pass
+
+
+def _taken(numbered: Iterator[tuple[int, journal_format.Line]]) -> Sequence[tuple[int, journal_format.Line]]:
+    return list(islice(numbered, _TOGETHER))

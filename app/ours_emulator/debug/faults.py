@@ -1,0 +1,243 @@
+"""Faults: planned, shown and removed under /debug/faults."""
+
+from dataclasses import dataclass
+from typing import Annotated, Self, TypeAlias
+
+from fastapi import Path
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
+from starlette.responses import Response
+
+from ours_emulator.debug.params import NOT_FOUND, AsciiJSON, Body, Needs, OneAccount, answer, debug_router, found
+from ours_emulator.decide.faults import Action, ActiveFault, Delay, Fault, FaultMatch, RateLimit
+from ours_emulator.http.routes import CLIENT_PATHS, INGEST_PATHS
+from ours_emulator.model import ACCOUNT_NAME, Properties
+from ours_emulator.records import Connection, FaultAnswer, Page, RowCode
+
+_ENDPOINTS = {path: name for path, name in {**INGEST_PATHS, **CLIENT_PATHS}.items() if name != "openapi"}
+_MOST_DELAY_MS = 10 * 60 * 1000.0
+FaultName: TypeAlias = Annotated[str, Path(pattern=f"^{ACCOUNT_NAME.pattern}$", description="A name of your own.")]
+Milliseconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=_MOST_DELAY_MS, strict=True)]
+router = debug_router()
+
+
+class UniformBody(Body):
+    """A delay anywhere between two, in milliseconds."""
+
+    min: Milliseconds
+    max: Milliseconds
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min > self.max:
+            raise ValueError("min is more than max")
+        return self
+
+
+class LogNormalBody(Body):
+    """A delay with a long tail: its median in milliseconds, and the spread of its logarithm."""
+
+    median: Milliseconds
+    sigma: Annotated[FiniteFloat, Field(ge=0, le=3)]
+
+
+def _delay_kind(value: object) -> str:
+    if not isinstance(value, dict):
+        return "fixed"
+    return "lognormal" if "median" in value or "sigma" in value else "uniform"
+
+
+DelayBody: TypeAlias = Annotated[
+    Annotated[Milliseconds, Tag("fixed")]
+    | Annotated[UniformBody, Tag("uniform")]
+    | Annotated[LogNormalBody, Tag("lognormal")],
+    Discriminator(_delay_kind),
+]
+"""How long an answer takes. Its form decides the kind, so that an error is about that kind only."""
+
+
+class AnswerBody(Body):
+    """What happens to a request: another answer, a late one, none, or rows of a batch that fail."""
+
+    status: Annotated[int, Field(ge=400, le=599)] | None = None
+    retry_after: Annotated[FiniteFloat, Field(ge=0, le=86_400)] | None = Field(default=None, description="Seconds.")
+    error: Annotated[str, Field(max_length=1000)] | None = None
+    delay_ms: DelayBody | None = None
+    connection: Connection | None = None
+    rows: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
+    code: RowCode | None = None
+    stored: bool = Field(default=False, description="The request is committed; only its answer is lost.")
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if self.retry_after is not None and self.status is None:
+            raise ValueError("retry_after needs a status")
+        if self.rows is not None and self.code is None:
+            raise ValueError("rows need a code: queue_failed or invalid_event")
+        if self.code is not None and (self.status is not None or self.connection is not None):
+            raise ValueError(
+                "code is for single rows, status and connection are for the whole request; give one of them"
+            )
+        if self.status is not None and self.connection is not None:
+            raise ValueError(
+                "status and connection exclude each other: a connection that is cut or silent has no status"
+            )
+        if all(part is None for part in (self.status, self.delay_ms, self.connection, self.code)):
+            raise ValueError("has no effect; give a status, delay_ms, connection or code")
+        if self.stored and self.status is None and self.connection is None:
+            raise ValueError("stored needs a status or a connection, which is how the answer is lost")
+        return self
+
+    def action(self, name: str) -> Action:
+        """Return what the fault *name* does."""
+        rows = None if self.rows is None else tuple(self.rows)
+        answer = FaultAnswer(
+            name,
+            self.status,
+            self.retry_after,
+            self.error,
+            connection=self.connection,
+            code=self.code,
+            rows=rows,
+            stored=self.stored,
+        )
+        return Action(answer, self._delay())
+
+    def _delay(self) -> Delay:
+        given = self.delay_ms
+        if isinstance(given, UniformBody):
+            return Delay(given.min, given.max)
+        if isinstance(given, LogNormalBody):
+            return Delay(given.median, given.median, given.sigma)
+        return Delay(given or 0, given or 0)
+
+
+def _known_path(path: str) -> str:
+    if path not in _ENDPOINTS:
+        raise ValueError("unknown path; use for example /track or /api/client/events")
+    return path
+
+
+class MatchBody(Body):
+    """Which requests the fault matches; an omitted field matches any. A batch matches if one of its rows does."""
+
+    path: Annotated[str, AfterValidator(_known_path)] | None = None
+    event: str | None = None
+    token: str | None = Field(default=None, description="The token in the body, or the key of the Client API.")
+    distinct_id: str | None = None
+
+
+class RateLimitBody(Body):
+    """A token bucket, by the account's clock; requests beyond it are answered 429 with an exact Retry-After."""
+
+    per_second: Annotated[FiniteFloat, Field(gt=0, le=1e6)]
+    burst: Annotated[FiniteFloat, Field(ge=1, le=1e6)] = 1
+
+
+class FaultBody(Body):
+    """A planned misbehaviour: what it matches, what it does, how often."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"match": {"path": "/track"}, "answer": {"status": 429, "retry_after": 1}, "times": 2},
+                {"answer": {"connection": "reset", "stored": True}, "times": 1},
+                {"match": {"path": "/batch"}, "answer": {"code": "queue_failed", "rows": [0, 3]}},
+                {"answer": {"status": 503}, "probability": 0.2, "seed": 7},
+                {"rate_limit": {"per_second": 10, "burst": 20}},
+            ]
+        }
+    )
+
+    match: MatchBody = MatchBody()
+    answer: AnswerBody | None = None
+    times: Annotated[int, Field(ge=1)] | None = None
+    sequence: Annotated[list[AnswerBody | None], Field(min_length=1, max_length=1000)] | None = None
+    probability: Annotated[FiniteFloat, Field(ge=0, le=1)] = 1.0
+    seed: int = 0
+    rate_limit: RateLimitBody | None = None
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        if (self.answer is None) == (self.sequence is None) and not (self.rate_limit and not self.answer):
+            raise ValueError("give one of answer, sequence and rate_limit")
+        codes = [one for one in (self.answer, *(self.sequence or ())) if one is not None and one.code is not None]
+        if codes and self.rate_limit is not None:
+            raise ValueError("a rate limit is for whole requests and a code for single rows; give one of them")
+        if codes and self.match.path is not None and not self.match.path.endswith("/batch"):
+            raise ValueError("a code is for rows of /batch, but match.path is another endpoint")
+        return self
+
+    def fault(self, name: str) -> Fault:
+        """Return the planned fault."""
+        return Fault(
+            name,
+            FaultMatch(
+                None if self.match.path is None else _ENDPOINTS[self.match.path],
+                self.match.event,
+                self.match.token,
+                self.match.distinct_id,
+            ),
+            self.answer.action(name) if self.answer else Action(FaultAnswer(name)),
+            self.times,
+            tuple(None if one is None else one.action(name) for one in self.sequence or ()),
+            self.probability,
+            self.seed,
+            None if self.rate_limit is None else RateLimit(self.rate_limit.per_second, self.rate_limit.burst),
+            self.model_dump(mode="json", exclude_none=True),
+        )
+
+
+class FaultState(FaultBody):
+    """A fault as it was planned, with its counts: how many requests it matched, and how many of them it hit."""
+
+    name: str
+    account: str
+    matched: int
+    hits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """How many faults were removed."""
+
+    removed: int
+
+
+@router.get("/faults", response_model=Page[FaultState])
+async def faults(parts: Needs, account: OneAccount) -> Response:
+    """List the account's faults, the oldest first: the first one that matches and hits decides."""
+    items = [_shown(account, active) for active in parts.shown(account).faults.active()]
+    return AsciiJSON({"items": items, "total": len(items), "next_cursor": None, "evicted": 0})
+
+
+@router.delete("/faults", response_model=Removed)
+async def clear_faults(parts: Needs, account: OneAccount) -> Response:
+    """Remove all faults of the account."""
+    return answer(Removed(parts.opened(account).faults.clear()))
+
+
+@router.get("/faults/{name}", response_model=FaultState, responses=NOT_FOUND)
+async def fault(parts: Needs, account: OneAccount, name: FaultName) -> Response:
+    """Show a fault with its counts."""
+    active = parts.shown(account).faults.active()
+    named = next((one for one in active if one.fault.name == name), None)
+    return AsciiJSON(_shown(account, found(named, f"there is no fault {name}")))
+
+
+@router.put("/faults/{name}", response_model=FaultState, responses=NOT_FOUND)
+async def plan_fault(parts: Needs, account: OneAccount, name: FaultName, body: FaultBody) -> Response:
+    """Plan a fault. It replaces the one with that name; its counts begin at zero."""
+    return AsciiJSON(_shown(account, parts.opened(account).faults.add(body.fault(name))))
+
+
+@router.delete("/faults/{name}", response_model=FaultState, responses=NOT_FOUND)
+async def remove_fault(parts: Needs, account: OneAccount, name: FaultName) -> Response:
+    """Remove a fault and show its last counts."""
+    removed = parts.opened(account).faults.remove(name)
+    return AsciiJSON(_shown(account, found(removed, f"there is no fault {name}")))
+
+
+def _shown(account: str, active: ActiveFault) -> Properties:
+    """Return *active* as JSON: as it was planned, with its counts."""
+    counts: Properties = {"matched": active.matched, "hits": active.hits}
+    return {"name": active.fault.name, "account": account, **counts, **active.fault.definition}

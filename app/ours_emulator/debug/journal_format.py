@@ -1,0 +1,218 @@
+"""The journal as JSON Lines, one request each: taken out of one emulator, and replayed in another."""
+
+import base64
+import binascii
+import json
+import re
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from hashlib import blake2b
+from itertools import count
+from typing import IO, Annotated
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
+
+from ours_emulator.clock import LAST_MOMENT
+from ours_emulator.contract.body import inflate
+from ours_emulator.http.redaction import TOKEN_FIELD, Redactor
+from ours_emulator.http.routes import emulated_at, prefixed, within_account
+from ours_emulator.http.wire import attempt_number
+from ours_emulator.jsontext import json_text
+from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT, Properties, Request
+from ours_emulator.records import Connection, FaultAnswer, RowCode, StoredRequest, from_json, milliseconds_of, to_json
+
+MOST_LINE_BYTES = 64 * 1024 * 1024
+_AUTHORIZATION = re.compile(r"(Bearer +(?:[ps]k_)?)?(.+)", re.IGNORECASE | re.DOTALL)
+_KEY = re.compile(r"\b[ps]k_(?!redacted_)[A-Za-z0-9_-]+")
+_KIND = re.compile(r"[ps]k_|test_")
+_FORM_TOKEN = re.compile(r"\b(token=)([^&\s\"]+)", re.IGNORECASE)
+
+
+class LineError(ValueError):
+    """A line that is no request; the message is one sentence that begins with the line's number."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+_Status = Annotated[int, Field(ge=400, le=599)]
+
+
+class _Fault(_Strict):
+    """What a fault did to the request. Older exports call its `name` `fault`."""
+
+    name: str = Field(validation_alias=AliasChoices("name", "fault"))
+    status: _Status | None = None
+    retry_after: FiniteFloat | None = None
+    error: str | None = None
+    delay_ms: FiniteFloat = 0.0
+    connection: Connection | None = None
+    code: RowCode | None = None
+    rows: list[int] | None = None
+    stored: bool = False
+
+    def answer(self) -> FaultAnswer:
+        """Return it as the pipeline takes it; a replay is never delayed."""
+        return from_json(FaultAnswer, {**self.model_dump(), "delay_ms": 0.0})
+
+
+class Line(_Strict):
+    """One request as a line has it. `received_at` is in milliseconds since the epoch."""
+
+    account: Annotated[str, Field(pattern=f"^{ACCOUNT_NAME.pattern}$")] = DEFAULT_ACCOUNT
+    method: str = "POST"
+    path: Annotated[str, Field(pattern=r"^(/|\*$)")]
+    headers: dict[str, str] = {"content-type": "application/json"}
+    body: str | None = None
+    body_base64: str | None = None
+    oversized: bool = False
+    received_at: Annotated[int, Field(ge=0, le=LAST_MOMENT)]
+    status: Annotated[int, Field(ge=100, le=599)] | None = None
+    fault: _Fault | None = None
+
+    @model_validator(mode="after")
+    def _sendable(self) -> "Line":
+        if self.body is not None and self.body_base64 is not None:
+            raise ValueError("body and body_base64 exclude each other")
+        self._bytes()
+        return self
+
+    def _bytes(self) -> bytes:
+        if self.body_base64 is not None:
+            try:
+                return base64.b64decode(self.body_base64, validate=True)
+            except binascii.Error:
+                raise ValueError("body_base64 is not base64") from None
+        try:
+            return (self.body or "").encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError("body has no bytes in UTF-8; say body_base64") from None
+
+    def request(self, account: str | None = None) -> Request:
+        """Return the request, to be replayed in *account*, or else in its own."""
+        name = account or self.account
+        headers = {key.lower(): value for key, value in self.headers.items()}
+        return Request(
+            account=name,
+            endpoint=emulated_at(self.path).endpoint,
+            method=self.method,
+            path=prefixed(name, self.path),
+            content_type=headers.get("content-type", ""),
+            content_encoding=headers.get("content-encoding", ""),
+            authorization=headers.get("authorization", ""),
+            body=self._bytes(),
+            oversized=self.oversized,
+            attempt=attempt_number(headers.get("x-stainless-retry-count", "0")),
+            sdk_counts="x-stainless-retry-count" in headers,
+            received_at=self.received_at,
+            started=time.perf_counter(),
+            replayed=True,
+            fault=self.fault.answer() if self.fault else None,
+        )
+
+
+def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
+    """Yield the requests in *file*, numbered from 1; empty lines are skipped. Raises LineError."""
+    for number in count(1):
+        text = file.readline(MOST_LINE_BYTES + 1)
+        if not text:
+            return
+        if len(text) > MOST_LINE_BYTES:
+            raise LineError(f"line {number}: longer than {MOST_LINE_BYTES} bytes")
+        if not text.strip():
+            continue
+        try:
+            yield number, Line.model_validate(json.loads(text, parse_constant=_no_number))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = "".join(f"{part}: " for part in first["loc"][:1])
+            raise LineError(f"line {number}: {place}{first['msg']}") from None
+        except (ValueError, RecursionError) as error:
+            raise LineError(f"line {number}: not JSON: {error}") from None
+
+
+def written(stored: StoredRequest, redactor: Redactor | None) -> str:
+    """Return the line, without its end, of a stored request; with a *redactor*, without tokens and keys."""
+    record = stored.record
+    body, coding, authorization = stored.body, record.content_encoding, stored.authorization
+    path = within_account(record.path)[1]
+    if redactor is not None:
+        hide = partial(redactor.replaced, account=record.account, by=_hidden)
+        body, coding = _redacted(body, coding, hide)
+        path = hide(_without_keys(path))
+        authorization = _AUTHORIZATION.sub(lambda match: (match[1] or "") + _hidden(match[2]), authorization)
+    headers = {
+        "content-type": record.content_type,
+        "content-encoding": coding,
+        "authorization": authorization,
+        "x-stainless-retry-count": str(record.attempt - 1) if record.attempt > 1 else "",
+    }
+    line: Properties = {
+        "account": record.account,
+        "method": record.method,
+        "path": path,
+        "headers": {name: value for name, value in headers.items() if value},
+        **_body(body),
+        "received_at": milliseconds_of(record.received_at),
+        "status": record.status,
+    }
+    if stored.oversized:
+        line["oversized"] = True
+    if record.fault is not None:
+        line["fault"] = to_json(record.fault)
+    return json_text(line)
+
+
+def _body(body: bytes) -> Properties:
+    try:
+        return {"body": body.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"body_base64": base64.b64encode(body).decode("ascii")}
+
+
+def _redacted(body: bytes, coding: str, hide: Callable[[str], str]) -> tuple[bytes, str]:
+    """Return *body* with another token, unpacked if need be, and its coding then; what is no text loses everything."""
+    try:
+        plain = inflate(body, MOST_LINE_BYTES) if coding.strip().lower() == "gzip" else body
+        text = (plain or b"").decode("utf-8")
+    except (zlib.error, UnicodeDecodeError):
+        return b"", coding
+    hidden = TOKEN_FIELD.sub(lambda field: field[1] + _hidden(_unescaped(field[2])), text)
+    hidden = _FORM_TOKEN.sub(lambda match: match[1] + _hidden(match[2]), hidden)
+    return hide(_without_keys(hidden)).encode("utf-8"), coding if plain is body else ""
+
+
+def _without_keys(text: str) -> str:
+    return _KEY.sub(lambda match: _hidden(match[0]), text)
+
+
+def _unescaped(inside: str) -> str:
+    """Return the text that a JSON string has *inside*; as it is, if it is none."""
+    try:
+        return str(json.loads(f'"{inside}"'))
+    except ValueError:
+        return inside
+
+
+def _hidden(secret: str) -> str:
+    """Return what stands for *secret*: of the same kind, and the same for the same one, so that both can be told."""
+    kind = _KIND.match(secret)
+    prefix = kind[0] if kind else ""
+    digest = blake2b(secret.removeprefix(prefix).encode("utf-8", "surrogatepass"), digest_size=6)
+    return f"{prefix}redacted_{digest.hexdigest()}"
+
+
+def _no_number(name: str) -> JsonValue:
+    raise ValueError(f"{name} is no JSON number")

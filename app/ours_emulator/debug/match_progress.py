@@ -1,0 +1,242 @@
+"""Events against a match: which ones match, which come near, and why one is missing. No store, no HTTP."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+
+from ours_emulator.event_view import IDENTIFIERS, EventView
+from ours_emulator.matching import Match, advised, closest
+from ours_emulator.records import Event, Miss, Mode, NearMiss
+from ours_emulator.store import EventFilter, Slice
+from ours_emulator.wording import why_not_accepted
+
+_MOST_ITEMS = 1000
+_MOST_NEAR = 5
+_UNKNOWN_FIELDS = {
+    "duplicate": {"visitor_properties", "resolution"},
+    "dropped": {"visitor_id", "visitor_properties", "resolution", *IDENTIFIERS},
+    "rejected": {
+        "visitor_id",
+        "visitor_properties",
+        "resolution",
+        "event_properties",
+        "default_properties",
+        "identity_context",
+        "identity",
+        "time",
+        "test",
+        *IDENTIFIERS,
+    },
+}
+"""What is not known of an event that was not accepted, by outcome; so it can't tell whether the event was meant."""
+_WITH_ARTICLE = {"rejected": "rejected", "dropped": "dropped", "duplicate": "a duplicate", "accepted": "accepted"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which events are looked at: of which account, with which outcome, and with an id after which."""
+
+    account: str | None
+    outcome: str | None
+    named: bool
+    after: int
+
+    def where(self, match: Match | None = None) -> EventFilter:
+        """Return a filter for these events, and for as much of *match* as the store can decide."""
+        if match is None:
+            return EventFilter(outcome=self.outcome, named=self.named)
+        event, visitor_id, distinct_id = map(match.text, ("event", "visitor_id", "distinct_id"))
+        return EventFilter(event, visitor_id, distinct_id, outcome=self.outcome, named=self.named)
+
+    def has(self, event: Event) -> bool:
+        """Whether *event* is one of them."""
+        return (
+            event.id > self.after and self.outcome in (None, event.outcome) and not (self.named and event.event is None)
+        )
+
+    def incomplete(self, part: Slice) -> bool:
+        """Whether an event of this scope may have been evicted, going by *part* of what is stored."""
+        return part.evicted > 0 and (part.first_kept is None or part.first_kept > self.after + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How many events should match."""
+
+    mode: Mode
+    count: int
+
+    def met(self, count: int) -> bool:
+        """Whether *count* events are as many as there should be."""
+        if self.mode == "at_least":
+            return count >= self.count
+        return count == self.count if self.mode == "exactly" else count <= self.count
+
+    def exceeded(self, count: int) -> bool:
+        """Whether *count* events are too many, whatever else arrives."""
+        return self.mode != "at_least" and count > self.count
+
+    def __str__(self) -> str:
+        return "none" if self.mode == "none" else f"{self.mode.replace('_', ' ')} {self.count}"
+
+
+@dataclass(slots=True)
+class MatchProgress:
+    """The events that match, as far as they have been looked at."""
+
+    scope: Scope
+    match: Match
+    ids: set[int] = field(default_factory=set[int])
+    items: list[Event] = field(default_factory=list[Event])
+    last: Event | None = None
+    """The one with the largest id, also when there are more than can be shown."""
+    evicted: int = 0
+    incomplete: bool = False
+    """Whether an evicted event may have matched."""
+
+    def note_evicted(self, part: Slice) -> None:
+        """Note what may be missing in *part* of what is stored."""
+        self.evicted = part.evicted
+        self.incomplete = self.scope.incomplete(part)
+
+    def add(self, events: Iterable[EventView]) -> bool:
+        """Count *events*; return whether any of them is new and matches."""
+        before = len(self.ids)
+        for view in events:
+            event = view.event
+            if event.id not in self.ids and self.scope.has(event) and self.match.fits(view.fields):
+                self.ids.add(event.id)
+                if len(self.items) < _MOST_ITEMS:
+                    self.items.append(event)
+                if self.last is None or event.id > self.last.id:
+                    self.last = event
+        return len(self.ids) > before
+
+
+@dataclass(slots=True)
+class Nearest:
+    """The few events that come nearest to a match."""
+
+    match: Match
+    ranked: list[tuple[tuple[int, float], int, NearMiss]] = field(
+        default_factory=list[tuple[tuple[int, float], int, NearMiss]]
+    )
+
+    def add(self, view: EventView, misses: Sequence[Miss], before: Sequence[Miss] = ()) -> None:
+        """Rank *view* by its *misses*; those known *before* are only shown."""
+        full = len(self.ranked) == _MOST_NEAR
+        if full and len(misses) > self.ranked[-1][0][0]:
+            return
+        rank = (closest(misses), -view.event.id)
+        if full and rank > self.ranked[-1][:2]:
+            return
+        shown = (*before, *(advised(miss, view.fields) for miss in misses))
+        self.ranked.append((*rank, NearMiss(event=view.event, misses=shown)))
+        self.ranked.sort(key=itemgetter(0, 1))
+        del self.ranked[_MOST_NEAR:]
+
+    @property
+    def near_misses(self) -> tuple[NearMiss, ...]:
+        """They, the nearest first; of equally near ones, the last to arrive first."""
+        return tuple(near_miss for _, _, near_miss in self.ranked)
+
+
+@dataclass(slots=True)
+class Diagnosis:
+    """Why something is missing: what would match had it been accepted, what comes near, the ids of what fits."""
+
+    candidates: Nearest
+    near: Nearest
+    fitting: list[int] = field(default_factory=list[int])
+
+
+class SequenceProgress:
+    """Follows a sequence of matches through events in order. *strict*: with no other event between."""
+
+    def __init__(self, steps: Sequence[Match], *, strict: bool) -> None:
+        self._steps = steps
+        self._strict = strict
+        self._runs: set[int] = set()
+        self._window: deque[EventView] = deque(maxlen=len(steps))
+        self.matched: list[EventView] = []
+        self.near = Nearest(steps[0])
+
+    @property
+    def met(self) -> bool:
+        """Whether every step has its event."""
+        return len(self.matched) == len(self._steps)
+
+    @property
+    def next(self) -> int:
+        """The number of the step that is missing."""
+        return min(len(self.matched), len(self._steps) - 1)
+
+    def add(self, view: EventView) -> None:
+        """Go on with the next event."""
+        if self.met:
+            return
+        if self._strict:
+            self._add_strictly(view)
+            return
+        misses = self._steps[self.next].misses(view.fields)
+        if misses:
+            self.near.add(view, misses)
+        else:
+            self._advance([*self.matched, view])
+
+    def _add_strictly(self, view: EventView) -> None:
+        """Go on with every run that the event continues; the longest run so far is the one that is reported."""
+        self._window.append(view)
+        runs: set[int] = set()
+        for length in sorted(self._runs | {0}):
+            misses = self._steps[length].misses(view.fields)
+            if not misses:
+                runs.add(length + 1)
+            elif length == len(self.matched):
+                self.near.add(view, misses)
+        self._runs = runs
+        longest = max(runs, default=0)
+        if longest > len(self.matched):
+            self._advance(list(self._window)[-longest:])
+
+    def _advance(self, matched: list[EventView]) -> None:
+        self.matched = matched
+        self.near = Nearest(self._steps[self.next])
+
+
+def diagnose(scope: Scope, match: Match, met: set[int], views: Sequence[EventView]) -> Diagnosis:
+    """Return why no more of *views* match than those with the ids in *met*."""
+    diagnosis = Diagnosis(Nearest(match), Nearest(match))
+    originals = {view.event.distinct_id for view in views if view.event.outcome == "accepted"}
+    for view in views:
+        misses, event = match.misses(view.fields), view.event
+        if scope.has(event):
+            if misses and event.id not in met:
+                diagnosis.near.add(view, misses)
+            elif event.id not in met:
+                diagnosis.fitting.append(event.id)
+        elif misses and event.outcome == "duplicate" and event.distinct_id in originals:
+            continue  # The event that it repeats tells more.
+        elif event.outcome not in ("accepted", scope.outcome) and all(_unknown(event, miss) for miss in misses):
+            outcome = Miss("outcome", scope.outcome, event.outcome, why_not_accepted(event) or event.outcome)
+            unknown = [Miss(miss.path, miss.expected, miss.actual, _not_known(event)) for miss in misses]
+            diagnosis.candidates.add(view, unknown, [outcome])
+    return diagnosis
+
+
+def became(event: Event) -> str:
+    """Return the outcome of *event* as a sentence has it: `a duplicate`."""
+    return _WITH_ARTICLE[event.outcome]
+
+
+def _unknown(event: Event, miss: Miss) -> bool:
+    """Whether *miss* is about something that is not known of *event*, because it was not accepted."""
+    root = miss.path.partition(".")[0]
+    if event.outcome == "rejected" and root in ("event", "distinct_id"):
+        return miss.actual is None
+    return root in _UNKNOWN_FIELDS.get(event.outcome, ())
+
+
+def _not_known(event: Event) -> str:
+    return f"not known, as it was {became(event)}"

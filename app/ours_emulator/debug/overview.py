@@ -1,0 +1,110 @@
+"""What the emulator is and has: index, summary, rules, settings, health; and the reset of it all."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fastapi import HTTPException, Request
+from pydantic import ConfigDict, Field, JsonValue
+from starlette.responses import Response
+
+from ours_emulator import __version__
+from ours_emulator.contract.rules import Rule
+from ours_emulator.debug.params import NOT_JSON, Account, AsciiJSON, Body, Needs, account_of, answer, debug_router
+from ours_emulator.http.redaction import masked
+from ours_emulator.model import ACCOUNT_NAME
+from ours_emulator.records import Cleared, Page, Summary
+
+_RESOURCES = (
+    *("visitors", "events", "events/latest", "requests", "calls", "summary"),
+    *("accounts", "clock", "faults", "stream", "export", "rules", "settings", "health", "openapi.json"),
+)
+router = debug_router()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting in force, and where its value comes from."""
+
+    value: JsonValue
+    origin: Literal["flag", "environment", "file", "default"]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The emulator answers and can read its store."""
+
+    status: Literal["ok"]
+    version: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Where to look."""
+
+    name: str
+    version: str
+    debug: list[str]
+
+
+class ResetBody(Body):
+    """What to delete: one account, or all of them."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"account": "default"}, {"all": True}]})
+
+    account: str | None = Field(None, pattern=f"^{ACCOUNT_NAME.pattern}$")
+    all: bool = False
+
+
+@router.get("", response_model=Index)
+async def index() -> Response:
+    """Say what this is and where to look."""
+    return answer(Index("ours-emulator", __version__, [f"/debug/{name}" for name in _RESOURCES]))
+
+
+@router.get("/summary", response_model=Summary)
+async def summary(parts: Needs, account: Account) -> Response:
+    """Count what is stored."""
+    return answer(await parts.reader.summary(account))
+
+
+@router.get("/rules", response_model=Page[Rule])
+async def rules(request: Request, parts: Needs) -> Response:
+    """List every rule of the contract and its basis."""
+    items = parts.accounts.revision(account_of(request, None)).rules
+    return answer(Page(items, len(items)))
+
+
+@router.get("/settings", response_model=dict[str, Setting])
+async def settings(parts: Needs) -> Response:
+    """Show every setting in force and where it comes from. Only the end of a token or key is shown."""
+    values = parts.loaded.settings.model_dump(mode="json")
+    for name in ("tokens", "public_keys"):
+        values[name] = [masked(secret) for secret in values[name]]
+    if values["admin_token"] is not None:
+        values["admin_token"] = masked(values["admin_token"])
+    origins = parts.loaded.origins
+    return AsciiJSON({name: {"value": value, "origin": origins[name]} for name, value in values.items()})
+
+
+@router.get("/health", response_model=Health)
+async def health(request: Request, parts: Needs) -> Response:
+    """Check that the emulator answers and can read its store."""
+    await parts.reader.ping()
+    return answer(Health("ok", __version__, parts.accounts.revision(account_of(request, None)).name))
+
+
+@router.post("/reset", response_model=Cleared, responses=NOT_JSON)
+async def reset(request: Request, parts: Needs, body: ResetBody) -> Response:
+    """Delete the visitors, events and requests of one account, or of all."""
+    account = account_of(request, body.account)
+    if (account is None) != body.all:
+        if body.all and body.account is None:
+            raise HTTPException(400, f"this path is for account {account}; omit `all`, or omit /accounts/{account}")
+        raise HTTPException(400, 'give either the account to reset or {"all": true}')
+    return answer(await parts.pipeline.reset(account))
+
+
+async def no_icon() -> Response:
+    """Answer browsers, which ask for an icon by themselves."""
+    return Response(status_code=204)

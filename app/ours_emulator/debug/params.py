@@ -1,0 +1,199 @@
+"""Parameters and dependencies that many endpoints of the debug API share, strict routes, and the shape of errors."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
+
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+from starlette.responses import Response
+
+from ours_emulator.accounts import Accounts, OpenAccount
+from ours_emulator.clock import LAST_MOMENT, moment
+from ours_emulator.feed import Feed
+from ours_emulator.http.redaction import Redactor
+from ours_emulator.jsontext import json_text
+from ours_emulator.matching import advice
+from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT
+from ours_emulator.pipeline import Pipeline
+from ours_emulator.records import Outcome, to_json
+from ours_emulator.settings import Loaded
+from ours_emulator.store import LARGEST, StoreReader
+
+PROPERTY = "property."
+"""What the names of parameters that ask for an event property begin with."""
+DEFAULT_LIMIT = 100
+_MOST_LIMIT = 1000
+T = TypeVar("T")
+AccountName: TypeAlias = Annotated[str, Path(pattern=f"^{ACCOUNT_NAME.pattern}$", description="The account's name.")]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MOST_LIMIT, description="Items on a page.")]
+AskedOutcome: TypeAlias = Literal[Outcome, "any"]
+Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of the previous page.")]
+Since: TypeAlias = Annotated[
+    int | None,
+    BeforeValidator(moment),
+    Query(le=LAST_MOMENT, description="Received at this moment or later: ISO 8601, or milliseconds since the epoch."),
+]
+Endpoint: TypeAlias = Literal[
+    "track",
+    "identify",
+    "batch",
+    "openapi",
+    "unknown",
+    "client/alias",
+    "client/identify",
+    "client/devices",
+    "client/events",
+    "client/unknown",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the debug API works with."""
+
+    reader: StoreReader
+    pipeline: Pipeline
+    accounts: Accounts
+    feed: Feed
+    loaded: Loaded
+    redactor: Redactor
+
+    def opened(self, account: str) -> OpenAccount:
+        """Return *account* to change it, made on first use. A closed one is answered 409."""
+        return _unless_closed(self.accounts.open(account), account)
+
+    def shown(self, account: str) -> OpenAccount:
+        """Return *account* to look at it; looking makes none. A closed one is answered 409."""
+        return _unless_closed(self.accounts.shown(account), account)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a debug call was refused."""
+
+    error: str
+
+
+class Body(BaseModel):
+    """The body of a call; unknown fields and values of another type are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+REFUSED: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "Not understood; the error names the parameter or field."}
+}
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "Not found."}}
+NOT_JSON: dict[int | str, dict[str, Any]] = {415: {"model": Problem, "description": "The body is not JSON."}}
+
+
+async def _parts(request: Request) -> Parts:
+    return cast(Parts, request.app.state.parts)
+
+
+async def _account(
+    request: Request,
+    account: Annotated[
+        str | None,
+        Query(pattern=f"^{ACCOUNT_NAME.pattern}$", description="Only this account. Default: all accounts."),
+    ] = None,
+) -> str | None:
+    return account_of(request, account)
+
+
+async def _one_account(
+    request: Request,
+    account: Annotated[
+        str | None, Query(pattern=f"^{ACCOUNT_NAME.pattern}$", description="The account. Default: `default`.")
+    ] = None,
+) -> str:
+    return account_of(request, account) or DEFAULT_ACCOUNT
+
+
+Needs: TypeAlias = Annotated[Parts, Depends(_parts)]
+"""The parts that the endpoint works with."""
+Account: TypeAlias = Annotated[str | None, Depends(_account)]
+"""The account that the path or the query names; None for all accounts."""
+OneAccount: TypeAlias = Annotated[str, Depends(_one_account)]
+"""The account that the path or the query names, else `default`."""
+
+
+class AsciiJSON(Response):
+    """A JSON answer in ASCII: what a client sent may hold lone surrogates, which UTF-8 has no bytes for."""
+
+    media_type = "application/json"
+
+    def render(self, content: object) -> bytes:
+        """Return *content* as JSON."""
+        return json_text(content).encode("ascii")
+
+
+def answer(record: object, status: int = 200) -> AsciiJSON:
+    """Return the answer that shows *record*, a dataclass."""
+    return AsciiJSON(to_json(record), status_code=status)
+
+
+class StrictRoute(APIRoute):
+    """A route that refuses what FastAPI would let pass: a typo must not look like an empty list."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the route's handler with the checks before it."""
+        handler = super().get_route_handler()
+        known = _parameters(self.dependant)
+
+        async def checked(request: Request) -> Response:
+            _check_parameters(request, known)
+            return await handler(request)
+
+        return checked
+
+
+def debug_router(responses: dict[int | str, dict[str, Any]] = REFUSED) -> APIRouter:
+    """Return a router for endpoints under /debug."""
+    return APIRouter(prefix="/debug", route_class=StrictRoute, responses=responses)
+
+
+def account_of(request: Request, asked: str | None) -> str | None:
+    """Return the account that the path or *asked* names; None for all accounts."""
+    prefixed = cast(str | None, request.scope.get("account"))
+    if prefixed is not None and asked not in (None, prefixed):
+        raise HTTPException(400, f"the path names account {prefixed}, but the call names another one")
+    return prefixed or asked
+
+
+def found(thing: T | None, otherwise: str) -> T:
+    """Return *thing*; without one, the answer is 404 and *otherwise*."""
+    if thing is None:
+        raise HTTPException(404, otherwise)
+    return thing
+
+
+def stored_id(number: int) -> int:
+    """Return *number* within the range of ids that the store can hold."""
+    return max(0, min(number, LARGEST))
+
+
+def _unless_closed(account: OpenAccount | None, name: str) -> OpenAccount:
+    if account is None:
+        raise HTTPException(409, f"account {name} is closed; PUT /debug/accounts/{name} opens it again")
+    return account
+
+
+def _parameters(dependant: Dependant) -> list[str]:
+    """Return the names of the query parameters of an endpoint and of its dependencies."""
+    inner = [name for dependency in dependant.dependencies for name in _parameters(dependency)]
+    return [*inner, *(field.alias for field in dependant.query_params)]
+
+
+def _check_parameters(request: Request, known: Sequence[str]) -> None:
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if names.count(name) > 1:
+            raise HTTPException(400, f"parameter {name} is given twice")
+        if name in known or ("event" in known and name.startswith(PROPERTY) and name != PROPERTY):
+            continue
+        instead = advice(name, known) or f"; there are {', '.join(known) or 'none here'}"
+        raise HTTPException(400, f"there is no parameter {name}{instead}")

@@ -1,0 +1,87 @@
+"""The journal: GET /debug/requests, one of them with its body, and calls with their attempts."""
+
+import base64
+import zlib
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Annotated
+
+from fastapi import Query
+from starlette.responses import Response
+
+from ours_emulator.contract.body import inflate
+from ours_emulator.debug.params import (
+    DEFAULT_LIMIT,
+    NOT_FOUND,
+    Account,
+    Cursor,
+    Endpoint,
+    Limit,
+    Needs,
+    answer,
+    debug_router,
+    found,
+    stored_id,
+)
+from ours_emulator.http.redaction import Redactor, without_tokens
+from ours_emulator.records import Call, Event, Page, RequestDetail, RequestRecord, StoredRequest
+from ours_emulator.store import LARGEST, RequestFilter
+
+_MOST_SHOWN = 8 * 1024 * 1024
+router = debug_router()
+
+
+@router.get("/requests", response_model=Page[RequestRecord])
+async def requests(
+    parts: Needs,
+    account: Account,
+    call_id: Annotated[int | None, Query(ge=1, le=LARGEST, description="Only the attempts of this call.")] = None,
+    status: Annotated[int | None, Query(ge=100, le=599, description="Only those answered with this status.")] = None,
+    endpoint: Endpoint | None = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Response:
+    """List the journal, the latest request first."""
+    which = RequestFilter(call_id, status, endpoint)
+    return answer(await parts.reader.requests(account, which, limit, cursor))
+
+
+@router.get("/requests/{request_id}", response_model=RequestDetail, responses=NOT_FOUND)
+async def request(
+    parts: Needs,
+    account: Account,
+    request_id: int,
+    redact: Annotated[bool, Query(description="Mask tokens and keys in the body.")] = False,
+) -> Response:
+    """Show one request with its body and its events."""
+    stored = await parts.reader.request(account, stored_id(request_id))
+    detail = _detail(*found(stored, f"there is no request {request_id}"))
+    return answer(_redacted(detail, parts.redactor) if redact else detail)
+
+
+@router.get("/calls", response_model=Page[Call])
+async def calls(parts: Needs, account: Account, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response:
+    """List calls, the latest first, with their attempts and the gaps between them (rule attempts)."""
+    return answer(await parts.reader.calls(account, limit, cursor))
+
+
+def _detail(stored: StoredRequest, events: Sequence[Event]) -> RequestDetail:
+    record = {one.name: getattr(stored.record, one.name) for one in fields(RequestRecord)}
+    text = _text(stored.body, stored.record.content_encoding)
+    encoded = base64.b64encode(stored.body).decode("ascii") if text is None else None
+    return RequestDetail(**record, body=text, body_base64=encoded, events=tuple(events))
+
+
+def _redacted(detail: RequestDetail, redactor: Redactor) -> RequestDetail:
+    """Return *detail* with its secrets masked. A body that is no text is left out: nothing can be found in it."""
+    body = None if detail.body is None else redactor(without_tokens(detail.body), detail.account)
+    return replace(detail, path=redactor(detail.path, detail.account), body=body, body_base64=None)
+
+
+def _text(body: bytes, encoding: str) -> str | None:
+    """Return *body* as text, decompressed; None if it is no text, or too much."""
+    try:
+        plain = inflate(body, _MOST_SHOWN) if encoding.strip().lower() == "gzip" else body
+        return None if plain is None else plain.decode("utf-8")
+    except (zlib.error, UnicodeDecodeError):
+        return None

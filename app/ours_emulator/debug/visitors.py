@@ -1,0 +1,78 @@
+"""Visitors: GET /debug/visitors, one of them, and their events."""
+
+from typing import Annotated
+from urllib.parse import unquote
+
+from fastapi import HTTPException, Query
+from starlette.responses import Response
+
+from ours_emulator.debug.params import (
+    DEFAULT_LIMIT,
+    NOT_FOUND,
+    Account,
+    Cursor,
+    Limit,
+    Needs,
+    answer,
+    debug_router,
+    found,
+)
+from ours_emulator.model import Identifier
+from ours_emulator.records import Event, Page, Visitor
+from ours_emulator.store import EventFilter, StoreReader, VisitorFilter
+
+router = debug_router()
+
+
+@router.get("/visitors", response_model=Page[Visitor])
+async def visitors(
+    parts: Needs,
+    account: Account,
+    user_id: str | None = None,
+    external_id: str | None = None,
+    email: str | None = None,
+    anonymous_id: str | None = None,
+    q: Annotated[str | None, Query(description="Text anywhere in a visitor's ids or properties.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Response:
+    """List visitors, the newest first."""
+    asked: dict[Identifier, str | None] = {
+        "user_id": user_id,
+        "external_id": external_id,
+        "email": email,
+        "anonymous_id": anonymous_id,
+    }
+    which = VisitorFilter({kind: value for kind, value in asked.items() if value is not None}, q)
+    return answer(await parts.reader.visitors(account, which, limit, cursor))
+
+
+@router.get("/visitors/{visitor_id}", response_model=Visitor, responses=NOT_FOUND)
+async def visitor(parts: Needs, account: Account, visitor_id: str) -> Response:
+    """Show one visitor."""
+    return answer(await _visitor(parts.reader, account, _unquoted(visitor_id)))
+
+
+@router.get("/visitors/{visitor_id}/events", response_model=Page[Event], responses=NOT_FOUND)
+async def visitor_events(
+    parts: Needs, account: Account, visitor_id: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Response:
+    """List the accepted events of one visitor, the latest by time first."""
+    shown = await _visitor(parts.reader, account, _unquoted(visitor_id))
+    which = EventFilter(visitor_id=shown.visitor_id, named=True)
+    return answer(await parts.reader.events(shown.account, which, limit, cursor))
+
+
+async def _visitor(reader: StoreReader, account: str | None, visitor_id: str) -> Visitor:
+    page = await reader.visitors(account, VisitorFilter({"user_id": visitor_id}), 2, None)
+    if len(page.items) > 1:
+        raise HTTPException(400, "several accounts have this visitor; name one with ?account=")
+    return found(next(iter(page.items), None), f"there is no visitor {visitor_id}")
+
+
+def _unquoted(text: str) -> str:
+    """Return what a client meant by a part of the path; identifiers may hold lone surrogates."""
+    try:
+        return unquote(text, errors="surrogatepass")
+    except UnicodeDecodeError:
+        return unquote(text)

@@ -1,0 +1,254 @@
+"""Waiting for events and verifying them: POST /debug/wait, /debug/verify and /debug/verify/sequence."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, get_args
+
+from fastapi import HTTPException, Request
+from pydantic import JsonValue
+from starlette.responses import Response
+
+from ours_emulator.debug import examples
+from ours_emulator.debug.expectations import MOST_MS, ScopeBody, SequenceBody, VerifyBody, WaitBody
+from ours_emulator.debug.explain import unmet, unmet_sequence, wish_of, wish_of_sequence
+from ours_emulator.debug.match_progress import Diagnosis, MatchProgress, Scope, SequenceProgress, Terms, diagnose
+from ours_emulator.debug.params import Needs, Problem, account_of, answer, debug_router
+from ours_emulator.event_view import MATCH_SHAPE, EventView
+from ours_emulator.feed import FeedClosedError, Listener
+from ours_emulator.matching import Match, MatchError, compiled
+from ours_emulator.model import DEFAULT_ACCOUNT
+from ours_emulator.records import Event, Met, Outcome, Unmet
+from ours_emulator.store import EventFilter, StoreReader
+
+_PAGE = 500
+_LARGE_PAGE = 10_000
+"""Events of a page after the first. Each page costs the store a look at every event of the account."""
+_CHUNK = 100
+_MOST_SEARCHED = 300
+_OUTCOMES: Sequence[str] = get_args(Outcome)
+
+
+def _example(value: object) -> dict[str, Any]:
+    return {"content": {"application/json": {"example": value}}}
+
+
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    400: {
+        "model": Problem,
+        "description": "Not understood; the error names the field.",
+        **_example({"error": "match.evnt: there is no such field; did you mean event?"}),
+    },
+    406: {"model": Unmet, "description": "The expectation is not met, and why.", **_example(dict(examples.UNMET))},
+    415: {"model": Problem, "description": "The body is not JSON."},
+}
+_SHUT_DOWN: dict[int | str, dict[str, Any]] = {503: {"model": Problem, "description": "The emulator shut down."}}
+router = debug_router(_RESPONSES)
+
+
+@router.post("/wait", response_model=Met, responses=_SHUT_DOWN)
+async def wait(request: Request, parts: Needs, body: WaitBody) -> Response:
+    """Wait until events match. It answers as soon as they are committed, or can no longer be as expected.
+
+    With `settle_ms` it answers once no further one has matched for that long.
+    """
+    if body.timeout_ms + body.settle_ms > MOST_MS:
+        raise HTTPException(400, f"settle_ms: follows timeout_ms, and both together are at most {MOST_MS}")
+    terms, match = _terms(body), _compiled(body.match)
+    scope = _scope(request, body, [match])
+    started = _now()
+    try:
+        # Any event during the wait may change how often an older one was repeated.
+        name = None if "repeats" in match.fields else match.text("event")
+        with parts.feed.listen(scope.account, name) as listener:
+            async with _ended_with(request, listener):
+                progress = await _followed(parts.reader, scope, match, terms, body, listener)
+    except FeedClosedError:
+        raise HTTPException(503, "the emulator shut down during the wait") from None
+    return await _result(parts.reader, progress, terms, body, _since(started), body.timeout_ms)
+
+
+@router.post("/verify", response_model=Met)
+async def verify(request: Request, parts: Needs, body: VerifyBody) -> Response:
+    """Check at once whether events match."""
+    terms, match = _terms(body), _compiled(body.match)
+    started = _now()
+    progress = await _stored(parts.reader, _scope(request, body, [match]), match)
+    return await _result(parts.reader, progress, terms, body, _since(started))
+
+
+@router.post("/verify/sequence", response_model=Met)
+async def verify_sequence(request: Request, parts: Needs, body: SequenceBody) -> Response:
+    """Check at once whether events match one after the other, by their time."""
+    steps = [_compiled(match, f"sequence.{number}") for number, match in enumerate(body.sequence)]
+    scope = _scope(request, body, steps)
+    started = _now()
+    progress = SequenceProgress(steps, strict=body.strict)
+    evicted, incomplete = await _ordered(parts.reader, scope, progress)
+    items = tuple(view.event for view in progress.matched)
+    if progress.met and not (incomplete and body.strict):
+        return answer(Met(items=items, last=items[-1], count=len(items), evicted=evicted, waited_ms=_since(started)))
+    diagnosis = None
+    if not progress.met:
+        diagnosis = await _diagnosis(parts.reader, scope, steps[progress.next], {event.id for event in items})
+        if body.strict:
+            diagnosis.fitting.clear()
+    wish = wish_of_sequence(body.sequence)
+    why = unmet_sequence(progress, wish, diagnosis, len(steps), evicted, incomplete=incomplete)
+    return answer(replace(why, waited_ms=_since(started)), status=406)
+
+
+async def _followed(
+    reader: StoreReader, scope: Scope, match: Match, terms: Terms, body: WaitBody, listener: Listener
+) -> MatchProgress:
+    """Count what is stored, then what arrives, until the terms are met, or can't be met any more, or time is up."""
+    deadline = _now() + body.timeout_ms / 1000
+    settle = body.settle_ms / 1000
+    progress = await _stored(reader, scope, match)
+    settled = _now() + settle
+    while not _final(progress, terms):
+        until = min(settled, deadline + settle) if terms.met(len(progress.ids)) else deadline
+        left = until - _now()
+        if left <= 0:
+            break
+        views = await listener.next(left)
+        if views is None:
+            continue
+        if not views or ("repeats" in match.fields and any(view.event.outcome == "duplicate" for view in views)):
+            progress = await _stored(reader, scope, match)
+            settled = _now() + settle
+        elif progress.add(views):
+            settled = _now() + settle
+    return progress
+
+
+def _final(progress: MatchProgress, terms: Terms) -> bool:
+    """Whether nothing that arrives can change the result."""
+    return terms.exceeded(len(progress.ids)) or (progress.incomplete and terms.mode != "at_least")
+
+
+async def _stored(reader: StoreReader, scope: Scope, match: Match) -> MatchProgress:
+    """Count what is stored."""
+    progress = MatchProgress(scope, match)
+    last, where, limit = scope.after, scope.where(match), _PAGE
+    while True:
+        part = await reader.arrivals(scope.account, where, last, limit)
+        progress.note_evicted(part)
+        async for events in _chunks(part.events):
+            progress.add(map(EventView, events))
+        if len(part.events) < limit:
+            return progress
+        last, limit = part.events[-1].id, _LARGE_PAGE
+
+
+async def _ordered(reader: StoreReader, scope: Scope, progress: SequenceProgress) -> tuple[int, bool]:
+    """Lead *progress* through what is stored; return how many events were evicted, and whether that may matter."""
+    since = None
+    while True:
+        part = await reader.timeline(scope.account, scope.where(), scope.after, since, _PAGE)
+        for event in part.events:
+            progress.add(EventView(event))
+        if progress.met or len(part.events) < _PAGE:
+            return part.evicted, scope.incomplete(part)
+        since = (part.events[-1].time, part.events[-1].id)
+
+
+async def _result(
+    reader: StoreReader,
+    progress: MatchProgress,
+    terms: Terms,
+    body: VerifyBody,
+    waited_ms: int,
+    timeout_ms: int | None = None,
+) -> Response:
+    count = len(progress.ids)
+    if terms.met(count) and not (progress.incomplete and terms.mode != "at_least"):
+        items = tuple(sorted(progress.items, key=lambda event: event.id))
+        return answer(Met(items=items, last=progress.last, count=count, evicted=progress.evicted, waited_ms=waited_ms))
+    diagnosis, elsewhere = None, ""
+    if count < terms.count:
+        diagnosis = await _diagnosis(reader, progress.scope, progress.match, progress.ids)
+        if not (count or diagnosis.candidates.near_misses or diagnosis.near.near_misses):
+            elsewhere = await _elsewhere(reader, progress.scope, progress.match)
+    why = unmet(progress, terms, wish_of(body.match, terms, body.outcome), diagnosis, elsewhere, timeout_ms)
+    return answer(replace(why, waited_ms=waited_ms), status=406)
+
+
+async def _diagnosis(reader: StoreReader, scope: Scope, match: Match, met: set[int]) -> Diagnosis:
+    """Return, of the last events to arrive, what would match had it been accepted, what comes near, and what fits."""
+    latest = await _latest(reader, scope.account, EventFilter(outcome=None), scope.after)
+    return diagnose(scope, match, met, latest)
+
+
+async def _elsewhere(reader: StoreReader, scope: Scope, match: Match) -> str:
+    """Return a hint if the missing event went to the account `default`, as from an app with a fixed address."""
+    if scope.account in (None, DEFAULT_ACCOUNT):
+        return ""
+    there = await _latest(reader, DEFAULT_ACCOUNT, scope.where(match), scope.after)
+    if not any(match.fits(view.fields) for view in there):
+        return ""
+    return "; such an event arrived in account default: is the app's address that of this account?"
+
+
+async def _latest(reader: StoreReader, account: str | None, where: EventFilter, after: int) -> list[EventView]:
+    part = await reader.latest_arrivals(account, where, after, _MOST_SEARCHED)
+    return [EventView(event) async for events in _chunks(part.events) for event in events]
+
+
+async def _chunks(events: Sequence[Event]) -> AsyncGenerator[Sequence[Event]]:
+    """Yield *events* in parts, between which other tasks have their turn."""
+    for first in range(0, len(events), _CHUNK):
+        yield events[first : first + _CHUNK]
+        await asyncio.sleep(0)
+
+
+def _terms(body: VerifyBody) -> Terms:
+    if body.mode == "none":
+        if body.count:
+            raise HTTPException(400, f"count: mode none takes no count, but this is {body.count}")
+        return Terms("none", 0)
+    count = 1 if body.count is None else body.count
+    if body.mode == "at_least" and count == 0:
+        raise HTTPException(400, "count: at least 0 is always true; use mode none to expect no event")
+    return Terms(body.mode, count)
+
+
+def _compiled(match: dict[str, JsonValue], root: str = "match") -> Match:
+    made = compiled(match, MATCH_SHAPE, root)
+    outcome = made.text("outcome")
+    if outcome is not None and outcome not in _OUTCOMES:
+        raise MatchError(f"{root}.outcome: {outcome[:100]} is none of {', '.join(_OUTCOMES)}")
+    return made
+
+
+def _scope(request: Request, body: ScopeBody, matches: Sequence[Match]) -> Scope:
+    """Return what *body* is about. Without a name it is no event, unless asked for (as in GET /debug/events)."""
+    fields = frozenset[str]().union(*(match.fields for match in matches))
+    outcome = body.outcome or ("any" if "outcome" in fields else "accepted")
+    named = body.outcome is None and not fields & {"outcome", "endpoint"}
+    return Scope(account_of(request, body.account), None if outcome == "any" else outcome, named, body.after)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _since(started: float) -> int:
+    return round((_now() - started) * 1000)
+
+
+@asynccontextmanager
+async def _ended_with(request: Request, listener: Listener) -> AsyncGenerator[None]:
+    """Close *listener* when the client leaves: nobody reads the answer any more."""
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        listener.close()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()

@@ -1,0 +1,1 @@
+"""The rules: pure functions on plain values, without clock, store or HTTP."""

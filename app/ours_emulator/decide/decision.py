@@ -1,0 +1,327 @@
+"""What becomes of each message of a group, on plain values: rules over what was loaded, and nothing else."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from ours_emulator.decide import properties
+from ours_emulator.decide.deduplication import DistinctId, Original
+from ours_emulator.decide.devices import PendingDevices, registered
+from ours_emulator.decide.identity import Name, Visitor, Visitors, looked_up
+from ours_emulator.decide.versions import data_changes
+from ours_emulator.jsontext import json_text, same
+from ours_emulator.model import (
+    Alias,
+    AnyMessage,
+    Arrival,
+    Change,
+    Message,
+    Properties,
+    Receipt,
+    Registration,
+    Rejection,
+    Version,
+    VisitorState,
+    allowed,
+)
+from ours_emulator.records import Hint, Resolution
+from ours_emulator.values import value
+
+
+@value
+class Context:
+    """Where and when a message arrived: the store's id of its account, the allow-list there, and the moment in ms."""
+
+    account_id: int
+    allowed_events: frozenset[str] | None
+    received_at: int
+
+
+class Decision:
+    """What becomes of each message of a group, in order of arrival."""
+
+    def __init__(
+        self,
+        visitors: Visitors,
+        originals: dict[DistinctId, Original],
+        pending: PendingDevices,
+        next_version_id: int,
+    ) -> None:
+        self._visitors = visitors
+        self._originals = originals
+        self._next_version_id = next_version_id
+        self.pending = pending
+        self.touched: dict[int, Visitor] = {}
+        self.versions: list[Version] = []
+        """The new versions of visitors, in order of their ids."""
+        self.repeats: dict[int, int] = {}
+
+    def receipts(self, id_: int, context: Context, arrival: Arrival) -> list[Receipt]:
+        """Return what becomes of *arrival*, numbered from *id_* on: rejected, dropped, duplicate or accepted."""
+        if isinstance(arrival, Message):
+            return self._message(id_, context, arrival)
+        if isinstance(arrival, Rejection):
+            return [Receipt(id_, arrival, "rejected", arrival.hints, distinct_id=arrival.distinct_id)]
+        if isinstance(arrival, Alias):
+            return [self._alias(id_, context, arrival)]
+        return [self._registration(id_, context, arrival)]
+
+    def _message(self, id_: int, context: Context, message: Message) -> list[Receipt]:
+        if not _listed(context.allowed_events, message):
+            hint = Hint("allow-list", "/event", "not on the account's list of allowed events; dropped")
+            hints = (*message.hints, hint)
+            distinct_id = message.distinct_id
+            return [Receipt(id_, message, "dropped", hints, distinct_id=distinct_id, content=_content(message))]
+        original = None
+        if message.distinct_id is not None:
+            original = self._originals.get(DistinctId(context.account_id, message.test, message.distinct_id))
+        if original is not None:
+            return [self._duplicate(id_, message, original)]
+        return self._accepted(id_, context, message)
+
+    def _duplicate(self, id_: int, message: Message, original: Original) -> Receipt:
+        self.repeats[original.receipt_id] = self.repeats.get(original.receipt_id, 0) + 1
+        content = _content(message)
+        hints = message.hints
+        if original.content is not None and not _alike(message.event, content, original):
+            text = f"event {original.receipt_id} has the same distinctId and other content; only that event is kept"
+            hints = (*hints, Hint("dedup", "/distinctId", text))
+        return Receipt(
+            id_,
+            message,
+            "duplicate",
+            hints,
+            visitor_pk=original.visitor_pk,
+            visitor_id=original.visitor_id,
+            distinct_id=message.distinct_id,
+            content=content,
+        )
+
+    def _accepted(self, id_: int, context: Context, message: Message) -> list[Receipt]:
+        semantics = message.semantics
+        visitor, resolution, hints = self._visitors.resolve(
+            context.account_id, message.identity, new_uuid, falls_through=semantics.falls_through
+        )
+        written = message.identity if semantics.claims_stored or resolution.created else ()
+        given = properties.given(written, message.user_properties, empty_ignored=semantics.empty_ignored)
+        if semantics.empty_ignored and message.user_properties:
+            hints += properties.ignored(message.user_properties)
+        if given:
+            hints += properties.hints(visitor.properties, message.identity, given)
+        self._change(visitor, given, message.data)
+        if not semantics.claims_stored:
+            hints += self._link(visitor, message, created=resolution.created)
+        self._attach(visitor)
+        if message.creation is None or not resolution.created:
+            return [self._stored(id_, context, message, visitor, resolution, hints)]
+        # The receipt of the creation has the visitor as made; what the item itself contains is in the next receipt.
+        nothing: Properties = {}
+        creation = replace(
+            message,
+            event=message.creation,
+            event_properties=nothing,
+            user_properties=nothing,
+            data=None,
+            hints=(),
+        )
+        return [
+            self._stored(id_, context, creation, visitor, resolution, []),
+            self._stored(id_ + 1, context, message, visitor, resolution, hints),
+        ]
+
+    def _stored(
+        self, id_: int, context: Context, message: Message, visitor: Visitor, resolution: Resolution, hints: list[Hint]
+    ) -> Receipt:
+        """Return the receipt of *message*, which has changed *visitor* already; an event is counted and gets an id."""
+        content = _content(message)
+        distinct_id = None
+        if message.event is not None:
+            visitor.event_count += 1
+            distinct_id = message.distinct_id or new_uuid()
+            self._originals[DistinctId(context.account_id, message.test, distinct_id)] = Original(
+                id_, visitor.pk, visitor.visitor_id, message.event, content
+            )
+        self._touch(visitor, context.received_at)
+        return Receipt(
+            id_,
+            message,
+            "accepted",
+            (*message.hints, *hints),
+            visitor.pk,
+            visitor.visitor_id,
+            distinct_id,
+            resolution,
+            content,
+            self._version(visitor, id_),
+        )
+
+    def _link(self, visitor: Visitor, message: Message, *, created: bool) -> list[Hint]:
+        """Write the anonymous id of *message* if it may, and return what stays unlinked (rule client-identify)."""
+        if not created and not message.identifies:
+            return []
+        hints: list[Hint] = []
+        for claim in message.identity:
+            if claim.kind == "anonymous_id" and not self._visitors.adopt(visitor, claim):
+                text = "belongs to another visitor and stays theirs; not linked, and visitors are never merged"
+                hints.append(Hint("client-identify", "/anonymous_id", text))
+            elif claim.kind == "external_id" and visitor.properties.get("external_id") != claim.value:
+                text = "not written to the visitor that anonymous_id found; use /api/client/alias for that"
+                hints.append(Hint("client-identify", "/external_id", text))
+        return hints
+
+    def _alias(self, id_: int, context: Context, alias: Alias) -> Receipt:
+        """Give the anonymous visitor the external id, or leave everything as it is (rule client-alias)."""
+        visitor, resolution, hints = self._visitors.find(context.account_id, alias.identity, falls_through=True)
+        obstacle = _obstacle(alias, visitor, resolution)
+        if visitor is not None and obstacle is None:
+            self._change(visitor, {"external_id": alias.external.value})
+            self._attach(visitor)
+            self._touch(visitor, context.received_at)
+        elif obstacle is not None:
+            hints.append(obstacle)
+        return self._about(id_, alias, visitor, resolution, hints, {})
+
+    def _registration(self, id_: int, context: Context, registration: Registration) -> Receipt:
+        """Give the visitor the device, or keep it until they appear (rules client-devices, client-devices-wait)."""
+        visitor, resolution, hints = self._visitors.find(context.account_id, registration.identity, falls_through=True)
+        if visitor is not None:
+            _register(visitor, registration.device)
+            self._touch(visitor, context.received_at)
+        elif registration.identity:
+            self.pending.add(_all_names(context.account_id, registration), registration.device)
+            text = "no visitor has this id yet; the device is kept until one appears"
+            hints.append(Hint("client-devices-wait", "", text))
+        else:
+            text = "both ids are null, so the device belongs to no visitor; dropped"
+            hints.append(Hint("client-devices-wait", "", text))
+        return self._about(id_, registration, visitor, resolution, hints, {"device": registration.device})
+
+    def _about(
+        self,
+        id_: int,
+        arrival: Alias | Registration,
+        visitor: Visitor | None,
+        resolution: Resolution,
+        hints: Sequence[Hint],
+        content: Properties,
+    ) -> Receipt:
+        """Return the receipt of what is no event and makes no visitor."""
+        return Receipt(
+            id_,
+            arrival,
+            "accepted",
+            (*arrival.hints, *hints),
+            visitor_pk=visitor.pk if visitor else None,
+            visitor_id=visitor.visitor_id if visitor else None,
+            resolution=resolution,
+            content=json_text({**content, "identity": {claim.given_as: claim.value for claim in arrival.identity}}),
+            version=self._version(visitor, id_) if visitor else None,
+        )
+
+    def _change(self, visitor: Visitor, given: Properties, data: Properties | None = None) -> None:
+        """Let *visitor* have the properties *given*, and *data* beside them, as far as that changes anything."""
+        changed = properties.changes(visitor.properties, given) if given else given
+        more = data_changes(visitor.state.data, data) if data else {}
+        if changed or more:
+            self._visitors.change(visitor, Change(changed, more))
+
+    def _attach(self, visitor: Visitor) -> None:
+        """Give *visitor* the devices that were pending for one of their names."""
+        if visitor.names_changed:
+            for device in self.pending.take(visitor.names()):
+                _register(visitor, device)
+
+    def _version(self, visitor: Visitor, receipt_id: int) -> Version:
+        """Return the version of *visitor* that the receipt leaves: a new one if anything has changed."""
+        if visitor.version is not None and visitor.unversioned is None:
+            return visitor.version
+        before, change = visitor.version or VisitorState(), visitor.unversioned or Change()
+        version = Version(self._next_version_id, visitor.pk, receipt_id, before, change)
+        self._next_version_id += 1
+        self.versions.append(version)
+        visitor.version, visitor.unversioned = version, None
+        return version
+
+    def _touch(self, visitor: Visitor, moment: int) -> None:
+        visitor.first_seen = min(visitor.first_seen or moment, moment)
+        visitor.last_seen = max(visitor.last_seen, moment)
+        self.touched[visitor.pk] = visitor
+
+
+def _obstacle(alias: Alias, visitor: Visitor | None, resolution: Resolution) -> Hint | None:
+    """Return what keeps *alias* from having an effect."""
+    if resolution.decided_by == alias.external.given_as and visitor is not None:
+        message = "somebody has this external_id already"
+    elif visitor is None:
+        message = "nobody has this anonymous_id"
+    elif "external_id" in visitor.properties:
+        message = "the visitor with this anonymous_id has an external_id already"
+    else:
+        return None
+    return Hint("client-alias", "", f"{message}; nothing was changed")
+
+
+def _register(visitor: Visitor, device: Properties) -> None:
+    devices = registered(visitor.state.devices, device)
+    if json_text(devices) != json_text(visitor.state.devices):
+        visitor.change(Change(devices=devices))
+
+
+def new_uuid() -> str:
+    """Return a random UUID, as generated visitor ids and distinct ids are (rules visitor-ids, dedup)."""
+    return str(UUID(bytes=os.urandom(16), version=4))
+
+
+def names(account_id: int, message: AnyMessage) -> list[Name]:
+    """Return the names to load: the deciding one, and beside a user id the external id, to tell if it is another's.
+
+    All of them where one that finds nobody leaves it to the next, or where an id is given only if nobody has it.
+    """
+    if not isinstance(message, Message) or not message.semantics.claims_stored:
+        return list(_all_names(account_id, message))
+    identity = message.identity
+    claims = looked_up(identity, falls_through=message.semantics.falls_through)
+    if claims and claims[0].kind == "user_id":
+        claims = tuple(claim for claim in identity if claim.kind != "email")
+    return [(account_id, claim.kind, claim.value) for claim in claims]
+
+
+def _all_names(account_id: int, message: AnyMessage) -> tuple[Name, ...]:
+    return tuple((account_id, claim.kind, claim.value) for claim in message.identity)
+
+
+def new_names(account_id: int, message: AnyMessage) -> list[Name]:
+    """Return the names that *message* may give a visitor, for which devices may be pending."""
+    names = list(_all_names(account_id, message))
+    given = message.user_properties.get("external_id") if isinstance(message, Message) else None
+    return [*names, (account_id, "external_id", given)] if isinstance(given, str) else names
+
+
+def _alike(event: str | None, content: str, original: Original) -> bool:
+    """Tell whether a duplicate has the content of *original*; clients may write the same JSON in another order."""
+    if event != original.event:
+        return False
+    return content == original.content or same(json.loads(content), json.loads(original.content or "{}"))
+
+
+def _listed(allowed_events: frozenset[str] | None, message: Message) -> bool:
+    if allowed_events is None or not message.semantics.allow_list or message.event is None:
+        return True
+    return not allowed_events.isdisjoint(allowed([message.event]))
+
+
+def _content(message: Message) -> str:
+    """Return what *message* contains as JSON text, as it is stored."""
+    content: Properties = {
+        "event_properties": message.event_properties,
+        "default_properties": message.default_properties,
+        "identity_context": message.identity_context,
+        "user_properties": message.user_properties,
+        "identity": {claim.given_as: claim.value for claim in message.identity},
+        "time": message.time,
+    }
+    if message.data is not None:
+        content["data"] = message.data
+    return json_text(content)

@@ -1,0 +1,160 @@
+"""Who a message is about: the rules of identity, on plain values, without clock, database or HTTP."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ours_emulator.decide.versions import combined, patched
+from ours_emulator.model import Change, Claim, Identifier, Identity, Properties, Version, VisitorState
+from ours_emulator.records import Hint, Resolution, Step
+
+Name: TypeAlias = tuple[int, Identifier, str]
+"""An identifier as visitors are found by it: account, kind, value."""
+_NAMING_PROPERTIES: tuple[Identifier, ...] = ("external_id", "email")
+
+
+@dataclass(slots=True)
+class Visitor:
+    """A person, as the account knows them. *pk* grows with age: of two visitors the smaller is the older."""
+
+    pk: int
+    account_id: int
+    visitor_id: str
+    state: VisitorState = field(default_factory=VisitorState)
+    version: Version | None = None
+    """The version last made of this visitor; None if there was none yet."""
+    event_count: int = 0
+    first_seen: int = 0
+    last_seen: int = 0
+    stored_names: tuple[Name, ...] = ()
+    """The names the store already has for this visitor; none for one that is new."""
+    names_changed: bool = True
+    """Whether the visitor's names may be others than the store has."""
+    unversioned: Change | None = None
+    """What changed since `version`."""
+
+    @property
+    def properties(self) -> Properties:
+        """What is known of the visitor but for the Client API's `data` and the devices."""
+        return self.state.properties
+
+    def names(self) -> Iterator[Name]:
+        """Yield the identifiers this visitor is found by."""
+        yield (self.account_id, "user_id", self.visitor_id)
+        for kind in _NAMING_PROPERTIES:
+            value = self.state.properties.get(kind)
+            if isinstance(value, str):
+                yield (self.account_id, kind, value)
+        if self.state.anonymous_id is not None:
+            yield (self.account_id, "anonymous_id", self.state.anonymous_id)
+
+    def change(self, change: Change) -> None:
+        """Do *change* to the visitor."""
+        self.state = patched(self.state, change)
+        self.unversioned = change if self.unversioned is None else combined(self.unversioned, change)
+
+
+class Visitors:
+    """The visitors a group of messages may be about, found by name."""
+
+    def __init__(self, loaded: Iterable[Visitor], next_pk: int) -> None:
+        self._by_name: dict[Name, list[Visitor]] = {}
+        self._next_pk = next_pk
+        for visitor in loaded:
+            self._index(visitor, visitor.stored_names)
+
+    def find(
+        self, account_id: int, identity: Identity, *, falls_through: bool
+    ) -> tuple[Visitor | None, Resolution, list[Hint]]:
+        """Return the visitor *identity* names, if there is one, and how that was found.
+
+        Of several visitors with the same identifier the oldest is meant (rule oldest-wins).
+        """
+        tried = looked_up(identity, falls_through=falls_through)
+        steps: list[Step] = []
+        for count, claim in enumerate(tried, 1):
+            matches = self._matches(account_id, claim)
+            if matches:
+                steps.append(Step(claim.given_as, claim.value, "matched"))
+                resolution = Resolution(claim.given_as, False, (*steps, *_skipped(identity[count:])))
+                if len(matches) == 1:
+                    return matches[0], resolution, []
+                return min(matches, key=_age), resolution, [_ambiguous(claim)]
+            steps.append(Step(claim.given_as, claim.value, "not_found"))
+        return None, Resolution(None, False, (*steps, *_skipped(identity[len(tried) :]))), []
+
+    def resolve(
+        self, account_id: int, identity: Identity, new_id: Callable[[], str], *, falls_through: bool = False
+    ) -> tuple[Visitor, Resolution, list[Hint]]:
+        """Return the visitor *identity* names, adding one, under *new_id* unless given, if nobody matches.
+
+        The strongest identifier given decides alone: a user id is taken at its word and an external id silences the
+        email (rule identity-order); unless it *falls_through* (rule client-look-up).
+        """
+        visitor, resolution, hints = self.find(account_id, identity, falls_through=falls_through)
+        if visitor is None:
+            given = identity and identity[0].kind == "user_id"
+            visitor = self._add(account_id, identity[0].value if given else new_id())
+            resolution = Resolution(identity[0].given_as if identity else None, True, resolution.steps)
+        if identity and identity[0].kind == "user_id":
+            hints += self._foreign(account_id, identity[1:], visitor)
+        return visitor, resolution, hints
+
+    def adopt(self, visitor: Visitor, claim: Claim) -> bool:
+        """Give *visitor* the anonymous id that *claim* names, unless somebody has it; tell whether it is theirs now."""
+        if self._matches(visitor.account_id, claim):
+            return visitor.state.anonymous_id == claim.value
+        self.change(visitor, Change(anonymous_id=claim.value))
+        return True
+
+    def change(self, visitor: Visitor, change: Change) -> None:
+        """Do *change* to *visitor* and let them be found by the identifiers they have then."""
+        if change.anonymous_id is None and change.properties.keys().isdisjoint(_NAMING_PROPERTIES):
+            visitor.change(change)
+            return
+        before = set(visitor.names())
+        visitor.change(change)
+        after = set(visitor.names())
+        if before != after:
+            visitor.names_changed = True
+            for name in before - after:
+                self._by_name[name].remove(visitor)
+            self._index(visitor, after - before)
+
+    def _matches(self, account_id: int, claim: Claim) -> list[Visitor]:
+        return self._by_name.get((account_id, claim.kind, claim.value), [])
+
+    def _add(self, account_id: int, visitor_id: str) -> Visitor:
+        visitor = Visitor(self._next_pk, account_id, visitor_id)
+        self._next_pk += 1
+        self._index(visitor, visitor.names())
+        return visitor
+
+    def _index(self, visitor: Visitor, names: Iterable[Name]) -> None:
+        for name in names:
+            self._by_name.setdefault(name, []).append(visitor)
+
+    def _foreign(self, account_id: int, others: Identity, visitor: Visitor) -> Iterator[Hint]:
+        for claim in others:
+            holders = self._matches(account_id, claim)
+            if claim.kind == "external_id" and any(holder is not visitor for holder in holders):
+                message = "belongs to another visitor, who is left as is; userId decided, and visitors are never merged"
+                yield Hint("never-merged", f"/{claim.given_as}", message)
+
+
+def looked_up(identity: Identity, *, falls_through: bool) -> Identity:
+    """Return the claims that may decide: the strongest, or all if it *falls_through*; a user id always alone."""
+    return identity if falls_through and identity and identity[0].kind != "user_id" else identity[:1]
+
+
+def _skipped(claims: Identity) -> list[Step]:
+    return [Step(claim.given_as, claim.value, "skipped") for claim in claims]
+
+
+def _age(visitor: Visitor) -> int:
+    return visitor.pk
+
+
+def _ambiguous(claim: Claim) -> Hint:
+    path = "/" + claim.given_as.replace(".", "/")
+    return Hint("oldest-wins", path, f"several visitors have this {claim.kind}; the oldest one was taken")

@@ -1,0 +1,117 @@
+"""What a message makes of a visitor's properties: null, absent, "" and concrete, as pure rules."""
+
+from pydantic import JsonValue
+
+from ours_emulator.jsontext import json_text
+from ours_emulator.model import Identity, Properties, listed
+from ours_emulator.records import Hint
+
+CUSTOM = "custom_properties"
+_CLAIMED = ("external_id", "email")
+
+
+def given(identity: Identity, properties: Properties, *, empty_ignored: bool = True) -> Properties:
+    """Return all the properties that a message gives its visitor.
+
+    The external id and email of *identity* count as properties; if *properties* gives the same one, that wins for
+    what is stored, even with null (rule claims-stored). "" gives nothing if *empty_ignored* (rule property-empty).
+    """
+    claimed: Properties = {claim.kind: claim.value for claim in identity if claim.kind in _CLAIMED}
+    if not empty_ignored:
+        return claimed | properties
+    return claimed | {name: value for name, value in properties.items() if value != ""}
+
+
+def changes(stored: Properties, sent: Properties) -> Properties:
+    """Return what of *sent* changes *stored*: a new value sets, null clears, absent leaves (section 5).
+
+    custom_properties are merged one level deep and never cleared; consent, like any other value, is replaced whole.
+    """
+    changed: Properties = {}
+    for name, value in sent.items():
+        if name == CUSTOM:
+            if isinstance(value, dict):
+                custom = _custom_changes(stored.get(CUSTOM), value)
+                if custom or CUSTOM not in stored:
+                    changed[CUSTOM] = custom
+        elif value is None:
+            if name in stored:
+                changed[name] = None
+        elif differs(stored, name, value):
+            changed[name] = value
+    return changed
+
+
+def differs(stored: Properties, name: str, value: JsonValue) -> bool:
+    """Tell whether *stored* does not have *value* under *name*. Compared as JSON text: to Python 1, 1.0 and true are
+    equal."""
+    if name not in stored:
+        return True
+    present = stored[name]
+    if present != value:
+        return True
+    return not isinstance(value, str) and json_text(present) != json_text(value)
+
+
+def merged(stored: Properties, changed: Properties) -> Properties:
+    """Return *stored* after what `changes` returned."""
+    properties = joined(stored, changed)
+    for name, value in changed.items():
+        if value is None:
+            del properties[name]
+    return properties
+
+
+def joined(first: Properties, second: Properties) -> Properties:
+    """Return *first* with what *second* has too; of the custom properties those of both."""
+    properties = first | second
+    custom, more = first.get(CUSTOM), second.get(CUSTOM)
+    if isinstance(custom, dict) and isinstance(more, dict):
+        properties[CUSTOM] = custom | more
+    return properties
+
+
+def hints(stored: Properties, identity: Identity, sent: Properties) -> list[Hint]:
+    """Return what a sender may not have meant: null for a custom property, null for the identifier looked up by."""
+    hints: list[Hint] = []
+    custom = sent.get(CUSTOM)
+    if CUSTOM in sent and custom is None:
+        hints.append(Hint("custom-null", f"/userProperties/{CUSTOM}", "null is ignored here; nothing is cleared"))
+    elif isinstance(custom, dict) and None in custom.values():
+        kept = stored.get(CUSTOM)
+        names = [name for name, value in custom.items() if value is None]
+        still = "" if not isinstance(kept, dict) or kept.keys().isdisjoint(names) else "; the stored value stays"
+        message = f"null is ignored inside custom_properties{still}: {listed(names)}"
+        hints.append(Hint("custom-null", f"/userProperties/{CUSTOM}", message))
+    hints += [
+        Hint("claims-stored", f"/userProperties/{claim.kind}", f"null clears what {claim.given_as} just set")
+        for claim in identity
+        if claim.kind in _CLAIMED and claim.kind in sent and sent[claim.kind] is None
+    ]
+    hints += [
+        Hint("claims-stored", f"/{claim.given_as}", f"not stored: userProperties.{claim.kind} has another value")
+        for claim in identity
+        if claim.kind in _CLAIMED and sent.get(claim.kind) not in (None, claim.value)
+    ]
+    return hints
+
+
+def ignored(properties: Properties) -> list[Hint]:
+    """Return a hint for each place where "" was sent, which changes nothing (rules property-empty, custom-merge)."""
+    hints: list[Hint] = []
+    custom = properties.get(CUSTOM)
+    for path, sent in (("/userProperties", properties), (f"/userProperties/{CUSTOM}", custom)):
+        if isinstance(sent, dict) and "" in sent.values():
+            names = listed([name for name, value in sent.items() if value == ""])
+            rule = "property-empty" if sent is properties else "custom-merge"
+            hints.append(Hint(rule, path, f'"" is ignored: {names}'))
+    return hints
+
+
+def _custom_changes(stored: JsonValue, sent: Properties) -> Properties:
+    custom = stored if isinstance(stored, dict) else {}
+    return {
+        name: value
+        for name, value in sent.items()
+        if value is not None and value != "" and differs(custom, name, value)
+    }

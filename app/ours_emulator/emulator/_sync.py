@@ -1,0 +1,460 @@
+# Generated from _async.py by scripts/generate_sync.py; do not edit.
+"""The handle: what a test asks a running emulator, and tells it, through the debug API.
+
+`_sync.py` is generated from `_async.py` by scripts/generate_sync.py, so that the two never differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from uuid import uuid4
+
+from ours_emulator.emulator import checks, operations, report
+from ours_emulator.emulator.errors import EmulatorError, ExpectationError
+from ours_emulator.emulator.handle import FaultState, Handle
+from ours_emulator.emulator.operations import (
+    AccountPlan,
+    Condition,
+    Duration,
+    FaultPlan,
+    Fields,
+    Lines,
+    Operation,
+    When,
+)
+from ours_emulator.emulator.transport import Deadline, Stream, Transport, pause
+from ours_emulator.records import (
+    Cleared,
+    Event,
+    Imported,
+    Json,
+    Listing,
+    Met,
+    Mode,
+    Moment,
+    RequestDetail,
+    RequestRecord,
+    Summary,
+    Visitor,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+
+T = TypeVar("T")
+_HITS_SECONDS = 10.0
+_POLL_SECONDS = 0.1
+
+
+class Emulator(Handle):
+    """A running emulator at *url*, or one account of it at `…/accounts/NAME`, asked through the debug API.
+
+    Every method raises EmulatorError if the emulator cannot be reached or refuses the operation; those that expect
+    something raise ExpectationError, an AssertionError. *http* is a client to use; it is not closed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        public_key: str | None = None,
+        admin_token: str | None = None,
+        http: httpx.Client | None = None,
+    ) -> None:
+        super().__init__(url, token=token, public_key=public_key, admin_token=admin_token)
+        self._transport = Transport(http)
+
+    @classmethod
+    def beside(cls, handle: Handle) -> Self:
+        """Return a handle for the same emulator and account as *handle*, which may be of the other kind."""
+        beside = cls(handle.url, token=handle.token, public_key=handle.public_key, admin_token=handle.admin_token)
+        beside.opened = handle.opened
+        return beside
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Do nothing: no connection stays open after a call. The emulator goes on running."""
+
+    # What arrived
+
+    def events(self, event: str | None = None, *, outcome: str | None = None, **filters: When | bool) -> Listing[Event]:
+        """Return events by their time, the oldest first: accepted ones, or those of an *outcome* (`any` for all).
+
+        *filters* are the parameters of `GET /debug/events`: visitor_id, distinct_id, endpoint, test, since.
+        """
+        return self._all(operations.events(outcome, event, filters))
+
+    def latest_events(
+        self, limit: int = 100, event: str | None = None, *, outcome: str | None = None, **filters: When | bool
+    ) -> Generator[Event]:
+        """Yield the latest events by their time, the latest first, at most *limit*; else as `events`."""
+        return self._first(limit, operations.events(outcome, event, filters))
+
+    def event(self, event_id: int) -> Event:
+        """Return one event, whatever its outcome."""
+        return self.perform(operations.event(event_id))
+
+    def visitors(self, **filters: str) -> Listing[Visitor]:
+        """Return visitors, the oldest first. *filters*: external_id, email, user_id, anonymous_id, q."""
+        return self._all(operations.visitors(filters))
+
+    def latest_visitors(self, limit: int = 100, **filters: str) -> Generator[Visitor]:
+        """Yield the youngest visitors, the youngest first, at most *limit*; else as `visitors`."""
+        return self._first(limit, operations.visitors(filters))
+
+    def visitor(self, **filters: str) -> Visitor:
+        """Return the only visitor that matches *filters*. Raises ExpectationError if there are none or several."""
+        __tracebackhide__ = True
+        matching = self.visitors(**filters)
+        return checks.only_visitor(matching, filters, matching or self.visitors())
+
+    def requests(self, **filters: str | int) -> Listing[RequestRecord]:
+        """Return the journal, the oldest request first."""
+        return self._all(operations.requests(filters))
+
+    def request(self, request_id: int) -> RequestDetail:
+        """Return one request with its body and its events."""
+        return self.perform(operations.request(request_id))
+
+    def summary(self) -> Summary:
+        """Return the counts."""
+        return self.perform(operations.summary())
+
+    def timeline(self) -> str:
+        """Return a line for each request, with outcome, reason and hints: what a failing test prints."""
+        return "\n".join(report.timeline(self.requests(), self.events(outcome="any")))
+
+    def tail(
+        self, event: str | None = None, *, outcome: str | None = None, after: int | None = None
+    ) -> Generator[Event | None]:
+        """Yield events as they arrive, whatever their outcome, until the emulator ends. None stands for a reset.
+
+        It begins with the events that arrived after the one with the id *after*, or by default with the next one.
+        """
+        stream = operations.EventStream()
+        with self._streaming(operations.tail(event, outcome, after)) as answer:
+            for part in answer.parts:
+                yield from stream.feed(part)
+
+    # What is expected
+
+    def wait_for(
+        self,
+        event: str | None = None,
+        *,
+        count: int = 1,
+        timeout: float = 5.0,
+        outcome: str | None = None,
+        match: Json | None = None,
+        **fields: Unpack[Fields],
+    ) -> Event:
+        """Wait until *count* events that match have arrived, at most *timeout* seconds; return the last to arrive."""
+        __tracebackhide__ = True
+        condition = Condition(operations.full_match(event, match, fields), count, "at_least", outcome)
+        return (self.wait(operations.wait(condition, timeout=timeout))).event
+
+    def expect(
+        self,
+        event: str | None = None,
+        *,
+        count: int = 1,
+        mode: Mode = "at_least",
+        timeout: float = 5.0,
+        settle: float = 0.0,
+        outcome: str | None = None,
+        match: Json | None = None,
+        **fields: Unpack[Fields],
+    ) -> Expectation:
+        """Return a context manager that waits, at the end of its block, for events that arrived since it began.
+
+        *settle* is for how many seconds no further event may match, for the modes `exactly`, `at_most` and `none`.
+        """
+        condition = Condition(operations.full_match(event, match, fields), count, mode, outcome)
+        return Expectation(self, partial(operations.wait, condition, timeout=timeout, settle=settle))
+
+    def assert_tracked(
+        self,
+        event: str | None = None,
+        *,
+        count: int | None = None,
+        outcome: str | None = None,
+        match: Json | None = None,
+        **fields: Unpack[Fields],
+    ) -> Event:
+        """Check, without waiting, that an event has arrived (exactly *count* of them); return the last to arrive."""
+        __tracebackhide__ = True
+        mode: Mode = "at_least" if count is None else "exactly"
+        matching = operations.full_match(event, match, fields)
+        condition = Condition(matching, operations.at_least_one(count), mode, outcome)
+        return (self.perform(operations.verify(condition))).event
+
+    def assert_none(
+        self,
+        event: str | None = None,
+        *,
+        outcome: str | None = None,
+        match: Json | None = None,
+        **fields: Unpack[Fields],
+    ) -> None:
+        """Check, without waiting, that no such event has arrived."""
+        __tracebackhide__ = True
+        condition = Condition(operations.full_match(event, match, fields), 0, "none", outcome)
+        self.perform(operations.verify(condition))
+
+    def assert_sequence(self, *matches: str | Json, strict: bool = False) -> list[Event]:
+        """Check, without waiting, that there are events in this order of their time, and return them.
+
+        *matches* are names or matches, each for one event. *strict*: no other event of the account is between them.
+        """
+        __tracebackhide__ = True
+        met = self.perform(operations.sequence(matches, strict=strict))
+        return list(met.items)
+
+    def assert_no_hints(self, *, ignore: Sequence[str] = ()) -> None:
+        """Check that nothing was accepted that was probably not meant, except for the rules in *ignore*."""
+        __tracebackhide__ = True
+        checks.no_hints(self.events(outcome="any"), ignore)
+
+    # What is set
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of this account."""
+        return Clock(self)
+
+    @contextmanager
+    def fault(self, name: str | None = None, **plan: Unpack[FaultPlan]) -> Generator[Fault]:
+        """Plan a misbehaviour for the length of the block. Its *name* is unique in the account."""
+        fault = Fault(self, name or f"fault-{uuid4().hex[:4]}")
+        self.perform(operations.plan_fault(fault.name, plan))
+        try:
+            yield fault
+        finally:
+            fault.drop()
+
+    def reset(self) -> Cleared:
+        """Delete the visitors, events and requests of this account; without an account, those of all."""
+        return self.perform(operations.reset(self.account))
+
+    def export(self, *, redact: bool = False) -> str:
+        """Return all requests as JSON Lines, the oldest first; *redact*: without tokens and keys."""
+        return self.perform(operations.export(redact=redact))
+
+    @contextmanager
+    def stream_export(self, *, redact: bool = False) -> Generator[Export]:
+        """Give what `export` returns in parts, for journals that are larger than the memory."""
+        with self._streaming(operations.export(redact=redact, seconds=None)) as answer:
+            yield Export(answer.parts, int(answer.headers.get("x-emulator-evicted", 0)))
+
+    def replay(self, lines: Lines, *, timeout: float | None = 600) -> Imported:
+        """Send exported requests again, into this account; without an account, each into its own.
+
+        *lines* may be parts, like a file opened for reading bytes. The emulator answers when it has replayed them all,
+        or is given up after *timeout* seconds (None: never).
+        """
+        return self.perform(operations.replay(lines, timeout))
+
+    def open_account(self, name: str | None = None, **plan: Unpack[AccountPlan]) -> Emulator:
+        """Return the handle of another account of the same emulator, by default of a new one.
+
+        What the handles of the pytest fixtures open without a name is closed with the account of the fixture.
+        """
+        account = name or f"account-{uuid4().hex[:12]}"
+        if plan:
+            self.perform(operations.open_account(account, plan))
+        token, key = operations.first(plan.get("tokens")), operations.first(plan.get("public_keys"))
+        url, http = f"{self.server_url}/accounts/{account}", self._transport.client
+        opened = Emulator(url, token=token, public_key=key, admin_token=self.admin_token, http=http)
+        if name is None:
+            self._remember(account, opened)
+        return opened
+
+    def close_account(self) -> None:
+        """Delete this account; requests to it are refused from now on (410)."""
+        if self.account is None:
+            raise EmulatorError("this handle has no account to close: it is for all accounts")
+        self.perform(operations.close_account(self.account))
+
+    # How the emulator is reached
+
+    def version(self, *, timeout: float = 30.0) -> str:
+        """Return the version of the emulator, which is healthy if it answers, within *timeout* seconds."""
+        return self.perform(operations.health(timeout))
+
+    def wait_ready(self, timeout: float = 30.0) -> None:
+        """Wait until the emulator answers. Raises EmulatorError if it does not within *timeout* seconds."""
+        deadline = Deadline(timeout)
+        while True:
+            try:
+                self.version(timeout=max(deadline.left, _POLL_SECONDS))
+                return
+            except EmulatorError:
+                if deadline.left < _POLL_SECONDS:
+                    raise
+            pause(_POLL_SECONDS)
+
+    def wait(self, operation: Operation[Met]) -> Met:
+        """Perform an operation that waits, and remember in `last_miss` why it failed."""
+        __tracebackhide__ = True
+        self.last_miss = None
+        try:
+            return self.perform(operation)
+        except ExpectationError as error:
+            self.last_miss = error
+            raise
+
+    def perform(self, operation: Operation[T]) -> T:
+        """Send one operation of the debug API and return its result."""
+        __tracebackhide__ = True
+        with self._reaching():
+            answer = self._transport.exchange(self._request(operation))
+        return operation.result(answer.status, answer.body)
+
+    def perform_now(self, operation: Operation[T]) -> T | None:
+        """Do what `perform` does without awaiting; None if the `http=` client can only be awaited."""
+        __tracebackhide__ = True
+        with self._reaching():
+            answer = self._transport.exchange_now(self._request(operation))
+        return None if answer is None else operation.result(answer.status, answer.body)
+
+    @contextmanager
+    def _streaming(self, operation: Operation[Any]) -> Generator[Stream]:
+        with self._reaching(), self._transport.stream(self._request(operation)) as answer:
+            if answer.status >= 300:
+                raise operation.error(answer.status, answer.read())
+            yield answer
+
+    def _all(self, operation: Operation[Listing[T]]) -> Listing[T]:
+        """Return the items of every page, the oldest first."""
+        page = self.perform(operation)
+        items = list(page)
+        while page.next_cursor is not None:
+            page = self.perform(operations.after(operation, page.next_cursor))
+            items += page
+        return Listing(reversed(items), evicted=page.evicted)
+
+    def _first(self, limit: int, operation: Operation[Listing[T]]) -> Generator[T]:
+        """Yield the first *limit* items, page by page."""
+        while limit > 0:
+            page = self.perform(operations.limited(operation, limit))
+            yield from page
+            limit = limit - len(page) if page.next_cursor is not None else 0
+            operation = operations.after(operation, page.next_cursor or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """The journal as JSON Lines in *parts*, and how many older requests are not in it because they were *evicted*."""
+
+    parts: Iterator[bytes]
+    evicted: int
+
+
+class Expectation:
+    """What is waited for at the end of a block; then `event` is the last that arrived.
+
+    `events` are all of them, the first to arrive first, but at most 1000.
+    """
+
+    def __init__(self, emulator: Emulator, wait: Callable[..., Operation[Met]]) -> None:
+        self._emulator = emulator
+        self._wait = wait
+        self._newest_before = 0
+        self._met = Met()
+
+    @property
+    def events(self) -> list[Event]:
+        """The events that arrived, at most 1000: the first ones."""
+        return list(self._met.items)
+
+    @property
+    def event(self) -> Event:
+        """The last event that arrived. Raises ValueError if there is none."""
+        return self._met.event
+
+    def __enter__(self) -> Self:
+        self._newest_before = (self._emulator.summary()).newest_event
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        __tracebackhide__ = True
+        if kind is None:
+            self._met = self._emulator.wait(self._wait(after=self._newest_before))
+
+
+class Fault(FaultState):
+    """A planned misbehaviour, with its `name`."""
+
+    def __init__(self, emulator: Emulator, name: str) -> None:
+        super().__init__(name)
+        self._emulator = emulator
+
+    @property
+    def hits(self) -> int:
+        """How many requests were hit so far; after the block, how many in all.
+
+        Inside the block the emulator is asked without awaiting, which takes about a millisecond. A handle whose `http=`
+        client can only be awaited has the count of the last `look()` instead.
+        """
+        if not self._over:
+            with self._ends_if_gone():
+                counts = self._emulator.perform_now(operations.fault(self.name, seconds=_HITS_SECONDS))
+                self._hits = self._hits if counts is None else counts.hits
+        return self._hits
+
+    def look(self) -> int:
+        """Return how many requests were hit so far."""
+        if not self._over:
+            with self._ends_if_gone():
+                self._hits = (self._emulator.perform(operations.fault(self.name))).hits
+        return self._hits
+
+    def drop(self) -> None:
+        """End the fault, unless it is over."""
+        if not self._over:
+            with self._ends_if_gone():
+                self._hits = (self._emulator.perform(operations.drop_fault(self.name))).hits
+                self._over = True
+
+
+class Clock:
+    """The clock of an account: what "now" is for it."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+
+    def now(self) -> datetime:
+        """Return its time, in UTC."""
+        return (self._emulator.perform(operations.clock())).now
+
+    def freeze(self, at: When | None = None) -> Moment:
+        """Stop it, *at* a moment or where it is."""
+        return self._change({"freeze": True if at is None else operations.moment(at)})
+
+    def set(self, to: When) -> Moment:
+        """Set it; it goes on from there, or stays if it is stopped."""
+        return self._change({"set": operations.moment(to)})
+
+    def advance(self, time: timedelta | None = None, **parts: Unpack[Duration]) -> Moment:
+        """Advance it by *time*, or by parts of a timedelta: `advance(days=8)`."""
+        return self._change(operations.advance((time or timedelta()) + timedelta(**parts)))
+
+    def resume(self) -> Moment:
+        """Let it tell the real time again."""
+        return self._change({"resume": True})
+
+    def _change(self, change: Mapping[str, Any]) -> Moment:
+        return self._emulator.perform(operations.set_clock(change))

@@ -1,0 +1,408 @@
+"""Every operation of the debug API as a value: what is sent, and what the answer means. Nothing here sends anything."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar, cast
+from urllib.parse import quote
+
+from ours_emulator.emulator.errors import EmulatorError, ExpectationError
+from ours_emulator.records import (
+    Cleared,
+    Event,
+    FaultCounts,
+    Imported,
+    Json,
+    Listing,
+    Met,
+    Mode,
+    Moment,
+    RequestDetail,
+    RequestRecord,
+    Summary,
+    Unmet,
+    Visitor,
+    from_json,
+)
+
+T = TypeVar("T")
+V = TypeVar("V")
+FieldMatch: TypeAlias = str | Mapping[str, Any] | None
+"""A value, or an operator of the match grammar: `{"$regex": "@example.com$"}`."""
+When: TypeAlias = datetime | str | int
+"""A moment: a datetime, ISO 8601, or milliseconds since the epoch."""
+Lines: TypeAlias = str | bytes | Iterable[bytes]
+"""Exported requests: JSON Lines as text or bytes, or parts of them, like a file opened for reading bytes."""
+
+JSON = "application/json"
+JSON_LINES = "application/jsonl"
+GONE = (404, 409)
+"""How the debug API answers when there is no such thing, or its account is closed."""
+PAGE = 1000
+"""How many items the debug API lists at once."""
+_SECONDS = 30.0
+_STREAM_SECONDS = 60.0
+"""Four times the interval of the heartbeat."""
+_NOT_ACCEPTABLE = 406
+
+
+class Fields(TypedDict, total=False):
+    """Fields of an event that are matched by name; anything else goes into `match`."""
+
+    email: FieldMatch
+    external_id: FieldMatch
+    user_id: FieldMatch
+    anonymous_id: FieldMatch
+    visitor_id: FieldMatch
+    distinct_id: FieldMatch
+    endpoint: FieldMatch
+    test: bool
+    event_properties: Mapping[str, Any]
+    default_properties: Mapping[str, Any]
+    visitor_properties: Mapping[str, Any]
+
+
+class FaultPlan(TypedDict, total=False):
+    """A planned misbehaviour: which requests (the first four), what they get, and how often.
+
+    `retry_after` is in seconds, `delay_ms` in milliseconds: a number, or `{"min": …, "max": …}`.
+    """
+
+    path: str
+    event: str
+    token: str
+    distinct_id: str
+    status: int
+    retry_after: float
+    error: str
+    delay_ms: float | Mapping[str, float]
+    connection: Literal["reset", "hang", "close"]
+    rows: Sequence[int]
+    code: str
+    stored: bool
+    times: int
+    sequence: Sequence[Mapping[str, Any] | None]
+    probability: float
+    seed: int
+    rate_limit: Mapping[str, float]
+
+
+class Duration(TypedDict, total=False):
+    """Parts of a length of time, as `datetime.timedelta` has them."""
+
+    weeks: float
+    days: float
+    hours: float
+    minutes: float
+    seconds: float
+    milliseconds: float
+
+
+class AccountPlan(TypedDict, total=False):
+    """What an account accepts; what is absent is as the server was started."""
+
+    tokens: Sequence[str]
+    public_keys: Sequence[str]
+    allowed_events: Sequence[str] | None
+    require_identifier: bool
+    strict_openapi: bool
+
+
+_FAULT_MATCH = ("path", "event", "token", "distinct_id")
+_FAULT_ANSWER = ("status", "retry_after", "error", "delay_ms", "connection", "rows", "code", "stored")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[T]):
+    """One operation of the debug API. `path` follows /debug/; `parse` makes the result of the answer's JSON."""
+
+    method: str
+    path: str
+    parse: Callable[[Any], T]
+    params: Mapping[str, str] = field(default_factory=dict[str, str])
+    content: bytes | Iterable[bytes] | None = None
+    media_type: str = JSON
+    extra_headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    seconds: float | None = _SECONDS
+    """How long the emulator may be silent; None for as long as it likes."""
+    raw: bool = False
+    """The answer is not JSON; `parse` gets its bytes."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers that are sent."""
+        return self.extra_headers if self.content is None else {"content-type": self.media_type, **self.extra_headers}
+
+    def result(self, status: int, body: bytes) -> T:
+        """Return what the answer means. Raises ExpectationError for 406, EmulatorError for another refusal."""
+        __tracebackhide__ = True
+        if status >= 300:
+            raise self.error(status, body)
+        try:
+            return self.parse(body if self.raw else json.loads(body))
+        except (ValueError, KeyError, TypeError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise EmulatorError(f"{self} got an answer that is not an emulator's ({what})", status) from None
+
+    def error(self, status: int, body: bytes) -> Exception:
+        """Return what a refusal is raised as."""
+        answer = _object(body)
+        if status == _NOT_ACCEPTABLE and "found" in answer:
+            unmet = from_json(Unmet, answer)
+            return ExpectationError(unmet.explanation or unmet.error, unmet.candidates, unmet.near_misses)
+        message = answer.get("error") or answer.get("detail") or body[:200].decode("utf-8", "replace")
+        return EmulatorError(f"{self} was answered {status}: {message}", status)
+
+    def __str__(self) -> str:
+        return f"{self.method} /debug/{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How many events that match are expected, and of which outcome: None for accepted ones, `any` for all."""
+
+    match: Json
+    count: int
+    mode: Mode
+    outcome: str | None
+
+    @property
+    def body(self) -> dict[str, object]:
+        """The condition as the debug API reads it."""
+        count = {} if self.mode == "none" else {"count": self.count}
+        outcome = {} if self.outcome is None else {"outcome": self.outcome}
+        return {"match": self.match, "mode": self.mode, **count, **outcome}
+
+
+def after(operation: Operation[T], cursor: str) -> Operation[T]:
+    """The page that *cursor* begins."""
+    return replace(operation, params={**operation.params, "cursor": cursor})
+
+
+def limited(operation: Operation[T], limit: int) -> Operation[T]:
+    """A page of at most *limit* items."""
+    return replace(operation, params={**operation.params, "limit": str(min(limit, PAGE))})
+
+
+def events(outcome: str | None, event: str | None, filters: Mapping[str, object]) -> Operation[Listing[Event]]:
+    """A page of events."""
+    return _page("events", record(Event), {"event": event, "outcome": outcome, **filters})
+
+
+def event(event_id: int) -> Operation[Event]:
+    """One event."""
+    return Operation("GET", f"events/{event_id}", record(Event))
+
+
+def visitors(filters: Mapping[str, object]) -> Operation[Listing[Visitor]]:
+    """A page of visitors."""
+    return _page("visitors", record(Visitor), filters)
+
+
+def requests(filters: Mapping[str, object]) -> Operation[Listing[RequestRecord]]:
+    """A page of the journal."""
+    return _page("requests", record(RequestRecord), filters)
+
+
+def request(request_id: int) -> Operation[RequestDetail]:
+    """One request of the journal."""
+    return Operation("GET", f"requests/{request_id}", record(RequestDetail))
+
+
+def summary() -> Operation[Summary]:
+    """The counts."""
+    return Operation("GET", "summary", record(Summary))
+
+
+def health(seconds: float) -> Operation[str]:
+    """Whether the emulator is healthy; the result is its version."""
+    return Operation("GET", "health", lambda answer: str(answer["version"]), seconds=seconds)
+
+
+def wait(condition: Condition, *, timeout: float, settle: float = 0, after: int | None = None) -> Operation[Met]:
+    """Wait until *condition* is met, by events after the one with the id *after*; times are in seconds."""
+    times = {"timeout_ms": round(timeout * 1000), "settle_ms": round(settle * 1000)}
+    body = {**condition.body, **times, **({} if after is None else {"after": after})}
+    operation = _post("wait", body, record(Met))
+    return replace(operation, seconds=_SECONDS + timeout + settle)
+
+
+def verify(condition: Condition) -> Operation[Met]:
+    """Whether *condition* is met already."""
+    return _post("verify", condition.body, record(Met))
+
+
+def sequence(matches: Sequence[str | Json], *, strict: bool) -> Operation[Met]:
+    """Whether events arrived in this order of their time. Text is the name of an event."""
+    steps = [{"event": match} if isinstance(match, str) else match for match in matches]
+    return _post("verify/sequence", {"sequence": steps, "strict": strict}, record(Met))
+
+
+def reset(account: str | None) -> Operation[Cleared]:
+    """Delete what one account has, or everything."""
+    return _post("reset", {"all": True} if account is None else {"account": account}, record(Cleared))
+
+
+def open_account(name: str, plan: Mapping[str, object]) -> Operation[None]:
+    """Open an account as planned. Sent to the server, not to an account."""
+    return Operation("PUT", f"accounts/{_quoted(name)}", _nothing, content=_json(plan))
+
+
+def close_account(name: str) -> Operation[None]:
+    """Delete an account and refuse requests to it from now on. Sent to the server, not to an account."""
+    return Operation("DELETE", f"accounts/{_quoted(name)}", _nothing)
+
+
+def clock() -> Operation[Moment]:
+    """The time of the clock."""
+    return Operation("GET", "clock", record(Moment))
+
+
+def set_clock(change: Mapping[str, object]) -> Operation[Moment]:
+    """Change the clock: freeze, set, advance_ms or resume."""
+    return Operation("PUT", "clock", record(Moment), content=_json(change))
+
+
+def plan_fault(name: str, plan: Mapping[str, Any]) -> Operation[FaultCounts]:
+    """Plan a fault."""
+    match = {key: plan[key] for key in _FAULT_MATCH if key in plan}
+    answer = {key: plan[key] for key in _FAULT_ANSWER if key in plan}
+    rest = {key: value for key, value in plan.items() if key not in (*_FAULT_MATCH, *_FAULT_ANSWER)}
+    body = rest | ({"match": match} if match else {}) | ({"answer": answer} if answer else {})
+    return Operation("PUT", f"faults/{_quoted(name)}", record(FaultCounts), content=_json(body))
+
+
+def fault(name: str, *, seconds: float = _SECONDS) -> Operation[FaultCounts]:
+    """The counts of a fault."""
+    return Operation("GET", f"faults/{_quoted(name)}", record(FaultCounts), seconds=seconds)
+
+
+def drop_fault(name: str) -> Operation[FaultCounts]:
+    """Drop a fault; the result has its last counts."""
+    return Operation("DELETE", f"faults/{_quoted(name)}", record(FaultCounts))
+
+
+def export(*, redact: bool, seconds: float | None = _SECONDS) -> Operation[str]:
+    """All requests as JSON lines, the oldest first."""
+    params = {"redact": "true"} if redact else {}
+    return Operation("GET", "export", lambda body: str(body, "utf-8"), params=params, raw=True, seconds=seconds)
+
+
+def replay(lines: Lines, seconds: float | None) -> Operation[Imported]:
+    """Replay exported requests."""
+    content = lines.encode() if isinstance(lines, str) else lines
+    return Operation("POST", "import", record(Imported), content=content, media_type=JSON_LINES, seconds=seconds)
+
+
+def tail(event: str | None, outcome: str | None, after: int | None) -> Operation[None]:
+    """The stream of arrivals: those after the event with the id *after*, or those from now on."""
+    params = _params({"event": event, "outcome": outcome})
+    headers = {} if after is None else {"last-event-id": str(after)}
+    return Operation("GET", "stream", _nothing, params=params, extra_headers=headers, seconds=_STREAM_SECONDS)
+
+
+class EventStream:
+    """Reads the stream of arrivals, which are server-sent events, from the parts it arrives in."""
+
+    def __init__(self) -> None:
+        self._partial = b""
+
+    def feed(self, part: bytes) -> Iterator[Event | None]:
+        """Yield the events that *part* completes; None stands for a reset."""
+        *messages, self._partial = (self._partial + part).split(b"\n\n")
+        for message in messages:
+            lines = (line.partition(b": ") for line in message.split(b"\n"))
+            fields = {name: text for name, _, text in lines}
+            if fields.get(b"event") == b"reset":
+                yield None
+            elif b"data" in fields:
+                yield from_json(Event, json.loads(fields[b"data"]))
+
+
+def full_match(event: str | None, match: Json | None, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one match of an event's name, the fields given by name, and *match*."""
+    name = {} if event is None else {"event": event}
+    return {**name, **fields, **(match or {})}
+
+
+def moment(when: When) -> str | int:
+    """Return *when* as the debug API reads it. A datetime without a zone is in UTC."""
+    if isinstance(when, datetime):
+        return when.isoformat() if when.tzinfo else when.isoformat() + "Z"
+    return when
+
+
+def advance(time: timedelta) -> dict[str, object]:
+    """Return the change of the clock that advances it by *time*."""
+    return {"advance_ms": round(time / timedelta(milliseconds=1))}
+
+
+def first(names: Sequence[str] | None) -> str | None:
+    """Return the first of *names*; None if there are none."""
+    return names[0] if names else None
+
+
+def at_least_one(count: int | None) -> int:
+    """Return how many events are expected, by default 1. Raises ValueError for none: that is assert_none."""
+    if count is not None and count < 1:
+        raise ValueError(f"count is {count}; use assert_none to expect no event")
+    return count or 1
+
+
+def record(kind: type[V]) -> Callable[[Json], V]:
+    """Return what makes a *kind* of its JSON."""
+    return lambda answer: from_json(kind, answer)
+
+
+def _page(path: str, item: Callable[[Json], V], filters: Mapping[str, object]) -> Operation[Listing[V]]:
+    def parse(answer: Any) -> Listing[V]:
+        items = map(item, answer["items"])
+        return Listing(items, evicted=answer.get("evicted", 0), next_cursor=answer.get("next_cursor"))
+
+    return Operation("GET", path, parse, params={**_params(filters), "limit": str(PAGE)})
+
+
+def _params(filters: Mapping[str, object]) -> dict[str, str]:
+    return {name: _text(value) for name, value in filters.items() if value is not None}
+
+
+def _post(path: str, body: object, parse: Callable[[Any], V]) -> Operation[V]:
+    return Operation("POST", path, parse, content=_json(body))
+
+
+def _json(body: object) -> bytes:
+    return json.dumps(body, default=_encodable).encode("ascii")
+
+
+def _encodable(thing: object) -> object:
+    """Return *thing*, which JSON has no type for, as the debug API reads it."""
+    if isinstance(thing, datetime):
+        return moment(thing)
+    if isinstance(thing, Mapping):
+        return dict(cast(Json, thing))
+    if isinstance(thing, Iterable):
+        return list(cast(Iterable[object], thing))
+    raise TypeError(f"{thing!r} cannot be written as JSON")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(moment(value)) if isinstance(value, datetime) else str(value)
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _nothing(_: object) -> None:
+    return None
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return {}
+    return cast(dict[str, Any], answer) if isinstance(answer, dict) else {}

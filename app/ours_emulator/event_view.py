@@ -1,0 +1,93 @@
+"""An event as it is shown and matched, made straight from the receipt or read from the store."""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from ours_emulator.decide.versions import state_of
+from ours_emulator.jsontext import json_text
+from ours_emulator.matching import PLAIN, Shape
+from ours_emulator.model import Exchange, Message, Properties, Receipt, Rejection, received_properties
+from ours_emulator.records import Event, Reason, Resolution, to_json, utc, whole
+
+_GIVEN_AS: Mapping[str, tuple[str, ...]] = {
+    "email": ("email", "userProperties.email"),
+    "external_id": ("externalId", "external_id", "userProperties.external_id"),
+    "user_id": ("userId",),
+    "anonymous_id": ("anonymous_id",),
+}
+IDENTIFIERS = tuple(_GIVEN_AS)
+"""The fields that a match may use to name an event's visitor, beside those of the event."""
+MATCH_SHAPE: Shape = {
+    **dict.fromkeys((*Event.__annotations__, *IDENTIFIERS), PLAIN),
+    **dict.fromkeys(
+        ("event_properties", "default_properties", "identity_context", "identity", "visitor_properties", "hints"), None
+    ),
+    "resolution": {**dict.fromkeys(Resolution.__annotations__, PLAIN), "steps": None},
+    "reason": dict.fromkeys(Reason.__annotations__, PLAIN),
+}
+"""What a match may ask of an event."""
+
+
+class EventView:
+    """An event with its JSON and the fields it is matched by. Each is made once and shared, so never change it."""
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+    @cached_property
+    def json(self) -> Properties:
+        """The event as the debug API answers it."""
+        return to_json(self.event)
+
+    @cached_property
+    def text(self) -> str:
+        """The same as JSON text."""
+        return json_text(self.json)
+
+    @cached_property
+    def fields(self) -> Properties:
+        """The same with the identifiers of the visitor beside: those the message gave, else those the visitor has."""
+        event = self.event
+        snapshot = event.visitor_properties or {}
+        known: Properties = {
+            "email": snapshot.get("email"),
+            "external_id": snapshot.get("external_id"),
+            "user_id": event.visitor_id,
+        }
+        given: Properties = {
+            name: next((event.identity[spelled] for spelled in spellings if spelled in event.identity), known.get(name))
+            for name, spellings in _GIVEN_AS.items()
+        }
+        return {**self.json, **given}
+
+
+def event_of(exchange: Exchange, receipt: Receipt) -> Event:
+    """Return the event that *receipt*, one of *exchange*, is the receipt of: as the store would return it."""
+    arrival = receipt.arrival
+    message = arrival if isinstance(arrival, Message) else None
+    moment = exchange.request.received_at
+    received_at = utc(moment)
+    sent = message.default_properties if message else {}
+    return Event(
+        id=receipt.id,
+        account=exchange.request.account,
+        endpoint=arrival.endpoint,
+        outcome=receipt.outcome,
+        event=arrival.event,
+        visitor_id=receipt.visitor_id,
+        distinct_id=receipt.distinct_id,
+        time=moment if message is None or message.time is None else whole(message.time),
+        received_at=received_at,
+        test=message is not None and message.test,
+        repeats=0,
+        event_properties=message.event_properties if message else {},
+        default_properties=received_properties(receipt.outcome, received_at, sent),
+        identity_context=message.identity_context if message else None,
+        identity={} if isinstance(arrival, Rejection) else {claim.given_as: claim.value for claim in arrival.identity},
+        visitor_properties=None if receipt.version is None else state_of(receipt.version).properties,
+        resolution=receipt.resolution,
+        hints=receipt.hints,
+        reason=arrival.reason if isinstance(arrival, Rejection) else None,
+        request_id=exchange.id,
+        batch_index=arrival.batch_index,
+    )

@@ -1,0 +1,77 @@
+"""An emulated endpoint. It is no FastAPI route: a parameter model would refuse bodies in its own way, with a 422."""
+
+from dataclasses import dataclass
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from ours_emulator.accounts import Accounts
+from ours_emulator.http.fault_effects import misbehave
+from ours_emulator.http.log import RequestLog
+from ours_emulator.http.routes import Route
+from ours_emulator.http.wire import read_request, send_answer, send_preflight
+from ours_emulator.model import Answer, Closed, Request
+from ours_emulator.pipeline import Contract, Pipeline
+
+_GONE = 410
+
+
+@dataclass(frozen=True, slots=True)
+class Emulated:
+    """What every endpoint of an emulated API needs."""
+
+    pipeline: Pipeline
+    contract: Contract
+    accounts: Accounts
+    log: RequestLog
+    limit: int
+    """Largest body in bytes."""
+
+
+class Endpoint:
+    """One emulated endpoint: every request for it becomes an exchange of the pipeline."""
+
+    def __init__(self, parts: Emulated) -> None:
+        self._parts = parts
+
+    async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request for *route*, once what became of it is committed."""
+        if scope["method"] == "OPTIONS":
+            await send_preflight(send)
+            return
+        parts = self._parts
+        try:
+            request = await read_request(scope, receive, route, parts.limit, parts.accounts.now)
+        except ClientDisconnect:
+            return
+        exchange = await parts.pipeline.submit(request)
+        if exchange is None:
+            await self._fail(send, request, None, "the event could not be stored")
+        elif isinstance(exchange, Closed):
+            await self._fail(send, request, _GONE, f"account {exchange.account} is closed", "account-closed")
+        elif exchange.fault is None:
+            await send_answer(send, exchange.answer, exchange)
+            parts.log.exchange(exchange)
+        else:
+            parts.log.exchange(exchange)
+            await misbehave(exchange, exchange.fault, scope, receive, send)
+
+    async def _fail(self, send: Send, request: Request, status: int | None, error: str, rule: str = "429-500") -> None:
+        answer = self._parts.contract.failure(request, status, error)
+        await send_answer(send, answer, reason=rule)
+        self._parts.log.failure(request, answer, error)
+
+
+class DocumentEndpoint(Endpoint):
+    """GET /openapi: the document of the account's revision, byte for byte (rule openapi).
+
+    Other methods are refused, as at any endpoint.
+    """
+
+    async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the document."""
+        if scope["method"] in ("GET", "HEAD"):
+            revision = self._parts.accounts.revision(route.account)
+            await send_answer(send, Answer(200, revision.document, {}))
+        else:
+            await super().__call__(route, scope, receive, send)

@@ -1,0 +1,61 @@
+"""The effects of a fault on the wire: a late answer, a reset, no answer, or half an answer."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import cast
+
+from starlette.types import Receive, Scope, Send
+
+from ours_emulator.http.wire import send_answer
+from ours_emulator.model import Exchange
+from ours_emulator.records import FaultAnswer
+
+ABORT = "ours_emulator.abort"
+"""The ASGI extension that resets the connection of a request: a callable without arguments and result."""
+_HALF = b'{"success"'
+
+
+class ConnectionCutError(ConnectionResetError):
+    """The connection is cut by a fault, under a server that cannot reset it (as in a test without a socket)."""
+
+
+async def misbehave(exchange: Exchange, fault: FaultAnswer, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer as *fault* says. Raises ConnectionCutError if the server cannot reset a connection."""
+    if fault.delay_ms and not await _stays(receive, fault.delay_ms / 1000):
+        return
+    if fault.connection is None:
+        await send_answer(send, exchange.answer, exchange)
+    elif fault.connection == "reset":
+        await _cut(scope, receive)
+    elif fault.connection == "hang":
+        await _stays(receive, None)
+    else:
+        await _send_half(send)
+        await _cut(scope, receive)
+
+
+async def _stays(receive: Receive, seconds: float | None) -> bool:
+    """Wait *seconds*, forever if None; return whether the client is still connected."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return False
+    return True
+
+
+async def _send_half(send: Send) -> None:
+    """Send a head and the beginning of the body that it announces."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(2 * len(_HALF)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": _HALF, "more_body": True})
+
+
+async def _cut(scope: Scope, receive: Receive) -> None:
+    extensions = cast(dict[str, Callable[[], None]], scope.get("extensions") or {})
+    abort = extensions.get(ABORT)
+    if abort is None:
+        raise ConnectionCutError("cut by a fault")
+    abort()
+    await _stays(receive, None)

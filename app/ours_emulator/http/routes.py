@@ -1,0 +1,118 @@
+"""The route table: what a path names, looked up once for each request and used by everything after that."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, TypeAlias
+
+from starlette.types import Scope
+
+from ours_emulator.contract import client, ingest
+from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT
+
+Owner: TypeAlias = Literal["ingest", "client", "debug", "docs"]
+
+_ACCOUNTS = "/accounts/"
+_INGEST_BASE = "/api/v1"
+_CLIENT_BASE = "/api/client"
+INGEST_UNKNOWN = "unknown"
+CLIENT_UNKNOWN = client.PREFIX + "unknown"
+INGEST_PATHS: Mapping[str, str] = {
+    f"{base}/{name}": name for base in (_INGEST_BASE, "") for name in (*ingest.ENDPOINTS, "openapi")
+}
+"""The endpoint at each path of the Ingest API: under /api/v1 and at the root (rule base-path)."""
+CLIENT_PATHS: Mapping[str, str] = {
+    **{f"{_CLIENT_BASE}/{name.removeprefix(client.PREFIX)}": name for name in client.ENDPOINTS},
+    # The vendor's page heads two endpoints like this, though its examples have the whole path.
+    "/devices": client.PREFIX + "devices",
+    "/events": client.PREFIX + "events",
+}
+"""The endpoint at each path of the Client API (rule client-paths)."""
+INGEST_NAMES = (*dict.fromkeys(INGEST_PATHS.values()), INGEST_UNKNOWN)
+CLIENT_NAMES = (*dict.fromkeys(CLIENT_PATHS.values()), CLIENT_UNKNOWN)
+"""The names of an API's endpoints, with the one for all its unknown paths."""
+
+
+class Target(NamedTuple):
+    """Who answers a path, and the name of the emulated endpoint; "" for what is not emulated."""
+
+    owner: Owner
+    endpoint: str = ""
+
+
+class Route(NamedTuple):
+    """What a path names."""
+
+    called: str
+    """The path as it was called, below the app's root: with its account."""
+    account: str | None
+    """The account that the path names (rule accounts)."""
+    path: str
+    """The path within the account."""
+    owner: Owner
+    endpoint: str
+    """The name of the emulated endpoint; "" for what is not emulated."""
+
+
+_DEBUG = Target("debug")
+_DOCS = Target("docs")
+_OWN: Mapping[str, Target] = {
+    "/": _DEBUG,
+    "/favicon.ico": _DEBUG,
+    "/debug": _DEBUG,
+    "/docs": _DOCS,
+    "/openapi.json": _DOCS,
+}
+_OWN_BELOW: Mapping[str, Target] = {"/debug/": _DEBUG, "/docs/": _DOCS}
+# A trailing slash changes nothing on an emulated path (rule methods).
+_EMULATED: Mapping[str, Target] = {
+    path + slash: target
+    for target, path in (
+        *((Target("ingest", name), path) for path, name in INGEST_PATHS.items()),
+        *((Target("client", name), path) for path, name in CLIENT_PATHS.items()),
+    )
+    for slash in ("", "/")
+}
+
+
+def find_route(called: str) -> Route:
+    """Return what the path *called* names. Every path names something: an unknown one is refused by one of the APIs."""
+    account, path = within_account(called)
+    target = _EMULATED.get(path) or _own(path) or emulated_at(path)
+    return Route(called, account, path, target.owner, target.endpoint)
+
+
+def emulated_at(path: str) -> Target:
+    """Return the emulated endpoint at *path*, or the one that refuses unknown paths there."""
+    target = _EMULATED.get(path)
+    if target is not None:
+        return target
+    # The path of `OPTIONS *` does not begin with a slash.
+    if f"/{path.removeprefix('/')}/".startswith(_CLIENT_BASE + "/"):
+        return Target("client", CLIENT_UNKNOWN)
+    return Target("ingest", INGEST_UNKNOWN)
+
+
+def _own(path: str) -> Target | None:
+    """Return who answers *path*, if that is one of the emulator's own."""
+    return _OWN.get(path) or _OWN_BELOW.get(path[: path.find("/", 1) + 1])
+
+
+def called_path(scope: Scope) -> str:
+    """Return the decoded path of *scope* below the root path: below the prefix that the app is mounted at."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    # A proxy may have removed the root path already.
+    return (path[len(root) :] or "/") if root and f"{path}/".startswith(root + "/") else path
+
+
+def within_account(path: str) -> tuple[str | None, str]:
+    """Return the account that *path* names, None without one, and the path within it (rule accounts)."""
+    if path.startswith(_ACCOUNTS):
+        name, slash, rest = path[len(_ACCOUNTS) :].partition("/")
+        if slash and ACCOUNT_NAME.fullmatch(name):
+            return name, f"/{rest}"
+    return None, path
+
+
+def prefixed(account: str, path: str) -> str:
+    """Return *path* as it is sent to *account* (rule accounts)."""
+    return path if account == DEFAULT_ACCOUNT else f"{_ACCOUNTS}{account}{path}"

@@ -1,0 +1,113 @@
+"""The server under the app: uvicorn with our connections, and a quick, clean end."""
+
+import asyncio
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from ours_emulator.http.connection import Connection
+
+_KEEP_ALIVE_SECONDS = 75
+_STUCK_SECONDS = 4.0
+_GRACEFUL_SECONDS = 5
+_SWEEP_TICKS = 5
+_END_SIGNALS = ("SIGHUP", "SIGQUIT")
+_MOST_OPEN_FILES = 65_536
+
+
+class Server(uvicorn.Server):
+    """Serve *app* until `should_exit`. *ready* is called once it listens, *stopping* when it begins to shut down.
+
+    It ends at once if no request is in progress; else it answers those first, and resets what is stuck after 4 s.
+    """
+
+    def __init__(
+        self, app: ASGIApp, ready: Callable[[], None] | None = None, stopping: Callable[[], None] | None = None
+    ) -> None:
+        config = uvicorn.Config(
+            app,
+            http=Connection,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            # Clients keep idle connections for 5 s and more. If the server closed first, their next request would fail.
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+        )
+        super().__init__(config)
+        self._ready = ready
+        self._stopping = stopping
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """End cleanly also on SIGHUP and SIGQUIT: a temporary store must not be left behind."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = [getattr(signal, name) for name in _END_SIGNALS if hasattr(signal, name)]
+        # A signal that is ignored (nohup) stays ignored.
+        before = {
+            number: signal.signal(number, self.handle_exit)
+            for number in numbers
+            if signal.getsignal(number) != signal.SIG_IGN
+        }
+        try:
+            with super().capture_signals():
+                yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and call *ready*."""
+        await super().startup(sockets)
+        if self.started and self._ready is not None:
+            self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Sweep the connections twice a second; uvicorn calls this ten times a second. Return whether to end."""
+        if counter % _SWEEP_TICKS == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in self._connections():
+                connection.sweep(now)
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End once the requests in progress are answered."""
+        if self._stopping is not None:
+            self._stopping()
+        cut_off = asyncio.get_running_loop().call_later(_STUCK_SECONDS, self._cut_off)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cut_off.cancel()
+
+    def _connections(self) -> list[Connection]:
+        connections = self.server_state.connections
+        return [connection for connection in connections if isinstance(connection, Connection)]
+
+    def _cut_off(self) -> None:
+        for connection in self._connections():
+            connection.abort()
+
+
+def allow_many_connections() -> None:
+    """Raise this process's limit of open files, often 1024 or less, as far as allowed."""
+    if sys.platform != "win32":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = _MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_OPEN_FILES)
+        if soft != resource.RLIM_INFINITY and soft < most:
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            except (OSError, ValueError):
+                return  # Some systems have a lower limit than the one they report.

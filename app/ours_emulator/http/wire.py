@@ -1,0 +1,173 @@
+"""ASGI in and out for the emulated endpoints: requests are read up to a limit, answers sent with an explanation."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from urllib.parse import quote
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from ours_emulator.http.routes import Route
+from ours_emulator.model import DEFAULT_ACCOUNT, Answer, Arrival, Exchange, Receipt, Rejection, Request
+from ours_emulator.records import sentence
+
+_RETRY_COUNT = b"x-stainless-retry-count"
+_MOST_IN_HEADER = 10
+_DRAIN_BYTES = 64 * 1024 * 1024
+_CORS = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"*"),
+)
+_PREFLIGHT = (
+    *_CORS,
+    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (b"access-control-allow-headers", b"*, Authorization"),
+    (b"access-control-max-age", b"86400"),
+)
+
+
+async def read_request(scope: Scope, receive: Receive, route: Route, limit: int, now: Callable[[str], int]) -> Request:
+    """Return the request for *route*. No more than *limit* bytes of its body are kept; *now* is the time in an account.
+
+    Raises ClientDisconnect if the client left before the body was complete.
+    """
+    headers = _joined_headers(scope["headers"])
+    started = time.perf_counter()
+    body, oversized = await read_body(receive, limit)
+    account = route.account or DEFAULT_ACCOUNT
+    return Request(
+        account=account,
+        endpoint=route.endpoint,
+        method=scope["method"],
+        path=route.called,
+        content_type=headers.get(b"content-type", b"").decode("latin-1"),
+        content_encoding=headers.get(b"content-encoding", b"").decode("latin-1"),
+        authorization=headers.get(b"authorization", b"").decode("latin-1"),
+        body=body,
+        oversized=oversized,
+        attempt=attempt_number(headers.get(_RETRY_COUNT, b"0").decode("latin-1")),
+        sdk_counts=_RETRY_COUNT in headers,
+        received_at=now(account),
+        started=started,
+    )
+
+
+def attempt_number(retries: str) -> int:
+    """Return which attempt a request is, if its SDK says it was sent *retries* times before; 1 if that is no number."""
+    return int(retries) + 1 if retries.isascii() and retries.isdigit() and len(retries) < 4 else 1
+
+
+def _joined_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return the headers by name; the values of a repeated one are joined by commas (RFC 9110, 5.3)."""
+    headers = dict(pairs)
+    if len(headers) < len(pairs):
+        for name in headers:
+            headers[name] = b", ".join(value for other, value in pairs if other == name)
+    return headers
+
+
+async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = None, reason: str | None = None) -> None:
+    """Send *answer*, readable from any origin (rule cors); X-Emulator headers say what became of the request.
+
+    *reason* is the rule because of which there is no *exchange*.
+    """
+    headers = list(_CORS)
+    # A 204 has neither of the two (RFC 9110, 8.6).
+    if answer.media_type is not None:
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+        headers.append((b"content-type", answer.media_type.encode()))
+    headers += [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+    if exchange is not None:
+        headers += _explanation(exchange)
+    if reason is not None:
+        headers.append((b"x-emulator-reason", reason.encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def send_preflight(send: Send) -> None:
+    """Answer a CORS preflight: any origin and any header are allowed (rule cors)."""
+    await send({"type": "http.response.start", "status": 204, "headers": list(_PREFLIGHT)})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def outcome(receipts: Iterable[Receipt]) -> str:
+    """Return the outcome of one receipt, or how many there are of each: `accepted=999, rejected=1`."""
+    counts: dict[str, int] = {}
+    for receipt in receipts:
+        counts[receipt.outcome] = counts.get(receipt.outcome, 0) + 1
+    if counts.keys() == {"accepted"}:
+        return "accepted"
+    if sum(counts.values()) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{name}={count}" for name, count in counts.items())
+
+
+def reasons(receipts: Iterable[Receipt]) -> list[str]:
+    """Return rule and path of each refusal, without values, in ASCII as headers need it."""
+    arrivals = (receipt.arrival for receipt in receipts if receipt.outcome == "rejected")
+    rejections = (arrival for arrival in arrivals if isinstance(arrival, Rejection))
+    return [_rule_at(rejection.reason.rule, rejection.reason.path, rejection) for rejection in rejections]
+
+
+def hints(receipts: Iterable[Receipt]) -> list[str]:
+    """Return rule and path of each hint, without values, in ASCII as headers need it."""
+    return [_rule_at(hint.rule, hint.path, receipt.arrival) for receipt in receipts for hint in receipt.hints]
+
+
+async def read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
+    """Return the body and False, or no bytes and True if it exceeds *limit*. Raises ClientDisconnect if it is cut off.
+
+    The rest of a large body is read and discarded: a client still sending would see a reset instead of the answer.
+    """
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    while more and size <= limit + _DRAIN_BYTES:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
+        size += len(part)
+        if size <= limit:
+            parts.append(part)
+        else:
+            parts.clear()
+    return (b"".join(parts), False) if size <= limit else (b"", True)
+
+
+def _explanation(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    headers = [
+        (b"x-emulator-request-id", str(exchange.id).encode()),
+        (b"x-emulator-outcome", outcome(exchange.receipts).encode()),
+    ]
+    for name, texts in ((b"x-emulator-reason", reasons), (b"x-emulator-hints", hints)):
+        parts = texts(exchange.receipts)
+        if parts:
+            headers.append((name, _joined(parts)))
+    if exchange.fault is not None:
+        headers.append((b"x-emulator-fault", quote(exchange.fault.name).encode()))
+    return headers
+
+
+def _joined(parts: list[str]) -> bytes:
+    more = f"; and {len(parts) - _MOST_IN_HEADER} more" if len(parts) > _MOST_IN_HEADER else ""
+    return ("; ".join(parts[:_MOST_IN_HEADER]) + more).encode("ascii")
+
+
+def _rule_at(rule: str, path: str, arrival: Arrival) -> str:
+    shown = (_row(arrival) + path)[:200]
+    return f"{rule} {quote(shown, safe='/~$@', errors='backslashreplace')}".rstrip()
+
+
+def place(arrival: Arrival, path: str, message: str) -> str:
+    """Return *message* after its place in the whole request: `events.3.foo: dropped`."""
+    return sentence(_row(arrival) + path, message)
+
+
+def _row(arrival: Arrival) -> str:
+    """Return the path of *arrival*: rows of /batch are in `events`; on the Client API the body itself is the array."""
+    if arrival.batch_index is None:
+        return ""
+    return f"{'/events' if arrival.endpoint == 'batch' else ''}/{arrival.batch_index}"

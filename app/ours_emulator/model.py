@@ -1,0 +1,300 @@
+"""The vocabulary: plain frozen values that the contract, the decision and the store exchange."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from pydantic import JsonValue
+
+from ours_emulator.records import FaultAnswer, Hint, Outcome, Reason, Resolution, iso, sentence
+from ours_emulator.values import value
+
+ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+DEFAULT_ACCOUNT = "default"
+MOST_LISTED = 20
+"""How many names one hint lists, and how many hints about names there are."""
+_LONGEST = 100
+Properties: TypeAlias = dict[str, JsonValue]
+Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id"]
+
+
+@value
+class Request:
+    """One HTTP request to an emulated endpoint, as received."""
+
+    account: str
+    endpoint: str
+    method: str
+    path: str
+    content_type: str
+    content_encoding: str
+    body: bytes
+    oversized: bool
+    """The body was over the size limit on the wire, and was not kept."""
+    attempt: int
+    """1 for the first attempt; the vendor's SDKs count their retries in a header."""
+    received_at: int
+    """Milliseconds since the epoch, by the emulator's clock."""
+    started: float
+    """`time.perf_counter()` when the head of the request was read."""
+    authorization: str = ""
+    sdk_counts: bool = False
+    """The header is there, so that a first attempt is known to be the first."""
+    replayed: bool = False
+    """The request comes from an export; the account's faults do not apply again."""
+    fault: FaultAnswer | None = None
+    """What a fault did to a replayed request originally."""
+
+
+def allowed(names: Iterable[str]) -> frozenset[str]:
+    """Return event *names* as an allow-list compares them: trimmed and case-folded (rule allow-list)."""
+    return frozenset(name.strip().casefold() for name in names)
+
+
+@value
+class Source:
+    """A token with its kind: live, or the Test Mode key that belongs to a live token (rule test-mode)."""
+
+    token: str
+    test: bool
+
+
+@value
+class Claim:
+    """One identifier that a message gives, and its name in the body, in wire spelling."""
+
+    kind: Identifier
+    value: str
+    given_as: str
+
+
+Identity: TypeAlias = tuple[Claim, ...]
+"""The claims of one message, strongest first."""
+
+
+def cut(name: str) -> str:
+    """Return *name*, cut if it is longer than a hint should be."""
+    return name if len(name) <= _LONGEST else name[:_LONGEST] + "…"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first of *names*, each cut if it is long, and how many more there are."""
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return ", ".join(cut(name) for name in names[:MOST_LISTED]) + more
+
+
+@value
+class ApiSemantics:
+    """What a message means for its visitor: where the two APIs, and the revisions of one, differ.
+
+    The defaults are those of the Ingest API, revision 2026-05.
+    """
+
+    falls_through: bool = False
+    """An identifier that matches no visitor leaves the decision to the next; otherwise the first decides alone."""
+    claims_stored: bool = True
+    """The identifiers given are written on any visitor; otherwise only on a new one."""
+    empty_ignored: bool = True
+    """A property that is "" is ignored; otherwise it is a value like any other."""
+    allow_list: bool = True
+    """The account's allow-list applies."""
+
+
+@value
+class Message:
+    """An accepted message about a visitor: an event or, if `event` is None, only properties."""
+
+    endpoint: str
+    batch_index: int | None
+    event: str | None
+    identity: Identity
+    distinct_id: str | None
+    time: float | None
+    test: bool
+    event_properties: Properties
+    default_properties: Properties
+    identity_context: Properties | None
+    user_properties: Properties
+    hints: tuple[Hint, ...]
+    semantics: ApiSemantics = ApiSemantics()
+    data: Properties | None = None
+    """Merged into the visitor's data; only the Client API has it."""
+    identifies: bool = False
+    """The visitor gets the anonymous id, if no other visitor has it (rule client-identify)."""
+    creation: str | None = None
+    """The event that precedes this one if the message creates its visitor (rule client-events)."""
+
+
+@value
+class Alias:
+    """An accepted message that gives an anonymous visitor an external id."""
+
+    endpoint: str
+    external: Claim
+    anonymous: Claim
+    hints: tuple[Hint, ...]
+    batch_index: None = None
+    event: None = None
+
+    @property
+    def identity(self) -> Identity:
+        """Both claims, strongest first."""
+        return (self.external, self.anonymous)
+
+
+@value
+class Registration:
+    """An accepted message with a visitor's device."""
+
+    endpoint: str
+    identity: Identity
+    device: Properties
+    hints: tuple[Hint, ...]
+    batch_index: None = None
+    event: None = None
+
+
+@value
+class Rejection:
+    """A refusal: of a whole request, or of one row of a batch."""
+
+    endpoint: str
+    batch_index: int | None
+    reason: Reason
+    event: str | None = None
+    distinct_id: str | None = None
+    hints: tuple[Hint, ...] = ()
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the refusal; 0 if a fault prevented an answer."""
+        return self.reason.status or 0
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, and where in the whole request: `events.3.event: required`."""
+        row = "" if self.batch_index is None else f"/events/{self.batch_index}"
+        return sentence(row + self.reason.path, self.reason.message)
+
+
+AnyMessage: TypeAlias = Message | Alias | Registration
+"""What the contract accepts."""
+Arrival: TypeAlias = AnyMessage | Rejection
+"""What the contract makes of one request, of one row of /batch, or of one item of the Client API's events."""
+
+
+@value
+class Contents:
+    """What is in a request: its arrivals, at least one, and the token or key that it carries, if it has one."""
+
+    arrivals: Sequence[Arrival]
+    token: str | None
+
+
+@value
+class VisitorState:
+    """What an account knows of a visitor. Nothing in it is ever changed in place, so states share what stays the same.
+
+    `properties` include `custom_properties` and `consent`; `data` is what the Client API's `data` said.
+    """
+
+    properties: Properties = field(default_factory=dict[str, JsonValue])
+    data: Properties = field(default_factory=dict[str, JsonValue])
+    devices: tuple[Properties, ...] = ()
+    anonymous_id: str | None = None
+
+
+@value
+class Change:
+    """What makes one state of a visitor out of another.
+
+    `properties` are written as messages write them: null clears, `custom_properties` has only those that change. `data`
+    is merged key by key. None leaves devices or anonymous id as they are; the latter is never cleared.
+    """
+
+    properties: Properties = field(default_factory=dict[str, JsonValue])
+    data: Properties = field(default_factory=dict[str, JsonValue])
+    devices: tuple[Properties, ...] | None = None
+    anonymous_id: str | None = None
+
+
+@value
+class Version:
+    """A visitor as the receipt `first_receipt`, and those after it that changed nothing, left them.
+
+    It is kept as what changed since the version before, or since the state that was loaded: a batch that changes a
+    large visitor a thousand times must not hold a thousand copies of them.
+    """
+
+    id: int
+    visitor_pk: int
+    first_receipt: int
+    before: "Version | VisitorState"
+    change: Change
+
+
+@value
+class Receipt:
+    """What became of one arrival. The only result there is: every door shows views of it."""
+
+    id: int
+    arrival: Arrival
+    outcome: Outcome
+    hints: tuple[Hint, ...] = ()
+    visitor_pk: int | None = None
+    visitor_id: str | None = None
+    distinct_id: str | None = None
+    resolution: Resolution | None = None
+    content: str = "{}"
+    """The content of the message as JSON text, as it is stored."""
+    version: Version | None = None
+    """The visitor right after this event (rule snapshot)."""
+
+
+def received_properties(outcome: Outcome, received_at: datetime, sent: Properties) -> Properties:
+    """Return the defaultProperties of an event: those *sent*, and `received_at` if absent (rule default-properties)."""
+    return {"received_at": iso(received_at), **sent} if outcome in ("accepted", "duplicate") else sent
+
+
+@value
+class Answer:
+    """An HTTP answer: status, extra headers and the body with its media type (None for an empty body)."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+    media_type: str | None = "application/json"
+
+
+@value
+class Attempt:
+    """Which attempt of which call a request is."""
+
+    call_id: int
+    """The id of the first attempt's exchange."""
+    number: int
+    """1 for the first one."""
+    gap_ms: float | None = None
+    """Milliseconds since the attempt before it."""
+
+
+@value
+class Exchange:
+    """A request with what became of it: one line of the journal."""
+
+    id: int
+    attempt: Attempt
+    account_id: int
+    request: Request
+    receipts: Sequence[Receipt]
+    answer: Answer
+    fault: FaultAnswer | None = None
+
+
+@value
+class Closed:
+    """The account of a request is closed: the request was counted and forgotten."""
+
+    account: str

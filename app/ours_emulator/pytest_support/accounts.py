@@ -1,0 +1,103 @@
+"""What the fixtures of the pytest plugin give: the emulator, and accounts of it."""
+
+import re
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, operations
+from ours_emulator.emulator.handle import BASE_URL_VARIABLE
+from ours_emulator.emulator.operations import AccountPlan
+from ours_emulator.pytest_support.marker import MARKER, OF_ACCOUNT, options_of
+from ours_emulator.pytest_support.reports import ACCOUNT, WatchedAccount
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
+
+
+def attached(url: str, settings: Mapping[str, Any]) -> Emulator:
+    """Return the handle of the emulator that runs at *url*. Fails if *settings* has what only its start can set."""
+    for name in settings.keys() - OF_ACCOUNT:
+        message = f"ours_emulator_settings: {name} cannot be set for an emulator that is running already"
+        pytest.fail(message, pytrace=False)
+    emulator = Emulator(Emulator(url).server_url)
+    emulator.version()
+    return emulator
+
+
+@contextmanager
+def account_of_test(
+    request: pytest.FixtureRequest, server: Emulator, settings: Mapping[str, Any], patch: pytest.MonkeyPatch
+) -> Generator[Emulator]:
+    """Give a fresh account to a test, as its markers say."""
+    test: pytest.Item = request.node
+    options = options_of(test)
+    with _account(server, test.name, {**settings, **options}) as emulator:
+        account = WatchedAccount(emulator)
+        if "seed" in options:
+            _replay_seed(test, emulator, options["seed"])
+            account.newest_before = account.newest_request()
+        if "clock" in options:
+            emulator.clock.freeze(options["clock"])
+        patch.setenv(BASE_URL_VARIABLE, emulator.ingest_url)
+        test.stash[ACCOUNT] = account
+        yield emulator
+
+
+@contextmanager
+def account_of_session(
+    request: pytest.FixtureRequest, server: Emulator, settings: Mapping[str, Any]
+) -> Generator[Emulator]:
+    """Give an account to the whole session."""
+    with _account(server, "session", settings) as emulator, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(BASE_URL_VARIABLE, emulator.ingest_url)
+        request.session.stash[ACCOUNT] = WatchedAccount(emulator)
+        yield emulator
+
+
+def async_handle(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncEmulator:
+    """Return the asynchronous handle of the test's account."""
+    handle = AsyncEmulator.beside(emulator)
+    request.node.stash[ACCOUNT].async_emulator = handle
+    return handle
+
+
+@contextmanager
+def _account(server: Emulator, title: str, settings: Mapping[str, Any]) -> Generator[Emulator]:
+    name = f"{_NOT_IN_NAMES.sub('-', title).strip('-')[:60] or 'test'}-{uuid4().hex[:12]}"
+    emulator = server.open_account(name, **_plan(settings))
+    try:
+        yield emulator
+    finally:
+        _close(emulator, [*emulator.opened, name])
+
+
+def _plan(settings: Mapping[str, Any]) -> AccountPlan:
+    chosen: Any = {name: value for name, value in settings.items() if name in OF_ACCOUNT}
+    plan: AccountPlan = chosen
+    return plan
+
+
+def _close(emulator: Emulator, names: Sequence[str]) -> None:
+    """Close all accounts of these *names*, and only then raise what kept one from being closed."""
+    errors: list[EmulatorError] = []
+    for name in names:
+        try:
+            emulator.perform(operations.close_account(name))
+        except EmulatorError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def _replay_seed(test: pytest.Item, emulator: Emulator, name: str | Path) -> None:
+    """Replay the requests of the file *name*, which is beside the test, or else in the root directory of the run."""
+    beside = test.path.parent / name
+    file = beside if beside.exists() else test.config.rootpath / name
+    try:
+        emulator.replay(file.read_text("utf-8"))
+    except (OSError, ValueError, EmulatorError) as error:
+        raise pytest.fail.Exception(f"@pytest.mark.{MARKER}: seed {name}: {error}", pytrace=False) from None

@@ -1,0 +1,192 @@
+"""The database file of a store: opened, locked, recognised, migrated, and its pragmas."""
+
+import logging
+import os
+import shutil
+import sqlite3
+import stat
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from filelock import FileLock, Timeout
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
+
+from ours_emulator.store import StoreError, StoreLostError
+from ours_emulator.store.sqlite.migration import OLDEST_VERSION, SCHEMA_VERSION, migrate
+from ours_emulator.store.sqlite.visitor_columns import ReadingConnection, add_functions
+from ours_emulator.store.tables import metadata
+
+APPLICATION_ID = 0x4F555253
+BUSY_SECONDS = 30
+_PREFIX = "ours-emulator-"
+_NAME = "temporary-store.db"
+_STARTING_SECONDS = 60
+_PRIVATE = 0o600
+_log = logging.getLogger(__name__)
+
+
+class StoreFile:
+    """One SQLite database: the given file, or a temporary one that is removed with the process."""
+
+    def __init__(self, path: Path | None) -> None:
+        if path is None:
+            _sweep()
+        self._temporary = None if path else tempfile.TemporaryDirectory(prefix=_PREFIX)
+        self.path = Path(self._temporary.name if self._temporary else "", path or _NAME).resolve()
+        self._name = str(self.path)
+        # Taken by one thread and given up by another.
+        self._lock = FileLock(f"{self.path}.lock", mode=_PRIVATE, thread_local=False)
+        self._engines: list[sa.Engine] = []
+        self._identity: tuple[int, int] | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether the store outlives the process."""
+        return self._temporary is None
+
+    def open(self) -> sa.Connection:
+        """Return the one connection that writes, with the schema in place.
+
+        Raises StoreError if the file is in use, no database, not ours, of another version, or can't be written.
+        """
+        try:
+            # The lock would make the directory, and a mistyped path would look like a new store.
+            self.path.parent.stat()
+            self._lock.acquire(timeout=0)
+            # SQLite would make the file readable for everybody; what it makes beside it has the file's mode.
+            os.close(os.open(self.path, os.O_RDONLY | os.O_CREAT, _PRIVATE))
+        except Timeout:
+            raise StoreError(f"{self.path} is in use by another emulator") from None
+        except OSError as error:
+            self._lock.release()
+            raise StoreError(f"{self.path} can't be opened: {error.strerror}") from None
+        try:
+            return self._connect()
+        except (DBAPIError, sqlite3.Error) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            self._give_up()
+            raise StoreError(f"{self.path} can't be opened: {cause}") from None
+        except BaseException:
+            self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        """Close, and leave no lock beside a file that is not a store."""
+        with suppress(OSError):
+            Path(self._lock.lock_file).unlink()
+        self.close()
+
+    def check(self) -> None:
+        """Raise StoreLostError if the path no longer leads to the file that is open, so that writes would be lost."""
+        try:
+            status = os.stat(self._name)
+        except OSError as error:
+            raise StoreLostError(f"{self.path} is gone ({error.strerror}); restart the emulator") from None
+        if (status.st_dev, status.st_ino) != self._identity:
+            raise StoreLostError(f"{self.path} is another file than the one that was opened; restart the emulator")
+
+    def reading_engine(self) -> AsyncEngine:
+        """Return an engine whose connections can't write; each block reads one snapshot of the store."""
+        # With mode=rw SQLite does not create a file that is gone.
+        name = f"file:{quote(self.path.as_posix())}"
+        engine = create_async_engine(
+            sa.URL.create("sqlite+aiosqlite", database=name, query={"mode": "rw", "uri": "true"}),
+            hide_parameters=True,
+            pool_size=2,
+            max_overflow=6,
+            connect_args={"isolation_level": None},
+        )
+        event.listen(engine.sync_engine, "connect", _prepare_reading)
+        event.listen(engine.sync_engine, "begin", _begin)
+        return engine
+
+    def close(self) -> None:
+        """Close the writing connection, give up the lock and remove a temporary store."""
+        for engine in self._engines:
+            engine.dispose()
+        self._engines.clear()
+        self._lock.release()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def _connect(self) -> sa.Connection:
+        engine = sa.create_engine(
+            sa.URL.create("sqlite", database=str(self.path)),
+            poolclass=StaticPool,
+            hide_parameters=True,
+            connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS, "isolation_level": None},
+        )
+        self._engines.append(engine)
+        event.listen(engine, "begin", _begin_immediate)
+        connection = engine.connect()
+        with connection.begin():
+            migrated = self._recognise(connection)
+            metadata.create_all(connection)
+        if migrated:
+            _log.warning("store: migrated %s %s", self.path, migrated)
+        raw = connection.connection
+        mode = raw.cursor().execute("PRAGMA journal_mode = WAL").fetchall()[0][0]
+        if mode != "wal":
+            raise StoreError(f"{self.path} is where SQLite can't keep a write-ahead log (journal_mode is {mode})")
+        status = self.path.stat()
+        if status.st_nlink > 1:
+            # Each name has a lock and a write-ahead log of its own: two emulators would write over each other.
+            raise StoreError(f"{self.path} has other names (hard links), under which another emulator could write it")
+        self._identity = (status.st_dev, status.st_ino)
+        raw.cursor().execute(f"PRAGMA synchronous = {'FULL' if self.kept else 'OFF'}")
+        return connection
+
+    def _recognise(self, connection: sa.Connection) -> str | None:
+        """Make sure that the file is a store of this version, and return how it was migrated if it was an older one."""
+        application = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        tables = sa.inspect(connection).get_table_names()
+        if not tables and application == 0:
+            connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif application != APPLICATION_ID:
+            raise StoreError(f"{self.path} is a database of another program")
+        elif version > SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.path} has store version {version}, and this program only knows {SCHEMA_VERSION} and older; "
+                "use a newer ours-emulator"
+            )
+        elif version < OLDEST_VERSION:
+            raise StoreError(
+                f"{self.path} has store version {version}, which can't be migrated to {SCHEMA_VERSION}; use a new file"
+            )
+        elif version < SCHEMA_VERSION:
+            return migrate(connection, version)
+        return None
+
+
+def _sweep() -> None:
+    """Remove the temporary stores of emulators that were killed. One that still runs holds its lock."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_NAME}.lock"):
+        # A store that was just made may not be locked yet, and directories of other users are not ours to remove.
+        with suppress(OSError, Timeout):
+            directory = lock.parent.lstat()
+            own = stat.S_ISDIR(directory.st_mode) and directory.st_uid == getattr(os, "getuid", lambda: 0)()
+            if own and not lock.is_symlink() and time.time() - directory.st_mtime > _STARTING_SECONDS:
+                with FileLock(lock, timeout=0):
+                    shutil.rmtree(lock.parent)
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _prepare_reading(connection: ReadingConnection, _: object) -> None:
+    connection.execute("PRAGMA query_only = ON")
+    add_functions(connection)

@@ -1,0 +1,126 @@
+"""Migration of files of an older store version, one step from version to version, all in the caller's transaction.
+
+A step is frozen: it has the tables as they were in its version, and shares nothing with the program of today.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+
+import sqlalchemy as sa
+
+SCHEMA_VERSION = 3
+OLDEST_VERSION = 2
+
+
+def migrate(connection: sa.Connection, version: int) -> str:
+    """Bring the store from *version* to the present one, and return what was done as the end of a sentence."""
+    for step in range(version, SCHEMA_VERSION):
+        _STEPS[step](connection)
+    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    visitors, events = (_count(connection, table) for table in ("visitors", "receipts"))
+    return f"from version {version} to {SCHEMA_VERSION} ({visitors} visitors, {events} events)"
+
+
+def _count(connection: sa.Connection, table: str) -> int:
+    counted: int = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
+    return counted
+
+
+# Texts are ASCII JSON, so they can be put together as they are: nothing is decoded, whatever its size. Snapshots are
+# stored whole, as they were, but those that a visitor kept over several receipts only once.
+_2_TO_3 = """
+ALTER TABLE receipts RENAME TO receipts_2;
+ALTER TABLE visitors RENAME TO visitors_2;
+ALTER TABLE waiting_devices RENAME TO waiting_devices_2;
+CREATE TABLE visitor_versions (
+    id INTEGER NOT NULL, visitor_pk INTEGER NOT NULL, first_receipt INTEGER NOT NULL, base_id INTEGER,
+    patched_bytes INTEGER NOT NULL, content TEXT NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE INDEX versions_by_receipt ON visitor_versions (visitor_pk, first_receipt);
+
+INSERT INTO visitor_versions (visitor_pk, first_receipt, patched_bytes, content)
+SELECT visitor_pk, id, 0, '{"properties":' || visitor_properties || '}'
+FROM (
+    SELECT visitor_pk, id, visitor_properties,
+           lag(visitor_properties) OVER snapshots AS before, lead(id) OVER snapshots AS next
+    FROM receipts_2
+    WHERE visitor_properties IS NOT NULL
+    WINDOW snapshots AS (PARTITION BY visitor_pk ORDER BY id)
+)
+-- What the last receipt left is the visitor as stored, of whom more is known.
+WHERE visitor_properties IS NOT before AND next IS NOT NULL
+ORDER BY id;
+
+INSERT INTO visitor_versions (visitor_pk, first_receipt, patched_bytes, content)
+SELECT pk,
+       coalesce(
+           (SELECT max(id) FROM receipts_2 WHERE visitor_pk = pk AND visitor_properties IS NOT NULL), 0
+       ),
+       0,
+       '{"properties":' || properties || ',"data":' || data || ',"devices":' || devices
+           || ',"anonymous_id":' || coalesce('"' || anonymous_id || '"', 'null') || '}'
+FROM visitors_2 ORDER BY pk;
+
+CREATE TABLE visitors (
+    pk INTEGER NOT NULL, account_id INTEGER NOT NULL, visitor_id TEXT NOT NULL, version_id INTEGER NOT NULL,
+    event_count INTEGER NOT NULL, first_seen BIGINT NOT NULL, last_seen BIGINT NOT NULL,
+    PRIMARY KEY (pk)
+);
+INSERT INTO visitors
+SELECT pk, account_id, visitor_id,
+       (SELECT id FROM visitor_versions WHERE visitor_pk = pk ORDER BY first_receipt DESC LIMIT 1),
+       event_count, first_seen, last_seen
+FROM visitors_2;
+
+CREATE TABLE receipts (
+    id INTEGER NOT NULL, account_id INTEGER NOT NULL, request_id INTEGER NOT NULL, batch_index INTEGER,
+    endpoint TEXT NOT NULL, outcome TEXT NOT NULL, event TEXT, visitor_pk INTEGER, distinct_id TEXT,
+    time FLOAT NOT NULL, received_at BIGINT NOT NULL, test BOOLEAN NOT NULL, repeats INTEGER NOT NULL,
+    version_id INTEGER, content TEXT NOT NULL, explanation TEXT NOT NULL,
+    PRIMARY KEY (id)
+);
+INSERT INTO receipts
+SELECT id, account_id, request_id, batch_index, endpoint, outcome, event, visitor_pk, distinct_id, time, received_at,
+       test, repeats,
+       CASE WHEN visitor_properties IS NOT NULL THEN (
+           SELECT version.id FROM visitor_versions AS version
+           WHERE version.visitor_pk = receipts_2.visitor_pk AND first_receipt <= receipts_2.id
+           ORDER BY first_receipt DESC LIMIT 1
+       ) END,
+       content, explanation
+FROM receipts_2;
+
+CREATE TABLE pending_devices (
+    pk INTEGER NOT NULL, account_id INTEGER NOT NULL, external_digest TEXT, anonymous_digest TEXT,
+    identity TEXT NOT NULL, device TEXT NOT NULL,
+    PRIMARY KEY (pk)
+);
+INSERT INTO pending_devices SELECT * FROM waiting_devices_2;
+
+DROP TABLE receipts_2;
+DROP TABLE visitors_2;
+DROP TABLE waiting_devices_2;
+CREATE INDEX ix_visitors_account_id ON visitors (account_id);
+CREATE INDEX ix_receipts_visitor_pk ON receipts (visitor_pk);
+CREATE INDEX receipts_by_time ON receipts (account_id, time);
+CREATE INDEX receipts_by_event ON receipts (account_id, event);
+CREATE INDEX ix_pending_devices_external_digest ON pending_devices (external_digest);
+CREATE INDEX ix_pending_devices_anonymous_digest ON pending_devices (anonymous_digest)
+"""
+
+
+def _from_2_to_3(connection: sa.Connection) -> None:
+    for statement in _2_TO_3.split(";\n"):
+        connection.exec_driver_sql(statement)
+    faults = connection.exec_driver_sql("SELECT id, fault FROM requests WHERE fault IS NOT NULL").all()
+    for request_id, fault in faults:
+        connection.exec_driver_sql("UPDATE requests SET fault = ? WHERE id = ?", (_fault_3(fault), request_id))
+
+
+def _fault_3(fault: str) -> str:
+    """Return the JSON text of a *fault* with the fault's name under its new key."""
+    return json.dumps({"name" if key == "fault" else key: part for key, part in json.loads(fault).items()})
+
+
+_STEPS: Mapping[int, Callable[[sa.Connection], None]] = {2: _from_2_to_3}

@@ -1,0 +1,165 @@
+"""Values as rows, and rows as values: what is written in the columns of each table."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, cast
+
+from ours_emulator.decide.deduplication import Original
+from ours_emulator.decide.devices import PendingDevice
+from ours_emulator.decide.identity import Visitor
+from ours_emulator.decide.versions import patched
+from ours_emulator.jsontext import json_text
+from ours_emulator.model import Exchange, Identifier, Message, Receipt, Rejection, Version
+from ours_emulator.records import to_json
+from ours_emulator.store.tables import decoded, distinct_digest, encoded, name_digest
+from ours_emulator.store.versions import UNCHANGED, Keyframe, change_in, state_in
+
+
+def visitor_of(row: Sequence[Any]) -> tuple[Visitor, Keyframe]:
+    """Return the visitor in a *row* of `SELECT_VISITORS`, with the names the store has, and their keyframe."""
+    pk, account_id, visitor_id, event_count, first_seen, last_seen, version_id, first_receipt, *stored = row
+    keyframe = _keyframe(version_id, *stored)
+    state = keyframe.state if keyframe.patch is UNCHANGED else patched(keyframe.state, keyframe.patch)
+    version = Version(version_id, pk, first_receipt, state, UNCHANGED)
+    visitor = Visitor(
+        pk,
+        account_id,
+        decoded(visitor_id),
+        state,
+        version,
+        event_count,
+        first_seen,
+        last_seen,
+        names_changed=False,
+    )
+    visitor.stored_names = tuple(visitor.names())
+    return visitor, keyframe
+
+
+def _keyframe(version_id: int, base_id: int | None, patched_bytes: int, content: str, base: str | None) -> Keyframe:
+    if base_id is None or base is None:
+        return Keyframe(version_id, state_in(content), len(content))
+    return Keyframe(base_id, state_in(base), len(base), change_in(content), patched_bytes)
+
+
+def visitor_row(visitor: Visitor) -> tuple[Any, ...]:
+    """Return *visitor* as the columns of its table have it."""
+    return (
+        visitor.pk,
+        visitor.account_id,
+        encoded(visitor.visitor_id),
+        visitor.version and visitor.version.id,
+        visitor.event_count,
+        visitor.first_seen,
+        visitor.last_seen,
+    )
+
+
+def version_row(version: Version, keyframe: Keyframe) -> tuple[Any, ...]:
+    """Return *version*, the next one after *keyframe*, as the columns of its table have it."""
+    stored = keyframe.add(version)
+    return version.id, version.visitor_pk, version.first_receipt, stored.base_id, stored.patched, stored.text
+
+
+def pending_of(row: Sequence[Any]) -> PendingDevice:
+    """Return the pending device in a *row* of `SELECT_PENDING`."""
+    pk, account_id, identity, device = row
+    names = cast(dict[Identifier, str], json.loads(identity))
+    return PendingDevice(pk, tuple((account_id, kind, value) for kind, value in names.items()), json.loads(device))
+
+
+def pending_row(pending: PendingDevice) -> tuple[Any, ...]:
+    """Return *pending* as the columns of its table have it."""
+    digests = {name[1]: name_digest(name) for name in pending.names}
+    return (
+        pending.pk,
+        pending.names[0][0],
+        digests.get("external_id"),
+        digests.get("anonymous_id"),
+        json_text({kind: value for _, kind, value in pending.names}),
+        json_text(pending.device),
+    )
+
+
+def original_of(row: Sequence[Any]) -> Original:
+    """Return the original in a *row* of `SELECT_ORIGINALS`."""
+    _, receipt_id, visitor_pk, visitor_id, event, content = row
+    return Original(
+        receipt_id,
+        visitor_pk,
+        None if visitor_id is None else decoded(visitor_id),
+        None if event is None else decoded(event),
+        content,
+    )
+
+
+def request_row(exchange: Exchange) -> tuple[Any, ...]:
+    """Return the request of *exchange* as the columns of its table have it."""
+    request = exchange.request
+    return (
+        exchange.id,
+        exchange.account_id,
+        exchange.attempt.call_id,
+        exchange.attempt.number,
+        exchange.attempt.gap_ms,
+        request.endpoint,
+        encoded(request.method),
+        encoded(request.path),
+        exchange.answer.status,
+        request.received_at,
+        int((time.perf_counter() - request.started) * 1_000_000),
+        encoded(request.content_type),
+        encoded(request.content_encoding),
+        exchange.receipts[0].id,
+        len(exchange.receipts),
+        encoded(request.authorization),
+        request.oversized,
+        None if exchange.fault is None else json_text(asdict(exchange.fault)),
+        request.body,
+    )
+
+
+def receipt_row(exchange: Exchange, receipt: Receipt) -> tuple[Any, ...]:
+    """Return *receipt*, which is one of *exchange*, as the columns of its table have it."""
+    arrival = receipt.arrival
+    message = arrival if isinstance(arrival, Message) else None
+    received_at = exchange.request.received_at
+    return (
+        receipt.id,
+        exchange.account_id,
+        exchange.id,
+        arrival.batch_index,
+        arrival.endpoint,
+        receipt.outcome,
+        None if arrival.event is None else encoded(arrival.event),
+        receipt.visitor_pk,
+        None if receipt.distinct_id is None else encoded(receipt.distinct_id),
+        received_at if message is None or message.time is None else message.time,
+        received_at,
+        message is not None and message.test,
+        0,
+        receipt.version and receipt.version.id,
+        receipt.content,
+        _explanation(receipt),
+    )
+
+
+def _explanation(receipt: Receipt) -> str:
+    """Return why *receipt* came out as it did, as JSON text."""
+    arrival = receipt.arrival
+    reason = to_json(arrival.reason) if isinstance(arrival, Rejection) else None
+    resolution = None if receipt.resolution is None else to_json(receipt.resolution)
+    hints = [to_json(hint) for hint in receipt.hints]
+    return json_text({"resolution": resolution, "hints": hints, "reason": reason})
+
+
+def distinct_rows(receipts: Iterable[tuple[Exchange, Receipt]]) -> Iterator[tuple[str, int]]:
+    """Yield the rows of the distinct ids that *receipts* use up: those of accepted events (rule dedup)."""
+    for exchange, receipt in receipts:
+        if receipt.outcome == "accepted" and isinstance(receipt.arrival, Message) and receipt.distinct_id:
+            yield (
+                distinct_digest(exchange.account_id, receipt.distinct_id, test=receipt.arrival.test),
+                receipt.id,
+            )

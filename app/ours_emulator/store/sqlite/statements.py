@@ -1,0 +1,129 @@
+"""The statements of the writing connection, as texts that are compiled once.
+
+What needs SQLite's dialect (upsert, json_each, RETURNING) is here and in `reader`, nowhere else.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite import insert
+
+from ours_emulator.store import tables
+
+
+def _insert(table: sa.Table) -> str:
+    return str(table.insert().compile(dialect=sqlite.dialect()))
+
+
+def _upsert(table: sa.Table, *fixed: str) -> str:
+    """Return the statement; *fixed* columns never change, and writing one that has an index writes that anew too."""
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key]
+    kept = {*keys, *fixed}
+    changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in kept}
+    upsert = statement.on_conflict_do_update(index_elements=keys, set_=changed)
+    return str(upsert.compile(dialect=sqlite.dialect()))
+
+
+INSERT_ACCOUNTS = _insert(tables.accounts)
+INSERT_REQUESTS = _insert(tables.requests)
+INSERT_RECEIPTS = _insert(tables.receipts)
+INSERT_DISTINCT_IDS = _insert(tables.distinct_ids)
+INSERT_IDENTIFIERS = _insert(tables.identifiers)
+INSERT_VERSIONS = _insert(tables.visitor_versions)
+UPSERT_VISITORS = _upsert(tables.visitors, "account_id", "visitor_id")
+UPSERT_PENDING = _upsert(tables.pending_devices)
+UPSERT_MARKS = _upsert(tables.marks)
+
+SELECT_ACCOUNTS = "SELECT name, id FROM accounts"
+
+SELECT_MARKS = "SELECT kind, value FROM marks"
+
+SELECT_COUNTERS = """
+SELECT (SELECT count(*) FROM receipts), (SELECT count(*) FROM requests), (SELECT sum(length(body)) FROM requests),
+       (SELECT max(id) FROM receipts), (SELECT max(receipt_id) FROM distinct_ids),
+       max(coalesce((SELECT max(id) FROM requests), 0),
+           coalesce((SELECT request_id FROM receipts ORDER BY id DESC LIMIT 1), 0)),
+       (SELECT max(pk) FROM visitors),
+       (SELECT count(*) FROM pending_devices), (SELECT max(pk) FROM pending_devices),
+       (SELECT max(id) FROM visitor_versions)
+"""
+
+# For each digest the oldest visitors only: everybody may share one email.
+SELECT_VISITORS = """
+SELECT pk, account_id, visitor_id, event_count, first_seen, last_seen,
+       version.id, version.first_receipt, version.base_id, version.patched_bytes, version.content, base.content
+FROM json_each(?2) AS wanted
+JOIN identifiers ON digest = wanted.value AND identifiers.visitor_pk IN
+    (SELECT visitor_pk FROM identifiers WHERE digest = wanted.value ORDER BY visitor_pk LIMIT ?1)
+JOIN visitors ON pk = identifiers.visitor_pk
+JOIN visitor_versions AS version ON version.id = version_id
+LEFT JOIN visitor_versions AS base ON base.id = version.base_id
+"""
+
+SELECT_ORIGINALS = """
+SELECT digest, receipt_id, visitor_pk, visitor_id, event, content
+FROM json_each(?) AS wanted
+JOIN distinct_ids ON digest = wanted.value
+LEFT JOIN receipts ON receipts.id = receipt_id
+LEFT JOIN visitors ON pk = visitor_pk
+"""
+
+SELECT_PENDING = """
+SELECT pk, account_id, identity, device FROM pending_devices
+WHERE external_digest IN (SELECT value FROM json_each(?1)) OR anonymous_digest IN (SELECT value FROM json_each(?1))
+ORDER BY pk
+"""
+
+SELECT_CALL = """
+SELECT call_id, received_at FROM requests
+WHERE account_id = ? AND id >= ? AND path = ? AND attempt = ? AND body = ?
+ORDER BY id DESC LIMIT 1
+"""
+
+SUM_BODIES = "SELECT coalesce(sum(length(body)), 0) FROM requests WHERE account_id = ?"
+
+COUNT_PENDING = "SELECT count(*) FROM pending_devices"
+
+UPDATE_REPEATS = "UPDATE receipts SET repeats = repeats + ? WHERE id = ?"
+DELETE_IDENTIFIERS = "DELETE FROM identifiers WHERE digest = ? AND visitor_pk = ?"
+DELETE_PENDING = "DELETE FROM pending_devices WHERE pk = ?"
+
+EVICT_RECEIPTS = """
+DELETE FROM receipts WHERE id IN (SELECT id FROM receipts ORDER BY id LIMIT ?) RETURNING account_id, visitor_pk
+"""
+# Of each visitor: what is older than the version in force right before the oldest receipt that is kept, but for the
+# version that this one is a patch of.
+EVICT_VERSIONS = """
+WITH in_force AS (
+    SELECT kept.visitor_pk, kept.first_receipt, kept.base_id
+    FROM json_each(?) AS wanted
+    JOIN visitor_versions AS kept ON kept.id = (
+        SELECT id FROM visitor_versions
+        WHERE visitor_pk = wanted.value AND first_receipt < (SELECT min(id) FROM receipts)
+        ORDER BY first_receipt DESC LIMIT 1
+    )
+)
+DELETE FROM visitor_versions WHERE id IN (
+    SELECT old.id FROM in_force
+    JOIN visitor_versions AS old
+        ON old.visitor_pk = in_force.visitor_pk AND old.first_receipt < in_force.first_receipt
+        AND old.id IS NOT in_force.base_id
+)
+"""
+EVICT_REQUESTS = """
+DELETE FROM requests WHERE id IN (SELECT id FROM requests ORDER BY id LIMIT ?) RETURNING account_id, length(body)
+"""
+COUNT_EVICTED_RECEIPTS = "UPDATE accounts SET evicted_receipts = evicted_receipts + ? WHERE id = ?"
+COUNT_EVICTED_REQUESTS = "UPDATE accounts SET evicted_requests = evicted_requests + ? WHERE id = ?"
+
+DELETE_ACCOUNT = "DELETE FROM accounts WHERE name = ?"
+CLEAR_VERSIONS = """
+DELETE FROM visitor_versions WHERE visitor_pk IN (SELECT pk FROM visitors WHERE account_id = ?)
+"""
+CLEAR_VISITORS = "DELETE FROM visitors WHERE account_id = ?"
+CLEAR_RECEIPTS = "DELETE FROM receipts WHERE account_id = ?"
+CLEAR_REQUESTS = "DELETE FROM requests WHERE account_id = ?"
+CLEAR_IDENTIFIERS = "DELETE FROM identifiers WHERE digest >= ? AND digest < ?"
+CLEAR_DISTINCT_IDS = "DELETE FROM distinct_ids WHERE digest >= ? AND digest < ?"
+CLEAR_PENDING = "DELETE FROM pending_devices WHERE account_id = ?"
+CLEAR_EVICTED = "UPDATE accounts SET evicted_requests = 0, evicted_receipts = 0 WHERE id = ?"

@@ -1,0 +1,1 @@
+"""What the emulated endpoints answer, recorded; `record.py` says how to record again."""
