@@ -1,10 +1,13 @@
 """The handles, sync and async, and the emulators they run: in a thread, in this process, in an event loop."""
 
 import asyncio
+import inspect
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ from ours_emulator.settings import SettingsError, load
 from ours_emulator.store import StoreError
 from serving import Account, Server
 
+ROOT = Path(__file__).parent.parent
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -39,6 +43,36 @@ MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 def emulator(account: Account) -> Iterator[Emulator]:
     with Emulator(account.url) as handle:
         yield handle
+
+
+async def awaited(thing: Any) -> Any:
+    """Return a result, which the asynchronous handle has to be awaited for."""
+    return await thing if inspect.isawaitable(thing) else thing
+
+
+@asynccontextmanager
+async def entered(block: Any) -> AsyncGenerator[Any]:
+    """Enter a block of either handle."""
+    if hasattr(block, "__enter__"):
+        with block as given:
+            yield given
+    else:
+        async with block as given:
+            yield given
+
+
+async def listed(items: Any) -> list[Any]:
+    """Return what either handle yields."""
+    return [item async for item in items] if hasattr(items, "__aiter__") else list(items)
+
+
+async def first_of(items: Any) -> Any:
+    """Return the first thing that either handle yields, and close the rest."""
+    if not hasattr(items, "__aiter__"):
+        with closing(items):
+            return next(items)
+    async with aclosing(items):
+        return await anext(items)
 
 
 def later(do: Callable[[], object]) -> threading.Timer:
@@ -252,6 +286,91 @@ def test_a_fault_lasts_as_long_as_its_block_and_counts_its_hits(emulator: Emulat
     assert [request.fault is not None for request in emulator.requests()] == [True, False, True, False, False]
 
 
+@pytest.mark.parametrize("kind", [Emulator, AsyncEmulator])
+def test_the_hits_of_a_fault_are_right_inside_and_after_its_block(
+    account: Account, kind: type[Emulator] | type[AsyncEmulator]
+) -> None:
+    async def use() -> None:
+        async with entered(kind(account.url).fault(status=503)) as fault:
+            assert fault.hits == 0
+            account.track(userId="u")
+            assert fault.hits == 1
+            account.track(userId="u")
+            assert await awaited(fault.look()) == 2
+            assert fault.hits == 2
+            account.track(userId="u")
+        assert fault.hits == 3
+        assert await awaited(fault.look()) == 3
+
+    asyncio.run(use())
+
+
+@pytest.mark.parametrize("kind", [Emulator, AsyncEmulator])
+def test_what_the_command_line_uses_is_there_for_tests_too(
+    account: Account, kind: type[Emulator] | type[AsyncEmulator], tmp_path: Path
+) -> None:
+    async def use() -> None:
+        emulator = kind(account.url)
+        await awaited(emulator.wait_ready(10))
+        for name in ("a", "b", "c"):
+            account.track(event=name, userId=name)
+        assert [event.event for event in await listed(emulator.latest_events(2))] == ["c", "b"]
+        assert [event.event for event in await listed(emulator.latest_events(5, "a"))] == ["a"]
+        assert [visitor.visitor_id for visitor in await listed(emulator.latest_visitors(1, user_id="b"))] == ["b"]
+        assert await listed(emulator.latest_visitors(0)) == []
+        async with entered(emulator.stream_export(redact=True)) as export:
+            (tmp_path / "journal.jsonl").write_bytes(b"".join(await listed(export.parts)))
+            assert export.evicted == 0
+        assert (tmp_path / "journal.jsonl").read_text() == await awaited(emulator.export(redact=True))
+        copy = await awaited(emulator.open_account())
+        with (tmp_path / "journal.jsonl").open("rb") as file:
+            assert (await awaited(copy.replay(file))).imported == 3
+        stream = emulator.tail("b", after=0)
+        assert (await first_of(stream)) == (await listed(emulator.latest_events(1, "b")))[0]
+
+    asyncio.run(use())
+
+
+def test_an_emulator_that_is_not_ready_in_time_is_reported() -> None:
+    with pytest.raises(EmulatorError, match="no emulator answers"):
+        Emulator("http://127.0.0.1:9").wait_ready(0.01)
+
+
+def test_a_refused_stream_is_an_error_with_its_reason(emulator: Emulator) -> None:
+    with pytest.raises(EmulatorError, match="outcome") as failed:
+        next(emulator.tail(outcome="lost"))
+    assert failed.value.status == 400
+
+
+def test_a_reset_is_part_of_the_stream(emulator: Emulator, account: Account) -> None:
+    account.track(userId="u")
+    stream = emulator.tail(after=0)
+    assert next(stream) is not None
+    emulator.reset()
+    account.track(userId="v")
+    assert next(stream) is None
+    later = next(stream)
+    assert later is not None
+    assert later.visitor_id == "v"
+
+
+def test_the_synchronous_handle_is_generated_from_the_asynchronous_one() -> None:
+    pytest.importorskip("unasync", reason="installed by `make check`")
+    command = [sys.executable, "scripts/generate_sync.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", ["ours_emulator.emulator", "ours_emulator.pytest_support.accounts"])
+def test_the_handle_imports_nothing_but_the_standard_library_and_the_records(module: str) -> None:
+    script = f"import sys, pytest; before = set(sys.modules); import {module}; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=True)
+    loaded = set(done.stdout.split())
+    assert {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names == {"ours_emulator"}
+    rooms = {name.split(".")[1] for name in loaded if name.startswith("ours_emulator.")}
+    assert rooms - {"pytest_support"} == {"emulator", "records", "terminal", "values", "wording"}
+
+
 def test_a_reset_ends_a_fault(emulator: Emulator, account: Account) -> None:
     with emulator.fault(status=503) as fault:
         assert account.track(userId="u").status_code == 503
@@ -441,6 +560,7 @@ async def use(emulator: AsyncEmulator, post: Callable[..., Awaitable[httpx.Respo
     async with emulator.fault(status=503, times=1) as fault:
         assert (await post(url, json=body)).status_code == 503
         assert await fault.look() == 1
+        assert fault.hits == 1
     assert fault.hits == 1
     assert (await emulator.clock.freeze(MOMENT)).now == MOMENT
     assert (await emulator.clock.advance(days=1)).now == await emulator.clock.now()
@@ -460,7 +580,7 @@ async def use(emulator: AsyncEmulator, post: Callable[..., Awaitable[httpx.Respo
     assert await emulator.version()
 
 
-def test_the_async_twin_does_the_same() -> None:
+def test_the_asynchronous_handle_does_the_same() -> None:
     async def main() -> None:
         async with run_emulator_async() as emulator, httpx.AsyncClient(trust_env=False) as http:
             await use(emulator, http.post)

@@ -49,7 +49,9 @@ def test_the_wheel_contains_only_the_package(wheel: Path) -> None:
 def test_the_installed_wheel_serves_the_document_outside_of_the_checkout(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
-    script = "from ours_emulator.contract.compile import document; import sys; sys.stdout.buffer.write(document())"
+    script = (
+        "from ours_emulator.contract.revision import revision; import sys; sys.stdout.buffer.write(revision().document)"
+    )
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, 'site'); {script}"]
     done = subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=60, check=True)
     assert hashlib.sha256(done.stdout).hexdigest() == SHA256

@@ -76,7 +76,7 @@ def _object(shape: Shape) -> Json:
     schema = _properties(shape.fields)
     if shape.required:
         schema["required"] = list(shape.required)
-    if shape.names_somebody:
+    if shape.needs_id:
         schema["anyOf"] = [{"required": ["anonymous_id"]}, {"required": ["external_id"]}]
     if shape.closed:
         schema["additionalProperties"] = False
