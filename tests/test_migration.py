@@ -71,3 +71,19 @@ def test_what_comes_later_goes_by_what_was_there(store: str, tmp_path: Path) -> 
             if now != recorded:
                 found += difference(recorded.name, recorded, now)
         fail_over(found + changed(server, said["answers_after"]))
+
+
+def test_what_a_file_of_version_2_never_recorded_is_unknown(tmp_path: Path) -> None:
+    database, _ = unpacked("store-v2", tmp_path)
+    with serving(database=str(database), now=NOW) as server:
+        events = server.default.events(outcome="accepted", limit=1000)
+        versions = [
+            server.default.debug(f"events/{event['id']}/visitor") for event in events if event["visitor_properties"]
+        ]
+        older = [version for version in versions if version["unknown"]]
+        assert older
+        assert len(older) < len(versions)
+        for version in older:
+            assert version["unknown"] == ["data", "devices", "identifiers.anonymous_id"]
+            assert (version["data"], version["devices"]) == (None, None)
+            assert version["identifiers"]["anonymous_id"] is None
