@@ -261,7 +261,6 @@ class Pipeline:
             Visitors(loaded, self._store.next_visitor_pk),
             self._store.originals(list(ids)),
             PendingDevices(devices, self._store.next_pending_pk),
-            self._store.next_version_id,
         )
 
     def _exchanges(self, parsed: Iterable[tuple[Context, _Parsed]], decision: Decision) -> list[Exchange]:

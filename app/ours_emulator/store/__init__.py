@@ -119,11 +119,6 @@ class StoreWriter(Protocol):
         ...
 
     @property
-    def next_version_id(self) -> int:
-        """The id of the next version of a visitor."""
-        ...
-
-    @property
     def next_pending_pk(self) -> int:
         """The pk of the next pending device."""
         ...
