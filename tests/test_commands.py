@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from serving import Account, Server, serving
+from waiting import PATIENCE, until
 
 COMMAND = [sys.executable, "-m", "ours_emulator"]
 
@@ -138,17 +138,19 @@ def first_of_tail(account: Account, environment: dict[str, str], *words: str) ->
     """Return the first line that `tail` shows of events in *account*."""
     with subprocess.Popen([*COMMAND, "tail", *words], env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        deadline = time.monotonic() + 20
-        line = ""
-        # It has no way to say when it is connected; so something is sent until it is.
-        os.set_blocking(process.stdout.fileno(), False)
-        while not line and time.monotonic() < deadline:
+        output, lines = process.stdout, [""]
+        os.set_blocking(output.fileno(), False)
+
+        def told() -> bool:
             account.track(event="Purchase", userId="u")
-            time.sleep(0.05)
-            line = process.stdout.readline()
+            lines.append(output.readline())
+            return bool(lines[-1])
+
+        # It has no way to say when it is connected; so something is sent until it is.
+        until(told)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
-    return line
+        assert process.wait(PATIENCE) == 130
+    return lines[-1]
 
 
 def test_tail_shows_what_arrives(account: Account, at: dict[str, str]) -> None:
@@ -202,11 +204,9 @@ def test_the_healthcheck_of_a_container_needs_only_its_settings(environment: dic
 
 
 def test_wait_ready_gives_up_in_time(environment: dict[str, str]) -> None:
-    started = time.monotonic()
     assert "no emulator answers at" in run(
         environment, "wait-ready", "--url", "127.0.0.1:1", "--timeout", "0.3", code=1
     )
-    assert time.monotonic() - started < 10
 
 
 def test_wait_ready_waits_until_it_is(environment: dict[str, str]) -> None:

@@ -2,23 +2,26 @@
 
 import gzip
 import json
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
 from pydantic import JsonValue
 
 from looping import case
+from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.ingest import IngestContract, Limits, source
-from ours_emulator.model import Account, Answer, Arrival, Claim, Message, Properties, Receipt, Rejection, Request
+from ours_emulator.contract.revision import revision
+from ours_emulator.model import Answer, Arrival, Claim, Message, Properties, Receipt, Rejection, Request
 from ours_emulator.records import Hint, Outcome
 
 NOW = 1_795_168_800_000
 WEEK = 7 * 24 * 60 * 60 * 1000
-OPEN = Account("default")
-KEYED = Account("default", tokens=frozenset({"tok", "second"}))
-ANONYMOUS = Account("default", require_identifier=False)
+OPEN = AccountConfig("default", revision())
+KEYED = AccountConfig("default", revision(), tokens=frozenset({"tok", "second"}))
+ANONYMOUS = AccountConfig("default", revision(), require_identifier=False)
 CONTRACT = IngestContract(Limits())
-STRICT = Account("default", strict_openapi=True)
+STRICT = AccountConfig("default", revision(), strict_openapi=True)
 TRACK: Properties = {"token": "tok", "event": "Purchase", "userId": "u"}
 IDENTIFY: Properties = {"token": "tok", "userId": "u", "userProperties": {}}
 SINGLES = (("track", TRACK), ("identify", IDENTIFY))
@@ -58,9 +61,9 @@ def request(
     )
 
 
-def said(endpoint: str, body: JsonValue, account: Account = OPEN, contract: IngestContract = CONTRACT) -> Arrival:
+def said(endpoint: str, body: JsonValue, account: AccountConfig = OPEN, contract: IngestContract = CONTRACT) -> Arrival:
     """Return the only arrival of a request."""
-    (arrival,) = contract.arrivals(request(endpoint, body), account)
+    (arrival,) = contract.read(request(endpoint, body), account).arrivals
     return arrival
 
 
@@ -80,7 +83,7 @@ def message_of(arrival: Arrival) -> str:
     return arrival.reason.message
 
 
-def receipts(arrivals: list[Arrival], outcome: Outcome = "accepted") -> list[Receipt]:
+def receipts(arrivals: Sequence[Arrival], outcome: Outcome = "accepted") -> list[Receipt]:
     return [
         Receipt(number, arrival, "rejected" if isinstance(arrival, Rejection) else outcome)
         for number, arrival in enumerate(arrivals, 1)
@@ -88,9 +91,9 @@ def receipts(arrivals: list[Arrival], outcome: Outcome = "accepted") -> list[Rec
 
 
 def answered(
-    sent: Request, account: Account = OPEN, contract: IngestContract = CONTRACT, outcome: Outcome = "accepted"
+    sent: Request, account: AccountConfig = OPEN, contract: IngestContract = CONTRACT, outcome: Outcome = "accepted"
 ) -> Answer:
-    answer = contract.answer(receipts(contract.arrivals(sent, account), outcome))
+    answer = contract.answer(receipts(contract.read(sent, account).arrivals, outcome))
     assert answer.media_type == "application/json"
     return answer
 
@@ -136,7 +139,7 @@ def body_of(answer: Answer) -> Properties:
     ],
 )
 def test_a_token_is_live_or_of_test_mode_or_unknown(tokens: set[str], token: str, mode: bool | None) -> None:
-    found = source(Account("default", frozenset(tokens)), token)
+    found = source(AccountConfig("default", revision(), frozenset(tokens)), token)
     assert (found and found.test) is mode
 
 
@@ -146,7 +149,7 @@ def test_what_a_test_mode_key_sends_is_marked(token: str, test: bool) -> None:
     for endpoint in ("track", "identify", "batch"):
         with case(endpoint):
             sent = {"track": TRACK, "identify": IDENTIFY, "batch": batch(row(1), row(2))}[endpoint]
-            arrivals = CONTRACT.arrivals(request(endpoint, {**sent, "token": token}), KEYED)
+            arrivals = CONTRACT.read(request(endpoint, {**sent, "token": token}), KEYED).arrivals
             assert [accepted(arrival).test for arrival in arrivals] == [test] * (2 if endpoint == "batch" else 1)
 
 
@@ -172,7 +175,7 @@ def test_a_missing_token_is_400_on_batch(token: Properties) -> None:
     for account in (OPEN, KEYED):
         with case(account):
             sent = request("batch", {"events": [row()], **token})
-            assert refused(CONTRACT.arrivals(sent, account)[0]) == ("missing-token", "/token", 400)
+            assert refused(CONTRACT.read(sent, account).arrivals[0]) == ("missing-token", "/token", 400)
             assert answered(sent, account).status == 400
             assert "missing `token`" in cast(str, body_of(answered(sent, account))["error"])
 
@@ -219,7 +222,7 @@ def test_without_configured_tokens_any_is_taken(token: str) -> None:
 def test_parsing_comes_before_the_missing_token(body: bytes) -> None:
     for endpoint in ("track", "identify"):
         with case(endpoint):
-            (arrival,) = CONTRACT.arrivals(request(endpoint, body), KEYED)
+            (arrival,) = CONTRACT.read(request(endpoint, body), KEYED).arrivals
             assert refused(arrival) == ("malformed", "", 400)
 
 
@@ -228,11 +231,12 @@ def test_parsing_comes_before_the_missing_token(body: bytes) -> None:
 def test_content_type_coding_and_size_come_before_the_missing_token(endpoint: str) -> None:
     for sent, rule in (
         (request(endpoint, {}, content_type="text/plain"), "content-type"),
+        (request(endpoint, {}, content_type="text/plain", content_encoding="br", oversized=True), "content-type"),
         (request(endpoint, {}, content_encoding="br"), "encoding"),
         (request(endpoint, b"{}", content_encoding="gzip"), "encoding"),
         (request(endpoint, {}, oversized=True), "size"),
     ):
-        (arrival,) = CONTRACT.arrivals(sent, KEYED)
+        (arrival,) = CONTRACT.read(sent, KEYED).arrivals
         assert refused(arrival) == (rule, "", 400)
 
 
@@ -356,7 +360,7 @@ def test_what_the_document_forbids_is_a_hint_or_strictly_a_refusal() -> None:
     assert message.event_properties == {"amount": 99.99}
     assert [(hint.rule, hint.path) for hint in message.hints] == [("any-json", "/eventProperties")]
     assert refused(said("track", sent, account=STRICT)) == ("schema", "/eventProperties/amount", 400)
-    rows = CONTRACT.arrivals(request("batch", batch(row(), row(1, eventProperties={"amount": 1}))), STRICT)
+    rows = CONTRACT.read(request("batch", batch(row(), row(1, eventProperties={"amount": 1}))), STRICT).arrivals
     accepted(rows[0])
     assert refused(rows[1]) == ("schema", "/eventProperties/amount", 400)
 
@@ -415,7 +419,9 @@ def test_the_identifiers_given_strongest_first(sent: Properties, identity: tuple
         with case(endpoint):
             smallest: Properties = {"token": "tok", "event": "e", "userProperties": {}}
             assert accepted(said(endpoint, {**smallest, **sent})).identity == identity
-            (arrival,) = CONTRACT.arrivals(request("batch", batch({"event": "e", "distinctId": "d", **sent})), OPEN)
+            (arrival,) = CONTRACT.read(
+                request("batch", batch({"event": "e", "distinctId": "d", **sent})), OPEN
+            ).arrivals
             assert accepted(arrival).identity == identity
 
 
@@ -488,7 +494,7 @@ def test_the_last_7_days_are_taken_and_both_their_ends(time: float) -> None:
     kept = accepted(said("track", {**TRACK, "time": time})).time
     assert kept == time
     assert type(kept) is type(time)
-    (arrival,) = CONTRACT.arrivals(request("batch", batch(row(time=time))), OPEN)
+    (arrival,) = CONTRACT.read(request("batch", batch(row(time=time))), OPEN).arrivals
     assert accepted(arrival).time == time
 
 
@@ -519,7 +525,7 @@ def test_any_other_time_is_refused(time: float) -> None:
     arrival = said("track", {**TRACK, "time": time})
     assert refused(arrival) == ("time-window", "/time", 400)
     assert "second" not in message_of(arrival)
-    (arrival,) = CONTRACT.arrivals(request("batch", batch(row(time=time))), OPEN)
+    (arrival,) = CONTRACT.read(request("batch", batch(row(time=time))), OPEN).arrivals
     assert refused(arrival) == ("time-window", "/time", 400)
 
 
@@ -621,7 +627,7 @@ def test_a_wrong_method_is_405_with_what_is_allowed(endpoint: str) -> None:
     for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "post", "BREW"):
         with case(method):
             sent = request(endpoint, b"", method=method, content_type="")
-            (arrival,) = CONTRACT.arrivals(sent, KEYED)
+            (arrival,) = CONTRACT.read(sent, KEYED).arrivals
             assert refused(arrival) == ("methods", "", 405)
             answer = answered(sent, KEYED)
             assert answer.status == 405
@@ -636,7 +642,7 @@ def test_an_unknown_path_is_404_for_any_method(endpoint: str) -> None:
     for method in ("GET", "POST", "DELETE"):
         with case(method):
             sent = request(endpoint, TRACK, method=method)
-            (arrival,) = CONTRACT.arrivals(sent, OPEN)
+            (arrival,) = CONTRACT.read(sent, OPEN).arrivals
             assert refused(arrival) == ("methods", "", 404)
             assert answered(sent) == Answer(404, FAILURE, {})
 
@@ -667,9 +673,11 @@ def encoded(value: JsonValue) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def whole_refusal(contract: IngestContract, sent: Request, account: Account = KEYED) -> tuple[str, str, int | None]:
+def whole_refusal(
+    contract: IngestContract, sent: Request, account: AccountConfig = KEYED
+) -> tuple[str, str, int | None]:
     """Return why *sent* is refused as a whole, and check that the answer has the shape 002 gives for it."""
-    (arrival,) = contract.arrivals(sent, account)
+    (arrival,) = contract.read(sent, account).arrivals
     assert isinstance(arrival, Rejection)
     assert (arrival.endpoint, arrival.batch_index) == ("batch", None)
     answer = contract.answer(receipts([arrival]))
@@ -855,7 +863,7 @@ def test_a_row_with_another_token_refuses_the_batch(other: JsonValue) -> None:
 @pytest.mark.parametrize("token", ["tok", "test_tok"])
 def test_a_row_may_repeat_the_token_or_have_null_or_none(token: str) -> None:
     rows = [row(0, token=token), row(1, token=None), row(2)]
-    arrivals = CONTRACT.arrivals(request("batch", batch(*rows, token=token)), KEYED)
+    arrivals = CONTRACT.read(request("batch", batch(*rows, token=token)), KEYED).arrivals
     assert [accepted(arrival).hints for arrival in arrivals] == [(), (), ()]
 
 
@@ -890,7 +898,7 @@ INVALID: list[tuple[JsonValue, str]] = [
 @pytest.mark.parametrize(("broken", "path"), INVALID)
 def test_an_invalid_row_fails_alone(broken: JsonValue, path: str) -> None:
     sent = request("batch", batch(row(0), broken, row(2)))
-    arrivals = CONTRACT.arrivals(sent, KEYED)
+    arrivals = CONTRACT.read(sent, KEYED).arrivals
     assert [arrival.batch_index for arrival in arrivals] == [0, 1, 2]
     assert refused(arrivals[1])[1:] == (path, 400)
     answer = answered(sent, KEYED)
@@ -912,7 +920,7 @@ def test_an_invalid_row_fails_alone(broken: JsonValue, path: str) -> None:
 @pytest.mark.parametrize(("broken", "path"), INVALID)
 def test_a_batch_of_nothing_but_invalid_rows_is_400_with_two_keys(broken: JsonValue, path: str) -> None:
     sent = request("batch", batch(broken, broken))
-    arrivals = CONTRACT.arrivals(sent, KEYED)
+    arrivals = CONTRACT.read(sent, KEYED).arrivals
     assert [refused(arrival)[1] for arrival in arrivals] == [path, path]
     answer = answered(sent, KEYED)
     assert answer.status == 400
@@ -927,7 +935,7 @@ def test_the_messages_of_all_invalid_rows_are_in_the_error() -> None:
     rows = [row(time=0), row(userId=None), {}]
     sent = request("batch", batch(*rows))
     error = cast(str, body_of(answered(sent))["error"])
-    for arrival in CONTRACT.arrivals(sent, OPEN):
+    for arrival in CONTRACT.read(sent, OPEN).arrivals:
         assert message_of(arrival) in error
 
 
@@ -964,7 +972,7 @@ def test_results_are_in_the_order_of_the_rows() -> None:
 @pytest.mark.rule("batch-rows", "batch-order")
 def test_rows_become_messages_in_their_order() -> None:
     rows = [row(1, event="A"), row(2, event="B", time=NOW), row(3, event="C", properties={})]
-    messages = [accepted(arrival) for arrival in CONTRACT.arrivals(request("batch", batch(*rows)), KEYED)]
+    messages = [accepted(arrival) for arrival in CONTRACT.read(request("batch", batch(*rows)), KEYED).arrivals]
     assert [(it.endpoint, it.batch_index, it.event, it.distinct_id) for it in messages] == [
         ("batch", 0, "A", "d1"),
         ("batch", 1, "B", "d2"),
@@ -997,7 +1005,7 @@ def test_rows_may_be_anonymous_if_the_account_allows_that() -> None:
 def test_gzip_says_the_same_as_plain(endpoint: str) -> None:
     sent = {"track": TRACK, "identify": IDENTIFY, "batch": batch(row(1), row(2), {})}[endpoint]
     packed = request(endpoint, gzip.compress(encoded(sent)), content_encoding="gzip")
-    assert CONTRACT.arrivals(packed, KEYED) == CONTRACT.arrivals(request(endpoint, sent), KEYED)
+    assert CONTRACT.read(packed, KEYED).arrivals == CONTRACT.read(request(endpoint, sent), KEYED).arrivals
 
 
 @pytest.mark.rule("bodies")

@@ -525,7 +525,6 @@ def test_the_server_is_started_once_for_all_tests(pytester: pytest.Pytester) -> 
         """
 import threading
 from pathlib import Path
-import pytest
 
 servers = set()
 

@@ -25,7 +25,7 @@ NOT_UNDERSTOOD: list[tuple[str, dict[str, Any], str]] = [
     ("wait", {"match": {"event_property.x": 1}}, "match.event_property: there is no such field; did you mean"),
     ("wait", {"mtach": {}}, "match: Field required"),
     ("verify", {}, "match: Field required"),
-    ("verify", {"match": []}, "match: not an object of fields"),
+    ("verify", {"match": []}, "match: must be an object of fields"),
     ("verify", {"match": {}, "timeout_ms": 5}, "timeout_ms: "),
     ("verify", {"match": {}, "settle_ms": 5}, "settle_ms: "),
     ("wait", {"match": {}, "timeout_ms": 55_001}, "timeout_ms: "),
@@ -42,7 +42,7 @@ NOT_UNDERSTOOD: list[tuple[str, dict[str, Any], str]] = [
     ("verify", {"match": {}, "account": "a/b"}, "account: "),
     ("verify/sequence", {"sequence": []}, "sequence: "),
     ("verify/sequence", {"sequence": [{}, {"evnt": 1}]}, "sequence.1.evnt: there is no such field"),
-    ("verify/sequence", {"sequence": [{}, 5]}, "sequence.1: not an object of fields"),
+    ("verify/sequence", {"sequence": [{}, 5]}, "sequence.1: must be an object of fields"),
     ("verify/sequence", {"sequence": [{}] * 101}, "sequence: "),
     ("verify/sequence", {"sequence": [{}], "mode": "none"}, "mode: "),
 ]
@@ -121,9 +121,9 @@ def test_a_wait_ends_when_its_time_is_up(account: Account) -> None:
 
 
 def test_a_post_can_be_verified_without_a_pause_every_time(server: Server) -> None:
-    """A thousand times over HTTP; test_feed does it more often."""
+    """Hundreds of times over HTTP; test_feed does it more often."""
     shared = server.account()
-    for number in range(1000):
+    for number in range(400):
         account = shared if number % 2 else server.account()
         assert account.track(distinctId=f"d{number}", userId="u").status_code == 200
         assert ask(account, "verify", match={"distinct_id": f"d{number}"}).status_code == 200, number
@@ -229,12 +229,12 @@ def test_settling_waits_for_as_long_without_a_further_one(account: Account, mode
 
 def test_settling_begins_anew_with_a_further_one(account: Account) -> None:
     account.track(event="X", userId="u")
-    with begun(account, match={"event": "X"}, settle_ms=1000) as wait:
+    with begun(account, match={"event": "X"}, settle_ms=1500) as wait:
         posted = time.monotonic()
         account.track(event="X", userId="u")
         answer = met(wait.answer())
     assert answer["count"] == 2
-    assert time.monotonic() - posted >= 1
+    assert time.monotonic() - posted >= 1.5
 
 
 def test_a_reset_during_a_wait_forgets_what_matched(account: Account) -> None:

@@ -13,7 +13,7 @@ import httpx
 
 PATIENCE = 30
 """Seconds after which a test is ended."""
-_ROUNDS = 20
+_ROUNDS = 5
 _POLL_SECONDS = 0.01
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ours_emulator.accounts import Accounts
+from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.client import MAX_BODY_BYTES, ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
+from ours_emulator.contract.revision import revision
 from ours_emulator.debug.journal_format import LineError, read
 from ours_emulator.feed import Feed
 from ours_emulator.http.endpoint import DocumentEndpoint, Emulated, Endpoint
@@ -21,7 +23,7 @@ from ours_emulator.http.log import RequestLog
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
 from ours_emulator.http.standalone import StandaloneFront
-from ours_emulator.model import Account, Request, allowed
+from ours_emulator.model import DEFAULT_ACCOUNT, Request, allowed
 from ours_emulator.pipeline import Contract, Pipeline, StoreWriteError
 from ours_emulator.settings import Loaded, Settings, SettingsError, load
 from ours_emulator.store import Retention, Store, StoreError, StoreReader, open_store
@@ -30,13 +32,14 @@ if TYPE_CHECKING:
     from ours_emulator.openapi.app import EmulatorApp
 
 
-def create_app(loaded: Loaded | None = None, feed: Feed | None = None) -> EmulatorApp:
+def create_app(loaded: Loaded | None = None, feed: Feed | None = None, accounts: Accounts | None = None) -> EmulatorApp:
     """Return the emulator as a FastAPI app, its store open. Raises StoreError or SettingsError if that fails.
 
-    Without *loaded*, the settings come from the environment; a *feed* that is passed hears of everything committed. A
-    server that runs the app's lifespan closes the store at its end; otherwise `aclose()` has to be awaited.
+    Without *loaded*, the settings come from the environment; a *feed* that is passed hears of everything committed;
+    *accounts* that are passed may be configured in ways that no setting offers, such as with another revision. A server
+    that runs the app's lifespan closes the store at its end; otherwise `aclose()` has to be awaited.
     """
-    parts = _open(loaded or load(), feed or Feed())
+    parts = _open(loaded or load(), feed or Feed(), accounts)
     app = parts.fastapi_app()
     app.add_middleware(Front, parts.guard, parts.endpoints, parts.log, parts.limit)
     return app
@@ -44,7 +47,7 @@ def create_app(loaded: Loaded | None = None, feed: Feed | None = None) -> Emulat
 
 def create_standalone(loaded: Loaded, feed: Feed | None = None) -> StandaloneFront:
     """Return the same for a server of our own: it answers before FastAPI is imported. Raises as `create_app` does."""
-    parts = _open(loaded, feed or Feed())
+    parts = _open(loaded, feed or Feed(), None)
     return StandaloneFront(
         parts.fastapi_app, parts.guard, parts.endpoints, parts.log, parts.limit, parts.feed.close, parts.close
     )
@@ -87,7 +90,7 @@ class _Parts:
             await asyncio.to_thread(self.pipeline.close)
 
 
-def _open(loaded: Loaded, feed: Feed) -> _Parts:
+def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> _Parts:
     settings = loaded.settings
     limits = Limits(body=settings.max_body_bytes, row=settings.max_row_bytes)
     client_limit = min(limits.body, MAX_BODY_BYTES)
@@ -97,7 +100,7 @@ def _open(loaded: Loaded, feed: Feed) -> _Parts:
         **dict.fromkeys(INGEST_NAMES, ingest_contract),
         **dict.fromkeys(CLIENT_NAMES, client_contract),
     }
-    accounts = Accounts(_account(settings), settings.now)
+    accounts = accounts or Accounts(_account(settings), settings.now)
     seed = _seed(settings.seed)
     store = open_store(settings.database, Retention(settings.keep, settings.keep_body_bytes))
     pipeline = _pipeline(store, settings, contracts, accounts, feed, seed)
@@ -130,11 +133,12 @@ def _pipeline(
         raise StoreError(f"{settings.seed} can't be stored: {error}") from error
 
 
-def _account(settings: Settings) -> Account:
+def _account(settings: Settings) -> AccountConfig:
     """Return what every account accepts, until it is told otherwise."""
     names = settings.allowed_events
-    return Account(
-        name="default",
+    return AccountConfig(
+        name=DEFAULT_ACCOUNT,
+        revision=revision(),
         tokens=frozenset(settings.tokens),
         keys=frozenset(settings.public_keys),
         allowed_events=None if names is None else allowed(names),

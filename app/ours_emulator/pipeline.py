@@ -7,19 +7,20 @@ from itertools import groupby
 from typing import Protocol, TypeAlias, TypeVar, cast
 
 from ours_emulator.accounts import Accounts
+from ours_emulator.contract.account import AccountConfig
 from ours_emulator.decide.decision import Context, Decision, names, new_names
 from ours_emulator.decide.deduplication import DistinctId
 from ours_emulator.decide.devices import PendingDevices
 from ours_emulator.decide.faults import apply_fault, retry_headers
 from ours_emulator.decide.identity import Name, Visitors
-from ours_emulator.decide.retries import Calls, Failed, early_retry_hint
+from ours_emulator.decide.retries import Calls, FailedAttempt, early_retry_hint
 from ours_emulator.model import (
-    Account,
     Answer,
     AnyMessage,
     Arrival,
     Attempt,
     Closed,
+    Contents,
     Exchange,
     Message,
     Receipt,
@@ -47,10 +48,10 @@ class StoreWriteError(Exception):
 
 
 class Contract(Protocol):
-    """What an API says of its requests: the arrivals in them, and the answer to what became of those."""
+    """The contract of one API: from a request to its arrivals, and from receipts to the answer."""
 
-    def arrivals(self, request: Request, account: Account) -> list[Arrival]:
-        """Return what *request* says, at least one arrival."""
+    def read(self, request: Request, account: AccountConfig) -> Contents:
+        """Return what is in *request*."""
         ...
 
     def answer(self, receipts: Sequence[Receipt]) -> Answer:
@@ -59,10 +60,6 @@ class Contract(Protocol):
 
     def failure(self, request: Request, /, status: int | None, error: str) -> Answer:
         """Return the HTTP answer when *request* got no further; without *status*, that of a failed store."""
-        ...
-
-    def token(self, request: Request) -> str | None:
-        """Return the token or key that *request* carries, if there is one."""
         ...
 
 
@@ -83,7 +80,7 @@ class _Parsed:
     """A request and what it says, and the account it belongs to."""
 
     request: Request
-    account: Account
+    account: AccountConfig
     said: Sequence[Arrival]
     arrivals: Sequence[Arrival]
     """What a fault has left of what was said."""
@@ -206,9 +203,10 @@ class Pipeline:
             return Closed(request.account)
         try:
             contract = self._contracts[request.endpoint]
-            arrivals = contract.arrivals(request, account.accepts)
-            fault = request.fault if request.replayed else account.faults.answer(request, arrivals, contract.token)
-            return _Parsed(request, account.accepts, arrivals, apply_fault(arrivals, fault), fault)
+            contents = contract.read(request, account.config)
+            fault = request.fault if request.replayed else account.faults.answer(request, contents)
+            arrivals = apply_fault(contents.arrivals, fault)
+            return _Parsed(request, account.config, contents.arrivals, arrivals, fault)
         except Exception as error:
             return _failure(error)
 
@@ -233,7 +231,8 @@ class Pipeline:
 
     def _group(self, parsed: Sequence[_Parsed]) -> list[Exchange]:
         contexts = [
-            Context(self._store.account_id(it.account.name), it.account, it.request.received_at) for it in parsed
+            Context(self._store.account_id(it.account.name), it.account.allowed_events, it.request.received_at)
+            for it in parsed
         ]
         decision = self._load(
             [
@@ -291,7 +290,7 @@ class Pipeline:
         return replace(answer, status=fault.status or 0, headers=retry_headers(fault))
 
     def _attempt(
-        self, id_: int, account_id: int, request: Request, failed: Failed | None, group: Sequence[Exchange]
+        self, id_: int, account_id: int, request: Request, failed: FailedAttempt | None, group: Sequence[Exchange]
     ) -> Attempt:
         """Return which attempt of which call *request* is: by what its SDK says, or because it failed before."""
         if failed is not None:

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from ours_emulator import __version__
-from ours_emulator.contract.compile import REVISION
+from ours_emulator.contract.revision import DEFAULT_REVISION
 
 EVENT: Mapping[str, JsonValue] = {
     "id": 17,
@@ -208,7 +208,7 @@ ANSWERS: Mapping[str, Mapping[str, JsonValue]] = {
         )
     },
     "/debug/settings": {"get": {"port": {"value": 4010, "origin": "default"}}},
-    "/debug/health": {"get": {"status": "ok", "version": __version__, "revision": REVISION}},
+    "/debug/health": {"get": {"status": "ok", "version": __version__, "revision": DEFAULT_REVISION}},
     "/debug/reset": {"post": dict(_CLEARED)},
     "/debug/wait": {"post": {**_FOUND, "waited_ms": 3}},
     "/debug/verify": {"post": {**_FOUND, "waited_ms": 0}},

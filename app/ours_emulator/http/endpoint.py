@@ -6,7 +6,6 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from ours_emulator.accounts import Accounts
-from ours_emulator.contract.compile import document
 from ours_emulator.http.fault_effects import misbehave
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.routes import Route
@@ -64,15 +63,15 @@ class Endpoint:
 
 
 class DocumentEndpoint(Endpoint):
-    """GET /openapi: the vendor's document, byte for byte (rule openapi). Other methods are refused as anywhere."""
+    """GET /openapi: the document of the account's revision, byte for byte (rule openapi).
 
-    def __init__(self, parts: Emulated) -> None:
-        super().__init__(parts)
-        self._document = Answer(200, document(), {})
+    Other methods are refused, as at any endpoint.
+    """
 
     async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the document."""
         if scope["method"] in ("GET", "HEAD"):
-            await send_answer(send, self._document)
+            revision = self._parts.accounts.revision(route.account)
+            await send_answer(send, Answer(200, revision.document, {}))
         else:
             await super().__call__(route, scope, receive, send)

@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from ours_emulator.contract.compile import document
 from ours_emulator.debug.app import DebugApp
 from ours_emulator.debug.params import AsciiJSON, Parts
 from ours_emulator.openapi.document import servers, whole_document
@@ -41,6 +40,7 @@ class EmulatorApp(DebugApp):
     def __init__(self, parts: Parts, stop: Callable[[], None], close: Callable[[], Awaitable[None]]) -> None:
         super().__init__(parts)
         self.router.lifespan_context = self._lifespan
+        self._accounts = parts.accounts
         self._close = close
         self.stop = stop
         """End waits and streams, which would go on without end. From any thread."""
@@ -53,8 +53,12 @@ class EmulatorApp(DebugApp):
         await self._close()
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document of everything that is served."""
-        return whole_document(self.debug_document(), document())
+        """Return the OpenAPI document of everything that is served to accounts as they start."""
+        return self.openapi_of(None)
+
+    def openapi_of(self, account: str | None) -> dict[str, Any]:
+        """Return the OpenAPI document of everything that is served to *account*, by its revision."""
+        return whole_document(self.debug_document(), self._accounts.revision(account).document)
 
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncGenerator[None]:
@@ -64,7 +68,7 @@ class EmulatorApp(DebugApp):
 
 async def _document(request: Request) -> Response:
     root, account = request.scope["root_path"], request.scope["account"]
-    return AsciiJSON({**request.app.openapi(), "servers": servers(root, account)})
+    return AsciiJSON({**request.app.openapi_of(account), "servers": servers(root, account)})
 
 
 async def _page(_: Request) -> Response:

@@ -19,6 +19,19 @@ _SUMMARIES: Mapping[str, str] = {
     "devices": "Register a device of a visitor",
     "events": "Record events",
 }
+_EXAMPLES: Mapping[str, object] = {
+    "alias": {"anonymous_id": "phone-1", "external_id": "cust_9"},
+    "identify": {"external_id": "cust_9", "email": "ann@example.com", "data": {"plan": "pro"}},
+    "devices": {
+        "external_id": "cust_9",
+        "device_id": "device-1",
+        "os": "iOS",
+        "model": "iPhone",
+        "app_build": "465",
+        "app_version": "1.2.0",
+    },
+    "events": [{"anonymous_id": "phone-1", "name": "App Opened", "data": {"build": 465}}],
+}
 _REFUSALS: Mapping[str, str] = {
     "400": "The body cannot be read: not JSON, too large, or bad gzip.",
     "401": "The Authorization header has no valid key.",
@@ -46,7 +59,10 @@ def _operation(path: str, endpoint: str) -> Json:
         "operationId": operation_id(path),
         "tags": [TAG],
         "security": [{KEY: []}],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": schema, "example": _EXAMPLES[name]}},
+        },
         "responses": {"204": {"description": "Accepted; the body is empty."}, **_refusals()},
     }
 
@@ -60,7 +76,7 @@ def _object(shape: Shape) -> Json:
     schema = _properties(shape.fields)
     if shape.required:
         schema["required"] = list(shape.required)
-    if shape.names_somebody:
+    if shape.needs_id:
         schema["anyOf"] = [{"required": ["anonymous_id"]}, {"required": ["external_id"]}]
     if shape.closed:
         schema["additionalProperties"] = False

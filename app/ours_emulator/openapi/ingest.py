@@ -1,7 +1,9 @@
 """The Ingest API in OpenAPI 3.1, from the vendor's own document in 3.0."""
 
 import json
-from typing import Any, cast
+from collections.abc import Mapping
+
+from pydantic import JsonValue
 
 from ours_emulator.http.routes import INGEST_PATHS
 from ours_emulator.openapi.operations import Json, operation_id
@@ -11,6 +13,19 @@ DESCRIPTION = (
     "As the vendor's document describes it (`GET /api/v1/openapi`), under `/api/v1` and at the root. A value that it "
     "types as a nullable string without a length may be any JSON (rule any-json)."
 )
+_DOCUMENT: Json = {
+    "summary": "The vendor's document",
+    "description": "The OpenAPI document of the Ingest API, byte for byte as the vendor publishes it.",
+    "responses": {
+        "200": {"description": "The document.", "content": {"application/json": {"schema": {"type": "object"}}}}
+    },
+}
+_PURCHASE: Json = {"event": "Purchase", "userId": "user123", "eventProperties": {"amount": "99.99"}}
+_EXAMPLES: Mapping[str, Json] = {
+    "track": {"token": "my-token", **_PURCHASE},
+    "identify": {"token": "my-token", "userId": "user123", "userProperties": {"email": "ann@example.com"}},
+    "batch": {"token": "my-token", "events": [{"distinctId": "order-1", **_PURCHASE}]},
+}
 
 
 def paths(document: bytes) -> dict[str, Json]:
@@ -18,34 +33,30 @@ def paths(document: bytes) -> dict[str, Json]:
     operations = {path.removeprefix("/"): item for path, item in json.loads(document)["paths"].items()}
     operations["openapi"] = {"get": _DOCUMENT}
     return {
-        path: {method: _operation(path, operation) for method, operation in operations[name].items()}
+        path: {method: _operation(path, name, operation) for method, operation in operations[name].items()}
         for path, name in INGEST_PATHS.items()
     }
 
 
-def _operation(path: str, operation: Json) -> Json:
-    """Return the vendor's *operation* as it is served at *path*, by this server and without the vendor's extensions."""
+def _operation(path: str, name: str, operation: Json) -> Json:
+    """Return the vendor's *operation* as this server has it at *path*, with a body to try it out."""
     kept = {key: value for key, value in operation.items() if key != "servers" and not key.startswith("x-")}
-    return {**cast(Json, _modern(kept)), "operationId": operation_id(path), "tags": [TAG], "security": []}
+    served = _modern_object(kept)
+    if name in _EXAMPLES:
+        served["requestBody"]["content"]["application/json"]["example"] = _EXAMPLES[name]
+    return {**served, "operationId": operation_id(path), "tags": [TAG], "security": []}
 
 
-def _modern(node: object) -> object:
+def _modern_object(node: Json) -> Json:
     """Return *node* of a document in OpenAPI 3.0 as 3.1 writes it: `nullable` is one of the types there."""
-    if isinstance(node, list):
-        return [_modern(item) for item in cast(list[object], node)]
-    if not isinstance(node, dict):
-        return node
-    inner = {key: _modern(value) for key, value in cast(Json, node).items()}
+    modern = {key: _modern(value) for key, value in node.items()}
     # A property may have that name too; its value is a schema.
-    if isinstance(inner.get("nullable"), bool) and inner.pop("nullable"):
-        inner["type"] = [inner["type"], "null"]
-    return inner
+    if isinstance(modern.get("nullable"), bool) and modern.pop("nullable"):
+        modern["type"] = [modern["type"], "null"]
+    return modern
 
 
-_DOCUMENT: dict[str, Any] = {
-    "summary": "The vendor's document",
-    "description": "The OpenAPI document of the Ingest API, byte for byte as the vendor publishes it.",
-    "responses": {
-        "200": {"description": "The document.", "content": {"application/json": {"schema": {"type": "object"}}}}
-    },
-}
+def _modern(node: JsonValue) -> JsonValue:
+    if isinstance(node, dict):
+        return _modern_object(node)
+    return [_modern(item) for item in node] if isinstance(node, list) else node

@@ -5,6 +5,5 @@ SwaggerUIBundle({
   deepLinking: true,
   docExpansion: "none",
   defaultModelsExpandDepth: -1,
-  tagsSorter: undefined,
   validatorUrl: null,
 });
