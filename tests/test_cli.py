@@ -190,7 +190,7 @@ def test_help_names_the_commands_in_more_than_one_line(tmp_path: Path, arguments
     assert re.search(r"^ *serve  +Run the emulator", text, re.MULTILINE)
 
 
-def test_the_version_is_told(tmp_path: Path) -> None:
+def test_the_version_is_reported(tmp_path: Path) -> None:
     done = run(tmp_path, "--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{__version__}\n", "")
 
@@ -198,7 +198,7 @@ def test_the_version_is_told(tmp_path: Path) -> None:
 # Failing
 
 
-def test_a_taken_port_is_told(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported(tmp_path: Path) -> None:
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -232,18 +232,18 @@ def test_what_can_not_be_done_is_one_line_that_names_it(tmp_path: Path, argument
     assert named in complaint(tmp_path, *arguments)
 
 
-def test_a_bad_variable_is_told_by_name(tmp_path: Path) -> None:
+def test_a_bad_variable_is_reported_by_name(tmp_path: Path) -> None:
     assert "OURS_EMULATOR_PORT" in complaint(tmp_path, "serve", OURS_EMULATOR_PORT="many")
 
 
-def test_a_bad_line_of_the_file_is_told_with_the_file(tmp_path: Path) -> None:
+def test_a_bad_line_of_the_file_is_reported_with_the_file(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("prot = 1\n")
     line = complaint(tmp_path, "serve", "--config", "bad.toml")
     assert "prot" in line
     assert "bad.toml" in line
 
 
-def test_a_file_that_is_no_store_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_no_store_is_reported(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no database " * 100)
     assert "notes.txt" in complaint(tmp_path, "serve", "--port", "0", "--database", "notes.txt")
     with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
@@ -251,7 +251,7 @@ def test_a_file_that_is_no_store_is_told(tmp_path: Path) -> None:
     assert "other.db" in complaint(tmp_path, "serve", "--port", "0", "--database", "other.db")
 
 
-def test_a_database_in_use_is_told(tmp_path: Path) -> None:
+def test_a_database_in_use_is_reported(tmp_path: Path) -> None:
     (tmp_path / "first").mkdir()
     database = str(tmp_path / "store.db")
     with serving(tmp_path / "first", "--database", database) as running:

@@ -108,7 +108,7 @@ def test_what_a_client_sent_can_not_move_the_cursor(account: Account, at: dict[s
     assert "\\x1b[2J\\nforged" in shown
 
 
-def test_reset_deletes_what_it_is_told_to(environment: dict[str, str]) -> None:
+def test_reset_deletes_what_it_is_reported_to(environment: dict[str, str]) -> None:
     with serving() as server:
         here = {**environment, "OURS_EMULATOR_URL": server.url}
         other = server.account()
@@ -229,7 +229,7 @@ def test_wait_ready_waits_until_it_is(environment: dict[str, str]) -> None:
         (["nonsense"], "nonsense"),
     ],
 )
-def test_what_makes_no_sense_is_one_line_and_exit_code_2(at: dict[str, str], words: Sequence[str], said: str) -> None:
+def test_what_is_wrong_is_one_line_and_exit_code_2(at: dict[str, str], words: Sequence[str], said: str) -> None:
     error = run(at, *words, code=2)
     assert said in error
     assert len(error.splitlines()) == 1
@@ -256,7 +256,7 @@ def test_help_says_how_a_locked_emulator_is_asked(environment: dict[str, str], c
     assert "OURS_EMULATOR_ADMIN_TOKEN" in run(environment, command, "--help")
 
 
-def test_a_reader_that_has_enough_is_told_nothing(account: Account, at: dict[str, str]) -> None:
+def test_a_reader_that_has_enough_is_reported_nothing(account: Account, at: dict[str, str]) -> None:
     body = {"token": "t", "events": [{"event": "E" * 900, "userId": "u", "distinctId": str(at)} for at in range(1000)]}
     assert httpx.post(account.url + "/batch", json=body, trust_env=False).status_code == 200
     shell = f"{sys.executable} -m ours_emulator events --json --limit 1000 | head -1"
@@ -307,7 +307,9 @@ def test_the_account_may_be_named_in_the_address(account: Account, environment: 
     assert run(there, "reset") == f"deleted 1 visitor, 1 event, 1 request of account {name}\n"
 
 
-def test_what_is_no_name_of_an_account_is_told_and_asked_of_nobody(server: Server, environment: dict[str, str]) -> None:
+def test_an_account_name_that_is_not_valid_is_reported_without_a_request(
+    server: Server, environment: dict[str, str]
+) -> None:
     there = {**environment, "OURS_EMULATOR_URL": server.url}
     before = server.default.debug("requests")["total"]
     assert "--account a b: not a valid account name" in run(there, "events", "--account", "a b", code=2)

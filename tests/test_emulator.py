@@ -99,7 +99,7 @@ def test_addresses_follow_from_the_url() -> None:
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:4010", "ftp://h", "http://h/debug", "http://", ""])
-def test_what_is_no_address_is_refused(url: str) -> None:
+def test_what_is_not_an_address_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="not the address of an emulator"):
         Emulator(url)
 
@@ -159,7 +159,7 @@ def test_keys_of_a_newer_server_are_left_out(emulator: Emulator, account: Accoun
     assert from_json(Event, newer) == emulator.events()[0]
 
 
-def test_a_visitor_that_is_not_there_is_told_with_those_who_are(emulator: Emulator, account: Account) -> None:
+def test_a_visitor_that_is_not_there_is_reported_with_those_that_are(emulator: Emulator, account: Account) -> None:
     with pytest.raises(ExpectationError, match="there is no visitor; there are none at all"):
         emulator.visitor()
     account.track(userId="u", email="a@b.co")
@@ -178,7 +178,7 @@ def test_waiting_ends_when_the_event_arrives(emulator: Emulator, account: Accoun
     assert emulator.last_miss is None
 
 
-def test_a_wait_in_vain_explains_itself_property_by_property(emulator: Emulator, account: Account) -> None:
+def test_a_failed_wait_explains_itself_property_by_property(emulator: Emulator, account: Account) -> None:
     account.track(event="Signed Up", email="b@b.co", eventProperties={"plan": "free"})
     account.track(event="Signed Up")
     with pytest.raises(ExpectationError) as failed:
@@ -235,7 +235,7 @@ def test_assertions_look_at_what_is_there(emulator: Emulator, account: Account) 
         emulator.assert_tracked("Paid", count=0)
 
 
-def test_the_last_to_arrive_is_returned_however_many_match(emulator: Emulator, account: Account) -> None:
+def test_the_last_event_to_arrive_is_returned_however_many_match(emulator: Emulator, account: Account) -> None:
     with emulator.expect("Test", count=1500) as expected:
         for first in (0, 750):
             account.batch(*({"event": "Test", "userId": "u", "distinctId": str(first + n)} for n in range(750)))
@@ -440,7 +440,7 @@ def test_the_timeline_tells_what_became_of_each_request(emulator: Emulator, acco
     assert "outage" in lines[5]
 
 
-def test_what_was_dropped_or_sent_twice_is_told_with_its_reason(emulator: Emulator) -> None:
+def test_what_was_dropped_or_sent_twice_is_reported_with_its_reason(emulator: Emulator) -> None:
     other = emulator.open_account(allowed_events=["Paid"])
     for event, distinct_id in (("Paid", "1"), ("Paid", "1"), ("Lost", "2")):
         body = {"token": other.token, "event": event, "userId": "u", "distinctId": distinct_id}
@@ -481,7 +481,7 @@ def test_what_is_not_known_of_a_refused_event_only_may_have_matched(emulator: Em
     assert "would have matched" not in str(failed.value)
 
 
-def test_what_was_evicted_is_told_once() -> None:
+def test_what_was_evicted_is_reported_once() -> None:
     with run_emulator(keep=1) as emulator:
         for _ in range(2):
             body = {"token": emulator.token, "event": "Paid", "userId": "u"}
@@ -492,7 +492,7 @@ def test_what_was_evicted_is_told_once() -> None:
     assert lines[1] == "1 event matched; 1 were evicted, and there may have been others among them"
 
 
-def test_nobody_there_is_told() -> None:
+def test_nobody_there_is_reported() -> None:
     with (
         Emulator("http://127.0.0.1:9") as emulator,
         pytest.raises(EmulatorError, match=r"no emulator answers at http://127\.0\.0\.1:9: "),
@@ -512,7 +512,7 @@ def test_an_emulator_runs_for_the_length_of_a_block(monkeypatch: pytest.MonkeyPa
     assert set(threading.enumerate()) <= before
 
 
-def test_an_emulator_that_cant_run_says_why(tmp_path: Path) -> None:
+def test_an_emulator_that_cannot_run_says_why(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="--keep"), run_emulator(keep=0):
         pass
     with pytest.raises(StoreError), run_emulator(database=tmp_path):

@@ -213,7 +213,7 @@ def test_settings_are_overridden_by_a_fixture(runs: Runs) -> None:
     runs(source).assert_outcomes(passed=1)
 
 
-def test_what_is_set_at_the_start_cant_be_set_for_a_running_emulator(runs: Runs) -> None:
+def test_what_is_set_at_the_start_cannot_be_set_for_a_running_emulator(runs: Runs) -> None:
     result = runs(
         """
         import pytest
@@ -230,7 +230,7 @@ def test_what_is_set_at_the_start_cant_be_set_for_a_running_emulator(runs: Runs)
     result.stdout.fnmatch_lines(["*keep cannot be set for an emulator that is running already*"])
 
 
-def test_an_emulator_that_is_not_there_is_told(runs: Runs) -> None:
+def test_an_emulator_that_is_not_there_is_reported(runs: Runs) -> None:
     result = runs("def test_it(ours_emulator): pass", "--ours-emulator-url=http://127.0.0.1:9", attach=False)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*no emulator answers at http://127.0.0.1:9: *"])
@@ -278,7 +278,7 @@ def test_a_failing_test_prints_what_arrived_and_a_passing_one_nothing(runs: Runs
     assert result.stdout.str().count("- ours-emulator -") == 1
 
 
-def test_a_failing_test_prints_why_the_last_wait_was_in_vain(runs: Runs) -> None:
+def test_a_failing_test_prints_why_the_last_wait_failed(runs: Runs) -> None:
     result = runs(
         """
         import pytest
@@ -476,7 +476,7 @@ def test_the_marker_stops_the_clock(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize("mistake", ["stric=True", "True"])
-def test_a_mistake_in_the_marker_is_told(runs: Runs, mistake: str) -> None:
+def test_a_mistake_in_the_marker_is_reported(runs: Runs, mistake: str) -> None:
     result = runs(
         f"""
         import pytest
@@ -494,7 +494,7 @@ def test_a_mistake_in_the_marker_is_told(runs: Runs, mistake: str) -> None:
     ("seed", "told"),
     [("nosuch.jsonl", "No such file or directory"), ("bad.jsonl", "line 1"), ("latin.jsonl", "can't decode")],
 )
-def test_a_seed_that_cant_be_sown_is_told_in_a_line(
+def test_a_seed_that_cannot_be_sown_is_reported_in_one_line(
     runs: Runs, pytester: pytest.Pytester, seed: str, told: str
 ) -> None:
     pytester.path.joinpath("bad.jsonl").write_text("no JSON\n")
