@@ -247,7 +247,7 @@ def test_a_locked_emulator_says_how_its_token_is_given(environment: dict[str, st
         for token in ("", "wrong"):
             told = run({**here, "OURS_EMULATOR_ADMIN_TOKEN": token}, "events", code=2)
             assert "answered 401" in told
-            assert told.endswith("admin_token; set OURS_EMULATOR_ADMIN_TOKEN to it\n")
+            assert told.endswith("; set OURS_EMULATOR_ADMIN_TOKEN to the token\n")
         assert run({**here, "OURS_EMULATOR_ADMIN_TOKEN": "sesame"}, "events") != ""
 
 

@@ -604,7 +604,7 @@ def test_a_debug_api_that_asks_for_a_token_gets_it(monkeypatch: pytest.MonkeyPat
         assert emulator.events() == []
         assert emulator.open_account().events() == []
         assert emulator.env["OURS_EMULATOR_ADMIN_TOKEN"] == "secret"
-        with Emulator(emulator.url) as stranger, pytest.raises(EmulatorError, match="admin_token"):
+        with Emulator(emulator.url) as stranger, pytest.raises(EmulatorError, match="admin token"):
             stranger.events()
         monkeypatch.setenv("OURS_EMULATOR_ADMIN_TOKEN", "secret")
         with Emulator(emulator.url) as friend:

@@ -225,7 +225,7 @@ def _emulator_errors() -> Generator[None]:
     try:
         yield
     except EmulatorError as error:
-        advice = f"; set {_ADMIN_TOKEN} to it" if error.status == HTTPStatus.UNAUTHORIZED else ""
+        advice = f"; set {_ADMIN_TOKEN} to the token" if error.status == HTTPStatus.UNAUTHORIZED else ""
         raise click.ClickException(f"{error}{advice}") from None
 
 
