@@ -237,7 +237,8 @@ class Version:
 
     id: int
     visitor_pk: int
-    before: "Version | VisitorState"
+    # A thousand versions may stand one behind the other: too many to compare, or print, one inside the other.
+    before: "Version | VisitorState" = field(repr=False, compare=False)
     change: Change
 
 

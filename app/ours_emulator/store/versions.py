@@ -7,6 +7,7 @@ recorded of a migrated version is named under `unknown`.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 from ours_emulator.decide.versions import combined, patched
@@ -34,6 +35,13 @@ def state_in(whole: str) -> VisitorState:
     return VisitorState(properties, *_others(parts)) if parts else VisitorState(properties, {})
 
 
+# Bases are large, and mostly the same one is asked for again: by the next request, or the next event of a page.
+@lru_cache(maxsize=2)
+def base_state(whole: str) -> VisitorState:
+    """Return the state in the text of a version that patches refer to."""
+    return state_in(whole)
+
+
 def change_in(patch: str) -> Change:
     """Return the change in the text of a patch."""
     parts = _parts(patch)
@@ -43,7 +51,7 @@ def change_in(patch: str) -> Change:
 
 def stored_state(content: str, base: str | None) -> VisitorState:
     """Return the state of a version: *content* is whole, or a patch if there is a *base*."""
-    return state_in(content) if base is None else patched(state_in(base), change_in(content))
+    return state_in(content) if base is None else patched(base_state(base), change_in(content))
 
 
 def unknown_in(content: str, base: str | None) -> Sequence[str]:

@@ -14,7 +14,7 @@ from ours_emulator.jsontext import json_text
 from ours_emulator.model import UNCHANGED, Exchange, Identifier, Message, Receipt, Rejection, Version
 from ours_emulator.records import Json, Resolution, to_json
 from ours_emulator.store.tables import decoded, distinct_digest, encoded, name_digest
-from ours_emulator.store.versions import Keyframe, change_in, state_in
+from ours_emulator.store.versions import Keyframe, base_state, change_in, state_in
 
 
 def visitor_of(row: Sequence[Any]) -> tuple[Visitor, Keyframe]:
@@ -41,7 +41,7 @@ def visitor_of(row: Sequence[Any]) -> tuple[Visitor, Keyframe]:
 def _keyframe(version_id: int, base_id: int | None, patched_bytes: int, content: str, base: str | None) -> Keyframe:
     if base_id is None or base is None:
         return Keyframe(version_id, state_in(content), len(content))
-    return Keyframe(base_id, state_in(base), len(base), change_in(content), patched_bytes)
+    return Keyframe(base_id, base_state(base), len(base), change_in(content), patched_bytes)
 
 
 def visitor_row(visitor: Visitor) -> tuple[Any, ...]:

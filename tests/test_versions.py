@@ -1,0 +1,255 @@
+"""Versions of visitors: stored once, small when little changed, whole again when read."""
+
+import asyncio
+import json
+import sqlite3
+import sys
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import JsonValue
+
+from ours_emulator.accounts import Accounts
+from ours_emulator.contract.client import ClientContract
+from ours_emulator.contract.ingest import IngestContract, Limits
+from ours_emulator.decide.properties import changes
+from ours_emulator.decide.versions import combined, patched, state_of
+from ours_emulator.feed import Feed
+from ours_emulator.jsontext import json_text
+from ours_emulator.model import UNCHANGED, UNKNOWN, Account, Change, Exchange, Properties, Request, Version
+from ours_emulator.pipeline import Contract, Pipeline
+from ours_emulator.records import VisitorVersion
+from ours_emulator.store import Retention, Store, open_store
+from ours_emulator.store.versions import SMALL, Keyframe, change_in, state_in, stored_state, text_of
+
+MIB = 1024 * 1024
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts what a process writes")
+
+# Changes and their texts
+
+TEXT = st.text(st.characters(codec=None, categories=None), max_size=3)
+VALUES: st.SearchStrategy[JsonValue] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
+    max_leaves=4,
+)
+NAMES = st.sampled_from(["email", "first_name", "consent", "\x00", "\ud800", "a.b"])
+OBJECTS = st.dictionaries(NAMES, VALUES)
+SENT = st.fixed_dictionaries({}, optional={"custom_properties": OBJECTS}).flatmap(
+    lambda custom: OBJECTS.map(lambda others: {**others, **custom})
+)
+DEVICES = st.none() | st.lists(st.fixed_dictionaries({"device_id": TEXT}), min_size=1, max_size=2).map(tuple)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Change]:
+    """Changes as messages make them, one after the other, of a visitor of whom nothing was known."""
+    state, history = UNKNOWN, list[Change]()
+    for _ in range(draw(st.integers(1, 5))):
+        properties = changes(state.properties, draw(SENT))
+        change = Change(properties, draw(OBJECTS), draw(DEVICES), draw(st.none() | TEXT.filter(bool)))
+        state = patched(state, change)
+        history.append(change)
+    return history
+
+
+@given(histories())
+def test_changes_together_do_what_they_do_one_after_the_other(history: list[Change]) -> None:
+    state, all_of_them = UNKNOWN, UNCHANGED
+    for change in history:
+        state, all_of_them = patched(state, change), combined(all_of_them, change)
+    assert patched(UNKNOWN, all_of_them) == state
+    version = Version(0, 1, UNKNOWN, UNCHANGED)
+    for number, change in enumerate(history):
+        version = Version(number + 1, 1, version, change)
+    assert state_of(version) == state
+
+
+@given(histories(), st.integers(0, 200))
+def test_every_version_is_read_as_it_was_written_from_two_rows_at_most(history: list[Change], filler: int) -> None:
+    history = [Change({"filler": "x" * filler * 100}), *history]
+    keyframe, state, rows = Keyframe(), UNKNOWN, dict[int, tuple[int | None, int, str]]()
+    for number, change in enumerate(history, 1):
+        state = patched(state, change)
+        rows[number] = keyframe.add(Version(number, 1, UNKNOWN, change))
+        base_id, _, content = rows[number]
+        base = None if base_id is None else rows[base_id]
+        assert base is None or base[0] is None
+        assert json_text(sorted_state(content, base and base[2])) == json_text(sorted_text(text_of(state)))
+        content.encode("ascii")
+
+
+def sorted_state(content: str, base: str | None) -> Any:
+    return sorted_text(text_of(stored_state(content, base)))
+
+
+def sorted_text(text: str) -> Any:
+    """Return what is in *text*; the order of keys says nothing, and 1 is not 1.0."""
+    return json.loads(json.dumps(json.loads(text), sort_keys=True))
+
+
+@given(histories())
+def test_states_and_changes_survive_being_text(history: list[Change]) -> None:
+    change = UNCHANGED
+    for more in history:
+        change = combined(change, more)
+        state = patched(UNKNOWN, change)
+        assert text_of(state_in(text_of(state))) == text_of(state)
+        assert text_of(change_in(text_of(change))) == text_of(change)
+
+
+@pytest.mark.parametrize(("one", "other"), [(1, 1.0), (1, True), (0, False), ([1], [True]), ({"a": 0}, {"a": -0.0})])
+def test_numbers_that_python_takes_for_equal_are_changes(one: JsonValue, other: JsonValue) -> None:
+    custom: Properties = {"custom_properties": {"key": other}}
+    assert changes({"key": one}, {"key": other}) == {"key": other}
+    assert changes({"custom_properties": {"key": one}}, custom) == custom
+    assert changes({"key": one, **custom}, {"key": one, **custom}) == {}
+
+
+def test_small_versions_are_whole_and_large_ones_patches_until_these_are_larger_together() -> None:
+    keyframe = Keyframe()
+    assert keyframe.add(Version(1, 1, UNKNOWN, Change({"first_name": "Ann"})))[0] is None
+    assert keyframe.add(Version(2, 1, UNKNOWN, Change({"first_name": "Bea"})))[0] is None
+    assert keyframe.add(Version(3, 1, UNKNOWN, Change({"last_name": "x" * 2 * SMALL})))[0] is None
+    written = [keyframe.add(Version(4 + n, 1, UNKNOWN, Change({"city": "x" * (n + 1)}))) for n in range(200)]
+    bases = [base_id for base_id, _, _ in written]
+    assert set(bases) > {3, None}
+    first = bases.index(None)
+    patches = sum(len(text) for _, _, text in written[:first])
+    assert keyframe.size / 2 < patches <= keyframe.size
+    assert bases[first + 1] == 4 + first
+
+
+# What is written
+
+
+class Emulator:
+    """A pipeline on a store of its own, without HTTP."""
+
+    def __init__(self, store: Store) -> None:
+        contract, client = IngestContract(Limits(body=16 * MIB, row=8 * MIB)), ClientContract()
+        contracts: dict[str, Contract] = dict.fromkeys(("track", "identify", "batch"), contract)
+        contracts |= dict.fromkeys(("client/identify", "client/devices", "client/events", "client/alias"), client)
+        self.reader = store.reader
+        self.pipeline = Pipeline(store.writer, contracts, Accounts(Account("x")), Feed())
+
+    async def post(self, endpoint: str, body: object) -> list[int]:
+        """Send *body* and return the ids of its receipts."""
+        request = Request(
+            account="a",
+            endpoint=endpoint,
+            method="POST",
+            path=f"/{endpoint}",
+            content_type="application/json",
+            content_encoding="",
+            body=json_text(body if isinstance(body, list) else {"token": "t", **as_object(body)}).encode(),
+            oversized=False,
+            attempt=1,
+            received_at=1000,
+            started=0.0,
+            authorization="Bearer pk_1" if endpoint.startswith("client/") else "",
+        )
+        exchange = await self.pipeline.submit(request)
+        assert isinstance(exchange, Exchange)
+        assert {receipt.outcome for receipt in exchange.receipts} == {"accepted"}
+        return [receipt.id for receipt in exchange.receipts]
+
+    async def version(self, event_id: int) -> VisitorVersion:
+        found = await self.reader.visitor_version("a", event_id)
+        assert found is not None
+        return found
+
+
+def as_object(body: object) -> dict[str, Any]:
+    assert isinstance(body, dict)
+    return body
+
+
+@contextmanager
+def emulator(path: Path, **retention: int) -> Generator[tuple[asyncio.Runner, Emulator]]:
+    with asyncio.Runner() as runner:
+        store = open_store(str(path), Retention(**retention))
+        emulator = Emulator(store)
+        try:
+            yield runner, emulator
+        finally:
+            runner.run(store.reader.close())
+            emulator.pipeline.close()
+
+
+def rows(path: Path, statement: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def written() -> int:
+    """Return how many bytes this process has written so far."""
+    lines = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(lines["wchar"])
+
+
+LARGE: dict[str, Properties] = {
+    "one value": {"custom_properties": {"text": "x" * 2 * MIB}},
+    "2,000 values": {"custom_properties": {f"key {n}": "x" * 1024 for n in range(2000)}},
+    "200,000 values": {"custom_properties": {f"k{n:06}": n for n in range(200_000)}},
+}
+
+
+@ON_LINUX
+@pytest.mark.parametrize("large", LARGE.values(), ids=LARGE.keys())
+@pytest.mark.parametrize("batch", [True, False], ids=["a batch", "100 requests"])
+def test_100_small_changes_of_a_large_visitor_write_little(tmp_path: Path, large: Properties, batch: bool) -> None:
+    path = tmp_path / "store.db"
+    events = [
+        {
+            "event": "E",
+            "userId": "u",
+            "distinctId": f"{n}",
+            "userProperties": {"city": f"city {n}", "custom_properties": {f"small {n}": n}},
+        }
+        for n in range(100)
+    ]
+    with emulator(path) as (runner, one):
+        (first_id,) = runner.run(one.post("identify", {"userId": "u", "userProperties": large}))
+        before = written()
+        if batch:
+            runner.run(one.post("batch", {"events": events}))
+        else:
+            for event in events:
+                runner.run(one.post("track", event))
+        size = written() - before
+        assert size < 20 * MIB
+        last_id = first_id + 100
+        version = runner.run(one.version(last_id))
+        custom = version.custom_properties
+        assert (version.properties, len(custom)) == (
+            {"city": "city 99"},
+            len(as_object(large["custom_properties"])) + 100,
+        )
+        version = runner.run(one.version(last_id - 50))
+        assert (version.properties["city"], "small 49" in version.custom_properties) == ("city 49", True)
+        assert "small 50" not in version.custom_properties
+    assert rows(path, "SELECT count(*), count(base_id) FROM visitor_versions") == [(101, 100)]
+
+
+def test_a_version_is_stored_when_something_has_changed_and_referred_to_until_it_changes_again(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+
+    def event(**properties: object) -> dict[str, Any]:
+        return {"event": "E", "userId": "u", "userProperties": properties}
+
+    sent = [event(city="A"), event(city="A"), event(), event(city="B"), event(zip="1"), event(zip="1"), event(zip="2")]
+    with emulator(path) as (runner, one):
+        for body in sent:
+            runner.run(one.post("track", body))
+        runner.run(one.post("batch", {"events": [{**body, "distinctId": str(n)} for n, body in enumerate(sent)]}))
+    versions = [1, 1, 1, 4, 5, 5, 7, 8, 8, 8, 11, 12, 12, 14]
+    found = [row[0] for row in rows(path, "SELECT version_id FROM receipts ORDER BY id")]
+    assert found == versions
+    assert [row[0] for row in rows(path, "SELECT id FROM visitor_versions ORDER BY id")] == sorted(set(versions))
+    assert rows(path, "SELECT version_id FROM visitors") == [(14,)]
