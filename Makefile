@@ -13,6 +13,7 @@ test: $(VENV)/.test
 	$(BIN)/pytest --numprocesses=auto $(ARGS)
 
 check: $(VENV)/.check
+	$(BIN)/python scripts/generate_sync.py --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

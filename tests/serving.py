@@ -12,9 +12,10 @@ from uuid import uuid4
 import httpx
 from starlette.types import ASGIApp
 
-from ours_emulator.app import create_app
+from ours_emulator.app import create_standalone
 from ours_emulator.http.server import Server as Uvicorn
 from ours_emulator.settings import load
+from waiting import PATIENCE
 
 JSON = {"content-type": "application/json"}
 
@@ -86,7 +87,7 @@ class Server:
 @contextmanager
 def serving(**settings: object) -> Generator[Server]:
     """Run an emulator with *settings* in a thread until the block ends."""
-    app = create_app(load({"log_format": "none", **settings}))
+    app = create_standalone(load({"log_format": "none", **settings}))
     with listening_server(app) as url, httpx.Client(timeout=30, trust_env=False) as http:
         yield Server(url, http)
 
@@ -105,6 +106,6 @@ def listening_server(app: ASGIApp) -> Generator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(PATIENCE)
         listening.close()
     assert not thread.is_alive()

@@ -1,7 +1,6 @@
 """Accounts as isolation: what each accepts, its clock, and what becomes of a closed one."""
 
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from ours_emulator.clock import Clock
 from serving import Account, Server, serving
+from waiting import until
 
 
 def name_of(account: Account) -> str:
@@ -121,8 +121,7 @@ def test_no_event_survives_an_account_that_is_closed_while_it_is_written_to(acco
     senders = [threading.Thread(target=send) for _ in range(4)]
     for sender in senders:
         sender.start()
-    while len(answers) < 20:
-        time.sleep(0.001)
+    until(lambda: len(answers) >= 20)
     closed = close(account)
     for sender in senders:
         sender.join()
@@ -321,13 +320,16 @@ def test_the_test_mode_twin_is_no_token_of_an_account(account: Account) -> None:
     url = f"{account.url}/debug/accounts/{name_of(account)}"
     response = account.http.put(url, json={"tokens": ["test_x"]})
     assert response.status_code == 400
-    assert response.json()["error"] == "tokens.0: say the live token; its test_ twin is accepted by itself"
+    assert (
+        response.json()["error"]
+        == "tokens.0: must be the live token; the test_ token that belongs to it is accepted too"
+    )
 
 
 @pytest.mark.parametrize(
     ("said", "error"),
     [
-        ({"freeze": "yesterday"}, "freeze: 'yesterday' is no moment; say ISO 8601"),
+        ({"freeze": "yesterday"}, "freeze: 'yesterday' is not a valid timestamp; use ISO 8601"),
         ({"freeze": 1_700_000_000}, "freeze: 1700000000 looks like seconds or a year"),
         ({"set": 1_700_000_000}, "set: 1700000000 looks like seconds or a year"),
         ({"freez": True}, "freez: there is no such field; did you mean freeze?"),

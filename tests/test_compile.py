@@ -10,15 +10,16 @@ from typing import Any, cast
 import pytest
 from pydantic import JsonValue
 
+from looping import case
 from ours_emulator.contract.compile import (
     Body,
     Problem,
     Schema,
     compile_body,
-    document,
     pointer,
     request_schemas,
 )
+from ours_emulator.contract.revision import revision
 from ours_emulator.model import Properties
 
 OPENAPI = Path(__file__).parent.parent / "openapi.json"
@@ -43,7 +44,7 @@ SMALLEST: dict[str, Properties] = {
 
 
 def compiled(*, strict_openapi: bool) -> dict[str, Body]:
-    schemas = request_schemas()
+    schemas = request_schemas(OPENAPI.read_bytes())
     row = schemas["batch"].properties["events"].items
     assert row is not None
     return {
@@ -56,7 +57,7 @@ BODIES = compiled(strict_openapi=False)
 STRICT = compiled(strict_openapi=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Place:
     """One property of one body, with what the document says of it."""
 
@@ -64,6 +65,9 @@ class Place:
     path: tuple[str, ...]
     raw: Mapping[str, Any]
     required: bool
+
+    def __repr__(self) -> str:
+        return self.body + self.pointer
 
     @property
     def pointer(self) -> str:
@@ -120,14 +124,6 @@ def places(body: str, raw: Mapping[str, Any], path: tuple[str, ...] = ()) -> Ite
 PLACES = [place for body, raw in RAW.items() for place in places(body, raw)]
 
 
-def each(*chosen: Place) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("place", chosen, ids=[f"{place.body}{place.pointer}" for place in chosen])
-
-
-def each_body() -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("body", list(RAW))
-
-
 def refused(outcome: Properties | Problem) -> Problem:
     assert isinstance(outcome, Problem), outcome
     return outcome
@@ -140,7 +136,13 @@ def same(kept: object, sent: object) -> bool:
 
 OPEN = [place for place in PLACES if place.any_json]
 CLOSED = [place for place in PLACES if not place.any_json]
-BOUNDED = [place for place in PLACES if place.longest is not None or place.shortest > 0]
+SCALARS = [place for place in CLOSED if place.raw["type"] in ("number", "boolean")]
+REQUIRED = [place for place in PLACES if place.required]
+OPTIONAL = [place for place in PLACES if not place.required]
+WITH_MAXIMUM = [place for place in PLACES if place.longest is not None]
+WITH_MINIMUM = [place for place in PLACES if place.shortest > 0]
+MAYBE_EMPTY = [place for place in CLOSED if place.raw["type"] == "string" and place.shortest == 0]
+UNLIMITED = [place for place in PLACES if place.raw["type"] == "string" and place.longest is None]
 
 SAMPLES: dict[str, list[JsonValue]] = {
     "string": ["x", "", "5", "true", "null"],
@@ -155,13 +157,15 @@ SAMPLES: dict[str, list[JsonValue]] = {
 
 
 def test_the_bundled_document_is_the_vendors() -> None:
-    assert document() == OPENAPI.read_bytes()
+    assert revision().document == OPENAPI.read_bytes()
 
 
 def test_the_walk_covers_every_body() -> None:
     assert {place.body for place in PLACES} == set(RAW)
     assert len(PLACES) > 400
-    assert len(BOUNDED) > 200
+    assert len(OPEN) + len(CLOSED) == len(REQUIRED) + len(OPTIONAL) == len(PLACES)
+    assert min(len(WITH_MAXIMUM), len(MAYBE_EMPTY), len(UNLIMITED)) > 100
+    assert min(len(OPEN), len(SCALARS), len(REQUIRED), len(WITH_MINIMUM)) >= 12
 
 
 @pytest.mark.rule("any-json")
@@ -178,71 +182,79 @@ def test_the_places_for_any_json_are_these_and_no_others() -> None:
 
 
 @pytest.mark.rule("any-json")
-@each_body()
-def test_the_compiler_finds_the_same_places(body: str) -> None:
-    shape = BODIES[body].shape
-    found = {f"/{name}" for name in shape.loose} | {f"/{name}/{FREE}" for name in shape.free}
-    for name, inner in shape.closed.items():
-        found |= {f"/{name}/{loose}" for loose in inner.loose} | {f"/{name}/{free}/{FREE}" for free in inner.free}
-    assert found == {place.pointer for place in OPEN if place.body == body}
+def test_the_compiler_finds_the_same_places() -> None:
+    for body in RAW:
+        with case(body):
+            shape = BODIES[body].shape
+            found = {f"/{name}" for name in shape.loose} | {f"/{name}/{FREE}" for name in shape.free}
+            for name, inner in shape.closed.items():
+                found |= {f"/{name}/{loose}" for loose in inner.loose}
+                found |= {f"/{name}/{free}/{FREE}" for free in inner.free}
+            assert found == {place.pointer for place in OPEN if place.body == body}
 
 
 @pytest.mark.rule("schema")
-@each_body()
-def test_the_shape_has_the_names_of_the_document(body: str) -> None:
-    shape = BODIES[body].shape
-    names = {f"/{name}" for name in shape.known}
-    names |= {f"/{outer}/{name}" for outer, inner in shape.closed.items() for name in inner.known}
-    assert names == {place.pointer for place in PLACES if place.body == body and place.path[-1] != FREE}
+def test_the_shape_has_the_names_of_the_document() -> None:
+    for body in RAW:
+        with case(body):
+            shape = BODIES[body].shape
+            names = {f"/{name}" for name in shape.known}
+            names |= {f"/{outer}/{name}" for outer, inner in shape.closed.items() for name in inner.known}
+            assert names == {place.pointer for place in PLACES if place.body == body and place.path[-1] != FREE}
 
 
 # Types
 
 
 @pytest.mark.rule("schema")
-@each(*CLOSED)
-def test_another_type_is_refused_where_it_stands(place: Place) -> None:
-    wrong = [value for kind, values in SAMPLES.items() if kind != place.raw["type"] for value in values]
-    for value in wrong:
-        for bodies in (BODIES, STRICT):
-            problem = refused(bodies[place.body].check(place.holding(value)))
-            assert problem.path == place.pointer
-            assert problem.message.startswith("must be ")
+def test_another_type_is_refused_where_it_stands() -> None:
+    for place in CLOSED:
+        with case(place):
+            wrong = [value for kind, values in SAMPLES.items() if kind != place.raw["type"] for value in values]
+            for value in wrong:
+                for bodies in (BODIES, STRICT):
+                    problem = refused(bodies[place.body].check(place.holding(value)))
+                    assert problem.path == place.pointer
+                    assert problem.message.startswith("must be ")
 
 
 @pytest.mark.rule("schema")
-@each(*[place for place in CLOSED if place.raw["type"] in ("number", "boolean")])
-def test_its_own_type_is_accepted_and_kept(place: Place) -> None:
-    for value in SAMPLES[place.raw["type"]]:
-        sent = place.holding(value)
-        assert same(BODIES[place.body].check(sent), sent)
+def test_its_own_type_is_accepted_and_kept() -> None:
+    for place in SCALARS:
+        with case(place):
+            for value in SAMPLES[place.raw["type"]]:
+                sent = place.holding(value)
+                assert same(BODIES[place.body].check(sent), sent)
 
 
 @pytest.mark.rule("schema")
-@each(*PLACES)
-def test_null_is_accepted_exactly_where_the_document_says_so(place: Place) -> None:
-    sent = place.holding(None)
-    for bodies in (BODIES, STRICT):
-        outcome = bodies[place.body].check(sent)
-        if place.nullable:
-            assert outcome == sent
-        else:
-            assert refused(outcome).path == place.pointer
-            assert "null" not in refused(outcome).message.partition(", got ")[0]
+def test_null_is_accepted_exactly_where_the_document_says_so() -> None:
+    for place in PLACES:
+        with case(place):
+            sent = place.holding(None)
+            for bodies in (BODIES, STRICT):
+                outcome = bodies[place.body].check(sent)
+                if place.nullable:
+                    assert outcome == sent
+                else:
+                    assert refused(outcome).path == place.pointer
+                    assert "null" not in refused(outcome).message.partition(", got ")[0]
 
 
 @pytest.mark.rule("schema")
-@each(*[place for place in PLACES if place.required])
-def test_a_required_name_is_required(place: Place) -> None:
-    problem = refused(BODIES[place.body].check(place.without()))
-    assert problem == Problem(place.pointer, "required")
+def test_a_required_name_is_required() -> None:
+    for place in REQUIRED:
+        with case(place):
+            problem = refused(BODIES[place.body].check(place.without()))
+            assert problem == Problem(place.pointer, "required")
 
 
 @pytest.mark.rule("schema")
-@each(*[place for place in PLACES if not place.required])
-def test_every_other_name_may_be_absent(place: Place) -> None:
-    sent = place.without()
-    assert BODIES[place.body].check(sent) == sent
+def test_every_other_name_may_be_absent() -> None:
+    for place in OPTIONAL:
+        with case(place):
+            sent = place.without()
+            assert BODIES[place.body].check(sent) == sent
 
 
 @pytest.mark.rule("identify-body")
@@ -276,63 +288,69 @@ def test_user_properties_are_asked_for_on_identify_only(body: str, sent: Propert
         ("1.2.3.4", "/identityContext"),
     ],
 )
-@each_body()
-def test_the_identity_context_needs_both_of_its_strings(body: str, context: JsonValue, problem: str | None) -> None:
-    sent: Properties = {**SMALLEST[body], "identityContext": context}
-    outcome = BODIES[body].check(sent)
-    assert outcome == sent if problem is None else refused(outcome).path == problem
+def test_the_identity_context_needs_both_of_its_strings(context: JsonValue, problem: str | None) -> None:
+    for body in RAW:
+        with case(body):
+            sent: Properties = {**SMALLEST[body], "identityContext": context}
+            outcome = BODIES[body].check(sent)
+            assert outcome == sent if problem is None else refused(outcome).path == problem
 
 
 @pytest.mark.rule("schema")
 @pytest.mark.parametrize("value", [None, True, 5, 1.5, "x", [], [{}]])
-@each_body()
-def test_a_body_that_is_no_object_is_refused_as_a_whole(body: str, value: JsonValue) -> None:
-    problem = refused(BODIES[body].check(value))
-    assert problem.path == ""
-    assert problem.message.startswith("must be an object")
+def test_a_body_that_is_no_object_is_refused_as_a_whole(value: JsonValue) -> None:
+    for body in RAW:
+        with case(body):
+            problem = refused(BODIES[body].check(value))
+            assert problem.path == ""
+            assert problem.message.startswith("must be an object")
 
 
 # Lengths
 
 
 @pytest.mark.rule("schema")
-@each(*[place for place in BOUNDED if place.longest is not None])
-def test_a_string_as_long_as_allowed_is_accepted_and_one_longer_refused(place: Place) -> None:
-    body, longest = BODIES[place.body], place.longest
-    assert longest is not None
-    for character in ("x", "é", "😀", "\ud800", "\0"):
-        sent = place.holding(character * longest)
-        assert body.check(sent) == sent
-        problem = refused(body.check(place.holding(character * (longest + 1))))
-        assert problem.path == place.pointer
-        assert str(longest) in problem.message
+def test_a_string_as_long_as_allowed_is_accepted_and_one_longer_refused() -> None:
+    for place in WITH_MAXIMUM:
+        with case(place):
+            body, longest = BODIES[place.body], place.longest
+            assert longest is not None
+            for character in ("x", "é", "😀", "\ud800", "\0"):
+                sent = place.holding(character * longest)
+                assert body.check(sent) == sent
+                problem = refused(body.check(place.holding(character * (longest + 1))))
+                assert problem.path == place.pointer
+                assert str(longest) in problem.message
 
 
 @pytest.mark.rule("schema", "empty-identifier")
-@each(*[place for place in BOUNDED if place.shortest > 0])
-def test_a_string_as_short_as_allowed_is_accepted_and_one_shorter_refused(place: Place) -> None:
-    body = BODIES[place.body]
-    for character in ("x", "😀", "\ud800", " "):
-        sent = place.holding(character * place.shortest)
-        assert body.check(sent) == sent
-        problem = refused(body.check(place.holding(character * (place.shortest - 1))))
-        assert problem.path == place.pointer
+def test_a_string_as_short_as_allowed_is_accepted_and_one_shorter_refused() -> None:
+    for place in WITH_MINIMUM:
+        with case(place):
+            body = BODIES[place.body]
+            for character in ("x", "😀", "\ud800", " "):
+                sent = place.holding(character * place.shortest)
+                assert body.check(sent) == sent
+                problem = refused(body.check(place.holding(character * (place.shortest - 1))))
+                assert problem.path == place.pointer
 
 
 @pytest.mark.rule("schema")
-@each(*[place for place in CLOSED if place.raw["type"] == "string" and place.shortest == 0])
-def test_an_empty_string_is_accepted_where_no_minimum_is_given(place: Place) -> None:
-    sent = place.holding("")
-    assert BODIES[place.body].check(sent) == sent
+def test_an_empty_string_is_accepted_where_no_minimum_is_given() -> None:
+    for place in MAYBE_EMPTY:
+        with case(place):
+            sent = place.holding("")
+            assert BODIES[place.body].check(sent) == sent
 
 
 @pytest.mark.rule("schema")
-@each(*[place for place in PLACES if place.raw["type"] == "string" and place.longest is None])
-def test_a_string_without_a_limit_may_be_very_long(place: Place) -> None:
-    for text in ("x" * 100_000, "\ud800" * 100_000):
-        sent = place.holding(text)
-        assert BODIES[place.body].check(sent) == sent
-        assert STRICT[place.body].check(sent) == sent
+def test_a_string_without_a_limit_may_be_very_long() -> None:
+    for place in UNLIMITED:
+        with case(place):
+            for text in ("x" * 100_000, "\ud800" * 100_000):
+                sent = place.holding(text)
+                assert BODIES[place.body].check(sent) == sent
+                assert STRICT[place.body].check(sent) == sent
 
 
 @pytest.mark.rule("schema")
@@ -381,23 +399,25 @@ ANY_JSON: list[JsonValue] = [
 
 
 @pytest.mark.rule("any-json")
-@each(*OPEN)
-def test_any_json_is_kept_as_it_is(place: Place) -> None:
-    for value in ANY_JSON:
-        sent = place.holding(value)
-        assert same(BODIES[place.body].check(sent), sent)
+def test_any_json_is_kept_as_it_is() -> None:
+    for place in OPEN:
+        with case(place):
+            for value in ANY_JSON:
+                sent = place.holding(value)
+                assert same(BODIES[place.body].check(sent), sent)
 
 
 @pytest.mark.rule("any-json")
-@each(*OPEN)
-def test_read_strictly_they_take_strings_and_null_only(place: Place) -> None:
-    for value in ANY_JSON:
-        sent = place.holding(value)
-        outcome = STRICT[place.body].check(sent)
-        if value is None or isinstance(value, str):
-            assert outcome == sent
-        else:
-            assert refused(outcome).path == place.pointer
+def test_read_strictly_they_take_strings_and_null_only() -> None:
+    for place in OPEN:
+        with case(place):
+            for value in ANY_JSON:
+                sent = place.holding(value)
+                outcome = STRICT[place.body].check(sent)
+                if value is None or isinstance(value, str):
+                    assert outcome == sent
+                else:
+                    assert refused(outcome).path == place.pointer
 
 
 @pytest.mark.rule("any-json")
@@ -437,9 +457,10 @@ UNKNOWN: Properties = {"unknown": 1, "": {}, "a/b~c": [], "\ud800": "\ud800", "E
 
 @pytest.mark.rule("unknown-keys")
 @pytest.mark.parametrize("bodies", [BODIES, STRICT], ids=["default", "strict"])
-@each_body()
-def test_unknown_names_are_dropped_at_the_top(body: str, bodies: Mapping[str, Body]) -> None:
-    assert bodies[body].check({**SMALLEST[body], **UNKNOWN}) == SMALLEST[body]
+def test_unknown_names_are_dropped_at_the_top(bodies: Mapping[str, Body]) -> None:
+    for body in RAW:
+        with case(body):
+            assert bodies[body].check({**SMALLEST[body], **UNKNOWN}) == SMALLEST[body]
 
 
 @pytest.mark.rule("unknown-keys")
@@ -451,10 +472,11 @@ def test_unknown_names_are_dropped_at_the_top(body: str, bodies: Mapping[str, Bo
         ("identityContext", {"ip": "1.2.3.4", "userAgent": "x"}),
     ],
 )
-@each_body()
-def test_unknown_names_are_dropped_one_level_down(body: str, inner: str, kept: Properties) -> None:
-    sent: Properties = {**SMALLEST[body], inner: {**UNKNOWN, **kept}}
-    assert BODIES[body].check(sent) == {**SMALLEST[body], inner: kept}
+def test_unknown_names_are_dropped_one_level_down(inner: str, kept: Properties) -> None:
+    for body in RAW:
+        with case(body):
+            sent: Properties = {**SMALLEST[body], inner: {**UNKNOWN, **kept}}
+            assert BODIES[body].check(sent) == {**SMALLEST[body], inner: kept}
 
 
 @pytest.mark.rule("unknown-keys")
@@ -530,23 +552,25 @@ HIDDEN: list[JsonValue] = [
 
 
 @pytest.mark.rule("schema")
-@each(*PLACES)
-def test_a_problem_never_shows_the_value(place: Place) -> None:
-    for value in HIDDEN:
-        for bodies in (BODIES, STRICT):
-            outcome = bodies[place.body].check(place.holding(value))
-            if isinstance(outcome, Problem):
-                assert SECRET not in outcome.path + outcome.message
-                assert "5318008" not in outcome.path + outcome.message
+def test_a_problem_never_shows_the_value() -> None:
+    for place in PLACES:
+        with case(place):
+            for value in HIDDEN:
+                for bodies in (BODIES, STRICT):
+                    outcome = bodies[place.body].check(place.holding(value))
+                    if isinstance(outcome, Problem):
+                        assert SECRET not in outcome.path + outcome.message
+                        assert "5318008" not in outcome.path + outcome.message
 
 
 @pytest.mark.rule("schema")
 @pytest.mark.parametrize("value", [SECRET, 5318008, [SECRET], [{SECRET: SECRET}]])
-@each_body()
-def test_a_problem_never_shows_the_whole_body(body: str, value: JsonValue) -> None:
-    problem = refused(BODIES[body].check(value))
-    assert SECRET not in problem.message
-    assert "5318008" not in problem.message
+def test_a_problem_never_shows_the_whole_body(value: JsonValue) -> None:
+    for body in RAW:
+        with case(body):
+            problem = refused(BODIES[body].check(value))
+            assert SECRET not in problem.message
+            assert "5318008" not in problem.message
 
 
 @pytest.mark.parametrize(
@@ -566,5 +590,5 @@ def test_a_pointer_is_as_rfc_6901_has_it(parts: tuple[str | int, ...], expected:
 
 
 def test_a_schema_this_program_does_not_know_is_refused_at_start() -> None:
-    with pytest.raises(ValueError, match="does not know"):
+    with pytest.raises(ValueError, match="unsupported"):
         compile_body(Schema.read({"type": "object", "properties": {"a": {"type": "integer"}}}), strict_openapi=False)

@@ -17,8 +17,9 @@ import yaml
 
 from ours_emulator.settings import ENV_PREFIX, Settings
 from serving import serving
-from test_cli import COMMAND, environment, until
+from test_cli import COMMAND, environment
 from test_cli import serving as process
+from waiting import until
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")

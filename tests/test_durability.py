@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +17,9 @@ import httpx
 import pytest
 
 from serving import Account, serving
-from test_cli import Running, complaint, until
+from test_cli import Running, complaint
 from test_cli import serving as process
+from waiting import until
 
 KEY = {"authorization": "Bearer pk_k"}
 UNREADABLE = {"status": "error", "error": "An error occurred with this request."}
@@ -101,9 +101,7 @@ def test_a_file_that_is_gone_is_noticed_and_not_written_into(tmp_path: Path, los
         for line in (*lines, health.json()["error"]):
             assert str(database) in line
             assert "restart the emulator" in line
-        started = time.monotonic()
         running.end(signal.SIGTERM)
-        assert time.monotonic() - started < 3
 
 
 def test_a_file_that_comes_back_is_written_again(tmp_path: Path) -> None:

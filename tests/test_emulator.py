@@ -1,10 +1,13 @@
 """The handles, sync and async, and the emulators they run: in a thread, in this process, in an event loop."""
 
 import asyncio
+import inspect
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ from ours_emulator.settings import SettingsError, load
 from ours_emulator.store import StoreError
 from serving import Account, Server
 
+ROOT = Path(__file__).parent.parent
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -39,6 +43,36 @@ MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 def emulator(account: Account) -> Iterator[Emulator]:
     with Emulator(account.url) as handle:
         yield handle
+
+
+async def awaited(thing: Any) -> Any:
+    """Return a result, which the asynchronous handle has to be awaited for."""
+    return await thing if inspect.isawaitable(thing) else thing
+
+
+@asynccontextmanager
+async def entered(block: Any) -> AsyncGenerator[Any]:
+    """Enter a block of either handle."""
+    if hasattr(block, "__enter__"):
+        with block as given:
+            yield given
+    else:
+        async with block as given:
+            yield given
+
+
+async def listed(items: Any) -> list[Any]:
+    """Return what either handle yields."""
+    return [item async for item in items] if hasattr(items, "__aiter__") else list(items)
+
+
+async def first_of(items: Any) -> Any:
+    """Return the first thing that either handle yields, and close the rest."""
+    if not hasattr(items, "__aiter__"):
+        with closing(items):
+            return next(items)
+    async with aclosing(items):
+        return await anext(items)
 
 
 def later(do: Callable[[], object]) -> threading.Timer:
@@ -65,8 +99,8 @@ def test_addresses_follow_from_the_url() -> None:
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:4010", "ftp://h", "http://h/debug", "http://", ""])
-def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="no address of an emulator"):
+def test_what_is_not_an_address_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="not the address of an emulator"):
         Emulator(url)
 
 
@@ -125,8 +159,8 @@ def test_keys_of_a_newer_server_are_left_out(emulator: Emulator, account: Accoun
     assert from_json(Event, newer) == emulator.events()[0]
 
 
-def test_a_visitor_that_is_not_there_is_told_with_those_who_are(emulator: Emulator, account: Account) -> None:
-    with pytest.raises(ExpectationError, match="there is no visitor; there is nobody"):
+def test_a_visitor_that_is_not_there_is_reported_with_those_that_are(emulator: Emulator, account: Account) -> None:
+    with pytest.raises(ExpectationError, match="there is no visitor; there are none at all"):
         emulator.visitor()
     account.track(userId="u", email="a@b.co")
     with pytest.raises(ExpectationError, match=r"there is no visitor with email='b@b.co'; there are:\n  u: email='a@b"):
@@ -144,7 +178,7 @@ def test_waiting_ends_when_the_event_arrives(emulator: Emulator, account: Accoun
     assert emulator.last_miss is None
 
 
-def test_a_wait_in_vain_explains_itself_property_by_property(emulator: Emulator, account: Account) -> None:
+def test_a_failed_wait_explains_itself_property_by_property(emulator: Emulator, account: Account) -> None:
     account.track(event="Signed Up", email="b@b.co", eventProperties={"plan": "free"})
     account.track(event="Signed Up")
     with pytest.raises(ExpectationError) as failed:
@@ -201,7 +235,7 @@ def test_assertions_look_at_what_is_there(emulator: Emulator, account: Account) 
         emulator.assert_tracked("Paid", count=0)
 
 
-def test_the_last_to_arrive_is_returned_however_many_match(emulator: Emulator, account: Account) -> None:
+def test_the_last_event_to_arrive_is_returned_however_many_match(emulator: Emulator, account: Account) -> None:
     with emulator.expect("Test", count=1500) as expected:
         for first in (0, 750):
             account.batch(*({"event": "Test", "userId": "u", "distinctId": str(first + n)} for n in range(750)))
@@ -250,6 +284,91 @@ def test_a_fault_lasts_as_long_as_its_block_and_counts_its_hits(emulator: Emulat
     assert fault.hits == 2
     assert account.track(userId="u").status_code == 200
     assert [request.fault is not None for request in emulator.requests()] == [True, False, True, False, False]
+
+
+@pytest.mark.parametrize("kind", [Emulator, AsyncEmulator])
+def test_the_hits_of_a_fault_are_right_inside_and_after_its_block(
+    account: Account, kind: type[Emulator] | type[AsyncEmulator]
+) -> None:
+    async def use() -> None:
+        async with entered(kind(account.url).fault(status=503)) as fault:
+            assert fault.hits == 0
+            account.track(userId="u")
+            assert fault.hits == 1
+            account.track(userId="u")
+            assert await awaited(fault.look()) == 2
+            assert fault.hits == 2
+            account.track(userId="u")
+        assert fault.hits == 3
+        assert await awaited(fault.look()) == 3
+
+    asyncio.run(use())
+
+
+@pytest.mark.parametrize("kind", [Emulator, AsyncEmulator])
+def test_what_the_command_line_uses_is_there_for_tests_too(
+    account: Account, kind: type[Emulator] | type[AsyncEmulator], tmp_path: Path
+) -> None:
+    async def use() -> None:
+        emulator = kind(account.url)
+        await awaited(emulator.wait_ready(10))
+        for name in ("a", "b", "c"):
+            account.track(event=name, userId=name)
+        assert [event.event for event in await listed(emulator.latest_events(2))] == ["c", "b"]
+        assert [event.event for event in await listed(emulator.latest_events(5, "a"))] == ["a"]
+        assert [visitor.visitor_id for visitor in await listed(emulator.latest_visitors(1, user_id="b"))] == ["b"]
+        assert await listed(emulator.latest_visitors(0)) == []
+        async with entered(emulator.stream_export(redact=True)) as export:
+            (tmp_path / "journal.jsonl").write_bytes(b"".join(await listed(export.parts)))
+            assert export.evicted == 0
+        assert (tmp_path / "journal.jsonl").read_text() == await awaited(emulator.export(redact=True))
+        copy = await awaited(emulator.open_account())
+        with (tmp_path / "journal.jsonl").open("rb") as file:
+            assert (await awaited(copy.replay(file))).imported == 3
+        stream = emulator.tail("b", after=0)
+        assert (await first_of(stream)) == (await listed(emulator.latest_events(1, "b")))[0]
+
+    asyncio.run(use())
+
+
+def test_an_emulator_that_is_not_ready_in_time_is_reported() -> None:
+    with pytest.raises(EmulatorError, match="no emulator answers"):
+        Emulator("http://127.0.0.1:9").wait_ready(0.01)
+
+
+def test_a_refused_stream_is_an_error_with_its_reason(emulator: Emulator) -> None:
+    with pytest.raises(EmulatorError, match="outcome") as failed:
+        next(emulator.tail(outcome="lost"))
+    assert failed.value.status == 400
+
+
+def test_a_reset_is_part_of_the_stream(emulator: Emulator, account: Account) -> None:
+    account.track(userId="u")
+    stream = emulator.tail(after=0)
+    assert next(stream) is not None
+    emulator.reset()
+    account.track(userId="v")
+    assert next(stream) is None
+    later = next(stream)
+    assert later is not None
+    assert later.visitor_id == "v"
+
+
+def test_the_synchronous_handle_is_generated_from_the_asynchronous_one() -> None:
+    pytest.importorskip("unasync", reason="installed by `make check`")
+    command = [sys.executable, "scripts/generate_sync.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", ["ours_emulator.emulator", "ours_emulator.pytest_support.accounts"])
+def test_the_handle_imports_nothing_but_the_standard_library_and_the_records(module: str) -> None:
+    script = f"import sys, pytest; before = set(sys.modules); import {module}; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=True)
+    loaded = set(done.stdout.split())
+    assert {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names == {"ours_emulator"}
+    rooms = {name.split(".")[1] for name in loaded if name.startswith("ours_emulator.")}
+    assert rooms - {"pytest_support"} == {"emulator", "records", "terminal", "values", "wording"}
 
 
 def test_a_reset_ends_a_fault(emulator: Emulator, account: Account) -> None:
@@ -301,7 +420,7 @@ def test_an_account_is_opened_as_planned_and_closed(emulator: Emulator) -> None:
     assert httpx.post(strict.ingest_url + "/track", json=body, trust_env=False).status_code == 401
     strict.close_account()
     assert httpx.post(strict.ingest_url + "/track", json=body, trust_env=False).status_code == 410
-    with pytest.raises(EmulatorError, match="none to close"):
+    with pytest.raises(EmulatorError, match="has no account to close"):
         Emulator(emulator.server_url).close_account()
 
 
@@ -321,13 +440,13 @@ def test_the_timeline_tells_what_became_of_each_request(emulator: Emulator, acco
     assert "outage" in lines[5]
 
 
-def test_what_was_dropped_or_sent_twice_is_told_with_its_reason(emulator: Emulator) -> None:
+def test_what_was_dropped_or_sent_twice_is_reported_with_its_reason(emulator: Emulator) -> None:
     other = emulator.open_account(allowed_events=["Paid"])
     for event, distinct_id in (("Paid", "1"), ("Paid", "1"), ("Lost", "2")):
         body = {"token": other.token, "event": event, "userId": "u", "distinctId": distinct_id}
         assert httpx.post(other.ingest_url + "/track", json=body, trust_env=False).status_code == 200
     paid, again, lost = [event.id for event in other.events(outcome="any")]
-    used, unlisted = "its distinct id was used before [dedup]", "not on the account's list of allowed events; dropped"
+    used, unlisted = "its distinctId was used before [dedup]", "not on the account's list of allowed events; dropped"
     timeline = other.timeline()
     assert f"#{again} Paid visitor=u {used}" in timeline
     assert f"#{lost} Lost event: {unlisted} [allow-list]" in timeline
@@ -362,7 +481,7 @@ def test_what_is_not_known_of_a_refused_event_only_may_have_matched(emulator: Em
     assert "would have matched" not in str(failed.value)
 
 
-def test_what_was_evicted_is_told_once() -> None:
+def test_what_was_evicted_is_reported_once() -> None:
     with run_emulator(keep=1) as emulator:
         for _ in range(2):
             body = {"token": emulator.token, "event": "Paid", "userId": "u"}
@@ -373,7 +492,7 @@ def test_what_was_evicted_is_told_once() -> None:
     assert lines[1] == "1 event matched; 1 were evicted, and there may have been others among them"
 
 
-def test_nobody_there_is_told() -> None:
+def test_nobody_there_is_reported() -> None:
     with (
         Emulator("http://127.0.0.1:9") as emulator,
         pytest.raises(EmulatorError, match=r"no emulator answers at http://127\.0\.0\.1:9: "),
@@ -393,7 +512,7 @@ def test_an_emulator_runs_for_the_length_of_a_block(monkeypatch: pytest.MonkeyPa
     assert set(threading.enumerate()) <= before
 
 
-def test_an_emulator_that_cant_run_says_why(tmp_path: Path) -> None:
+def test_an_emulator_that_cannot_run_says_why(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="--keep"), run_emulator(keep=0):
         pass
     with pytest.raises(StoreError), run_emulator(database=tmp_path):
@@ -417,7 +536,7 @@ def test_a_server_that_does_not_end_is_warned_of(monkeypatch: pytest.MonkeyPatch
         thread = ServerThread(load({"log_format": "none"}, environment=False), listening)
         with monkeypatch.context() as impatient:
             impatient.setattr(local, "_STOP_SECONDS", 0)
-            with pytest.warns(RuntimeWarning, match="has not ended in 0 s"):
+            with pytest.warns(RuntimeWarning, match="did not stop within 0 s"):
                 thread.stop()
         thread.stop()
 
@@ -441,6 +560,7 @@ async def use(emulator: AsyncEmulator, post: Callable[..., Awaitable[httpx.Respo
     async with emulator.fault(status=503, times=1) as fault:
         assert (await post(url, json=body)).status_code == 503
         assert await fault.look() == 1
+        assert fault.hits == 1
     assert fault.hits == 1
     assert (await emulator.clock.freeze(MOMENT)).now == MOMENT
     assert (await emulator.clock.advance(days=1)).now == await emulator.clock.now()
@@ -460,7 +580,7 @@ async def use(emulator: AsyncEmulator, post: Callable[..., Awaitable[httpx.Respo
     assert await emulator.version()
 
 
-def test_the_async_twin_does_the_same() -> None:
+def test_the_asynchronous_handle_does_the_same() -> None:
     async def main() -> None:
         async with run_emulator_async() as emulator, httpx.AsyncClient(trust_env=False) as http:
             await use(emulator, http.post)
@@ -484,7 +604,7 @@ def test_a_debug_api_that_asks_for_a_token_gets_it(monkeypatch: pytest.MonkeyPat
         assert emulator.events() == []
         assert emulator.open_account().events() == []
         assert emulator.env["OURS_EMULATOR_ADMIN_TOKEN"] == "secret"
-        with Emulator(emulator.url) as stranger, pytest.raises(EmulatorError, match="admin_token"):
+        with Emulator(emulator.url) as stranger, pytest.raises(EmulatorError, match="admin token"):
             stranger.events()
         monkeypatch.setenv("OURS_EMULATOR_ADMIN_TOKEN", "secret")
         with Emulator(emulator.url) as friend:

@@ -1,7 +1,6 @@
-"""The examples, in README and examples/, pass as users would run them; one that fails prints what it should."""
+"""The examples in examples/ pass as users would run them; one that fails prints what it should."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -50,21 +49,3 @@ def test_a_refusal_that_was_not_expected_is_printed(copy: Path) -> None:
     assert "rejected: email: must be a string of 1 to" in message
     assert "1 request, 0 events accepted, 1 rejected" in printed
     assert "REJECTED 400 POST /api/v1/track" in printed
-
-
-def blocks(language: str) -> list[str]:
-    """The blocks of the README's section on the fixture."""
-    section = (ROOT / "README.md").read_text("utf-8").partition("## As a pytest fixture")[2].partition("\n## ")[0]
-    return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-
-
-@pytest.mark.timeout(120)
-def test_the_readme_prints_what_it_shows(tmp_path: Path) -> None:
-    for number, block in enumerate(blocks("python")):
-        (tmp_path / f"test_readme_{number}.py").write_text(block)
-    done = run(tmp_path)
-    assert "4 passed" in done.stdout, done.stdout
-    assert "1 failed" in done.stdout
-    (shown,) = blocks("text")
-    printed = re.sub(r"#\d+", "#1", done.stdout)
-    assert [line for line in shown.splitlines() if line not in printed] == [], printed

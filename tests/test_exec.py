@@ -97,13 +97,13 @@ def test_flags_before_the_command_are_settings_and_those_behind_it_are_its_own()
 @pytest.mark.parametrize(
     ("command", "code", "told"),
     [
-        (["no-such-command"], 127, "no-such-command can't be run: No such file or directory"),
-        (["/"], 126, "/ can't be run: Permission denied"),
+        (["no-such-command"], 127, "no-such-command cannot be run: No such file or directory"),
+        (["/"], 126, "/ cannot be run: Permission denied"),
         ([], 2, "Missing argument"),
         (["--keep", "0", "true"], 2, "--keep: "),
     ],
 )
-def test_what_cant_be_run_is_one_line(command: list[str], code: int, told: str) -> None:
+def test_what_cannot_be_run_is_one_line(command: list[str], code: int, told: str) -> None:
     done = run(*command)
     assert (done.returncode, done.stdout) == (code, "")
     (line,) = done.stderr.splitlines()
@@ -111,7 +111,7 @@ def test_what_cant_be_run_is_one_line(command: list[str], code: int, told: str) 
     assert told in line
 
 
-def test_a_command_that_a_signal_killed_is_told_as_shells_do() -> None:
+def test_a_command_that_a_signal_killed_has_the_exit_code_of_shells() -> None:
     assert run("sh", "-c", "kill -9 $$").returncode == 128 + 9
 
 
@@ -136,7 +136,7 @@ def test_tests_below_it_use_its_emulator(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_port_is_told_in_a_file_before_the_command_runs(tmp_path: Path) -> None:
+def test_the_port_is_reported_in_a_file_before_the_command_runs(tmp_path: Path) -> None:
     file = tmp_path / "port"
     done = run("--port-file", str(file), "sh", "-c", f'echo "$OURS_EMULATOR_URL $(cat {file})"')
     url, port = done.stdout.split()

@@ -1,20 +1,33 @@
 """Faults: what they match, when they hit and what they leave; pure, and over HTTP."""
 
+import asyncio
+import gzip
+import http.client
 import json
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from ours_privacy import OursPrivacy
 
+from ours_emulator.accounts import Accounts
+from ours_emulator.contract.account import AccountConfig
+from ours_emulator.contract.client import ClientContract
+from ours_emulator.contract.ingest import IngestContract, Limits
+from ours_emulator.contract.revision import revision
 from ours_emulator.decide.faults import Action, Delay, Fault, FaultMatch, Faults, RateLimit
-from ours_emulator.model import Arrival, Message, Rejection, Request
+from ours_emulator.feed import Feed
+from ours_emulator.model import Arrival, Closed, Contents, Exchange, Message, Rejection, Request
+from ours_emulator.pipeline import Pipeline
 from ours_emulator.records import FaultAnswer, Reason
+from ours_emulator.store import Retention, open_store
 from serving import Account
+from waiting import sending, until
 
 UNAVAILABLE = Action(FaultAnswer("f", status=503))
 OUTAGE = {"answer": {"status": 503}}
@@ -46,8 +59,12 @@ def hits(
 ) -> list[FaultAnswer | None]:
     """What happens to *count* requests in a row, *step* milliseconds apart."""
     faults = Faults()
-    faults.plant(fault)
-    return [faults.answer(request(endpoint, step * at), arrivals, lambda _: "tok") for at in range(count)]
+    faults.add(fault)
+    contents = Contents(arrivals, "tok")
+    return [faults.answer(request(endpoint, step * number), contents) for number in range(count)]
+
+
+NO_TOKEN = Contents([message()], None)
 
 
 def statuses(answers: Sequence[FaultAnswer | None]) -> list[int | None]:
@@ -113,10 +130,10 @@ def test_an_even_delay_stays_between_its_bounds() -> None:
 @pytest.mark.rule("clock")
 def test_a_rate_limit_lets_a_burst_pass_and_then_tells_honestly_how_long_to_wait() -> None:
     faults = Faults()
-    faults.plant(Fault("f", FaultMatch(), Action(FaultAnswer("f")), rate_limit=RateLimit(per_second=2, burst=3)))
+    faults.add(Fault("f", FaultMatch(), Action(FaultAnswer("f")), rate_limit=RateLimit(per_second=2, burst=3)))
 
     def sent_at(moment: int) -> FaultAnswer | None:
-        return faults.answer(request(received_at=moment), [message()], lambda _: None)
+        return faults.answer(request(received_at=moment), NO_TOKEN)
 
     assert [sent_at(moment) for moment in (0, 100, 200)] == [None] * 3
     limited = sent_at(300)
@@ -130,12 +147,12 @@ def test_a_rate_limit_lets_a_burst_pass_and_then_tells_honestly_how_long_to_wait
 
 def limited(per_second: float, burst: float = 1) -> Faults:
     faults = Faults()
-    faults.plant(Fault("f", FaultMatch(), Action(FaultAnswer("f")), rate_limit=RateLimit(per_second, burst)))
+    faults.add(Fault("f", FaultMatch(), Action(FaultAnswer("f")), rate_limit=RateLimit(per_second, burst)))
     return faults
 
 
 def waits(faults: Faults, moments: Sequence[int]) -> list[float | None]:
-    found = [faults.answer(request(received_at=moment), [message()], lambda _: None) for moment in moments]
+    found = [faults.answer(request(received_at=moment), NO_TOKEN) for moment in moments]
     return [None if it is None else it.retry_after for it in found]
 
 
@@ -165,17 +182,97 @@ def test_rows_that_a_fault_names_or_matches_fail_and_only_those() -> None:
 
 def test_a_fault_of_rows_leaves_a_single_event_alone_and_counts_no_hit() -> None:
     faults = Faults()
-    planted = faults.plant(Fault("f", FaultMatch(), Action(FaultAnswer("f", code="queue_failed"))))
-    assert faults.answer(request(), [message()], lambda _: None) is None
-    assert (planted.matched, planted.hits) == (1, 0)
+    active = faults.add(Fault("f", FaultMatch(), Action(FaultAnswer("f", code="queue_failed"))))
+    assert faults.answer(request(), NO_TOKEN) is None
+    assert (active.matched, active.hits) == (1, 0)
 
 
 def test_the_oldest_fault_that_hits_decides() -> None:
     faults = Faults()
-    faults.plant(Fault("one", FaultMatch(), Action(FaultAnswer("one", status=500)), times=1))
-    faults.plant(Fault("two", FaultMatch(), Action(FaultAnswer("two", status=503))))
-    found = [faults.answer(request(), [message()], lambda _: None) for _ in range(2)]
+    faults.add(Fault("one", FaultMatch(), Action(FaultAnswer("one", status=500)), times=1))
+    faults.add(Fault("two", FaultMatch(), Action(FaultAnswer("two", status=503))))
+    found = [faults.answer(request(), NO_TOKEN) for _ in range(2)]
     assert [it.name for it in found if it] == ["one", "two"]
+
+
+class CountedBody(bytes):
+    """A body that counts how often it is parsed: every parse decodes it once."""
+
+    parses = 0
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        self.parses += 1
+        return super().decode(encoding, errors)
+
+
+def test_a_body_is_parsed_once_however_many_faults_match_by_token(tmp_path: Path) -> None:
+    body = CountedBody(b'{"token":"tok","event":"E","userId":"u"}')
+    accounts = Accounts(AccountConfig("default", revision()))
+    opened = accounts.open("default")
+    assert opened is not None
+    active = [
+        opened.faults.add(Fault(f"f{number}", FaultMatch(token="tok" if number == 9 else "other"), UNAVAILABLE))
+        for number in range(10)
+    ]
+    store = open_store(str(tmp_path / "store.db"), Retention())
+    pipeline = Pipeline(store.writer, {"track": IngestContract(Limits())}, accounts, Feed())
+    try:
+        exchange = asyncio.run(use(pipeline, replace(request(), body=body)))
+    finally:
+        pipeline.close()
+    assert isinstance(exchange, Exchange)
+    assert exchange.answer.status == 503
+    assert [fault.hits for fault in active] == [0] * 9 + [1]
+    assert body.parses == 1
+
+
+async def use(pipeline: Pipeline, sent: Request) -> Exchange | Closed | None:
+    return await pipeline.submit(sent)
+
+
+READ = b'{"token":"tok"}'
+
+
+@pytest.mark.rule("body-token")
+@pytest.mark.parametrize(
+    ("change", "token"),
+    [
+        ({}, "tok"),
+        ({"endpoint": "batch"}, "tok"),
+        ({"body": gzip.compress(READ), "content_encoding": "gzip"}, "tok"),
+        # what is refused before anybody looks into the body
+        ({"content_type": "text/plain"}, "tok"),
+        ({"endpoint": "unknown", "path": "/trakc"}, "tok"),
+        ({"endpoint": "openapi"}, "tok"),
+        ({"method": "PUT"}, "tok"),
+        # what can't be read, or has none
+        ({"body": b""}, None),
+        ({"body": READ[:-1]}, None),
+        ({"body": b"[" + READ + b"]"}, None),
+        ({"body": b'{"token":5}'}, None),
+        ({"body": b"{}"}, None),
+        ({"content_encoding": "gzip"}, None),
+        ({"content_encoding": "br"}, None),
+        ({"body": b"", "oversized": True}, None),
+        ({"body": READ + b" " * 100}, None),
+    ],
+)
+def test_the_token_of_a_request_is_told_as_far_as_the_body_can_be_read(change: Any, token: str | None) -> None:
+    contract = IngestContract(Limits(body=100))
+    sent = replace(request(), **{"body": READ, **change})
+    assert contract.read(sent, AccountConfig("default", revision())).token == token
+
+
+@pytest.mark.rule("client-key")
+@pytest.mark.parametrize(
+    ("authorization", "token"), [("Bearer pk_1", "pk_1"), ("Bearer tok", None), ("pk_1", None), ("", None)]
+)
+@pytest.mark.parametrize("endpoint", ["client/identify", "client/unknown"])
+def test_the_key_of_the_client_api_is_the_one_in_the_header(
+    endpoint: str, authorization: str, token: str | None
+) -> None:
+    sent = replace(request(endpoint), authorization=authorization, body=READ)
+    assert ClientContract().read(sent, AccountConfig("default", revision())).token == token
 
 
 def plant(account: Account, fault: dict[str, Any], name: str = "outage") -> dict[str, Any]:
@@ -249,14 +346,14 @@ def test_a_row_may_fail_as_invalid(account: Account) -> None:
 
 
 def test_an_answer_may_be_late_and_the_event_is_there_already(account: Account) -> None:
-    plant(account, {"answer": {"delay_ms": 1500}})
+    plant(account, {"answer": {"delay_ms": 600_000}, "times": 1})
+    with sending(f"{account.url}/track", {"token": "t", "event": "E", "userId": "u"}) as late:
+        until(account.events)
+        assert not late.answered()
+    plant(account, {"answer": {"delay_ms": 200}})
     started = time.perf_counter()
-    sending = threading.Thread(target=account.track, kwargs={"userId": "u"})
-    sending.start()
-    while not account.events():
-        assert time.perf_counter() - started < 1.4
-    sending.join()
-    assert time.perf_counter() - started >= 1.5
+    assert account.track(userId="u").status_code == 200
+    assert time.perf_counter() - started >= 0.2
 
 
 @pytest.mark.rule("dedup", "attempts")
@@ -303,7 +400,7 @@ def test_who_comes_back_before_retry_after_gets_a_hint(account: Account) -> None
     response = account.track(userId="u", distinctId="d")
     assert (response.status_code, response.headers["x-emulator-hints"]) == (200, "attempts")
     (event,) = account.events()
-    assert "Retry-After asked for 30 s" in event["hints"][0]["message"]
+    assert "Retry-After was 30 s" in event["hints"][0]["message"]
 
 
 @pytest.mark.rule("attempts", "clock")
@@ -333,7 +430,8 @@ def test_what_only_came_late_or_is_a_first_attempt_by_its_sdk_is_a_call_of_its_o
 def test_who_waits_as_long_as_asked_gets_no_hint(account: Account) -> None:
     plant(account, {"answer": {"status": 429, "retry_after": 0.05}, "times": 1})
     assert account.track(userId="u", distinctId="d").headers["retry-after-ms"] == "50"
-    time.sleep(0.06)
+    # As long as it was asked to.
+    time.sleep(0.05)
     assert "x-emulator-hints" not in account.track(userId="u", distinctId="d").headers
 
 
@@ -376,13 +474,19 @@ def test_an_outage_hits_before_anything_is_checked(account: Account) -> None:
 @pytest.mark.parametrize("connection", ["reset", "hang", "close"])
 def test_a_fault_in_the_connection_leaves_no_status_in_the_journal(account: Account, connection: str) -> None:
     plant(account, {"answer": {"connection": connection, "stored": True}, "times": 1})
-    with pytest.raises(httpx.TransportError), httpx.Client(trust_env=False, timeout=0.5) as http:
-        Account(account.url, http).track(userId="u", distinctId="d")
+    event = {"token": "t", "event": "Test", "userId": "u", "distinctId": "d"}
+    with sending(f"{account.url}/track", event) as lost:
+        until(lambda: account.debug("requests")["items"])
+        if connection == "hang":
+            assert not lost.answered()
+        else:
+            with pytest.raises((ConnectionResetError, http.client.IncompleteRead)):
+                lost.answer()
     (request,) = account.debug("requests")["items"]
     assert (request["status"], request["fault"]["connection"]) == (None, connection)
     assert account.track(userId="u", distinctId="d").status_code == 200
-    (event,) = account.events()
-    assert event["repeats"] == 1
+    (kept,) = account.events()
+    assert kept["repeats"] == 1
 
 
 def test_faults_are_listed_replaced_and_taken_away(account: Account) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from looping import case
 from ours_emulator.http.guard import authority, is_local
 from serving import Server, serving
 
@@ -405,15 +406,16 @@ AUTHORIZATIONS = [
 
 @pytest.mark.rule("admin-token")
 @pytest.mark.parametrize(("authorization", "status"), AUTHORIZATIONS)
-@pytest.mark.parametrize("path", ["/debug", "/debug/events", "/accounts/a/debug/events", "/debug/settings"])
-def test_the_debug_api_can_ask_for_a_token(locked: Server, path: str, authorization: str | None, status: int) -> None:
-    headers = [("Host", HERE)] + ([] if authorization is None else [("Authorization", authorization)])
-    reply = call(locked, "GET", path, headers)
-    assert reply.status == status
-    if status == 401:
-        assert reply.json.keys() == {"error"}
-        assert reply.headers["www-authenticate"].startswith("Bearer")
-    assert TOKEN not in reply.body.decode()
+def test_the_debug_api_can_ask_for_a_token(locked: Server, authorization: str | None, status: int) -> None:
+    for path in ("/debug", "/debug/events", "/accounts/a/debug/events", "/debug/settings"):
+        with case(path):
+            headers = [("Host", HERE)] + ([] if authorization is None else [("Authorization", authorization)])
+            reply = call(locked, "GET", path, headers)
+            assert reply.status == status
+            if status == 401:
+                assert reply.json.keys() == {"error"}
+                assert reply.headers["www-authenticate"].startswith("Bearer")
+            assert TOKEN not in reply.body.decode()
 
 
 @pytest.mark.rule("admin-token")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from ours_emulator.matching import MOST_CONDITIONS, MOST_LEVELS, PLAIN, MatchError, Shape, closest, compiled
+from ours_emulator.matching import MAX_CONDITIONS, MAX_LEVELS, PLAIN, MatchError, Shape, closest, compiled
 
 SHAPE: Shape = {
     "id": PLAIN,
@@ -104,9 +104,9 @@ MISSES: list[tuple[dict[str, JsonValue], str, Any, Any, str]] = [
     ({"id": {"$lte": 16}}, "id", {"$lte": 16}, 17, "greater"),
     ({"id": {"$gt": "1"}}, "id", {"$gt": "1"}, 17, "a number, not a string"),
     ({"event_properties.gift": {"$gt": 0}}, "event_properties.gift", {"$gt": 0}, True, "a boolean, not a number"),
-    ({"event": {"$in": ["A"]}}, "event", {"$in": ["A"]}, "Purchase", "not among them"),
+    ({"event": {"$in": ["A"]}}, "event", {"$in": ["A"]}, "Purchase", "not one of them"),
     ({"event_properties.x": {"$in": ["A"]}}, "event_properties.x", {"$in": ["A"]}, None, "not there"),
-    ({"event_properties.gift": {"$in": [1]}}, "event_properties.gift", {"$in": [1]}, True, "not among them"),
+    ({"event_properties.gift": {"$in": [1]}}, "event_properties.gift", {"$in": [1]}, True, "not one of them"),
     ({"reason": {}}, "reason", {}, None, "null, not an object"),
 ]
 REFUSED: list[tuple[JsonValue, str]] = [
@@ -116,28 +116,28 @@ REFUSED: list[tuple[JsonValue, str]] = [
     ({"reason.rul": "x"}, "match.reason.rul: there is no such field; did you mean rule?"),
     ({"reason": {"rul": "x"}}, "match.reason.rul: there is no such field; did you mean rule?"),
     ({"event.name": "x"}, "match.event.name: event is a plain value with nothing inside"),
-    ({"event": {"name": "x"}}, "match.event: event is a plain value, never an object"),
-    ({"event": ["x"]}, "match.event: event is a plain value, never a list"),
+    ({"event": {"name": "x"}}, "match.event: event is a plain value, not an object"),
+    ({"event": ["x"]}, "match.event: event is a plain value, not a list"),
     ({"event": {"$regexp": "x"}}, "match.event.$regexp: there is no such operator; did you mean $regex?"),
     ({"event": {"$zzz": 1}}, "match.event.$zzz: there is no such operator; there are $regex, $any"),
-    ({"event_properties": {"$any": True, "a": 1}}, "match.event_properties.a: a field beside operators"),
-    ({"event": {"$regex": 5}}, "match.event.$regex: takes a regular expression, which is a string"),
-    ({"event": {"$regex": "("}}, "match.event.$regex: no regular expression: missing )"),
-    ({"event": {"$regex": "(" * 5000 + ")" * 5000}}, "match.event.$regex: no regular expression: "),
-    ({"event": {"$any": False}}, "match.event.$any: takes true only; what must not be there is $absent"),
-    ({"event": {"$absent": 1}}, "match.event.$absent: takes true only; what must be there is $any"),
-    ({"id": {"$gt": None}}, "match.id.$gt: takes a number or a string"),
-    ({"id": {"$lte": True}}, "match.id.$lte: takes a number or a string"),
-    ({"id": {"$in": 5}}, "match.id.$in: takes a list of values"),
-    ({"id": {"$in": []}}, "match.id.$in: takes a list of values"),
-    ({"id": float("nan")}, "match.id: nan is no JSON number"),
-    ({"id": {"$gt": float("inf")}}, "match.id.$gt: inf is no JSON number"),
-    ({"event_properties": {"a": [float("-inf")]}}, "match.event_properties.a.0: -inf is no JSON number"),
-    ({"id": {"$ne": {"a": [float("nan")]}}}, "match.id.$ne: nan is no JSON number"),
-    ({"id": {"$in": [float("nan")]}}, "match.id.$in: nan is no JSON number"),
-    ([], "match: not an object of fields"),
-    (None, "match: not an object of fields"),
-    ("event", "match: not an object of fields"),
+    ({"event_properties": {"$any": True, "a": 1}}, "match.event_properties.a: fields and operators can't be mixed"),
+    ({"event": {"$regex": 5}}, "match.event.$regex: must be a regular expression, as a string"),
+    ({"event": {"$regex": "("}}, "match.event.$regex: not a valid regular expression: missing )"),
+    ({"event": {"$regex": "(" * 5000 + ")" * 5000}}, "match.event.$regex: not a valid regular expression: "),
+    ({"event": {"$any": False}}, "match.event.$any: must be true; use $absent for a field that must be missing"),
+    ({"event": {"$absent": 1}}, "match.event.$absent: must be true; use $any for a field that must be there"),
+    ({"id": {"$gt": None}}, "match.id.$gt: must be a number or a string"),
+    ({"id": {"$lte": True}}, "match.id.$lte: must be a number or a string"),
+    ({"id": {"$in": 5}}, "match.id.$in: must be a list of values"),
+    ({"id": {"$in": []}}, "match.id.$in: must be a list of values"),
+    ({"id": float("nan")}, "match.id: nan is not a JSON number"),
+    ({"id": {"$gt": float("inf")}}, "match.id.$gt: inf is not a JSON number"),
+    ({"event_properties": {"a": [float("-inf")]}}, "match.event_properties.a.0: -inf is not a JSON number"),
+    ({"id": {"$ne": {"a": [float("nan")]}}}, "match.id.$ne: nan is not a JSON number"),
+    ({"id": {"$in": [float("nan")]}}, "match.id.$in: nan is not a JSON number"),
+    ([], "match: must be an object of fields"),
+    (None, "match: must be an object of fields"),
+    ("event", "match: must be an object of fields"),
 ]
 
 
@@ -178,7 +178,7 @@ def test_a_match_knows_its_fields_and_what_must_be_equal() -> None:
     assert (match.text("event"), match.text("visitor_id"), match.text("id")) == ("Purchase", None, None)
 
 
-@pytest.mark.parametrize("levels", [MOST_LEVELS + 1, 500])
+@pytest.mark.parametrize("levels", [MAX_LEVELS + 1, 500])
 def test_a_match_that_is_nested_too_deep_is_refused(levels: int) -> None:
     value: JsonValue = 1
     lists: JsonValue = 1
@@ -197,8 +197,8 @@ def test_a_match_that_is_nested_too_deep_is_refused(levels: int) -> None:
 
 
 def test_a_match_that_asks_for_too_much_is_refused() -> None:
-    properties: dict[str, JsonValue] = {str(number): 1 for number in range(MOST_CONDITIONS + 1)}
-    with pytest.raises(MatchError, match="match: asks for more than 1000 things"):
+    properties: dict[str, JsonValue] = {str(number): 1 for number in range(MAX_CONDITIONS + 1)}
+    with pytest.raises(MatchError, match="match: has more than 1000 conditions"):
         compiled({"event_properties": properties}, SHAPE)
 
 

@@ -1,6 +1,7 @@
 """What users install: the wheel, its contents, and what an import costs."""
 
 import hashlib
+import re
 import subprocess
 import sys
 import zipfile
@@ -48,10 +49,23 @@ def test_the_wheel_contains_only_the_package(wheel: Path) -> None:
 def test_the_installed_wheel_serves_the_document_outside_of_the_checkout(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
-    script = "from ours_emulator.contract.compile import document; import sys; sys.stdout.buffer.write(document())"
+    script = (
+        "from ours_emulator.contract.revision import revision; import sys; sys.stdout.buffer.write(revision().document)"
+    )
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, 'site'); {script}"]
     done = subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=60, check=True)
     assert hashlib.sha256(done.stdout).hexdigest() == SHA256
+
+
+def test_the_wheel_has_the_files_of_the_docs_page_as_npm_has_them(wheel: Path) -> None:
+    folder = "ours_emulator/openapi/swagger_ui/"
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name.removeprefix(folder): archive.read(name) for name in archive.namelist() if folder in name}
+    noted = dict(re.findall(r"\| `(\S+)` \| `(\w{64})` \|", packed.pop("README.md").decode()))
+    assert {"index.html", "init.js"} == packed.keys() - noted.keys()
+    assert {name: hashlib.sha256(packed[name]).hexdigest() for name in noted} == noted
+    # Swagger UI is half a megabyte of it, packed.
+    assert wheel.stat().st_size < 1_000_000
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

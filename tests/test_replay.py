@@ -124,11 +124,12 @@ def test_who_waited_as_asked_did_so_in_a_replay_too(server: Server) -> None:
     one, other = server.account(), server.account()
     one.http.put(f"{one.url}/debug/faults/f", json={"answer": {"status": 429, "retry_after": 0.2}, "times": 1})
     one.track(userId="u", distinctId="d")
-    time.sleep(0.25)
+    # As long as it was asked to.
+    time.sleep(0.2)
     one.track(userId="u", distinctId="d")
     imported(other, text_of(*exported(one)))
     (call,) = other.debug("calls")["items"]
-    assert 200 <= call["attempts"][1]["gap_ms"] < 5000
+    assert call["attempts"][1]["gap_ms"] >= 200
     assert other.events()[0]["hints"] == []
 
 
@@ -166,7 +167,7 @@ def test_without_a_prefix_each_line_goes_to_its_own_account() -> None:
         (json.dumps(line(body_base64="aGk=")).encode(), "exclude"),
         (json.dumps({**line(), "body": None, "body_base64": "?"}).encode(), "base64"),
         (json.dumps({**line(), "body": "\ud800"}).encode(), "body"),
-        (json.dumps(line(fault={"fault_name": "f"})).encode(), "fault"),
+        (json.dumps(line(fault={"name": "f"})).encode(), "fault"),
     ],
 )
 def test_a_bad_line_is_named_and_nothing_is_imported(account: Account, bad: bytes, named: str) -> None:

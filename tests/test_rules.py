@@ -4,8 +4,9 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from ours_emulator.contract.rules import RULES
+from ours_emulator.contract.revision import revision
 
+RULES = revision().rules
 TESTS = Path(__file__).parent
 
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from serving import Account, Server, serving
+from waiting import PATIENCE
 
 
 class Stream:
@@ -168,8 +169,8 @@ def test_a_server_that_stops_ends_its_streams() -> None:
     with serving() as server:
         reading = threading.Thread(target=read, args=(server.default,))
         reading.start()
-        assert opened.wait(10)
-    assert ended.wait(3)
+        assert opened.wait(PATIENCE)
+    assert ended.wait(PATIENCE)
     reading.join()
 
 

@@ -16,13 +16,15 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from ours_emulator.accounts import Accounts
+from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.client import ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
+from ours_emulator.contract.revision import revision
 from ours_emulator.decide.properties import changes
 from ours_emulator.decide.versions import combined, patched, state_of
 from ours_emulator.feed import Feed
 from ours_emulator.jsontext import json_text
-from ours_emulator.model import UNCHANGED, UNKNOWN, Account, Change, Exchange, Properties, Request, Version
+from ours_emulator.model import UNCHANGED, UNKNOWN, Change, Exchange, Properties, Request, Version
 from ours_emulator.pipeline import Contract, Pipeline
 from ours_emulator.records import Identifiers, VisitorVersion
 from ours_emulator.store import EventFilter, Retention, Store, VisitorFilter, open_store
@@ -46,7 +48,8 @@ OBJECTS = st.dictionaries(NAMES, VALUES)
 SENT = st.fixed_dictionaries({}, optional={"custom_properties": OBJECTS}).flatmap(
     lambda custom: OBJECTS.map(lambda others: {**others, **custom})
 )
-DEVICES = st.none() | st.lists(st.fixed_dictionaries({"device_id": VALUES}), min_size=1, max_size=2).map(tuple)
+DEVICE: st.SearchStrategy[Properties] = st.fixed_dictionaries({"device_id": TEXT})
+DEVICES = st.none() | st.lists(DEVICE, min_size=1, max_size=2).map(tuple)
 
 
 @st.composite
@@ -142,7 +145,7 @@ class Emulator:
         contracts: dict[str, Contract] = dict.fromkeys(("track", "identify", "batch"), contract)
         contracts |= dict.fromkeys(("client/identify", "client/devices", "client/events", "client/alias"), client)
         self.reader = store.reader
-        self.pipeline = Pipeline(store.writer, contracts, Accounts(Account("x")), Feed())
+        self.pipeline = Pipeline(store.writer, contracts, Accounts(AccountConfig("x", revision())), Feed())
 
     async def post(self, endpoint: str, body: object) -> list[int]:
         """Send *body* and return the ids of its receipts."""

@@ -3,20 +3,21 @@
 import asyncio
 import json
 import socket
-import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from looping import case
 from ours_emulator.app import create_app
 from ours_emulator.records import Event, Met, Unmet, from_json, to_json
 from ours_emulator.settings import load
 from serving import Account, Server, serving
+from waiting import Sent, catch_up, sending
 
 NOT_UNDERSTOOD: list[tuple[str, dict[str, Any], str]] = [
     ("verify", {"match": {"evnt": "X"}}, "match.evnt: there is no such field; did you mean event?"),
@@ -24,7 +25,7 @@ NOT_UNDERSTOOD: list[tuple[str, dict[str, Any], str]] = [
     ("wait", {"match": {"event_property.x": 1}}, "match.event_property: there is no such field; did you mean"),
     ("wait", {"mtach": {}}, "match: Field required"),
     ("verify", {}, "match: Field required"),
-    ("verify", {"match": []}, "match: not an object of fields"),
+    ("verify", {"match": []}, "match: must be an object of fields"),
     ("verify", {"match": {}, "timeout_ms": 5}, "timeout_ms: "),
     ("verify", {"match": {}, "settle_ms": 5}, "settle_ms: "),
     ("wait", {"match": {}, "timeout_ms": 55_001}, "timeout_ms: "),
@@ -41,7 +42,7 @@ NOT_UNDERSTOOD: list[tuple[str, dict[str, Any], str]] = [
     ("verify", {"match": {}, "account": "a/b"}, "account: "),
     ("verify/sequence", {"sequence": []}, "sequence: "),
     ("verify/sequence", {"sequence": [{}, {"evnt": 1}]}, "sequence.1.evnt: there is no such field"),
-    ("verify/sequence", {"sequence": [{}, 5]}, "sequence.1: not an object of fields"),
+    ("verify/sequence", {"sequence": [{}, 5]}, "sequence.1: must be an object of fields"),
     ("verify/sequence", {"sequence": [{}] * 101}, "sequence: "),
     ("verify/sequence", {"sequence": [{}], "mode": "none"}, "mode: "),
 ]
@@ -79,59 +80,50 @@ def names(answer: dict[str, Any]) -> list[str]:
 
 
 @contextmanager
-def meanwhile(action: Callable[[], object], delay: float = 0.15) -> Generator[None]:
-    """Do *action* from another thread, after the block has begun to wait."""
-    timer = threading.Timer(delay, action)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.join()
-
-
-def later(account: Account, *events: str) -> Callable[[], None]:
-    """Post *events* over a connection of its own."""
-
-    def post() -> None:
-        with httpx.Client(trust_env=False) as http:
-            for event in events:
-                Account(account.url, http).track(event=event, userId="u")
-
-    return post
+def begun(where: Account, **body: Any) -> Generator[Sent]:
+    """Ask to wait. The block begins when the emulator has begun to."""
+    with sending(f"{where.url}/debug/wait", body) as wait:
+        yield wait
 
 
 @pytest.mark.parametrize("path", ["wait", "verify"])
 def test_what_is_there_already_is_answered_at_once(account: Account, path: str) -> None:
     account.track(event="Purchase", userId="u", email="a@b.co")
-    answer = met(ask(account, path, match={"event": "Purchase", "email": "a@b.co"}))
+    # Longer than a client of these tests would wait.
+    time_limit = {"timeout_ms": 50_000} if path == "wait" else {}
+    answer = met(ask(account, path, match={"event": "Purchase", "email": "a@b.co"}, **time_limit))
     assert answer["items"] == account.events()
     assert (answer["count"], answer["evicted"]) == (1, 0)
-    assert answer["waited_ms"] < 1000
 
 
 def test_a_wait_is_woken_by_its_event(account: Account) -> None:
-    with meanwhile(later(account, "Other", "Purchase")):
-        answer = met(ask(account, "wait", match={"event": "Purchase"}))
+    with begun(account, match={"event": "Purchase"}, timeout_ms=50_000) as wait:
+        account.track(event="Other", userId="u")
+        catch_up(account.url)
+        assert not wait.answered()
+        account.track(event="Purchase", userId="u")
+        answer = met(wait.answer())
     assert names(answer) == ["Purchase"]
-    assert 100 < answer["waited_ms"] < 3000
+    assert answer["waited_ms"] > 0
     assert answer["items"] == account.events(event="Purchase")
 
 
 def test_a_wait_ends_when_its_time_is_up(account: Account) -> None:
     account.track(event="Purchase", userId="u")
-    with meanwhile(later(account, "Other")):
-        answer = unmet(ask(account, "wait", match={"event": "Refund"}, timeout_ms=400))
-    assert 400 <= answer["waited_ms"] < 2000
-    assert answer["error"].startswith("no events matched within 400 ms; expected at least 1; nearest is event ")
-    assert answer["found"] == "no events matched within 400 ms"
+    with begun(account, match={"event": "Refund"}, timeout_ms=1000) as wait:
+        account.track(event="Other", userId="u")
+        answer = unmet(wait.answer())
+    assert answer["waited_ms"] >= 1000
+    assert answer["error"].startswith("no events matched within 1000 ms; expected at least 1; nearest is event ")
+    assert answer["found"] == "no events matched within 1000 ms"
     assert (answer["mode"], answer["expected"], answer["count"], answer["items"]) == ("at_least", 1, 0, [])
     assert {near["event"]["event"] for near in answer["near_misses"]} == {"Other", "Purchase"}
 
 
 def test_a_post_can_be_verified_without_a_pause_every_time(server: Server) -> None:
-    """A thousand times over HTTP; test_feed has the ten thousand."""
+    """Hundreds of times over HTTP; test_feed does it more often."""
     shared = server.account()
-    for number in range(1000):
+    for number in range(400):
         account = shared if number % 2 else server.account()
         assert account.track(distinctId=f"d{number}", userId="u").status_code == 200
         assert ask(account, "verify", match={"distinct_id": f"d{number}"}).status_code == 200, number
@@ -157,20 +149,24 @@ def test_five_hundred_waiters_are_each_woken_by_their_own_event(server: Server, 
     paths = [urlsplit((server.account() if apart else shared).url).path for _ in range(500)]
 
     async def scenario() -> list[tuple[int, list[str]]]:
-        connections = [await asyncio.open_connection(address.hostname, address.port) for _ in range(501)]
+        connections = [await asyncio.open_connection(address.hostname, address.port) for _ in range(500)]
 
         async def wait(number: int) -> tuple[int, list[str]]:
-            call = {"match": {"event": f"Event {number}"}, "timeout_ms": 30_000}
+            call = {"match": {"event": f"Event {number}"}, "timeout_ms": 50_000}
             status, answer = await post(connections[number], f"{paths[number]}/debug/wait", call)
             return status, names(answer)
 
         waiting = [asyncio.create_task(wait(number)) for number in range(500)]
-        await asyncio.sleep(1)
+        # Every wait is sent, as each task writes before it waits; then the emulator gets time to begin with them.
+        await asyncio.sleep(0)
+        await asyncio.to_thread(catch_up, server.url)
+        # Only now: a connection that sends nothing for ten seconds is closed.
+        poster = await asyncio.open_connection(address.hostname, address.port)
         for number in reversed(range(500)):
             event = {"token": "t", "event": f"Event {number}", "userId": "u"}
-            assert (await post(connections[500], f"{paths[number]}/track", event))[0] == 200
+            assert (await post(poster, f"{paths[number]}/track", event))[0] == 200
         answers = await asyncio.gather(*waiting)
-        for _, writer in connections:
+        for _, writer in (*connections, poster):
             writer.close()
         return answers
 
@@ -213,9 +209,10 @@ def test_the_mode_says_how_many_there_should_be(
 def test_one_too_many_fails_at_once(account: Account, mode: str, count: int | None) -> None:
     if mode != "none":
         account.track(event="X", userId="u")
-    with meanwhile(later(account, "X")):
-        answer = unmet(ask(account, "wait", match={"event": "X"}, mode=mode, count=count, settle_ms=20_000))
-    assert answer["waited_ms"] < 5000
+    # It would settle for longer than a client of these tests waits.
+    with begun(account, match={"event": "X"}, mode=mode, count=count, settle_ms=50_000) as wait:
+        account.track(event="X", userId="u")
+        answer = unmet(wait.answer())
     assert answer["count"] == (count or 0) + 1
     assert answer["near_misses"] == answer["candidates"] == []
 
@@ -226,33 +223,31 @@ def test_one_too_many_fails_at_once(account: Account, mode: str, count: int | No
 def test_settling_waits_for_as_long_without_a_further_one(account: Account, mode: str, count: int | None) -> None:
     if mode != "none":
         account.track(event="X", userId="u")
-    with meanwhile(later(account, "Y")):
-        answer = met(ask(account, "wait", match={"event": "X"}, mode=mode, count=count, settle_ms=300))
-    assert 300 <= answer["waited_ms"] < 2000
+    with begun(account, match={"event": "X"}, mode=mode, count=count, settle_ms=400) as wait:
+        account.track(event="Y", userId="u")
+        answer = met(wait.answer())
+    assert answer["waited_ms"] >= 400
 
 
 def test_settling_begins_anew_with_a_further_one(account: Account) -> None:
     account.track(event="X", userId="u")
-    with meanwhile(later(account, "X"), 0.2):
-        answer = met(ask(account, "wait", match={"event": "X"}, settle_ms=400))
+    with begun(account, match={"event": "X"}, settle_ms=1500) as wait:
+        posted = time.monotonic()
+        account.track(event="X", userId="u")
+        answer = met(wait.answer())
     assert answer["count"] == 2
-    assert answer["waited_ms"] >= 550
+    assert time.monotonic() - posted >= 1.5
 
 
 def test_a_reset_during_a_wait_forgets_what_matched(account: Account) -> None:
     account.track(event="X", userId="u")
-
-    def reset() -> None:
-        account_alone = Account(account.url, httpx.Client(trust_env=False))
-        with account_alone.http:
-            assert account_alone.post("/debug/reset", {}).status_code == 200
-            account_alone.track(event="X", userId="u")
-            time.sleep(0.2)
-            account_alone.track(event="X", userId="u")
-
-    with meanwhile(reset):
-        answer = met(ask(account, "wait", match={"event": "X"}, count=2))
-    assert answer["waited_ms"] >= 300
+    with begun(account, match={"event": "X"}, count=2, timeout_ms=50_000) as wait:
+        assert account.post("/debug/reset", {}).status_code == 200
+        account.track(event="X", userId="u")
+        catch_up(account.url)
+        assert not wait.answered()
+        account.track(event="X", userId="u")
+        answer = met(wait.answer())
     assert answer["count"] == 2
 
 
@@ -371,19 +366,16 @@ def test_after_leaves_out_what_arrived_before(account: Account) -> None:
     account.track(event="X", userId="u")
     (last,) = [event["id"] for event in account.events()]
     unmet(ask(account, "verify", match={"event": "X"}, after=last))
-    with meanwhile(later(account, "X")):
-        assert met(ask(account, "wait", match={"event": "X"}, after=last))["count"] == 1
+    with begun(account, match={"event": "X"}, after=last) as wait:
+        account.track(event="X", userId="u")
+        assert met(wait.answer())["count"] == 1
 
 
 def test_a_repeat_that_is_counted_wakes_a_wait_for_it(account: Account) -> None:
     account.track(event="X", userId="u", distinctId="1")
-
-    def repeat() -> None:
-        with httpx.Client(trust_env=False) as http:
-            Account(account.url, http).track(event="X", userId="u", distinctId="1")
-
-    with meanwhile(repeat):
-        answer = met(ask(account, "wait", match={"distinct_id": "1", "repeats": {"$gte": 1}}))
+    with begun(account, match={"distinct_id": "1", "repeats": {"$gte": 1}}) as wait:
+        account.track(event="X", userId="u", distinctId="1")
+        answer = met(wait.answer())
     assert answer["items"][0]["repeats"] == 1
 
 
@@ -396,10 +388,12 @@ def test_accounts_are_apart_and_all_of_them_together_without_a_prefix(server: Se
     assert met(ask(server.default, "verify", match={"event": "Apart"}))["count"] == 1
     assert met(ask(server.default, "verify", match={"event": "Apart"}, account=name))["count"] == 1
     assert "the path names account" in refused(ask(other, "verify", match={}, account=name))
-    with meanwhile(later(other, "Apart")):
-        assert met(ask(server.default, "wait", match={"event": "Apart"}, count=2))["count"] == 2
-    with meanwhile(later(one, "Apart")):
-        unmet(ask(other, "wait", match={"event": "Apart"}, count=2, timeout_ms=500))
+    with begun(server.default, match={"event": "Apart"}, count=2) as wait:
+        other.track(event="Apart", userId="u")
+        assert met(wait.answer())["count"] == 2
+    with begun(other, match={"event": "Apart"}, count=2, timeout_ms=500) as wait:
+        one.track(event="Apart", userId="u")
+        unmet(wait.answer())
 
 
 def test_what_can_be_no_longer_known_is_said(server: Server) -> None:
@@ -408,8 +402,8 @@ def test_what_can_be_no_longer_known_is_said(server: Server) -> None:
         for _ in range(8):
             account.track(event="X", userId="u")
         for mode in ("exactly", "at_most"):
-            answer = unmet(ask(account, "wait", match={"event": "X"}, mode=mode, count=5))
-            assert answer["waited_ms"] < 1000
+            # Longer than a client of these tests would wait.
+            answer = unmet(ask(account, "wait", match={"event": "X"}, mode=mode, count=5, timeout_ms=50_000))
             expected = f"5 events matched; expected {mode.replace('_', ' ')} 5"
             assert answer["error"] == f"{expected}; 3 were evicted, and there may have been others among them"
             assert answer["evicted"] == 3
@@ -429,7 +423,6 @@ def test_what_is_not_understood_is_refused_by_name(
     assert refused(account.post(f"/debug/{path}", body)).startswith(error)
 
 
-@pytest.mark.parametrize("path", ["wait", "verify", "verify/sequence"])
 @pytest.mark.parametrize(
     "value",
     ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5000, '{"a":' * 100 + "1" + "}" * 100, "[" * 100 + "]" * 100]
@@ -439,11 +432,13 @@ def test_what_is_not_understood_is_refused_by_name(
     ],
     ids=lambda value: f"{value[:20]} of {len(value)}",
 )
-def test_what_is_no_json_or_nested_too_deep_is_refused(account: Account, path: str, value: str) -> None:
-    account.track(event="X", userId="u")
-    match = f'{{"event_properties": {{"a": {value}}}}}'
-    body = f'{{"sequence": [{match}]}}' if "sequence" in path else f'{{"match": {match}}}'
-    assert refused(account.post(f"/debug/{path}", body.encode()))
+def test_what_is_no_json_or_nested_too_deep_is_refused(account: Account, value: str) -> None:
+    for path in ("wait", "verify", "verify/sequence"):
+        with case(path):
+            account.track(event="X", userId="u")
+            match = f'{{"event_properties": {{"a": {value}}}}}'
+            body = f'{{"sequence": [{match}]}}' if "sequence" in path else f'{{"match": {match}}}'
+            assert refused(account.post(f"/debug/{path}", body.encode()))
 
 
 def test_names_with_lone_surrogates_are_matched_too(account: Account) -> None:
@@ -511,22 +506,13 @@ def test_a_sequence_of_one_visitor_passes_over_the_others(account: Account) -> N
 
 
 def test_a_shutdown_ends_the_waits_with_a_sentence() -> None:
-    answers: list[tuple[int, str]] = []
-    with serving() as server:
-
-        def wait() -> None:
-            response = httpx.post(f"{server.url}/debug/wait", json={"match": {}, "timeout_ms": 50_000}, timeout=30)
-            answers.append((response.status_code, response.text))
-
-        threads = [threading.Thread(target=wait) for _ in range(5)]
-        for thread in threads:
-            thread.start()
-        time.sleep(0.5)
-        began = time.monotonic()
-    for thread in threads:
-        thread.join(10)
-    assert time.monotonic() - began < 3
-    assert answers == [(503, '{"error":"the emulator shut down during the wait"}')] * 5
+    with ExitStack() as stack:
+        with serving() as server:
+            waits = [stack.enter_context(begun(server.default, match={}, timeout_ms=50_000)) for _ in range(5)]
+            assert not any(wait.answered() for wait in waits)
+        answers = [wait.answer() for wait in waits]
+    said = {(answer.status_code, answer.text) for answer in answers}
+    assert said == {(503, '{"error":"the emulator shut down during the wait"}')}
 
 
 def test_a_client_that_leaves_ends_its_wait() -> None:
@@ -541,7 +527,6 @@ def test_a_client_that_leaves_ends_its_wait() -> None:
     }
 
     async def receive() -> dict[str, Any]:
-        await asyncio.sleep(0.05)
         return messages.pop(0)
 
     async def send(_: object) -> None:
@@ -562,10 +547,12 @@ def test_clients_that_leave_harm_nobody(account: Account) -> None:
     address = urlsplit(account.url)
     body = b'{"match": {}, "timeout_ms": 50000}'
     head = f"POST {address.path}/debug/wait HTTP/1.1\r\nHost: x\r\nContent-Type: application/json"
-    for _ in range(50):
+    for number in range(50):
         with socket.create_connection((str(address.hostname), int(address.port or 0))) as client:
             client.sendall(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-            time.sleep(0.01)
+            # Some leave before their wait has begun, and some after.
+            if number % 5 == 0:
+                catch_up(account.url)
     assert account.track(event="X", userId="u").status_code == 200
     met(ask(account, "wait", match={"event": "X"}))
 
@@ -598,8 +585,9 @@ def test_more_than_a_page_is_counted_in_full_though_not_all_is_shown(account: Ac
 def test_the_last_to_arrive_is_told_and_null_without_any(account: Account) -> None:
     assert met(ask(account, "verify", match={}, mode="none"))["last"] is None
     account.track(userId="u")
-    with meanwhile(later(account, "X")):
-        answer = met(ask(account, "wait", match={}, count=2))
+    with begun(account, match={}, count=2) as wait:
+        account.track(event="X", userId="u")
+        answer = met(wait.answer())
     assert answer["last"]["event"] == "X"
 
 
@@ -623,10 +611,8 @@ def test_the_description_has_examples_and_the_406(server: Server) -> None:
 
 def test_a_regular_expression_that_would_take_for_ever_is_refused(account: Account) -> None:
     account.track(event="a" * 50 + "!", userId="u")
-    began = time.monotonic()
     response = account.post("/debug/verify", {"match": {"event": {"$regex": "^(a|aa)+$"}}})
     assert (response.status_code, "takes too long" in response.json()["error"]) == (400, True)
-    assert time.monotonic() - began < 5
 
 
 def test_an_outcome_that_is_none_is_refused_by_name(account: Account) -> None:

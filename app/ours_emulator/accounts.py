@@ -1,110 +1,117 @@
-"""The accounts: what each one accepts, its clock and its faults. Made on first use, refused once closed."""
+"""The accounts: configuration, clock and faults of each. Opened on first use, refused once closed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
 from ours_emulator.clock import Clock
+from ours_emulator.contract.account import AccountConfig
+from ours_emulator.contract.revision import Revision
 from ours_emulator.decide.faults import Faults
-from ours_emulator.model import Account
 
 
 @dataclass(slots=True)
 class OpenAccount:
-    """An account in use: what it accepts, and what a test may do to it."""
+    """An account in use: its configuration, and the clock and the faults that tests set."""
 
-    accepts: Account
+    config: AccountConfig
     clock: Clock
     faults: Faults = field(default_factory=Faults)
 
     def move_clock(self, change: Callable[[Clock], None]) -> None:
-        """Do *change* to the clock; rate limits go with it when it is set back."""
+        """Apply *change* to the clock. Rate limits move with it when it is set back."""
         before = self.clock.now()
         change(self.clock)
         self.faults.move(max(before - self.clock.now(), 0))
 
     def restart(self) -> None:
-        """Take back what was done to clock and faults; what it accepts stays."""
+        """Reset the clock and remove all faults; the configuration stays."""
         self.clock.restart()
         self.faults.clear()
 
 
 class Accounts:
-    """The accounts by name; thread-safe. Every one begins as *template* is, its clock frozen at *now* if given.
+    """The accounts by name; thread-safe. Each one starts with the configuration *template*.
 
-    None of this outlives the process.
+    Their clocks are frozen at *now*, in milliseconds since the epoch, if given. Nothing here outlives the process.
     """
 
-    def __init__(self, template: Account, now: int | None = None) -> None:
+    def __init__(self, template: AccountConfig, now: int | None = None) -> None:
         self._template = template
         self._now = now
         self._open: dict[str, OpenAccount] = {}
         self._late: dict[str, int] = {}
-        self._changing = Lock()
+        self._lock = Lock()
 
     def open(self, name: str) -> OpenAccount | None:
-        """Return the account *name*, made on first use; None if it is closed."""
-        found = self._open.get(name)
-        return self._made(name) if found is None else found
+        """Return the account *name*, opened on first use; None if it is closed."""
+        account = self._open.get(name)
+        return self._opened(name) if account is None else account
 
     def now(self, name: str) -> int:
-        """Return the present moment of the account *name*, in milliseconds since the epoch."""
+        """Return the time of the account *name*, in milliseconds since the epoch."""
         return self.clock(name).now()
 
     def clock(self, name: str) -> Clock:
-        """Return the clock of the account *name*; of a closed one, which may be open again soon, a new one."""
+        """Return the clock of the account *name*; a new one if it is closed, since it may be opened again."""
         account = self.open(name)
         return Clock(self._now) if account is None else account.clock
 
+    def revision(self, name: str | None) -> Revision:
+        """Return the revision of the account *name*; the one that accounts start with if it is not open, or None."""
+        account = None if name is None else self._open.get(name)
+        return (self._template if account is None else account.config).revision
+
     def shown(self, name: str) -> OpenAccount | None:
-        """Return the account *name* to look at, None if it is closed; looking makes none."""
+        """Return the account *name* without opening it; None if it is closed."""
         if name in self._late:
             return None
         return self._open.get(name) or OpenAccount(self.template(name), Clock(self._now))
 
-    def template(self, name: str) -> Account:
-        """Return what the account *name* accepts before anything is said of it."""
+    def template(self, name: str) -> AccountConfig:
+        """Return the configuration that the account *name* starts with."""
         return replace(self._template, name=name)
 
     def secrets(self, name: str) -> frozenset[str]:
-        """Return the tokens and keys of the account *name*; of one that is not open there are none."""
-        found = self._open.get(name)
-        return frozenset() if found is None else found.accepts.tokens | found.accepts.keys
+        """Return the tokens and keys of the account *name*; none if it is not open."""
+        account = self._open.get(name)
+        return frozenset() if account is None else account.config.tokens | account.config.keys
 
-    def configure(self, accepts: Account) -> OpenAccount:
-        """Let an account accept what *accepts* says. A closed one is open again."""
-        with self._changing:
-            self._late.pop(accepts.name, None)
-            account = self._open.setdefault(accepts.name, OpenAccount(accepts, Clock(self._now)))
-            account.accepts = accepts
+    def configure(self, config: AccountConfig) -> OpenAccount:
+        """Give the account `config.name` that configuration. A closed account is open again."""
+        with self._lock:
+            self._late.pop(config.name, None)
+            account = self._open.setdefault(config.name, OpenAccount(config, Clock(self._now)))
+            account.config = config
             return account
 
     def close(self, name: str) -> None:
-        """Forget the account *name* but for its name, which is refused from now on."""
-        with self._changing:
+        """Forget the account *name*; its requests are refused from now on."""
+        with self._lock:
             self._open.pop(name, None)
             self._late.setdefault(name, 0)
 
     def refuse(self, name: str) -> None:
-        """Count a request that came after the account *name* was closed."""
-        with self._changing:
+        """Count a request to the closed account *name*."""
+        with self._lock:
             self._late[name] = self._late.get(name, 0) + 1
 
     def restart(self, name: str | None) -> None:
-        """Take back what was done to clock and faults of *name*, of all accounts if None."""
-        for account in [it for it in self._open.copy().values() if name in (None, it.accepts.name)]:
-            account.restart()
+        """Reset the clock and remove the faults of the account *name*, or of all accounts if None."""
+        for account in self._open.copy().values():
+            if name in (None, account.config.name):
+                account.restart()
 
     def late(self, name: str) -> int | None:
-        """Return how many requests came after the account *name* was closed; None if it is open."""
+        """Return how many requests came for the account *name* after it was closed; None if it is not closed."""
         return self._late.get(name)
 
     def names(self) -> list[str]:
-        """Return the names of all accounts that were used since the start."""
+        """Return the names of all accounts used since the start, sorted."""
         return sorted({*self._open.copy(), *self._late.copy()})
 
-    def _made(self, name: str) -> OpenAccount | None:
-        with self._changing:
+    def _opened(self, name: str) -> OpenAccount | None:
+        with self._lock:
             if name in self._late:
                 return None
             return self._open.setdefault(name, OpenAccount(self.template(name), Clock(self._now)))

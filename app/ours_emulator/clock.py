@@ -1,19 +1,20 @@
-"""The clock of an account, real, moved or frozen, and moments as people write them."""
+"""The clock of an account: real, moved or frozen. Timestamps from and to ISO 8601."""
 
 import time
 from datetime import UTC, datetime
 from typing import Literal
 
-_LEAST_MILLISECONDS = 100_000_000_000
+_MIN_MILLISECONDS = 100_000_000_000
+"""In the year 1973. A smaller number is probably in seconds."""
 _EXAMPLE = "2026-01-31T12:00:00Z"
 LAST_MOMENT = 253_402_300_799_999
-"""The end of the year 9999, in milliseconds: the last moment that ISO 8601 has four digits for."""
+"""The end of the year 9999, in milliseconds: the last timestamp with a four-digit year in ISO 8601."""
 
 
 class Clock:
-    """Milliseconds since the epoch: the real ones until it is moved or, as with *frozen_at*, stands still.
+    """The time of an account in milliseconds since the epoch: the real time, until it is moved or frozen.
 
-    It governs the time window, the moment of receipt and rate limits; never waits or health (rule clock).
+    It decides the time window, the time of receipt and rate limits, but never waits or health (rule clock).
     """
 
     def __init__(self, frozen_at: int | None = None) -> None:
@@ -23,36 +24,36 @@ class Clock:
 
     @property
     def state(self) -> Literal["real", "frozen", "moved"]:
-        """Whether it is as the world's, stands still, or runs at another moment."""
+        """Whether the clock shows the real time, stands still, or runs at another time."""
         if self._frozen_at is not None:
             return "frozen"
         return "moved" if self._offset else "real"
 
     def now(self) -> int:
-        """Return the present moment in milliseconds since the epoch."""
+        """Return the current time in milliseconds since the epoch."""
         if self._frozen_at is not None:
             return self._frozen_at
-        # One that was set to the end of all years goes no further.
+        # A clock that was set close to the last moment stops there.
         return min(_real() + self._offset, LAST_MOMENT)
 
     def freeze(self, moment: int | None = None) -> None:
-        """Stand still at *moment*, or where it is."""
+        """Stop the clock at *moment*, or at the current time."""
         self._frozen_at = self.now() if moment is None else moment
 
     def set(self, moment: int) -> None:
-        """Be at *moment*; it runs on from there unless it stands still."""
+        """Set the clock to *moment*. It runs on from there, unless it is frozen."""
         if self._frozen_at is None:
             self._offset = moment - _real()
         else:
             self._frozen_at = moment
 
     def resume(self) -> None:
-        """Run with the real time again."""
+        """Show the real time again."""
         self._offset = 0
         self._frozen_at = None
 
     def restart(self) -> None:
-        """Be as at the start."""
+        """Return to the state at the start: real, or frozen at the same moment."""
         self.resume()
         self._frozen_at = self._started_at
 
@@ -62,26 +63,30 @@ def _real() -> int:
 
 
 def milliseconds(text: str) -> int:
-    """Return the moment that *text* names, in ISO 8601 (UTC unless it says otherwise) or in milliseconds already.
+    """Return the timestamp *text*, in ISO 8601 (UTC if there is no offset) or milliseconds, as milliseconds.
 
-    Raises ValueError if it names none.
+    Raises ValueError if it is not valid.
     """
     text = text.strip()
     if text.isascii() and text.isdecimal():
-        if 0 < int(text) < _LEAST_MILLISECONDS:
-            raise ValueError(f"{text} looks like seconds or a year; say milliseconds or ISO 8601, as {_EXAMPLE}")
+        if 0 < int(text) < _MIN_MILLISECONDS:
+            raise ValueError(
+                f"{text} looks like seconds or a year; use milliseconds or ISO 8601, for example {_EXAMPLE}"
+            )
         return int(text)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no moment; say ISO 8601, as {_EXAMPLE}, or milliseconds") from None
+        raise ValueError(
+            f"{text!r} is not a valid timestamp; use ISO 8601, for example {_EXAMPLE}, or milliseconds"
+        ) from None
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def moment(value: object) -> object:
-    """Return the moment that *value* names, as `milliseconds` does, if it is text or a number. Raises ValueError."""
-    named = isinstance(value, str | int) and not isinstance(value, bool)
-    return milliseconds(str(value)) if named else value
+    """Return *value* as milliseconds if it is text or an integer (see `milliseconds`), else unchanged."""
+    is_timestamp = isinstance(value, str | int) and not isinstance(value, bool)
+    return milliseconds(str(value)) if is_timestamp else value
 
 
 def iso(moment: int) -> str:

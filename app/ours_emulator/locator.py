@@ -1,4 +1,4 @@
-"""Where the emulators of this user run: one small file each, while they run."""
+"""Where the emulators of this user are running: one small file each, while they run."""
 
 import json
 import os
@@ -12,24 +12,24 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An emulator that runs: its address and its process."""
+    """A running emulator: its address and its process."""
 
     url: str
     pid: int
 
 
 def url_of(host: str, port: int) -> str:
-    """Return where this machine reaches what listens on *host* and *port*."""
+    """Return the address at which this machine reaches what listens on *host* and *port*."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def announce(url: str) -> list[Path]:
-    """Write down that this process serves *url*; return the file, to be withdrawn at the end, if it could be."""
+    """Write a file that says that this process serves *url*; return it if that worked, to be withdrawn at the end."""
     directory = _directory()
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
-        if not _ours(directory):
+        if not _is_own(directory):
             return []
         file = directory / f"{os.getpid()}.json"
         partial = file.with_suffix(".partial")
@@ -41,28 +41,28 @@ def announce(url: str) -> list[Path]:
 
 
 def withdraw(file: Path) -> None:
-    """Remove what `announce` wrote."""
+    """Remove the file that `announce` wrote."""
     with suppress(OSError):
         file.unlink(missing_ok=True)
-        # Others of this user may still run.
+        # Fails while other emulators of this user are running.
         file.parent.rmdir()
 
 
 def places() -> list[Place]:
-    """Return the emulators that run. Files of those that were killed are removed."""
-    found: list[Place] = []
+    """Return the running emulators. Files of those that were killed are removed."""
+    running: list[Place] = []
     directory = _directory()
-    if not _ours(directory):
-        return found
+    if not _is_own(directory):
+        return running
     for file in sorted(directory.glob("*.json")):
         with suppress(OSError, ValueError, KeyError, TypeError):
-            said = json.loads(file.read_text())
-            place = Place(str(said["url"]), int(said["pid"]))
+            announced = json.loads(file.read_text())
+            place = Place(str(announced["url"]), int(announced["pid"]))
             if _alive(place.pid):
-                found.append(place)
+                running.append(place)
             else:
                 file.unlink(missing_ok=True)
-    return found
+    return running
 
 
 def _directory() -> Path:
@@ -70,18 +70,18 @@ def _directory() -> Path:
     return Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), f"ours-emulator-{user}")
 
 
-def _ours(directory: Path) -> bool:
-    """Whether *directory* is this user's own: in a directory for all, another may have made it."""
+def _is_own(directory: Path) -> bool:
+    """Whether *directory* is this user's own: others may write to the directory of temporary files."""
     try:
-        about = directory.lstat()
+        status = directory.lstat()
     except OSError:
         return False
-    return stat.S_ISDIR(about.st_mode) and (not hasattr(os, "getuid") or about.st_uid == os.getuid())
+    return stat.S_ISDIR(status.st_mode) and (not hasattr(os, "getuid") or status.st_uid == os.getuid())
 
 
 def _alive(pid: int) -> bool:
     if sys.platform == "win32":
-        return True  # Signal 0 is Control-C there.
+        return True  # There, signal 0 is Control-C and would end it.
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

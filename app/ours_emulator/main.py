@@ -1,4 +1,4 @@
-"""The old place of `create_app`, kept for those who import it from here. Deprecated: use `ours_emulator.app`."""
+"""The former place of `create_app`. Deprecated: import it from `ours_emulator.app`."""
 
 from ours_emulator.app import create_app
 

@@ -1,4 +1,4 @@
-"""The match grammar: what a test says of the events it means, compiled once and asked of many. Rules only."""
+"""The match grammar: conditions on the fields of an event, compiled once and applied to many. Pure rules."""
 
 import math
 import operator
@@ -15,79 +15,80 @@ from pydantic import JsonValue
 from ours_emulator.jsontext import same
 from ours_emulator.records import Miss
 
-MOST_LEVELS = 64
-MOST_CONDITIONS = 1000
-_MOST_COMPARED = 200
-_MOST_SHOWN = 100
+MAX_LEVELS = 64
+MAX_CONDITIONS = 1000
+_MAX_COMPARED = 200
+_MAX_SHOWN = 100
 _REGEX_SECONDS = 0.1
-_MOST_NAMES = 10
-_SURE = 0.85
+_MAX_NAMES = 10
+_CLOSE_CUTOFF = 0.85
 _NOT_THERE = "not there"
 
 
 class MatchError(ValueError):
-    """A match that can't be meant so; the message is one sentence that begins with the place."""
+    """A match that is not valid. The message is one line that begins with the place."""
 
 
-class _Nothing(Enum):
-    NOTHING = "nothing"
+class _Missing(Enum):
+    MISSING = "missing"
 
 
-_NOTHING: Literal[_Nothing.NOTHING] = _Nothing.NOTHING
-Found: TypeAlias = JsonValue | Literal[_Nothing.NOTHING]
-"""What stands at a place, which is not the same as null."""
-Problem: TypeAlias = Callable[[Found], str | None]
-"""Says in a few words why something is not what was asked for; None if it is."""
+_MISSING: Literal[_Missing.MISSING] = _Missing.MISSING
+Actual: TypeAlias = JsonValue | Literal[_Missing.MISSING]
+"""The value at a place. Null is a value; a place without one is missing."""
+Problem: TypeAlias = Callable[[Actual], str | None]
+"""Return in a few words why a value does not match; None if it does."""
 Shape: TypeAlias = Mapping[str, "Shape | None"]
-"""The fields of a thing, each with its own fields: none if it is a plain value, None if it may have any."""
+"""The fields of an object, each with the shape of its value: empty for a plain value, None for an open object."""
 PLAIN: Shape = {}
 """The shape of a plain value."""
 
 
 class _Test(Protocol):
-    def misses(self, found: Found) -> Iterator[Miss]: ...
+    def misses(self, actual: Actual) -> Iterator[Miss]: ...
 
 
 class Match:
-    """A compiled match. Made by `compiled`."""
+    """A compiled match; `compiled` makes it."""
 
     def __init__(self, test: "_Object") -> None:
         self._test = test
 
     @property
     def fields(self) -> frozenset[str]:
-        """The names of the fields that the match asks for, without what is inside them."""
+        """The names of the outermost fields that the match has conditions on."""
         return frozenset(field.parts[0] for field in self._test.fields)
 
     def text(self, field: str) -> str | None:
-        """Return the string that *field* must be; None if the match asks for something else, or does not."""
-        for it in self._test.fields:
-            if it.parts == (field,) and isinstance(it.test, _Leaf) and isinstance(it.test.expected, str):
-                return it.test.expected
+        """Return the string that *field* must equal; None if the match has no such condition."""
+        for condition in self._test.fields:
+            test = condition.test
+            if condition.parts == (field,) and isinstance(test, _Leaf) and isinstance(test.expected, str):
+                return test.expected
         return None
 
     def misses(self, view: Mapping[str, JsonValue]) -> list[Miss]:
-        """Return everything in which *view* is not what the match asks for: nothing if it fits."""
+        """Return every condition that *view* does not meet; none if it matches."""
         return list(self._test.misses(dict(view)))
 
     def fits(self, view: dict[str, JsonValue]) -> bool:
-        """Whether *view* is what the match asks for."""
+        """Whether *view* meets every condition."""
         return next(self._test.misses(view), None) is None
 
 
 def compiled(match: JsonValue, shape: Shape, root: str = "match") -> Match:
-    """Return *match*, asked of things of that *shape*. Raises MatchError with the place, which begins with *root*.
+    """Return *match* compiled for objects of *shape*. Raises MatchError with the place, which begins with *root*.
 
-    A match is an object of fields. Their names may lead into objects, and by number into lists, by dots. What they
-    should be is a value (of an object: some of its fields; of a list: all of it, in order) or an object of operators.
+    A match is an object of fields. A name may be a path with dots, into objects by name and into lists by number. Each
+    field has the expected value (of an object, some of its fields; of a list, all items in order) or operators.
     """
     if not isinstance(match, dict):
-        raise MatchError(f"{root}: not an object of fields")
+        raise MatchError(f"{root}: must be an object of fields")
     return Match(_Compiler(root).object((), match, shape, 0))
 
 
 def closest(misses: Sequence[Miss]) -> tuple[int, float]:
-    """Return by what to sort things that have these *misses*, the nearest first."""
+    """Return the sort key of an event with these *misses*: the nearest event comes first."""
     return len(misses), -sum(map(_closeness, misses))
 
 
@@ -95,18 +96,18 @@ def _closeness(miss: Miss) -> float:
     """Return how near the actual value comes to the expected one: 0 not at all, 1 almost."""
     expected, actual = miss.expected, miss.actual
     if isinstance(expected, str) and isinstance(actual, str):
-        return _likeness(expected[:_MOST_COMPARED].casefold().strip(), actual[:_MOST_COMPARED].casefold().strip())
+        return _likeness(expected[:_MAX_COMPARED].casefold().strip(), actual[:_MAX_COMPARED].casefold().strip())
     return 0.9 if str(expected) == str(actual) else 0.0
 
 
 def advice(word: str, known: Iterable[str]) -> str:
-    """Return what was probably meant by *word*, after a semicolon; else nothing."""
-    close = get_close_matches(word[:_MOST_SHOWN], list(known), n=1)
+    """Return `; did you mean NAME?` with the one of *known* that is most like *word*; else an empty string."""
+    close = get_close_matches(word[:_MAX_SHOWN], list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def advised(miss: Miss, view: Mapping[str, JsonValue]) -> Miss:
-    """Return *miss* with what *view* has instead, if it has nothing by that name."""
+    """Return *miss*; if the field is missing, with a similar name that *view* has, or all its names."""
     if miss.why != _NOT_THERE:
         return miss
     here: JsonValue = dict(view)
@@ -114,23 +115,23 @@ def advised(miss: Miss, view: Mapping[str, JsonValue]) -> Miss:
         if not isinstance(here, dict):
             return miss
         if part not in here:
-            names = [name[:_MOST_SHOWN] for name in here]
-            more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-            listed = f"; there are {', '.join(names[:_MOST_NAMES])}{more}" if names else ""
+            names = [name[:_MAX_SHOWN] for name in here]
+            more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+            listed = f"; there are {', '.join(names[:_MAX_NAMES])}{more}" if names else ""
             return replace(miss, why=miss.why + (advice(part, names) or listed))
         here = here[part]
     return miss
 
 
 def _instead(word: str, shape: Shape, *, outermost: bool) -> str:
-    """Return what was probably meant by *word*: a field of that *shape*, or what is inside one that may have any."""
+    """Return what *word* probably means: a field of *shape*, or one inside an open object."""
     known = f"; there are {', '.join(shape)}"
-    free = next((name for name, inner in shape.items() if inner is None), None)
-    sure = get_close_matches(word[:_MOST_SHOWN], shape, n=1, cutoff=_SURE)
-    if not outermost or free is None or sure or not 0 < len(word) < _MOST_SHOWN:
+    open_field = next((name for name, inner in shape.items() if inner is None), None)
+    sure = get_close_matches(word[:_MAX_SHOWN], shape, n=1, cutoff=_CLOSE_CUTOFF)
+    if not outermost or open_field is None or sure or not 0 < len(word) < _MAX_SHOWN:
         return advice(word, shape) or known
     close = get_close_matches(word, shape, n=1)
-    inside = f"{free}.{word}"
+    inside = f"{open_field}.{word}"
     return f"; did you mean {close[0]}, or {inside}?" if close else f"{known}; or did you mean {inside}?"
 
 
@@ -141,21 +142,21 @@ def _likeness(one: str, other: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Leaf:
-    """One value, or one operator, at one place. *known*: a field of ours, which is null when there is nothing."""
+    """One value, or one operator, at one place. A *known* field belongs to the shape: there, null means missing."""
 
     path: str
     expected: JsonValue
     known: bool
     problem: Problem
 
-    def misses(self, found: Found) -> Iterator[Miss]:
-        if self.known and found is None and self.expected is not None:
-            found = _NOTHING
-        elif self.known and found is _NOTHING and self.expected is None:
-            found = None
-        why = self.problem(found)
+    def misses(self, actual: Actual) -> Iterator[Miss]:
+        if self.known and actual is None and self.expected is not None:
+            actual = _MISSING
+        elif self.known and actual is _MISSING and self.expected is None:
+            actual = None
+        why = self.problem(actual)
         if why is not None:
-            yield _miss(self.path, self.expected, found, why)
+            yield _miss(self.path, self.expected, actual, why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +165,9 @@ class _All:
 
     tests: Sequence[_Test]
 
-    def misses(self, found: Found) -> Iterator[Miss]:
+    def misses(self, actual: Actual) -> Iterator[Miss]:
         for test in self.tests:
-            yield from test.misses(found)
+            yield from test.misses(actual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,33 +178,33 @@ class _Field:
 
 @dataclass(frozen=True, slots=True)
 class _Object:
-    """Some fields of an object; those not mentioned may be anything."""
+    """Some fields of an object; others are ignored."""
 
     path: str
     fields: Sequence[_Field]
 
-    def misses(self, found: Found) -> Iterator[Miss]:
-        if not self.fields and not isinstance(found, dict):
-            yield _miss(self.path, {}, found, _difference({}, found))
+    def misses(self, actual: Actual) -> Iterator[Miss]:
+        if not self.fields and not isinstance(actual, dict):
+            yield _miss(self.path, {}, actual, _difference({}, actual))
         for field in self.fields:
-            yield from field.test.misses(_looked_up(found, field.parts))
+            yield from field.test.misses(_looked_up(actual, field.parts))
 
 
 @dataclass(frozen=True, slots=True)
 class _List:
-    """The items of a list, each one and no more."""
+    """The items of a list, all of them in order."""
 
     path: str
     expected: list[JsonValue]
     items: Sequence[_Test]
 
-    def misses(self, found: Found) -> Iterator[Miss]:
-        if not isinstance(found, list):
-            yield _miss(self.path, self.expected, found, _difference(self.expected, found))
-        elif len(found) != len(self.items):
-            yield _miss(self.path, self.expected, found, f"{len(found)} items, not {len(self.items)}")
+    def misses(self, actual: Actual) -> Iterator[Miss]:
+        if not isinstance(actual, list):
+            yield _miss(self.path, self.expected, actual, _difference(self.expected, actual))
+        elif len(actual) != len(self.items):
+            yield _miss(self.path, self.expected, actual, f"{len(actual)} items, not {len(self.items)}")
         else:
-            for test, item in zip(self.items, found, strict=True):
+            for test, item in zip(self.items, actual, strict=True):
                 yield from test.misses(item)
 
 
@@ -243,7 +244,7 @@ class _Compiler:
         if isinstance(expected, dict) and any(key.startswith("$") for key in expected):
             return self._operators(path, expected, known=known)
         if isinstance(expected, dict | list) and shape is not None and not shape:
-            raise self._error(path, f"{path[-1]} is a plain value, never {_KINDS[_kind(expected)]}")
+            raise self._error(path, f"{path[-1]} is a plain value, not {_KINDS[_kind(expected)]}")
         if isinstance(expected, dict):
             return self.object(path, expected, shape, level)
         if isinstance(expected, list):
@@ -253,7 +254,7 @@ class _Compiler:
             ]
             return _List(".".join(path), expected, items)
         if isinstance(expected, float) and not math.isfinite(expected):
-            raise self._error(path, f"{expected} is no JSON number")
+            raise self._error(path, f"{expected} is not a JSON number")
         return _Leaf(".".join(path), expected, known, _equal(expected))
 
     def _operators(self, path: tuple[str, ...], expected: Mapping[str, JsonValue], *, known: bool) -> _Test:
@@ -261,45 +262,45 @@ class _Compiler:
         for name, operand in expected.items():
             place = (*path, name)
             if name not in _OPERATORS:
-                said = "there is no such operator" if name.startswith("$") else "a field beside operators"
+                problem = "there is no such operator" if name.startswith("$") else "fields and operators can't be mixed"
                 instead = advice(name, _OPERATORS) or f"; there are {', '.join(_OPERATORS)}"
-                raise self._error(place, f"{said}{instead}")
+                raise self._error(place, problem + instead)
             try:
-                problem = _OPERATORS[name](operand)
+                check = _OPERATORS[name](operand)
             except ValueError as error:
                 raise self._error(place, str(error)) from None
-            tests.append(_Leaf(".".join(path), {name: operand}, known, problem))
+            tests.append(_Leaf(".".join(path), {name: operand}, known, check))
         return _All(tests) if len(tests) > 1 else tests[0]
 
     def _check(self, path: tuple[str, ...], level: int) -> None:
-        if level > MOST_LEVELS:
-            raise self._error(path, f"nested deeper than {MOST_LEVELS} levels")
-        if self._conditions > MOST_CONDITIONS:
-            raise self._error((), f"asks for more than {MOST_CONDITIONS} things")
+        if level > MAX_LEVELS:
+            raise self._error(path, f"nested deeper than {MAX_LEVELS} levels")
+        if self._conditions > MAX_CONDITIONS:
+            raise self._error((), f"has more than {MAX_CONDITIONS} conditions")
 
     def _error(self, path: Iterable[str], problem: str) -> MatchError:
         place = ".".join((self._root, *path))
-        return MatchError(f"{place if len(place) <= _MOST_SHOWN else place[:_MOST_SHOWN] + '…'}: {problem}")
+        return MatchError(f"{place if len(place) <= _MAX_SHOWN else place[:_MAX_SHOWN] + '…'}: {problem}")
 
 
-def _miss(path: str, expected: JsonValue, found: Found, why: str) -> Miss:
-    return Miss(path, expected, None if found is _NOTHING else found, why)
+def _miss(path: str, expected: JsonValue, actual: Actual, why: str) -> Miss:
+    return Miss(path, expected, None if actual is _MISSING else actual, why)
 
 
-def _looked_up(found: Found, parts: Sequence[str]) -> Found:
-    """Return what *parts* lead to. A name may have dots itself, so the longer names are tried after the shorter."""
+def _looked_up(actual: Actual, parts: Sequence[str]) -> Actual:
+    """Return the value at the path *parts*. A name may contain dots: shorter names are tried before longer ones."""
     if not parts:
-        return found
-    if isinstance(found, list):
+        return actual
+    if isinstance(actual, list):
         index = parts[0]
-        inside = index.isascii() and index.isdecimal() and len(index) < 10 and int(index) < len(found)
-        return _looked_up(found[int(index)], parts[1:]) if inside else _NOTHING
-    if isinstance(found, dict):
+        inside = index.isascii() and index.isdecimal() and len(index) < 10 and int(index) < len(actual)
+        return _looked_up(actual[int(index)], parts[1:]) if inside else _MISSING
+    if isinstance(actual, dict):
         for length in range(1, len(parts) + 1):
             key = ".".join(parts[:length])
-            if key in found and (there := _looked_up(found[key], parts[length:])) is not _NOTHING:
+            if key in actual and (there := _looked_up(actual[key], parts[length:])) is not _MISSING:
                 return there
-    return _NOTHING
+    return _MISSING
 
 
 _KINDS: Mapping[str, str] = {
@@ -324,69 +325,69 @@ def _kind(value: JsonValue) -> str:
     return "list" if isinstance(value, list) else "object"
 
 
-def _difference(expected: JsonValue, found: Found) -> str:
-    if found is _NOTHING:
+def _difference(expected: JsonValue, actual: Actual) -> str:
+    if actual is _MISSING:
         return _NOT_THERE
-    if _kind(expected) != _kind(found):
-        return f"{_KINDS[_kind(found)]}, not {_KINDS[_kind(expected)]}"
-    if isinstance(expected, str) and isinstance(found, str):
-        if expected.casefold() == found.casefold():
+    if _kind(expected) != _kind(actual):
+        return f"{_KINDS[_kind(actual)]}, not {_KINDS[_kind(expected)]}"
+    if isinstance(expected, str) and isinstance(actual, str):
+        if expected.casefold() == actual.casefold():
             return "differs only in upper and lower case"
-        if expected.strip() == found.strip():
+        if expected.strip() == actual.strip():
             return "differs only in the spaces around it"
     return "another value"
 
 
 def _equal(expected: JsonValue) -> Problem:
-    def problem(found: Found) -> str | None:
-        return None if found is not _NOTHING and same(found, expected) else _difference(expected, found)
+    def problem(actual: Actual) -> str | None:
+        return None if actual is not _MISSING and same(actual, expected) else _difference(expected, actual)
 
     return problem
 
 
 def _regex(operand: JsonValue) -> Problem:
     if not isinstance(operand, str):
-        raise ValueError("takes a regular expression, which is a string")
+        raise ValueError("must be a regular expression, as a string")
     try:
         pattern = regex.compile(operand)
     except (regex.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"no regular expression: {error}") from None
+        raise ValueError(f"not a valid regular expression: {error}") from None
 
-    def problem(found: Found) -> str | None:
-        if not isinstance(found, str):
-            return _difference("", found)
+    def problem(actual: Actual) -> str | None:
+        if not isinstance(actual, str):
+            return _difference("", actual)
         try:
-            return None if pattern.search(found, timeout=_REGEX_SECONDS) else "does not match"
+            return None if pattern.search(actual, timeout=_REGEX_SECONDS) else "does not match"
         except TimeoutError:
-            raise MatchError(f"the regular expression {operand[:_MOST_SHOWN]} takes too long") from None
+            raise MatchError(f"the regular expression {operand[:_MAX_SHOWN]} takes too long") from None
 
     return problem
 
 
 def _any(operand: JsonValue) -> Problem:
     if operand is not True:
-        raise ValueError("takes true only; what must not be there is $absent")
-    return lambda found: _NOT_THERE if found is _NOTHING else None
+        raise ValueError("must be true; use $absent for a field that must be missing")
+    return lambda actual: _NOT_THERE if actual is _MISSING else None
 
 
 def _absent(operand: JsonValue) -> Problem:
     if operand is not True:
-        raise ValueError("takes true only; what must be there is $any")
-    return lambda found: None if found is _NOTHING else "is there"
+        raise ValueError("must be true; use $any for a field that must be there")
+    return lambda actual: None if actual is _MISSING else "is there"
 
 
 def _ordered(compare: Callable[[float | str, float | str], bool], otherwise: str) -> Callable[[JsonValue], Problem]:
     def made(operand: JsonValue) -> Problem:
         if isinstance(operand, bool) or not isinstance(operand, int | float | str):
-            raise ValueError("takes a number or a string")
+            raise ValueError("must be a number or a string")
         _check(operand)
 
-        def problem(found: Found) -> str | None:
-            if found is _NOTHING or isinstance(found, bool) or not isinstance(found, int | float | str):
-                return _difference(operand, found)
-            if _kind(found) != _kind(operand):
-                return _difference(operand, found)
-            return None if compare(found, operand) else otherwise
+        def problem(actual: Actual) -> str | None:
+            if actual is _MISSING or isinstance(actual, bool) or not isinstance(actual, int | float | str):
+                return _difference(operand, actual)
+            if _kind(actual) != _kind(operand):
+                return _difference(operand, actual)
+            return None if compare(actual, operand) else otherwise
 
         return problem
 
@@ -395,29 +396,29 @@ def _ordered(compare: Callable[[float | str, float | str], bool], otherwise: str
 
 def _unequal(operand: JsonValue) -> Problem:
     _check(operand)
-    return lambda found: "equal" if same(None if found is _NOTHING else found, operand) else None
+    return lambda actual: "equal" if same(None if actual is _MISSING else actual, operand) else None
 
 
 def _among(operand: JsonValue) -> Problem:
     if not isinstance(operand, list) or not operand:
-        raise ValueError("takes a list of values")
+        raise ValueError("must be a list of values")
     _check(operand)
 
-    def problem(found: Found) -> str | None:
-        value = None if found is _NOTHING else found
-        if any(same(value, it) for it in operand):
+    def problem(actual: Actual) -> str | None:
+        value = None if actual is _MISSING else actual
+        if any(same(value, option) for option in operand):
             return None
-        return _NOT_THERE if found is _NOTHING else "not among them"
+        return _NOT_THERE if actual is _MISSING else "not one of them"
 
     return problem
 
 
 def _check(operand: JsonValue, level: int = 0) -> None:
-    """Raise ValueError if *operand* is nested too deep or has a number that JSON has not."""
-    if level > MOST_LEVELS:
-        raise ValueError(f"nested deeper than {MOST_LEVELS} levels")
+    """Raise ValueError if *operand* is nested too deep or has a number that is not valid JSON."""
+    if level > MAX_LEVELS:
+        raise ValueError(f"nested deeper than {MAX_LEVELS} levels")
     if isinstance(operand, float) and not math.isfinite(operand):
-        raise ValueError(f"{operand} is no JSON number")
+        raise ValueError(f"{operand} is not a JSON number")
     inside = operand.values() if isinstance(operand, dict) else operand if isinstance(operand, list) else ()
     for value in inside:
         _check(value, level + 1)

@@ -1,4 +1,4 @@
-"""The vocabulary: what travels from the contract to the store and back, as plain frozen values."""
+"""The vocabulary: plain frozen values that the contract, the decision and the store exchange."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from ours_emulator.values import value
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DEFAULT_ACCOUNT = "default"
 MOST_LISTED = 20
-"""Names in one hint, and hints about names."""
+"""How many names one hint lists, and how many hints about names there are."""
 _LONGEST = 100
 Properties: TypeAlias = dict[str, JsonValue]
 Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id"]
@@ -22,7 +22,7 @@ Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id
 
 @value
 class Request:
-    """One HTTP request to an emulated endpoint, as it came off the wire."""
+    """One HTTP request to an emulated endpoint, as received."""
 
     account: str
     endpoint: str
@@ -32,44 +32,30 @@ class Request:
     content_encoding: str
     body: bytes
     oversized: bool
-    """The body passed the size limit on the wire and was not kept."""
+    """The body was over the size limit on the wire, and was not kept."""
     attempt: int
-    """1 for a first try; the vendor's SDKs count their retries in a header."""
+    """1 for the first attempt; the vendor's SDKs count their retries in a header."""
     received_at: int
     """Milliseconds since the epoch, by the emulator's clock."""
     started: float
     """`time.perf_counter()` when the head of the request was read."""
     authorization: str = ""
     sdk_counts: bool = False
-    """An SDK counts the attempts, so that a first one is known to be one."""
+    """The header is there, so that a first attempt is known to be the first."""
     replayed: bool = False
-    """It was sent before, and the account's faults are not asked again."""
+    """The request comes from an export; the account's faults do not apply again."""
     fault: FaultAnswer | None = None
-    """What a fault did to it before."""
-
-
-@value
-class Account:
-    """The unit of isolation, with what it accepts. An empty set of tokens, or keys, accepts any of them."""
-
-    name: str
-    tokens: frozenset[str] = frozenset()
-    keys: frozenset[str] = frozenset()
-    allowed_events: frozenset[str] | None = None
-    """Names trimmed and case-folded; None when the account has no allow-list."""
-    require_identifier: bool = True
-    strict_openapi: bool = False
-    """What the document literally types as string must be one (rule any-json)."""
+    """What a fault did to a replayed request originally."""
 
 
 def allowed(names: Iterable[str]) -> frozenset[str]:
-    """Return *names* of events as an allow-list has them: trimmed, without case (rule allow-list)."""
+    """Return event *names* as an allow-list compares them: trimmed and case-folded (rule allow-list)."""
     return frozenset(name.strip().casefold() for name in names)
 
 
 @value
 class Source:
-    """A token with its kind: a live one, or its Test Mode twin (rule test-mode)."""
+    """A token with its kind: live, or the Test Mode key that belongs to a live token (rule test-mode)."""
 
     token: str
     test: bool
@@ -77,7 +63,7 @@ class Source:
 
 @value
 class Claim:
-    """One identifier that a message names, and where it was given, in wire spelling."""
+    """One identifier that a message gives, and its name in the body, in wire spelling."""
 
     kind: Identifier
     value: str
@@ -89,33 +75,36 @@ Identity: TypeAlias = tuple[Claim, ...]
 
 
 def cut(name: str) -> str:
-    """Return *name*, or the beginning of a very long one: a hint is not the place for all of it."""
+    """Return *name*, cut if it is longer than a hint should be."""
     return name if len(name) <= _LONGEST else name[:_LONGEST] + "…"
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return the first of *names*, each cut if it is very long, and how many more there are."""
+    """Return the first of *names*, each cut if it is long, and how many more there are."""
     more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
     return ", ".join(cut(name) for name in names[:MOST_LISTED]) + more
 
 
 @value
 class ApiSemantics:
-    """Where the APIs, and their revisions, differ in what a message means for its visitor; as the Ingest API has it."""
+    """What a message means for its visitor: where the two APIs, and the revisions of one, differ.
+
+    The defaults are those of the Ingest API, revision 2026-05.
+    """
 
     falls_through: bool = False
-    """An identifier that finds nobody leaves it to the next one; else the strongest one given decides alone."""
+    """An identifier that matches no visitor leaves the decision to the next; otherwise the first decides alone."""
     claims_stored: bool = True
-    """The identifiers given are written on any visitor found; else a new one gets them, and an old one's stay."""
+    """The identifiers given are written on any visitor; otherwise only on a new one."""
     empty_ignored: bool = True
-    """A property that is "" says nothing; else it is a value like any other."""
+    """A property that is "" is ignored; otherwise it is a value like any other."""
     allow_list: bool = True
-    """The account's list of allowed events counts."""
+    """The account's allow-list applies."""
 
 
 @value
 class Message:
-    """What a client said of a visitor, accepted by the contract: an event, or, without a name, only what they are."""
+    """An accepted message about a visitor: an event or, if `event` is None, only properties."""
 
     endpoint: str
     batch_index: int | None
@@ -131,16 +120,16 @@ class Message:
     hints: tuple[Hint, ...]
     semantics: ApiSemantics = ApiSemantics()
     data: Properties | None = None
-    """What is merged into the visitor's data; only the Client API has it."""
+    """Merged into the visitor's data; only the Client API has it."""
     identifies: bool = False
-    """An anonymous id that is nobody's yet becomes the visitor's (rule client-identify)."""
+    """The visitor gets the anonymous id, if no other visitor has it (rule client-identify)."""
     creation: str | None = None
-    """The event that comes first if the message makes its visitor (rule client-events)."""
+    """The event that precedes this one if the message creates its visitor (rule client-events)."""
 
 
 @value
 class Alias:
-    """The wish to give an anonymous visitor an external id, accepted by the contract."""
+    """An accepted message that gives an anonymous visitor an external id."""
 
     endpoint: str
     external: Claim
@@ -157,7 +146,7 @@ class Alias:
 
 @value
 class Registration:
-    """A visitor's device, accepted by the contract."""
+    """An accepted message with a visitor's device."""
 
     endpoint: str
     identity: Identity
@@ -169,7 +158,7 @@ class Registration:
 
 @value
 class Rejection:
-    """What the contract refuses: a whole request, or one row of a batch."""
+    """A refusal: of a whole request, or of one row of a batch."""
 
     endpoint: str
     batch_index: int | None
@@ -180,7 +169,7 @@ class Rejection:
 
     @property
     def status(self) -> int:
-        """The HTTP status of the refusal; 0 if a fault kept it from being answered."""
+        """The HTTP status of the refusal; 0 if a fault prevented an answer."""
         return self.reason.status or 0
 
     @property
@@ -191,7 +180,17 @@ class Rejection:
 
 
 AnyMessage: TypeAlias = Message | Alias | Registration
+"""What the contract accepts."""
 Arrival: TypeAlias = AnyMessage | Rejection
+"""What the contract makes of one request, of one row of /batch, or of one item of the Client API's events."""
+
+
+@value
+class Contents:
+    """What is in a request: its arrivals, at least one, and the token or key that it carries, if it has one."""
+
+    arrivals: Sequence[Arrival]
+    token: str | None
 
 
 @value
@@ -245,7 +244,7 @@ class Version:
 
 @value
 class Receipt:
-    """What became of one arrival: the only result there is; every door shows views of it."""
+    """What became of one arrival. The only result there is: every door shows views of it."""
 
     id: int
     arrival: Arrival
@@ -256,7 +255,7 @@ class Receipt:
     distinct_id: str | None = None
     resolution: Resolution | None = None
     content: str = "{}"
-    """JSON text of what was sent, as it is stored."""
+    """The content of the message as JSON text, as it is stored."""
     version: Version | None = None
     """The visitor right after this event (rule snapshot)."""
 
@@ -285,7 +284,7 @@ class Attempt:
     number: int
     """1 for the first one."""
     gap_ms: float | None = None
-    """How long after the attempt before it came."""
+    """Milliseconds since the attempt before it."""
 
 
 @value

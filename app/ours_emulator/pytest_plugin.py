@@ -1,12 +1,13 @@
 """The pytest plugin: an emulator that starts when a test first asks for it, and a fresh account of it for each test.
 
-Every pytest run where this is installed imports this module, so it imports nothing but pytest.
+Every pytest run where the package is installed imports this module, so it imports nothing but pytest.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,33 +17,36 @@ if TYPE_CHECKING:
 
 _MARKER = (
     "ours_emulator(strict, clock, seed, allowed_events, tokens, public_keys, require_identifier, strict_openapi): "
-    "what the emulator's account of this test is like; strict=True fails the test on refusals and hints, "
+    "options of the test's account of the emulator; strict=True fails the test on refusals and hints, "
     "clock= stops its clock at a moment, seed= names a file of exported requests to begin with."
 )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option and the lines of the ini file."""
+    """Add the option and the settings of the ini file."""
     group = parser.getgroup("ours-emulator")
     group.addoption(
         "--ours-emulator-url",
         metavar="URL",
-        help="Use the emulator that runs there, instead of starting one. Also: OURS_EMULATOR_URL.",
+        help="Use the emulator that runs at URL instead of starting one. Also: OURS_EMULATOR_URL.",
     )
-    parser.addini("ours_emulator_url", "Use the emulator that runs there, instead of starting one.", default="")
+    parser.addini("ours_emulator_url", "Use the emulator that runs at this URL instead of starting one.", default="")
     parser.addini(
-        "ours_emulator_strict", "Fail tests on what the emulator refuses or hints at.", type="bool", default=False
+        "ours_emulator_strict",
+        "Fail tests in which the emulator refuses something or gives a hint.",
+        type="bool",
+        default=False,
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line("markers", _MARKER)
 
 
 @pytest.fixture(scope="session")
 def ours_emulator_settings() -> Mapping[str, Any]:
-    """Override this to start the emulator otherwise: settings of `ours-emulator serve`, like `{"tokens": ["t"]}`."""
+    """Override this to start the emulator with other settings of `ours-emulator serve`, like `{"tokens": ["t"]}`."""
     return {}
 
 
@@ -50,14 +54,16 @@ def ours_emulator_settings() -> Mapping[str, Any]:
 def ours_emulator_server(
     request: pytest.FixtureRequest, ours_emulator_settings: Mapping[str, Any]
 ) -> Iterator[Emulator]:
-    """The emulator itself, for all tests: started in a thread, or the one that --ours-emulator-url names."""
-    from ours_emulator.pytest_support.accounts import attached, guarded, started
+    """The emulator itself, for all tests: a new one, or the one that --ours-emulator-url names."""
+    from ours_emulator.emulator import run_emulator
+    from ours_emulator.pytest_support.accounts import attached
+    from ours_emulator.pytest_support.reports import reporting
 
     config = request.config
     url = config.getoption("--ours-emulator-url") or os.environ.get("OURS_EMULATOR_URL")
     url = url or config.getini("ours_emulator_url")
-    running = attached(url, ours_emulator_settings) if url else started(ours_emulator_settings)
-    with guarded(config), running as emulator:
+    running = nullcontext(attached(url, ours_emulator_settings)) if url else run_emulator(**ours_emulator_settings)
+    with reporting(config), running as emulator:
         yield emulator
 
 
@@ -78,9 +84,9 @@ def ours_emulator(
 @pytest.fixture
 def ours_emulator_async(request: pytest.FixtureRequest, ours_emulator: Emulator) -> AsyncEmulator:
     """The same account as `ours_emulator`, for tests that are coroutines."""
-    from ours_emulator.pytest_support.accounts import twin
+    from ours_emulator.pytest_support.accounts import async_handle
 
-    return twin(request, ours_emulator)
+    return async_handle(request, ours_emulator)
 
 
 @pytest.fixture(scope="session")

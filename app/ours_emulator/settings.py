@@ -1,4 +1,4 @@
-"""The settings: one frozen value, made at the edge from flag > environment > file > default."""
+"""The settings: one frozen value. A flag wins over the environment, that over the file, that over the default."""
 
 import re
 import tomllib
@@ -18,39 +18,39 @@ _HOST = r"^(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([A-
 
 
 class SettingsError(Exception):
-    """A setting that can't be used; the message is one line for the user."""
+    """A setting that is not valid; the message is one line for the user."""
 
 
 def _split(value: object) -> object:
-    """Take a list as commas in one text too, as environment variables need. One that names nothing is a mistake."""
+    """Return the parts of a text with commas, the form of a list in an environment variable; others unchanged."""
     if not isinstance(value, str):
         return value
     parts = [part.strip() for part in value.split(",") if part.strip()]
     if not parts:
-        raise ValueError("names nothing; leave it out if that is meant")
+        raise ValueError("must not be empty; omit it to use the default")
     return parts
 
 
 def _live(token: str) -> str:
     if token.startswith("test_"):
-        raise ValueError("say the live token; its test_ twin is accepted by itself")
+        raise ValueError("must be the live token; the test_ token that belongs to it is accepted too")
     return token
 
 
 def _key(key: str) -> str:
     if re.fullmatch(r"[ps]k_\S+", key) is None:
-        raise ValueError("a key begins with pk_ or sk_")
+        raise ValueError("a key must begin with pk_ or sk_")
     return key
 
 
 def _named(path: Path) -> Path:
     if not path.name:
-        raise ValueError("must name a file")
+        raise ValueError("must be the path of a file")
     return path
 
 
 def _database(url: str) -> str:
-    """Return *url* if it is a URL, or the path of a file; which databases there are, the store knows."""
+    """Return *url*. A path must be that of a file; the store checks which kinds of URL there are."""
     if "://" not in url:
         _named(Path(url))
     return url
@@ -61,7 +61,7 @@ def _text(value: object) -> object:
 
 
 def _moment(value: object) -> object:
-    """Take a moment as text in ISO 8601 or in milliseconds; TOML has moments of its own."""
+    """Return a timestamp in ISO 8601 or milliseconds as milliseconds; TOML has a type of its own for dates."""
     if isinstance(value, date):
         value = value.isoformat()
     return milliseconds(value) if isinstance(value, str) else value
@@ -78,22 +78,23 @@ Database = Annotated[str, BeforeValidator(_text), AfterValidator(_database)]
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):
-    """Everything that can be set."""
+    """All settings."""
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(4010, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
-    port_file: File | None = Field(None, description="File to write the port to, once it listens.")
+    port_file: File | None = Field(None, description="File to write the port to once the server listens.")
     database: Database | None = Field(
         None,
-        description="SQLite file (path or sqlite:///path) to keep everything in. Without it, nothing outlives the "
-        "process.",
+        description="SQLite file (path or sqlite:///path) that keeps everything. Without it, all data is lost when "
+        "the process ends.",
     )
     seed: File | None = Field(
-        None, description="JSON Lines of requests, as exported, that a new store and one that was reset begin with."
+        None,
+        description="JSON Lines of requests, as exported, to begin with: replayed into a new store and after a reset.",
     )
     tokens: Annotated[Tokens, NoDecode, BeforeValidator(_split)] = Field(
         (),
-        description="Source tokens to accept, each with its test_ twin. Without any, every token is accepted.",
+        description="Source tokens to accept, each also with test_ before it. Without any, every token is accepted.",
     )
     public_keys: Annotated[Keys, NoDecode, BeforeValidator(_split)] = Field(
         (),
@@ -101,40 +102,42 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     )
     allowed_hosts: Annotated[Hosts, NoDecode, BeforeValidator(_split)] = Field(
         (),
-        description="Names of this emulator in Host headers beside the local ones; `*.` stands for any beginning.",
+        description="Host names to accept besides the local ones; `*.example.com` accepts every name below it.",
     )
     admin_token: str | None = Field(
-        None, pattern=r"^[!-~]+$", description="Bearer token that /debug asks for, its health excepted."
+        None, pattern=r"^[!-~]+$", description="Bearer token that /debug requires, except for its health."
     )
     allowed_events: Annotated[Names | None, NoDecode, BeforeValidator(_split)] = Field(
-        None, description="Event names on the allow-list. Without it, every event is kept."
+        None, description="Event names to keep; other events are dropped. Without it, every event is kept."
     )
     now: Annotated[int | None, BeforeValidator(_moment)] = Field(
         None,
         ge=0,
         le=LAST_MOMENT,
-        description="Stop the clock at this moment (ISO 8601 or milliseconds).",
+        description="Freeze the clock at this time (ISO 8601 or milliseconds).",
     )
     strict_openapi: bool = Field(
         False,
-        description="Refuse values that the OpenAPI document literally types as string (rule any-json).",
+        description="Refuse other values where the OpenAPI document literally has the type string (rule any-json).",
     )
     require_identifier: bool = Field(
-        True, description="Refuse a message that names nobody; otherwise it makes an anonymous visitor."
+        True, description="Refuse a message without an identifier; otherwise it creates an anonymous visitor."
     )
-    max_body_bytes: int = Field(5 * 1024 * 1024, ge=1, description="Largest body, on the wire and inflated.")
-    max_row_bytes: int = Field(1024 * 1024, ge=1, description="Largest row of a batch.")
+    max_body_bytes: int = Field(5 * 1024 * 1024, ge=1, description="Largest body in bytes, on the wire and inflated.")
+    max_row_bytes: int = Field(1024 * 1024, ge=1, description="Largest row of a batch in bytes.")
     keep: int = Field(
-        100_000, ge=1, description="How many requests, and how many events, are kept; above 400, up to 1/400 more."
+        100_000,
+        ge=1,
+        description="How many requests, and how many events, to keep; above 400, up to 1/400 more are kept.",
     )
-    keep_body_bytes: int = Field(256 * 1024 * 1024, ge=0, description="How many bytes of request bodies are kept.")
+    keep_body_bytes: int = Field(256 * 1024 * 1024, ge=0, description="How many bytes of request bodies to keep.")
     log_format: Literal["human", "json", "none"] = Field(
-        "human", description="How a request is logged, one line each: human, json or none."
+        "human", description="Format of the request log, one line per request: human, json or none."
     )
 
 
 class Loaded:
-    """Settings, and where each one came from."""
+    """Settings, and where the value of each one comes from."""
 
     def __init__(self, settings: Settings, origins: Mapping[str, str]) -> None:
         self.settings = settings
@@ -142,10 +145,10 @@ class Loaded:
 
 
 def load(flags: Mapping[str, object] | None = None, file: Path | None = None, *, environment: bool = True) -> Loaded:
-    """Return the settings from *flags*, the environment, the TOML *file* and the defaults, the first one wins.
+    """Return the settings from *flags*, the environment, the TOML *file* and the defaults; the first one wins.
 
-    Without *environment*, it has no say: what runs inside a test should not depend on the shell.
-    Raises SettingsError naming the setting, where it came from and what is wrong with it.
+    *environment* is False for an emulator that runs inside a test, which should not depend on the shell.
+    Raises SettingsError with the setting, where its value comes from, and what is wrong with it.
     """
     sources: dict[str, Mapping[str, object]] = {
         "flag": flags or {},
@@ -166,12 +169,12 @@ def load(flags: Mapping[str, object] | None = None, file: Path | None = None, *,
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
-        said = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{_spelled(name, origins[name], file)}: {said}") from None
+        problem = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{_spelled(name, origins[name], file)}: {problem}") from None
 
 
 def flag(name: str) -> str:
-    """Return how the setting *name* is spelled on the command line."""
+    """Return the flag of the setting *name* on the command line."""
     return "--" + name.replace("_", "-")
 
 
@@ -183,9 +186,9 @@ def _spelled(name: str, origin: str, file: Path | None) -> str:
 
 
 def _environment() -> Mapping[str, object]:
-    """Return what the environment says of the settings; by themselves they would always listen to it."""
-    listening = cast(type[BaseSettings], create_model("Environment", __base__=(Settings, BaseSettings)))
-    return EnvSettingsSource(listening, env_prefix=ENV_PREFIX, env_ignore_empty=True)()
+    """Return the settings in the environment. `Settings` itself must not always read it, as a BaseSettings does."""
+    model = cast(type[BaseSettings], create_model("Environment", __base__=(Settings, BaseSettings)))
+    return EnvSettingsSource(model, env_prefix=ENV_PREFIX, env_ignore_empty=True)()
 
 
 def _read(file: Path | None) -> Mapping[str, object]:
@@ -194,6 +197,6 @@ def _read(file: Path | None) -> Mapping[str, object]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
-        raise SettingsError(f"{file} can't be read: {error.strerror}") from None
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} is not TOML: {error}") from None
+        raise SettingsError(f"{file} is not valid TOML: {error}") from None

@@ -1,10 +1,10 @@
-"""Text for people: what is safe to show in a terminal, and columns that stand one below the other."""
+"""Text for a terminal: escaped, and in aligned columns."""
 
 from collections.abc import Iterable, Sequence
 
 
 def printable(text: str) -> str:
-    """Escape what could move a terminal's cursor or forge a second line."""
+    """Return *text* with all that could move the cursor or begin a new line escaped."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

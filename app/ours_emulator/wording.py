@@ -35,3 +35,8 @@ def hints_beside(event: Event) -> list[Hint]:
 def with_rule(remark: Hint | Reason) -> str:
     """Return a hint or a reason as the log has it: `properties: dropped [unknown-keys]`."""
     return f"{remark.sentence} [{remark.rule}]"
+
+
+def number(count: int, noun: str) -> str:
+    """Return `1 hint`, or `2 hints`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

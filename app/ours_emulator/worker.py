@@ -1,4 +1,4 @@
-"""One thread that works for everybody: what waits at the same moment is done together (group commit)."""
+"""A worker thread that does all jobs waiting at one moment together (group commit)."""
 
 import asyncio
 import threading
@@ -16,10 +16,10 @@ class StoppedError(Exception):
 
 
 class GroupWorker(Generic[Job, Done]):
-    """Hand jobs from any event loop to one thread, which does what waits in one call of *work*.
+    """Takes jobs from any event loop and does all that wait in one call of *work*, on one thread.
 
-    *work* gets a group in order of arrival and returns one result, or one exception, for each job. A group ends when
-    the *weight* of its jobs reaches *most*.
+    *work* gets a group in order of arrival and returns one result, or one exception, for each job. A group is complete
+    when the sum of the *weight* of its jobs reaches *most*.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class GroupWorker(Generic[Job, Done]):
         self._thread.start()
 
     def submit(self, job: Job) -> asyncio.Future[Done]:
-        """Queue *job*; the future has its result when the whole group is done. Raises StoppedError after `stop`."""
+        """Queue *job*; its future is done when the whole group is. Raises StoppedError after `stop`."""
         future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
         with self._stopping:
             if self._stopped:
@@ -44,7 +44,7 @@ class GroupWorker(Generic[Job, Done]):
         return future
 
     def stop(self) -> None:
-        """Finish what was submitted, then end the thread. Doing it twice is doing it once."""
+        """Finish the submitted jobs, then end the thread. May be called several times."""
         with self._stopping:
             if not self._stopped:
                 self._stopped = True
@@ -72,7 +72,7 @@ class GroupWorker(Generic[Job, Done]):
                 return
 
     def _results(self, jobs: list[Job]) -> Sequence[Done | Exception]:
-        """Do *jobs*; whatever happens, this thread lives on and everybody is answered."""
+        """Return a result for each of *jobs*. An error in *work* is the result of all; the thread goes on."""
         try:
             results = self._work(jobs)
         except Exception as error:
@@ -83,14 +83,14 @@ class GroupWorker(Generic[Job, Done]):
 
 
 def _deliver(results: list[tuple[asyncio.Future[Done], Done | Exception]]) -> None:
-    """Wake every event loop that waits for one of *results*, each once."""
+    """Set *results* in the event loops that wait for them; each loop is woken once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Done], Done | Exception]]] = {}
     for result in results:
         by_loop.setdefault(result[0].get_loop(), []).append(result)
-    for loop, mine in by_loop.items():
-        # A loop that was closed meanwhile has nobody waiting.
+    for loop, its_results in by_loop.items():
+        # The loop may be closed by now; then nobody waits for the result.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_resolve, mine)
+            loop.call_soon_threadsafe(_resolve, its_results)
 
 
 def _resolve(results: list[tuple[asyncio.Future[Done], Done | Exception]]) -> None:

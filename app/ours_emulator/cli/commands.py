@@ -1,4 +1,4 @@
-"""The commands that look into a running emulator, or change it: over the debug API, as any other client."""
+"""The commands that look into a running emulator, or change what it has: over the debug API, through the handle."""
 
 import json
 import sys
@@ -7,145 +7,90 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from ours_emulator.locator import places, url_of
 from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT
-from ours_emulator.records import sentence
+from ours_emulator.records import Event, Visitor, iso, to_json
 from ours_emulator.settings import ENV_PREFIX, SettingsError, load
 from ours_emulator.terminal import columns
+from ours_emulator.wording import number, with_rule
 
 if TYPE_CHECKING:
-    import httpx
+    from ours_emulator.emulator import Emulator
 
-NO = 1
-_PAGE = 1000
-_PART = 64 * 1024
-_SECONDS = 30
+_NOT_READY = 1
+_PART_BYTES = 64 * 1024
+_RETRY_SECONDS = 1.0
 _POLL_SECONDS = 0.1
 _ADMIN_TOKEN = ENV_PREFIX + "ADMIN_TOKEN"
-_LOCKED = f"For an emulator with an admin token, set {_ADMIN_TOKEN} to it."
+_EPILOG = f"For an emulator with an admin token, set {_ADMIN_TOKEN} to it."
 F = TypeVar("F", bound=Callable[..., Any])
-Item: TypeAlias = Mapping[str, Any]
+R = TypeVar("R", Event, Visitor)
 
 
-class Debug:
-    """The debug API of one emulator. Anything it refuses, or that keeps it from answering, is a ClickException."""
+class DebugCommand(click.Command):
+    """A command that uses the handle: what the handle raises is an error of the command line."""
 
-    def __init__(self, url: str, account: str | None) -> None:
-        import httpx
-
-        from ours_emulator.emulator.handle import Handle
-
-        try:
-            named = Handle(url)
-        except ValueError as error:
-            raise click.ClickException(str(error)) from None
-        if account and named.account not in (None, account):
-            raise click.ClickException(f"{url} names account {named.account}, and --account another")
-        self.account = account or named.account
-        self.url = named.server_url + (f"/accounts/{self.account}" if self.account else "")
-        headers = {"authorization": f"Bearer {named.admin_token}"} if named.admin_token else {}
-        self._http = httpx.Client(base_url=f"{self.url}/debug/", headers=headers, timeout=_SECONDS, trust_env=False)
-
-    def call(self, method: str, path: str, **more: Any) -> "httpx.Response":
-        """Return the answer, which is a 2xx."""
-        with self._failures():
-            return self._checked(self._http.request(method, path, **more))
-
-    @contextmanager
-    def opened(self, path: str, **more: Any) -> "Generator[httpx.Response]":
-        """Give the answer as it arrives, however long that takes."""
-        with self._failures(), self._http.stream("GET", path, **more) as response:
-            if response.is_error:
-                response.read()
-            yield self._checked(response)
-
-    def items(self, path: str, params: Mapping[str, str], most: int) -> Iterable[Item]:
-        """Yield the first *most* items of a list, page by page."""
-        asked: dict[str, Any] = dict(params)
-        while most > 0:
-            page = self.call("GET", path, params={**asked, "limit": min(most, _PAGE)}).json()
-            yield from page["items"]
-            most -= len(page["items"])
-            asked["cursor"] = page["next_cursor"]
-            if asked["cursor"] is None:
-                return
-
-    def _checked(self, response: "httpx.Response") -> "httpx.Response":
-        if response.is_error:
-            raise click.ClickException(f"{self.url} answered {response.status_code}: {_refusal(response)}")
-        return response
-
-    @contextmanager
-    def _failures(self) -> Generator[None]:
-        import httpx
-
-        try:
-            yield
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise click.ClickException(f"{self.url} does not answer: {error or type(error).__name__}") from None
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        with _emulator_errors():
+            return super().invoke(ctx)
 
 
-def _refusal(response: "httpx.Response") -> str:
-    """Return what an emulator says against a call, and how it is let in."""
-    try:
-        said = response.json()["error"]
-    except (ValueError, KeyError, TypeError):
-        return "not an emulator?"
-    return f"{said}; set {_ADMIN_TOKEN} to it" if response.status_code == HTTPStatus.UNAUTHORIZED else f"{said}"
+def _command(name: str | None = None) -> Callable[[Callable[..., None]], click.Command]:
+    return click.command(name, cls=DebugCommand, epilog=_EPILOG)
 
 
-def _where(command: F) -> F:
+def _url_option(command: F) -> F:
     """Give *command* the option that says which emulator is meant."""
-    said = f"Where the emulator is. [default: {ENV_PREFIX}URL, or else the one that runs here]"
-    return click.option("--url", envvar=ENV_PREFIX + "URL", help=said)(command)
+    text = f"Address of the emulator. [default: {ENV_PREFIX}URL, or else the one that is running here]"
+    return click.option("--url", envvar=ENV_PREFIX + "URL", help=text)(command)
 
 
-def _debug(account: str = "Only this account. [default: all of them]") -> Callable[[F], F]:
-    """Give a command the options that say which emulator is meant and which account; *account* is the help on that."""
+def _options(account: str = "Only this account. [default: all of them]") -> Callable[[F], F]:
+    """Give a command the options for emulator and account; *account* is the help of the latter."""
 
-    def given(command: F) -> F:
-        return _where(click.option("--account", help=account, callback=_account_name)(command))
+    def with_options(command: F) -> F:
+        return _url_option(click.option("--account", help=account, callback=_account_name)(command))
 
-    return given
+    return with_options
 
 
 def _account_name(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
-    """Return *name* if an account can have it: what is none would be looked for elsewhere."""
+    """Return *name* if an account can have it: another one would lead to another path of the server."""
     if name is not None and ACCOUNT_NAME.fullmatch(name) is None:
-        raise click.ClickException(f"--account {name}: no name of an account (letters, digits, dot, dash, underscore)")
+        characters = "letters, digits, dot, dash, underscore"
+        raise click.ClickException(f"--account {name}: not a valid account name; use {characters}")
     return name
 
 
-def _lines(command: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="A JSON object a line, as the debug API has it.")(
-        command
-    )
+_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object per line, as in the debug API.")
+_limit_option = click.option("--limit", default=100, show_default=True, type=click.IntRange(1))
 
 
-@click.command(epilog=_LOCKED)
-@_debug()
-@_lines
+@_command()
+@_options()
+@_json_option
 @click.option("--user-id")
 @click.option("--external-id")
 @click.option("--email")
 @click.option("--anonymous-id")
 @click.option("--q", help="Text anywhere in a visitor's id or properties.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1))
+@_limit_option
 def visitors(url: str | None, account: str | None, as_json: bool, limit: int, **filters: str | None) -> None:
     """List visitors, the youngest first."""
-    found = Debug(_found(url), account).items("visitors", _given(filters), limit)
+    items = _emulator(url, account).latest_visitors(limit, **_given(filters))
     heads = ("ACCOUNT", "VISITOR", "EXTERNAL ID", "EMAIL", "ANONYMOUS ID", "EVENTS", "LAST SEEN")
-    _show(found, as_json, account, heads, _visitor)
+    _show(items, as_json, account, heads, _visitor_row)
 
 
-@click.command(epilog=_LOCKED)
-@_debug()
-@_lines
-@click.option("--event", help="Its name.")
+@_command()
+@_options()
+@_json_option
+@click.option("--event", help="Name of the event.")
 @click.option("--visitor-id")
 @click.option("--distinct-id")
 @click.option("--endpoint", help="track, identify, batch, client/events, …")
@@ -153,145 +98,167 @@ def visitors(url: str | None, account: str | None, as_json: bool, limit: int, **
 @click.option("--test", type=click.Choice(["true", "false"]))
 @click.option("--since", help="Received at this moment or later: ISO 8601, or milliseconds since the epoch.")
 @click.option("--property", "properties", multiple=True, metavar="NAME=VALUE", help="May be given several times.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1))
+@_limit_option
 def events(
-    url: str | None,
-    account: str | None,
-    as_json: bool,
-    limit: int,
-    properties: Sequence[str],
-    **filters: str | None,
+    url: str | None, account: str | None, as_json: bool, limit: int, properties: Sequence[str], **filters: str | None
 ) -> None:
     """List events, the latest by time first."""
-    asked = _given(filters)
-    for said in properties:
-        name, equals, value = said.partition("=")
-        if not name or not equals:
-            raise click.ClickException(f"--property {said}: say NAME=VALUE")
-        asked[f"property.{name}"] = value
-    found = Debug(_found(url), account).items("events", asked, limit)
+    given = {**_given(filters), **dict(map(_property_filter, properties))}
+    items = _emulator(url, account).latest_events(limit, **given)
     heads = ("ACCOUNT", "ID", "TIME", "OUTCOME", "ENDPOINT", "EVENT", "VISITOR", "WHY")
-    _show(found, as_json, account, heads, _event)
+    _show(items, as_json, account, heads, _event_row)
 
 
-@click.command(epilog=_LOCKED)
-@_debug()
-@_lines
+@_command()
+@_options()
+@_json_option
 @click.option("--event", help="Only events of this name.")
 @click.option("--outcome", help="accepted, duplicate, dropped or rejected. [default: any]")
-def tail(url: str | None, account: str | None, as_json: bool, **filters: str | None) -> None:
-    """Show what arrives, as it arrives, until interrupted. It comes back by itself when the emulator does."""
-    debug = Debug(_found(url), account)
-    last = ""
-    told = connected = False
+def tail(url: str | None, account: str | None, as_json: bool, event: str | None, outcome: str | None) -> None:
+    """Show events as they arrive, until interrupted. Reconnects when the emulator comes back."""
+    from ours_emulator.emulator import EmulatorError
+
+    emulator = _emulator(url, account)
+    emulator.version()
+    last: int | None = None
+    reported = False
     while True:
         try:
-            with debug.opened(
-                "stream", params=_given(filters), headers={"last-event-id": last}, timeout=60
-            ) as response:
-                told, connected = False, True
-                for id_, kind, data in _sent(response.iter_lines()):
-                    last = id_ or last
-                    _print(_told(kind, data, as_json))
-        except click.ClickException as error:
-            if not connected:
+            for item in emulator.tail(event, outcome=outcome, after=last):
+                last, reported = (last if item is None else item.id), False
+                click.echo(_tail_line(item, as_json))
+        except EmulatorError as error:
+            if error.status is not None:
                 raise
-            if not told:
-                click.echo(f"ours-emulator: {error.format_message()}; trying again", err=True)
-                told = True
-        time.sleep(1)
+            if not reported:
+                click.echo(f"ours-emulator: {error}; trying again", err=True)
+            reported = True
+        time.sleep(_RETRY_SECONDS)
 
 
-@click.command(epilog=_LOCKED)
-@_debug("Forget this account. [default: default]")
-@click.option("--all", "all_", is_flag=True, help="Forget all accounts.")
+@_command()
+@_options("Delete what this account has. [default: default]")
+@click.option("--all", "all_", is_flag=True, help="Delete what all accounts have.")
 def reset(url: str | None, account: str | None, all_: bool) -> None:
-    """Forget visitors, events and requests: of the account `default`, of --account, or of --all."""
+    """Delete visitors, events and requests: of the account `default`, of --account, or of --all."""
     if all_ and account:
-        raise click.ClickException("say --account or --all, not both")
-    debug = Debug(_found(url), account)
-    name = debug.account or DEFAULT_ACCOUNT
-    cleared = debug.call("POST", "reset", json={"all": True} if all_ else {"account": name}).json()
-    counts = ", ".join(f"{cleared[kind]} {kind}" for kind in ("visitors", "receipts", "requests"))
-    click.echo(f"forgot {counts} of {'all accounts' if all_ else 'account ' + name}")
+        raise click.ClickException("use --account or --all, not both")
+    emulator = _emulator(url, account)
+    name = emulator.account or DEFAULT_ACCOUNT
+    target = _emulator(emulator.server_url, None if all_ else name)
+    cleared = target.reset()
+    counts = (number(cleared.visitors, "visitor"), number(cleared.receipts, "event"))
+    where = "all accounts" if all_ else f"account {name}"
+    click.echo(f"deleted {', '.join(counts)}, {number(cleared.requests, 'request')} of {where}")
 
 
-@click.command(epilog=_LOCKED)
-@_debug()
+@_command()
+@_options()
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="File to write. [default: standard output]"
 )
 @click.option("--redact", is_flag=True, help="Without tokens and keys.")
 def export(url: str | None, account: str | None, output: Path | None, redact: bool) -> None:
     """Write the journal as JSON Lines, one request each, the oldest first."""
-    debug = Debug(_found(url), account)
-    with debug.opened("export", params={"redact": str(redact).lower()}, timeout=None) as response:
-        with _writing(output) as file:
-            for part in response.iter_bytes():
-                file.write(part)
-        evicted = int(response.headers["x-emulator-evicted"])
-    if evicted:
-        click.echo(f"ours-emulator: {evicted} older requests were evicted and are not in it (--keep)", err=True)
+    with _emulator(url, account).stream_export(redact=redact) as exported, _writing(output) as file:
+        for part in exported.parts:
+            file.write(part)
+    if exported.evicted:
+        older = number(exported.evicted, "older request")
+        click.echo(f"ours-emulator: {older} not exported, because evicted before (see --keep)", err=True)
 
 
-@click.command("import", epilog=_LOCKED)
-@_debug("Replay everything into this account. [default: each request into its own]")
+@_command("import")
+@_options("Replay everything into this account. [default: each request into its own]")
 @click.argument("file", type=click.File("rb"))
 def import_(url: str | None, account: str | None, file: IO[bytes]) -> None:
     """Replay the requests of FILE (- is standard input) in order, each at the moment it was received."""
-    debug = Debug(_found(url), account)
-    headers = {"content-type": "application/jsonl"}
-    parts = iter(lambda: file.read(_PART), b"")
-    done = debug.call("POST", "import", content=parts, headers=headers, timeout=None).json()
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(done["outcomes"].items()))
-    click.echo(f"imported {done['imported']} requests" + (f": {counts}" if counts else ""))
-    for it in done["differing"]:
-        click.echo(f"line {it['line']}: was answered {it['recorded'] or 'nothing'}, is now {it['now'] or 'nothing'}")
+    imported = _emulator(url, account).replay(iter(lambda: file.read(_PART_BYTES), b""), timeout=None)
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(imported.outcomes.items()))
+    click.echo(f"imported {number(imported.imported, 'request')}" + (f": {counts}" if counts else ""))
+    for line in imported.differing:
+        click.echo(f"line {line.line}: the answer was {line.recorded or 'none'}, and is now {line.now or 'none'}")
 
 
 @click.command("wait-ready")
-@_where
+@_url_option
 @click.option("--timeout", default=30.0, show_default=True, help="Seconds.")
 def wait_ready(url: str | None, timeout: float) -> None:
     """Wait until the emulator answers. Exit code 1 if it does not in time."""
     deadline = time.monotonic() + timeout
     while True:
+        left = max(deadline - time.monotonic(), _POLL_SECONDS)
         try:
-            debug = Debug(_found(url), None)
-            debug.call("GET", "health", timeout=max(deadline - time.monotonic(), _POLL_SECONDS))
+            with _emulator_errors():
+                # Looked up each time: it may not have announced its address yet.
+                emulator = _emulator(url)
+                emulator.wait_ready(min(left, _RETRY_SECONDS))
         except click.ClickException as error:
             if time.monotonic() + _POLL_SECONDS > deadline:
-                _no(error.format_message())
+                _exit_not_ready(error)
             time.sleep(_POLL_SECONDS)
         else:
-            click.echo(f"{debug.url} is ready")
+            click.echo(f"{emulator.url} is ready")
             return
 
 
 @click.command()
-@_where
+@_url_option
 @click.option("--timeout", default=3.0, show_default=True, help="Seconds.")
 def healthcheck(url: str | None, timeout: float) -> None:
-    """Ask the emulator once whether it is well. Exit code 1 if it is not."""
+    """Check once whether the emulator is healthy. Exit code 1 if it is not."""
     try:
-        Debug(_found(url), None).call("GET", "health", timeout=timeout)
+        with _emulator_errors():
+            _emulator(url).version(timeout=timeout)
     except click.ClickException as error:
-        _no(error.format_message())
+        _exit_not_ready(error)
 
 
-looking_in: Sequence[click.Command] = (visitors, events, tail, reset, export, import_, wait_ready, healthcheck)
+debug_commands: Sequence[click.Command] = (visitors, events, tail, reset, export, import_, wait_ready, healthcheck)
 
 
-def _found(url: str | None) -> str:
-    """Return where the emulator is: as said, or the one of this user that runs, or where `serve` would listen."""
+@contextmanager
+def _emulator_errors() -> Generator[None]:
+    # Imported here because `serve` should not wait for it.
+    from ours_emulator.emulator import EmulatorError
+
+    try:
+        yield
+    except EmulatorError as error:
+        advice = f"; set {_ADMIN_TOKEN} to the token" if error.status == HTTPStatus.UNAUTHORIZED else ""
+        raise click.ClickException(f"{error}{advice}") from None
+
+
+def _exit_not_ready(error: click.ClickException) -> NoReturn:
+    click.echo(f"ours-emulator: {error.format_message()}", err=True)
+    sys.exit(_NOT_READY)
+
+
+def _emulator(url: str | None, account: str | None = None) -> "Emulator":
+    """Return the handle of an emulator, or of an account of it."""
+    from ours_emulator.emulator import Emulator
+
+    try:
+        emulator = Emulator(_address(url))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    if account and emulator.account not in (None, account):
+        raise click.ClickException(f"{url} names account {emulator.account}, and --account another one")
+    return Emulator(f"{emulator.server_url}/accounts/{account}") if account else emulator
+
+
+def _address(url: str | None) -> str:
+    """Return *url*, or else the address of the emulator of this user that is running, or that `serve` would have."""
     if url:
         return url if "://" in url else f"http://{url}"
     running = places()
     if len(running) > 1:
         known = ", ".join(place.url for place in running)
-        raise click.ClickException(f"several emulators run here: {known}; say which with --url")
-    if running:
-        return running[0].url
+        raise click.ClickException(f"several emulators are running here: {known}; choose one with --url")
+    return running[0].url if running else _address_of_settings()
+
+
+def _address_of_settings() -> str:
     try:
         settings = load().settings
     except SettingsError as error:
@@ -307,65 +274,43 @@ def _given(filters: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in filters.items() if value is not None}
 
 
+def _property_filter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise click.ClickException(f"--property {text}: not a property; use NAME=VALUE")
+    return f"property.{name}", value
+
+
 def _show(
-    items: Iterable[Item],
-    as_json: bool,
-    account: str | None,
-    heads: Sequence[str],
-    row: Callable[[Item], Sequence[object]],
+    items: Iterable[R], as_json: bool, account: str | None, heads: Sequence[str], row: Callable[[R], Sequence[object]]
 ) -> None:
-    """Print *items* as JSON, or as a table whose first column, the account's, is left out if *account* says it."""
+    """Print *items* as JSON, or as a table. Its first column is the account, left out if *account* names it."""
     if as_json:
         for item in items:
-            _print(json.dumps(item))
+            click.echo(json.dumps(to_json(item)))
         return
-    first = 1 if account else 0
-    for line in columns([heads[first:], *(row(item)[first:] for item in items)]):
-        _print(line)
+    left_out: int = 1 if account else 0
+    for line in columns([heads[left_out:], *(row(item)[left_out:] for item in items)]):
+        click.echo(line)
 
 
-def _visitor(item: Item) -> Sequence[object]:
-    ids = item["identifiers"]
-    named = (ids["external_id"], ids["email"], ids["anonymous_id"])
-    return (item["account"], item["visitor_id"], *named, item["event_count"], item["last_seen"])
+def _visitor_row(visitor: Visitor) -> Sequence[object]:
+    ids = visitor.identifiers
+    known = (ids.external_id, ids.email, ids.anonymous_id)
+    return (visitor.account, visitor.visitor_id, *known, visitor.event_count, iso(visitor.last_seen))
 
 
-def _event(item: Item) -> Sequence[object]:
-    reason = item["reason"]
-    why = [_why(reason)] if reason else []
-    why += [f"hint: {_why(hint)}" for hint in item["hints"]]
-    keys = ("account", "id", "received_at", "outcome", "endpoint", "event", "visitor_id")
-    return (*(item[key] for key in keys), "; ".join(why))
+def _event_row(event: Event) -> Sequence[object]:
+    why = [] if event.reason is None else [with_rule(event.reason)]
+    why += [f"hint: {with_rule(hint)}" for hint in event.hints]
+    what = (event.outcome, event.endpoint, event.event, event.visitor_id)
+    return (event.account, event.id, iso(event.received_at), *what, "; ".join(why))
 
 
-def _why(said: Item) -> str:
-    """Return a reason or a hint as the log has it: `properties: dropped [unknown-keys]`."""
-    return f"{sentence(said['path'], said['message'])} [{said['rule']}]"
-
-
-def _sent(lines: Iterable[str]) -> Iterable[tuple[str, str, str]]:
-    """Yield id, kind and data of server-sent events."""
-    fields: dict[str, str] = {}
-    for line in lines:
-        if line.startswith(":"):
-            continue
-        if line:
-            name, _, value = line.partition(": ")
-            fields[name] = value
-        else:
-            if "event" in fields:
-                yield fields.get("id", ""), fields["event"], fields.get("data", "")
-            fields = {}
-
-
-def _told(kind: str, data: str, as_json: bool) -> str:
-    if kind != "receipt":
+def _tail_line(event: Event | None, as_json: bool) -> str:
+    if event is None:
         return json.dumps({"reset": True}) if as_json else "--- reset ---"
-    return data if as_json else columns([_event(json.loads(data))])[0]
-
-
-def _print(line: str) -> None:
-    click.echo(line)
+    return json.dumps(to_json(event)) if as_json else columns([_event_row(event)])[0]
 
 
 @contextmanager
@@ -381,11 +326,6 @@ def _writing(path: Path | None) -> Generator[IO[bytes]]:
             yield file
         partial.replace(path)
     except OSError as error:
-        raise click.ClickException(f"{path} can't be written: {error.strerror}") from None
+        raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _no(message: str) -> None:
-    click.echo(f"ours-emulator: {message}", err=True)
-    sys.exit(NO)

@@ -12,34 +12,34 @@ from ours_emulator.model import Request
 from ours_emulator.records import Reason
 
 MAX_DEPTH = 200
-_SLICE = 1 << 14
-_MOST_MEMBERS = 1000
+_SLICE_BYTES = 1 << 14
+_MAX_MEMBERS = 1000
 _CONTAINERS = (dict, list)
 _FLOAT_DIGITS = 308
 
 
 @dataclass(frozen=True, slots=True)
 class Statuses:
-    """The status an endpoint gives for a wrong media type, a wrong content coding and too large a body."""
+    """The HTTP statuses of an endpoint for a wrong media type, a wrong content coding and a body that is too large."""
 
     media_type: int
     coding: int
     size: int
 
 
-def read(request: Request, statuses: Statuses, limit: int) -> JsonValue | Reason:
-    """Return the JSON value that *request* carries, or why it carries none.
-
-    *limit* bounds the body in bytes, on the wire and after inflating (rules content-type, encoding, size, malformed).
-    """
+def media_type_problem(request: Request, statuses: Statuses) -> Reason | None:
+    """Return why the media type of *request* is refused, if it is (rule content-type)."""
     media_type = request.content_type.partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        return Reason("content-type", "", "the content type must be application/json", statuses.media_type)
-    return unpacked(request, statuses, limit)
+    if media_type == "application/json":
+        return None
+    return Reason("content-type", "", "the content type must be application/json", statuses.media_type)
 
 
-def unpacked(request: Request, statuses: Statuses, limit: int) -> JsonValue | Reason:
-    """Return what `read` does, of whatever media type *request* says its body is."""
+def read(request: Request, statuses: Statuses, limit: int) -> JsonValue | Reason:
+    """Return the JSON value in the body of *request*, whatever its media type, or why there is none.
+
+    *limit* bounds the body in bytes, on the wire and after inflating (rules encoding, size, malformed).
+    """
     coding = request.content_encoding.strip().lower()
     if coding not in ("", "identity", "gzip"):
         return Reason("encoding", "", "the content coding must be gzip or identity", statuses.coding)
@@ -57,35 +57,35 @@ def unpacked(request: Request, statuses: Statuses, limit: int) -> JsonValue | Re
 
 
 def inflate(body: bytes, limit: int) -> bytes | None:
-    """Return *body* un-gzipped, or None if that is more than *limit* bytes; never holds much more than *limit*.
+    """Return *body* inflated, or None if that is more than *limit* bytes; never holds much more than *limit*.
 
-    Raises `zlib.error` if *body* is corrupt, cut short, followed by something else than another gzip member, or in
-    more than 1000 of them.
+    Raises `zlib.error` if *body* is corrupt, truncated, has more than 1000 gzip members, or has anything else after
+    one.
     """
     parts: list[bytes] = []
-    size = read = members = 0
-    # In slices: what follows a member is copied when it ends, and a body may have very many members.
-    while read < len(body) or not parts:
+    size = position = members = 0
+    # In slices: zlib copies what follows a member when the member ends, and a body may have very many members.
+    while position < len(body) or not parts:
         members += 1
-        if members > _MOST_MEMBERS:
+        if members > _MAX_MEMBERS:
             raise zlib.error("too many members")
         member = zlib.decompressobj(wbits=31)
         while not member.eof:
-            taken = member.unconsumed_tail or body[read : read + _SLICE]
-            read += 0 if member.unconsumed_tail else len(taken)
-            part = member.decompress(taken, _SLICE)
-            if not part and not taken:
+            piece = member.unconsumed_tail or body[position : position + _SLICE_BYTES]
+            position += 0 if member.unconsumed_tail else len(piece)
+            part = member.decompress(piece, _SLICE_BYTES)
+            if not part and not piece:
                 raise zlib.error("incomplete")
             size += len(part)
             if size > limit:
                 return None
             parts.append(part)
-        read -= len(member.unused_data)
+        position -= len(member.unused_data)
     return b"".join(parts)
 
 
 def parse(raw: bytes) -> JsonValue | Reason:
-    """Return the JSON value in *raw*, strictly as RFC 8259 has it, or why there is none (rule malformed)."""
+    """Return the JSON value in *raw*, strictly by RFC 8259, or why it is not valid (rule malformed)."""
     try:
         value = cast(JsonValue, _decoder.decode(raw.decode("utf-8")))
     except UnicodeDecodeError:

@@ -10,16 +10,17 @@ from typing import Literal, TypeAlias, cast
 from pydantic import JsonValue
 
 from ours_emulator.contract import body
+from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.compile import pointer
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import (
-    Account,
     Alias,
     Answer,
     AnyMessage,
     ApiSemantics,
     Arrival,
     Claim,
+    Contents,
     Identifier,
     Identity,
     Message,
@@ -47,10 +48,10 @@ _UNAUTHORIZED_CODE = 1000
 _SEMANTICS = ApiSemantics(falls_through=True, claims_stored=False, empty_ignored=False, allow_list=False)
 _IDS: tuple[Identifier, ...] = ("external_id", "anonymous_id")
 _PROFILE = {"email": "email", "phone": "phone_number", "timezone": "timezone", "locale": "locale"}
-"""The fields of a visitor, and the names they have among the visitor's properties."""
+"""The fields of a visitor in a body, and their names in the visitor's properties."""
 _DATA_ELSEWHERE = ("properties", "eventProperties", "traits")
 _ADVICE = dict.fromkeys(_DATA_ELSEWHERE, "; did you mean data?") | {"event": "; did you mean name?"}
-_MOST_HINTS = 20
+_MAX_HINTS = 20
 
 Type: TypeAlias = Literal["string", "object"]
 _KINDS: Mapping[Type, type] = {"string": str, "object": dict}
@@ -58,7 +59,7 @@ _KINDS: Mapping[Type, type] = {"string": str, "object": dict}
 
 @value
 class Field:
-    """One field of a body: its type, whether it may be null, and the fields in it that are checked too."""
+    """One field of a body: its type, whether it may be null, and which fields in it are checked too."""
 
     type: Type
     nullable: bool = False
@@ -71,15 +72,15 @@ class Shape:
 
     fields: Mapping[str, Field]
     required: tuple[str, ...] = ()
-    names_somebody: bool = True
-    """It needs one of the two ids; either will do."""
+    needs_id: bool = True
+    """It must have one of the two ids."""
     closed: bool = False
     """Other names are refused."""
 
 
 @value
 class Problem:
-    """Where a body breaks its shape, as a JSON pointer, and the message the API has for that."""
+    """Where a body breaks its shape, as a JSON pointer, and the message that the API has for that."""
 
     path: str
     message: str
@@ -90,7 +91,7 @@ _USER = {name: Field("string", nullable=True) for name in _PROFILE} | {"data": F
 _ALIAS = Shape(
     {"anonymous_id": Field("string"), "external_id": Field("string")},
     required=("external_id", "anonymous_id"),
-    names_somebody=False,
+    needs_id=False,
 )
 _IDENTIFY = Shape(_EITHER_ID | _USER, closed=True)
 _DEVICE = Shape(
@@ -111,6 +112,14 @@ _EVENT = Shape(
     }
 )
 
+SHAPES: Mapping[str, Shape] = {
+    PREFIX + "alias": _ALIAS,
+    PREFIX + "identify": _IDENTIFY,
+    PREFIX + "devices": _DEVICE,
+    PREFIX + "events": _EVENT,
+}
+"""The object that each endpoint takes; that of events is an item of an array."""
+
 
 class ClientContract:
     """The rules of /api/client. *limit* is the largest body in bytes (rule client-unreadable)."""
@@ -118,20 +127,24 @@ class ClientContract:
     def __init__(self, limit: int = MAX_BODY_BYTES) -> None:
         self._limit = limit
 
-    def arrivals(self, request: Request, account: Account) -> list[Arrival]:
-        """Return what *request* says; checked in this order: path and method, body, key, first message."""
-        refused = _misdirected(request)
-        if refused is not None:
-            return [Rejection(request.endpoint, None, refused)]
-        value = body.unpacked(request, _STATUSES, self._limit)
-        if isinstance(value, Reason):
-            return [Rejection(request.endpoint, None, replace(value, rule="client-unreadable"))]
-        refused = _unauthorized(request, account)
-        if refused is not None:
-            return [_refuse(request, value, refused)]
+    def read(self, request: Request, account: AccountConfig) -> Contents:
+        """Return what is in *request*; checked in this order: path and method, body, key, first message."""
+        key = _BEARER.fullmatch(request.authorization)
+        return Contents(self._arrivals(request, account, key and key[1]), key and key[1])
+
+    def _arrivals(self, request: Request, account: AccountConfig, key: str | None) -> list[Arrival]:
+        reason = _misdirected(request)
+        if reason is not None:
+            return [Rejection(request.endpoint, None, reason)]
+        sent = body.read(request, _STATUSES, self._limit)
+        if isinstance(sent, Reason):
+            return [Rejection(request.endpoint, None, replace(sent, rule="client-unreadable"))]
+        reason = _unauthorized(request, account, key)
+        if reason is not None:
+            return [_refuse(request, sent, reason)]
         if request.endpoint == PREFIX + "events":
-            return _events(request, value)
-        return [_single(request, value)]
+            return _events(request, sent)
+        return [_single(request, sent)]
 
     def answer(self, receipts: Sequence[Receipt]) -> Answer:
         """Return the HTTP answer when the arrivals of a request became *receipts* (rule client-success)."""
@@ -146,16 +159,11 @@ class ClientContract:
         return _error(status, first.reason.message, headers={"allow": _ALLOWED} if status == 405 else {})
 
     def failure(self, _: Request, status: int | None, error: str) -> Answer:
-        """Return the HTTP answer when a request got no further, and why; without *status*, that of any trouble.
+        """Return the HTTP answer to a request that has no receipts. Without *status*, that of a failed store.
 
-        What could not be stored is such trouble (rule client-trouble).
+        *error* is the reason (rule client-trouble).
         """
         return _error(status, error) if status else _error(400, _UNREADABLE)
-
-    def token(self, request: Request) -> str | None:
-        """Return the key of *request*, if there is one."""
-        bearer = _BEARER.fullmatch(request.authorization)
-        return bearer[1] if bearer else None
 
 
 def _misdirected(request: Request) -> Reason | None:
@@ -166,31 +174,30 @@ def _misdirected(request: Request) -> Reason | None:
     return None
 
 
-def _unauthorized(request: Request, account: Account) -> Reason | None:
-    """Return why *request* may not write to *account*; the reason never holds the key."""
-    bearer = _BEARER.fullmatch(request.authorization)
-    if bearer is None:
-        given = "is none" if request.authorization else "is missing"
-        message = f"the Authorization header must be `Bearer` and a key beginning with pk_ or sk_; it {given}"
+def _unauthorized(request: Request, account: AccountConfig, key: str | None) -> Reason | None:
+    """Return why *request* may not write to *account*; the reason never contains the key."""
+    if key is None:
+        problem = "is not" if request.authorization else "is missing; it must be"
+        message = f"the Authorization header {problem} `Bearer` and a key that begins with pk_ or sk_"
         return Reason("client-key", "", message, 401)
-    if account.keys and bearer[1] not in account.keys:
+    if account.keys and key not in account.keys:
         count = len(account.keys)
-        which = f"none of the {count} keys" if count > 1 else "not the key"
-        message = f"the key is {which} of account {account.name}"
+        configured = f"one of the {count} configured keys" if count > 1 else "the configured key"
+        message = f"the key is not {configured} of account {account.name}"
         return Reason("client-open-keys", "", message, 401)
     return None
 
 
 def _single(request: Request, value: JsonValue) -> Arrival:
-    shape, said = _SINGLES[request.endpoint]
+    shape, message_of = _SINGLES[request.endpoint]
     problem = _root_problem(shape, value)
     if problem is not None:
         return _refuse(request, value, _reason(problem))
-    return said(request, cast(Properties, value))
+    return message_of(request, cast(Properties, value))
 
 
 def _events(request: Request, value: JsonValue) -> list[Arrival]:
-    """Return the events in *value*, or the first problem of all of them (rule client-whole)."""
+    """Return the events in *value*, or one rejection with the first problem (rule client-whole)."""
     problem = _events_problem(value)
     if problem is not None:
         return [_refuse(request, value, _reason(problem))]
@@ -207,7 +214,7 @@ def _identify(request: Request, value: Properties) -> Message:
 
 
 def _device(request: Request, value: Properties) -> Registration:
-    device = {name: it for name, it in value.items() if name not in _IDS}
+    device = {name: field for name, field in value.items() if name not in _IDS}
     return Registration(request.endpoint, _identity(value), device, ())
 
 
@@ -216,7 +223,9 @@ def _event(request: Request, index: int, item: Properties) -> Message:
     event = cast(str, item.get("name", ""))
     hints = [*_unknown(item, _EVENT.fields), *(_unknown(user, _USER, "/user") if user else ())]
     if not event:
-        hints.append(Hint("client-event-name", "/name", "the event has no name; other servers of this API refuse that"))
+        hints.append(
+            Hint("client-event-name", "/name", "the event has no name; other servers of this API refuse such an event")
+        )
     return _message(request, index, event, item, user, cast(Properties, item.get("data") or {}), tuple(hints))
 
 
@@ -224,17 +233,17 @@ def _message(
     request: Request,
     index: int | None,
     event: str | None,
-    said: Properties,
+    sent: Properties,
     user: Properties | None,
     event_properties: Properties,
     hints: tuple[Hint, ...],
 ) -> Message:
-    """Return the message of who *said* names, who are what *user* says, if it says anything."""
+    """Return the message about the visitor that *sent* names; *user* has the fields of an identify, if it is one."""
     return Message(
         endpoint=request.endpoint,
         batch_index=index,
         event=event,
-        identity=_identity(said),
+        identity=_identity(sent),
         distinct_id=None,
         time=None,
         test=False,
@@ -257,9 +266,9 @@ _SINGLES: Mapping[str, tuple[Shape, Callable[[Request, Properties], AnyMessage]]
 }
 
 
-def _identity(said: Properties) -> Identity:
-    """Return the ids in *said*; null is none (rule client-look-up)."""
-    return tuple(Claim(kind, cast(str, said[kind]), kind) for kind in _IDS if said.get(kind) is not None)
+def _identity(sent: Properties) -> Identity:
+    """Return the ids in *sent*; null is not an id (rule client-look-up)."""
+    return tuple(Claim(kind, cast(str, sent[kind]), kind) for kind in _IDS if sent.get(kind) is not None)
 
 
 def _root_problem(shape: Shape, value: JsonValue) -> Problem | None:
@@ -273,7 +282,8 @@ def _events_problem(value: JsonValue) -> Problem | None:
         return Problem("", _wrong_type("", "array"))
     if not value:
         return Problem("", "Must NOT have fewer than 1 items")
-    return next((problem for at, item in enumerate(value) if (problem := _item_problem(item, at)) is not None), None)
+    problems = (_item_problem(item, index) for index, item in enumerate(value))
+    return next((problem for problem in problems if problem is not None), None)
 
 
 def _item_problem(item: JsonValue, index: int) -> Problem | None:
@@ -285,9 +295,9 @@ def _item_problem(item: JsonValue, index: int) -> Problem | None:
 
 
 def _object_problem(shape: Shape, value: Properties, at: str = "") -> Problem | None:
-    """Return the first problem of *value*, which is *at* this place (rule client-validation)."""
+    """Return the first problem of *value*, which is at the place *at* in the body (rule client-validation)."""
     path = f"/{at}" if at else ""
-    if shape.names_somebody and value.keys().isdisjoint(_IDS):
+    if shape.needs_id and value.keys().isdisjoint(_IDS):
         return Problem(path, _missing("anonymous_id"))
     for name in shape.required:
         if name not in value:
@@ -323,12 +333,12 @@ def _timezone_problem(user: Properties, path: str = "") -> Problem | None:
 
 @cache
 def _timezones() -> frozenset[str]:
-    """Return the names of the time zone database in lower case; the package's own, so every machine has the same."""
+    """Return the names of the IANA time zones in lower case, from the package `tzdata`: the same on every machine."""
     return frozenset((files("tzdata") / "zones").read_text("ascii").lower().split())
 
 
-def _wrong_type(place: str, wanted: str) -> str:
-    return f"The value of `{place}` must be a {wanted}."
+def _wrong_type(place: str, expected: str) -> str:
+    return f"The value of `{place}` must be a {expected}."
 
 
 def _missing(name: str) -> str:
@@ -336,17 +346,17 @@ def _missing(name: str) -> str:
 
 
 def _unknown(sent: Properties, known: Mapping[str, Field], path: str = "") -> Iterator[Hint]:
-    """Yield a hint for what is accepted in *sent* and goes nowhere (rule client-extra-keys)."""
+    """Yield a hint for each unknown name in *sent*, which is accepted and dropped (rule client-extra-keys)."""
     if sent.keys() <= known.keys():
         return
     dropped = [name for name in sent if name not in known]
-    for name in dropped[:_MOST_HINTS]:
+    for name in dropped[:_MAX_HINTS]:
         advice = _ADVICE.get(name, "") if "data" in known else ""
         if path and name in _IDS:
-            advice = "; the ids beside `user` say who is meant"
+            advice = "; the visitor is named by the ids beside `user`"
         yield Hint("client-extra-keys", path + pointer(cut(name)), f"dropped{advice}")
-    if len(dropped) > _MOST_HINTS:
-        yield Hint("client-extra-keys", path, f"dropped {len(dropped) - _MOST_HINTS} more unknown keys")
+    if len(dropped) > _MAX_HINTS:
+        yield Hint("client-extra-keys", path, f"dropped {len(dropped) - _MAX_HINTS} more unknown keys")
 
 
 def _reason(problem: Problem) -> Reason:
@@ -363,10 +373,10 @@ def _refuse(request: Request, sent: JsonValue, reason: Reason) -> Rejection:
 
 
 def _misnamed_data(sent: Properties) -> Iterator[Hint]:
-    """Yield a hint for each name in *sent* that other APIs have for what is `data` here."""
+    """Yield a hint for each name in *sent* that other APIs use for what is `data` here."""
     for name in _DATA_ELSEWHERE:
         if name in sent:
-            yield Hint("client-extra-keys", pointer(name), f"there is no such field{_ADVICE[name]}")
+            yield Hint("client-extra-keys", pointer(name), f"unknown field{_ADVICE[name]}")
 
 
 def _error(status: int, error: str, more: Properties | None = None, headers: Mapping[str, str] | None = None) -> Answer:

@@ -1,19 +1,17 @@
-"""From the vendor's OpenAPI document to validators: read once at start, no property name typed in Python."""
+"""From the vendor's OpenAPI document to validators; no property name of the document is typed in Python."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.resources import files
 from typing import Any, TypeAlias, cast
 
 from pydantic import JsonValue
 from pydantic_core import SchemaValidator, ValidationError
 from pydantic_core import core_schema as core
 
-REVISION = "2026-05"
 Valid: TypeAlias = dict[str, Any]
-"""A body with only the names the document has, each with a value of the type it says."""
+"""A body with only the names that the document has, each with a value of the documented type."""
 _KEYWORDS = frozenset(("type", "nullable", "properties", "required", "additionalProperties", "items", "description"))
 _BOUNDS = frozenset(("minLength", "maxLength", "minItems", "maxItems"))
 
@@ -29,7 +27,7 @@ class Schema:
     properties: Mapping[str, "Schema"]
     required: frozenset[str]
     values: "Schema | None"
-    """What an object with free names holds."""
+    """The schema of each value of an object with free names."""
     items: "Schema | None"
     min_length: int
     max_length: int | None
@@ -37,10 +35,10 @@ class Schema:
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> "Schema":
-        """Return the schema that *raw* is, in the document's JSON. Raises ValueError if it says more than we read."""
-        unread = raw.keys() - _KEYWORDS - _BOUNDS
-        if unread:
-            raise ValueError(f"the document has keywords this program does not know: {sorted(unread)}")
+        """Return the schema in *raw*, a part of the document's JSON. Raises ValueError for an unsupported keyword."""
+        unsupported = raw.keys() - _KEYWORDS - _BOUNDS
+        if unsupported:
+            raise ValueError(f"the document has unsupported keywords: {sorted(unsupported)}")
         values, items = raw.get("additionalProperties"), raw.get("items")
         return cls(
             type=raw["type"],
@@ -58,7 +56,7 @@ class Schema:
 
 @dataclass(frozen=True)
 class Shape:
-    """Which names an object of the document has, for telling what was dropped and why."""
+    """The names of one object of the document: what hints about dropped names need."""
 
     known: frozenset[str]
     closed: Mapping[str, "Shape"]
@@ -70,14 +68,14 @@ class Shape:
 
     @cached_property
     def homes(self) -> dict[str, str]:
-        """Every name one level down, with the first inner object it lives in."""
-        inner_first = reversed([*self.closed.items()])
-        return {name: inner for inner, shape in inner_first for name in shape.known}
+        """Every name one level down, with the first inner object that has it."""
+        last_first = reversed([*self.closed.items()])
+        return {name: inner for inner, shape in last_first for name in shape.known}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Where a value breaks its schema, as a JSON pointer, and how; never with the value itself."""
+    """Where a value breaks its schema, as a JSON pointer, and how. The message never contains the value."""
 
     path: str
     message: str
@@ -91,7 +89,7 @@ class Body:
     validator: SchemaValidator
 
     def check(self, value: JsonValue) -> Valid | Problem:
-        """Return *value* with only the names the document has, or its first problem."""
+        """Return *value* with only the names that the document has, or its first problem."""
         try:
             return cast(Valid, self.validator.validate_python(value))
         except ValidationError as error:
@@ -99,18 +97,45 @@ class Body:
             path = pointer(*first["loc"])
             if first["type"] == "missing":
                 return Problem(path, "required")
-            wanted = first["msg"] if first["type"] == "schema" else "must be an object"
-            return Problem(path, f"{wanted}, got {_kind(first['input'])}")
+            expected = first["msg"] if first["type"] == "schema" else "must be an object"
+            return Problem(path, f"{expected}, got {_kind(first['input'])}")
 
 
-def document() -> bytes:
-    """Return the bundled OpenAPI document, byte for byte (rule openapi)."""
-    return (files("ours_emulator.contract") / "documents" / f"{REVISION}.json").read_bytes()
+@dataclass(frozen=True)
+class RequestBodies:
+    """The request bodies of a document, compiled."""
+
+    single: Mapping[str, Body]
+    """The bodies of /track and /identify, by endpoint."""
+    envelope: Body
+    """The body of /batch; its rows are not checked with it."""
+    row: Body
+    max_rows: int
 
 
-def request_schemas() -> dict[str, Schema]:
-    """Return the schema of the body that is posted to each endpoint of the document, by the endpoint's name."""
-    paths: dict[str, Any] = json.loads(document())["paths"]
+def request_bodies(document: bytes, *, strict_openapi: bool) -> RequestBodies:
+    """Compile the request bodies of *document*. Raises ValueError if it is not like the vendor's."""
+    schemas = request_schemas(document)
+    batch = schemas["batch"].properties
+    events = batch["events"]
+    if events.items is None or events.max_items is None:
+        raise ValueError("the document has no list of events with a largest number of items")
+    row = compile_body(events.items, strict_openapi=strict_openapi)
+    envelope = compile_body(
+        replace(schemas["batch"], properties={"token": batch["token"]}), strict_openapi=strict_openapi
+    )
+    return RequestBodies(
+        {name: compile_body(schemas[name], strict_openapi=strict_openapi) for name in ("track", "identify")},
+        replace(envelope, shape=replace(envelope.shape, known=frozenset(batch))),
+        # A row may repeat the token of its batch, so that name is not unknown (rule batch-token).
+        replace(row, shape=replace(row.shape, known=row.shape.known | {"token"})),
+        events.max_items,
+    )
+
+
+def request_schemas(document: bytes) -> dict[str, Schema]:
+    """Return the schema of the POST body of each endpoint in *document*, by the endpoint's name."""
+    paths: dict[str, Any] = json.loads(document)["paths"]
     return {
         path.removeprefix("/"): Schema.read(operations["post"]["requestBody"]["content"]["application/json"]["schema"])
         for path, operations in paths.items()
@@ -118,12 +143,12 @@ def request_schemas() -> dict[str, Schema]:
 
 
 def compile_body(schema: Schema, *, strict_openapi: bool) -> Body:
-    """Compile *schema*; unless *strict_openapi*, the any-json places accept any JSON."""
+    """Compile *schema*. Unless *strict_openapi*, the places of rule any-json accept any JSON."""
     return Body(_shape(schema), SchemaValidator(_core(schema, strict_openapi)))
 
 
 def pointer(*parts: str | int) -> str:
-    """Return the JSON pointer (RFC 6901) that names *parts*."""
+    """Return *parts* as a JSON pointer (RFC 6901)."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
@@ -131,9 +156,9 @@ def _shape(schema: Schema) -> Shape:
     inner = schema.properties
     return Shape(
         known=frozenset(inner),
-        closed={name: _shape(it) for name, it in inner.items() if it.properties},
-        free=frozenset(name for name, it in inner.items() if it.values is not None),
-        loose=frozenset(name for name, it in inner.items() if it.any_json),
+        closed={name: _shape(field) for name, field in inner.items() if field.properties},
+        free=frozenset(name for name, field in inner.items() if field.values is not None),
+        loose=frozenset(name for name, field in inner.items() if field.any_json),
     )
 
 
@@ -157,16 +182,16 @@ def _object(schema: Schema, strict: bool) -> core.CoreSchema:
 def _leaf(schema: Schema) -> core.CoreSchema:
     inner: core.CoreSchema
     if schema.type == "string":
-        inner, wanted = _string(schema)
+        inner, expected = _string(schema)
     elif schema.type == "number":
         integer, real = core.int_schema(strict=True), core.float_schema(strict=True)
-        inner, wanted = core.union_schema([integer, real], mode="left_to_right"), "a number"
+        inner, expected = core.union_schema([integer, real], mode="left_to_right"), "a number"
     elif schema.type == "boolean":
-        inner, wanted = core.bool_schema(strict=True), "a boolean"
+        inner, expected = core.bool_schema(strict=True), "a boolean"
     else:
-        raise ValueError(f"the document has a schema this program does not know: {schema}")
-    orelse = " or null" if schema.nullable else ""
-    return core.custom_error_schema(inner, "schema", custom_error_message=f"must be {wanted}{orelse}")
+        raise ValueError(f"the document has an unsupported schema: {schema}")
+    or_null = " or null" if schema.nullable else ""
+    return core.custom_error_schema(inner, "schema", custom_error_message=f"must be {expected}{or_null}")
 
 
 def _string(schema: Schema) -> tuple[core.CoreSchema, str]:
@@ -175,7 +200,7 @@ def _string(schema: Schema) -> tuple[core.CoreSchema, str]:
         return core.str_schema(strict=True), "a string"
 
     def measured(value: object) -> object:
-        # Strings with a lone surrogate are valid JSON, but pydantic-core cannot measure them.
+        # A string with a lone surrogate is valid JSON, but pydantic-core cannot measure it.
         if not isinstance(value, str) or len(value) < low or (high is not None and len(value) > high):
             raise ValueError
         return value

@@ -1,4 +1,4 @@
-"""What a body says that will not be kept as its sender probably meant it."""
+"""Hints about a body of the Ingest API: what is accepted but probably not meant."""
 
 from difflib import get_close_matches
 from functools import lru_cache
@@ -9,7 +9,8 @@ from ours_emulator.contract.compile import Shape, pointer
 from ours_emulator.model import MOST_LISTED, Properties, cut, listed
 from ours_emulator.records import Hint
 
-_TYPOS = 2
+_MAX_TYPOS = 2
+_NOT_A_STRING = "kept, although the OpenAPI document types it as string"
 _SYNONYMS = {
     "properties": ("eventProperties", "userProperties"),
     "traits": ("userProperties",),
@@ -29,53 +30,55 @@ def unknown_keys(shape: Shape, sent: JsonValue, path: str = "") -> list[Hint]:
     """Return a hint for every name in *sent* that the document does not have (rule unknown-keys)."""
     if not isinstance(sent, dict):
         return []
-    found = [] if sent.keys() <= shape.known else _dropped(shape, sent, path)
+    hints = [] if sent.keys() <= shape.known else _dropped(shape, sent, path)
     for name, inner in shape.closed.items():
         if name in sent:
-            found += unknown_keys(inner, sent[name], f"{path}/{name}")
-    return found
+            hints += unknown_keys(inner, sent[name], f"{path}/{name}")
+    return hints
 
 
 def forbidden_types(shape: Shape, sent: Properties, path: str = "") -> list[Hint]:
-    """Return a hint for what is accepted though the document literally says "string" (rule any-json)."""
-    found: list[Hint] = []
+    """Return a hint for each value in *sent* that the document literally types as string (rule any-json)."""
+    hints: list[Hint] = []
     for name, value in sent.items():
         if value is None or isinstance(value, str):
             continue
         if name in shape.loose:
-            found.append(Hint("any-json", f"{path}/{name}", "kept, though the document has it as a string"))
+            hints.append(Hint("any-json", f"{path}/{name}", _NOT_A_STRING))
         elif isinstance(value, dict):
             if name in shape.closed:
-                found += forbidden_types(shape.closed[name], value, f"{path}/{name}")
+                hints += forbidden_types(shape.closed[name], value, f"{path}/{name}")
             elif name in shape.free:
-                found += _not_strings(value, f"{path}/{name}")
-    return found
+                hints += _not_strings(value, f"{path}/{name}")
+    return hints
 
 
 def _dropped(shape: Shape, sent: Properties, path: str) -> list[Hint]:
     names = [cut(name) for name in sent if name not in shape.known]
-    found = [Hint("unknown-keys", path + pointer(it), f"dropped{_advice(shape, it)}") for it in names[:MOST_LISTED]]
+    hints = [
+        Hint("unknown-keys", path + pointer(name), f"dropped{_advice(shape, name)}") for name in names[:MOST_LISTED]
+    ]
     if len(names) > MOST_LISTED:
-        found.append(Hint("unknown-keys", path, f"dropped {len(names) - MOST_LISTED} more unknown keys"))
-    return found
+        hints.append(Hint("unknown-keys", path, f"dropped {len(names) - MOST_LISTED} more unknown keys"))
+    return hints
 
 
 def _not_strings(values: Properties, path: str) -> list[Hint]:
     names = [name for name, value in values.items() if value is not None and not isinstance(value, str)]
     if not names:
         return []
-    return [Hint("any-json", path, f"kept, though the document has it as a string: {listed(names)}")]
+    return [Hint("any-json", path, f"{_NOT_A_STRING}: {listed(names)}")]
 
 
 @lru_cache(maxsize=4096)
 def _suggestion(names: frozenset[str], name: str) -> str | None:
-    """Return which of *names* was probably meant by *name*, which must be short."""
+    """Return the one of *names* that *name*, which must be short, probably means."""
     folded = _fold(name)
     synonym = next((known for known in _SYNONYMS.get(folded, ()) if known in names), None)
     if synonym is not None:
         return synonym
-    # Only names of about that length are worth the comparison, which is slow.
-    near = {_fold(known): known for known in sorted(names) if abs(len(_fold(known)) - len(folded)) <= _TYPOS}
+    # get_close_matches is slow, so it only gets names of about that length.
+    near = {_fold(known): known for known in sorted(names) if abs(len(_fold(known)) - len(folded)) <= _MAX_TYPOS}
     close = get_close_matches(folded, near, n=1, cutoff=0.85)
     return near[close[0]] if close else None
 
@@ -88,7 +91,7 @@ def _advice(shape: Shape, name: str) -> str:
     if inner is not None:
         return f"; did you mean {shape.homes[inner]}.{inner}?"
     if "custom_properties" in shape.known:
-        return "; a property of your own belongs in custom_properties"
+        return "; put properties of your own into custom_properties"
     return ""
 
 

@@ -4,22 +4,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from functools import cached_property
-from typing import cast
 
 from pydantic import JsonValue
 
 from ours_emulator.contract import body, hints
-from ours_emulator.contract.compile import Body, Problem, Schema, Valid, compile_body, pointer, request_schemas
+from ours_emulator.contract.account import AccountConfig
+from ours_emulator.contract.compile import Body, Problem, RequestBodies, Valid, pointer
+from ours_emulator.contract.revision import DAY_MS, IdentityOrder
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import (
-    Account,
     Answer,
-    ApiSemantics,
     Arrival,
-    Claim,
-    Identifier,
-    Identity,
+    Contents,
     Message,
     Properties,
     Receipt,
@@ -34,18 +30,9 @@ ENDPOINTS = ("track", "identify", "batch")
 _ALLOWED = dict.fromkeys(ENDPOINTS, "POST, OPTIONS") | {"openapi": "GET, HEAD, OPTIONS"}
 IDENTIFY_EVENT = "$identify"
 TEST_PREFIX = "test_"
-WINDOW_MS = 7 * 24 * 60 * 60 * 1000
 
-_SEMANTICS = ApiSemantics()
-_ALWAYS_LISTED = ApiSemantics(allow_list=False)
 _SINGLE = body.Statuses(media_type=400, coding=400, size=400)
 _BATCH = body.Statuses(media_type=415, coding=415, size=413)
-_CLAIMS: tuple[tuple[str, Identifier], ...] = (
-    ("userId", "user_id"),
-    ("externalId", "external_id"),
-    ("email", "email"),
-)
-_PROPERTY_CLAIMS: tuple[Identifier, ...] = ("external_id", "email")
 
 
 @value
@@ -56,57 +43,29 @@ class Limits:
     row: int = 1024 * 1024
 
 
-class _Bodies:
-    """The bodies of the three endpoints, compiled from the vendor's document."""
-
-    def __init__(self, *, strict_openapi: bool) -> None:
-        schemas = request_schemas()
-        batch = schemas["batch"].properties
-        self.max_rows = cast(int, batch["events"].max_items)
-        self.single = {
-            endpoint: compile_body(schemas[endpoint], strict_openapi=strict_openapi)
-            for endpoint in ("track", "identify")
-        }
-        row = compile_body(cast(Schema, batch["events"].items), strict_openapi=strict_openapi)
-        # A row may repeat the token of its batch; that is no unknown key.
-        self.row = replace(row, shape=replace(row.shape, known=row.shape.known | {"token"}))
-        envelope = replace(schemas["batch"], properties={"token": batch["token"]})
-        compiled = compile_body(envelope, strict_openapi=strict_openapi)
-        self.envelope = replace(compiled, shape=replace(compiled.shape, known=frozenset(batch)))
-
-
 @value
 class _Context:
-    """What every row of one request shares."""
+    """What all rows of one request share."""
 
-    endpoint: str
-    account: Account
-    received_at: int
-    bodies: _Bodies
+    request: Request
+    account: AccountConfig
+    bodies: RequestBodies
 
 
 class IngestContract:
-    """The rules of /track, /identify and /batch, compiled once from the vendor's document."""
+    """The rules of /track, /identify and /batch. The revision is the one of the account that a request is for."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._lenient = _Bodies(strict_openapi=False)
 
-    @cached_property
-    def _strict(self) -> _Bodies:
-        return _Bodies(strict_openapi=True)
-
-    def arrivals(self, request: Request, account: Account) -> list[Arrival]:
-        """Return what *request* says, row by row; a refused request is one rejection."""
-        allowed = _ALLOWED.get(request.endpoint)
-        if allowed is None:
-            return [Rejection(request.endpoint, None, Reason("methods", "", _no_such(request.path), 404))]
-        if request.endpoint == "openapi" or request.method != "POST":
-            message = f"this path takes {allowed}, not {request.method}"
-            return [Rejection(request.endpoint, None, Reason("methods", "", message, 405))]
-        if request.endpoint == "batch":
-            return self._batch(request, account)
-        return [self._single(request, account)]
+    def read(self, request: Request, account: AccountConfig) -> Contents:
+        """Return what is in *request*: an arrival for each row, or one rejection if the request is refused."""
+        # Read even if the path, the method or the media type is wrong: a fault may match by the token in it.
+        sent = body.read(request, _statuses(request.endpoint), self._limits.body)
+        if isinstance(sent, dict) and request.endpoint in ENDPOINTS:
+            sent = account.revision.normalised(request.endpoint, sent)
+        token = sent.get("token") if isinstance(sent, dict) else None
+        return Contents(self._arrivals(request, account, sent), token if isinstance(token, str) else None)
 
     def answer(self, receipts: Sequence[Receipt]) -> Answer:
         """Return the HTTP answer when the arrivals of a request became *receipts* (rules bodies, batch-*)."""
@@ -131,71 +90,82 @@ class IngestContract:
         details: Properties = {"error": error, **retryable} if request.endpoint == "batch" else {}
         return _json(status, {"success": False, **details})
 
-    def token(self, request: Request) -> str | None:
-        """Return the token in the body of *request*, if there is one."""
-        value = body.unpacked(request, _SINGLE, self._limits.body)
-        token = value.get("token") if isinstance(value, dict) else None
-        return token if isinstance(token, str) else None
+    def _arrivals(self, request: Request, account: AccountConfig, sent: JsonValue | Reason) -> list[Arrival]:
+        reason = _misdirected(request) or body.media_type_problem(request, _statuses(request.endpoint))
+        if reason is None and isinstance(sent, dict):
+            revision = account.revision
+            context = _Context(request, account, revision.strict_bodies if account.strict_openapi else revision.bodies)
+            return self._batch(context, sent) if request.endpoint == "batch" else [_single(context, sent)]
+        if reason is None:
+            reason = sent if isinstance(sent, Reason) else Reason("malformed", "", "the body is not an object", 400)
+        return [Rejection(request.endpoint, None, reason)]
 
-    def _single(self, request: Request, account: Account) -> Arrival:
-        """Check in the contract's order: parse, token missing, schema, token known, identifier, time."""
-        context = self._context(request, account)
-        value = body.read(request, _SINGLE, self._limits.body)
-        if isinstance(value, Reason):
-            return Rejection(request.endpoint, None, value)
-        if not isinstance(value, dict):
-            return Rejection(request.endpoint, None, Reason("malformed", "", "the body is not an object", 400))
-        compiled = context.bodies.single[request.endpoint]
-        if value.get("token") in (None, ""):
-            return _refuse(context, None, value, _missing_token(request, "required", 401), compiled)
-        valid = compiled.check(value)
-        if isinstance(valid, Problem):
-            return _refuse(context, None, value, Reason("schema", valid.path, valid.message, 400), compiled)
-        sender = source(account, valid["token"])
-        if sender is None:
-            return _refuse(context, None, value, _unknown_token(value, account), compiled)
-        return _message(context, compiled, value, valid, sender, None)
-
-    def _batch(self, request: Request, account: Account) -> list[Arrival]:
-        context = self._context(request, account)
-        envelope = context.bodies.envelope
-        value = body.read(request, _BATCH, self._limits.body)
-        if isinstance(value, Reason):
-            return [Rejection("batch", None, value)]
-        if not isinstance(value, dict):
-            return [Rejection("batch", None, Reason("malformed", "", "the body is not an object", 400))]
-        ignored = tuple(hints.unknown_keys(envelope.shape, value))
-        problem = _envelope_problem(request, envelope, value) or self._size_problem(context.bodies.max_rows, value)
-        if problem is not None:
-            return [Rejection("batch", None, problem, hints=ignored)]
-        sender = source(account, cast(str, value["token"]))
-        if sender is None:
-            return [Rejection("batch", None, _unknown_token(value, account), hints=ignored)]
-        rows = cast(list[JsonValue], value["events"])
-        mismatch = _row_token_problem(sender.token, rows)
-        if mismatch is not None:
-            return [Rejection("batch", None, mismatch, hints=ignored)]
+    def _batch(self, context: _Context, sent: Properties) -> list[Arrival]:
+        ignored = tuple(hints.unknown_keys(context.bodies.envelope.shape, sent))
+        checked = self._checked_batch(context, sent)
+        if isinstance(checked, Reason):
+            return [Rejection("batch", None, checked, hints=ignored)]
+        sender, rows = checked
         first, *rest = (_batch_row(context, index, row, sender) for index, row in enumerate(rows))
-        beside = (Hint(it.rule, "", f"beside `events`, {dotted(it.path)}: {it.message}") for it in ignored)
+        beside = (Hint(hint.rule, "", f"beside `events`, {dotted(hint.path)}: {hint.message}") for hint in ignored)
         return [replace(first, hints=(*beside, *first.hints)), *rest]
 
-    def _context(self, request: Request, account: Account) -> _Context:
-        bodies = self._strict if account.strict_openapi else self._lenient
-        return _Context(request.endpoint, account, request.received_at, bodies)
+    def _checked_batch(self, context: _Context, sent: Properties) -> tuple[Source, Sequence[JsonValue]] | Reason:
+        """Return the source and the rows of a batch, or why it is refused as a whole."""
+        envelope = _envelope(context, sent)
+        if isinstance(envelope, Reason):
+            return envelope
+        token, rows = envelope
+        too_large = self._size_problem(context.bodies.max_rows, rows)
+        if too_large is not None:
+            return too_large
+        sender = source(context.account, token)
+        if sender is None:
+            return _unknown_token(token, context.account)
+        revision = context.account.revision
+        normalised = [revision.normalised("row", row) if isinstance(row, dict) else row for row in rows]
+        return _row_token_problem(token, normalised) or (sender, normalised)
 
-    def _size_problem(self, max_rows: int, value: Properties) -> Reason | None:
+    def _size_problem(self, max_rows: int, rows: Sequence[JsonValue]) -> Reason | None:
         """Return what makes the batch too large (rules batch-limit, batch-row-size)."""
-        rows = cast(list[JsonValue], value["events"])
         if len(rows) > max_rows:
             message = f"the batch has more than {max_rows} events"
             return Reason("batch-limit", "/events", message, 413, max_rows)
-        most = self._limits.row
-        if _weight(rows) > most:
+        limit = self._limits.row
+        if _json_bytes(rows) > limit:
             for index, row in enumerate(rows):
-                if _weight(row) > most:
-                    message = f"the event is larger than {most} bytes"
-                    return Reason("batch-row-size", pointer("events", index), message, 413, most)
+                if _json_bytes(row) > limit:
+                    message = f"the event is larger than {limit} bytes"
+                    return Reason("batch-row-size", pointer("events", index), message, 413, limit)
         return None
+
+
+def _statuses(endpoint: str) -> body.Statuses:
+    return _BATCH if endpoint == "batch" else _SINGLE
+
+
+def _misdirected(request: Request) -> Reason | None:
+    """Return why *request* does not go to an endpoint (rule methods)."""
+    allowed = _ALLOWED.get(request.endpoint)
+    if allowed is None:
+        return Reason("methods", "", _no_such(request.path), 404)
+    if request.endpoint == "openapi" or request.method != "POST":
+        return Reason("methods", "", f"this path takes {allowed}, not {request.method}", 405)
+    return None
+
+
+def _single(context: _Context, sent: Properties) -> Arrival:
+    """Check a body of /track or /identify in the order of rule check-order."""
+    compiled = context.bodies.single[context.request.endpoint]
+    if sent.get("token") in (None, ""):
+        return _refuse(context, None, sent, _missing_token(context.request, "required", 401), compiled)
+    valid = compiled.check(sent)
+    if isinstance(valid, Problem):
+        return _refuse(context, None, sent, Reason("schema", valid.path, valid.message, 400), compiled)
+    sender = source(context.account, valid["token"])
+    if sender is None:
+        return _refuse(context, None, sent, _unknown_token(valid["token"], context.account), compiled)
+    return _message(context, compiled, sent, valid, sender, None)
 
 
 def _no_such(path: str) -> str:
@@ -209,17 +179,20 @@ def _missing_token(request: Request, message: str, status: int) -> Reason:
     return Reason("missing-token", "/token", message + elsewhere, status)
 
 
-def _envelope_problem(request: Request, envelope: Body, value: Properties) -> Reason | None:
-    """Return why no row of the batch can be looked at (rules missing-token, schema, batch-events)."""
-    if value.get("token") in (None, ""):
-        return _missing_token(request, "missing `token`", 400)
-    checked = envelope.check(value)
-    if isinstance(checked, Problem):
-        return Reason("schema", checked.path, checked.message, 400)
-    rows = value.get("events")
+def _envelope(context: _Context, sent: Properties) -> tuple[str, list[JsonValue]] | Reason:
+    """Return the token and the rows of a batch, or what is wrong with them (rules missing-token, schema, batch-events).
+
+    The rows themselves are not checked.
+    """
+    if sent.get("token") in (None, ""):
+        return _missing_token(context.request, "missing `token`", 400)
+    valid = context.bodies.envelope.check(sent)
+    if isinstance(valid, Problem):
+        return Reason("schema", valid.path, valid.message, 400)
+    rows = sent.get("events")
     if not isinstance(rows, list) or not rows:
         return Reason("batch-events", "/events", "missing or empty `events`", 400)
-    return None
+    return valid["token"], rows
 
 
 def _batch_row(context: _Context, index: int, row: JsonValue, sender: Source) -> Arrival:
@@ -228,11 +201,11 @@ def _batch_row(context: _Context, index: int, row: JsonValue, sender: Source) ->
     if isinstance(valid, Problem):
         reason = Reason("schema", valid.path, valid.message, 400)
         return _refuse(context, index, row, reason, compiled)
-    return _message(context, compiled, cast(Properties, row), valid, sender, index)
+    return _message(context, compiled, row, valid, sender, index)
 
 
-def source(account: Account, token: str) -> Source | None:
-    """Return the source that *token* is for *account*; None if it is refused (rules open-tokens, test-mode)."""
+def source(account: AccountConfig, token: str) -> Source | None:
+    """Return the source that *token* names in *account*; None if it is refused (rules open-tokens, test-mode)."""
     live = token.removeprefix(TEST_PREFIX)
     if not account.tokens:
         return Source(token, test=live not in ("", token))
@@ -243,11 +216,11 @@ def source(account: Account, token: str) -> Source | None:
 
 def _batch_answer(receipts: Sequence[Receipt]) -> Answer:
     refused = [receipt.arrival for receipt in receipts if isinstance(receipt.arrival, Rejection)]
-    if len(refused) == len(receipts) and any(it.status >= 500 for it in refused):
-        results: list[JsonValue] = [_result(it) for it in refused]
+    if len(refused) == len(receipts) and any(rejection.status >= 500 for rejection in refused):
+        results: list[JsonValue] = [_result(rejection) for rejection in refused]
         return _json(500, {"success": False, "error": "no event was queued", "retryable": True, "results": results})
     if len(refused) == len(receipts):
-        return _json(400, {"success": False, "error": "; ".join(it.sentence for it in refused)})
+        return _json(400, {"success": False, "error": "; ".join(rejection.sentence for rejection in refused)})
     counts: Properties = {"accepted": len(receipts) - len(refused), "failed": len(refused)}
     every: list[JsonValue] = [_result(receipt.arrival) for receipt in receipts]
     return _json(207 if refused else 200, {"success": not refused, **counts, "results": every})
@@ -261,18 +234,18 @@ def _result(arrival: Arrival) -> Properties:
 
 
 def _message(
-    context: _Context, compiled: Body, sent: Properties, valid: Valid, sender: Source, index: int | None
+    context: _Context, compiled: Body, sent: JsonValue, valid: Valid, sender: Source, index: int | None
 ) -> Arrival:
-    identity = _identity(valid)
+    request, revision = context.request, context.account.revision
+    identity = revision.identity.claims(valid)
     if not identity and context.account.require_identifier:
-        reason = Reason("identifier", "", "needs one of userId, externalId and email", 400)
-        return _refuse(context, index, sent, reason, compiled)
+        return _refuse(context, index, sent, _no_identifier(revision.identity), compiled)
     time = valid.get("time")
-    if time is not None and not context.received_at - WINDOW_MS <= time <= context.received_at:
-        return _refuse(context, index, sent, _out_of_window(time, context.received_at), compiled)
+    if time is not None and not request.received_at - revision.window_ms <= time <= request.received_at:
+        return _refuse(context, index, sent, _out_of_window(time, request.received_at, revision.window_ms), compiled)
     event = valid.get("event", IDENTIFY_EVENT)
     return Message(
-        endpoint=context.endpoint,
+        endpoint=request.endpoint,
         batch_index=index,
         event=event,
         identity=identity,
@@ -284,33 +257,27 @@ def _message(
         identity_context=valid.get("identityContext"),
         user_properties=valid.get("userProperties") or {},
         hints=(*hints.unknown_keys(compiled.shape, sent), *hints.forbidden_types(compiled.shape, valid)),
-        semantics=_ALWAYS_LISTED if event == IDENTIFY_EVENT else _SEMANTICS,
+        semantics=revision.identify_semantics if event == IDENTIFY_EVENT else revision.semantics,
     )
 
 
-def _identity(valid: Valid) -> Identity:
-    """Return the claims at the top level, else those among the visitor properties (rule identifier)."""
-    top = [Claim(kind, valid[name], name) for name, kind in _CLAIMS if valid.get(name) is not None]
-    if top:
-        return tuple(top)
-    properties: Valid = valid.get("userProperties") or {}
-    return tuple(
-        Claim(kind, properties[kind], f"userProperties.{kind}") for kind in _PROPERTY_CLAIMS if properties.get(kind)
-    )
+def _no_identifier(order: IdentityOrder) -> Reason:
+    *others, last = (name for name, _ in order.top_level)
+    return Reason("identifier", "", f"needs one of {', '.join(others)} and {last}", 400)
 
 
-def _out_of_window(time: float, now: int) -> Reason:
+def _out_of_window(time: float, now: int, window_ms: int) -> Reason:
     if time > now:
         message = f"in the future: {time - now:.0f} ms ahead of the emulator's clock"
     else:
-        message = "more than 7 days before the emulator's clock"
-    if now - WINDOW_MS <= time * 1000 <= now:
+        message = f"more than {window_ms // DAY_MS} days before the emulator's clock"
+    if now - window_ms <= time * 1000 <= now:
         message += "; looks like seconds, and milliseconds are asked for"
     return Reason("time-window", "/time", message, 400)
 
 
-def _unknown_token(value: Properties, account: Account) -> Reason:
-    if cast(str, value["token"]).startswith(("pk_", "sk_")):
+def _unknown_token(token: str, account: AccountConfig) -> Reason:
+    if token.startswith(("pk_", "sk_")):
         message = "is a key of the Client API; the Ingest API takes the token of a source"
     else:
         count = len(account.tokens)
@@ -318,7 +285,7 @@ def _unknown_token(value: Properties, account: Account) -> Reason:
     return Reason("401", "/token", message, 401)
 
 
-def _row_token_problem(token: str, rows: list[JsonValue]) -> Reason | None:
+def _row_token_problem(token: str, rows: Sequence[JsonValue]) -> Reason | None:
     for index, row in enumerate(rows):
         if isinstance(row, dict) and row.get("token") not in (None, token):
             return Reason("batch-token", pointer("events", index, "token"), "token mismatch", 400)
@@ -328,11 +295,11 @@ def _row_token_problem(token: str, rows: list[JsonValue]) -> Reason | None:
 def _refuse(
     context: _Context, index: int | None, sent: JsonValue, reason: Reason, compiled: Body | None = None
 ) -> Rejection:
-    """Return the rejection of *sent*, with what can still be told of it."""
-    said = sent if isinstance(sent, dict) else {}
-    event, distinct_id = said.get("event"), said.get("distinctId")
+    """Return the rejection of *sent*, with its event name, distinct id and dropped names as far as they are there."""
+    fields = sent if isinstance(sent, dict) else {}
+    event, distinct_id = fields.get("event"), fields.get("distinctId")
     return Rejection(
-        endpoint=context.endpoint,
+        endpoint=context.request.endpoint,
         batch_index=index,
         reason=reason,
         event=event if isinstance(event, str) else None,
@@ -341,7 +308,7 @@ def _refuse(
     )
 
 
-def _weight(value: JsonValue) -> int:
+def _json_bytes(value: JsonValue | Sequence[JsonValue]) -> int:
     """Return the size of *value* in bytes, as compact JSON in UTF-8."""
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 

@@ -9,10 +9,11 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from ours_emulator.accounts import Accounts
+from ours_emulator.contract.account import AccountConfig
 from ours_emulator.debug.clock import ClockBody, clock_change, shown_clock
 from ours_emulator.debug.params import NOT_FOUND, AccountName, Body, Needs, account_of, answer, debug_router
 from ours_emulator.http.redaction import masked
-from ours_emulator.model import Account, allowed
+from ours_emulator.model import allowed
 from ours_emulator.records import Cleared, Moment, Page
 from ours_emulator.settings import Key, Token
 
@@ -33,12 +34,13 @@ class AccountBody(Body):
     strict_openapi: bool = False
     clock: ClockBody | None = None
 
-    def accepts(self, before: Account) -> Account:
-        """Return what the account accepts; *before* is how accounts begin."""
+    def config(self, before: AccountConfig) -> AccountConfig:
+        """Return the configuration of the account; *before* is the one that accounts start with."""
         given = self.model_fields_set
         names = self.allowed_events
-        return Account(
+        return AccountConfig(
             before.name,
+            before.revision,
             tokens=frozenset(self.tokens) if "tokens" in given else before.tokens,
             keys=frozenset(self.public_keys) if "public_keys" in given else before.keys,
             allowed_events=(None if names is None else allowed(names))
@@ -88,7 +90,7 @@ async def configure(request: Request, parts: Needs, name: AccountName, body: Acc
     if body.clock is not None:
         # Tried on a copy first: a call that is refused changes nothing.
         clock_change(body.clock)(copy(parts.accounts.clock(name)))
-    opened = parts.accounts.configure(body.accepts(parts.accounts.template(name)))
+    opened = parts.accounts.configure(body.config(parts.accounts.template(name)))
     if body.clock is not None:
         opened.move_clock(clock_change(body.clock))
     return answer(_state(parts.accounts, name))
@@ -103,17 +105,17 @@ async def close(request: Request, parts: Needs, name: AccountName) -> Response:
 
 def _state(accounts: Accounts, name: str) -> AccountState:
     opened = accounts.shown(name)
-    accepts = opened.accepts if opened else Account(name)
-    names = accepts.allowed_events
+    config = opened.config if opened else AccountConfig(name, accounts.revision(name))
+    names = config.allowed_events
     return AccountState(
         account=name,
         state="open" if opened else "closed",
         late_requests=accounts.late(name) or 0,
-        tokens=sorted(masked(token) for token in accepts.tokens),
-        public_keys=sorted(masked(key) for key in accepts.keys),
+        tokens=sorted(masked(token) for token in config.tokens),
+        public_keys=sorted(masked(key) for key in config.keys),
         allowed_events=None if names is None else sorted(names),
-        require_identifier=accepts.require_identifier,
-        strict_openapi=accepts.strict_openapi,
+        require_identifier=config.require_identifier,
+        strict_openapi=config.strict_openapi,
         clock=shown_clock(name, opened.clock) if opened else None,
-        faults=len(opened.faults.planted()) if opened else 0,
+        faults=len(opened.faults.active()) if opened else 0,
     )

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from ours_emulator import __version__
-from ours_emulator.contract.compile import REVISION
+from ours_emulator.contract.revision import DEFAULT_REVISION
 
 EVENT: Mapping[str, JsonValue] = {
     "id": 17,
@@ -50,6 +50,11 @@ _VISITOR: Mapping[str, JsonValue] = {
     "event_count": 2,
     "first_seen": "2026-11-20T10:00:00.000Z",
     "last_seen": "2026-11-20T10:00:05.000Z",
+}
+_VISITOR_VERSION: Mapping[str, JsonValue] = {
+    "version": 12,
+    **{key: _VISITOR[key] for key in _VISITOR if key not in ("event_count", "first_seen", "last_seen")},
+    "unknown": [],
 }
 _REQUEST: Mapping[str, JsonValue] = {
     "id": 9,
@@ -154,6 +159,7 @@ ANSWERS: Mapping[str, Mapping[str, JsonValue]] = {
     "/debug/events": {"get": _listed(EVENT)},
     "/debug/events/latest": {"get": dict(EVENT)},
     "/debug/events/{event_id}": {"get": dict(EVENT)},
+    "/debug/events/{event_id}/visitor": {"get": dict(_VISITOR_VERSION)},
     "/debug/requests": {"get": _listed(_REQUEST)},
     "/debug/requests/{request_id}": {
         "get": {
@@ -208,7 +214,7 @@ ANSWERS: Mapping[str, Mapping[str, JsonValue]] = {
         )
     },
     "/debug/settings": {"get": {"port": {"value": 4010, "origin": "default"}}},
-    "/debug/health": {"get": {"status": "ok", "version": __version__, "revision": REVISION}},
+    "/debug/health": {"get": {"status": "ok", "version": __version__, "revision": DEFAULT_REVISION}},
     "/debug/reset": {"post": dict(_CLEARED)},
     "/debug/wait": {"post": {**_FOUND, "waited_ms": 3}},
     "/debug/verify": {"post": {**_FOUND, "waited_ms": 0}},

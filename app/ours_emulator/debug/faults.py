@@ -8,12 +8,12 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, FiniteFlo
 from starlette.responses import Response
 
 from ours_emulator.debug.params import NOT_FOUND, AsciiJSON, Body, Needs, OneAccount, answer, debug_router, found
-from ours_emulator.decide.faults import Action, Delay, Fault, FaultMatch, PlantedFault, RateLimit
-from ours_emulator.http import client_paths, ingest_paths
+from ours_emulator.decide.faults import Action, ActiveFault, Delay, Fault, FaultMatch, RateLimit
+from ours_emulator.http.routes import CLIENT_PATHS, INGEST_PATHS
 from ours_emulator.model import ACCOUNT_NAME, Properties
 from ours_emulator.records import Connection, FaultAnswer, Page, RowCode
 
-_ENDPOINTS = {path: name for path, name in {**ingest_paths.PATHS, **client_paths.PATHS}.items() if name != "openapi"}
+_ENDPOINTS = {path: name for path, name in {**INGEST_PATHS, **CLIENT_PATHS}.items() if name != "openapi"}
 _MOST_DELAY_MS = 10 * 60 * 1000.0
 FaultName: TypeAlias = Annotated[str, Path(pattern=f"^{ACCOUNT_NAME.pattern}$", description="A name of your own.")]
 Milliseconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=_MOST_DELAY_MS, strict=True)]
@@ -206,7 +206,7 @@ class Removed:
 @router.get("/faults", response_model=Page[FaultState])
 async def faults(parts: Needs, account: OneAccount) -> Response:
     """List the account's faults, the oldest first: the first one that matches and hits decides."""
-    items = [_shown(account, planted) for planted in parts.shown(account).faults.planted()]
+    items = [_shown(account, active) for active in parts.shown(account).faults.active()]
     return AsciiJSON({"items": items, "total": len(items), "next_cursor": None, "evicted": 0})
 
 
@@ -219,15 +219,15 @@ async def clear_faults(parts: Needs, account: OneAccount) -> Response:
 @router.get("/faults/{name}", response_model=FaultState, responses=NOT_FOUND)
 async def fault(parts: Needs, account: OneAccount, name: FaultName) -> Response:
     """Show a fault with its counts."""
-    planted = parts.shown(account).faults.planted()
-    named = next((one for one in planted if one.fault.name == name), None)
+    active = parts.shown(account).faults.active()
+    named = next((one for one in active if one.fault.name == name), None)
     return AsciiJSON(_shown(account, found(named, f"there is no fault {name}")))
 
 
 @router.put("/faults/{name}", response_model=FaultState, responses=NOT_FOUND)
 async def plan_fault(parts: Needs, account: OneAccount, name: FaultName, body: FaultBody) -> Response:
     """Plan a fault. It replaces the one with that name; its counts begin at zero."""
-    return AsciiJSON(_shown(account, parts.opened(account).faults.plant(body.fault(name))))
+    return AsciiJSON(_shown(account, parts.opened(account).faults.add(body.fault(name))))
 
 
 @router.delete("/faults/{name}", response_model=FaultState, responses=NOT_FOUND)
@@ -237,7 +237,7 @@ async def remove_fault(parts: Needs, account: OneAccount, name: FaultName) -> Re
     return AsciiJSON(_shown(account, found(removed, f"there is no fault {name}")))
 
 
-def _shown(account: str, planted: PlantedFault) -> Properties:
-    """Return *planted* as JSON: as it was planned, with its counts."""
-    counts: Properties = {"matched": planted.matched, "hits": planted.hits}
-    return {"name": planted.fault.name, "account": account, **counts, **planted.fault.said}
+def _shown(account: str, active: ActiveFault) -> Properties:
+    """Return *active* as JSON: as it was planned, with its counts."""
+    counts: Properties = {"matched": active.matched, "hits": active.hits}
+    return {"name": active.fault.name, "account": account, **counts, **active.fault.definition}

@@ -13,7 +13,6 @@ from itertools import count
 from typing import IO, Annotated
 
 from pydantic import (
-    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -25,15 +24,14 @@ from pydantic import (
 
 from ours_emulator.clock import LAST_MOMENT
 from ours_emulator.contract.body import inflate
-from ours_emulator.http import client_paths, ingest_paths
 from ours_emulator.http.redaction import TOKEN_FIELD, Redactor
-from ours_emulator.http.wire import attempt_number, prefixed, within_account
+from ours_emulator.http.routes import emulated_at, prefixed, within_account
+from ours_emulator.http.wire import attempt_number
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT, Properties, Request
 from ours_emulator.records import Connection, FaultAnswer, RowCode, StoredRequest, from_json, milliseconds_of, to_json
 
 MOST_LINE_BYTES = 64 * 1024 * 1024
-_PATHS = {**ingest_paths.PATHS, **client_paths.PATHS}
 _AUTHORIZATION = re.compile(r"(Bearer +(?:[ps]k_)?)?(.+)", re.IGNORECASE | re.DOTALL)
 _KEY = re.compile(r"\b[ps]k_(?!redacted_)[A-Za-z0-9_-]+")
 _KIND = re.compile(r"[ps]k_|test_")
@@ -52,9 +50,9 @@ _Status = Annotated[int, Field(ge=400, le=599)]
 
 
 class _Fault(_Strict):
-    """What a fault did to the request. Older exports call its `name` `fault`."""
+    """What a fault did to the request; `fault` is its name."""
 
-    name: str = Field(validation_alias=AliasChoices("name", "fault"))
+    fault: str
     status: _Status | None = None
     retry_after: FiniteFloat | None = None
     error: str | None = None
@@ -66,7 +64,7 @@ class _Fault(_Strict):
 
     def answer(self) -> FaultAnswer:
         """Return it as the pipeline takes it; a replay is never delayed."""
-        return from_json(FaultAnswer, {**self.model_dump(), "delay_ms": 0.0})
+        return from_json(FaultAnswer, {**self.model_dump(), "name": self.fault, "delay_ms": 0.0})
 
 
 class Line(_Strict):
@@ -105,12 +103,9 @@ class Line(_Strict):
         """Return the request, to be replayed in *account*, or else in its own."""
         name = account or self.account
         headers = {key.lower(): value for key, value in self.headers.items()}
-        unknown = (
-            client_paths.UNKNOWN if f"{self.path}/".startswith(client_paths.BASE_PATH + "/") else ingest_paths.UNKNOWN
-        )
         return Request(
             account=name,
-            endpoint=_PATHS.get(self.path.removesuffix("/"), unknown),
+            endpoint=emulated_at(self.path).endpoint,
             method=self.method,
             path=prefixed(name, self.path),
             content_type=headers.get("content-type", ""),
@@ -175,7 +170,8 @@ def written(stored: StoredRequest, redactor: Redactor | None) -> str:
     if stored.oversized:
         line["oversized"] = True
     if record.fault is not None:
-        line["fault"] = to_json(record.fault)
+        # Lines are kept in files and replayed by other versions, so the fault's name keeps the key it always had there.
+        line["fault"] = {"fault" if key == "name" else key: part for key, part in to_json(record.fault).items()}
     return json_text(line)
 
 

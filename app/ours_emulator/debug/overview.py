@@ -8,8 +8,7 @@ from pydantic import ConfigDict, Field, JsonValue
 from starlette.responses import Response
 
 from ours_emulator import __version__
-from ours_emulator.contract.compile import REVISION
-from ours_emulator.contract.rules import RULES, Rule
+from ours_emulator.contract.rules import Rule
 from ours_emulator.debug.params import NOT_JSON, Account, AsciiJSON, Body, Needs, account_of, answer, debug_router
 from ours_emulator.http.redaction import masked
 from ours_emulator.model import ACCOUNT_NAME
@@ -70,9 +69,10 @@ async def summary(parts: Needs, account: Account) -> Response:
 
 
 @router.get("/rules", response_model=Page[Rule])
-async def rules() -> Response:
+async def rules(request: Request, parts: Needs) -> Response:
     """List every rule of the contract and its basis."""
-    return answer(Page(RULES, len(RULES)))
+    items = parts.accounts.revision(account_of(request, None)).rules
+    return answer(Page(items, len(items)))
 
 
 @router.get("/settings", response_model=dict[str, Setting])
@@ -88,10 +88,10 @@ async def settings(parts: Needs) -> Response:
 
 
 @router.get("/health", response_model=Health)
-async def health(parts: Needs) -> Response:
+async def health(request: Request, parts: Needs) -> Response:
     """Check that the emulator answers and can read its store."""
     await parts.reader.ping()
-    return answer(Health("ok", __version__, REVISION))
+    return answer(Health("ok", __version__, parts.accounts.revision(account_of(request, None)).name))
 
 
 @router.post("/reset", response_model=Cleared, responses=NOT_JSON)

@@ -1,30 +1,26 @@
 """Parameters and dependencies that many endpoints of the debug API share, strict routes, and the shape of errors."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast, get_args
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.dependencies.models import Dependant
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, ConfigDict
-from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 
-from ours_emulator import __version__
 from ours_emulator.accounts import Accounts, OpenAccount
 from ours_emulator.clock import LAST_MOMENT, moment
-from ours_emulator.debug import examples
 from ours_emulator.feed import Feed
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.jsontext import json_text
-from ours_emulator.matching import MatchError, advice
+from ours_emulator.matching import advice
 from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT
-from ours_emulator.pipeline import Pipeline, StoreWriteError
+from ours_emulator.pipeline import Pipeline
 from ours_emulator.records import Outcome, to_json
 from ours_emulator.settings import Loaded
-from ours_emulator.store import LARGEST, CursorError, StoreFailedError, StoreLostError, StoreReader
+from ours_emulator.store import LARGEST, StoreReader
 
 PROPERTY = "property."
 """What the names of parameters that ask for an event property begin with."""
@@ -140,38 +136,6 @@ def answer(record: object, status: int = 200) -> AsciiJSON:
     return AsciiJSON(to_json(record), status_code=status)
 
 
-class DebugApp(FastAPI):
-    """FastAPI with one shape of errors, whose description leaves out the 422 that we never answer."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            title="ours-emulator",
-            version=__version__,
-            summary="What arrived at the emulator, and what became of it.",
-            openapi_url="/debug/openapi.json",
-            docs_url=None,
-            redoc_url=None,
-        )
-        self.add_exception_handler(RequestValidationError, _invalid)
-        self.add_exception_handler(StarletteHTTPException, _refused)
-        self.add_exception_handler(StoreWriteError, _not_written)
-        self.add_exception_handler(MatchError, _no_match)
-        self.add_exception_handler(CursorError, _bad_cursor)
-        self.add_exception_handler(StoreLostError, _lost)
-        self.add_exception_handler(StoreFailedError, _not_read)
-        self.add_exception_handler(Exception, _unforeseen)
-
-    def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document of the debug API."""
-        if self.openapi_schema is None:
-            schema = super().openapi()
-            for operations in schema["paths"].values():
-                for operation in operations.values():
-                    operation["responses"].pop("422", None)
-            examples.add_to(schema)
-        return super().openapi()
-
-
 class StrictRoute(APIRoute):
     """A route that refuses what FastAPI would let pass: a typo must not look like an empty list."""
 
@@ -233,78 +197,3 @@ def _check_parameters(request: Request, known: Sequence[str]) -> None:
             continue
         instead = advice(name, known) or f"; there are {', '.join(known) or 'none here'}"
         raise HTTPException(400, f"there is no parameter {name}{instead}")
-
-
-async def _invalid(request: Request, error: Exception) -> Response:
-    invalid = cast(RequestValidationError, error)
-    errors = invalid.errors()
-    # Of several things that it may be, the last one is the least special: its message says most.
-    first = [it for it in errors if it["loc"][:2] == errors[0]["loc"][:2]][-1]
-    place = _place(first, invalid.body)
-    said = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        field = cast(APIRoute, request.scope["route"]).body_field
-        said = "there is no such field" + advice(place[-1], _fields(field and field.field_info.annotation, place[:-1]))
-    return AsciiJSON({"error": f"{'.'.join(place)}: {said}" if place else said}, status_code=400)
-
-
-def _place(error: Mapping[str, Any], body: object) -> list[str]:
-    """Return where in *body*, or else in the query, *error* is; its `loc` also names each kind a value might be."""
-    asked, *loc = error["loc"]
-    if asked != "body":
-        return [str(part) for part in loc[:1]]
-    here: object = body
-    place: list[str] = []
-    for part in loc:
-        if isinstance(here, dict) and (part in here or (error["type"] == "missing" and part is loc[-1])):
-            place.append(str(part))
-            here = cast(dict[object, object], here).get(part)
-        elif isinstance(here, list) and isinstance(part, int):
-            place.append(str(part))
-            here = cast(list[object], here)[part]
-    return place
-
-
-def _fields(kind: object, place: Sequence[str]) -> Sequence[str]:
-    """Return the names of the fields at *place* of a body of that *kind*."""
-    models = _models(kind)
-    for name in [part for part in place if not part.isdecimal()]:
-        fields = [model.model_fields[name] for model in models if name in model.model_fields]
-        models = [model for field in fields for model in _models(field.annotation)]
-    return [name for model in models for name in model.model_fields]
-
-
-def _models(kind: object) -> list[type[BaseModel]]:
-    """Return the models in an annotation: `list[Model | None]` has one."""
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return [kind]
-    return [model for inner in get_args(kind) for model in _models(inner)]
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    refusal = cast(StarletteHTTPException, error)
-    return AsciiJSON({"error": refusal.detail}, status_code=refusal.status_code, headers=refusal.headers)
-
-
-async def _no_match(_: Request, error: Exception) -> Response:
-    return AsciiJSON({"error": str(error)}, status_code=400)
-
-
-async def _bad_cursor(_request: Request, _error: Exception) -> Response:
-    return AsciiJSON({"error": "cursor: not one that a list gave out"}, status_code=400)
-
-
-async def _not_written(_: Request, error: Exception) -> Response:
-    return AsciiJSON({"error": f"the store could not be written: {error}"}, status_code=500)
-
-
-async def _not_read(_: Request, error: Exception) -> Response:
-    return AsciiJSON({"error": f"the store could not be read: {error}"}, status_code=500)
-
-
-async def _lost(_: Request, error: Exception) -> Response:
-    return AsciiJSON({"error": str(error)}, status_code=503)
-
-
-async def _unforeseen(_: Request, error: Exception) -> Response:
-    return AsciiJSON({"error": f"a mistake of the emulator: {type(error).__name__}; please report it"}, status_code=500)

@@ -15,7 +15,6 @@ from ours_emulator.jsontext import json_text, same
 from ours_emulator.model import (
     UNCHANGED,
     UNKNOWN,
-    Account,
     Alias,
     AnyMessage,
     Arrival,
@@ -34,10 +33,10 @@ from ours_emulator.values import value
 
 @value
 class Context:
-    """Where and when a message arrived: its account, whose id only the store knows, and the moment in milliseconds."""
+    """Where and when a message arrived: the store's id of its account, the allow-list there, and the moment in ms."""
 
     account_id: int
-    account: Account
+    allowed_events: frozenset[str] | None
     received_at: int
 
 
@@ -64,7 +63,7 @@ class Decision:
         return [self._registration(id_, context, arrival)]
 
     def _message(self, id_: int, context: Context, message: Message) -> list[Receipt]:
-        if not _listed(context.account, message):
+        if not _listed(context.allowed_events, message):
             hint = Hint("allow-list", "/event", "not on the account's list of allowed events; dropped")
             hints = (*message.hints, hint)
             distinct_id = message.distinct_id
@@ -300,10 +299,10 @@ def _alike(event: str | None, content: str, original: Original) -> bool:
     return content == original.content or same(json.loads(content), json.loads(original.content or "{}"))
 
 
-def _listed(account: Account, message: Message) -> bool:
-    if account.allowed_events is None or not message.semantics.allow_list or message.event is None:
+def _listed(allowed_events: frozenset[str] | None, message: Message) -> bool:
+    if allowed_events is None or not message.semantics.allow_list or message.event is None:
         return True
-    return not account.allowed_events.isdisjoint(allowed([message.event]))
+    return not allowed_events.isdisjoint(allowed([message.event]))
 
 
 def _content(message: Message) -> str:

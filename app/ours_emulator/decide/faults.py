@@ -1,30 +1,30 @@
-"""Planned misbehaviour: which requests it hits, when, and what it does to them (rule 429-500)."""
+"""Faults, planned misbehaviour: which requests they hit, when, and what they do to them (rule 429-500)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from threading import Lock
 
 from pydantic import JsonValue
 
-from ours_emulator.model import Arrival, Properties, Rejection, Request
+from ours_emulator.model import Arrival, Contents, Properties, Rejection, Request
 from ours_emulator.records import FaultAnswer, Reason
 
-_ROUNDING = 1e-6
+_ROUNDING_MS = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """How long an answer takes, in milliseconds: evenly spread between two, or log-normal around a median."""
+    """A delay in milliseconds: uniform between *low* and *high*, or log-normal around the median *low*."""
 
     low: float
     high: float
     sigma: float | None = None
-    """The spread of the logarithm; *low* is then the median."""
+    """The standard deviation of the logarithm; None for a uniform delay."""
 
     def drawn(self, random: Random) -> float:
-        """Return one delay in milliseconds."""
+        """Return one random delay in milliseconds."""
         if self.sigma is not None:
             return self.low * math.exp(random.gauss(0, self.sigma))
         return self.low if self.low == self.high else random.uniform(self.low, self.high)
@@ -32,7 +32,7 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a fault does; the delay is drawn anew for each request."""
+    """What a fault does to a request; each request gets its own random delay."""
 
     answer: FaultAnswer
     delay: Delay = Delay(0, 0)
@@ -40,7 +40,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class FaultMatch:
-    """Which requests a fault is about; None is about any. Of a batch, one row that fits is enough."""
+    """Which requests a fault matches; None matches any. A batch matches if one of its rows does."""
 
     endpoint: str | None = None
     event: str | None = None
@@ -48,23 +48,21 @@ class FaultMatch:
     """The token in the body, or the key of the Client API."""
     distinct_id: str | None = None
 
-    def fits(self, request: Request, arrivals: Sequence[Arrival], token: Callable[[Request], str | None]) -> bool:
-        """Tell whether *request*, which says *arrivals*, is meant; *token* finds its token if that matters."""
-        if self.endpoint not in (None, request.endpoint):
+    def matches(self, request: Request, contents: Contents) -> bool:
+        """Whether *request*, with these *contents*, matches."""
+        if self.endpoint not in (None, request.endpoint) or self.token not in (None, contents.token):
             return False
-        if self.token is not None and token(request) != self.token:
-            return False
-        return any(self.names(arrival) for arrival in arrivals)
+        return any(self.matches_arrival(arrival) for arrival in contents.arrivals)
 
-    def names(self, arrival: Arrival) -> bool:
-        """Tell whether *arrival* has the event name and the distinct id that are asked for."""
+    def matches_arrival(self, arrival: Arrival) -> bool:
+        """Whether the event name and the distinct id of *arrival* match."""
         distinct_id = getattr(arrival, "distinct_id", None)
         return self.event in (None, arrival.event) and self.distinct_id in (None, distinct_id)
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """A token bucket: *burst* requests at once, and *per_second* in the long run, by the account's clock."""
+    """A token bucket by the account's clock: *burst* requests at once, *per_second* in the long run."""
 
     per_second: float
     burst: float
@@ -78,42 +76,45 @@ class Fault:
     match: FaultMatch
     action: Action
     times: int | None = None
-    """It hits so often at most."""
+    """How many requests it hits at most."""
     sequence: tuple[Action | None, ...] = ()
-    """What is done to the first match, the second, and so on; None lets one pass, and the end lets all pass."""
+    """What happens to the first match, the second, and so on. None lets a request pass; after the end, all pass."""
     probability: float = 1.0
     seed: int = 0
     rate_limit: RateLimit | None = None
-    said: Properties = field(default_factory=dict[str, JsonValue])
-    """The fault as it was asked for."""
+    definition: Properties = field(default_factory=dict[str, JsonValue])
+    """The fault as JSON, as it was planned."""
 
 
 class _Bucket:
-    """What is left of a rate limit, as the moment (ms) at which it is full again: sums of small parts would err."""
+    """The state of a rate limit: the time (ms) when the bucket is full again.
+
+    A count of tokens would need a sum of many small numbers, and their rounding errors would add up.
+    """
 
     def __init__(self, limit: RateLimit) -> None:
-        self._apart = 1000 / limit.per_second
-        self._ahead = (limit.burst - 1) * self._apart
+        self._interval_ms = 1000 / limit.per_second
+        self._burst_ms = (limit.burst - 1) * self._interval_ms
         self._full_at = 0.0
         self._latest = 0
 
     def wait(self, now: int) -> float | None:
-        """Take a token at *now* (ms); return the seconds until there is one again if there is none."""
-        # One that was received before another may be decided after it: it is not yet that moment again.
+        """Take a token at the time *now* (ms). If there is none, return the seconds until there is one."""
+        # A request may be decided after one that was received later; time must not go back for that.
         self._latest = now = max(now, self._latest)
         full_at = max(self._full_at, now)
-        if full_at - self._ahead > now + _ROUNDING:
-            return (full_at - self._ahead - now) / 1000
-        self._full_at = full_at + self._apart
+        if full_at - self._burst_ms > now + _ROUNDING_MS:
+            return (full_at - self._burst_ms - now) / 1000
+        self._full_at = full_at + self._interval_ms
         return None
 
     def move(self, milliseconds: int) -> None:
-        """Go with a clock that was set back by so many *milliseconds*."""
+        """Shift the schedule when the clock is set back by *milliseconds*."""
         self._latest -= milliseconds
         self._full_at -= milliseconds
 
 
-class PlantedFault:
+class ActiveFault:
     """A fault at work, with its counts: how many requests it matched, and how many of these it hit."""
 
     def __init__(self, fault: Fault) -> None:
@@ -124,12 +125,12 @@ class PlantedFault:
         self._bucket = _Bucket(fault.rate_limit) if fault.rate_limit else None
 
     def answer(self, now: int, arrivals: Sequence[Arrival]) -> FaultAnswer | None:
-        """Return what is done to the next request it matches, at *now* (ms); None lets that one pass."""
+        """Return what happens to a request that matches, at the time *now* (ms); None lets it pass."""
         self.matched += 1
         action = self._action()
-        # Drawn for every match, so that the same seed gives the same sequence whatever else decides.
-        spared = self._random.random() >= self.fault.probability
-        if action is None or spared or (self.fault.times is not None and self.hits >= self.fault.times):
+        # Drawn for every match, so that a seed gives the same sequence whatever else decides.
+        passes = self._random.random() >= self.fault.probability
+        if action is None or passes or (self.fault.times is not None and self.hits >= self.fault.times):
             return None
         answer = replace(action.answer, delay_ms=action.delay.drawn(self._random))
         if answer.code is not None:
@@ -145,19 +146,20 @@ class PlantedFault:
         return answer
 
     def move(self, milliseconds: int) -> None:
-        """Go with a clock that was set back by so many *milliseconds*."""
+        """Shift the schedule of its rate limit when the clock is set back by *milliseconds*."""
         if self._bucket is not None:
             self._bucket.move(milliseconds)
 
     def _rows(self, answer: FaultAnswer, arrivals: Sequence[Arrival]) -> tuple[int, ...]:
-        """Return the rows of a batch that it fails: those it names, else those it matches, if they are valid."""
+        """Return the indexes of the valid rows that fail: those that *answer* lists, else those that match."""
+        match = self.fault.match
         return tuple(
-            it.batch_index
-            for it in arrivals
-            if it.batch_index is not None
-            and it.endpoint == "batch"
-            and not isinstance(it, Rejection)
-            and (self.fault.match.names(it) if answer.rows is None else it.batch_index in answer.rows)
+            row.batch_index
+            for row in arrivals
+            if row.batch_index is not None
+            and row.endpoint == "batch"
+            and not isinstance(row, Rejection)
+            and (match.matches_arrival(row) if answer.rows is None else row.batch_index in answer.rows)
         )
 
     def _action(self) -> Action | None:
@@ -171,55 +173,53 @@ class Faults:
     """The faults of one account, by name; thread-safe."""
 
     def __init__(self) -> None:
-        self._planted: dict[str, PlantedFault] = {}
-        self._changing = Lock()
+        self._active: dict[str, ActiveFault] = {}
+        self._lock = Lock()
 
-    def plant(self, fault: Fault) -> PlantedFault:
-        """Put *fault* to work, its counts at zero, in the place of the one with that name."""
-        with self._changing:
-            planted = self._planted[fault.name] = PlantedFault(fault)
-            return planted
+    def add(self, fault: Fault) -> ActiveFault:
+        """Activate *fault* with its counts at zero. It replaces the fault of that name."""
+        with self._lock:
+            active = self._active[fault.name] = ActiveFault(fault)
+            return active
 
-    def remove(self, name: str) -> PlantedFault | None:
-        """Take the fault *name* away and return it, if there is one."""
-        with self._changing:
-            return self._planted.pop(name, None)
+    def remove(self, name: str) -> ActiveFault | None:
+        """Remove the fault *name* and return it, if there is one."""
+        with self._lock:
+            return self._active.pop(name, None)
 
     def clear(self) -> int:
-        """Take all faults away; return how many there were."""
-        with self._changing:
-            count = len(self._planted)
-            self._planted.clear()
+        """Remove all faults; return how many there were."""
+        with self._lock:
+            count = len(self._active)
+            self._active.clear()
             return count
 
     def move(self, milliseconds: int) -> None:
-        """Let rate limits go with a clock that was set back by so many *milliseconds*."""
-        with self._changing:
-            for planted in self._planted.values():
-                planted.move(milliseconds)
+        """Shift the schedules of all rate limits when the clock is set back by *milliseconds*."""
+        with self._lock:
+            for active in self._active.values():
+                active.move(milliseconds)
 
-    def planted(self) -> list[PlantedFault]:
-        """Return the faults at work, the oldest first."""
-        with self._changing:
-            return list(self._planted.values())
+    def active(self) -> list[ActiveFault]:
+        """Return the faults, the oldest first."""
+        with self._lock:
+            return list(self._active.values())
 
-    def answer(
-        self, request: Request, arrivals: Sequence[Arrival], token: Callable[[Request], str | None]
-    ) -> FaultAnswer | None:
-        """Return what happens to *request*, which says *arrivals*: the oldest fault that hits it decides."""
-        if not self._planted:
+    def answer(self, request: Request, contents: Contents) -> FaultAnswer | None:
+        """Return what happens to *request*, with these *contents*: the oldest fault that hits it decides."""
+        if not self._active:
             return None
-        with self._changing:
-            for planted in self._planted.values():
-                if planted.fault.match.fits(request, arrivals, token):
-                    answer = planted.answer(request.received_at, arrivals)
+        with self._lock:
+            for active in self._active.values():
+                if active.fault.match.matches(request, contents):
+                    answer = active.answer(request.received_at, contents.arrivals)
                     if answer is not None:
                         return answer
         return None
 
 
 def apply_fault(arrivals: Sequence[Arrival], fault: FaultAnswer | None) -> Sequence[Arrival]:
-    """Return what is left of *arrivals* after *fault*: one rejection, rejected rows, or all as they were."""
+    """Return *arrivals* after *fault*: one rejection, some rows rejected, or all unchanged."""
     if fault is None:
         return arrivals
     if fault.replaces:
@@ -227,11 +227,14 @@ def apply_fault(arrivals: Sequence[Arrival], fault: FaultAnswer | None) -> Seque
     if fault.rows is None:
         return arrivals
     status = 500 if fault.code == "queue_failed" else 400
-    return [_rejection(it, fault, status, it.batch_index) if it.batch_index in fault.rows else it for it in arrivals]
+    return [
+        _rejection(arrival, fault, status, arrival.batch_index) if arrival.batch_index in fault.rows else arrival
+        for arrival in arrivals
+    ]
 
 
 def retry_headers(fault: FaultAnswer) -> dict[str, str]:
-    """Return the headers that say when to come back; milliseconds only if whole seconds would not be exact."""
+    """Return the headers that say when to retry; in milliseconds too, if whole seconds are not exact."""
     if fault.retry_after is None:
         return {}
     seconds = {"retry-after": str(math.ceil(fault.retry_after))}

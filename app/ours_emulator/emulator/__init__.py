@@ -1,9 +1,12 @@
-"""The handle tests hold, and an emulator for the length of a block; everything asked goes through the debug API."""
+"""The handle of a running emulator, sync and async, and how to run one for the length of a block.
 
-from ours_emulator.emulator._async import AsyncClock, AsyncEmulator, AsyncExpectation, AsyncFault
-from ours_emulator.emulator._sync import Clock, Emulator, Expectation, Fault
+Every test process that uses an emulator imports this, so it imports only the standard library and the records.
+"""
+
+from ours_emulator.emulator._async import AsyncClock, AsyncEmulator, AsyncExpectation, AsyncExport, AsyncFault
+from ours_emulator.emulator._sync import Clock, Emulator, Expectation, Export, Fault
+from ours_emulator.emulator.errors import EmulatorError, ExpectationError
 from ours_emulator.emulator.local import run_emulator, run_emulator_async
-from ours_emulator.emulator.operations import EmulatorError, ExpectationError
 from ours_emulator.records import (
     Cleared,
     Event,
@@ -27,6 +30,7 @@ __all__ = [
     "AsyncClock",
     "AsyncEmulator",
     "AsyncExpectation",
+    "AsyncExport",
     "AsyncFault",
     "Cleared",
     "Clock",
@@ -35,6 +39,7 @@ __all__ = [
     "Event",
     "Expectation",
     "ExpectationError",
+    "Export",
     "Fault",
     "Hint",
     "Identifiers",

@@ -1,34 +1,40 @@
-"""The handle for tests that are coroutines: the same calls, awaited."""
+"""The handle: what a test asks a running emulator, and tells it, through the debug API.
+
+`_sync.py` is generated from `_async.py` by scripts/generate_sync.py, so that the two never differ.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from uuid import uuid4
 
-from ours_emulator.emulator import operations, report
-from ours_emulator.emulator.handle import Handle, quiet_imports
+from ours_emulator.emulator import checks, operations, report
+from ours_emulator.emulator.errors import EmulatorError, ExpectationError
+from ours_emulator.emulator.handle import FaultState, Handle
 from ours_emulator.emulator.operations import (
     AccountPlan,
-    Call,
+    Condition,
     Duration,
-    EmulatorError,
-    ExpectationError,
     FaultPlan,
     Fields,
-    Mode,
+    Lines,
+    Operation,
     When,
 )
+from ours_emulator.emulator.transport import AsyncStream, AsyncTransport, Deadline, async_pause
 from ours_emulator.records import (
     Cleared,
     Event,
-    FaultCounts,
     Imported,
     Json,
     Listing,
     Met,
+    Mode,
     Moment,
     RequestDetail,
     RequestRecord,
@@ -37,15 +43,19 @@ from ours_emulator.records import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     import httpx
 
 T = TypeVar("T")
+_HITS_SECONDS = 10.0
+_POLL_SECONDS = 0.1
 
 
 class AsyncEmulator(Handle):
     """A running emulator at *url*, or one account of it at `…/accounts/NAME`, asked through the debug API.
 
-    Every method raises EmulatorError when the emulator can't be reached or refuses the call; those that expect
+    Every method raises EmulatorError if the emulator cannot be reached or refuses the operation; those that expect
     something raise ExpectationError, an AssertionError. *http* is a client to use; it is not closed.
     """
 
@@ -59,8 +69,14 @@ class AsyncEmulator(Handle):
         http: httpx.AsyncClient | None = None,
     ) -> None:
         super().__init__(url, token=token, public_key=public_key, admin_token=admin_token)
-        self._http = http
-        self._own: httpx.AsyncClient | None = None
+        self._transport = AsyncTransport(http)
+
+    @classmethod
+    def beside(cls, handle: Handle) -> Self:
+        """Return a handle for the same emulator and account as *handle*, which may be of the other kind."""
+        beside = cls(handle.url, token=handle.token, public_key=handle.public_key, admin_token=handle.admin_token)
+        beside.opened = handle.opened
+        return beside
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,55 +85,75 @@ class AsyncEmulator(Handle):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections. The emulator runs on."""
-        if self._own is not None:
-            await self._own.aclose()
-            self._own = None
+        """Do nothing: no connection stays open after a call. The emulator goes on running."""
 
     # What arrived
 
     async def events(
-        self, event: str | None = None, *, outcome: str | None = None, **asked: When | bool
+        self, event: str | None = None, *, outcome: str | None = None, **filters: When | bool
     ) -> Listing[Event]:
-        """Return events by their time, the oldest first: the accepted ones, or those of an *outcome* (`any` for all).
+        """Return events by their time, the oldest first: accepted ones, or those of an *outcome* (`any` for all).
 
-        *asked* are the parameters of `GET /debug/events`: visitor_id, distinct_id, endpoint, test, since.
+        *filters* are the parameters of `GET /debug/events`: visitor_id, distinct_id, endpoint, test, since.
         """
-        return await self._all(operations.events(outcome, event, asked))
+        return await self._all(operations.events(outcome, event, filters))
+
+    def latest_events(
+        self, limit: int = 100, event: str | None = None, *, outcome: str | None = None, **filters: When | bool
+    ) -> AsyncGenerator[Event]:
+        """Yield the latest events by their time, the latest first, at most *limit*; else as `events`."""
+        return self._first(limit, operations.events(outcome, event, filters))
 
     async def event(self, event_id: int) -> Event:
         """Return one event, whatever its outcome."""
-        return await self.ask(operations.event(event_id))
+        return await self.perform(operations.event(event_id))
 
-    async def visitors(self, **asked: str) -> Listing[Visitor]:
-        """Return visitors, the oldest first. *asked*: external_id, email, user_id, anonymous_id, q."""
-        return await self._all(operations.visitors(asked))
+    async def visitors(self, **filters: str) -> Listing[Visitor]:
+        """Return visitors, the oldest first. *filters*: external_id, email, user_id, anonymous_id, q."""
+        return await self._all(operations.visitors(filters))
 
-    async def visitor(self, **asked: str) -> Visitor:
-        """Return the only visitor there is for *asked*. Raises ExpectationError if there are none or several."""
+    def latest_visitors(self, limit: int = 100, **filters: str) -> AsyncGenerator[Visitor]:
+        """Yield the youngest visitors, the youngest first, at most *limit*; else as `visitors`."""
+        return self._first(limit, operations.visitors(filters))
+
+    async def visitor(self, **filters: str) -> Visitor:
+        """Return the only visitor that matches *filters*. Raises ExpectationError if there are none or several."""
         __tracebackhide__ = True
-        found = await self.visitors(**asked)
-        return operations.only(found, asked, found or await self.visitors())
+        matching = await self.visitors(**filters)
+        return checks.only_visitor(matching, filters, matching or await self.visitors())
 
-    async def requests(self, **asked: str | int) -> Listing[RequestRecord]:
+    async def requests(self, **filters: str | int) -> Listing[RequestRecord]:
         """Return the journal, the oldest request first."""
-        return await self._all(operations.requests(asked))
+        return await self._all(operations.requests(filters))
 
     async def request(self, request_id: int) -> RequestDetail:
-        """Return one request with its body and the events in it."""
-        return await self.ask(operations.request(request_id))
+        """Return one request with its body and its events."""
+        return await self.perform(operations.request(request_id))
 
     async def summary(self) -> Summary:
         """Return the counts."""
-        return await self.ask(operations.summary())
+        return await self.perform(operations.summary())
 
     async def timeline(self) -> str:
         """Return a line for each request, with outcome, reason and hints: what a failing test prints."""
         return "\n".join(report.timeline(await self.requests(), await self.events(outcome="any")))
 
+    async def tail(
+        self, event: str | None = None, *, outcome: str | None = None, after: int | None = None
+    ) -> AsyncGenerator[Event | None]:
+        """Yield events as they arrive, whatever their outcome, until the emulator ends. None stands for a reset.
+
+        It begins with the events that arrived after the one with the id *after*, or by default with the next one.
+        """
+        stream = operations.EventStream()
+        async with self._streaming(operations.tail(event, outcome, after)) as answer:
+            async for part in answer.parts:
+                for item in stream.feed(part):
+                    yield item
+
     # What is expected
 
-    def wait_for(
+    async def wait_for(
         self,
         event: str | None = None,
         *,
@@ -126,11 +162,11 @@ class AsyncEmulator(Handle):
         outcome: str | None = None,
         match: Json | None = None,
         **fields: Unpack[Fields],
-    ) -> Coroutine[Any, Any, Event]:
+    ) -> Event:
         """Wait until *count* events that match have arrived, at most *timeout* seconds; return the last to arrive."""
-        asked = operations.asked_for(event, match, fields)
-        wish = operations.Wish(asked, count, "at_least", outcome)
-        return self._last(operations.wait(wish, timeout=timeout))
+        __tracebackhide__ = True
+        condition = Condition(operations.full_match(event, match, fields), count, "at_least", outcome)
+        return (await self.wait(operations.wait(condition, timeout=timeout))).event
 
     def expect(
         self,
@@ -146,11 +182,10 @@ class AsyncEmulator(Handle):
     ) -> AsyncExpectation:
         """Return a context manager that waits, at the end of its block, for events that arrived since it began.
 
-        *settle* is how many seconds nothing more may come, for the modes `exactly`, `at_most` and `none`.
+        *settle* is for how many seconds no further event may match, for the modes `exactly`, `at_most` and `none`.
         """
-        asked = operations.asked_for(event, match, fields)
-        wish = operations.Wish(asked, count, mode, outcome)
-        return AsyncExpectation(self, operations.wait(wish, timeout=timeout, settle=settle))
+        condition = Condition(operations.full_match(event, match, fields), count, mode, outcome)
+        return AsyncExpectation(self, partial(operations.wait, condition, timeout=timeout, settle=settle))
 
     async def assert_tracked(
         self,
@@ -163,10 +198,10 @@ class AsyncEmulator(Handle):
     ) -> Event:
         """Check, without waiting, that an event has arrived (exactly *count* of them); return the last to arrive."""
         __tracebackhide__ = True
-        asked = operations.asked_for(event, match, fields)
         mode: Mode = "at_least" if count is None else "exactly"
-        wish = operations.Wish(asked, operations.at_least_one(count), mode, outcome)
-        return (await self.ask(operations.verify(wish))).event
+        matching = operations.full_match(event, match, fields)
+        condition = Condition(matching, operations.at_least_one(count), mode, outcome)
+        return (await self.perform(operations.verify(condition))).event
 
     async def assert_none(
         self,
@@ -178,8 +213,8 @@ class AsyncEmulator(Handle):
     ) -> None:
         """Check, without waiting, that no such event has arrived."""
         __tracebackhide__ = True
-        asked = operations.asked_for(event, match, fields)
-        await self.ask(operations.verify(operations.Wish(asked, 0, "none", outcome)))
+        condition = Condition(operations.full_match(event, match, fields), 0, "none", outcome)
+        await self.perform(operations.verify(condition))
 
     async def assert_sequence(self, *matches: str | Json, strict: bool = False) -> list[Event]:
         """Check, without waiting, that there are events in this order of their time, and return them.
@@ -187,13 +222,13 @@ class AsyncEmulator(Handle):
         *matches* are names or matches, each for one event. *strict*: no other event of the account is between them.
         """
         __tracebackhide__ = True
-        found = await self.ask(operations.sequence([operations.named(match) for match in matches], strict=strict))
-        return list(found.items)
+        met = await self.perform(operations.sequence(matches, strict=strict))
+        return list(met.items)
 
     async def assert_no_hints(self, *, ignore: Sequence[str] = ()) -> None:
-        """Check that nothing was accepted which was probably not meant, but for the rules in *ignore*."""
+        """Check that nothing was accepted that was probably not meant, except for the rules in *ignore*."""
         __tracebackhide__ = True
-        operations.no_hints(await self.events(outcome="any"), ignore)
+        checks.no_hints(await self.events(outcome="any"), ignore)
 
     # What is set
 
@@ -204,114 +239,132 @@ class AsyncEmulator(Handle):
 
     @asynccontextmanager
     async def fault(self, name: str | None = None, **plan: Unpack[FaultPlan]) -> AsyncGenerator[AsyncFault]:
-        """Plan a misbehaviour for the length of the block. Its *name* tells it from others of the account."""
+        """Plan a misbehaviour for the length of the block. Its *name* is unique in the account."""
         fault = AsyncFault(self, name or f"fault-{uuid4().hex[:4]}")
-        await self.ask(operations.plan_fault(fault.name, plan))
+        await self.perform(operations.plan_fault(fault.name, plan))
         try:
             yield fault
         finally:
             await fault.drop()
 
     async def reset(self) -> Cleared:
-        """Forget the visitors, events and requests of this account; of all accounts without one."""
-        return await self.ask(operations.reset(self.account))
+        """Delete the visitors, events and requests of this account; without an account, those of all."""
+        return await self.perform(operations.reset(self.account))
 
     async def export(self, *, redact: bool = False) -> str:
-        """Return all requests as JSON lines, the oldest first; *redact*: without tokens and keys."""
-        return await self.ask(operations.export(redact=redact))
+        """Return all requests as JSON Lines, the oldest first; *redact*: without tokens and keys."""
+        return await self.perform(operations.export(redact=redact))
 
-    async def replay(self, lines: str) -> Imported:
-        """Send exported requests again, into this account."""
-        return await self.ask(operations.replay(lines))
+    @asynccontextmanager
+    async def stream_export(self, *, redact: bool = False) -> AsyncGenerator[AsyncExport]:
+        """Give what `export` returns in parts, for journals that are larger than the memory."""
+        async with self._streaming(operations.export(redact=redact, seconds=None)) as answer:
+            yield AsyncExport(answer.parts, int(answer.headers.get("x-emulator-evicted", 0)))
+
+    async def replay(self, lines: Lines, *, timeout: float | None = 600) -> Imported:
+        """Send exported requests again, into this account; without an account, each into its own.
+
+        *lines* may be parts, like a file opened for reading bytes. The emulator answers when it has replayed them all,
+        or is given up after *timeout* seconds (None: never).
+        """
+        return await self.perform(operations.replay(lines, timeout))
 
     async def open_account(self, name: str | None = None, **plan: Unpack[AccountPlan]) -> AsyncEmulator:
-        """Return the handle of another account of the same emulator, a fresh one without a *name*.
+        """Return the handle of another account of the same emulator, by default of a new one.
 
         What the handles of the pytest fixtures open without a name is closed with the account of the fixture.
         """
         account = name or f"account-{uuid4().hex[:12]}"
         if plan:
-            await self.ask(operations.open_account(account, plan))
+            await self.perform(operations.open_account(account, plan))
         token, key = operations.first(plan.get("tokens")), operations.first(plan.get("public_keys"))
-        url = f"{self.server_url}/accounts/{account}"
-        opened = AsyncEmulator(url, token=token, public_key=key, admin_token=self.admin_token, http=self._client())
+        url, http = f"{self.server_url}/accounts/{account}", self._transport.client
+        opened = AsyncEmulator(url, token=token, public_key=key, admin_token=self.admin_token, http=http)
         if name is None:
             self._remember(account, opened)
         return opened
 
     async def close_account(self) -> None:
-        """Forget this account; requests to it are refused from now on (410)."""
+        """Delete this account; requests to it are refused from now on (410)."""
         if self.account is None:
-            raise EmulatorError("this handle is for all accounts; there is none to close")
-        await self.ask(operations.close_account(self.account))
+            raise EmulatorError("this handle has no account to close: it is for all accounts")
+        await self.perform(operations.close_account(self.account))
 
-    # How it is asked
+    # How the emulator is reached
 
-    async def version(self) -> str:
-        """Return the version of the emulator, which is well if it answers."""
-        return await self.ask(operations.health())
+    async def version(self, *, timeout: float = 30.0) -> str:
+        """Return the version of the emulator, which is healthy if it answers, within *timeout* seconds."""
+        return await self.perform(operations.health(timeout))
 
-    async def _last(self, call: Call[Met]) -> Event:
-        __tracebackhide__ = True
-        return (await self.waited(call)).event
+    async def wait_ready(self, timeout: float = 30.0) -> None:
+        """Wait until the emulator answers. Raises EmulatorError if it does not within *timeout* seconds."""
+        deadline = Deadline(timeout)
+        while True:
+            try:
+                await self.version(timeout=max(deadline.left, _POLL_SECONDS))
+                return
+            except EmulatorError:
+                if deadline.left < _POLL_SECONDS:
+                    raise
+            await async_pause(_POLL_SECONDS)
 
-    async def waited(self, call: Call[Met]) -> Met:
-        """Make a call that waits, and remember why if it waits in vain."""
+    async def wait(self, operation: Operation[Met]) -> Met:
+        """Perform an operation that waits, and remember in `last_miss` why it failed."""
         __tracebackhide__ = True
         self.last_miss = None
         try:
-            return await self.ask(call)
+            return await self.perform(operation)
         except ExpectationError as error:
             self.last_miss = error
             raise
 
-    async def _all(self, call: Call[Listing[T]]) -> Listing[T]:
+    async def perform(self, operation: Operation[T]) -> T:
+        """Send one operation of the debug API and return its result."""
+        __tracebackhide__ = True
+        with self._reaching():
+            answer = await self._transport.exchange(self._request(operation))
+        return operation.result(answer.status, answer.body)
+
+    def perform_now(self, operation: Operation[T]) -> T | None:
+        """Do what `perform` does without awaiting; None if the `http=` client can only be awaited."""
+        __tracebackhide__ = True
+        with self._reaching():
+            answer = self._transport.exchange_now(self._request(operation))
+        return None if answer is None else operation.result(answer.status, answer.body)
+
+    @asynccontextmanager
+    async def _streaming(self, operation: Operation[Any]) -> AsyncGenerator[AsyncStream]:
+        with self._reaching():
+            async with self._transport.stream(self._request(operation)) as answer:
+                if answer.status >= 300:
+                    raise operation.error(answer.status, await answer.read())
+                yield answer
+
+    async def _all(self, operation: Operation[Listing[T]]) -> Listing[T]:
         """Return the items of every page, the oldest first."""
-        page = await self.ask(call)
+        page = await self.perform(operation)
         items = list(page)
         while page.next_cursor is not None:
-            page = await self.ask(operations.after(call, page.next_cursor))
+            page = await self.perform(operations.after(operation, page.next_cursor))
             items += page
         return Listing(reversed(items), evicted=page.evicted)
 
-    async def ask(self, call: Call[T]) -> T:
-        """Make one call of the debug API."""
-        __tracebackhide__ = True
-        client = self._client()
-        import httpx
-
-        try:
-            answer = await client.request(
-                call.method,
-                self._address(call.path),
-                params=call.params,
-                content=call.content,
-                headers=self._headers(call),
-                timeout=call.seconds,
-            )
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from None
-        return call.result(answer.status_code, answer.content)
-
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is not None:
-            return self._http
-        if self._own is None:
-            with quiet_imports():
-                import httpx
-
-            # No connection is kept: the next call may come from another event loop, and nobody need close anything.
-            limits = httpx.Limits(max_keepalive_connections=0)
-            verify = self.url.startswith("https:")
-            self._own = httpx.AsyncClient(trust_env=False, verify=verify, limits=limits)
-        return self._own
+    async def _first(self, limit: int, operation: Operation[Listing[T]]) -> AsyncGenerator[T]:
+        """Yield the first *limit* items, page by page."""
+        while limit > 0:
+            page = await self.perform(operations.limited(operation, limit))
+            for item in page:
+                yield item
+            limit = limit - len(page) if page.next_cursor is not None else 0
+            operation = operations.after(operation, page.next_cursor or "")
 
 
-def twin_of(handle: Handle) -> AsyncEmulator:
-    """Return the asynchronous handle of what *handle* is for."""
-    twin = AsyncEmulator(handle.url, token=handle.token, public_key=handle.public_key, admin_token=handle.admin_token)
-    twin.opened = handle.opened
-    return twin
+@dataclass(frozen=True, slots=True)
+class AsyncExport:
+    """The journal as JSON Lines in *parts*, and how many older requests are not in it because they were *evicted*."""
+
+    parts: AsyncIterator[bytes]
+    evicted: int
 
 
 class AsyncExpectation:
@@ -320,10 +373,10 @@ class AsyncExpectation:
     `events` are all of them, the first to arrive first, but at most 1000.
     """
 
-    def __init__(self, emulator: AsyncEmulator, call: Call[Met]) -> None:
+    def __init__(self, emulator: AsyncEmulator, wait: Callable[..., Operation[Met]]) -> None:
         self._emulator = emulator
-        self._call = call
-        self._since = 0
+        self._wait = wait
+        self._newest_before = 0
         self._met = Met()
 
     @property
@@ -337,44 +390,48 @@ class AsyncExpectation:
         return self._met.event
 
     async def __aenter__(self) -> Self:
-        self._since = (await self._emulator.summary()).newest_event
+        self._newest_before = (await self._emulator.summary()).newest_event
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         __tracebackhide__ = True
         if kind is None:
-            self._met = await self._emulator.waited(operations.since(self._call, self._since))
+            self._met = await self._emulator.wait(self._wait(after=self._newest_before))
 
 
-class AsyncFault:
-    """A planned misbehaviour. `hits` is how many requests it had hit when last looked at, and when it is over."""
+class AsyncFault(FaultState):
+    """A planned misbehaviour, with its `name`."""
 
     def __init__(self, emulator: AsyncEmulator, name: str) -> None:
-        self.name = name
-        self.hits = 0
+        super().__init__(name)
         self._emulator = emulator
-        self._over = False
+
+    @property
+    def hits(self) -> int:
+        """How many requests were hit so far; after the block, how many in all.
+
+        Inside the block the emulator is asked without awaiting, which takes about a millisecond. A handle whose `http=`
+        client can only be awaited has the count of the last `look()` instead.
+        """
+        if not self._over:
+            with self._ends_if_gone():
+                counts = self._emulator.perform_now(operations.fault(self.name, seconds=_HITS_SECONDS))
+                self._hits = self._hits if counts is None else counts.hits
+        return self._hits
 
     async def look(self) -> int:
-        """Return how many requests were hit by now."""
-        await self._look(operations.fault(self.name))
-        return self.hits
+        """Return how many requests were hit so far."""
+        if not self._over:
+            with self._ends_if_gone():
+                self._hits = (await self._emulator.perform(operations.fault(self.name))).hits
+        return self._hits
 
     async def drop(self) -> None:
-        """End it, if it isn't over yet."""
-        await self._look(operations.drop_fault(self.name))
-        self._over = True
-
-    async def _look(self, call: Call[FaultCounts]) -> None:
-        if self._over:
-            return
-        try:
-            self.hits = (await self._emulator.ask(call)).hits
-        except EmulatorError as error:
-            # A reset, or the end of the account, has ended it.
-            if error.status not in operations.GONE:
-                raise
-            self._over = True
+        """End the fault, unless it is over."""
+        if not self._over:
+            with self._ends_if_gone():
+                self._hits = (await self._emulator.perform(operations.drop_fault(self.name))).hits
+                self._over = True
 
 
 class AsyncClock:
@@ -384,8 +441,8 @@ class AsyncClock:
         self._emulator = emulator
 
     async def now(self) -> datetime:
-        """Return what it says, in UTC."""
-        return (await self._emulator.ask(operations.clock())).now
+        """Return its time, in UTC."""
+        return (await self._emulator.perform(operations.clock())).now
 
     async def freeze(self, at: When | None = None) -> Moment:
         """Stop it, *at* a moment or where it is."""
@@ -396,12 +453,12 @@ class AsyncClock:
         return await self._change({"set": operations.moment(to)})
 
     async def advance(self, time: timedelta | None = None, **parts: Unpack[Duration]) -> Moment:
-        """Move it on by *time*, or by parts of a timedelta: `advance(days=8)`."""
-        return await self._change(operations.step((time or timedelta()) + timedelta(**parts)))
+        """Advance it by *time*, or by parts of a timedelta: `advance(days=8)`."""
+        return await self._change(operations.advance((time or timedelta()) + timedelta(**parts)))
 
     async def resume(self) -> Moment:
         """Let it tell the real time again."""
         return await self._change({"resume": True})
 
     async def _change(self, change: Mapping[str, Any]) -> Moment:
-        return await self._emulator.ask(operations.move_clock(change))
+        return await self._emulator.perform(operations.set_clock(change))

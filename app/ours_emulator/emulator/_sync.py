@@ -1,34 +1,41 @@
-"""The handle that tests hold."""
+# Generated from _async.py by scripts/generate_sync.py; do not edit.
+"""The handle: what a test asks a running emulator, and tells it, through the debug API.
+
+`_sync.py` is generated from `_async.py` by scripts/generate_sync.py, so that the two never differ.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from uuid import uuid4
 
-from ours_emulator.emulator import operations, report
-from ours_emulator.emulator.handle import Handle, quiet_imports
+from ours_emulator.emulator import checks, operations, report
+from ours_emulator.emulator.errors import EmulatorError, ExpectationError
+from ours_emulator.emulator.handle import FaultState, Handle
 from ours_emulator.emulator.operations import (
     AccountPlan,
-    Call,
+    Condition,
     Duration,
-    EmulatorError,
-    ExpectationError,
     FaultPlan,
     Fields,
-    Mode,
+    Lines,
+    Operation,
     When,
 )
+from ours_emulator.emulator.transport import Deadline, Stream, Transport, pause
 from ours_emulator.records import (
     Cleared,
     Event,
-    FaultCounts,
     Imported,
     Json,
     Listing,
     Met,
+    Mode,
     Moment,
     RequestDetail,
     RequestRecord,
@@ -37,15 +44,19 @@ from ours_emulator.records import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import httpx
 
 T = TypeVar("T")
+_HITS_SECONDS = 10.0
+_POLL_SECONDS = 0.1
 
 
 class Emulator(Handle):
     """A running emulator at *url*, or one account of it at `…/accounts/NAME`, asked through the debug API.
 
-    Every method raises EmulatorError when the emulator can't be reached or refuses the call; those that expect
+    Every method raises EmulatorError if the emulator cannot be reached or refuses the operation; those that expect
     something raise ExpectationError, an AssertionError. *http* is a client to use; it is not closed.
     """
 
@@ -59,8 +70,14 @@ class Emulator(Handle):
         http: httpx.Client | None = None,
     ) -> None:
         super().__init__(url, token=token, public_key=public_key, admin_token=admin_token)
-        self._http = http
-        self._own: httpx.Client | None = None
+        self._transport = Transport(http)
+
+    @classmethod
+    def beside(cls, handle: Handle) -> Self:
+        """Return a handle for the same emulator and account as *handle*, which may be of the other kind."""
+        beside = cls(handle.url, token=handle.token, public_key=handle.public_key, admin_token=handle.admin_token)
+        beside.opened = handle.opened
+        return beside
 
     def __enter__(self) -> Self:
         return self
@@ -69,49 +86,68 @@ class Emulator(Handle):
         self.close()
 
     def close(self) -> None:
-        """Close the connections. The emulator runs on."""
-        if self._own is not None:
-            self._own.close()
-            self._own = None
+        """Do nothing: no connection stays open after a call. The emulator goes on running."""
 
     # What arrived
 
-    def events(self, event: str | None = None, *, outcome: str | None = None, **asked: When | bool) -> Listing[Event]:
-        """Return events by their time, the oldest first: the accepted ones, or those of an *outcome* (`any` for all).
+    def events(self, event: str | None = None, *, outcome: str | None = None, **filters: When | bool) -> Listing[Event]:
+        """Return events by their time, the oldest first: accepted ones, or those of an *outcome* (`any` for all).
 
-        *asked* are the parameters of `GET /debug/events`: visitor_id, distinct_id, endpoint, test, since.
+        *filters* are the parameters of `GET /debug/events`: visitor_id, distinct_id, endpoint, test, since.
         """
-        return self._all(operations.events(outcome, event, asked))
+        return self._all(operations.events(outcome, event, filters))
+
+    def latest_events(
+        self, limit: int = 100, event: str | None = None, *, outcome: str | None = None, **filters: When | bool
+    ) -> Generator[Event]:
+        """Yield the latest events by their time, the latest first, at most *limit*; else as `events`."""
+        return self._first(limit, operations.events(outcome, event, filters))
 
     def event(self, event_id: int) -> Event:
         """Return one event, whatever its outcome."""
-        return self.ask(operations.event(event_id))
+        return self.perform(operations.event(event_id))
 
-    def visitors(self, **asked: str) -> Listing[Visitor]:
-        """Return visitors, the oldest first. *asked*: external_id, email, user_id, anonymous_id, q."""
-        return self._all(operations.visitors(asked))
+    def visitors(self, **filters: str) -> Listing[Visitor]:
+        """Return visitors, the oldest first. *filters*: external_id, email, user_id, anonymous_id, q."""
+        return self._all(operations.visitors(filters))
 
-    def visitor(self, **asked: str) -> Visitor:
-        """Return the only visitor there is for *asked*. Raises ExpectationError if there are none or several."""
+    def latest_visitors(self, limit: int = 100, **filters: str) -> Generator[Visitor]:
+        """Yield the youngest visitors, the youngest first, at most *limit*; else as `visitors`."""
+        return self._first(limit, operations.visitors(filters))
+
+    def visitor(self, **filters: str) -> Visitor:
+        """Return the only visitor that matches *filters*. Raises ExpectationError if there are none or several."""
         __tracebackhide__ = True
-        found = self.visitors(**asked)
-        return operations.only(found, asked, found or self.visitors())
+        matching = self.visitors(**filters)
+        return checks.only_visitor(matching, filters, matching or self.visitors())
 
-    def requests(self, **asked: str | int) -> Listing[RequestRecord]:
+    def requests(self, **filters: str | int) -> Listing[RequestRecord]:
         """Return the journal, the oldest request first."""
-        return self._all(operations.requests(asked))
+        return self._all(operations.requests(filters))
 
     def request(self, request_id: int) -> RequestDetail:
-        """Return one request with its body and the events in it."""
-        return self.ask(operations.request(request_id))
+        """Return one request with its body and its events."""
+        return self.perform(operations.request(request_id))
 
     def summary(self) -> Summary:
         """Return the counts."""
-        return self.ask(operations.summary())
+        return self.perform(operations.summary())
 
     def timeline(self) -> str:
         """Return a line for each request, with outcome, reason and hints: what a failing test prints."""
         return "\n".join(report.timeline(self.requests(), self.events(outcome="any")))
+
+    def tail(
+        self, event: str | None = None, *, outcome: str | None = None, after: int | None = None
+    ) -> Generator[Event | None]:
+        """Yield events as they arrive, whatever their outcome, until the emulator ends. None stands for a reset.
+
+        It begins with the events that arrived after the one with the id *after*, or by default with the next one.
+        """
+        stream = operations.EventStream()
+        with self._streaming(operations.tail(event, outcome, after)) as answer:
+            for part in answer.parts:
+                yield from stream.feed(part)
 
     # What is expected
 
@@ -127,9 +163,8 @@ class Emulator(Handle):
     ) -> Event:
         """Wait until *count* events that match have arrived, at most *timeout* seconds; return the last to arrive."""
         __tracebackhide__ = True
-        asked = operations.asked_for(event, match, fields)
-        wish = operations.Wish(asked, count, "at_least", outcome)
-        return self.waited(operations.wait(wish, timeout=timeout)).event
+        condition = Condition(operations.full_match(event, match, fields), count, "at_least", outcome)
+        return (self.wait(operations.wait(condition, timeout=timeout))).event
 
     def expect(
         self,
@@ -145,11 +180,10 @@ class Emulator(Handle):
     ) -> Expectation:
         """Return a context manager that waits, at the end of its block, for events that arrived since it began.
 
-        *settle* is how many seconds nothing more may come, for the modes `exactly`, `at_most` and `none`.
+        *settle* is for how many seconds no further event may match, for the modes `exactly`, `at_most` and `none`.
         """
-        asked = operations.asked_for(event, match, fields)
-        wish = operations.Wish(asked, count, mode, outcome)
-        return Expectation(self, operations.wait(wish, timeout=timeout, settle=settle))
+        condition = Condition(operations.full_match(event, match, fields), count, mode, outcome)
+        return Expectation(self, partial(operations.wait, condition, timeout=timeout, settle=settle))
 
     def assert_tracked(
         self,
@@ -162,10 +196,10 @@ class Emulator(Handle):
     ) -> Event:
         """Check, without waiting, that an event has arrived (exactly *count* of them); return the last to arrive."""
         __tracebackhide__ = True
-        asked = operations.asked_for(event, match, fields)
         mode: Mode = "at_least" if count is None else "exactly"
-        wish = operations.Wish(asked, operations.at_least_one(count), mode, outcome)
-        return self.ask(operations.verify(wish)).event
+        matching = operations.full_match(event, match, fields)
+        condition = Condition(matching, operations.at_least_one(count), mode, outcome)
+        return (self.perform(operations.verify(condition))).event
 
     def assert_none(
         self,
@@ -177,8 +211,8 @@ class Emulator(Handle):
     ) -> None:
         """Check, without waiting, that no such event has arrived."""
         __tracebackhide__ = True
-        asked = operations.asked_for(event, match, fields)
-        self.ask(operations.verify(operations.Wish(asked, 0, "none", outcome)))
+        condition = Condition(operations.full_match(event, match, fields), 0, "none", outcome)
+        self.perform(operations.verify(condition))
 
     def assert_sequence(self, *matches: str | Json, strict: bool = False) -> list[Event]:
         """Check, without waiting, that there are events in this order of their time, and return them.
@@ -186,12 +220,13 @@ class Emulator(Handle):
         *matches* are names or matches, each for one event. *strict*: no other event of the account is between them.
         """
         __tracebackhide__ = True
-        return list(self.ask(operations.sequence([operations.named(match) for match in matches], strict=strict)).items)
+        met = self.perform(operations.sequence(matches, strict=strict))
+        return list(met.items)
 
     def assert_no_hints(self, *, ignore: Sequence[str] = ()) -> None:
-        """Check that nothing was accepted which was probably not meant, but for the rules in *ignore*."""
+        """Check that nothing was accepted that was probably not meant, except for the rules in *ignore*."""
         __tracebackhide__ = True
-        operations.no_hints(self.events(outcome="any"), ignore)
+        checks.no_hints(self.events(outcome="any"), ignore)
 
     # What is set
 
@@ -202,101 +237,130 @@ class Emulator(Handle):
 
     @contextmanager
     def fault(self, name: str | None = None, **plan: Unpack[FaultPlan]) -> Generator[Fault]:
-        """Plan a misbehaviour for the length of the block. Its *name* tells it from others of the account."""
+        """Plan a misbehaviour for the length of the block. Its *name* is unique in the account."""
         fault = Fault(self, name or f"fault-{uuid4().hex[:4]}")
-        self.ask(operations.plan_fault(fault.name, plan))
+        self.perform(operations.plan_fault(fault.name, plan))
         try:
             yield fault
         finally:
             fault.drop()
 
     def reset(self) -> Cleared:
-        """Forget the visitors, events and requests of this account; of all accounts without one."""
-        return self.ask(operations.reset(self.account))
+        """Delete the visitors, events and requests of this account; without an account, those of all."""
+        return self.perform(operations.reset(self.account))
 
     def export(self, *, redact: bool = False) -> str:
-        """Return all requests as JSON lines, the oldest first; *redact*: without tokens and keys."""
-        return self.ask(operations.export(redact=redact))
+        """Return all requests as JSON Lines, the oldest first; *redact*: without tokens and keys."""
+        return self.perform(operations.export(redact=redact))
 
-    def replay(self, lines: str) -> Imported:
-        """Send exported requests again, into this account."""
-        return self.ask(operations.replay(lines))
+    @contextmanager
+    def stream_export(self, *, redact: bool = False) -> Generator[Export]:
+        """Give what `export` returns in parts, for journals that are larger than the memory."""
+        with self._streaming(operations.export(redact=redact, seconds=None)) as answer:
+            yield Export(answer.parts, int(answer.headers.get("x-emulator-evicted", 0)))
+
+    def replay(self, lines: Lines, *, timeout: float | None = 600) -> Imported:
+        """Send exported requests again, into this account; without an account, each into its own.
+
+        *lines* may be parts, like a file opened for reading bytes. The emulator answers when it has replayed them all,
+        or is given up after *timeout* seconds (None: never).
+        """
+        return self.perform(operations.replay(lines, timeout))
 
     def open_account(self, name: str | None = None, **plan: Unpack[AccountPlan]) -> Emulator:
-        """Return the handle of another account of the same emulator, a fresh one without a *name*.
+        """Return the handle of another account of the same emulator, by default of a new one.
 
         What the handles of the pytest fixtures open without a name is closed with the account of the fixture.
         """
         account = name or f"account-{uuid4().hex[:12]}"
         if plan:
-            self.ask(operations.open_account(account, plan))
+            self.perform(operations.open_account(account, plan))
         token, key = operations.first(plan.get("tokens")), operations.first(plan.get("public_keys"))
-        url = f"{self.server_url}/accounts/{account}"
-        opened = Emulator(url, token=token, public_key=key, admin_token=self.admin_token, http=self._client())
+        url, http = f"{self.server_url}/accounts/{account}", self._transport.client
+        opened = Emulator(url, token=token, public_key=key, admin_token=self.admin_token, http=http)
         if name is None:
             self._remember(account, opened)
         return opened
 
     def close_account(self) -> None:
-        """Forget this account; requests to it are refused from now on (410)."""
+        """Delete this account; requests to it are refused from now on (410)."""
         if self.account is None:
-            raise EmulatorError("this handle is for all accounts; there is none to close")
-        self.ask(operations.close_account(self.account))
+            raise EmulatorError("this handle has no account to close: it is for all accounts")
+        self.perform(operations.close_account(self.account))
 
-    # How it is asked
+    # How the emulator is reached
 
-    def version(self) -> str:
-        """Return the version of the emulator, which is well if it answers."""
-        return self.ask(operations.health())
+    def version(self, *, timeout: float = 30.0) -> str:
+        """Return the version of the emulator, which is healthy if it answers, within *timeout* seconds."""
+        return self.perform(operations.health(timeout))
 
-    def waited(self, call: Call[Met]) -> Met:
-        """Make a call that waits, and remember why if it waits in vain."""
+    def wait_ready(self, timeout: float = 30.0) -> None:
+        """Wait until the emulator answers. Raises EmulatorError if it does not within *timeout* seconds."""
+        deadline = Deadline(timeout)
+        while True:
+            try:
+                self.version(timeout=max(deadline.left, _POLL_SECONDS))
+                return
+            except EmulatorError:
+                if deadline.left < _POLL_SECONDS:
+                    raise
+            pause(_POLL_SECONDS)
+
+    def wait(self, operation: Operation[Met]) -> Met:
+        """Perform an operation that waits, and remember in `last_miss` why it failed."""
         __tracebackhide__ = True
         self.last_miss = None
         try:
-            return self.ask(call)
+            return self.perform(operation)
         except ExpectationError as error:
             self.last_miss = error
             raise
 
-    def _all(self, call: Call[Listing[T]]) -> Listing[T]:
+    def perform(self, operation: Operation[T]) -> T:
+        """Send one operation of the debug API and return its result."""
+        __tracebackhide__ = True
+        with self._reaching():
+            answer = self._transport.exchange(self._request(operation))
+        return operation.result(answer.status, answer.body)
+
+    def perform_now(self, operation: Operation[T]) -> T | None:
+        """Do what `perform` does without awaiting; None if the `http=` client can only be awaited."""
+        __tracebackhide__ = True
+        with self._reaching():
+            answer = self._transport.exchange_now(self._request(operation))
+        return None if answer is None else operation.result(answer.status, answer.body)
+
+    @contextmanager
+    def _streaming(self, operation: Operation[Any]) -> Generator[Stream]:
+        with self._reaching(), self._transport.stream(self._request(operation)) as answer:
+            if answer.status >= 300:
+                raise operation.error(answer.status, answer.read())
+            yield answer
+
+    def _all(self, operation: Operation[Listing[T]]) -> Listing[T]:
         """Return the items of every page, the oldest first."""
-        page = self.ask(call)
+        page = self.perform(operation)
         items = list(page)
         while page.next_cursor is not None:
-            page = self.ask(operations.after(call, page.next_cursor))
+            page = self.perform(operations.after(operation, page.next_cursor))
             items += page
         return Listing(reversed(items), evicted=page.evicted)
 
-    def ask(self, call: Call[T]) -> T:
-        """Make one call of the debug API."""
-        __tracebackhide__ = True
-        client = self._client()
-        import httpx
+    def _first(self, limit: int, operation: Operation[Listing[T]]) -> Generator[T]:
+        """Yield the first *limit* items, page by page."""
+        while limit > 0:
+            page = self.perform(operations.limited(operation, limit))
+            yield from page
+            limit = limit - len(page) if page.next_cursor is not None else 0
+            operation = operations.after(operation, page.next_cursor or "")
 
-        try:
-            answer = client.request(
-                call.method,
-                self._address(call.path),
-                params=call.params,
-                content=call.content,
-                headers=self._headers(call),
-                timeout=call.seconds,
-            )
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from None
-        return call.result(answer.status_code, answer.content)
 
-    def _client(self) -> httpx.Client:
-        if self._http is not None:
-            return self._http
-        if self._own is None:
-            with quiet_imports():
-                import httpx
+@dataclass(frozen=True, slots=True)
+class Export:
+    """The journal as JSON Lines in *parts*, and how many older requests are not in it because they were *evicted*."""
 
-            # A proxy of the environment is for other hosts; loading certificates would take longer than a test.
-            self._own = httpx.Client(trust_env=False, verify=self.url.startswith("https:"))
-        return self._own
+    parts: Iterator[bytes]
+    evicted: int
 
 
 class Expectation:
@@ -305,10 +369,10 @@ class Expectation:
     `events` are all of them, the first to arrive first, but at most 1000.
     """
 
-    def __init__(self, emulator: Emulator, call: Call[Met]) -> None:
+    def __init__(self, emulator: Emulator, wait: Callable[..., Operation[Met]]) -> None:
         self._emulator = emulator
-        self._call = call
-        self._since = 0
+        self._wait = wait
+        self._newest_before = 0
         self._met = Met()
 
     @property
@@ -322,45 +386,48 @@ class Expectation:
         return self._met.event
 
     def __enter__(self) -> Self:
-        self._since = self._emulator.summary().newest_event
+        self._newest_before = (self._emulator.summary()).newest_event
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         __tracebackhide__ = True
         if kind is None:
-            self._met = self._emulator.waited(operations.since(self._call, self._since))
+            self._met = self._emulator.wait(self._wait(after=self._newest_before))
 
 
-class Fault:
-    """A planned misbehaviour. `hits` is how many requests it has hit, also when it is over."""
+class Fault(FaultState):
+    """A planned misbehaviour, with its `name`."""
 
     def __init__(self, emulator: Emulator, name: str) -> None:
-        self.name = name
+        super().__init__(name)
         self._emulator = emulator
-        self._hits = 0
-        self._over = False
 
     @property
     def hits(self) -> int:
-        """How many requests were hit."""
-        self._look(operations.fault(self.name))
+        """How many requests were hit so far; after the block, how many in all.
+
+        Inside the block the emulator is asked without awaiting, which takes about a millisecond. A handle whose `http=`
+        client can only be awaited has the count of the last `look()` instead.
+        """
+        if not self._over:
+            with self._ends_if_gone():
+                counts = self._emulator.perform_now(operations.fault(self.name, seconds=_HITS_SECONDS))
+                self._hits = self._hits if counts is None else counts.hits
+        return self._hits
+
+    def look(self) -> int:
+        """Return how many requests were hit so far."""
+        if not self._over:
+            with self._ends_if_gone():
+                self._hits = (self._emulator.perform(operations.fault(self.name))).hits
         return self._hits
 
     def drop(self) -> None:
-        """End it, if it isn't over yet."""
-        self._look(operations.drop_fault(self.name))
-        self._over = True
-
-    def _look(self, call: Call[FaultCounts]) -> None:
-        if self._over:
-            return
-        try:
-            self._hits = self._emulator.ask(call).hits
-        except EmulatorError as error:
-            # A reset, or the end of the account, has ended it.
-            if error.status not in operations.GONE:
-                raise
-            self._over = True
+        """End the fault, unless it is over."""
+        if not self._over:
+            with self._ends_if_gone():
+                self._hits = (self._emulator.perform(operations.drop_fault(self.name))).hits
+                self._over = True
 
 
 class Clock:
@@ -370,8 +437,8 @@ class Clock:
         self._emulator = emulator
 
     def now(self) -> datetime:
-        """Return what it says, in UTC."""
-        return self._emulator.ask(operations.clock()).now
+        """Return its time, in UTC."""
+        return (self._emulator.perform(operations.clock())).now
 
     def freeze(self, at: When | None = None) -> Moment:
         """Stop it, *at* a moment or where it is."""
@@ -382,12 +449,12 @@ class Clock:
         return self._change({"set": operations.moment(to)})
 
     def advance(self, time: timedelta | None = None, **parts: Unpack[Duration]) -> Moment:
-        """Move it on by *time*, or by parts of a timedelta: `advance(days=8)`."""
-        return self._change(operations.step((time or timedelta()) + timedelta(**parts)))
+        """Advance it by *time*, or by parts of a timedelta: `advance(days=8)`."""
+        return self._change(operations.advance((time or timedelta()) + timedelta(**parts)))
 
     def resume(self) -> Moment:
         """Let it tell the real time again."""
         return self._change({"resume": True})
 
     def _change(self, change: Mapping[str, Any]) -> Moment:
-        return self._emulator.ask(operations.move_clock(change))
+        return self._emulator.perform(operations.set_clock(change))

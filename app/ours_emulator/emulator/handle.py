@@ -1,4 +1,4 @@
-"""What both handles know without asking: addresses, account, names to send with."""
+"""What both handles know without asking the emulator: addresses, account, tokens, and how an operation is sent."""
 
 import os
 import re
@@ -6,41 +6,44 @@ import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
-from ours_emulator.emulator.operations import Call, EmulatorError, ExpectationError
+from ours_emulator.emulator.errors import EmulatorError, ExpectationError
+from ours_emulator.emulator.operations import GONE, Operation
+from ours_emulator.emulator.transport import Request, TransportError
 
 BASE_URL_VARIABLE = "OURS_PRIVACY_BASE_URL"
 URL_VARIABLE = "OURS_EMULATOR_URL"
-_ADMIN_TOKEN_VARIABLE = "OURS_EMULATOR_ADMIN_TOKEN"
+ADMIN_TOKEN_VARIABLE = "OURS_EMULATOR_ADMIN_TOKEN"
 INGEST_PATH = "/api/v1"
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_ADDRESS = re.compile(r"(?P<server>https?://[^/?#]+)(?:/accounts/(?P<account>[^/?#]+))?/?")
+_ADDRESS = re.compile(r"(?P<server>https?://[^/?#\s]+)(?:/accounts/(?P<account>[^/?#]+))?/?")
 
 
 class Handle:
     """Where an emulator is, and which of its accounts is meant: *url* alone for all of them, else `…/accounts/NAME`.
 
     *token* and *public_key* are what the app under test should send; any will do, unless the account has a list.
-    *admin_token* is what the debug API asks for, if it does; else OURS_EMULATOR_ADMIN_TOKEN is sent.
+    *admin_token* is what the debug API asks for, if it does; by default that of OURS_EMULATOR_ADMIN_TOKEN is sent.
     """
 
     def __init__(
         self, url: str, *, token: str | None = None, public_key: str | None = None, admin_token: str | None = None
     ) -> None:
         address = _ADDRESS.fullmatch(url.rstrip("/").removesuffix(INGEST_PATH))
-        if address is None:
-            raise ValueError(f"{url!r} is no address of an emulator, like http://127.0.0.1:4010")
+        if address is None or not _has_valid_port(address["server"]):
+            raise ValueError(f"{url!r} is not the address of an emulator; use one like http://127.0.0.1:4010")
         self.server_url: str = address["server"]
         self.account: str | None = address["account"]
         self.url = self.server_url + ("" if self.account is None else f"/accounts/{self.account}")
         self.token = token or f"token-{self.account or 'default'}"
         self.public_key = public_key or f"pk_{self.account or 'default'}"
-        self.admin_token = admin_token or os.environ.get(_ADMIN_TOKEN_VARIABLE) or None
+        self.admin_token = admin_token or os.environ.get(ADMIN_TOKEN_VARIABLE) or None
         self.opened: list[str] = []
         """The accounts that were opened without a name, from here or from one of them."""
         self.last_miss: ExpectationError | None = None
-        """Why the last `wait_for` or `expect` failed; None when it did not."""
+        """Why the last `wait_for` or `expect` failed; None if it did not."""
 
     @property
     def ingest_url(self) -> str:
@@ -61,31 +64,61 @@ class Handle:
             "OURS_EMULATOR_CLIENT_URL": self.client_url,
             "OURS_EMULATOR_TOKEN": self.token,
             "OURS_EMULATOR_PUBLIC_KEY": self.public_key,
-            **({} if self.admin_token is None else {_ADMIN_TOKEN_VARIABLE: self.admin_token}),
+            **({} if self.admin_token is None else {ADMIN_TOKEN_VARIABLE: self.admin_token}),
         }
-
-    def _remember(self, name: str, handle: "Handle") -> None:
-        """Note the fresh account *name*, and from now on what its *handle* opens."""
-        self.opened.append(name)
-        handle.opened = self.opened
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
 
-    def _address(self, path: str) -> str:
-        # Accounts are the server's: a closed one answers nobody under its own prefix.
-        return f"{self.server_url if path.startswith('accounts/') else self.url}/debug/{path}"
+    def _remember(self, name: str, opened: "Handle") -> None:
+        """Note the new account *name*, and from now on what its handle, *opened*, opens."""
+        self.opened.append(name)
+        opened.opened = self.opened
 
-    def _headers(self, call: Call[Any]) -> dict[str, str]:
+    def _request(self, operation: Operation[Any]) -> Request:
+        # Accounts belong to the server: a closed one refuses everything under its own prefix.
+        base = self.server_url if operation.path.startswith("accounts/") else self.url
+        query = f"?{urlencode(operation.params)}" if operation.params else ""
         admin = {} if self.admin_token is None else {"authorization": f"Bearer {self.admin_token}"}
-        return call.headers | admin
+        return Request(
+            operation.method,
+            f"{base}/debug/{operation.path}{query}",
+            {**operation.headers, **admin},
+            operation.content,
+            operation.seconds,
+        )
 
-    def _unreachable(self, error: Exception) -> EmulatorError:
-        return EmulatorError(f"no emulator answers at {self.server_url}: {error or type(error).__name__}")
+    @contextmanager
+    def _reaching(self) -> Generator[None]:
+        """Raise EmulatorError if the emulator cannot be reached."""
+        __tracebackhide__ = True
+        try:
+            yield
+        except TransportError as error:
+            raise EmulatorError(f"no emulator answers at {self.server_url}: {error}") from None
+
+
+class FaultState:
+    """What a handle knows of a fault: how many requests it had hit, and whether it is over."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._hits = 0
+        self._over = False
+
+    @contextmanager
+    def _ends_if_gone(self) -> Generator[None]:
+        """Note that the fault is over if the emulator has none: a reset, or the end of the account, ended it."""
+        try:
+            yield
+        except EmulatorError as error:
+            if error.status not in GONE:
+                raise
+            self._over = True
 
 
 def without_proxies(environment: Mapping[str, str], *hosts: str) -> dict[str, str]:
-    """Return the variables that keep a proxy from carrying what is for this machine or for *hosts*."""
+    """Return the variables that make clients reach this machine, and *hosts*, without a proxy."""
     if not any(environment.get(name) or environment.get(name.upper()) for name in _PROXIES):
         return {}
     return {
@@ -100,3 +133,10 @@ def quiet_imports() -> Generator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def _has_valid_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False

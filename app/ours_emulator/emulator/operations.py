@@ -1,13 +1,13 @@
-"""Every call of the debug API as a value: what is sent, and what the answer means. Nothing here talks to anybody."""
+"""Every operation of the debug API as a value: what is sent, and what the answer means. Nothing here sends anything."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar, cast
 from urllib.parse import quote
 
-from ours_emulator.emulator.report import explain, hint_lines
+from ours_emulator.emulator.errors import EmulatorError, ExpectationError
 from ours_emulator.records import (
     Cleared,
     Event,
@@ -16,42 +16,47 @@ from ours_emulator.records import (
     Json,
     Listing,
     Met,
+    Mode,
     Moment,
-    NearMiss,
     RequestDetail,
     RequestRecord,
     Summary,
+    Unmet,
     Visitor,
     from_json,
 )
 
 T = TypeVar("T")
 V = TypeVar("V")
-Mode: TypeAlias = Literal["at_least", "exactly", "at_most", "none"]
-Given: TypeAlias = str | Mapping[str, Any] | None
+FieldMatch: TypeAlias = str | Mapping[str, Any] | None
 """A value, or an operator of the match grammar: `{"$regex": "@example.com$"}`."""
 When: TypeAlias = datetime | str | int
 """A moment: a datetime, ISO 8601, or milliseconds since the epoch."""
+Lines: TypeAlias = str | bytes | Iterable[bytes]
+"""Exported requests: JSON Lines as text or bytes, or parts of them, like a file opened for reading bytes."""
 
 JSON = "application/json"
 JSON_LINES = "application/jsonl"
 GONE = (404, 409)
 """How the debug API answers when there is no such thing, or its account is closed."""
+PAGE = 1000
+"""How many items the debug API lists at once."""
 _SECONDS = 30.0
-_PAGE = 1000
+_STREAM_SECONDS = 60.0
+"""Four times the interval of the heartbeat."""
 _NOT_ACCEPTABLE = 406
 
 
 class Fields(TypedDict, total=False):
-    """Fields of an event that are looked at by name; anything else goes into `match`."""
+    """Fields of an event that are matched by name; anything else goes into `match`."""
 
-    email: Given
-    external_id: Given
-    user_id: Given
-    anonymous_id: Given
-    visitor_id: Given
-    distinct_id: Given
-    endpoint: Given
+    email: FieldMatch
+    external_id: FieldMatch
+    user_id: FieldMatch
+    anonymous_id: FieldMatch
+    visitor_id: FieldMatch
+    distinct_id: FieldMatch
+    endpoint: FieldMatch
     test: bool
     event_properties: Mapping[str, Any]
     default_properties: Mapping[str, Any]
@@ -104,68 +109,58 @@ class AccountPlan(TypedDict, total=False):
     strict_openapi: bool
 
 
-_MATCHED = ("path", "event", "token", "distinct_id")
-_ANSWERED = ("status", "retry_after", "error", "delay_ms", "connection", "rows", "code", "stored")
-
-
-class EmulatorError(Exception):
-    """The emulator can't be reached, or refused a call of the debug API; the message says why."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class ExpectationError(AssertionError):
-    """What arrived is not what was expected. The message explains it; the parts are here as values.
-
-    `candidates` would have matched, had they not been refused, dropped or repeated, or may have, as far as that is
-    known; `near_misses` differ in some properties, the best one first.
-    """
-
-    def __init__(self, message: str, candidates: Sequence[NearMiss] = (), near_misses: Sequence[NearMiss] = ()) -> None:
-        super().__init__(message)
-        self.candidates = tuple(candidates)
-        self.near_misses = tuple(near_misses)
+_FAULT_MATCH = ("path", "event", "token", "distinct_id")
+_FAULT_ANSWER = ("status", "retry_after", "error", "delay_ms", "connection", "rows", "code", "stored")
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
-    """One call of the debug API: *path* is what follows /debug/, *parse* makes the result of the answer's JSON."""
+class Operation(Generic[T]):
+    """One operation of the debug API. `path` follows /debug/; `parse` makes the result of the answer's JSON."""
 
     method: str
     path: str
     parse: Callable[[Any], T]
     params: Mapping[str, str] = field(default_factory=dict[str, str])
-    content: bytes | None = None
+    content: bytes | Iterable[bytes] | None = None
     media_type: str = JSON
-    wish: str = ""
-    """What was expected, in words, for a failure."""
-    seconds: float = _SECONDS
-    """How long the answer may take."""
+    extra_headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    seconds: float | None = _SECONDS
+    """How long the emulator may be silent; None for as long as it likes."""
     raw: bool = False
-    """The answer is no JSON; *parse* gets its bytes."""
+    """The answer is not JSON; `parse` gets its bytes."""
 
     @property
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> Mapping[str, str]:
         """The headers that are sent."""
-        return {} if self.content is None else {"content-type": self.media_type}
+        return self.extra_headers if self.content is None else {"content-type": self.media_type, **self.extra_headers}
 
     def result(self, status: int, body: bytes) -> T:
         """Return what the answer means. Raises ExpectationError for 406, EmulatorError for another refusal."""
         __tracebackhide__ = True
-        if status < 300:
+        if status >= 300:
+            raise self.error(status, body)
+        try:
             return self.parse(body if self.raw else json.loads(body))
-        answer = _refusal(body)
-        if status == _NOT_ACCEPTABLE:
-            raise _unmet(answer, self.wish)
-        error = answer.get("error") or answer.get("detail") or body[:200].decode("utf-8", "replace")
-        raise EmulatorError(f"{self.method} /debug/{self.path} was answered {status}: {error}", status)
+        except (ValueError, KeyError, TypeError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise EmulatorError(f"{self} got an answer that is not an emulator's ({what})", status) from None
+
+    def error(self, status: int, body: bytes) -> Exception:
+        """Return what a refusal is raised as."""
+        answer = _object(body)
+        if status == _NOT_ACCEPTABLE and "found" in answer:
+            unmet = from_json(Unmet, answer)
+            return ExpectationError(unmet.explanation or unmet.error, unmet.candidates, unmet.near_misses)
+        message = answer.get("error") or answer.get("detail") or body[:200].decode("utf-8", "replace")
+        return EmulatorError(f"{self} was answered {status}: {message}", status)
+
+    def __str__(self) -> str:
+        return f"{self.method} /debug/{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """How many events that match are expected, and of which outcome: accepted if nothing is said, `any` for all."""
+class Condition:
+    """How many events that match are expected, and of which outcome: None for accepted ones, `any` for all."""
 
     match: Json
     count: int
@@ -174,148 +169,161 @@ class Wish:
 
     @property
     def body(self) -> dict[str, object]:
-        """What the debug API is told."""
-        number = {} if self.mode == "none" else {"count": self.count}
+        """The condition as the debug API reads it."""
+        count = {} if self.mode == "none" else {"count": self.count}
         outcome = {} if self.outcome is None else {"outcome": self.outcome}
-        return {"match": self.match, "mode": self.mode, **number, **outcome}
-
-    @property
-    def words(self) -> str:
-        """What people are told."""
-        number = "no" if self.mode == "none" else f"{self.mode.replace('_', ' ')} {self.count}"
-        kind = "" if self.outcome in (None, "any") else f"{self.outcome} "
-        plural = "" if self.mode == "none" or self.count == 1 else "s"
-        return f"expected {number} {kind}event{plural} {_words(self.match)}"
+        return {"match": self.match, "mode": self.mode, **count, **outcome}
 
 
-def after(call: Call[T], cursor: str) -> Call[T]:
-    """Return *call* for the page that *cursor* begins."""
-    return replace(call, params={**call.params, "cursor": cursor})
+def after(operation: Operation[T], cursor: str) -> Operation[T]:
+    """The page that *cursor* begins."""
+    return replace(operation, params={**operation.params, "cursor": cursor})
 
 
-def events(outcome: str | None, event: str | None, asked: Mapping[str, object]) -> Call[Listing[Event]]:
-    """Ask for a page of events."""
-    return _page("events", record(Event), {"event": event, "outcome": outcome, **asked})
+def limited(operation: Operation[T], limit: int) -> Operation[T]:
+    """A page of at most *limit* items."""
+    return replace(operation, params={**operation.params, "limit": str(min(limit, PAGE))})
 
 
-def event(event_id: int) -> Call[Event]:
-    """Ask for one event."""
-    return Call("GET", f"events/{event_id}", record(Event))
+def events(outcome: str | None, event: str | None, filters: Mapping[str, object]) -> Operation[Listing[Event]]:
+    """A page of events."""
+    return _page("events", record(Event), {"event": event, "outcome": outcome, **filters})
 
 
-def visitors(asked: Mapping[str, object]) -> Call[Listing[Visitor]]:
-    """Ask for a page of visitors."""
-    return _page("visitors", record(Visitor), asked)
+def event(event_id: int) -> Operation[Event]:
+    """One event."""
+    return Operation("GET", f"events/{event_id}", record(Event))
 
 
-def requests(asked: Mapping[str, object]) -> Call[Listing[RequestRecord]]:
-    """Ask for a page of the journal."""
-    return _page("requests", record(RequestRecord), asked)
+def visitors(filters: Mapping[str, object]) -> Operation[Listing[Visitor]]:
+    """A page of visitors."""
+    return _page("visitors", record(Visitor), filters)
 
 
-def request(request_id: int) -> Call[RequestDetail]:
-    """Ask for one line of the journal."""
-    return Call("GET", f"requests/{request_id}", record(RequestDetail))
+def requests(filters: Mapping[str, object]) -> Operation[Listing[RequestRecord]]:
+    """A page of the journal."""
+    return _page("requests", record(RequestRecord), filters)
 
 
-def summary() -> Call[Summary]:
-    """Ask for the counts."""
-    return Call("GET", "summary", record(Summary))
+def request(request_id: int) -> Operation[RequestDetail]:
+    """One request of the journal."""
+    return Operation("GET", f"requests/{request_id}", record(RequestDetail))
 
 
-def health() -> Call[str]:
-    """Ask whether the emulator is well; the result is its version."""
-    return Call("GET", "health", lambda data: str(data["version"]))
+def summary() -> Operation[Summary]:
+    """The counts."""
+    return Operation("GET", "summary", record(Summary))
 
 
-def wait(wish: Wish, *, timeout: float, settle: float = 0) -> Call[Met]:
-    """Ask to be answered when *wish* is met; *timeout* and *settle* are in seconds."""
+def health(seconds: float) -> Operation[str]:
+    """Whether the emulator is healthy; the result is its version."""
+    return Operation("GET", "health", lambda answer: str(answer["version"]), seconds=seconds)
+
+
+def wait(condition: Condition, *, timeout: float, settle: float = 0, after: int | None = None) -> Operation[Met]:
+    """Wait until *condition* is met, by events after the one with the id *after*; times are in seconds."""
     times = {"timeout_ms": round(timeout * 1000), "settle_ms": round(settle * 1000)}
-    return _post("wait", {**wish.body, **times}, record(Met), wish.words, _SECONDS + timeout + settle)
+    body = {**condition.body, **times, **({} if after is None else {"after": after})}
+    operation = _post("wait", body, record(Met))
+    return replace(operation, seconds=_SECONDS + timeout + settle)
 
 
-def since(call: Call[T], event_id: int) -> Call[T]:
-    """Return *call* for the events that arrived after the one with *event_id*."""
-    body = json.loads(call.content or b"{}")
-    return replace(call, content=_json({**body, "after": event_id}))
+def verify(condition: Condition) -> Operation[Met]:
+    """Whether *condition* is met already."""
+    return _post("verify", condition.body, record(Met))
 
 
-def verify(wish: Wish) -> Call[Met]:
-    """Ask whether *wish* is met already."""
-    return _post("verify", wish.body, record(Met), wish.words)
+def sequence(matches: Sequence[str | Json], *, strict: bool) -> Operation[Met]:
+    """Whether events arrived in this order of their time. Text is the name of an event."""
+    steps = [{"event": match} if isinstance(match, str) else match for match in matches]
+    return _post("verify/sequence", {"sequence": steps, "strict": strict}, record(Met))
 
 
-def sequence(matches: Sequence[Json], *, strict: bool) -> Call[Met]:
-    """Ask whether events arrived in this order of their time."""
-    wish = "expected in this order: " + ", ".join(_words(match) for match in matches)
-    return _post("verify/sequence", {"sequence": list(matches), "strict": strict}, record(Met), wish)
-
-
-def reset(account: str | None) -> Call[Cleared]:
-    """Ask to forget one account, or everything."""
+def reset(account: str | None) -> Operation[Cleared]:
+    """Delete what one account has, or everything."""
     return _post("reset", {"all": True} if account is None else {"account": account}, record(Cleared))
 
 
-def open_account(name: str, plan: Mapping[str, object]) -> Call[None]:
-    """Ask for an account as planned. Asked of the server, not of an account."""
-    return Call("PUT", f"accounts/{name}", _nothing, content=_json(plan))
+def open_account(name: str, plan: Mapping[str, object]) -> Operation[None]:
+    """Open an account as planned. Sent to the server, not to an account."""
+    return Operation("PUT", f"accounts/{_quoted(name)}", _nothing, content=_json(plan))
 
 
-def close_account(name: str) -> Call[None]:
-    """Ask to forget an account and to answer nobody there any more. Asked of the server, not of an account."""
-    return Call("DELETE", f"accounts/{name}", _nothing)
+def close_account(name: str) -> Operation[None]:
+    """Delete an account and refuse requests to it from now on. Sent to the server, not to an account."""
+    return Operation("DELETE", f"accounts/{_quoted(name)}", _nothing)
 
 
-def clock() -> Call[Moment]:
-    """Ask what the clock says."""
-    return Call("GET", "clock", record(Moment))
+def clock() -> Operation[Moment]:
+    """The time of the clock."""
+    return Operation("GET", "clock", record(Moment))
 
 
-def move_clock(change: Mapping[str, object]) -> Call[Moment]:
-    """Ask to change the clock: freeze, set, advance_ms or resume."""
-    return Call("PUT", "clock", record(Moment), content=_json(change))
+def set_clock(change: Mapping[str, object]) -> Operation[Moment]:
+    """Change the clock: freeze, set, advance_ms or resume."""
+    return Operation("PUT", "clock", record(Moment), content=_json(change))
 
 
-def plan_fault(name: str, plan: Mapping[str, Any]) -> Call[FaultCounts]:
-    """Ask for a fault as planned."""
-    match = {key: plan[key] for key in _MATCHED if key in plan}
-    answer = {key: plan[key] for key in _ANSWERED if key in plan}
-    rest = {key: value for key, value in plan.items() if key not in (*_MATCHED, *_ANSWERED)}
+def plan_fault(name: str, plan: Mapping[str, Any]) -> Operation[FaultCounts]:
+    """Plan a fault."""
+    match = {key: plan[key] for key in _FAULT_MATCH if key in plan}
+    answer = {key: plan[key] for key in _FAULT_ANSWER if key in plan}
+    rest = {key: value for key, value in plan.items() if key not in (*_FAULT_MATCH, *_FAULT_ANSWER)}
     body = rest | ({"match": match} if match else {}) | ({"answer": answer} if answer else {})
-    return Call("PUT", f"faults/{_quoted(name)}", record(FaultCounts), content=_json(body))
+    return Operation("PUT", f"faults/{_quoted(name)}", record(FaultCounts), content=_json(body))
 
 
-def fault(name: str) -> Call[FaultCounts]:
-    """Ask how often a fault has hit."""
-    return Call("GET", f"faults/{_quoted(name)}", record(FaultCounts))
+def fault(name: str, *, seconds: float = _SECONDS) -> Operation[FaultCounts]:
+    """The counts of a fault."""
+    return Operation("GET", f"faults/{_quoted(name)}", record(FaultCounts), seconds=seconds)
 
 
-def drop_fault(name: str) -> Call[FaultCounts]:
-    """Ask to drop a fault; the result has its last counts."""
-    return Call("DELETE", f"faults/{_quoted(name)}", record(FaultCounts))
+def drop_fault(name: str) -> Operation[FaultCounts]:
+    """Drop a fault; the result has its last counts."""
+    return Operation("DELETE", f"faults/{_quoted(name)}", record(FaultCounts))
 
 
-def export(*, redact: bool) -> Call[str]:
-    """Ask for all requests as JSON lines, the oldest first."""
+def export(*, redact: bool, seconds: float | None = _SECONDS) -> Operation[str]:
+    """All requests as JSON lines, the oldest first."""
     params = {"redact": "true"} if redact else {}
-    return Call("GET", "export", lambda body: str(body, "utf-8"), params=params, raw=True)
+    return Operation("GET", "export", lambda body: str(body, "utf-8"), params=params, raw=True, seconds=seconds)
 
 
-def replay(lines: str) -> Call[Imported]:
-    """Ask to replay exported requests."""
-    content = lines.encode()
-    return Call("POST", "import", record(Imported), content=content, media_type=JSON_LINES, seconds=600)
+def replay(lines: Lines, seconds: float | None) -> Operation[Imported]:
+    """Replay exported requests."""
+    content = lines.encode() if isinstance(lines, str) else lines
+    return Operation("POST", "import", record(Imported), content=content, media_type=JSON_LINES, seconds=seconds)
 
 
-def asked_for(event: str | None, match: Json | None, fields: Mapping[str, Any]) -> dict[str, Any]:
+def tail(event: str | None, outcome: str | None, after: int | None) -> Operation[None]:
+    """The stream of arrivals: those after the event with the id *after*, or those from now on."""
+    params = _params({"event": event, "outcome": outcome})
+    headers = {} if after is None else {"last-event-id": str(after)}
+    return Operation("GET", "stream", _nothing, params=params, extra_headers=headers, seconds=_STREAM_SECONDS)
+
+
+class EventStream:
+    """Reads the stream of arrivals, which are server-sent events, from the parts it arrives in."""
+
+    def __init__(self) -> None:
+        self._partial = b""
+
+    def feed(self, part: bytes) -> Iterator[Event | None]:
+        """Yield the events that *part* completes; None stands for a reset."""
+        *messages, self._partial = (self._partial + part).split(b"\n\n")
+        for message in messages:
+            lines = (line.partition(b": ") for line in message.split(b"\n"))
+            fields = {name: text for name, _, text in lines}
+            if fields.get(b"event") == b"reset":
+                yield None
+            elif b"data" in fields:
+                yield from_json(Event, json.loads(fields[b"data"]))
+
+
+def full_match(event: str | None, match: Json | None, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return one match of an event's name, the fields given by name, and *match*."""
-    named = {} if event is None else {"event": event}
-    return {**named, **fields, **(match or {})}
-
-
-def named(match: str | Json) -> Json:
-    """Return a match; text is the name of an event."""
-    return {"event": match} if isinstance(match, str) else match
+    name = {} if event is None else {"event": event}
+    return {**name, **fields, **(match or {})}
 
 
 def moment(when: When) -> str | int:
@@ -325,8 +333,8 @@ def moment(when: When) -> str | int:
     return when
 
 
-def step(time: timedelta) -> dict[str, object]:
-    """Return the change of the clock that moves it on by *time*."""
+def advance(time: timedelta) -> dict[str, object]:
+    """Return the change of the clock that advances it by *time*."""
     return {"advance_ms": round(time / timedelta(milliseconds=1))}
 
 
@@ -336,72 +344,46 @@ def first(names: Sequence[str] | None) -> str | None:
 
 
 def at_least_one(count: int | None) -> int:
-    """Return how many are expected, 1 if nothing is said. Raises ValueError for none: that is assert_none."""
+    """Return how many events are expected, by default 1. Raises ValueError for none: that is assert_none."""
     if count is not None and count < 1:
         raise ValueError(f"count is {count}; use assert_none to expect no event")
     return count or 1
 
 
-def no_hints(events: Sequence[Event], ignore: Sequence[str]) -> None:
-    """Raise ExpectationError if any of *events* has a hint, but for the rules in *ignore*."""
-    __tracebackhide__ = True
-    found = hint_lines(events, ignore)
-    if found:
-        raise ExpectationError("\n".join([f"expected no hints, and there are {len(found)}:", *found]))
+def record(kind: type[V]) -> Callable[[Json], V]:
+    """Return what makes a *kind* of its JSON."""
+    return lambda answer: from_json(kind, answer)
 
 
-def only(found: Sequence[Visitor], asked: Mapping[str, object], known: Sequence[Visitor]) -> Visitor:
-    """Return the only visitor of *found*. Raises ExpectationError telling who is *known* instead."""
-    __tracebackhide__ = True
-    if len(found) == 1:
-        return found[0]
-    wanted = " and ".join(f"{name}={value!r}" for name, value in asked.items())
-    wanted = f"visitor with {wanted}" if wanted else "visitor"
-    if found:
-        raise ExpectationError(f"expected one {wanted}, and there are {len(found)}:\n" + _people(found))
-    raise ExpectationError(
-        f"there is no {wanted}; " + (f"there are:\n{_people(known)}" if known else "there is nobody")
-    )
+def _page(path: str, item: Callable[[Json], V], filters: Mapping[str, object]) -> Operation[Listing[V]]:
+    def parse(answer: Any) -> Listing[V]:
+        items = map(item, answer["items"])
+        return Listing(items, evicted=answer.get("evicted", 0), next_cursor=answer.get("next_cursor"))
+
+    return Operation("GET", path, parse, params={**_params(filters), "limit": str(PAGE)})
 
 
-def _people(visitors: Sequence[Visitor]) -> str:
-    shown = [f"  {one.visitor_id}: {_known_by(one)}" for one in visitors[:10]]
-    return "\n".join([*shown, *([f"  and {len(visitors) - 10} more"] if len(visitors) > 10 else [])])
+def _params(filters: Mapping[str, object]) -> dict[str, str]:
+    return {name: _text(value) for name, value in filters.items() if value is not None}
 
 
-def _known_by(visitor: Visitor) -> str:
-    ids = visitor.identifiers
-    known = {"external_id": ids.external_id, "email": ids.email, "anonymous_id": ids.anonymous_id}
-    return ", ".join(f"{name}={value!r}" for name, value in known.items() if value is not None) or "nothing else"
+def _post(path: str, body: object, parse: Callable[[Any], V]) -> Operation[V]:
+    return Operation("POST", path, parse, content=_json(body))
 
 
-def _page(path: str, one: Callable[[Json], V], asked: Mapping[str, object]) -> Call[Listing[V]]:
-    params = {name: _text(value) for name, value in asked.items() if value is not None}
-
-    def parse(data: Any) -> Listing[V]:
-        items = map(one, data["items"])
-        return Listing(items, evicted=data.get("evicted", 0), next_cursor=data.get("next_cursor"))
-
-    return Call("GET", path, parse, params={**params, "limit": str(_PAGE)})
+def _json(body: object) -> bytes:
+    return json.dumps(body, default=_encodable).encode("ascii")
 
 
-def _post(path: str, body: object, parse: Callable[[Any], V], wish: str = "", seconds: float = _SECONDS) -> Call[V]:
-    return Call("POST", path, parse, content=_json(body), wish=wish, seconds=seconds)
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, default=_spelled).encode("ascii")
-
-
-def _spelled(value: object) -> object:
-    """Return what JSON has no word for as the debug API reads it."""
-    if isinstance(value, datetime):
-        return moment(value)
-    if isinstance(value, Mapping):
-        return dict(cast(Json, value))
-    if isinstance(value, Iterable):
-        return list(cast(Iterable[object], value))
-    raise TypeError(f"{value!r} is nothing that JSON can hold")
+def _encodable(thing: object) -> object:
+    """Return *thing*, which JSON has no type for, as the debug API reads it."""
+    if isinstance(thing, datetime):
+        return moment(thing)
+    if isinstance(thing, Mapping):
+        return dict(cast(Json, thing))
+    if isinstance(thing, Iterable):
+        return list(cast(Iterable[object], thing))
+    raise TypeError(f"{thing!r} cannot be written as JSON")
 
 
 def _text(value: object) -> str:
@@ -414,32 +396,13 @@ def _quoted(name: str) -> str:
     return quote(name, safe="")
 
 
-def record(kind: type[V]) -> Callable[[Json], V]:
-    """Return what makes a *kind* of its JSON."""
-    return lambda data: from_json(kind, data)
-
-
 def _nothing(_: object) -> None:
     return None
 
 
-def _words(match: Json) -> str:
-    name = match.get("event")
-    said = [repr(name)] if isinstance(name, str) else []
-    said += [f"{key}={value!r}" for key, value in match.items() if key != "event" or not isinstance(name, str)]
-    return " ".join(said) or "at all"
-
-
-def _refusal(body: bytes) -> dict[str, Any]:
+def _object(body: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(body)
     except ValueError:
         return {}
     return cast(dict[str, Any], answer) if isinstance(answer, dict) else {}
-
-
-def _unmet(answer: Json, wish: str) -> ExpectationError:
-    candidates = [from_json(NearMiss, one) for one in answer.get("candidates", ())]
-    near = [from_json(NearMiss, one) for one in answer.get("near_misses", ())]
-    matching = [from_json(Event, one) for one in answer.get("items", ())]
-    return ExpectationError(explain(wish, str(answer.get("found", "")), matching, candidates, near), candidates, near)

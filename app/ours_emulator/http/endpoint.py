@@ -1,4 +1,4 @@
-"""An emulated endpoint: plain ASGI, because a parameter model would be a second road with its own 422."""
+"""An emulated endpoint. It is no FastAPI route: a parameter model would refuse bodies in its own way, with a 422."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,9 @@ from starlette.types import Receive, Scope, Send
 from ours_emulator.accounts import Accounts
 from ours_emulator.http.fault_effects import misbehave
 from ours_emulator.http.log import RequestLog
+from ours_emulator.http.routes import Route
 from ours_emulator.http.wire import read_request, send_answer, send_preflight
-from ours_emulator.model import Closed, Request
+from ours_emulator.model import Answer, Closed, Request
 from ours_emulator.pipeline import Contract, Pipeline
 
 _GONE = 410
@@ -28,20 +29,19 @@ class Emulated:
 
 
 class Endpoint:
-    """One emulated endpoint: whatever is sent there becomes an exchange of the pipeline."""
+    """One emulated endpoint: every request for it becomes an exchange of the pipeline."""
 
-    def __init__(self, name: str, parts: Emulated) -> None:
-        self._name = name
+    def __init__(self, parts: Emulated) -> None:
         self._parts = parts
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, when what became of it is committed."""
+    async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request for *route*, once what became of it is committed."""
         if scope["method"] == "OPTIONS":
             await send_preflight(send)
             return
         parts = self._parts
         try:
-            request = await read_request(scope, receive, self._name, parts.limit, parts.accounts.now)
+            request = await read_request(scope, receive, route, parts.limit, parts.accounts.now)
         except ClientDisconnect:
             return
         exchange = await parts.pipeline.submit(request)
@@ -60,3 +60,18 @@ class Endpoint:
         answer = self._parts.contract.failure(request, status, error)
         await send_answer(send, answer, reason=rule)
         self._parts.log.failure(request, answer, error)
+
+
+class DocumentEndpoint(Endpoint):
+    """GET /openapi: the document of the account's revision, byte for byte (rule openapi).
+
+    Other methods are refused, as at any endpoint.
+    """
+
+    async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the document."""
+        if scope["method"] in ("GET", "HEAD"):
+            revision = self._parts.accounts.revision(route.account)
+            await send_answer(send, Answer(200, revision.document, {}))
+        else:
+            await super().__call__(route, scope, receive, send)

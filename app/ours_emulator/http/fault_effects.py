@@ -1,4 +1,4 @@
-"""What a fault does on the wire: a late answer, a reset, silence, or half an answer."""
+"""The effects of a fault on the wire: a late answer, a reset, no answer, or half an answer."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,16 +12,16 @@ from ours_emulator.model import Exchange
 from ours_emulator.records import FaultAnswer
 
 ABORT = "ours_emulator.abort"
-"""The ASGI extension that resets a request's connection: a callable without arguments and without result."""
+"""The ASGI extension that resets the connection of a request: a callable without arguments and result."""
 _HALF = b'{"success"'
 
 
 class ConnectionCutError(ConnectionResetError):
-    """The connection is cut by a fault, under a server that can't do that itself (as in a test without a socket)."""
+    """The connection is cut by a fault, under a server that cannot reset it (as in a test without a socket)."""
 
 
 async def misbehave(exchange: Exchange, fault: FaultAnswer, scope: Scope, receive: Receive, send: Send) -> None:
-    """Do to the client what *fault* says. Raises ConnectionCutError if the server can't cut a connection."""
+    """Answer as *fault* says. Raises ConnectionCutError if the server cannot reset a connection."""
     if fault.delay_ms and not await _stays(receive, fault.delay_ms / 1000):
         return
     if fault.connection is None:
@@ -36,7 +36,7 @@ async def misbehave(exchange: Exchange, fault: FaultAnswer, scope: Scope, receiv
 
 
 async def _stays(receive: Receive, seconds: float | None) -> bool:
-    """Wait *seconds*, forever if None; tell whether the client is still there."""
+    """Wait *seconds*, forever if None; return whether the client is still connected."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while (await receive())["type"] != "http.disconnect":
@@ -46,7 +46,7 @@ async def _stays(receive: Receive, seconds: float | None) -> bool:
 
 
 async def _send_half(send: Send) -> None:
-    """Send a head and the beginning of the body it announces."""
+    """Send a head and the beginning of the body that it announces."""
     headers = [(b"content-type", b"application/json"), (b"content-length", str(2 * len(_HALF)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": _HALF, "more_body": True})

@@ -1,4 +1,4 @@
-"""One line in the log for each request: what came, what became of it, and why."""
+"""One line in the log for each request: what arrived, what became of it, and why."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -7,7 +7,7 @@ from typing import Literal, TextIO
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.http.wire import hints, outcome, place, reasons
 from ours_emulator.jsontext import json_text
-from ours_emulator.model import Answer, Exchange, Message, Rejection, Request
+from ours_emulator.model import Answer, Exchange, Message, Properties, Rejection, Request
 from ours_emulator.terminal import printable
 
 LogFormat = Literal["human", "json", "none"]
@@ -15,47 +15,53 @@ _MOST_SHOWN = 3
 
 
 class RequestLog:
-    """Writes one line for each request to *stream*, as *form* says and as *redactor* leaves it.
+    """Writes one line for each request to *stream*, in the format *form*, with secrets masked by *redactor*.
 
-    By hand: the logging module takes three times as long as the line itself.
+    The logging module is not used: it takes three times as long as the line itself.
     """
 
     def __init__(self, form: LogFormat, stream: TextIO, redactor: Redactor | None = None) -> None:
-        self._discreet = redactor or Redactor()
-        lines: dict[LogFormat, Callable[[Exchange], str]] = {"human": human, "json": machine}
-        self._line = lines.get(form)
+        self._redacted = redactor or Redactor()
+        formats: dict[LogFormat, Callable[[Exchange], str]] = {"human": human, "json": machine}
+        self._line = formats.get(form)
         self._stream = stream
 
     def exchange(self, exchange: Exchange) -> None:
-        """Tell what became of a request."""
+        """Write what became of a request."""
         if self._line is not None:
             self._write(self._line(exchange), exchange.request.account)
 
     def failure(self, request: Request, answer: Answer, error: str) -> None:
-        """Tell that nothing of a request was kept, and why."""
+        """Write that nothing of a request was kept, and why."""
         if self._line is human:
             self._write(printable(f"FAILED {answer.status} {request.method} {request.path} {error}"), request.account)
         elif self._line is machine:
-            what = {"method": request.method, "path": request.path}
-            said = {"outcome": "failed", "status": answer.status, **what, "error": error}
-            self._write(json_text({"account": request.account, **said}), request.account)
+            fields: Properties = {
+                "account": request.account,
+                "outcome": "failed",
+                "status": answer.status,
+                "method": request.method,
+                "path": request.path,
+                "error": error,
+            }
+            self._write(json_text(fields), request.account)
 
     def refusal(self, status: int, method: str, path: str, rule: str, message: str) -> None:
-        """Tell that the guard let a request get no further."""
+        """Write that the guard refused a request."""
         if self._line is human:
             self._write(printable(f"REFUSED {status} {method} {path} {message} [{rule}]"))
         elif self._line is machine:
-            said = {"outcome": "refused", "status": status, "method": method, "path": path, "reasons": [rule]}
-            self._write(json_text(said))
+            fields: Properties = {"outcome": "refused", "status": status, "method": method, "path": path}
+            self._write(json_text({**fields, "reasons": [rule]}))
 
     def _write(self, line: str, account: str | None = None) -> None:
-        line = self._discreet(line, account)
+        line = self._redacted(line, account)
         try:
             self._stream.write(line + "\n")
         except UnicodeEncodeError:
             self._stream.write(line.encode("ascii", "backslashreplace").decode("ascii") + "\n")
         except (OSError, ValueError):
-            return  # Nobody reads any more; that is no reason to fail.
+            return  # The reader has closed the stream; requests are answered all the same.
         with suppress(OSError, ValueError):
             self._stream.flush()
 
@@ -73,11 +79,13 @@ def human(exchange: Exchange) -> str:
     if any(isinstance(receipt.arrival, Message) and receipt.arrival.test for receipt in receipts):
         words.append("[test]")
     refused = [receipt.arrival for receipt in receipts if isinstance(receipt.arrival, Rejection)]
-    words += _some([f"{it.sentence} [{it.reason.rule}]" for it in refused], "refusal")
+    words += _some([f"{rejection.sentence} [{rejection.reason.rule}]" for rejection in refused], "refusal")
     if exchange.fault is not None and not exchange.fault.replaces:
         words.append(f"[fault {exchange.fault.name}]")
-    found = [(receipt.arrival, hint) for receipt in receipts for hint in receipt.hints]
-    words += _some([f"hint: {place(it, hint.path, hint.message)} [{hint.rule}]" for it, hint in found], "hint")
+    hinted = [(receipt.arrival, hint) for receipt in receipts for hint in receipt.hints]
+    words += _some(
+        [f"hint: {place(arrival, hint.path, hint.message)} [{hint.rule}]" for arrival, hint in hinted], "hint"
+    )
     return printable(" ".join(word for word in words if word))
 
 

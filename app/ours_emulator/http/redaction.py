@@ -1,4 +1,4 @@
-"""Secrets made unreadable: in the log, in the settings that are shown, in a journal that is passed on."""
+"""Secrets masked: in the log, in the settings that are shown, in a journal that is passed on."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from functools import lru_cache
 from ours_emulator.jsontext import json_text
 
 _LEAST_SECRET = 6
-"""A shorter text is no secret, and in too many words."""
+"""A shorter text is no secret, and occurs in too many words."""
 _KEY = re.compile(r"\b[ps]k_[A-Za-z0-9_-]{6,}")
 TOKEN_FIELD = re.compile(
     r'("(?:t|\\u0074)(?:o|\\u006[fF])(?:k|\\u006[bB])(?:e|\\u0065)(?:n|\\u006[eE])"\s*:\s*")((?:[^"\\]|\\.)*)'
@@ -21,17 +21,17 @@ def masked(secret: str) -> str:
 
 
 def without_tokens(body: str) -> str:
-    """Return the JSON text *body* with all its fields `token` masked, and everything else as it was."""
+    """Return the JSON text *body* with the value of each field `token` masked and everything else unchanged."""
     return TOKEN_FIELD.sub(lambda field: field[1] + _masked_inside(field[2]), without_keys(body))
 
 
 def without_keys(text: str) -> str:
-    """Return *text* with the keys of the Client API in it masked."""
+    """Return *text* with each key of the Client API masked."""
     return _KEY.sub(lambda key: masked(key[0]), text) if "k_" in text else text
 
 
 def _masked_inside(string: str) -> str:
-    """Return the inside of a JSON string masked; one that is none is not shown at all."""
+    """Return the inside of a JSON string masked; nothing of it is shown if it is malformed."""
     try:
         return json_text(masked(json.loads(f'"{string}"')))[1:-1]
     except ValueError:
@@ -39,7 +39,7 @@ def _masked_inside(string: str) -> str:
 
 
 class Redactor:
-    """Masks the *secrets* of this emulator, those of an account (*secrets_of* its name), and any key, anywhere."""
+    """Masks the *secrets* of this emulator, those of an account (*secrets_of* its name), and every key."""
 
     def __init__(
         self, secrets: Iterable[str] = (), secrets_of: Callable[[str], Iterable[str]] = lambda _account: ()
@@ -48,24 +48,24 @@ class Redactor:
         self._secrets_of = secrets_of
 
     def __call__(self, text: str, account: str | None = None) -> str:
-        """Return *text*, said of *account*, without them."""
+        """Return *text*, which is about *account*, with its secrets and keys masked."""
         return without_keys(self.replaced(text, account, masked))
 
     def replaced(self, text: str, account: str | None, by: Callable[[str], str]) -> str:
-        """Return *text*, said of *account*, with what *by* makes of each secret in its place; keys stay."""
-        own = () if account is None else self._secrets_of(account)
-        for spelled, secret in _spellings(self._secrets.union(own)):
+        """Return *text*, which is about *account*, with each secret replaced *by* something; keys stay."""
+        of_account = () if account is None else self._secrets_of(account)
+        for spelled, secret in _spellings(self._secrets.union(of_account)):
             if spelled in text:
                 text = text.replace(spelled, by(secret))
         return text
 
 
-# Every line of the log asks for the same ones.
+# Every line of the log needs the same ones.
 @lru_cache(maxsize=256)
 def _spellings(secrets: frozenset[str]) -> Sequence[tuple[str, str]]:
-    """Return each of *secrets* as it is and as it stands in a JSON string, beside itself.
+    """Return the spellings of each secret, plain and in a JSON string, each with the secret itself.
 
-    The longer ones are first: one may be the beginning of another.
+    Longer secrets come first, because one may be the beginning of another.
     """
     return [
         (spelled, secret)

@@ -1,85 +1,118 @@
-"""The front door: one look-up by path says which app answers, before any framework is asked."""
+"""The route table: what a path names, looked up once for each request and used by everything after that."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from functools import cached_property
-from urllib.parse import quote
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, TypeAlias
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
-from ours_emulator.http.wire import within_account
+from ours_emulator.contract import client, ingest
+from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT
 
-_OWN = ("/", "/favicon.ico", "/debug")
+Owner: TypeAlias = Literal["ingest", "client", "debug", "docs"]
 
-
-def is_own(path: str) -> bool:
-    """Tell whether *path*, without its account, is the emulator's own: the debug API, or `/`, which leads there."""
-    return path in _OWN or path.startswith("/debug/")
-
-
-class Front:
-    """Pass each request to an *emulated* path, to the *debug* app, or to what refuses and journals an *unknown* path.
-
-    *unknown* has the beginnings of paths; the first one that fits answers, so the last should be "/".
-
-    /accounts/{name} before a path means the same path in that account (rule accounts). A slash at the end of an
-    emulated path changes nothing (rule methods). FastAPI's own layers cost more than everything an event needs, so only
-    *debug* has them; and it is made when it is first asked, as it takes a quarter of the time of a start.
-    """
-
-    def __init__(
-        self,
-        emulated: Mapping[str, ASGIApp],
-        debug: Callable[[], ASGIApp],
-        unknown: Mapping[str, ASGIApp],
-        close: Callable[[], Awaitable[None]],
-        stop: Callable[[], None],
-    ) -> None:
-        self._emulated = {path + slash: app for path, app in emulated.items() for slash in ("", "/")}
-        self._make_debug = debug
-        self._unknown = unknown
-        self._close = close
-        self.stop = stop
-        """End what would go on without end: waits and streams. From any thread."""
-
-    async def aclose(self) -> None:
-        """Finish what is being written and close the store. Doing it twice is doing it once."""
-        await self._close()
-
-    @cached_property
-    def _debug(self) -> ASGIApp:
-        return self._make_debug()
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        """Go through the server's lifespan: there is nothing to begin, and at the end everything is closed."""
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self._close()
-        await send({"type": "lifespan.shutdown.complete"})
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or a message of the server's lifespan."""
-        if scope["type"] != "http":
-            await self._live(receive, send)
-            return
-        account, path = within_account(scope["path"])
-        if account is not None:
-            scope = {**scope, "account": account}
-        emulated = self._emulated.get(path)
-        if emulated is not None:
-            await emulated(scope, receive, send)
-        elif is_own(path):
-            await self._debug(_with_raw_path(scope, prefixed=account is not None), receive, send)
-        else:
-            # The path of `OPTIONS *` begins with no slash.
-            whole = f"/{path.removeprefix('/')}/"
-            unknown = next(app for beginning, app in self._unknown.items() if whole.startswith(beginning))
-            await unknown(scope, receive, send)
+_ACCOUNTS = "/accounts/"
+_INGEST_BASE = "/api/v1"
+_CLIENT_BASE = "/api/client"
+INGEST_UNKNOWN = "unknown"
+CLIENT_UNKNOWN = client.PREFIX + "unknown"
+INGEST_PATHS: Mapping[str, str] = {
+    f"{base}/{name}": name for base in (_INGEST_BASE, "") for name in (*ingest.ENDPOINTS, "openapi")
+}
+"""The endpoint at each path of the Ingest API: under /api/v1 and at the root (rule base-path)."""
+CLIENT_PATHS: Mapping[str, str] = {
+    **{f"{_CLIENT_BASE}/{name.removeprefix(client.PREFIX)}": name for name in client.ENDPOINTS},
+    # The vendor's page heads two endpoints like this, though its examples have the whole path.
+    "/devices": client.PREFIX + "devices",
+    "/events": client.PREFIX + "events",
+}
+"""The endpoint at each path of the Client API (rule client-paths)."""
+INGEST_NAMES = (*dict.fromkeys(INGEST_PATHS.values()), INGEST_UNKNOWN)
+CLIENT_NAMES = (*dict.fromkeys(CLIENT_PATHS.values()), CLIENT_UNKNOWN)
+"""The names of an API's endpoints, with the one for all its unknown paths."""
 
 
-def _with_raw_path(scope: Scope, *, prefixed: bool) -> Scope:
-    """Return *scope* with its path as it was sent: a visitor's id may hold a slash, and be told from one by its %2F."""
-    raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    path = quote(raw, safe="/%:@!$&'()*+,;=~")
-    prefix = "/".join(path.split("/", 3)[:3]) if prefixed else ""
-    return {**scope, "path": path, "root_path": prefix}
+class Target(NamedTuple):
+    """Who answers a path, and the name of the emulated endpoint; "" for what is not emulated."""
+
+    owner: Owner
+    endpoint: str = ""
+
+
+class Route(NamedTuple):
+    """What a path names."""
+
+    called: str
+    """The path as it was called, below the app's root: with its account."""
+    account: str | None
+    """The account that the path names (rule accounts)."""
+    path: str
+    """The path within the account."""
+    owner: Owner
+    endpoint: str
+    """The name of the emulated endpoint; "" for what is not emulated."""
+
+
+_DEBUG = Target("debug")
+_DOCS = Target("docs")
+_OWN: Mapping[str, Target] = {
+    "/": _DEBUG,
+    "/favicon.ico": _DEBUG,
+    "/debug": _DEBUG,
+    "/docs": _DOCS,
+    "/openapi.json": _DOCS,
+}
+_OWN_BELOW: Mapping[str, Target] = {"/debug/": _DEBUG, "/docs/": _DOCS}
+# A trailing slash changes nothing on an emulated path (rule methods).
+_EMULATED: Mapping[str, Target] = {
+    path + slash: target
+    for target, path in (
+        *((Target("ingest", name), path) for path, name in INGEST_PATHS.items()),
+        *((Target("client", name), path) for path, name in CLIENT_PATHS.items()),
+    )
+    for slash in ("", "/")
+}
+
+
+def find_route(called: str) -> Route:
+    """Return what the path *called* names. Every path names something: an unknown one is refused by one of the APIs."""
+    account, path = within_account(called)
+    target = _EMULATED.get(path) or _own(path) or emulated_at(path)
+    return Route(called, account, path, target.owner, target.endpoint)
+
+
+def emulated_at(path: str) -> Target:
+    """Return the emulated endpoint at *path*, or the one that refuses unknown paths there."""
+    target = _EMULATED.get(path)
+    if target is not None:
+        return target
+    # The path of `OPTIONS *` does not begin with a slash.
+    if f"/{path.removeprefix('/')}/".startswith(_CLIENT_BASE + "/"):
+        return Target("client", CLIENT_UNKNOWN)
+    return Target("ingest", INGEST_UNKNOWN)
+
+
+def _own(path: str) -> Target | None:
+    """Return who answers *path*, if that is one of the emulator's own."""
+    return _OWN.get(path) or _OWN_BELOW.get(path[: path.find("/", 1) + 1])
+
+
+def called_path(scope: Scope) -> str:
+    """Return the decoded path of *scope* below the root path: below the prefix that the app is mounted at."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    # A proxy may have removed the root path already.
+    return (path[len(root) :] or "/") if root and f"{path}/".startswith(root + "/") else path
+
+
+def within_account(path: str) -> tuple[str | None, str]:
+    """Return the account that *path* names, None without one, and the path within it (rule accounts)."""
+    if path.startswith(_ACCOUNTS):
+        name, slash, rest = path[len(_ACCOUNTS) :].partition("/")
+        if slash and ACCOUNT_NAME.fullmatch(name):
+            return name, f"/{rest}"
+    return None, path
+
+
+def prefixed(account: str, path: str) -> str:
+    """Return *path* as it is sent to *account* (rule accounts)."""
+    return path if account == DEFAULT_ACCOUNT else f"{_ACCOUNTS}{account}{path}"

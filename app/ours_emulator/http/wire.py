@@ -1,4 +1,4 @@
-"""ASGI in and out for the emulated endpoints: a request read within its bound, an answer sent and explained."""
+"""ASGI in and out for the emulated endpoints: requests are read up to a limit, answers sent with an explanation."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -7,10 +7,10 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT, Answer, Arrival, Exchange, Receipt, Rejection, Request
+from ours_emulator.http.routes import Route
+from ours_emulator.model import DEFAULT_ACCOUNT, Answer, Arrival, Exchange, Receipt, Rejection, Request
 from ours_emulator.records import sentence
 
-_ACCOUNTS = "/accounts/"
 _RETRY_COUNT = b"x-stainless-retry-count"
 _MOST_IN_HEADER = 10
 _DRAIN_BYTES = 64 * 1024 * 1024
@@ -26,20 +26,20 @@ _PREFLIGHT = (
 )
 
 
-async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int, now: Callable[[str], int]) -> Request:
-    """Return the request with its body, of which no more than *limit* bytes are kept; *now* is an account's moment.
+async def read_request(scope: Scope, receive: Receive, route: Route, limit: int, now: Callable[[str], int]) -> Request:
+    """Return the request for *route*. No more than *limit* bytes of its body are kept; *now* is the time in an account.
 
-    Raises ClientDisconnect if the client left before it was all there.
+    Raises ClientDisconnect if the client left before the body was complete.
     """
     headers = _joined_headers(scope["headers"])
     started = time.perf_counter()
     body, oversized = await read_body(receive, limit)
-    account = scope.get("account", DEFAULT_ACCOUNT)
+    account = route.account or DEFAULT_ACCOUNT
     return Request(
         account=account,
-        endpoint=endpoint,
+        endpoint=route.endpoint,
         method=scope["method"],
-        path=scope["path"],
+        path=route.called,
         content_type=headers.get(b"content-type", b"").decode("latin-1"),
         content_encoding=headers.get(b"content-encoding", b"").decode("latin-1"),
         authorization=headers.get(b"authorization", b"").decode("latin-1"),
@@ -53,26 +53,12 @@ async def read_request(scope: Scope, receive: Receive, endpoint: str, limit: int
 
 
 def attempt_number(retries: str) -> int:
-    """Return which attempt a request is whose SDK says it was sent *retries* times before; 1 if that is nonsense."""
+    """Return which attempt a request is, if its SDK says it was sent *retries* times before; 1 if that is no number."""
     return int(retries) + 1 if retries.isascii() and retries.isdigit() and len(retries) < 4 else 1
 
 
-def prefixed(account: str, path: str) -> str:
-    """Return *path* as it is sent to *account* (rule accounts)."""
-    return path if account == DEFAULT_ACCOUNT else f"{_ACCOUNTS}{account}{path}"
-
-
-def within_account(path: str) -> tuple[str | None, str]:
-    """Return the account that *path* names, None if none, and the path in it (rule accounts)."""
-    if path.startswith(_ACCOUNTS):
-        name, slash, rest = path[len(_ACCOUNTS) :].partition("/")
-        if slash and ACCOUNT_NAME.fullmatch(name):
-            return name, f"/{rest}"
-    return None, path
-
-
 def _joined_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Return the headers by name; one that was sent several times says all of it (RFC 9110)."""
+    """Return the headers by name; the values of a repeated one are joined by commas (RFC 9110, 5.3)."""
     headers = dict(pairs)
     if len(headers) < len(pairs):
         for name in headers:
@@ -81,12 +67,12 @@ def _joined_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 
 async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = None, reason: str | None = None) -> None:
-    """Send *answer*, readable from any origin (rule cors), with what became of the request in X-Emulator headers.
+    """Send *answer*, readable from any origin (rule cors); X-Emulator headers say what became of the request.
 
-    *reason* is the rule that kept it from becoming an exchange.
+    *reason* is the rule because of which there is no *exchange*.
     """
     headers = list(_CORS)
-    # A 204 has neither (RFC 9110, 8.6).
+    # A 204 has neither of the two (RFC 9110, 8.6).
     if answer.media_type is not None:
         headers.append((b"content-length", str(len(answer.body)).encode()))
         headers.append((b"content-type", answer.media_type.encode()))
@@ -100,7 +86,7 @@ async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = No
 
 
 async def send_preflight(send: Send) -> None:
-    """Answer a CORS preflight: any origin, any header (rule cors)."""
+    """Answer a CORS preflight: any origin and any header are allowed (rule cors)."""
     await send({"type": "http.response.start", "status": 204, "headers": list(_PREFLIGHT)})
     await send({"type": "http.response.body", "body": b""})
 
@@ -118,20 +104,21 @@ def outcome(receipts: Iterable[Receipt]) -> str:
 
 
 def reasons(receipts: Iterable[Receipt]) -> list[str]:
-    """Return rule and place of each refusal: no values, ASCII, fit for a header."""
-    refused = (receipt.arrival for receipt in receipts if receipt.outcome == "rejected")
-    return [_rule_at(it.reason.rule, it.reason.path, it) for it in refused if isinstance(it, Rejection)]
+    """Return rule and path of each refusal, without values, in ASCII as headers need it."""
+    arrivals = (receipt.arrival for receipt in receipts if receipt.outcome == "rejected")
+    rejections = (arrival for arrival in arrivals if isinstance(arrival, Rejection))
+    return [_rule_at(rejection.reason.rule, rejection.reason.path, rejection) for rejection in rejections]
 
 
 def hints(receipts: Iterable[Receipt]) -> list[str]:
-    """Return rule and place of each hint: no values, ASCII, fit for a header."""
-    return [_rule_at(it.rule, it.path, receipt.arrival) for receipt in receipts for it in receipt.hints]
+    """Return rule and path of each hint, without values, in ASCII as headers need it."""
+    return [_rule_at(hint.rule, hint.path, receipt.arrival) for receipt in receipts for hint in receipt.hints]
 
 
 async def read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
-    """Return the body, or nothing and True if it is larger than *limit*. Raises ClientDisconnect if it never ends.
+    """Return the body and False, or no bytes and True if it exceeds *limit*. Raises ClientDisconnect if it is cut off.
 
-    The rest of a large body is read and thrown away: a client still sending would see a reset instead of the answer.
+    The rest of a large body is read and discarded: a client still sending would see a reset instead of the answer.
     """
     parts: list[bytes] = []
     size = 0
@@ -155,11 +142,10 @@ def _explanation(exchange: Exchange) -> list[tuple[bytes, bytes]]:
         (b"x-emulator-request-id", str(exchange.id).encode()),
         (b"x-emulator-outcome", outcome(exchange.receipts).encode()),
     ]
-    why, hinted = reasons(exchange.receipts), hints(exchange.receipts)
-    if why:
-        headers.append((b"x-emulator-reason", _joined(why)))
-    if hinted:
-        headers.append((b"x-emulator-hints", _joined(hinted)))
+    for name, texts in ((b"x-emulator-reason", reasons), (b"x-emulator-hints", hints)):
+        parts = texts(exchange.receipts)
+        if parts:
+            headers.append((name, _joined(parts)))
     if exchange.fault is not None:
         headers.append((b"x-emulator-fault", quote(exchange.fault.name).encode()))
     return headers
@@ -176,12 +162,12 @@ def _rule_at(rule: str, path: str, arrival: Arrival) -> str:
 
 
 def place(arrival: Arrival, path: str, message: str) -> str:
-    """Return *message* after the place in the whole request that it is about: `events.3.foo: dropped`."""
+    """Return *message* after its place in the whole request: `events.3.foo: dropped`."""
     return sentence(_row(arrival) + path, message)
 
 
 def _row(arrival: Arrival) -> str:
-    """Return where *arrival* is: rows of /batch are in `events`, those of the Client API are the body itself."""
+    """Return the path of *arrival*: rows of /batch are in `events`; on the Client API the body itself is the array."""
     if arrival.batch_index is None:
         return ""
     return f"{'/events' if arrival.endpoint == 'batch' else ''}/{arrival.batch_index}"

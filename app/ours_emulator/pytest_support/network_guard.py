@@ -1,4 +1,4 @@
-"""Keeps tests away from the real API: while it is blocked, looking up its host fails with advice."""
+"""Keeps tests from the real API: while it is blocked, looking up its host or connecting to it fails with advice."""
 
 import os
 import socket
@@ -19,20 +19,20 @@ class ProductionBlockedError(ConnectionError):
 
 
 class Patch(Protocol):
-    """The part of pytest's MonkeyPatch that is needed."""
+    """The part of pytest's MonkeyPatch that is used here."""
 
     def setattr(self, target: Any, name: str, value: Any) -> None:
-        """Set an attribute for a while."""
+        """Set an attribute until the patch is undone."""
 
     def setenv(self, name: str, value: str) -> None:
-        """Set a variable for a while."""
+        """Set an environment variable until the patch is undone."""
 
 
 def block(patch: Patch, attempts: list[str]) -> None:
-    """Let every look-up of the host fail until *patch* is undone; *attempts* gets the advice, if it is empty."""
+    """Make every connection to the host fail until *patch* is undone. *attempts* gets the advice, once."""
 
     def check(host: object) -> None:
-        if _name(host) == HOST:
+        if _host_name(host) == HOST:
             if not attempts:
                 attempts.append(ADVICE)
             raise ProductionBlockedError(ADVICE)
@@ -46,10 +46,10 @@ def block(patch: Patch, attempts: list[str]) -> None:
         patch.setenv(name, value)
 
 
-def _name(host: object) -> str:
-    """Return the name of a host, or of an address of host and port."""
-    named = next(iter(cast(tuple[object, ...], host)), "") if isinstance(host, tuple) else host
-    text = named.decode("ascii", "replace") if isinstance(named, bytes) else str(named)
+def _host_name(host: object) -> str:
+    """Return the name of *host*, which may be an address of host and port."""
+    name = next(iter(cast(tuple[object, ...], host)), "") if isinstance(host, tuple) else host
+    text = name.decode("ascii", "replace") if isinstance(name, bytes) else str(name)
     return text.lower().rstrip(".")
 
 
@@ -70,7 +70,7 @@ def _checked_connect(function: Callable[..., Any], check: Callable[[object], Non
 
 
 def _block_uvloop(patch: Patch, check: Callable[[object], None]) -> None:
-    """Do the same for uvloop, which asks the C library itself."""
+    """Do the same for uvloop, which calls the C library instead of the module `socket`."""
     try:
         with quiet_imports():
             import uvloop

@@ -1,0 +1,99 @@
+"""`ours-emulator serve`: an emulator until it is stopped."""
+
+import gc
+import logging
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from ours_emulator import __version__
+from ours_emulator.cli.flags import loaded, setting_flags
+from ours_emulator.cli.ports import listening_error, write_port_file
+from ours_emulator.clock import iso
+from ours_emulator.http.sockets import listen
+from ours_emulator.locator import announce, url_of, withdraw
+from ours_emulator.settings import Loaded, Settings, SettingsError
+
+
+@click.command()
+@setting_flags()
+def serve(config: Path | None, **flags: object) -> None:
+    """Run the emulator until it is stopped.
+
+    Every flag is also an environment variable (OURS_EMULATOR_PORT for --port) and a line in the TOML file of --config
+    (port = 4010); a flag wins over the environment, and that over the file. Lists are separated by commas.
+    """
+    settings = loaded(flags, config)
+    # Bound before anything else happens, so that a taken port is reported at once.
+    _serve(settings, _listening(settings.settings))
+
+
+def _listening(settings: Settings) -> socket.socket:
+    try:
+        return listen(settings.host, settings.port)
+    except (OSError, UnicodeError) as error:
+        raise listening_error(settings, error) from None
+
+
+def _serve(loaded: Loaded, listening: socket.socket) -> None:
+    # Imported here because the other commands, and --help, need none of it.
+    from ours_emulator.app import create_standalone
+    from ours_emulator.http.server import Server, allow_many_connections
+    from ours_emulator.store import StoreError
+
+    announced: list[Path] = []
+    port: int = listening.getsockname()[1]
+
+    def started() -> None:
+        announced.extend(announce(url_of(loaded.settings.host, port)))
+        sys.stdout.write(_banner(loaded.settings, port))
+        sys.stdout.flush()
+        app.prepare()
+
+    def stopping() -> None:
+        for file in announced:
+            withdraw(file)
+        app.stop()
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        app = create_standalone(loaded)
+    except (StoreError, SettingsError) as error:
+        raise click.ClickException(str(error)) from None
+    write_port_file(loaded.settings, port)
+    _collect_garbage_less_often()
+    allow_many_connections()
+    with suppress(KeyboardInterrupt):
+        Server(app, started, stopping).run(sockets=[listening])
+
+
+def _collect_garbage_less_often() -> None:
+    """Leave what was imported out of collections, and collect less often: a full batch takes a tenth less time."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def _banner(settings: Settings, port: int) -> str:
+    url = url_of(settings.host, port)
+    clock = "" if settings.now is None else f"Clock: stopped at {iso(settings.now)} (--now)\n"
+    store = f"kept in {settings.database}" if settings.database else "nothing is kept after the process (--database)"
+    return f"""\
+ours-emulator {__version__}: the Ours Privacy Ingest API and Client API on {url}
+
+  POST {url}/api/v1/track       one event
+  POST {url}/api/v1/identify    a visitor
+  POST {url}/api/v1/batch       up to 1000 events
+  GET  {url}/api/v1/openapi     the vendor's document
+  POST {url}/api/client/events  the Client API; and alias, identify, devices
+  GET  {url}/debug              what arrived, and what became of it
+
+Store: {store}
+{clock}Point your app at it:
+
+  export OURS_PRIVACY_BASE_URL={url}/api/v1
+
+Ready.
+"""

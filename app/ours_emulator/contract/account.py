@@ -1,0 +1,19 @@
+"""What an account accepts."""
+
+from ours_emulator.contract.revision import Revision
+from ours_emulator.values import value
+
+
+@value
+class AccountConfig:
+    """The configuration of an account, the unit of isolation. An empty set of tokens, or keys, accepts any of them."""
+
+    name: str
+    revision: Revision
+    tokens: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
+    allowed_events: frozenset[str] | None = None
+    """Event names, trimmed and case-folded; None if the account has no allow-list."""
+    require_identifier: bool = True
+    strict_openapi: bool = False
+    """A value that the document literally types as string must be a string (rule any-json)."""

@@ -1,0 +1,112 @@
+"""The revisions of the contract, as values. No other module reads the documents that the package contains."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.resources import files
+
+from ours_emulator.contract import rules
+from ours_emulator.contract.compile import RequestBodies, Valid, request_bodies
+from ours_emulator.model import ApiSemantics, Claim, Identifier, Identity, Properties
+
+DEFAULT_REVISION = "2026-05"
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+@dataclass(frozen=True)
+class IdentityOrder:
+    """The identifiers that a body may give, strongest first, each with its name in the body and its kind."""
+
+    top_level: tuple[tuple[str, Identifier], ...]
+    user_properties: tuple[tuple[str, Identifier], ...]
+    """Names in `userProperties`, which count only if no identifier is given at the top level."""
+    falls_through: bool = False
+    """An identifier that matches no visitor leaves the decision to the next one; otherwise the first decides alone."""
+
+    def claims(self, body: Valid) -> Identity:
+        """Return the identifiers in *body* that count (rule identifier)."""
+        top_level = [Claim(kind, body[name], name) for name, kind in self.top_level if body.get(name) is not None]
+        if top_level:
+            return tuple(top_level)
+        properties: Valid = body.get("userProperties") or {}
+        return tuple(
+            Claim(kind, properties[name], f"userProperties.{name}")
+            for name, kind in self.user_properties
+            if properties.get(name)
+        )
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """A change to a body, or to a row of a batch, before anything in it is checked."""
+
+    name: str
+    apply: Callable[[str, Properties], Properties]
+    """A pure function: the endpoint (`row` for a row of a batch) and the body to the normalised body."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A dated contract of the Ingest API, with all that may differ between two of them."""
+
+    name: str
+    document: bytes
+    """The OpenAPI document, as GET /openapi answers it (rule openapi)."""
+    identity: IdentityOrder
+    rules: tuple[rules.Rule, ...]
+    """Every rule that holds, those of the Client API and of the emulator included."""
+    normalisations: tuple[Normalisation, ...] = ()
+    """Applied in this order."""
+    window_ms: int = 7 * DAY_MS
+    """How old the `time` of an event may be (rule time-window)."""
+
+    @cached_property
+    def bodies(self) -> RequestBodies:
+        """The request bodies, which accept any JSON value where rule any-json says so."""
+        return request_bodies(self.document, strict_openapi=False)
+
+    @cached_property
+    def strict_bodies(self) -> RequestBodies:
+        """The request bodies exactly as the document has them."""
+        return request_bodies(self.document, strict_openapi=True)
+
+    @cached_property
+    def semantics(self) -> ApiSemantics:
+        """What a message means for its visitor."""
+        return ApiSemantics(falls_through=self.identity.falls_through)
+
+    @cached_property
+    def identify_semantics(self) -> ApiSemantics:
+        """The same for $identify, which is on every allow-list (rule allow-list)."""
+        return ApiSemantics(falls_through=self.identity.falls_through, allow_list=False)
+
+    def normalised(self, endpoint: str, body: Properties) -> Properties:
+        """Return *body* after all normalisations; *endpoint* is `row` for a row of a batch."""
+        for normalisation in self.normalisations:
+            body = normalisation.apply(endpoint, body)
+        return body
+
+
+@cache
+def revisions() -> Mapping[str, Revision]:
+    """Return every revision by its name, the oldest first."""
+    return {
+        "2026-05": Revision(
+            name="2026-05",
+            document=_document("2026-05"),
+            identity=IdentityOrder(
+                top_level=(("userId", "user_id"), ("externalId", "external_id"), ("email", "email")),
+                user_properties=(("external_id", "external_id"), ("email", "email")),
+            ),
+            rules=(*rules.INGEST_API, *rules.CLIENT_API, *rules.ACCESS),
+        )
+    }
+
+
+def revision(name: str = DEFAULT_REVISION) -> Revision:
+    """Return the revision *name*. Raises KeyError if there is none."""
+    return revisions()[name]
+
+
+def _document(name: str) -> bytes:
+    return (files("ours_emulator.contract") / "documents" / f"{name}.json").read_bytes()

@@ -1,0 +1,120 @@
+"""The front: looks a request's route up, refuses what the guard refuses, and passes the rest to who answers it."""
+
+from collections.abc import Mapping
+from typing import Protocol
+from urllib.parse import quote
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ours_emulator.http.guard import IMPORT_PATH, READING, Guard, Refusal
+from ours_emulator.http.log import RequestLog
+from ours_emulator.http.routes import Route, called_path, find_route
+from ours_emulator.http.wire import read_body
+from ours_emulator.jsontext import json_text
+from ours_emulator.model import Properties
+
+
+class Answerer(Protocol):
+    """An emulated endpoint."""
+
+    async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request for *route*."""
+        ...
+
+
+class Front:
+    """An ASGI middleware that answers the emulated *endpoints* itself and leaves the rest to *app*.
+
+    FastAPI's own layers cost more than everything that an event needs, so only the debug API has them. *limit* bounds
+    the body of a debug call in bytes; an import is read line by line, and bounded where it is read.
+    """
+
+    def __init__(
+        self, app: ASGIApp, guard: Guard, endpoints: Mapping[str, Answerer], log: RequestLog, limit: int
+    ) -> None:
+        self._app = app
+        self._guard = guard
+        self._endpoints = endpoints
+        self._log = log
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass on a message of the server's lifespan. There are no web sockets."""
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self._app(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = find_route(called_path(scope))
+        refusal = self._guard.refusal(scope["method"], scope["headers"], route)
+        if refusal is not None:
+            await self._refuse(scope, send, route, refusal)
+        elif route.endpoint:
+            await self._endpoints[route.endpoint](route, scope, receive, send)
+        elif scope["method"] in READING or route.path == IMPORT_PATH:
+            await self._app(_scope_for_app(scope, route), receive, send)
+        else:
+            await self._pass_on_bounded(scope, receive, send, route)
+
+    async def _pass_on_bounded(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
+        """Pass a call on with its body, if that is not too large."""
+        try:
+            body, oversized = await read_body(receive, self._limit)
+        except ClientDisconnect:
+            return
+        if oversized:
+            await self._refuse(scope, send, route, Refusal(413, "size", f"the body exceeds {self._limit} bytes"))
+        else:
+            await self._app(_scope_for_app(scope, route), _again(body, receive), send)
+
+    async def _refuse(self, scope: Scope, send: Send, route: Route, refusal: Refusal) -> None:
+        """Answer in the shape of the API that was called."""
+        body = json_text(_refusal_body(route, refusal.message)).encode("ascii")
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-emulator-reason", refusal.rule.encode()),
+            *refusal.headers,
+        ]
+        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        self._log.refusal(refusal.status, scope["method"], route.called, refusal.rule, refusal.message)
+
+
+def _refusal_body(route: Route, message: str) -> Properties:
+    """Return the body of a refusal; that of /track and /identify does not say why (rule bodies)."""
+    if route.owner == "client":
+        return {"status": "error", "error": message}
+    if route.owner == "ingest":
+        return {"success": False, "error": message} if route.endpoint == "batch" else {"success": False}
+    return {"error": message}
+
+
+def _scope_for_app(scope: Scope, route: Route) -> Scope:
+    """Return *scope* for the app: the account is a part of the root path, and the path is as it was sent.
+
+    A visitor's id may contain a slash; only the path as it was sent tells that `%2F` from one between two parts.
+    """
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    path, root = _quoted(raw), _quoted(scope.get("root_path", ""))
+    below = path[len(root) :] if root and f"{path}/".startswith(root + "/") else path
+    account = "" if route.account is None else "/".join(below.split("/", 3)[:3])
+    return {**scope, "path": root + below, "root_path": root + account, "account": route.account}
+
+
+def _quoted(path: str | bytes) -> str:
+    return quote(path, safe="/%:@!$&'()*+,;=~")
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return a receive that gives *body* once more, and then what *receive* gives."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return receive_again

@@ -1,0 +1,62 @@
+"""The Ingest API in OpenAPI 3.1, from the vendor's own document in 3.0."""
+
+import json
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from ours_emulator.http.routes import INGEST_PATHS
+from ours_emulator.openapi.operations import Json, operation_id
+
+TAG = "Ingest API"
+DESCRIPTION = (
+    "As the vendor's document describes it (`GET /api/v1/openapi`), under `/api/v1` and at the root. A value that it "
+    "types as a nullable string without a length may be any JSON (rule any-json)."
+)
+_DOCUMENT: Json = {
+    "summary": "The vendor's document",
+    "description": "The OpenAPI document of the Ingest API, byte for byte as the vendor publishes it.",
+    "responses": {
+        "200": {"description": "The document.", "content": {"application/json": {"schema": {"type": "object"}}}}
+    },
+}
+_PURCHASE: Json = {"event": "Purchase", "userId": "user123", "eventProperties": {"amount": "99.99"}}
+_EXAMPLES: Mapping[str, Json] = {
+    "track": {"token": "my-token", **_PURCHASE},
+    "identify": {"token": "my-token", "userId": "user123", "userProperties": {"email": "ann@example.com"}},
+    "batch": {"token": "my-token", "events": [{"distinctId": "order-1", **_PURCHASE}]},
+}
+
+
+def paths(document: bytes) -> dict[str, Json]:
+    """Return the operations at each path of the Ingest API; *document* is the vendor's."""
+    operations = {path.removeprefix("/"): item for path, item in json.loads(document)["paths"].items()}
+    operations["openapi"] = {"get": _DOCUMENT}
+    return {
+        path: {method: _operation(path, name, operation) for method, operation in operations[name].items()}
+        for path, name in INGEST_PATHS.items()
+    }
+
+
+def _operation(path: str, name: str, operation: Json) -> Json:
+    """Return the vendor's *operation* as this server has it at *path*, with a body to try it out."""
+    kept = {key: value for key, value in operation.items() if key != "servers" and not key.startswith("x-")}
+    served = _modern_object(kept)
+    if name in _EXAMPLES:
+        served["requestBody"]["content"]["application/json"]["example"] = _EXAMPLES[name]
+    return {**served, "operationId": operation_id(path), "tags": [TAG], "security": []}
+
+
+def _modern_object(node: Json) -> Json:
+    """Return *node* of a document in OpenAPI 3.0 as 3.1 writes it: `nullable` is one of the types there."""
+    modern = {key: _modern(value) for key, value in node.items()}
+    # A property may have that name too; its value is a schema.
+    if isinstance(modern.get("nullable"), bool) and modern.pop("nullable"):
+        modern["type"] = [modern["type"], "null"]
+    return modern
+
+
+def _modern(node: JsonValue) -> JsonValue:
+    if isinstance(node, dict):
+        return _modern_object(node)
+    return [_modern(item) for item in node] if isinstance(node, list) else node

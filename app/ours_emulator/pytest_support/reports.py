@@ -1,0 +1,132 @@
+"""What the plugin adds to the outcome of a test: objections of strict tests, and what arrived in failed ones."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, Event, RequestRecord, report
+from ours_emulator.pytest_support import network_guard
+from ours_emulator.pytest_support.marker import is_strict
+
+
+@dataclass
+class WatchedAccount:
+    """An account that a test uses, and what is needed to report on it."""
+
+    emulator: Emulator
+    newest_before: int = 0
+    """The id of the last request before the test: what a seed brought is not the test's doing."""
+    async_emulator: AsyncEmulator | None = None
+
+    def newest_request(self) -> int:
+        """Return the id of the last request so far."""
+        try:
+            return self.emulator.summary().newest_request
+        except EmulatorError as error:
+            pytest.fail(str(error), pytrace=False)
+
+    def objections(self, newest_before: int) -> list[str]:
+        """Return what strict tests fail on, in requests after *newest_before*; a fault is what the test asked for."""
+        requests, events = self._arrived(newest_before)
+        planned = {request.id for request in requests if request.fault is not None}
+        return report.objections(event for event in events if event.request_id not in planned)
+
+    def report(self, raised: BaseException | None) -> str:
+        """Return what arrived, for the report of a test that failed with *raised*."""
+        try:
+            requests, events = self._arrived(self.newest_before)
+        except EmulatorError as error:
+            return str(error)
+        lines = [f"{self.emulator.url}: {report.counts(requests, events)}", *report.timeline(requests, events)]
+        handles = [self.emulator, *([] if self.async_emulator is None else [self.async_emulator])]
+        misses = [handle.last_miss for handle in handles]
+        lines += [f"the last wait failed: {miss}" for miss in misses if miss is not None and miss is not raised]
+        return "\n".join(lines)
+
+    def _arrived(self, newest_before: int) -> tuple[list[RequestRecord], list[Event]]:
+        """Return the requests after *newest_before* and their events, also of accounts that were opened from here."""
+        emulators = [self.emulator, *map(self.emulator.open_account, self.emulator.opened)]
+        requests = [request for emulator in emulators for request in emulator.requests() if request.id > newest_before]
+        events = [
+            event
+            for emulator in emulators
+            for event in emulator.events(outcome="any")
+            if event.request_id > newest_before
+        ]
+        return sorted(requests, key=lambda request: request.id), events
+
+
+ACCOUNT = pytest.StashKey[WatchedAccount]()
+"""The account of a test, and of the session."""
+
+
+class Reports:
+    """The hooks of the plugin that only matter once an emulator runs.
+
+    From then on nothing in this process reaches the real API: neither a test without the fixture, nor a thread that
+    outlives its test.
+    """
+
+    name = "ours-emulator-reports"
+
+    def __init__(self) -> None:
+        self.blocked: list[str] = []
+        """The advice for the current test, if it tried to reach the real API."""
+
+    def pytest_runtest_logstart(self) -> None:
+        """Forget what the test before tried."""
+        self.blocked.clear()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Fail a test that passed, if it is strict and something was refused or has a hint."""
+        strict = is_strict(item)
+        shared = _account_of_session(item) if strict else None
+        # What came to the account of the session before this test is not its doing.
+        newest_before = 0 if shared is None else shared.newest_request()
+        result = yield
+        own = item.stash.get(ACCOUNT, None) if strict else None
+        objections = [] if own is None else own.objections(own.newest_before)
+        objections += [] if shared is None else shared.objections(newest_before)
+        if own is not None or shared is not None:
+            objections = [*self.blocked, *objections]
+        if objections:
+            pytest.fail("the emulator objects (strict):\n" + "\n".join(objections), pytrace=False)
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Add what arrived to the report of a test that failed."""
+        made = yield
+        if made.failed and made.when != "teardown":
+            raised = None if call.excinfo is None else call.excinfo.value
+            reports = [account.report(raised) for account in _accounts(item)]
+            made.sections += [("ours-emulator", text) for text in (*reports, *self.blocked)]
+        return made
+
+
+@contextmanager
+def reporting(config: pytest.Config) -> Generator[None]:
+    """Report on tests from now on, and keep them from the real API, until the block ends."""
+    reports = Reports()
+    config.pluginmanager.register(reports, Reports.name)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            network_guard.block(patch, reports.blocked)
+            yield
+    finally:
+        config.pluginmanager.unregister(reports)
+
+
+def _accounts(item: pytest.Item) -> list[WatchedAccount]:
+    accounts = (item.stash.get(ACCOUNT, None), _account_of_session(item))
+    return [account for account in accounts if account is not None]
+
+
+def _account_of_session(item: pytest.Item) -> WatchedAccount | None:
+    names: list[str] = getattr(item, "fixturenames", [])
+    return item.session.stash.get(ACCOUNT, None) if "ours_emulator_session" in names else None
