@@ -385,6 +385,7 @@ def test_one_bad_item_of_500_refuses_all_and_the_journal_says_which_and_why(acco
         "path": "/321/name",
         "message": a("321/name", "string"),
         "status": 422,
+        "limit": None,
     }
     items[321] = {"external_id": "x"}
     said(account, "events", items)

@@ -20,12 +20,15 @@ SMALL = 4096
 
 def text_of(parts: VisitorState | Change) -> str:
     """Return a state, whole, or a change, as a patch, as text."""
-    properties = json_text(parts.properties)
-    if not parts.data and not parts.devices and parts.anonymous_id is None:
-        return f'{{"properties":{properties}}}'
-    more = {"data": parts.data, "devices": parts.devices, "anonymous_id": parts.anonymous_id}
-    rest = json_text({key: part for key, part in more.items() if part})
-    return f'{{"properties":{properties},{rest[1:]}'
+    kept: Properties = {"properties": parts.properties}
+    if parts.data:
+        kept["data"] = parts.data
+    if parts.devices:
+        kept["devices"] = list(parts.devices)
+    # An anonymous id may be "" (rule client-look-up).
+    if parts.anonymous_id is not None:
+        kept["anonymous_id"] = parts.anonymous_id
+    return json_text(kept)
 
 
 def state_in(whole: str) -> VisitorState:
