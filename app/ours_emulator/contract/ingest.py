@@ -61,11 +61,13 @@ class IngestContract:
     def read(self, request: Request, account: AccountConfig) -> Contents:
         """Return what is in *request*: an arrival for each row, or one rejection if the request is refused."""
         # Read even if the path, the method or the media type is wrong: a fault may match by the token in it.
-        sent = body.read(request, _statuses(request.endpoint), self._limits.body)
+        statuses = _BATCH if request.endpoint == "batch" else _SINGLE
+        sent = body.read(request, statuses, self._limits.body)
         if isinstance(sent, dict) and request.endpoint in ENDPOINTS:
             sent = account.revision.normalised(request.endpoint, sent)
         token = sent.get("token") if isinstance(sent, dict) else None
-        return Contents(self._arrivals(request, account, sent), token if isinstance(token, str) else None)
+        arrivals = self._arrivals(request, account, sent, statuses)
+        return Contents(arrivals, token if isinstance(token, str) else None)
 
     def answer(self, receipts: Sequence[Receipt]) -> Answer:
         """Return the HTTP answer when the arrivals of a request became *receipts* (rules bodies, batch-*)."""
@@ -90,8 +92,10 @@ class IngestContract:
         details: Properties = {"error": error, **retryable} if request.endpoint == "batch" else {}
         return _json(status, {"success": False, **details})
 
-    def _arrivals(self, request: Request, account: AccountConfig, sent: JsonValue | Reason) -> list[Arrival]:
-        reason = _misdirected(request) or body.media_type_problem(request, _statuses(request.endpoint))
+    def _arrivals(
+        self, request: Request, account: AccountConfig, sent: JsonValue | Reason, statuses: body.Statuses
+    ) -> list[Arrival]:
+        reason = _misdirected(request) or body.media_type_problem(request, statuses)
         if reason is None and isinstance(sent, dict):
             revision = account.revision
             context = _Context(request, account, revision.strict_bodies if account.strict_openapi else revision.bodies)
@@ -123,8 +127,9 @@ class IngestContract:
         if sender is None:
             return _unknown_token(token, context.account)
         revision = context.account.revision
-        normalised = [revision.normalised("row", row) if isinstance(row, dict) else row for row in rows]
-        return _row_token_problem(token, normalised) or (sender, normalised)
+        if revision.normalisations:
+            rows = [revision.normalised("row", row) if isinstance(row, dict) else row for row in rows]
+        return _row_token_problem(token, rows) or (sender, rows)
 
     def _size_problem(self, max_rows: int, rows: Sequence[JsonValue]) -> Reason | None:
         """Return what makes the batch too large (rules batch-limit, batch-row-size)."""
@@ -138,10 +143,6 @@ class IngestContract:
                     message = f"the event is larger than {limit} bytes"
                     return Reason("batch-row-size", pointer("events", index), message, 413, limit)
         return None
-
-
-def _statuses(endpoint: str) -> body.Statuses:
-    return _BATCH if endpoint == "batch" else _SINGLE
 
 
 def _misdirected(request: Request) -> Reason | None:
