@@ -16,8 +16,8 @@ from load import Load
 from ours_emulator.store.tables import metadata
 from servers import EMULATOR, running
 
-_TABLES = ("requests", "receipts", "distinct_ids", "visitors", "identifiers")
-_IDS = {"id", "pk", "call_id", "first_receipt", "receipt_id", "request_id", "visitor_pk"}
+_TABLES = ("requests", "receipts", "distinct_ids", "visitors", "visitor_versions", "identifiers")
+_IDS = {"id", "pk", "call_id", "first_receipt", "receipt_id", "request_id", "visitor_pk", "version_id"}
 
 
 @dataclass(frozen=True, slots=True)

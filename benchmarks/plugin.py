@@ -1,6 +1,6 @@
 """What the pytest plugin costs: a run that does not use it, and each test that does.
 
-Prints the rows of the README's table. `--rounds N` runs of each kind, the kinds taking turns; medians.
+Prints the rows of the table in docs/performance.md. `--rounds N` runs of each kind, the kinds taking turns; medians.
 """
 
 import argparse

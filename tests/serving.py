@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from ours_emulator.app import create_standalone
 from ours_emulator.http.server import Server as Uvicorn
 from ours_emulator.settings import load
+from waiting import PATIENCE
 
 JSON = {"content-type": "application/json"}
 
@@ -105,6 +106,6 @@ def listening_server(app: ASGIApp) -> Generator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(PATIENCE)
         listening.close()
     assert not thread.is_alive()

@@ -51,7 +51,13 @@ def _default(value: object) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |" for cells in lines)
+    return "\n".join(f"| {' | '.join(map(_escaped, cells))} |" for cells in lines)
+
+
+def _escaped(cell: str) -> str:
+    """Return *cell* with what Markdown would take for emphasis or the end of the cell escaped; code keeps its stars."""
+    parts = re.split(r"(`[^`]*`)", cell)
+    return "".join(re.sub(r"[|]" if part.startswith("`") else r"[|*<]", r"\\\g<0>", part) for part in parts)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1264,6 +1264,7 @@ def test_the_openapi_document_lists_every_path(server: Server) -> None:
     methods = {path: set(operations) for path, operations in document["paths"].items()}
     changing: dict[str, set[str]] = {
         **{path: {"post"} for path in POSTS},
+        "/debug/events/{event_id}/visitor": {"get"},
         "/debug/export": {"get"},
         "/debug/stream": {"get"},
         "/debug/accounts/{name}": {"get", "put", "delete"},
@@ -1296,6 +1297,34 @@ def test_every_operation_has_an_example_that_is_as_the_declared_model_says(serve
                 (asked,) = operation["requestBody"]["content"].values()
                 name = asked["schema"].get("$ref", "").rpartition("/")[2]
                 assert "example" in asked or document["components"]["schemas"][name]["examples"], path
+
+
+def test_an_event_shows_the_visitor_as_it_left_them(account: Account) -> None:
+    account.identify(userId="u", userProperties={"first_name": "Ann", "custom_properties": {"plan": "free"}})
+    account.identify(userId="u", email="a@b.co", userProperties={"custom_properties": {"plan": "pro"}})
+    account.track(userId="u", event="Paid")
+    account.identify(userId="u", userProperties={"first_name": None, "consent": {"ads": True}})
+    versions = [account.debug(f"events/{event['id']}/visitor") for event in reversed(account.events())]
+    assert [version["properties"] for version in versions] == [
+        {"first_name": "Ann"},
+        {"first_name": "Ann", "email": "a@b.co"},
+        {"first_name": "Ann", "email": "a@b.co"},
+        {"email": "a@b.co"},
+    ]
+    assert [version["custom_properties"]["plan"] for version in versions] == ["free", "pro", "pro", "pro"]
+    assert [version["consent"] for version in versions] == [None, None, None, {"ads": True}]
+    assert [version["identifiers"]["email"] for version in versions] == [None, *["a@b.co"] * 3]
+    # An event that changes nothing refers to the version before.
+    first, second, third, fourth = (version["version"] for version in versions)
+    assert first < second == third < fourth
+    assert all(version["unknown"] == [] for version in versions)
+
+
+def test_an_event_that_was_refused_left_no_visitor(account: Account) -> None:
+    account.track(event="nobody")
+    (refused,) = account.events(outcome="rejected")
+    response = account.http.get(f"{account.url}/debug/events/{refused['id']}/visitor")
+    assert (response.status_code, response.json()) == (404, {"error": f"event {refused['id']} has no visitor"})
 
 
 def test_the_openapi_document_is_the_same_after_it_was_read_under_a_prefix(server: Server) -> None:

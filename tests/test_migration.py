@@ -1,7 +1,15 @@
 """Database files that earlier programs left: opened, they hold what they held, and what comes later goes by it."""
 
+import asyncio
 import gzip
+import itertools
 import json
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +18,10 @@ import httpx
 import pytest
 
 from data.debug_answers import NOW, answer, differences
+from ours_emulator.records import Event, VisitorVersion
+from ours_emulator.store import EventFilter, Retention, open_store
+from ours_emulator.store.sqlite.file import StoreFile
+from ours_emulator.store.sqlite.migration import SCHEMA_VERSION
 from recordings.exchange import Exchange, exchange
 from recordings.record import difference
 from serving import Server, serving
@@ -58,6 +70,120 @@ def test_everything_is_there_that_was_there(store: str, tmp_path: Path) -> None:
             fail_over(changed(server, said["answers"]))
 
 
+def dump(database: Path, *tables: str) -> list[tuple[str, list[Any]]]:
+    """Return what is in the *tables* of *database*, or in all of them, after checking that it is whole."""
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
+        return [
+            (name, connection.execute(f"SELECT * FROM {name}").fetchall())
+            for (name,) in found
+            if not tables or name in tables
+        ]
+
+
+def version(database: Path) -> int:
+    with closing(sqlite3.connect(database)) as connection:
+        found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        return found
+
+
+def migrated(database: Path) -> None:
+    with closing(StoreFile(database)) as file:
+        file.open().close()
+
+
+def schema(database: Path) -> list[Any]:
+    """Return the columns of every table, and of every index."""
+    with closing(sqlite3.connect(database)) as connection:
+        found = connection.execute("SELECT name, type FROM sqlite_master ORDER BY name").fetchall()
+        return [
+            (name, connection.execute(f"PRAGMA {kind}_info({name})").fetchall())
+            for name, kind in found
+            if not name.startswith("sqlite_")
+        ]
+
+
+def test_a_migrated_file_has_the_tables_of_a_new_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    database, _ = unpacked("store-v2", tmp_path)
+    new = tmp_path / "new.db"
+    for path in (database, new):
+        migrated(path)
+    assert schema(database) == schema(new)
+    assert version(database) == version(new) == SCHEMA_VERSION
+    (line,) = caplog.messages
+    assert line.startswith(f"store: migrated {database} from version 2 to {SCHEMA_VERSION} (")
+    assert line.endswith(" events)")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import sqlalchemy as sa
+from ours_emulator.store.sqlite.file import StoreFile
+
+left = int(sys.argv[2])
+
+def count(*_):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sa.event.listen(sa.Engine, "before_cursor_execute", count)
+sa.event.listen(sa.Engine, "commit", count)
+# Pages are written to the log before the transaction ends, as in a large file.
+sa.event.listen(sa.Engine, "connect", lambda connection, _: connection.execute("PRAGMA cache_size = 1"))
+StoreFile(Path(sys.argv[1])).open()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_migration_killed_at_any_statement_leaves_the_old_file(tmp_path: Path) -> None:
+    database, _ = unpacked("store-v2", tmp_path)
+    before, whole = dump(database), database.read_bytes()
+    migrated(database)
+    after, killed = dump(database), list[int]()
+    for statement in itertools.count(1, 4):
+        database.write_bytes(whole)
+        done = subprocess.run([sys.executable, "-c", KILLED, str(database), str(statement)], timeout=30)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL
+        killed.append(statement)
+        assert (version(database), dump(database)) == (2, before)
+        migrated(database)
+        assert dump(database) == after
+    assert len(killed) > 5
+
+
+def test_a_visitor_at_an_event_before_the_migration_is_known_as_far_as_it_was_recorded(tmp_path: Path) -> None:
+    database, _ = unpacked("store-v2", tmp_path)
+    store = open_store(f"sqlite:///{database}", Retention())
+
+    async def versions() -> list[tuple[Event, VisitorVersion | None]]:
+        page = await store.reader.events(None, EventFilter(outcome=None), 1000, None)
+        found = [(event, await store.reader.visitor_version(None, event.id)) for event in page.items]
+        await store.close()
+        return found
+
+    unknown = Counter[tuple[str, ...]]()
+    for event, found in asyncio.run(versions()):
+        assert (found is None) == (event.visitor_properties is None)
+        if found is not None:
+            unknown[found.unknown] += 1
+            assert event.visitor_id == found.visitor_id == found.identifiers.user_id
+            assert (found.data is None, found.devices is None) == (bool(found.unknown), bool(found.unknown))
+            shown = {**found.properties}
+            if found.custom_properties:
+                shown["custom_properties"] = found.custom_properties
+            if found.consent is not None:
+                shown["consent"] = found.consent
+            assert shown == event.visitor_properties
+    assert unknown.keys() == {(), ("data", "devices", "identifiers.anonymous_id")}
+    assert all(count > 10 for count in unknown.values())
+
+
 @EACH_STORE
 def test_what_comes_later_goes_by_what_was_there(store: str, tmp_path: Path) -> None:
     database, said = unpacked(store, tmp_path)
@@ -71,3 +197,19 @@ def test_what_comes_later_goes_by_what_was_there(store: str, tmp_path: Path) -> 
             if now != recorded:
                 found += difference(recorded.name, recorded, now)
         fail_over(found + changed(server, said["answers_after"]))
+
+
+def test_what_a_file_of_version_2_never_recorded_is_unknown(tmp_path: Path) -> None:
+    database, _ = unpacked("store-v2", tmp_path)
+    with serving(database=str(database), now=NOW) as server:
+        events = server.default.events(outcome="accepted", limit=1000)
+        versions = [
+            server.default.debug(f"events/{event['id']}/visitor") for event in events if event["visitor_properties"]
+        ]
+        older = [version for version in versions if version["unknown"]]
+        assert older
+        assert len(older) < len(versions)
+        for version in older:
+            assert version["unknown"] == ["data", "devices", "identifiers.anonymous_id"]
+            assert (version["data"], version["devices"]) == (None, None)
+            assert version["identifiers"]["anonymous_id"] is None

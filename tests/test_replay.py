@@ -167,7 +167,7 @@ def test_without_a_prefix_each_line_goes_to_its_own_account() -> None:
         (json.dumps(line(body_base64="aGk=")).encode(), "exclude"),
         (json.dumps({**line(), "body": None, "body_base64": "?"}).encode(), "base64"),
         (json.dumps({**line(), "body": "\ud800"}).encode(), "body"),
-        (json.dumps(line(fault={"fault_name": "f"})).encode(), "fault"),
+        (json.dumps(line(fault={"name": "f"})).encode(), "fault"),
     ],
 )
 def test_a_bad_line_is_named_and_nothing_is_imported(account: Account, bad: bytes, named: str) -> None:

@@ -473,6 +473,34 @@ def test_a_store_in_use_is_refused_under_another_name_too(path: Path, kind: str)
             StoreFile(other).open()
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://ann:secret@db/store", "sqlite://secret@/store.db", "sqlite://", "sqlite:///", "SQLITE://x/y"]
+)
+def test_a_url_of_something_else_is_refused_without_telling_its_password(url: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        create_app(load({"database": url}))
+    scheme = url.partition(":")[0]
+    assert str(caught.value) == (f"{scheme}://… is not a database this program can open; use a path, or sqlite:///path")
+
+
+def test_a_database_may_be_a_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for url, name in ((f"sqlite:///{tmp_path}/absolute.db", "absolute.db"), ("sqlite:///relative.db", "relative.db")):
+        with serving(database=url) as server:
+            assert server.default.track(userId="u").status_code == 200
+            assert server.default.debug("settings")["database"]["value"] == url
+        assert (tmp_path / name).is_file()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no modes")
+def test_what_is_made_is_private_to_its_user(path: Path) -> None:
+    with serving(database=path) as server:
+        server.default.track(userId="u")
+        server.default.debug("events")
+        modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert modes == dict.fromkeys(("store.db", "store.db-wal", "store.db-shm", "store.db.lock"), 0o600)
+
+
 def test_what_was_refused_can_be_opened_once_it_is_right(path: Path) -> None:
     path.write_bytes(b"no database " * 100)
     file = StoreFile(path)

@@ -206,6 +206,10 @@ class VisitorState:
     anonymous_id: str | None = None
 
 
+UNKNOWN = VisitorState()
+"""The state of a visitor of whom nothing is known. Made once: a new one takes as long as storing it."""
+
+
 @value
 class Change:
     """What makes one state of a visitor out of another.
@@ -220,9 +224,12 @@ class Change:
     anonymous_id: str | None = None
 
 
+UNCHANGED = Change()
+
+
 @value
 class Version:
-    """A visitor as the receipt `first_receipt`, and those after it that changed nothing, left them.
+    """A visitor as a receipt, and those after it that changed nothing, left them. `id` is the id of that receipt.
 
     It is kept as what changed since the version before, or since the state that was loaded: a batch that changes a
     large visitor a thousand times must not hold a thousand copies of them.
@@ -230,8 +237,8 @@ class Version:
 
     id: int
     visitor_pk: int
-    first_receipt: int
-    before: "Version | VisitorState"
+    # A thousand versions may stand one behind the other: too many to compare, or print, one inside the other.
+    before: "Version | VisitorState" = field(repr=False, compare=False)
     change: Change
 
 

@@ -40,11 +40,11 @@ _SEED_REQUESTS = 256
 T = TypeVar("T")
 A = TypeVar("A", str, str | None)
 Task: TypeAlias = Callable[[], object]
-"""Something done on the writer's thread in a transaction of its own, after what was submitted before."""
+"""Work on the writer's thread in a transaction of its own, after everything submitted before."""
 
 
 class StoreWriteError(Exception):
-    """The store could not be written; what was asked for did not happen."""
+    """The store could not be written, and nothing of the request or call took effect."""
 
 
 class Contract(Protocol):
@@ -64,34 +64,35 @@ class Contract(Protocol):
 
 
 class Observer(Protocol):
-    """Somebody who wants to know what was committed, told on the writer's thread before the clients are."""
+    """Hears of each commit, on the writer's thread, before the clients are answered."""
 
     def publish(self, exchanges: Sequence[Exchange]) -> None:
         """*exchanges* were committed."""
         ...
 
     def cleared(self, account: str | None, next_id: int) -> None:
-        """Everything of *account*, or of all accounts if None, was forgotten; the next receipt has *next_id*."""
+        """Everything of *account*, or of all accounts if None, was deleted; the next receipt has *next_id*."""
         ...
 
 
 @value
 class _Parsed:
-    """A request and what it says, and the account it belongs to."""
+    """A request with its arrivals, and the account it belongs to."""
 
     request: Request
     account: AccountConfig
-    said: Sequence[Arrival]
+    sent: Sequence[Arrival]
+    """The arrivals as the contract reads them."""
     arrivals: Sequence[Arrival]
-    """What a fault has left of what was said."""
+    """The arrivals after a fault: some, or all of them, may be rejected."""
     fault: FaultAnswer | None
 
 
 class Pipeline:
     """The one road from a request to its receipts. An exchange is returned when its rows are committed.
 
-    *contracts* has for each endpoint the contract of its API. *seed* is what a new store, and one that was reset,
-    begins with. Raises StoreWriteError if that can't be kept.
+    *contracts* has the contract for each endpoint. A new store, and one that was reset, begins with the requests of
+    *seed*. Raises StoreWriteError if these cannot be stored.
     """
 
     def __init__(
@@ -111,36 +112,36 @@ class Pipeline:
         if store.is_empty():
             try:
                 with store.transaction():
-                    self._sow(None)
+                    self._plant_seed(None)
             except Exception as error:
                 raise _failure(error) from error
         self._worker: GroupWorker[Request | Task, object] = GroupWorker(self._work, _weight, _MOST_WEIGHT)
 
     async def submit(self, request: Request) -> Exchange | Closed | None:
-        """Return what became of *request*, once that is committed; None if nothing of it could be kept."""
+        """Return the exchange that *request* became, once it is committed; None if nothing of it could be stored."""
         try:
             return cast(Exchange | Closed, await self._worker.submit(request))
         except (StoreWriteError, StoppedError):
             return None
 
     async def reset(self, account: str | None) -> Cleared:
-        """Forget everything of *account* (of all if None), after what was submitted before. Raises StoreWriteError.
+        """Delete everything of *account* (of all if None), after what was submitted before. Raises StoreWriteError.
 
-        Its clock and faults are as at the start again, and so is the seed; what it accepts stays.
+        Clock, faults and seed are as at the start again; the configuration stays.
         """
 
         def reset() -> Cleared:
-            cleared = self._cleared(self._store.reset, account, sow=True)
+            cleared = self._cleared(self._store.reset, account, seeded=True)
             self._accounts.restart(account)
             return cleared
 
         return await self._done(reset)
 
     async def close_account(self, name: str) -> Cleared:
-        """Forget the account *name* and refuse what still comes for it. Raises StoreWriteError."""
+        """Delete the account *name*, and refuse requests that still come for it. Raises StoreWriteError."""
 
         def close() -> Cleared:
-            cleared = self._cleared(self._store.forget, name, sow=False)
+            cleared = self._cleared(self._store.forget, name, seeded=False)
             self._accounts.close(name)
             return cleared
 
@@ -154,30 +155,26 @@ class Pipeline:
     async def _done(self, task: Callable[[], T]) -> T:
         return cast(T, await self._worker.submit(task))
 
-    def _sow(self, account: str | None) -> list[Exchange]:
-        """Do what the seed says, within the transaction that is open: a store has all of it or nothing."""
-        mine = [request for request in self._seed if account in (None, request.account)]
-        sown: list[_Parsed] = []
-        for parsed in map(self._parsed, mine):
+    def _plant_seed(self, account: str | None) -> list[Exchange]:
+        """Store the seed of *account* (all of it if None) in the open transaction: a store has all of it or nothing."""
+        seed: list[_Parsed] = []
+        for parsed in [self._parsed(request) for request in self._seed if account in (None, request.account)]:
             if isinstance(parsed, Exception):
                 raise parsed
             if isinstance(parsed, _Parsed):
-                sown.append(parsed)
-        return [
-            exchange
-            for begin in range(0, len(sown), _SEED_REQUESTS)
-            for exchange in self._group(sown[begin : begin + _SEED_REQUESTS])
-        ]
+                seed.append(parsed)
+        groups = [seed[begin : begin + _SEED_REQUESTS] for begin in range(0, len(seed), _SEED_REQUESTS)]
+        return [exchange for group in groups for exchange in self._group(group)]
 
-    def _cleared(self, clear: Callable[[A], Cleared], account: A, *, sow: bool) -> Cleared:
+    def _cleared(self, clear: Callable[[A], Cleared], account: A, *, seeded: bool) -> Cleared:
         self._calls.begin()
         with self._store.transaction():
             cleared = clear(account)
             first_id = self._store.next_receipt_id
-            sown = self._sow(account) if sow else []
+            seed = self._plant_seed(account) if seeded else []
         self._calls.forget(account)
         self._observer.cleared(account, first_id)
-        self._observer.publish(sown)
+        self._observer.publish(seed)
         return cleared
 
     def _work(self, jobs: list[Request | Task]) -> list[object]:
@@ -191,11 +188,11 @@ class Pipeline:
 
     def _requests(self, requests: Sequence[Request]) -> Sequence[object]:
         parsed = [self._parsed(request) for request in requests]
-        committed = iter(self._committed([it for it in parsed if isinstance(it, _Parsed)]))
-        return [next(committed) if isinstance(it, _Parsed) else it for it in parsed]
+        committed = iter(self._committed([one for one in parsed if isinstance(one, _Parsed)]))
+        return [next(committed) if isinstance(one, _Parsed) else one for one in parsed]
 
     def _parsed(self, request: Request) -> _Parsed | Closed | Exception:
-        """Return what *request* says. It needs no database, so it keeps none waiting."""
+        """Read *request*, which needs no database, so no transaction has to wait for it."""
         account = self._accounts.open(request.account)
         if account is None:
             if not request.replayed:
@@ -211,7 +208,7 @@ class Pipeline:
             return _failure(error)
 
     def _committed(self, parsed: Sequence[_Parsed]) -> Sequence[Exchange | Exception]:
-        """Decide and commit *parsed* together; if that fails, each by itself, so that one spoils no other."""
+        """Decide and commit *parsed* together; if that fails, each by itself, so that one cannot fail the others."""
         if not parsed:
             return []
         self._calls.begin()
@@ -219,11 +216,11 @@ class Pipeline:
             with self._store.transaction():
                 exchanges = self._group(parsed)
         except StoreBusyError as error:
-            # The next one would wait as long, and fail as well.
+            # Each of them alone would wait as long, and fail as well.
             return [_failure(error)] * len(parsed)
         except Exception as error:
             if len(parsed) > 1:
-                return [result for it in parsed for result in self._committed([it])]
+                return [result for one in parsed for result in self._committed([one])]
             return [_failure(error)]
         self._calls.keep()
         self._observer.publish(exchanges)
@@ -231,14 +228,14 @@ class Pipeline:
 
     def _group(self, parsed: Sequence[_Parsed]) -> list[Exchange]:
         contexts = [
-            Context(self._store.account_id(it.account.name), it.account.allowed_events, it.request.received_at)
-            for it in parsed
+            Context(self._store.account_id(one.account.name), one.account.allowed_events, one.request.received_at)
+            for one in parsed
         ]
         decision = self._load(
             [
                 (context.account_id, arrival)
-                for context, it in zip(contexts, parsed, strict=True)
-                for arrival in it.arrivals
+                for context, one in zip(contexts, parsed, strict=True)
+                for arrival in one.arrivals
                 if not isinstance(arrival, Rejection)
             ]
         )
@@ -246,39 +243,38 @@ class Pipeline:
         self._store.save(exchanges, decision)
         return exchanges
 
-    def _load(self, said: Sequence[tuple[int, AnyMessage]]) -> Decision:
-        """Ask the store once per kind for everything that is mentioned."""
-        mentioned = {name for account_id, arrival in said for name in names(account_id, arrival)}
+    def _load(self, messages: Sequence[tuple[int, AnyMessage]]) -> Decision:
+        """Load all that *messages*, each with the id of its account, mention: one query for each kind."""
+        mentioned = {name for account_id, message in messages for name in names(account_id, message)}
         ids = {
             DistinctId(account_id, message.test, message.distinct_id)
-            for account_id, message in said
+            for account_id, message in messages
             if isinstance(message, Message) and message.distinct_id is not None
         }
-        loaded = self._store.visitors(mentioned, len(said) + 1) if mentioned else []
-        appearing = {name for it in said for name in new_names(*it)} if self._store.any_pending else set[Name]()
+        loaded = self._store.visitors(mentioned, len(messages) + 1) if mentioned else []
+        appearing = {name for one in messages for name in new_names(*one)} if self._store.any_pending else set[Name]()
         devices = self._store.pending(appearing) if appearing else []
         return Decision(
             Visitors(loaded, self._store.next_visitor_pk),
             self._store.originals(list(ids)),
             PendingDevices(devices, self._store.next_pending_pk),
-            self._store.next_version_id,
         )
 
     def _exchanges(self, parsed: Iterable[tuple[Context, _Parsed]], decision: Decision) -> list[Exchange]:
         exchanges: list[Exchange] = []
         receipt_id = self._store.next_receipt_id
-        for id_, (context, it) in enumerate(parsed, self._store.next_request_id):
-            receipts: list[Receipt] = []
-            for arrival in it.arrivals:
+        for id_, (context, one) in enumerate(parsed, self._store.next_request_id):
+            request, receipts = one.request, list[Receipt]()
+            for arrival in one.arrivals:
                 receipts += decision.receipts(receipt_id + len(receipts), context, arrival)
             receipt_id += len(receipts)
-            before = self._calls.before(it.request, it.said)
+            before = self._calls.before(request, one.sent)
             if before is not None:
-                receipts[0] = replace(receipts[0], hints=(*receipts[0].hints, *early_retry_hint(before, it.request)))
-            attempt = self._attempt(id_, context.account_id, it.request, before, exchanges)
-            answer = self._answer(it, receipts)
-            exchange = Exchange(id_, attempt, context.account_id, it.request, receipts, answer, it.fault)
-            self._calls.add(exchange, it.said)
+                receipts[0] = replace(receipts[0], hints=(*receipts[0].hints, *early_retry_hint(before, request)))
+            attempt = self._attempt(id_, context.account_id, request, before, exchanges)
+            answer = self._answer(one, receipts)
+            exchange = Exchange(id_, attempt, context.account_id, request, receipts, answer, one.fault)
+            self._calls.add(exchange, one.sent)
             exchanges.append(exchange)
         return exchanges
 
@@ -292,7 +288,7 @@ class Pipeline:
     def _attempt(
         self, id_: int, account_id: int, request: Request, failed: FailedAttempt | None, group: Sequence[Exchange]
     ) -> Attempt:
-        """Return which attempt of which call *request* is: by what its SDK says, or because it failed before."""
+        """Return which attempt of which call *request* is: by the header of its SDK, or because it failed before."""
         if failed is not None:
             number = max(request.attempt, failed.attempt.number + 1)
             return Attempt(failed.attempt.call_id, number, failed.gap(request) * 1000)
@@ -308,7 +304,7 @@ class Pipeline:
 
 
 def _gap(before: int, request: Request) -> int:
-    """Return how many milliseconds after *before* it came; a clock may have been set back in between."""
+    """Return how many milliseconds after *before* the request came; 0 if the clock was set back in between."""
     return max(request.received_at - before, 0)
 
 
@@ -328,6 +324,6 @@ def _weight(job: Request | Task) -> int:
 
 
 def _failure(error: Exception) -> StoreWriteError:
-    foreseen = isinstance(error, StoreBusyError | StoreFailedError)
-    _log.error("nothing of it could be kept: %s", error, exc_info=None if foreseen else error)
+    expected = isinstance(error, StoreBusyError | StoreFailedError)
+    _log.error("nothing of the request could be stored: %s", error, exc_info=None if expected else error)
     return StoreWriteError(str(error))

@@ -164,8 +164,8 @@ class Identifiers:
 class Visitor:
     """A visitor as the account knows them now.
 
-    `properties` are all but `custom_properties` and `consent`, which stand beside; `data` is what the Client API's
-    `data` said.
+    `properties` are all but `custom_properties` and `consent`, which stand beside; `data` is the Client API's
+    `data`, merged.
     """
 
     visitor_id: str
@@ -493,7 +493,7 @@ def _reader(annotation: Any) -> Callable[[Any], Any]:
     """Return what makes a value of type *annotation* of JSON."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
-        (inner,) = [_reader(it) for it in arguments if it is not NoneType] if len(arguments) == 2 else [_same]
+        (inner,) = [_reader(one) for one in arguments if one is not NoneType] if len(arguments) == 2 else [_same]
         return lambda data: None if data is None else inner(data)
     if origin is tuple:
         item = _reader(arguments[0])

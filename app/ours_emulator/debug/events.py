@@ -19,7 +19,7 @@ from ours_emulator.debug.params import (
     found,
     stored_id,
 )
-from ours_emulator.records import Event, Page
+from ours_emulator.records import Event, Page, VisitorVersion
 from ours_emulator.store import EventFilter
 
 _MOST_PROPERTIES = 50
@@ -86,6 +86,16 @@ async def latest_event(
 async def event(parts: Needs, account: Account, event_id: int) -> Response:
     """Show one event, whatever its outcome."""
     return answer(found(await parts.reader.event(account, stored_id(event_id)), f"there is no event {event_id}"))
+
+
+@router.get("/events/{event_id}/visitor", response_model=VisitorVersion, responses=NOT_FOUND)
+async def event_visitor(parts: Needs, account: Account, event_id: int) -> Response:
+    """Show the visitor right after this event.
+
+    A part that the store never recorded (in a file of version 2) is null, and its name is in `unknown`.
+    """
+    version = await parts.reader.visitor_version(account, stored_id(event_id))
+    return answer(found(version, f"event {event_id} has no visitor"))
 
 
 def _outcome(asked: str | None) -> str | None:

@@ -51,6 +51,11 @@ _VISITOR: Mapping[str, JsonValue] = {
     "first_seen": "2026-11-20T10:00:00.000Z",
     "last_seen": "2026-11-20T10:00:05.000Z",
 }
+_VISITOR_VERSION: Mapping[str, JsonValue] = {
+    "version": 12,
+    **{key: _VISITOR[key] for key in _VISITOR if key not in ("event_count", "first_seen", "last_seen")},
+    "unknown": [],
+}
 _REQUEST: Mapping[str, JsonValue] = {
     "id": 9,
     "account": "default",
@@ -154,6 +159,7 @@ ANSWERS: Mapping[str, Mapping[str, JsonValue]] = {
     "/debug/events": {"get": _listed(EVENT)},
     "/debug/events/latest": {"get": dict(EVENT)},
     "/debug/events/{event_id}": {"get": dict(EVENT)},
+    "/debug/events/{event_id}/visitor": {"get": dict(_VISITOR_VERSION)},
     "/debug/requests": {"get": _listed(_REQUEST)},
     "/debug/requests/{request_id}": {
         "get": {

@@ -13,7 +13,6 @@ from itertools import count
 from typing import IO, Annotated
 
 from pydantic import (
-    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -51,9 +50,9 @@ _Status = Annotated[int, Field(ge=400, le=599)]
 
 
 class _Fault(_Strict):
-    """What a fault did to the request. Older exports call its `name` `fault`."""
+    """What a fault did to the request; `fault` is its name."""
 
-    name: str = Field(validation_alias=AliasChoices("name", "fault"))
+    fault: str
     status: _Status | None = None
     retry_after: FiniteFloat | None = None
     error: str | None = None
@@ -65,7 +64,7 @@ class _Fault(_Strict):
 
     def answer(self) -> FaultAnswer:
         """Return it as the pipeline takes it; a replay is never delayed."""
-        return from_json(FaultAnswer, {**self.model_dump(), "delay_ms": 0.0})
+        return from_json(FaultAnswer, {**self.model_dump(), "name": self.fault, "delay_ms": 0.0})
 
 
 class Line(_Strict):
@@ -171,7 +170,8 @@ def written(stored: StoredRequest, redactor: Redactor | None) -> str:
     if stored.oversized:
         line["oversized"] = True
     if record.fault is not None:
-        line["fault"] = to_json(record.fault)
+        # Lines are kept in files and replayed by other versions, so the fault's name keeps the key it always had there.
+        line["fault"] = {"fault" if key == "name" else key: part for key, part in to_json(record.fault).items()}
     return json_text(line)
 
 

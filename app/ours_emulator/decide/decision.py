@@ -13,6 +13,8 @@ from ours_emulator.decide.identity import Name, Visitor, Visitors, looked_up
 from ours_emulator.decide.versions import data_changes
 from ours_emulator.jsontext import json_text, same
 from ours_emulator.model import (
+    UNCHANGED,
+    UNKNOWN,
     Alias,
     AnyMessage,
     Arrival,
@@ -23,7 +25,6 @@ from ours_emulator.model import (
     Registration,
     Rejection,
     Version,
-    VisitorState,
     allowed,
 )
 from ours_emulator.records import Hint, Resolution
@@ -42,16 +43,9 @@ class Context:
 class Decision:
     """What becomes of each message of a group, in order of arrival."""
 
-    def __init__(
-        self,
-        visitors: Visitors,
-        originals: dict[DistinctId, Original],
-        pending: PendingDevices,
-        next_version_id: int,
-    ) -> None:
+    def __init__(self, visitors: Visitors, originals: dict[DistinctId, Original], pending: PendingDevices) -> None:
         self._visitors = visitors
         self._originals = originals
-        self._next_version_id = next_version_id
         self.pending = pending
         self.touched: dict[int, Visitor] = {}
         self.versions: list[Version] = []
@@ -237,9 +231,8 @@ class Decision:
         """Return the version of *visitor* that the receipt leaves: a new one if anything has changed."""
         if visitor.version is not None and visitor.unversioned is None:
             return visitor.version
-        before, change = visitor.version or VisitorState(), visitor.unversioned or Change()
-        version = Version(self._next_version_id, visitor.pk, receipt_id, before, change)
-        self._next_version_id += 1
+        before, change = visitor.version or UNKNOWN, visitor.unversioned or UNCHANGED
+        version = Version(receipt_id, visitor.pk, before, change)
         self.versions.append(version)
         visitor.version, visitor.unversioned = version, None
         return version

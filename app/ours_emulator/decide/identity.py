@@ -1,11 +1,11 @@
 """Who a message is about: the rules of identity, on plain values, without clock, database or HTTP."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from ours_emulator.decide.versions import combined, patched
-from ours_emulator.model import Change, Claim, Identifier, Identity, Properties, Version, VisitorState
+from ours_emulator.model import UNKNOWN, Change, Claim, Identifier, Identity, Properties, Version, VisitorState
 from ours_emulator.records import Hint, Resolution, Step
 
 Name: TypeAlias = tuple[int, Identifier, str]
@@ -20,7 +20,7 @@ class Visitor:
     pk: int
     account_id: int
     visitor_id: str
-    state: VisitorState = field(default_factory=VisitorState)
+    state: VisitorState = UNKNOWN
     version: Version | None = None
     """The version last made of this visitor; None if there was none yet."""
     event_count: int = 0
@@ -127,7 +127,7 @@ class Visitors:
     def _add(self, account_id: int, visitor_id: str) -> Visitor:
         visitor = Visitor(self._next_pk, account_id, visitor_id)
         self._next_pk += 1
-        self._index(visitor, visitor.names())
+        self._index(visitor, ((account_id, "user_id", visitor_id),))
         return visitor
 
     def _index(self, visitor: Visitor, names: Iterable[Name]) -> None:

@@ -37,33 +37,28 @@ def changes(stored: Properties, sent: Properties) -> Properties:
         elif value is None:
             if name in stored:
                 changed[name] = None
-        elif differs(stored, name, value):
+        elif name not in stored or differs(stored[name], value):
             changed[name] = value
     return changed
 
 
-def differs(stored: Properties, name: str, value: JsonValue) -> bool:
-    """Tell whether *stored* does not have *value* under *name*. Compared as JSON text: to Python 1, 1.0 and true are
-    equal."""
-    if name not in stored:
-        return True
-    present = stored[name]
-    if present != value:
-        return True
-    return not isinstance(value, str) and json_text(present) != json_text(value)
+def differs(one: JsonValue, other: JsonValue) -> bool:
+    """Tell whether two values differ as JSON text: to Python 1, 1.0 and true are equal."""
+    return one != other or (not isinstance(one, str) and json_text(one) != json_text(other))
 
 
 def merged(stored: Properties, changed: Properties) -> Properties:
     """Return *stored* after what `changes` returned."""
     properties = joined(stored, changed)
-    for name, value in changed.items():
-        if value is None:
-            del properties[name]
+    if None in changed.values():
+        return {name: value for name, value in properties.items() if value is not None}
     return properties
 
 
 def joined(first: Properties, second: Properties) -> Properties:
     """Return *first* with what *second* has too; of the custom properties those of both."""
+    if not first:
+        return second
     properties = first | second
     custom, more = first.get(CUSTOM), second.get(CUSTOM)
     if isinstance(custom, dict) and isinstance(more, dict):
@@ -113,5 +108,5 @@ def _custom_changes(stored: JsonValue, sent: Properties) -> Properties:
     return {
         name: value
         for name, value in sent.items()
-        if value is not None and value != "" and differs(custom, name, value)
+        if value is not None and value != "" and (name not in custom or differs(custom[name], value))
     }

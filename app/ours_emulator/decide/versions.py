@@ -1,11 +1,13 @@
 """How one state of a visitor becomes another: changes are applied, joined and found by comparing; pure rules."""
 
 from ours_emulator.decide.properties import differs, joined, merged
-from ours_emulator.model import Change, Properties, Version, VisitorState
+from ours_emulator.model import UNCHANGED, Change, Properties, Version, VisitorState
 
 
 def patched(state: VisitorState, change: Change) -> VisitorState:
     """Return *state* after *change*."""
+    if change is UNCHANGED:
+        return state
     return VisitorState(
         merged(state.properties, change.properties) if change.properties else state.properties,
         state.data | change.data if change.data else state.data,
@@ -39,4 +41,4 @@ def state_of(version: Version) -> VisitorState:
 
 def data_changes(stored: Properties, sent: Properties) -> Properties:
     """Return what of *sent* is not yet so in *stored*."""
-    return {key: value for key, value in sent.items() if differs(stored, key, value)}
+    return {key: value for key, value in sent.items() if key not in stored or differs(stored[key], value)}

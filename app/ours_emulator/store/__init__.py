@@ -3,7 +3,6 @@
 No exception of a driver leaves this package.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -19,7 +18,6 @@ from ours_emulator.records import Visitor as VisitorRecord
 
 LARGEST = 2**63 - 1
 """The largest integer that the store can hold, and so the largest id."""
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 class StoreError(Exception):
@@ -116,11 +114,6 @@ class StoreWriter(Protocol):
     @property
     def next_visitor_pk(self) -> int:
         """The pk of the next visitor."""
-        ...
-
-    @property
-    def next_version_id(self) -> int:
-        """The id of the next version of a visitor."""
         ...
 
     @property
@@ -283,10 +276,16 @@ def open_store(url: str | None, retention: Retention) -> Store:
 
     Raises StoreError if it can't be opened, which never has a password of *url* in its message.
     """
-    scheme = _SCHEME.match(url or "")
-    if scheme and scheme[1].lower() != "sqlite":
-        raise StoreError(f"{scheme[0]}… can't be opened: use a path, or sqlite:///path")
-    # An implementation is only imported by whoever uses it.
+    # Imported here: whoever only speaks of a store needs no driver.
     from ours_emulator.store.sqlite import open_sqlite
 
-    return open_sqlite(url if scheme is None or url is None else url[scheme.end() :].removeprefix("/"), retention)
+    return open_sqlite(None if url is None else _path(url), retention)
+
+
+def _path(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    if scheme.lower() != "sqlite" or len(rest) < 2 or rest[0] != "/":
+        raise StoreError(f"{scheme}://… is not a database this program can open; use a path, or sqlite:///path")
+    return rest[1:]

@@ -1,78 +1,66 @@
 """Visitor versions as text: whole, or as a patch of an earlier one of the same visitor that is stored whole.
 
-The text is a JSON object with the keys of `VisitorState`. A whole version has all four, unless it was migrated: what
-the file never recorded is missing there. A patch has only those of a `Change` that are not empty.
+The text is a JSON object with the keys of `VisitorState`, or of `Change`, that are not empty. What the file never
+recorded of a migrated version is named under `unknown`.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 from ours_emulator.decide.versions import combined, patched
 from ours_emulator.jsontext import json_text
-from ours_emulator.model import Change, Version, VisitorState
+from ours_emulator.model import UNCHANGED, UNKNOWN, Change, Properties, Version, VisitorState
 
 SMALL = 4096
 """A version of so many bytes is always stored whole: a patch would save less than it costs to read two rows."""
-UNCHANGED = Change()
-_NOTHING = VisitorState()
 
 
-def whole_text(state: VisitorState) -> str:
-    """Return *state* as text."""
-    return json_text(
-        {
-            "properties": state.properties,
-            "data": state.data,
-            "devices": state.devices,
-            "anonymous_id": state.anonymous_id,
-        }
-    )
-
-
-def patch_text(change: Change) -> str:
-    """Return *change* as text."""
-    parts: dict[str, Any] = {"properties": change.properties, "data": change.data}
-    parts = {key: part for key, part in parts.items() if part}
-    if change.devices is not None:
-        parts["devices"] = change.devices
-    if change.anonymous_id is not None:
-        parts["anonymous_id"] = change.anonymous_id
-    return json_text(parts)
+def text_of(parts: VisitorState | Change) -> str:
+    """Return a state, whole, or a change, as a patch, as text."""
+    properties = json_text(parts.properties)
+    if not parts.data and not parts.devices and parts.anonymous_id is None:
+        return f'{{"properties":{properties}}}'
+    more = {"data": parts.data, "devices": parts.devices, "anonymous_id": parts.anonymous_id}
+    rest = json_text({key: part for key, part in more.items() if part})
+    return f'{{"properties":{properties},{rest[1:]}'
 
 
 def state_in(whole: str) -> VisitorState:
     """Return the state in the text of a whole version."""
     parts = _parts(whole)
-    devices = tuple(parts.get("devices", ()))
-    return VisitorState(parts["properties"], parts.get("data", {}), devices, parts.get("anonymous_id"))
+    properties = parts.pop("properties")
+    return VisitorState(properties, *_others(parts)) if parts else VisitorState(properties, {})
+
+
+# Bases are large, and mostly the same one is asked for again: by the next request, or the next event of a page.
+@lru_cache(maxsize=2)
+def base_state(whole: str) -> VisitorState:
+    """Return the state in the text of a version that patches refer to."""
+    return state_in(whole)
 
 
 def change_in(patch: str) -> Change:
     """Return the change in the text of a patch."""
     parts = _parts(patch)
-    devices = tuple(parts["devices"]) if "devices" in parts else None
-    return Change(parts.get("properties", {}), parts.get("data", {}), devices, parts.get("anonymous_id"))
+    data, devices, anonymous_id = _others(parts)
+    return Change(parts["properties"], data, devices or None, anonymous_id)
 
 
 def stored_state(content: str, base: str | None) -> VisitorState:
     """Return the state of a version: *content* is whole, or a patch if there is a *base*."""
-    return state_in(content) if base is None else patched(state_in(base), change_in(content))
+    return state_in(content) if base is None else patched(base_state(base), change_in(content))
 
 
-def unknown_in(content: str, base: str | None) -> frozenset[str]:
-    """Return the keys of `VisitorState` that the version never recorded."""
-    recorded = _parts(content).keys() | (_parts(base).keys() if base else ())
-    return frozenset(("properties", "data", "devices", "anonymous_id")) - recorded
+def unknown_in(content: str, base: str | None) -> Sequence[str]:
+    """Return the keys of what was never recorded of the version."""
+    return cast(Sequence[str], _parts(base or content).get("unknown", ()))
 
 
-@dataclass(slots=True)
-class StoredVersion:
-    """What is written of one version. *patched* counts the bytes of patches since the base, this one included."""
-
-    base_id: int | None
-    patched: int
-    text: str
+def _others(parts: dict[str, Any]) -> tuple[Properties, tuple[Properties, ...], str | None]:
+    return parts.get("data", {}), tuple(parts.get("devices", ())), parts.get("anonymous_id")
 
 
 @dataclass(slots=True)
@@ -85,26 +73,26 @@ class Keyframe:
     """
 
     id: int = 0
-    state: VisitorState = _NOTHING
+    state: VisitorState = UNKNOWN
     size: int = 0
     patch: Change = UNCHANGED
     patched: int = 0
 
-    def add(self, version: Version) -> StoredVersion:
-        """Return what to write of *version*, the one after those added before."""
-        self.patch = combined(self.patch, version.change)
+    def add(self, version: Version) -> tuple[int | None, int, str]:
+        """Return what to write of *version*, the one after those added before: base, patched bytes and content."""
+        self.patch = version.change if self.patch is UNCHANGED else combined(self.patch, version.change)
         if self.size > SMALL:
-            text = patch_text(self.patch)
+            text = text_of(self.patch)
             if self.patched + len(text) <= self.size:
                 self.patched += len(text)
-                return StoredVersion(self.id, self.patched, text)
+                return self.id, self.patched, text
         return self._whole(version.id)
 
-    def _whole(self, version_id: int) -> StoredVersion:
+    def _whole(self, version_id: int) -> tuple[None, int, str]:
         self.state = patched(self.state, self.patch)
-        text = whole_text(self.state)
+        text = text_of(self.state)
         self.id, self.size, self.patch, self.patched = version_id, len(text), UNCHANGED, 0
-        return StoredVersion(None, 0, text)
+        return None, 0, text
 
 
 def _parts(text: str) -> dict[str, Any]:

@@ -33,14 +33,14 @@ ALTER TABLE receipts RENAME TO receipts_2;
 ALTER TABLE visitors RENAME TO visitors_2;
 ALTER TABLE waiting_devices RENAME TO waiting_devices_2;
 CREATE TABLE visitor_versions (
-    id INTEGER NOT NULL, visitor_pk INTEGER NOT NULL, first_receipt INTEGER NOT NULL, base_id INTEGER,
-    patched_bytes INTEGER NOT NULL, content TEXT NOT NULL,
+    id INTEGER NOT NULL, visitor_pk INTEGER NOT NULL, base_id INTEGER, patched_bytes INTEGER NOT NULL,
+    content TEXT NOT NULL,
     PRIMARY KEY (id)
 );
-CREATE INDEX versions_by_receipt ON visitor_versions (visitor_pk, first_receipt);
+CREATE INDEX ix_visitor_versions_visitor_pk ON visitor_versions (visitor_pk);
 
-INSERT INTO visitor_versions (visitor_pk, first_receipt, patched_bytes, content)
-SELECT visitor_pk, id, 0, '{"properties":' || visitor_properties || '}'
+INSERT INTO visitor_versions (id, visitor_pk, patched_bytes, content)
+SELECT id, visitor_pk, 0, '{"properties":' || visitor_properties || ',"unknown":["data","devices","anonymous_id"]}'
 FROM (
     SELECT visitor_pk, id, visitor_properties,
            lag(visitor_properties) OVER snapshots AS before, lead(id) OVER snapshots AS next
@@ -52,12 +52,10 @@ FROM (
 WHERE visitor_properties IS NOT before AND next IS NOT NULL
 ORDER BY id;
 
-INSERT INTO visitor_versions (visitor_pk, first_receipt, patched_bytes, content)
-SELECT pk,
-       coalesce(
-           (SELECT max(id) FROM receipts_2 WHERE visitor_pk = pk AND visitor_properties IS NOT NULL), 0
-       ),
-       0,
+-- A visitor whose receipts are all evicted has a version that is older than any receipt.
+INSERT INTO visitor_versions (id, visitor_pk, patched_bytes, content)
+SELECT coalesce((SELECT max(id) FROM receipts_2 WHERE visitor_pk = pk AND visitor_properties IS NOT NULL), -pk),
+       pk, 0,
        '{"properties":' || properties || ',"data":' || data || ',"devices":' || devices
            || ',"anonymous_id":' || coalesce('"' || anonymous_id || '"', 'null') || '}'
 FROM visitors_2 ORDER BY pk;
@@ -69,7 +67,7 @@ CREATE TABLE visitors (
 );
 INSERT INTO visitors
 SELECT pk, account_id, visitor_id,
-       (SELECT id FROM visitor_versions WHERE visitor_pk = pk ORDER BY first_receipt DESC LIMIT 1),
+       (SELECT max(id) FROM visitor_versions WHERE visitor_pk = pk),
        event_count, first_seen, last_seen
 FROM visitors_2;
 
@@ -84,9 +82,8 @@ INSERT INTO receipts
 SELECT id, account_id, request_id, batch_index, endpoint, outcome, event, visitor_pk, distinct_id, time, received_at,
        test, repeats,
        CASE WHEN visitor_properties IS NOT NULL THEN (
-           SELECT version.id FROM visitor_versions AS version
-           WHERE version.visitor_pk = receipts_2.visitor_pk AND first_receipt <= receipts_2.id
-           ORDER BY first_receipt DESC LIMIT 1
+           SELECT max(version.id) FROM visitor_versions AS version
+           WHERE version.visitor_pk = receipts_2.visitor_pk AND version.id <= receipts_2.id
        ) END,
        content, explanation
 FROM receipts_2;

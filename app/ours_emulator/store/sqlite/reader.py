@@ -177,8 +177,8 @@ class SqliteReader:
         async with self._connected() as connection:
             newest = sa.select(sa.func.max(receipts.c.id))
             marked = sa.select(sa.func.max(marks.c.value - 1)).where(marks.c.kind == "receipt")
-            found: list[int | None] = [(await connection.execute(it)).scalar_one() for it in (newest, marked)]
-            return max(it or 0 for it in found)
+            ids: list[int | None] = [(await connection.execute(query)).scalar_one() for query in (newest, marked)]
+            return max(id_ or 0 for id_ in ids)
 
     async def timeline(
         self, account: str | None, which: EventFilter, after: int, since: tuple[float, int] | None, limit: int

@@ -44,14 +44,13 @@ SELECT (SELECT count(*) FROM receipts), (SELECT count(*) FROM requests), (SELECT
        max(coalesce((SELECT max(id) FROM requests), 0),
            coalesce((SELECT request_id FROM receipts ORDER BY id DESC LIMIT 1), 0)),
        (SELECT max(pk) FROM visitors),
-       (SELECT count(*) FROM pending_devices), (SELECT max(pk) FROM pending_devices),
-       (SELECT max(id) FROM visitor_versions)
+       (SELECT count(*) FROM pending_devices), (SELECT max(pk) FROM pending_devices)
 """
 
 # For each digest the oldest visitors only: everybody may share one email.
 SELECT_VISITORS = """
 SELECT pk, account_id, visitor_id, event_count, first_seen, last_seen,
-       version.id, version.first_receipt, version.base_id, version.patched_bytes, version.content, base.content
+       version.id, version.base_id, version.patched_bytes, version.content, base.content
 FROM json_each(?2) AS wanted
 JOIN identifiers ON digest = wanted.value AND identifiers.visitor_pk IN
     (SELECT visitor_pk FROM identifiers WHERE digest = wanted.value ORDER BY visitor_pk LIMIT ?1)
@@ -95,19 +94,16 @@ DELETE FROM receipts WHERE id IN (SELECT id FROM receipts ORDER BY id LIMIT ?) R
 # version that this one is a patch of.
 EVICT_VERSIONS = """
 WITH in_force AS (
-    SELECT kept.visitor_pk, kept.first_receipt, kept.base_id
-    FROM json_each(?) AS wanted
-    JOIN visitor_versions AS kept ON kept.id = (
-        SELECT id FROM visitor_versions
-        WHERE visitor_pk = wanted.value AND first_receipt < (SELECT min(id) FROM receipts)
-        ORDER BY first_receipt DESC LIMIT 1
+    SELECT version.visitor_pk, version.id, version.base_id FROM json_each(?) AS wanted
+    JOIN visitor_versions AS version ON version.id = (
+        SELECT max(id) FROM visitor_versions
+        WHERE visitor_pk = wanted.value AND id < (SELECT min(id) FROM receipts)
     )
 )
 DELETE FROM visitor_versions WHERE id IN (
     SELECT old.id FROM in_force
     JOIN visitor_versions AS old
-        ON old.visitor_pk = in_force.visitor_pk AND old.first_receipt < in_force.first_receipt
-        AND old.id IS NOT in_force.base_id
+        ON old.visitor_pk = in_force.visitor_pk AND old.id < in_force.id AND old.id IS NOT in_force.base_id
 )
 """
 EVICT_REQUESTS = """

@@ -5,7 +5,7 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from ours_emulator.store.tables import visitor_versions, visitors
-from ours_emulator.store.versions import stored_state, whole_text
+from ours_emulator.store.versions import stored_state, text_of
 
 version = visitor_versions.alias("version")
 base = visitor_versions.alias("base")
@@ -44,4 +44,4 @@ def contains(text: str) -> sa.ColumnElement[bool]:
 
 
 def _whole_version(content: str, base: str) -> str:
-    return whole_text(stored_state(content, base))
+    return text_of(stored_state(content, base))

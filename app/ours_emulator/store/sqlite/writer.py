@@ -43,8 +43,7 @@ class SqliteWriter:
         self._connection = file.open()
         # The driver's own cursor runs a prepared text five times as fast as SQLAlchemy's execute.
         self._cursor = self._connection.connection.cursor()
-        self.next_receipt_id = self.next_request_id = self.next_visitor_pk = 1
-        self.next_version_id = self.next_pending_pk = 1
+        self.next_receipt_id = self.next_request_id = self.next_visitor_pk = self.next_pending_pk = 1
         self._pending = 0
         self._keyframes: dict[int, Keyframe] = {}
         """Of the visitors in this transaction, by their pk."""
@@ -149,8 +148,8 @@ class SqliteWriter:
     def reset(self, account: str | None) -> Cleared:
         """Delete everything of *account*, or of all accounts if None, but the accounts themselves."""
         ids = [id_ for name, id_ in self._account_ids.items() if account in (None, name)]
-        marks = (self.next_receipt_id, self.next_request_id, self.next_visitor_pk, self.next_version_id)
-        self._write(sql.UPSERT_MARKS, list(zip(("receipt", "request", "visitor", "version"), marks, strict=True)))
+        marks = (self.next_receipt_id, self.next_request_id, self.next_visitor_pk)
+        self._write(sql.UPSERT_MARKS, list(zip(("receipt", "request", "visitor"), marks, strict=True)))
         cleared = [self._clear(account_id) for account_id in ids]
         total = Cleared(
             account=account,
@@ -188,7 +187,6 @@ class SqliteWriter:
         keyframes = self._keyframes
         rows = [version_row(version, keyframes.setdefault(version.visitor_pk, Keyframe())) for version in versions]
         self._write(sql.INSERT_VERSIONS, rows)
-        self.next_version_id += len(rows)
 
     def _save_visitors(self, touched: Iterable[Visitor]) -> None:
         gone: list[tuple[str, int]] = []
@@ -270,7 +268,6 @@ class SqliteWriter:
         self.next_receipt_id = max(self.next_receipt_id, marks.get("receipt", 1))
         self.next_request_id = max(self.next_request_id, marks.get("request", 1))
         self.next_visitor_pk = max(self.next_visitor_pk, marks.get("visitor", 1))
-        self.next_version_id = max(self.next_version_id, marks.get("version", 1), (count[9] or 0) + 1)
         # Distinct ids outlive the receipts they name, and must never come to name another one.
         self.next_receipt_id = max(self.next_receipt_id, (count[3] or 0) + 1, (count[4] or 0) + 1)
         self.next_request_id = max(self.next_request_id, (count[5] or 0) + 1)
