@@ -49,6 +49,9 @@ def no_url_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def runs(pytester: pytest.Pytester, server: Server) -> Runs:
+    # After a run in this process pytester drops the modules that it imported. What the debug API imports with its first
+    # call has to be there before, or there would be two of each class.
+    server.default.debug("events")
     return Runs(pytester, server.url)
 
 
