@@ -41,6 +41,15 @@ class Runs:
         return self._pytester.runpytest_inprocess("-W", "error", "-p", "no:cacheprovider", *attached, *options)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def late_imports(server: Server) -> None:
+    """Import what the debug API imports with its first call.
+
+    After each test, pytester drops the modules that were imported during it; then there would be two of each class.
+    """
+    server.default.debug("events")
+
+
 @pytest.fixture(autouse=True)
 def no_url_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OURS_EMULATOR_URL", raising=False)
@@ -49,9 +58,6 @@ def no_url_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def runs(pytester: pytest.Pytester, server: Server) -> Runs:
-    # After a run in this process pytester drops the modules that it imported. What the debug API imports with its first
-    # call has to be there before, or there would be two of each class.
-    server.default.debug("events")
     return Runs(pytester, server.url)
 
 
@@ -528,6 +534,7 @@ def test_the_server_is_started_once_for_all_tests(pytester: pytest.Pytester) -> 
         """
 import threading
 from pathlib import Path
+import pytest
 
 servers = set()
 
