@@ -57,7 +57,7 @@ class Account:
         return items
 
     def visitors(self, **params: Any) -> list[dict[str, Any]]:
-        """Return the visitors, the youngest first."""
+        """Return the visitors, the newest first."""
         items: list[dict[str, Any]] = self.debug("visitors", **params)["items"]
         return items
 

@@ -81,7 +81,7 @@ _limit_option = click.option("--limit", default=100, show_default=True, type=cli
 @click.option("--q", help="Text anywhere in a visitor's id or properties.")
 @_limit_option
 def visitors(url: str | None, account: str | None, as_json: bool, limit: int, **filters: str | None) -> None:
-    """List visitors, the youngest first."""
+    """List visitors, the newest first."""
     items = _emulator(url, account).latest_visitors(limit, **_given(filters))
     heads = ("ACCOUNT", "VISITOR", "EXTERNAL ID", "EMAIL", "ANONYMOUS ID", "EVENTS", "LAST SEEN")
     _show(items, as_json, account, heads, _visitor_row)

@@ -78,6 +78,7 @@ _FAULT_ANSWER: Mapping[str, JsonValue] = {
     "name": "busy",
     "status": 429,
     "retry_after": 0.5,
+    "error": None,
     "delay_ms": 0.0,
     "connection": None,
     "code": None,

@@ -113,7 +113,7 @@ class AsyncEmulator(Handle):
         return await self._all(operations.visitors(filters))
 
     def latest_visitors(self, limit: int = 100, **filters: str) -> AsyncGenerator[Visitor]:
-        """Yield the youngest visitors, the youngest first, at most *limit*; else as `visitors`."""
+        """Yield the newest visitors, the newest first, at most *limit*; else as `visitors`."""
         return self._first(limit, operations.visitors(filters))
 
     async def visitor(self, **filters: str) -> Visitor:

@@ -112,7 +112,7 @@ class Emulator(Handle):
         return self._all(operations.visitors(filters))
 
     def latest_visitors(self, limit: int = 100, **filters: str) -> Generator[Visitor]:
-        """Yield the youngest visitors, the youngest first, at most *limit*; else as `visitors`."""
+        """Yield the newest visitors, the newest first, at most *limit*; else as `visitors`."""
         return self._first(limit, operations.visitors(filters))
 
     def visitor(self, **filters: str) -> Visitor:

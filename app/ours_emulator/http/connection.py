@@ -1,8 +1,10 @@
-"""One HTTP connection: uvicorn's, with deadlines and bounds. The only module that touches uvicorn's insides.
+"""One HTTP connection: uvicorn's, with deadlines and bounds. The only module that touches uvicorn's protocol.
 
 Tested with uvicorn 0.30 to 0.54 and httptools 0.6 to 0.9. What it relies on: the attributes `scope`, `headers`, `url`,
 `cycle`, `pipeline`, `flow` and `parser` of `HttpToolsProtocol`, its parser callbacks, and `disconnected`,
-`message_event`, `response_started` and `response_complete` of a `RequestResponseCycle`.
+`message_event`, `response_started` and `response_complete` of a `RequestResponseCycle`. The server, in `server`,
+extends uvicorn's by its methods (`startup`, `on_tick`, `shutdown`, `capture_signals`) and reads
+`server_state.connections`.
 """
 
 import asyncio

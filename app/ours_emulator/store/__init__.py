@@ -196,7 +196,7 @@ class StoreReader(Protocol):
     async def visitors(
         self, account: str | None, which: VisitorFilter, limit: int, cursor: str | None
     ) -> Page[VisitorRecord]:
-        """Return visitors, the youngest first."""
+        """Return visitors, the newest first."""
         ...
 
     async def visitor_version(self, account: str | None, event_id: int) -> VisitorVersion | None:

@@ -116,7 +116,7 @@ class SqliteReader:
     async def visitors(
         self, account: str | None, which: VisitorFilter, limit: int, cursor: str | None
     ) -> Page[Visitor]:
-        """Return visitors, the youngest first."""
+        """Return visitors, the newest first."""
         async with self._connected() as connection:
             ids = await _account_ids(connection, account)
             where: list[Condition] = [_among(visitors.c.account_id, ids)]
