@@ -428,3 +428,16 @@ def test_health_the_page_and_the_emulated_paths_need_no_token(locked: Server, pa
 @pytest.mark.parametrize("path", ["/%64ebug/events", "/debug%2Fevents", "/debug/health/../events", "/debug//health"])
 def test_no_spelling_gets_around_the_token(locked: Server, path: str) -> None:
     assert call(locked, "GET", path, [("Host", HERE)]).status == 401
+
+
+def test_an_encoded_slash_does_not_lead_around_the_admin_token(locked: Server) -> None:
+    for path in (
+        "/accounts/default%2Fdocs/debug/events",
+        "/accounts/default%2fdocs/debug/export",
+        "/accounts%2Fdefault/docs/debug/settings",
+        "/accounts/default%2Fopenapi.json",
+        "/docs%2F..%2Fdebug/events",
+        "/debug%2Fevents",
+    ):
+        reply = call(locked, "GET", path, [("Host", "localhost")])
+        assert reply.status in (401, 404), (path, reply)

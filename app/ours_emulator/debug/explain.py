@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from pydantic import JsonValue
 
 from ours_emulator.debug.match_progress import Diagnosis, MatchProgress, SequenceProgress, Terms, became
+from ours_emulator.model import cut
 from ours_emulator.records import Event, Miss, NearMiss, Unmet
 from ours_emulator.terminal import printable
 from ours_emulator.wording import name_of, outcome_of
 
 _MOST_EVENTS = 10
+_MAX_VALUE = 1000
 
 
 def unmet(
@@ -86,9 +88,9 @@ def wish_of_sequence(matches: Sequence[Mapping[str, JsonValue]]) -> str:
 
 
 def _match_words(match: Mapping[str, JsonValue]) -> str:
-    name = match.get("event")
-    words = [repr(name)] if isinstance(name, str) else []
-    words += [f"{key}={value!r}" for key, value in match.items() if key != "event" or not isinstance(name, str)]
+    named = isinstance(match.get("event"), str)
+    words = [_short(match["event"])] if named else []
+    words += [f"{cut(key)}={_short(value)}" for key, value in match.items() if key != "event" or not named]
     return " ".join(words) or "at all"
 
 
@@ -120,7 +122,8 @@ def _explanation(
     lines += _candidate_lines("may", [one for one in candidates if _unknown(one)])
     if near:
         lines += ["the nearest ones:", *(line for one in near for line in _lines_of(one.event, one.misses))]
-    return "\n".join(printable(line) for text in lines for line in text.split("\n"))
+    # Each line is made printable as a whole: a name that a client sent must not begin a line of its own.
+    return "\n".join(map(printable, lines))
 
 
 def _candidate_lines(verb: str, candidates: Sequence[NearMiss]) -> list[str]:
@@ -139,4 +142,10 @@ def _lines_of(event: Event, misses: Sequence[Miss]) -> list[str]:
 
 def _miss_line(miss: Miss) -> str:
     why = "" if miss.why in ("", "another value") else f" ({miss.why})"
-    return f"    {miss.path}: expected {miss.expected!r}, got {miss.actual!r}{why}"
+    return f"    {cut(miss.path)}: expected {_short(miss.expected)}, got {_short(miss.actual)}{cut(why)}"
+
+
+def _short(value: JsonValue) -> str:
+    """Return *value* as text, of a very long one the beginning; the answer has all of it in `near_misses`."""
+    text = repr(value)
+    return text if len(text) <= _MAX_VALUE else text[:_MAX_VALUE] + "…"

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ours_emulator.http.guard import IMPORT_PATH, READING, Guard, Refusal
 from ours_emulator.http.log import RequestLog
-from ours_emulator.http.routes import Route, called_path, find_route
+from ours_emulator.http.routes import Route, called_path, find_route, is_sent_as
 from ours_emulator.http.wire import read_body
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Properties
@@ -55,6 +55,8 @@ class Front:
             await self._refuse(scope, send, route, refusal)
         elif route.endpoint:
             await self._endpoints[route.endpoint](route, scope, receive, send)
+        elif not is_sent_as(route, _sent_path(scope)[1]):
+            await self._refuse(scope, send, route, Refusal(404, "methods", "there is no such path"))
         elif scope["method"] in READING or route.path == IMPORT_PATH:
             await self._app(_scope_for_app(scope, route), receive, send)
         else:
@@ -99,11 +101,16 @@ def _scope_for_app(scope: Scope, route: Route) -> Scope:
 
     A visitor's id may contain a slash; only the path as it was sent tells that `%2F` from one between two parts.
     """
-    raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    path, root = _quoted(raw), _quoted(scope.get("root_path", ""))
-    below = path[len(root) :] if root and f"{path}/".startswith(root + "/") else path
+    root, below = _sent_path(scope)
     account = "" if route.account is None else "/".join(below.split("/", 3)[:3])
     return {**scope, "path": root + below, "root_path": root + account, "account": route.account}
+
+
+def _sent_path(scope: Scope) -> tuple[str, str]:
+    """Return the root path, and the path below it as it was sent, percent-encoded."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogatepass")
+    path, root = _quoted(raw), _quoted(scope.get("root_path", ""))
+    return root, path[len(root) :] if root and f"{path}/".startswith(root + "/") else path
 
 
 def _quoted(path: str | bytes) -> str:

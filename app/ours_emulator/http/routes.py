@@ -91,6 +91,17 @@ def emulated_at(path: str) -> Target:
     return Target("ingest", INGEST_UNKNOWN)
 
 
+def is_sent_as(route: Route, sent: str) -> bool:
+    """Whether the path as it was *sent*, percent-encoded, names the same account and owner as *route*.
+
+    The guard judges the decoded path, but the app is given the path as it was sent. With an encoded slash the two may
+    differ: `/accounts/a%2Fdocs/debug/events` is decoded to a path of the docs, which need no token.
+    """
+    account, path = within_account(sent)
+    own = _own(path)
+    return account == route.account and own is not None and own.owner == route.owner
+
+
 def _own(path: str) -> Target | None:
     """Return who answers *path*, if that is one of the emulator's own."""
     return _OWN.get(path) or _OWN_BELOW.get(path[: path.find("/", 1) + 1])

@@ -287,5 +287,7 @@ def _path(url: str) -> str:
     if not separator:
         return url
     if scheme.lower() != "sqlite" or len(rest) < 2 or rest[0] != "/":
-        raise StoreError(f"{scheme}://… is not a database this program can open; use a path, or sqlite:///path")
+        # What stands before :// may hold a password too, if it is no scheme.
+        shown = f"{scheme}://…" if scheme.isascii() and scheme.isalnum() else "the URL"
+        raise StoreError(f"{shown} is not a database this program can open; use a path, or sqlite:///path")
     return rest[1:]
