@@ -256,7 +256,7 @@ def test_a_database_in_use_is_reported(tmp_path: Path) -> None:
     database = str(tmp_path / "store.db")
     with serving(tmp_path / "first", "--database", database) as running:
         line = complaint(tmp_path, "serve", "--port", "0", "--database", database)
-        assert line == f"ours-emulator: {database} is in use by another emulator"
+        assert line == f"ours-emulator: {database} is in use by another emulator; stop that one or use another file"
         assert track(running) == 200
 
 

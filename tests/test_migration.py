@@ -213,3 +213,27 @@ def test_what_a_file_of_version_2_never_recorded_is_unknown(tmp_path: Path) -> N
             assert version["unknown"] == ["data", "devices", "identifiers.anonymous_id"]
             assert (version["data"], version["devices"]) == (None, None)
             assert version["identifiers"]["anonymous_id"] is None
+
+
+def test_a_visitor_whose_receipts_are_all_evicted_is_migrated_as_stored(tmp_path: Path) -> None:
+    database, said = unpacked("store-v2", tmp_path)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM receipts")
+    visitors = {path: then for path, then in said["answers"].items() if path.startswith("/debug/visitors?")}
+    assert len(visitors) > 5
+    with serving(database=str(database), now=NOW, keep=2) as server:
+        fail_over(changed(server, visitors))
+        shop = server.account("shop")
+        before = shop.visitors()[0]
+        user, large = before["visitor_id"], {f"key_{number}": "x" * 200 for number in range(30)}
+        for number in range(5):
+            # Large, so that later versions are patches of earlier ones; the oldest ones are evicted again.
+            changes = {"custom_properties": {**large, "number": number}}
+            assert shop.track(userId=user, userProperties=changes).json() == {"success": True}
+            after = shop.visitor(user_id=user)
+            assert after["event_count"] == before["event_count"] + number + 1
+            assert after["custom_properties"] == {**before["custom_properties"], **large, "number": number}
+            assert after["properties"] == before["properties"]
+        known = shop.visitors()
+    with serving(database=str(database), now=NOW, keep=2) as server:
+        assert server.account("shop").visitors() == known

@@ -35,7 +35,7 @@ NOT_UNDERSTOOD: list[tuple[str, dict[str, Any], str]] = [
     ("wait", {"match": {}, "mode": "some"}, "mode: "),
     ("wait", {"match": {}, "count": 0}, "count: at least 0 is always true"),
     ("wait", {"match": {}, "count": True}, "count: "),
-    ("wait", {"match": {}, "count": 1, "mode": "none"}, "count: mode none takes no count"),
+    ("wait", {"match": {}, "count": 1, "mode": "none"}, "count: 1 contradicts mode none; omit it"),
     ("verify", {"match": {}, "outcome": "acepted"}, "outcome"),
     ("verify", {"match": {}, "after": -1}, "after: "),
     ("verify", {"match": {}, "after": 2**63}, "after: "),
@@ -276,7 +276,7 @@ def test_what_was_refused_dropped_or_repeated_comes_first() -> None:
             ),
         ]
         assert answer["error"] == (
-            f"no events matched; expected at least 1; event 4 would have, but it was rejected: {why}"
+            f"no events matched; expected at least 1; event 4 would have matched, but was rejected: {why}"
         )
         account.track(event="View", userId="u")
         answer = unmet(ask(account, "verify", match={"event": "View", "user_id": "u"}))
@@ -292,8 +292,8 @@ def test_what_a_refused_event_does_not_keep_does_not_tell_it_apart(account: Acco
     (candidate,) = answer["candidates"]
     assert candidate["event"]["event"] == "Purchase"
     assert [miss["path"] for miss in candidate["misses"]] == ["outcome", "email", "event_properties.amount"]
-    assert {miss["why"] for miss in candidate["misses"][1:]} == {"not known, as it was rejected"}
-    assert "may have, but it was rejected: " in answer["error"]
+    assert {miss["why"] for miss in candidate["misses"][1:]} == {"not known, because the event was rejected"}
+    assert "may have matched, but was rejected: " in answer["error"]
 
 
 def test_near_misses_are_the_nearest_first_and_say_what_differs(account: Account) -> None:
@@ -387,7 +387,7 @@ def test_accounts_are_apart_and_all_of_them_together_without_a_prefix(server: Se
     unmet(ask(other, "verify", match={"event": "Apart"}))
     assert met(ask(server.default, "verify", match={"event": "Apart"}))["count"] == 1
     assert met(ask(server.default, "verify", match={"event": "Apart"}, account=name))["count"] == 1
-    assert "the path names account" in refused(ask(other, "verify", match={}, account=name))
+    assert "the path is for account" in refused(ask(other, "verify", match={}, account=name))
     with begun(server.default, match={"event": "Apart"}, count=2) as wait:
         other.track(event="Apart", userId="u")
         assert met(wait.answer())["count"] == 2
@@ -405,10 +405,10 @@ def test_what_can_be_no_longer_known_is_said(server: Server) -> None:
             # Longer than a client of these tests would wait.
             answer = unmet(ask(account, "wait", match={"event": "X"}, mode=mode, count=5, timeout_ms=50_000))
             expected = f"5 events matched; expected {mode.replace('_', ' ')} 5"
-            assert answer["error"] == f"{expected}; 3 were evicted, and there may have been others among them"
+            assert answer["error"] == f"{expected}; 3 events evicted that may have matched: set a larger --keep"
             assert answer["evicted"] == 3
-        assert "3 were evicted" in unmet(ask(account, "verify", match={"event": "Y"}, mode="none"))["error"]
-        assert "3 were evicted" in unmet(ask(account, "verify", match={"event": "Y"}))["error"]
+        assert "3 events evicted" in unmet(ask(account, "verify", match={"event": "Y"}, mode="none"))["error"]
+        assert "3 events evicted" in unmet(ask(account, "verify", match={"event": "Y"}))["error"]
         assert met(ask(account, "verify", match={"event": "X"}))["evicted"] == 3
         # What was evicted came before these.
         met(ask(account, "verify", match={"event": "X"}, mode="exactly", count=5, after=3))
@@ -655,7 +655,7 @@ def test_a_sequence_tells_that_the_missing_one_came_too_early(account: Account) 
         account.track(event=name, userId="u")
     answer = unmet(ask(account, "verify/sequence", sequence=[{"event": "Cart"}, {"event": "Purchase"}]))
     (purchase,) = account.events(event="Purchase")
-    assert f"; event {purchase['id']} did before it" in answer["error"]
+    assert f"; event {purchase['id']} matched before it" in answer["error"]
 
 
 def test_what_was_accepted_is_not_blamed_where_another_outcome_is_asked_for(account: Account) -> None:

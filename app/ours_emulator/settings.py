@@ -46,13 +46,20 @@ def _key(key: str) -> str:
 def _named(path: Path) -> Path:
     if not path.name:
         raise ValueError("must be the path of a file")
+    if "\0" in str(path):
+        raise ValueError("must not contain a NUL character; remove it from the path")
     return path
 
 
 def _database(url: str) -> str:
     """Return *url*. A path must be that of a file; the store checks which kinds of URL there are."""
-    if "://" not in url:
-        _named(Path(url))
+    _, is_url, path = url.rpartition("://")
+    if path or not is_url:
+        _named(Path(path))
+    try:
+        url.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must be UTF-8, which SQLite needs; rename the file or a directory above it") from None
     return url
 
 

@@ -12,9 +12,9 @@ import click
 from ours_emulator import __version__
 from ours_emulator.cli.flags import loaded, setting_flags
 from ours_emulator.cli.ports import listening_error, write_port_file
-from ours_emulator.clock import iso
 from ours_emulator.http.sockets import listen
 from ours_emulator.locator import announce, url_of, withdraw
+from ours_emulator.records import iso, utc
 from ours_emulator.settings import Loaded, Settings, SettingsError
 
 
@@ -78,7 +78,7 @@ def _collect_garbage_less_often() -> None:
 
 def _banner(settings: Settings, port: int) -> str:
     url = url_of(settings.host, port)
-    clock = "" if settings.now is None else f"Clock: stopped at {iso(settings.now)} (--now)\n"
+    clock = "" if settings.now is None else f"Clock: stopped at {iso(utc(settings.now))} (--now)\n"
     store = f"kept in {settings.database}" if settings.database else "nothing is kept after the process (--database)"
     return f"""\
 ours-emulator {__version__}: the Ours Privacy Ingest API and Client API on {url}

@@ -8,7 +8,7 @@ from ours_emulator.debug.match_progress import Diagnosis, MatchProgress, Sequenc
 from ours_emulator.model import cut
 from ours_emulator.records import Event, Miss, NearMiss, Unmet
 from ours_emulator.terminal import printable
-from ours_emulator.wording import name_of, outcome_of
+from ours_emulator.wording import name_of, number, outcome_of
 
 _MOST_EVENTS = 10
 _MAX_VALUE = 1000
@@ -29,7 +29,7 @@ def unmet(
     count = len(progress.ids)
     candidates = diagnosis.candidates.near_misses if diagnosis else ()
     near = diagnosis.near.near_misses if diagnosis else ()
-    counted = f"{count or 'no'} event{'' if count == 1 else 's'} matched"
+    counted = f"{number(count, 'event') if count else 'no events'} matched"
     in_time = "" if timeout_ms is None or count >= terms.count else f" within {timeout_ms} ms"
     doubt = _doubt(progress.evicted) if progress.incomplete and not terms.exceeded(count) else ""
     found = f"{counted}{in_time}{elsewhere}{doubt}"
@@ -55,10 +55,10 @@ def unmet_sequence(
     items = tuple(view.event for view in progress.matched)
     candidates = diagnosis.candidates.near_misses if diagnosis else ()
     near = progress.near.near_misses
-    found = "all of it matched" if diagnosis is None else f"no event matched sequence.{progress.next}"
+    found = "the whole sequence matched" if diagnosis is None else f"no event matched sequence.{progress.next}"
     if diagnosis is not None and items:
         found += f" after event {items[-1].id}"
-        found += f"; event {diagnosis.fitting[-1]} did before it" if diagnosis.fitting else ""
+        found += f"; event {diagnosis.fitting[-1]} matched before it" if diagnosis.fitting else ""
     doubt = _doubt(evicted) if incomplete else ""
     return Unmet(
         error=found + _because(candidates, near) + doubt,
@@ -99,7 +99,7 @@ def _because(candidates: Sequence[NearMiss], near: Sequence[NearMiss]) -> str:
     if candidates:
         event, (first, *others) = candidates[0].event, candidates[0].misses
         would = "may" if others else "would"
-        return f"; event {event.id} {would} have, but it was {became(event)}: {first.why}"
+        return f"; event {event.id} {would} have matched, but was {became(event)}: {first.why}"
     if near:
         event, first = near[0].event, near[0].misses[0]
         return f"; nearest is event {event.id}: {first.path[:100]}: {first.why}"
@@ -107,7 +107,7 @@ def _because(candidates: Sequence[NearMiss], near: Sequence[NearMiss]) -> str:
 
 
 def _doubt(evicted: int) -> str:
-    return f"; {evicted} were evicted, and there may have been others among them"
+    return f"; {number(evicted, 'event')} evicted that may have matched: set a larger --keep"
 
 
 def _explanation(
@@ -116,12 +116,12 @@ def _explanation(
     """Return the whole explanation, on several lines, as a failing test prints it."""
     lines = [wish, found]
     if items:
-        lines += ["these matched:", *(f"  {name_of(event)}" for event in items[:_MOST_EVENTS])]
+        lines += ["these events matched:", *(f"  {name_of(event)}" for event in items[:_MOST_EVENTS])]
         lines += [f"  and {len(items) - _MOST_EVENTS} more"] if len(items) > _MOST_EVENTS else []
     lines += _candidate_lines("would", [one for one in candidates if not _unknown(one)])
     lines += _candidate_lines("may", [one for one in candidates if _unknown(one)])
     if near:
-        lines += ["the nearest ones:", *(line for one in near for line in _lines_of(one.event, one.misses))]
+        lines += ["the nearest events:", *(line for one in near for line in _lines_of(one.event, one.misses))]
     # Each line is made printable as a whole: a name that a client sent must not begin a line of its own.
     return "\n".join(map(printable, lines))
 

@@ -39,7 +39,7 @@ _FORM_TOKEN = re.compile(r"\b(token=)([^&\s\"]+)", re.IGNORECASE)
 
 
 class LineError(ValueError):
-    """A line that is no request; the message is one sentence that begins with the line's number."""
+    """A line that is not a request; the message is one sentence that begins with the line's number."""
 
 
 class _Strict(BaseModel):
@@ -84,7 +84,7 @@ class Line(_Strict):
     @model_validator(mode="after")
     def _sendable(self) -> "Line":
         if self.body is not None and self.body_base64 is not None:
-            raise ValueError("body and body_base64 exclude each other")
+            raise ValueError("there are both body and body_base64; give only one of them")
         self._bytes()
         return self
 
@@ -93,11 +93,11 @@ class Line(_Strict):
             try:
                 return base64.b64decode(self.body_base64, validate=True)
             except binascii.Error:
-                raise ValueError("body_base64 is not base64") from None
+                raise ValueError("body_base64 is not valid base64; encode the bytes of the body") from None
         try:
             return (self.body or "").encode("utf-8")
         except UnicodeEncodeError:
-            raise ValueError("body has no bytes in UTF-8; say body_base64") from None
+            raise ValueError("body has a lone surrogate, which UTF-8 cannot encode; use body_base64") from None
 
     def request(self, account: str | None = None) -> Request:
         """Return the request, to be replayed in *account*, or else in its own."""
@@ -129,7 +129,7 @@ def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
         if not text:
             return
         if len(text) > MOST_LINE_BYTES:
-            raise LineError(f"line {number}: longer than {MOST_LINE_BYTES} bytes")
+            raise LineError(f"line {number}: longer than {MOST_LINE_BYTES} bytes; leave that request out")
         if not text.strip():
             continue
         try:
@@ -175,23 +175,37 @@ def written(stored: StoredRequest, redactor: Redactor | None) -> str:
     return json_text(line)
 
 
-def _body(body: bytes) -> Properties:
+def text_of(body: bytes, coding: str, limit: int) -> str | None:
+    """Return *body* as text, decompressed; None if it is not text, or more than *limit* bytes."""
     try:
-        return {"body": body.decode("utf-8")}
-    except UnicodeDecodeError:
-        return {"body_base64": base64.b64encode(body).decode("ascii")}
+        plain = inflate(body, limit) if _is_gzip(coding) else body
+        return None if plain is None else plain.decode("utf-8")
+    except (zlib.error, UnicodeDecodeError):
+        return None
+
+
+def in_base64(body: bytes) -> str:
+    """Return *body* as JSON can have it if it is not text."""
+    return base64.b64encode(body).decode("ascii")
+
+
+def _is_gzip(coding: str) -> bool:
+    return coding.strip().lower() == "gzip"
+
+
+def _body(body: bytes) -> Properties:
+    text = text_of(body, "", MOST_LINE_BYTES)
+    return {"body_base64": in_base64(body)} if text is None else {"body": text}
 
 
 def _redacted(body: bytes, coding: str, hide: Callable[[str], str]) -> tuple[bytes, str]:
     """Return *body* with another token, unpacked if need be, and its coding then; what is no text loses everything."""
-    try:
-        plain = inflate(body, MOST_LINE_BYTES) if coding.strip().lower() == "gzip" else body
-        text = (plain or b"").decode("utf-8")
-    except (zlib.error, UnicodeDecodeError):
+    text = text_of(body, coding, MOST_LINE_BYTES)
+    if text is None:
         return b"", coding
     hidden = TOKEN_FIELD.sub(lambda field: field[1] + _hidden(_unescaped(field[2])), text)
     hidden = _FORM_TOKEN.sub(lambda match: match[1] + _hidden(match[2]), hidden)
-    return hide(_without_keys(hidden)).encode("utf-8"), coding if plain is body else ""
+    return hide(_without_keys(hidden)).encode("utf-8"), "" if _is_gzip(coding) else coding
 
 
 def _without_keys(text: str) -> str:
@@ -215,4 +229,4 @@ def _hidden(secret: str) -> str:
 
 
 def _no_number(name: str) -> JsonValue:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")

@@ -239,4 +239,4 @@ def _unknown(event: Event, miss: Miss) -> bool:
 
 
 def _not_known(event: Event) -> str:
-    return f"not known, as it was {became(event)}"
+    return f"not known, because the event was {became(event)}"

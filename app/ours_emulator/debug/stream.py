@@ -81,5 +81,5 @@ def _event_id(text: str | None) -> int | None:
     if not text:
         return None
     if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise HTTPException(400, "last_event_id: not the id of an event")
+        raise HTTPException(400, "last_event_id: not the id of an event; use the id of the last message received")
     return int(text)

@@ -14,7 +14,7 @@ from ours_emulator.debug import examples
 from ours_emulator.debug.expectations import MOST_MS, ScopeBody, SequenceBody, VerifyBody, WaitBody
 from ours_emulator.debug.explain import unmet, unmet_sequence, wish_of, wish_of_sequence
 from ours_emulator.debug.match_progress import Diagnosis, MatchProgress, Scope, SequenceProgress, Terms, diagnose
-from ours_emulator.debug.params import Needs, Problem, account_of, answer, debug_router
+from ours_emulator.debug.params import ErrorBody, Needs, account_of, answer, debug_router
 from ours_emulator.event_view import MATCH_SHAPE, EventView
 from ours_emulator.feed import FeedClosedError, Listener
 from ours_emulator.matching import Match, MatchError, compiled
@@ -36,14 +36,14 @@ def _example(value: object) -> dict[str, Any]:
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     400: {
-        "model": Problem,
+        "model": ErrorBody,
         "description": "Not understood; the error names the field.",
         **_example({"error": "match.evnt: there is no such field; did you mean event?"}),
     },
     406: {"model": Unmet, "description": "The expectation is not met, and why.", **_example(dict(examples.UNMET))},
-    415: {"model": Problem, "description": "The body is not JSON."},
+    415: {"model": ErrorBody, "description": "The body is not JSON."},
 }
-_SHUT_DOWN: dict[int | str, dict[str, Any]] = {503: {"model": Problem, "description": "The emulator shut down."}}
+_SHUT_DOWN: dict[int | str, dict[str, Any]] = {503: {"model": ErrorBody, "description": "The emulator shut down."}}
 router = debug_router(_RESPONSES)
 
 
@@ -54,7 +54,7 @@ async def wait(request: Request, parts: Needs, body: WaitBody) -> Response:
     With `settle_ms` it answers once no further one has matched for that long.
     """
     if body.timeout_ms + body.settle_ms > MOST_MS:
-        raise HTTPException(400, f"settle_ms: follows timeout_ms, and both together are at most {MOST_MS}")
+        raise HTTPException(400, f"settle_ms: together with timeout_ms it exceeds {MOST_MS}; lower one of them")
     terms, match = _terms(body), _compiled(body.match)
     scope = _scope(request, body, [match])
     started = _now()
@@ -188,7 +188,7 @@ async def _elsewhere(reader: StoreReader, scope: Scope, match: Match) -> str:
     there = await _latest(reader, DEFAULT_ACCOUNT, scope.where(match), scope.after)
     if not any(match.fits(view.fields) for view in there):
         return ""
-    return "; such an event arrived in account default: is the app's address that of this account?"
+    return "; a matching event arrived in account default; point the app to the address of this account"
 
 
 async def _latest(reader: StoreReader, account: str | None, where: EventFilter, after: int) -> list[EventView]:
@@ -206,7 +206,7 @@ async def _chunks(events: Sequence[Event]) -> AsyncGenerator[Sequence[Event]]:
 def _terms(body: VerifyBody) -> Terms:
     if body.mode == "none":
         if body.count:
-            raise HTTPException(400, f"count: mode none takes no count, but this is {body.count}")
+            raise HTTPException(400, f"count: {body.count} contradicts mode none; omit it")
         return Terms("none", 0)
     count = 1 if body.count is None else body.count
     if body.mode == "at_least" and count == 0:
@@ -218,7 +218,7 @@ def _compiled(match: dict[str, JsonValue], root: str = "match") -> Match:
     made = compiled(match, MATCH_SHAPE, root)
     outcome = made.text("outcome")
     if outcome is not None and outcome not in _OUTCOMES:
-        raise MatchError(f"{root}.outcome: {outcome[:100]} is none of {', '.join(_OUTCOMES)}")
+        raise MatchError(f"{root}.outcome: {outcome[:100]} is not an outcome; use one of {', '.join(_OUTCOMES)}")
     return made
 
 

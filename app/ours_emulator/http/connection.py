@@ -60,6 +60,8 @@ class Connection(HttpToolsProtocol):
         # uvicorn's own setting takes the logger away from the whole process, and pytest brings it back.
         self.access_log = False
         self._extensions = {ABORT: self.abort}
+        # uvicorn only knows the cycle of the last request. With pipelining, earlier ones may be unanswered still, and
+        # have to hear that the client left.
         self._overtaken: list[RequestResponseCycle] = []
         self._since = self.loop.time()
 

@@ -1,7 +1,8 @@
 """The front: looks a request's route up, refuses what the guard refuses, and passes the rest to who answers it."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect
@@ -14,30 +15,30 @@ from ours_emulator.http.wire import read_body
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Properties
 
+Answerer: TypeAlias = Callable[[Route, Scope, Receive, Send], Awaitable[None]]
+"""An emulated endpoint."""
 
-class Answerer(Protocol):
-    """An emulated endpoint."""
 
-    async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request for *route*."""
-        ...
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a front serves by itself, by the name of the endpoint, and how. *limit* bounds debug calls, in bytes."""
+
+    guard: Guard
+    endpoints: Mapping[str, Answerer]
+    log: RequestLog
+    limit: int
 
 
 class Front:
-    """An ASGI middleware that answers the emulated *endpoints* itself and leaves the rest to *app*.
+    """An ASGI middleware that answers the emulated endpoints itself and leaves the rest to *app*.
 
-    FastAPI's own layers cost more than everything that an event needs, so only the debug API has them. *limit* bounds
-    the body of a debug call in bytes; an import is read line by line, and bounded where it is read.
+    FastAPI's own layers cost more than everything that an event needs, so only the debug API has them. An import has
+    no limit here: it is read line by line, and bounded where it is read.
     """
 
-    def __init__(
-        self, app: ASGIApp, guard: Guard, endpoints: Mapping[str, Answerer], log: RequestLog, limit: int
-    ) -> None:
+    def __init__(self, app: ASGIApp, served: Served) -> None:
         self._app = app
-        self._guard = guard
-        self._endpoints = endpoints
-        self._log = log
-        self._limit = limit
+        self._served = served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass on a message of the server's lifespan. There are no web sockets."""
@@ -50,11 +51,11 @@ class Front:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = find_route(called_path(scope))
-        refusal = self._guard.refusal(scope["method"], scope["headers"], route)
+        refusal = self._served.guard.refusal(scope["method"], scope["headers"], route)
         if refusal is not None:
             await self._refuse(scope, send, route, refusal)
         elif route.endpoint:
-            await self._endpoints[route.endpoint](route, scope, receive, send)
+            await self._served.endpoints[route.endpoint](route, scope, receive, send)
         elif not is_sent_as(route, _sent_path(scope)[1]):
             await self._refuse(scope, send, route, Refusal(404, "methods", "there is no such path"))
         elif scope["method"] in READING or route.path == IMPORT_PATH:
@@ -65,11 +66,11 @@ class Front:
     async def _pass_on_bounded(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
         """Pass a call on with its body, if that is not too large."""
         try:
-            body, oversized = await read_body(receive, self._limit)
+            body, oversized = await read_body(receive, self._served.limit)
         except ClientDisconnect:
             return
         if oversized:
-            await self._refuse(scope, send, route, Refusal(413, "size", f"the body exceeds {self._limit} bytes"))
+            await self._refuse(scope, send, route, Refusal(413, "size", f"the body exceeds {self._served.limit} bytes"))
         else:
             await self._app(_scope_for_app(scope, route), _again(body, receive), send)
 
@@ -84,7 +85,7 @@ class Front:
         ]
         await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-        self._log.refusal(refusal.status, scope["method"], route.called, refusal.rule, refusal.message)
+        self._served.log.refusal(refusal.status, scope["method"], route.called, refusal.rule, refusal.message)
 
 
 def _refusal_body(route: Route, message: str) -> Properties:

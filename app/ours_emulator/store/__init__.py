@@ -162,7 +162,7 @@ class StoreWriter(Protocol):
         """Delete everything of *account*, or of all accounts if None, but the accounts themselves."""
         ...
 
-    def forget(self, account: str) -> Cleared:
+    def delete_account(self, account: str) -> Cleared:
         """Delete *account* and everything of it."""
         ...
 
@@ -259,11 +259,10 @@ class StoreReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An open store. `kept` is whether it outlives the process."""
+    """An open store."""
 
     reader: StoreReader
     writer: StoreWriter
-    kept: bool
 
     async def close(self) -> None:
         """Close what was not closed yet."""

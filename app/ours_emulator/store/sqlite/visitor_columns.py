@@ -1,6 +1,6 @@
 """Visitors and their versions as the reader selects them."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -37,10 +37,15 @@ def contains(text: str) -> sa.ColumnElement[bool]:
         (version.c.base_id.is_(None), version.c.content), else_=sa.func.whole_version(version.c.content, base.c.content)
     )
     values = sa.func.json_tree(whole).table_valued("atom", "fullkey")
-    value = sa.cast(values.c.atom, sa.Text).contains(text, autoescape=True)
+    value = _has(sa.cast(values.c.atom, sa.Text), text)
     inside = sa.select(sa.literal(1)).select_from(values).where(value, values.c.fullkey.not_like("$.devices%"))
     visitor_id = sa.func.json_extract('"' + visitors.c.visitor_id + '"', "$")
-    return sa.or_(visitor_id.contains(text, autoescape=True), inside.exists())
+    return sa.or_(_has(visitor_id, text), inside.exists())
+
+
+def _has(value: sa.ColumnElement[Any], text: str) -> sa.ColumnElement[bool]:
+    # LIKE reads a value only up to its first NUL character.
+    return sa.func.instr(sa.func.lower(value), sa.func.lower(text)) > 0
 
 
 def _whole_version(content: str, base: str) -> str:
