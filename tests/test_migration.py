@@ -24,7 +24,7 @@ from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.sqlite.migration import SCHEMA_VERSION
 from recordings.exchange import Exchange, exchange
 from recordings.record import difference
-from serving import Server, serving
+from serving import Account, Server, serving
 
 DATA = Path(__file__).with_name("data")
 STORES = sorted(it.name.removesuffix(".db.gz") for it in DATA.glob("*.db.gz"))
@@ -223,7 +223,7 @@ def test_a_visitor_whose_receipts_are_all_evicted_is_migrated_as_stored(tmp_path
     assert len(visitors) > 5
     with serving(database=str(database), now=NOW, keep=2) as server:
         fail_over(changed(server, visitors))
-        shop = server.account("shop")
+        shop = Account(f"{server.url}/accounts/shop", server.http)
         before = shop.visitors()[0]
         user, large = before["visitor_id"], {f"key_{number}": "x" * 200 for number in range(30)}
         for number in range(5):
@@ -236,4 +236,4 @@ def test_a_visitor_whose_receipts_are_all_evicted_is_migrated_as_stored(tmp_path
             assert after["properties"] == before["properties"]
         known = shop.visitors()
     with serving(database=str(database), now=NOW, keep=2) as server:
-        assert server.account("shop").visitors() == known
+        assert Account(f"{server.url}/accounts/shop", server.http).visitors() == known

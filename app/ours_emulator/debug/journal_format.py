@@ -84,7 +84,7 @@ class Line(_Strict):
     @model_validator(mode="after")
     def _sendable(self) -> "Line":
         if self.body is not None and self.body_base64 is not None:
-            raise ValueError("there are both body and body_base64; give only one of them")
+            raise ValueError("body and body_base64 are both given; give only one of them")
         self._bytes()
         return self
 
@@ -137,7 +137,7 @@ def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = "".join(f"{part}: " for part in first["loc"][:1])
-            raise LineError(f"line {number}: {place}{first['msg']}") from None
+            raise LineError(f"line {number}: {place}{first['msg'].removeprefix('Value error, ')}") from None
         except (ValueError, RecursionError) as error:
             raise LineError(f"line {number}: not JSON: {error}") from None
 

@@ -54,8 +54,8 @@ class Guard:
         self._names = frozenset(name for name in allowed_hosts if not name.startswith("*."))
         self._endings = tuple(name[1:] for name in allowed_hosts if name.startswith("*."))
         self._admin_token = None if admin_token is None else admin_token.encode()
-        # Whether each Host header seen is allowed: to parse it takes longer than the rest of the guard, and clients send
-        # the same one each time. Bounded, since others may send any.
+        # Whether each Host header seen is allowed: to parse one for each request takes longer than the rest of the
+        # guard. Bounded, since a client may send any.
         self._known: dict[bytes, bool] = {}
 
     def refusal(self, method: str, headers: Headers, route: Route) -> Refusal | None:

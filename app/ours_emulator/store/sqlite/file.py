@@ -99,8 +99,8 @@ class StoreFile:
         engine = create_async_engine(
             sa.URL.create("sqlite+aiosqlite", database=name, query={"mode": "rw", "uri": "true"}),
             hide_parameters=True,
-            # Each connection is a thread. Two are enough for one page or test; a few more for many waits that look at
-            # the store at once, and those are closed after use. Others queue: they would only fight for the interpreter.
+            # Each connection is a thread. Two are enough for a test and the page; the others serve a burst of waits
+            # and are closed after use. More would only fight for the interpreter, so further reads queue.
             pool_size=2,
             max_overflow=6,
             connect_args={"isolation_level": None},
