@@ -226,6 +226,7 @@ def test_a_taken_port_is_reported(tmp_path: Path) -> None:
         (["serve", "--port", "0", "--port-file", "."], "port"),
         (["serve", "--port", "0", "--database", "tmp"], "tmp"),
         (["serve", "--port", "0", "--database", ""], "--database"),
+        (["serve", "--port", "0", "--database", "tmp/\udcff.db"], "--database: must be UTF-8"),
     ],
 )
 def test_what_can_not_be_done_is_one_line_that_names_it(tmp_path: Path, arguments: list[str], named: str) -> None:

@@ -1,6 +1,7 @@
 """Why an expectation is not met: the one place where that is put into words, for programs and for people."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pydantic import JsonValue
 
@@ -27,25 +28,20 @@ def unmet(
     *diagnosis* explains what is missing, if there are too few; *elsewhere* that it went to another account.
     """
     count = len(progress.ids)
-    candidates = diagnosis.candidates.near_misses if diagnosis else ()
-    near = diagnosis.near.near_misses if diagnosis else ()
     counted = f"{number(count, 'event') if count else 'no events'} matched"
     in_time = "" if timeout_ms is None or count >= terms.count else f" within {timeout_ms} ms"
     doubt = _doubt(progress.evicted) if progress.incomplete and not terms.exceeded(count) else ""
-    found = f"{counted}{in_time}{elsewhere}{doubt}"
-    items = tuple(sorted(progress.items, key=lambda event: event.id))
-    return Unmet(
-        error=f"{counted}{in_time}; expected {terms}{_because(candidates, near) or elsewhere}{doubt}",
-        found=found,
-        explanation=_explanation(wish, found, items, candidates, near),
+    why = Unmet(
+        error=f"{counted}{in_time}; expected {terms}",
+        found=f"{counted}{in_time}{elsewhere}",
         mode=terms.mode,
         expected=terms.count,
         count=count,
-        items=items,
-        candidates=candidates,
-        near_misses=near,
+        items=progress.arrived,
+        near_misses=diagnosis.near.near_misses if diagnosis else (),
         evicted=progress.evicted,
     )
+    return _explained(why, wish, diagnosis, elsewhere, doubt)
 
 
 def unmet_sequence(
@@ -53,25 +49,29 @@ def unmet_sequence(
 ) -> Unmet:
     """Return why a sequence is not met; *diagnosis* explains the step that is missing, if one is."""
     items = tuple(view.event for view in progress.matched)
-    candidates = diagnosis.candidates.near_misses if diagnosis else ()
-    near = progress.near.near_misses
     found = "the whole sequence matched" if diagnosis is None else f"no event matched sequence.{progress.next}"
     if diagnosis is not None and items:
         found += f" after event {items[-1].id}"
         found += f"; event {diagnosis.fitting[-1]} matched before it" if diagnosis.fitting else ""
-    doubt = _doubt(evicted) if incomplete else ""
-    return Unmet(
-        error=found + _because(candidates, near) + doubt,
-        found=found + doubt,
-        explanation=_explanation(wish, found + doubt, items, candidates, near),
+    why = Unmet(
+        error=found,
+        found=found,
         mode="sequence",
         expected=expected,
         count=len(items),
         items=items,
-        candidates=candidates,
-        near_misses=near,
+        near_misses=progress.near.near_misses,
         evicted=evicted,
     )
+    return _explained(why, wish, diagnosis, "", _doubt(evicted) if incomplete else "")
+
+
+def _explained(unmet: Unmet, wish: str, diagnosis: Diagnosis | None, elsewhere: str, doubt: str) -> Unmet:
+    """Return *unmet* with the reason: the best one there is ends its sentence, all of them are in its explanation."""
+    candidates = diagnosis.candidates.near_misses if diagnosis else ()
+    because = _because(candidates, unmet.near_misses) or elsewhere
+    why = replace(unmet, error=f"{unmet.error}{because}{doubt}", found=unmet.found + doubt, candidates=candidates)
+    return replace(why, explanation=_explanation(wish, why))
 
 
 def wish_of(match: Mapping[str, JsonValue], terms: Terms, outcome: str | None) -> str:
@@ -110,11 +110,10 @@ def _doubt(evicted: int) -> str:
     return f"; {number(evicted, 'event')} evicted that may have matched: set a larger --keep"
 
 
-def _explanation(
-    wish: str, found: str, items: Sequence[Event], candidates: Sequence[NearMiss], near: Sequence[NearMiss]
-) -> str:
+def _explanation(wish: str, unmet: Unmet) -> str:
     """Return the whole explanation, on several lines, as a failing test prints it."""
-    lines = [wish, found]
+    items, candidates, near = unmet.items, unmet.candidates, unmet.near_misses
+    lines = [wish, unmet.found]
     if items:
         lines += ["these events matched:", *(f"  {name_of(event)}" for event in items[:_MOST_EVENTS])]
         lines += [f"  and {len(items) - _MOST_EVENTS} more"] if len(items) > _MOST_EVENTS else []

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 from ours_emulator.event_view import IDENTIFIERS, EventView
 from ours_emulator.matching import Match, advised, closest
@@ -94,6 +94,11 @@ class MatchProgress:
     evicted: int = 0
     incomplete: bool = False
     """Whether an evicted event may have matched."""
+
+    @property
+    def arrived(self) -> tuple[Event, ...]:
+        """The matching events, the first to arrive first."""
+        return tuple(sorted(self.items, key=attrgetter("id")))
 
     def note_evicted(self, part: Slice) -> None:
         """Note what may be missing in *part* of what is stored."""

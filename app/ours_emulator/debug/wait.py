@@ -14,7 +14,7 @@ from ours_emulator.debug import examples
 from ours_emulator.debug.expectations import MOST_MS, ScopeBody, SequenceBody, VerifyBody, WaitBody
 from ours_emulator.debug.explain import unmet, unmet_sequence, wish_of, wish_of_sequence
 from ours_emulator.debug.match_progress import Diagnosis, MatchProgress, Scope, SequenceProgress, Terms, diagnose
-from ours_emulator.debug.params import ErrorBody, Needs, account_of, answer, debug_router
+from ours_emulator.debug.params import NOT_JSON, REFUSED, ErrorBody, Needs, account_of, answer, debug_router
 from ours_emulator.event_view import MATCH_SHAPE, EventView
 from ours_emulator.feed import FeedClosedError, Listener
 from ours_emulator.matching import Match, MatchError, compiled
@@ -35,13 +35,9 @@ def _example(value: object) -> dict[str, Any]:
 
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    400: {
-        "model": ErrorBody,
-        "description": "Not understood; the error names the field.",
-        **_example({"error": "match.evnt: there is no such field; did you mean event?"}),
-    },
+    400: {**REFUSED[400], **_example({"error": "match.evnt: there is no such field; did you mean event?"})},
     406: {"model": Unmet, "description": "The expectation is not met, and why.", **_example(dict(examples.UNMET))},
-    415: {"model": ErrorBody, "description": "The body is not JSON."},
+    **NOT_JSON,
 }
 _SHUT_DOWN: dict[int | str, dict[str, Any]] = {503: {"model": ErrorBody, "description": "The emulator shut down."}}
 router = debug_router(_RESPONSES)
@@ -164,8 +160,8 @@ async def _result(
 ) -> Response:
     count = len(progress.ids)
     if terms.met(count) and not (progress.incomplete and terms.mode != "at_least"):
-        items = tuple(sorted(progress.items, key=lambda event: event.id))
-        return answer(Met(items=items, last=progress.last, count=count, evicted=progress.evicted, waited_ms=waited_ms))
+        last, evicted = progress.last, progress.evicted
+        return answer(Met(items=progress.arrived, last=last, count=count, evicted=evicted, waited_ms=waited_ms))
     diagnosis, elsewhere = None, ""
     if count < terms.count:
         diagnosis = await _diagnosis(reader, progress.scope, progress.match, progress.ids)
