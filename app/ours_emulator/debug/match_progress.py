@@ -161,6 +161,8 @@ class SequenceProgress:
         self._window: deque[EventView] = deque(maxlen=len(steps))
         self.matched: list[EventView] = []
         self.near = Nearest(steps[0])
+        self.searches = any(step.searches for step in steps)
+        """Whether there is a regular expression in a step."""
 
     @property
     def met(self) -> bool:
@@ -171,6 +173,11 @@ class SequenceProgress:
     def next(self) -> int:
         """The number of the step that is missing."""
         return min(len(self.matched), len(self._steps) - 1)
+
+    def add_all(self, views: Iterable[EventView]) -> None:
+        """Go on with the next events."""
+        for view in views:
+            self.add(view)
 
     def add(self, view: EventView) -> None:
         """Go on with the next event."""
