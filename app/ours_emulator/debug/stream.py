@@ -19,8 +19,8 @@ _RESET = "event: reset\ndata: {}\n\n"
 _BEHIND = "event: behind\ndata: {}\n\n"
 _CHUNK_CHARACTERS = 64 * 1024
 _PAUSE_SECONDS = 0.0002
-"""Pause of a stream between two sends, for each stream that there is. A send takes a fifth of that, so that however many
-streams there are, they leave most of the event loop to others; what arrives meanwhile is sent together."""
+"""Pause of a stream between two sends, for each stream that there is. A send takes a fifth of that: however many there
+are, they leave most of the event loop to others. What arrives meanwhile is sent together."""
 _EXAMPLE = 'id: 17\nevent: receipt\ndata: {"id":17,"event":"Purchase","outcome":"accepted"}\n\n'
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {

@@ -8,15 +8,15 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ours_emulator.http.guard import IMPORT_PATH, READING, Guard, Refusal
+from ours_emulator.http.head import answer_head
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.routes import Route, called_path, find_route, is_sent_as
-from ours_emulator.http.wire import read_body
-from ours_emulator.jsontext import json_text
+from ours_emulator.http.wire import read_body, send_json
 from ours_emulator.model import Properties
 
 
 class Answerer(Protocol):
-    """An emulated endpoint."""
+    """An emulated endpoint, or a probe."""
 
     async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request for *route*."""
@@ -57,6 +57,8 @@ class Front:
             await self._endpoints[route.endpoint](route, scope, receive, send)
         elif not is_sent_as(route, _sent_path(scope)[1]):
             await self._refuse(scope, send, route, Refusal(404, "methods", "there is no such path"))
+        elif scope["method"] == "HEAD":
+            await answer_head(self._app, _scope_for_app(scope, route), receive, send)
         elif scope["method"] in READING or route.path == IMPORT_PATH:
             await self._app(_scope_for_app(scope, route), receive, send)
         else:
@@ -75,15 +77,8 @@ class Front:
 
     async def _refuse(self, scope: Scope, send: Send, route: Route, refusal: Refusal) -> None:
         """Answer in the shape of the API that was called."""
-        body = json_text(_refusal_body(route, refusal.message)).encode("ascii")
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"x-emulator-reason", refusal.rule.encode()),
-            *refusal.headers,
-        ]
-        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        headers = ((b"x-emulator-reason", refusal.rule.encode()), *refusal.headers)
+        await send_json(send, refusal.status, _refusal_body(route, refusal.message), headers)
         self._log.refusal(refusal.status, scope["method"], route.called, refusal.rule, refusal.message)
 
 
