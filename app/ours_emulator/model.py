@@ -13,9 +13,9 @@ from ours_emulator.values import value
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DEFAULT_ACCOUNT = "default"
-MOST_LISTED = 20
+MAX_LISTED = 20
 """How many names one hint lists, and how many hints about names there are."""
-_LONGEST = 100
+_MAX_LENGTH = 100
 Properties: TypeAlias = dict[str, JsonValue]
 Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id"]
 
@@ -76,13 +76,13 @@ Identity: TypeAlias = tuple[Claim, ...]
 
 def cut(name: str) -> str:
     """Return *name*, cut if it is longer than a hint should be."""
-    return name if len(name) <= _LONGEST else name[:_LONGEST] + "…"
+    return name if len(name) <= _MAX_LENGTH else name[:_MAX_LENGTH] + "…"
 
 
 def listed(names: Sequence[str]) -> str:
     """Return the first of *names*, each cut if it is long, and how many more there are."""
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return ", ".join(cut(name) for name in names[:MOST_LISTED]) + more
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(cut(name) for name in names[:MAX_LISTED]) + more
 
 
 @value

@@ -33,8 +33,8 @@ from ours_emulator.values import value
 from ours_emulator.worker import GroupWorker, StoppedError
 
 # A group holds up to 256 small requests, or what makes 8 MiB: a batch must not make everybody wait for ten others.
-_LEAST_WEIGHT = 32 * 1024
-_MOST_WEIGHT = 256 * _LEAST_WEIGHT
+_MIN_WEIGHT = 32 * 1024
+_MAX_WEIGHT = 256 * _MIN_WEIGHT
 _log = logging.getLogger(__name__)
 _SEED_REQUESTS = 256
 T = TypeVar("T")
@@ -115,7 +115,7 @@ class Pipeline:
                     self._plant_seed(None)
             except Exception as error:
                 raise _failure(error) from error
-        self._worker: GroupWorker[Request | Task, object] = GroupWorker(self._work, _weight, _MOST_WEIGHT)
+        self._worker: GroupWorker[Request | Task, object] = GroupWorker(self._work, _weight, _MAX_WEIGHT)
 
     async def submit(self, request: Request) -> Exchange | Closed | None:
         """Return the exchange that *request* became, once it is committed; None if nothing of it could be stored."""
@@ -320,7 +320,7 @@ def _attempted(task: Task) -> object:
 
 
 def _weight(job: Request | Task) -> int:
-    return _LEAST_WEIGHT + (len(job.body) if isinstance(job, Request) else 0)
+    return _MIN_WEIGHT + (len(job.body) if isinstance(job, Request) else 0)
 
 
 def _failure(error: Exception) -> StoreWriteError:

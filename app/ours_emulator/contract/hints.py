@@ -6,7 +6,7 @@ from functools import lru_cache
 from pydantic import JsonValue
 
 from ours_emulator.contract.compile import Shape, pointer
-from ours_emulator.model import MOST_LISTED, Properties, cut, listed
+from ours_emulator.model import MAX_LISTED, Properties, cut, listed
 from ours_emulator.records import Hint
 
 _MAX_TYPOS = 2
@@ -56,10 +56,10 @@ def forbidden_types(shape: Shape, sent: Properties, path: str = "") -> list[Hint
 def _dropped(shape: Shape, sent: Properties, path: str) -> list[Hint]:
     names = [cut(name) for name in sent if name not in shape.known]
     hints = [
-        Hint("unknown-keys", path + pointer(name), f"dropped{_advice(shape, name)}") for name in names[:MOST_LISTED]
+        Hint("unknown-keys", path + pointer(name), f"dropped{_advice(shape, name)}") for name in names[:MAX_LISTED]
     ]
-    if len(names) > MOST_LISTED:
-        hints.append(Hint("unknown-keys", path, f"dropped {len(names) - MOST_LISTED} more unknown keys"))
+    if len(names) > MAX_LISTED:
+        hints.append(Hint("unknown-keys", path, f"dropped {len(names) - MAX_LISTED} more unknown keys"))
     return hints
 
 

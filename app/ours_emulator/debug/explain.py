@@ -10,7 +10,7 @@ from ours_emulator.records import Event, Miss, NearMiss, Unmet
 from ours_emulator.terminal import printable
 from ours_emulator.wording import name_of, outcome_of
 
-_MOST_EVENTS = 10
+_MAX_EVENTS = 10
 _MAX_VALUE = 1000
 
 
@@ -116,8 +116,8 @@ def _explanation(
     """Return the whole explanation, on several lines, as a failing test prints it."""
     lines = [wish, found]
     if items:
-        lines += ["these matched:", *(f"  {name_of(event)}" for event in items[:_MOST_EVENTS])]
-        lines += [f"  and {len(items) - _MOST_EVENTS} more"] if len(items) > _MOST_EVENTS else []
+        lines += ["these matched:", *(f"  {name_of(event)}" for event in items[:_MAX_EVENTS])]
+        lines += [f"  and {len(items) - _MAX_EVENTS} more"] if len(items) > _MAX_EVENTS else []
     lines += _candidate_lines("would", [one for one in candidates if not _unknown(one)])
     lines += _candidate_lines("may", [one for one in candidates if _unknown(one)])
     if near:

@@ -14,9 +14,9 @@ from ours_emulator.model import ACCOUNT_NAME, Properties
 from ours_emulator.records import Connection, FaultAnswer, Page, RowCode
 
 _ENDPOINTS = {path: name for path, name in {**INGEST_PATHS, **CLIENT_PATHS}.items() if name != "openapi"}
-_MOST_DELAY_MS = 10 * 60 * 1000.0
+_MAX_DELAY_MS = 10 * 60 * 1000.0
 FaultName: TypeAlias = Annotated[str, Path(pattern=f"^{ACCOUNT_NAME.pattern}$", description="A name of your own.")]
-Milliseconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=_MOST_DELAY_MS, strict=True)]
+Milliseconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=_MAX_DELAY_MS, strict=True)]
 router = debug_router()
 
 

@@ -25,10 +25,10 @@ from ours_emulator.store import LARGEST, StoreReader
 PROPERTY = "property."
 """What the names of parameters that ask for an event property begin with."""
 DEFAULT_LIMIT = 100
-_MOST_LIMIT = 1000
+_MAX_LIMIT = 1000
 T = TypeVar("T")
 AccountName: TypeAlias = Annotated[str, Path(pattern=f"^{ACCOUNT_NAME.pattern}$", description="The account's name.")]
-Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MOST_LIMIT, description="Items on a page.")]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MAX_LIMIT, description="Items on a page.")]
 AskedOutcome: TypeAlias = Literal[Outcome, "any"]
 Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of the previous page.")]
 Since: TypeAlias = Annotated[

@@ -11,7 +11,7 @@ from ours_emulator.model import Answer, Exchange, Message, Properties, Rejection
 from ours_emulator.terminal import printable
 
 LogFormat = Literal["human", "json", "none"]
-_MOST_SHOWN = 3
+_MAX_SHOWN = 3
 
 
 class RequestLog:
@@ -91,9 +91,9 @@ def human(exchange: Exchange) -> str:
 
 def _some(sentences: list[str], kind: str) -> list[str]:
     """Return the first few of *sentences*, and how many more there are of that *kind*."""
-    more = len(sentences) - _MOST_SHOWN
+    more = len(sentences) - _MAX_SHOWN
     rest = [f"and {more} more {kind}{'s' if more > 1 else ''}"] if more > 0 else []
-    return sentences[:_MOST_SHOWN] + rest
+    return sentences[:_MAX_SHOWN] + rest
 
 
 def machine(exchange: Exchange) -> str:

@@ -12,7 +12,7 @@ from ours_emulator.model import DEFAULT_ACCOUNT, Answer, Arrival, Exchange, Rece
 from ours_emulator.records import sentence
 
 _RETRY_COUNT = b"x-stainless-retry-count"
-_MOST_IN_HEADER = 10
+_MAX_IN_HEADER = 10
 _DRAIN_BYTES = 64 * 1024 * 1024
 _CORS = (
     (b"access-control-allow-origin", b"*"),
@@ -152,8 +152,8 @@ def _explanation(exchange: Exchange) -> list[tuple[bytes, bytes]]:
 
 
 def _joined(parts: list[str]) -> bytes:
-    more = f"; and {len(parts) - _MOST_IN_HEADER} more" if len(parts) > _MOST_IN_HEADER else ""
-    return ("; ".join(parts[:_MOST_IN_HEADER]) + more).encode("ascii")
+    more = f"; and {len(parts) - _MAX_IN_HEADER} more" if len(parts) > _MAX_IN_HEADER else ""
+    return ("; ".join(parts[:_MAX_IN_HEADER]) + more).encode("ascii")
 
 
 def _rule_at(rule: str, path: str, arrival: Arrival) -> str:
