@@ -46,7 +46,7 @@ NEXT = replace(
         user_properties=(("email", "email"),),
         falls_through=True,
     ),
-    rules=(*revision().rules, RULE),
+    load_rules=lambda: (*revision().rules, RULE),
     normalisations=(Normalisation("upper-case", upper_case),),
     window_ms=60_000,
 )

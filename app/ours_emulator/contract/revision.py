@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
 
-from ours_emulator.contract import rules
 from ours_emulator.contract.compile import RequestBodies, Valid, request_bodies
+from ours_emulator.contract.rules import Rule, load_rules
 from ours_emulator.model import ApiSemantics, Claim, Identifier, Identity, Properties
 
 DEFAULT_REVISION = "2026-05"
@@ -53,12 +53,17 @@ class Revision:
     document: bytes
     """The OpenAPI document, as GET /openapi answers it (rule openapi)."""
     identity: IdentityOrder
-    rules: tuple[rules.Rule, ...]
-    """Every rule that holds, those of the Client API and of the emulator included."""
+    load_rules: Callable[[], tuple[Rule, ...]]
+    """Returns `rules`, which are read when they are first asked for."""
     normalisations: tuple[Normalisation, ...] = ()
     """Applied in this order."""
     window_ms: int = 7 * DAY_MS
     """How old the `time` of an event may be (rule time-window)."""
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """Every rule that holds, those of the Client API and of the emulator included."""
+        return self.load_rules()
 
     @cached_property
     def bodies(self) -> RequestBodies:
@@ -98,7 +103,7 @@ def revisions() -> Mapping[str, Revision]:
                 top_level=(("userId", "user_id"), ("externalId", "external_id"), ("email", "email")),
                 user_properties=(("external_id", "external_id"), ("email", "email")),
             ),
-            rules=(*rules.INGEST_API, *rules.CLIENT_API, *rules.ACCESS),
+            load_rules=load_rules,
         )
     }
 
