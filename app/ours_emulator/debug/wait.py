@@ -40,7 +40,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "Not understood; the error names the field.",
         **_example({"error": "match.evnt: there is no such field; did you mean event?"}),
     },
-    406: {"model": Unmet, "description": "The expectation is not met, and why.", **_example(dict(examples.UNMET))},
+    406: {"model": Unmet, "description": "The expectation is not met, and why.", **_example(examples.UNMET)},
     415: {"model": Problem, "description": "The body is not JSON."},
 }
 _SHUT_DOWN: dict[int | str, dict[str, Any]] = {503: {"model": Problem, "description": "The emulator shut down."}}
