@@ -168,9 +168,9 @@ class Rejection:
     hints: tuple[Hint, ...] = ()
 
     @property
-    def status(self) -> int:
-        """The HTTP status of the refusal; 0 if a fault prevented an answer."""
-        return self.reason.status or 0
+    def status(self) -> int | None:
+        """The HTTP status of the refusal; None if a fault prevented an answer."""
+        return self.reason.status
 
     @property
     def sentence(self) -> str:
@@ -255,7 +255,7 @@ class Receipt:
     distinct_id: str | None = None
     resolution: Resolution | None = None
     content: str = "{}"
-    """The content of the message as JSON text, as it is stored."""
+    """The content of the message as JSON text, as it is stored; `decide.content` makes and reads it."""
     version: Version | None = None
     """The visitor right after this event (rule snapshot)."""
 
@@ -267,9 +267,12 @@ def received_properties(outcome: Outcome, received_at: datetime, sent: Propertie
 
 @value
 class Answer:
-    """An HTTP answer: status, extra headers and the body with its media type (None for an empty body)."""
+    """An HTTP answer: status, extra headers and the body with its media type (None for an empty body).
 
-    status: int
+    The status is None if a fault keeps the client from getting any answer.
+    """
+
+    status: int | None
     body: bytes
     headers: Mapping[str, str]
     media_type: str | None = "application/json"

@@ -379,6 +379,8 @@ def _misnamed_data(sent: Properties) -> Iterator[Hint]:
             yield Hint("client-extra-keys", pointer(name), f"unknown field{_ADVICE[name]}")
 
 
-def _error(status: int, error: str, more: Properties | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+def _error(
+    status: int | None, error: str, more: Properties | None = None, headers: Mapping[str, str] | None = None
+) -> Answer:
     text = json_text({"status": "error", "error": error, **(more or {})})
     return Answer(status, text.encode("ascii"), headers or {})

@@ -217,7 +217,7 @@ def source(account: AccountConfig, token: str) -> Source | None:
 
 def _batch_answer(receipts: Sequence[Receipt]) -> Answer:
     refused = [receipt.arrival for receipt in receipts if isinstance(receipt.arrival, Rejection)]
-    if len(refused) == len(receipts) and any(rejection.status >= 500 for rejection in refused):
+    if len(refused) == len(receipts) and any(map(_not_queued, refused)):
         results: list[JsonValue] = [_result(rejection) for rejection in refused]
         return _json(500, {"success": False, "error": "no event was queued", "retryable": True, "results": results})
     if len(refused) == len(receipts):
@@ -227,10 +227,14 @@ def _batch_answer(receipts: Sequence[Receipt]) -> Answer:
     return _json(207 if refused else 200, {"success": not refused, **counts, "results": every})
 
 
+def _not_queued(rejection: Rejection) -> bool:
+    return rejection.status == 500
+
+
 def _result(arrival: Arrival) -> Properties:
     if not isinstance(arrival, Rejection):
         return {"index": arrival.batch_index, "success": True}
-    code = "queue_failed" if arrival.status >= 500 else "invalid_event"
+    code = "queue_failed" if _not_queued(arrival) else "invalid_event"
     return {"index": arrival.batch_index, "success": False, "code": code, "message": arrival.reason.sentence}
 
 
@@ -314,7 +318,7 @@ def _json_bytes(value: JsonValue | Sequence[JsonValue]) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 
 
-def _json(status: int, value: Properties, headers: Mapping[str, str] | None = None) -> Answer:
+def _json(status: int | None, value: Properties, headers: Mapping[str, str] | None = None) -> Answer:
     return Answer(status, json_text(value).encode("ascii"), headers or {})
 
 

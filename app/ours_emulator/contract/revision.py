@@ -11,6 +11,7 @@ from ours_emulator.model import ApiSemantics, Claim, Identifier, Identity, Prope
 
 DEFAULT_REVISION = "2026-05"
 DAY_MS = 24 * 60 * 60 * 1000
+_IN_PROPERTIES = "userProperties."
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,11 @@ class IdentityOrder:
     falls_through: bool = False
     """An identifier that matches no visitor leaves the decision to the next one; otherwise the first decides alone."""
 
+    @property
+    def kinds(self) -> dict[str, Identifier]:
+        """The kind of each identifier, by the name that a claim is given as."""
+        return {**dict(self.top_level), **{_IN_PROPERTIES + name: kind for name, kind in self.user_properties}}
+
     def claims(self, body: Valid) -> Identity:
         """Return the identifiers in *body* that count (rule identifier)."""
         top_level = [Claim(kind, body[name], name) for name, kind in self.top_level if body.get(name) is not None]
@@ -30,7 +36,7 @@ class IdentityOrder:
             return tuple(top_level)
         properties: Valid = body.get("userProperties") or {}
         return tuple(
-            Claim(kind, properties[name], f"userProperties.{name}")
+            Claim(kind, properties[name], _IN_PROPERTIES + name)
             for name, kind in self.user_properties
             if properties.get(name)
         )
@@ -111,6 +117,15 @@ def revisions() -> Mapping[str, Revision]:
 def revision(name: str = DEFAULT_REVISION) -> Revision:
     """Return the revision *name*. Raises KeyError if there is none."""
     return revisions()[name]
+
+
+@cache
+def identifier_kinds() -> Mapping[str, Identifier]:
+    """Return the kind of each identifier by the name that any revision, or the Client API, gives it in a body."""
+    kinds: dict[str, Identifier] = {"external_id": "external_id", "anonymous_id": "anonymous_id"}
+    for each in revisions().values():
+        kinds |= each.identity.kinds
+    return kinds
 
 
 def _document(name: str) -> bytes:

@@ -91,7 +91,7 @@ async def _replayed(pipeline: Pipeline, file: IO[bytes], account: str | None) ->
         for (number, line), result in zip(lines, results, strict=True):
             exchange = _stored(result, number, imported)
             outcomes.update(receipt.outcome for receipt in exchange.receipts)
-            now = exchange.answer.status or None
+            now = exchange.answer.status
             if "status" in line.model_fields_set and line.status != now and len(differing) < _MAX_DIFFERING:
                 differing.append(Difference(line=number, recorded=line.status, now=now))
     return Imported(imported=imported, outcomes=dict(outcomes), differing=tuple(differing))

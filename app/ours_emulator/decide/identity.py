@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ours_emulator.decide.properties import NAMING_PROPERTIES
 from ours_emulator.decide.versions import combined, patched
 from ours_emulator.model import UNKNOWN, Change, Claim, Identifier, Identity, Properties, Version, VisitorState
 from ours_emulator.records import Hint, Resolution, Step
 
 Name: TypeAlias = tuple[int, Identifier, str]
 """An identifier as visitors are found by it: account, kind, value."""
-_NAMING_PROPERTIES: tuple[Identifier, ...] = ("external_id", "email")
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class Visitor:
     def names(self) -> Iterator[Name]:
         """Yield the identifiers this visitor is found by."""
         yield (self.account_id, "user_id", self.visitor_id)
-        for kind in _NAMING_PROPERTIES:
+        for kind in NAMING_PROPERTIES:
             value = self.state.properties.get(kind)
             if isinstance(value, str):
                 yield (self.account_id, kind, value)
@@ -109,7 +109,7 @@ class Visitors:
 
     def change(self, visitor: Visitor, change: Change) -> None:
         """Do *change* to *visitor* and let them be found by the identifiers they have then."""
-        if change.anonymous_id is None and change.properties.keys().isdisjoint(_NAMING_PROPERTIES):
+        if change.anonymous_id is None and change.properties.keys().isdisjoint(NAMING_PROPERTIES):
             visitor.change(change)
             return
         before = set(visitor.names())
