@@ -13,9 +13,6 @@ from ours_emulator.values import value
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DEFAULT_ACCOUNT = "default"
-MAX_LISTED = 20
-"""How many names one hint lists, and how many hints about names there are."""
-_MAX_LENGTH = 100
 Properties: TypeAlias = dict[str, JsonValue]
 Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id"]
 
@@ -72,17 +69,6 @@ class Claim:
 
 Identity: TypeAlias = tuple[Claim, ...]
 """The claims of one message, strongest first."""
-
-
-def cut(name: str) -> str:
-    """Return *name*, cut if it is longer than a hint should be."""
-    return name if len(name) <= _MAX_LENGTH else name[:_MAX_LENGTH] + "…"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return the first of *names*, each cut if it is long, and how many more there are."""
-    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return ", ".join(cut(name) for name in names[:MAX_LISTED]) + more
 
 
 @value

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from ours_emulator.contract import body
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.compile import pointer
+from ours_emulator.contract.hints import dropped
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import (
     Alias,
@@ -29,10 +30,10 @@ from ours_emulator.model import (
     Registration,
     Rejection,
     Request,
-    cut,
 )
 from ours_emulator.records import Hint, Reason
 from ours_emulator.values import value
+from ours_emulator.wording import cut, suggested
 
 PREFIX = "client/"
 ENDPOINTS = tuple(PREFIX + name for name in ("alias", "identify", "devices", "events"))
@@ -50,8 +51,7 @@ _IDS: tuple[Identifier, ...] = ("external_id", "anonymous_id")
 _PROFILE = {"email": "email", "phone": "phone_number", "timezone": "timezone", "locale": "locale"}
 """The fields of a visitor in a body, and their names in the visitor's properties."""
 _DATA_ELSEWHERE = ("properties", "eventProperties", "traits")
-_ADVICE = dict.fromkeys(_DATA_ELSEWHERE, "; did you mean data?") | {"event": "; did you mean name?"}
-_MAX_HINTS = 20
+_ADVICE = dict.fromkeys(_DATA_ELSEWHERE, suggested("data")) | {"event": suggested("name")}
 
 Type: TypeAlias = Literal["string", "object"]
 _KINDS: Mapping[Type, type] = {"string": str, "object": dict}
@@ -345,18 +345,16 @@ def _missing(name: str) -> str:
     return f"Must have required property '{name}'"
 
 
-def _unknown(sent: Properties, known: Mapping[str, Field], path: str = "") -> Iterator[Hint]:
-    """Yield a hint for each unknown name in *sent*, which is accepted and dropped (rule client-extra-keys)."""
-    if sent.keys() <= known.keys():
-        return
-    dropped = [name for name in sent if name not in known]
-    for name in dropped[:_MAX_HINTS]:
-        advice = _ADVICE.get(name, "") if "data" in known else ""
+def _unknown(sent: Properties, known: Mapping[str, Field], path: str = "") -> list[Hint]:
+    """Return a hint for each unknown name in *sent*, which is accepted and dropped (rule client-extra-keys)."""
+
+    def advice(name: str) -> str:
         if path and name in _IDS:
-            advice = "; the visitor is named by the ids beside `user`"
-        yield Hint("client-extra-keys", path + pointer(cut(name)), f"dropped{advice}")
-    if len(dropped) > _MAX_HINTS:
-        yield Hint("client-extra-keys", path, f"dropped {len(dropped) - _MAX_HINTS} more unknown keys")
+            return "; the visitor is named by the ids beside `user`"
+        return _ADVICE.get(name, "") if "data" in known else ""
+
+    names = [name for name in sent if name not in known]
+    return dropped("client-extra-keys", path, names, advice)
 
 
 def _reason(problem: Problem) -> Reason:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 
 from pydantic import JsonValue
 
@@ -25,6 +24,7 @@ from ours_emulator.model import (
 )
 from ours_emulator.records import Hint, Reason, dotted
 from ours_emulator.values import value
+from ours_emulator.wording import did_you_mean
 
 ENDPOINTS = ("track", "identify", "batch")
 _ALLOWED = dict.fromkeys(ENDPOINTS, "POST, OPTIONS") | {"openapi": "GET, HEAD, OPTIONS"}
@@ -170,8 +170,7 @@ def _single(context: _Context, sent: Properties) -> Arrival:
 
 
 def _no_such(path: str) -> str:
-    close = get_close_matches(path.rpartition("/")[2], _ALLOWED, n=1)
-    return "there is no such path" + (f"; did you mean {close[0]}?" if close else "")
+    return "there is no such path" + did_you_mean(path.rpartition("/")[2], _ALLOWED)
 
 
 def _missing_token(request: Request, message: str, status: int) -> Reason:

@@ -3,8 +3,9 @@
 from pydantic import JsonValue
 
 from ours_emulator.jsontext import json_text
-from ours_emulator.model import Identifier, Identity, Properties, listed
+from ours_emulator.model import Identifier, Identity, Properties
 from ours_emulator.records import Hint
+from ours_emulator.wording import listed
 
 CUSTOM = "custom_properties"
 NAMING_PROPERTIES: tuple[Identifier, ...] = ("external_id", "email")

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from ours_emulator.http.routes import Route
 from ours_emulator.model import DEFAULT_ACCOUNT, Answer, Arrival, Exchange, Receipt, Rejection, Request
 from ours_emulator.records import sentence
+from ours_emulator.wording import first_of
 
 _RETRY_COUNT = b"x-stainless-retry-count"
 _MAX_IN_HEADER = 10
@@ -152,8 +153,7 @@ def _explanation(exchange: Exchange) -> list[tuple[bytes, bytes]]:
 
 
 def _joined(parts: list[str]) -> bytes:
-    more = f"; and {len(parts) - _MAX_IN_HEADER} more" if len(parts) > _MAX_IN_HEADER else ""
-    return ("; ".join(parts[:_MAX_IN_HEADER]) + more).encode("ascii")
+    return "; ".join(first_of(parts, _MAX_IN_HEADER)).encode("ascii")
 
 
 def _rule_at(rule: str, path: str, arrival: Arrival) -> str:
