@@ -94,6 +94,7 @@ class Message:
 
     endpoint: str
     batch_index: int | None
+    """The index of its row of /batch, or of its item of the Client API's events; None if the body is one message."""
     event: str | None
     identity: Identity
     distinct_id: str | None
@@ -121,6 +122,7 @@ class Alias:
     external: Claim
     anonymous: Claim
     hints: tuple[Hint, ...]
+    # Every arrival has these two; an alias is never one of several, and has no name.
     batch_index: None = None
     event: None = None
 
@@ -148,6 +150,7 @@ class Rejection:
 
     endpoint: str
     batch_index: int | None
+    """The index of the refused row of /batch; None if the request is refused as a whole, as on other endpoints."""
     reason: Reason
     event: str | None = None
     distinct_id: str | None = None
@@ -183,7 +186,7 @@ class Contents:
 class VisitorState:
     """What an account knows of a visitor. Nothing in it is ever changed in place, so states share what stays the same.
 
-    `properties` include `custom_properties` and `consent`; `data` is what the Client API's `data` said.
+    `properties` include `custom_properties` and `consent`; `data` is the Client API's `data`, merged.
     """
 
     properties: Properties = field(default_factory=dict[str, JsonValue])
@@ -223,7 +226,7 @@ class Version:
 
     id: int
     visitor_pk: int
-    # A thousand versions may stand one behind the other: too many to compare, or print, one inside the other.
+    # Up to a thousand versions form a chain, too deep to compare or print recursively.
     before: "Version | VisitorState" = field(repr=False, compare=False)
     change: Change
 

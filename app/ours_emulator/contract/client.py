@@ -45,6 +45,7 @@ _STATUSES = body.Statuses(media_type=400, coding=400, size=400)
 _BEARER = re.compile(r"Bearer ([ps]k_\S+)")
 _UNREADABLE = "An error occurred with this request."
 _UNAUTHORIZED = "Authorization error."
+# As the public server has it, only with this error (rule client-key).
 _UNAUTHORIZED_CODE = 1000
 _SEMANTICS = ApiSemantics(falls_through=True, claims_stored=False, empty_ignored=False, allow_list=False)
 _IDS: tuple[Identifier, ...] = ("external_id", "anonymous_id")

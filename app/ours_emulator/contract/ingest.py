@@ -1,4 +1,7 @@
-"""The Ingest API: /track, /identify and /batch from a request to arrivals, and from receipts to the answer."""
+"""The Ingest API: /track, /identify and /batch from a request to arrivals, and from receipts to the answer.
+
+A 413 of /batch comes from here: for the body by `_BATCH`, for rows by `_size_problem`. That of /debug is in http/front.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -37,7 +40,7 @@ _BATCH = body.Statuses(media_type=415, coding=415, size=413)
 
 @value
 class Limits:
-    """The largest body and the largest batch row, in bytes."""
+    """The largest body and the largest batch row, in bytes: settings of the emulator, the same for all revisions."""
 
     body: int = 5 * 1024 * 1024
     row: int = 1024 * 1024

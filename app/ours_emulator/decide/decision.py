@@ -1,4 +1,4 @@
-"""What becomes of each message of a group, on plain values: rules over what was loaded, and nothing else."""
+"""What becomes of each message of a group: rules on plain values, over the visitors and ids that were loaded."""
 
 import os
 from collections.abc import Sequence
@@ -201,7 +201,7 @@ class Decision:
         resolution: Resolution,
         hints: Sequence[Hint],
     ) -> Receipt:
-        """Return the receipt of what is no event and makes no visitor."""
+        """Return the receipt of an alias or a device, which is not an event and creates no visitor."""
         return Receipt(
             id_,
             arrival,
@@ -246,9 +246,9 @@ class Decision:
 def _obstacle(alias: Alias, visitor: Visitor | None, resolution: Resolution) -> Hint | None:
     """Return what keeps *alias* from having an effect."""
     if resolution.decided_by == alias.external.given_as and visitor is not None:
-        message = "somebody has this external_id already"
+        message = "a visitor has this external_id already"
     elif visitor is None:
-        message = "nobody has this anonymous_id"
+        message = "no visitor has this anonymous_id"
     elif "external_id" in visitor.properties:
         message = "the visitor with this anonymous_id has an external_id already"
     else:
@@ -270,7 +270,8 @@ def new_uuid() -> str:
 def names(account_id: int, message: AnyMessage) -> list[Name]:
     """Return the names to load: the deciding one, and beside a user id the external id, to tell if it is another's.
 
-    All of them where one that finds nobody leaves it to the next, or where an id is given only if nobody has it.
+    All names if one that matches no visitor leaves the decision to the next, or if an id is written only where no
+    visitor has it.
     """
     if not isinstance(message, Message) or not message.semantics.claims_stored:
         return list(_all_names(account_id, message))

@@ -86,10 +86,10 @@ class Visitors:
     def resolve(
         self, account_id: int, identity: Identity, new_id: Callable[[], str], *, falls_through: bool = False
     ) -> tuple[Visitor, Resolution, list[Hint]]:
-        """Return the visitor *identity* names, adding one, under *new_id* unless given, if nobody matches.
+        """Return the visitor that *identity* names. If none matches, add one, with the user id or else *new_id*.
 
-        The strongest identifier given decides alone: a user id is taken at its word and an external id silences the
-        email (rule identity-order); unless it *falls_through* (rule client-look-up).
+        The strongest identifier given decides alone: there is no look-up by email beside an external id (rule
+        identity-order), unless it *falls_through* (rule client-look-up).
         """
         visitor, resolution, hints = self.find(account_id, identity, falls_through=falls_through)
         if visitor is None:
@@ -101,7 +101,7 @@ class Visitors:
         return visitor, resolution, hints
 
     def adopt(self, visitor: Visitor, claim: Claim) -> bool:
-        """Give *visitor* the anonymous id that *claim* names, unless somebody has it; tell whether it is theirs now."""
+        """Give *visitor* the anonymous id in *claim* unless another has it; return whether *visitor* has it now."""
         if self._matches(visitor.account_id, claim):
             return visitor.state.anonymous_id == claim.value
         self.change(visitor, Change(anonymous_id=claim.value))

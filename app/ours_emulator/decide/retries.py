@@ -1,4 +1,7 @@
-"""Which requests are attempts of one call: a request that a fault hit is sent again (rule attempts)."""
+"""Which requests are attempts of one call: a request that a fault hit is sent again (rule attempts).
+
+`Calls` has state, the attempts that failed lately. The rest are pure functions.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
