@@ -55,7 +55,8 @@ def test_the_wheel_has_every_file_of_the_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert packed == expected
-    assert {"ours_emulator/contract/rules.toml", "ours_emulator/debug/examples.json"} <= packed
+    data = ("contract/rules.toml", "debug/examples.json", "openapi/examples.json")
+    assert {f"ours_emulator/{name}" for name in data} <= packed
 
 
 @pytest.mark.rule("openapi")

@@ -56,7 +56,7 @@ class Revision:
     """A dated contract of the Ingest API, with all that may differ between two of them.
 
     Its limits are `window_ms` and those of the document: the lengths of strings and the number of rows in a batch. How
-    large a body or a row may be are settings (`contract.ingest.Limits`); a body of the Client API has a limit of its own.
+    large a body or a row may be are settings (`contract.ingest.Limits`); the Client API has its own limit.
     """
 
     name: str
