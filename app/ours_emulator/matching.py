@@ -4,7 +4,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher, get_close_matches
+from difflib import SequenceMatcher
 from enum import Enum
 from functools import lru_cache
 from typing import Literal, Protocol, TypeAlias
@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from ours_emulator.jsontext import same
 from ours_emulator.patterns import Pattern, PatternError
 from ours_emulator.records import Miss
+from ours_emulator.wording import did_you_mean, listed, nearest
 
 MAX_LEVELS = 64
 MAX_CONDITIONS = 1000
@@ -104,12 +105,6 @@ def _closeness(miss: Miss) -> float:
     return 0.9 if str(expected) == str(actual) else 0.0
 
 
-def advice(word: str, known: Iterable[str]) -> str:
-    """Return `; did you mean NAME?` with the one of *known* that is most like *word*; else an empty string."""
-    close = get_close_matches(word[:_MAX_SHOWN], list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
 def advised(miss: Miss, view: Mapping[str, JsonValue]) -> Miss:
     """Return *miss*; if the field is missing, with a similar name that *view* has, or all its names."""
     if miss.why != _NOT_THERE:
@@ -120,9 +115,8 @@ def advised(miss: Miss, view: Mapping[str, JsonValue]) -> Miss:
             return miss
         if part not in here:
             names = [name[:_MAX_SHOWN] for name in here]
-            more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-            listed = f"; there are {', '.join(names[:_MAX_NAMES])}{more}" if names else ""
-            return replace(miss, why=miss.why + (advice(part, names) or listed))
+            known = f"; there are {listed(names, _MAX_NAMES)}" if names else ""
+            return replace(miss, why=miss.why + (did_you_mean(part, names) or known))
         here = here[part]
     return miss
 
@@ -131,12 +125,12 @@ def _instead(word: str, shape: Shape, *, outermost: bool) -> str:
     """Return what *word* probably means: a field of *shape*, or one inside an open object."""
     known = f"; there are {', '.join(shape)}"
     open_field = next((name for name, inner in shape.items() if inner is None), None)
-    sure = get_close_matches(word[:_MAX_SHOWN], shape, n=1, cutoff=_CLOSE_CUTOFF)
+    sure = nearest(word, shape, _CLOSE_CUTOFF)
     if not outermost or open_field is None or sure or not 0 < len(word) < _MAX_SHOWN:
-        return advice(word, shape) or known
-    close = get_close_matches(word, shape, n=1)
+        return did_you_mean(word, shape) or known
+    close = nearest(word, shape)
     inside = f"{open_field}.{word}"
-    return f"; did you mean {close[0]}, or {inside}?" if close else f"{known}; or did you mean {inside}?"
+    return f"; did you mean {close}, or {inside}?" if close else f"{known}; or did you mean {inside}?"
 
 
 @lru_cache(2048)
@@ -268,7 +262,7 @@ class _Compiler:
             place = (*path, name)
             if name not in _NAMES:
                 problem = "there is no such operator" if name.startswith("$") else "fields and operators can't be mixed"
-                instead = advice(name, _NAMES) or f"; there are {', '.join(_NAMES)}"
+                instead = did_you_mean(name, _NAMES) or f"; there are {', '.join(_NAMES)}"
                 raise self._error(place, problem + instead)
             try:
                 check = self._regex(operand) if name == "$regex" else _OPERATORS[name](operand)

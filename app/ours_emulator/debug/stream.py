@@ -75,11 +75,13 @@ async def _messages(
                 listener.take()  # The store has it as well.
                 events = (await reader.arrivals(account, which, progress.last, _PAGE)).events
                 # Asked after the read, so that an event which came after a reset is never sent before it.
-                for chunk in progress.chunks(map(EventView, events), listener.reset_at()):
+                progress.note_reset(listener.reset_at())
+                for chunk in progress.chunks(map(EventView, events)):
                     yield chunk
                 full = len(events) == _PAGE
             while (views := listener.take()) is not None:
-                for chunk in progress.chunks(views, listener.reset_at()):
+                progress.note_reset(listener.reset_at())
+                for chunk in progress.chunks(views, complete=True):
                     yield chunk
                 await asyncio.sleep(_PAUSE_SECONDS * feed.listeners)
                 if not await listener.woken(_HEARTBEAT_SECONDS):
@@ -96,15 +98,21 @@ class _Progress:
         self._outcome = outcome
         self.last = last
         """The id of the last event that was sent or left out."""
+        self._reset_at: int | None = None
 
-    def chunks(self, views: Iterable[EventView], reset_at: int | None) -> Generator[str]:
+    def note_reset(self, reset_at: int | None) -> None:
+        """Note that there was a reset, if *reset_at* is given: events have that id or a larger one since then."""
+        self._reset_at = self._reset_at if reset_at is None else reset_at
+
+    def chunks(self, views: Iterable[EventView], *, complete: bool = False) -> Generator[str]:
         """Yield the messages for those of *views* that are new, in parts of some size.
 
-        A message `reset` comes before the first event with the id *reset_at* or a larger one.
+        A message `reset` comes before the first event after the reset; also without such an event, if *views* are
+        *complete*: a page of the store may lack events from before the reset, which the feed still has.
         """
         parts: list[str] = []
         size = 0
-        for message in self._messages(views, reset_at):
+        for message in self._messages(views, complete):
             parts.append(message)
             size += len(message)
             if size > _CHUNK_CHARACTERS:
@@ -113,18 +121,21 @@ class _Progress:
         if parts:
             yield "".join(parts)
 
-    def _messages(self, views: Iterable[EventView], reset_at: int | None) -> Generator[str]:
+    def _messages(self, views: Iterable[EventView], complete: bool) -> Generator[str]:
         for view in views:
             event = view.event
             if event.id <= self.last or self._outcome not in (None, event.outcome):
                 continue
             self.last = event.id
-            if reset_at is not None and self.last >= reset_at:
-                yield _RESET
-                reset_at = None
+            if self._reset_at is not None and self.last >= self._reset_at:
+                yield self._reset()
             yield f"id: {self.last}\nevent: receipt\ndata: {view.text}\n\n"
-        if reset_at is not None:
-            yield _RESET
+        if complete and self._reset_at is not None:
+            yield self._reset()
+
+    def _reset(self) -> str:
+        self._reset_at = None
+        return _RESET
 
 
 def _event_id(text: str | None) -> int | None:

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from starlette.responses import Response
 
 from ours_emulator.debug import examples
-from ours_emulator.debug.expectations import MOST_MS, ScopeBody, SequenceBody, VerifyBody, WaitBody
+from ours_emulator.debug.expectations import MAX_MS, ScopeBody, SequenceBody, VerifyBody, WaitBody
 from ours_emulator.debug.explain import unmet, unmet_sequence, wish_of, wish_of_sequence
 from ours_emulator.debug.match_progress import Diagnosis, MatchProgress, Scope, SequenceProgress, Terms, diagnose
 from ours_emulator.debug.params import Needs, Problem, account_of, answer, debug_router
@@ -28,7 +28,7 @@ _PAGE = 500
 _LARGE_PAGE = 10_000
 """Events of a page after the first. Each page costs the store a look at every event of the account."""
 _CHUNK = 100
-_MOST_SEARCHED = 300
+_MAX_SEARCHED = 300
 _OUTCOMES: Sequence[str] = get_args(Outcome)
 _MATCHING = ThreadPoolExecutor(2, thread_name_prefix="matching")
 """Where regular expressions are compiled and searched for. RE2 lets go of the interpreter's lock while it searches, so
@@ -48,7 +48,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "Not understood; the error names the field.",
         **_example({"error": "match.evnt: there is no such field; did you mean event?"}),
     },
-    406: {"model": Unmet, "description": "The expectation is not met, and why.", **_example(dict(examples.UNMET))},
+    406: {"model": Unmet, "description": "The expectation is not met, and why.", **_example(examples.UNMET)},
     415: {"model": Problem, "description": "The body is not JSON."},
 }
 _SHUT_DOWN: dict[int | str, dict[str, Any]] = {503: {"model": Problem, "description": "The emulator shut down."}}
@@ -61,8 +61,8 @@ async def wait(request: Request, parts: Needs, body: WaitBody) -> Response:
 
     With `settle_ms` it answers once no further one has matched for that long.
     """
-    if body.timeout_ms + body.settle_ms > MOST_MS:
-        raise HTTPException(400, f"settle_ms: follows timeout_ms, and both together are at most {MOST_MS}")
+    if body.timeout_ms + body.settle_ms > MAX_MS:
+        raise HTTPException(400, f"settle_ms: follows timeout_ms, and both together are at most {MAX_MS}")
     terms, match = _terms(body), await _compiled(body.match)
     scope = _scope(request, body, [match])
     started = _now()
@@ -200,7 +200,7 @@ async def _elsewhere(reader: StoreReader, scope: Scope, match: Match) -> str:
 
 
 async def _latest(reader: StoreReader, account: str | None, where: EventFilter, after: int) -> list[EventView]:
-    part = await reader.latest_arrivals(account, where, after, _MOST_SEARCHED)
+    part = await reader.latest_arrivals(account, where, after, _MAX_SEARCHED)
     return [EventView(event) async for events in _chunks(part.events) for event in events]
 
 

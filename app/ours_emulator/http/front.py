@@ -1,4 +1,7 @@
-"""The front: looks a request's route up, refuses what the guard refuses, and passes the rest to who answers it."""
+"""The front: looks a request's route up, refuses what the guard refuses, and passes the rest to who answers it.
+
+A body of the debug API that is too large is answered 413 here; those of the emulated APIs by their contract.
+"""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -62,9 +65,9 @@ class Front:
         elif scope["method"] in READING or route.path == IMPORT_PATH:
             await self._app(_scope_for_app(scope, route), receive, send)
         else:
-            await self._pass_on_bounded(scope, receive, send, route)
+            await self._pass_on_unless_too_large(scope, receive, send, route)
 
-    async def _pass_on_bounded(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
+    async def _pass_on_unless_too_large(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
         """Pass a call on with its body, if that is not too large."""
         try:
             body, oversized = await read_body(receive, self._limit)

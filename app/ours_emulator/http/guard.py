@@ -16,8 +16,8 @@ _JSON = (b"application/json",)
 _LINES = (*_JSON, b"application/jsonl", b"application/x-ndjson")
 _PORTS = {b"http": 80, b"https": 443}
 _EMPTY = (None, [b"0"])
-_MOST_KNOWN = 1000
-_MOST_SHOWN = 100
+_MAX_KNOWN = 1000
+_MAX_SHOWN = 100
 _AUTHORITY = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z_.-]+))(?::(\d{0,5}))?")
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
 _LOCAL = re.compile(rf"{_LABEL}|(?:{_LABEL}\.)+(?:localhost|local|internal|test|svc)")
@@ -68,15 +68,15 @@ class Guard:
         allowed = self._known.get(hosts[0])
         if allowed or (allowed is None and self._learn(hosts[0])):
             return None
-        shown = hosts[0][:_MOST_SHOWN].decode("latin-1")
+        shown = hosts[0][:_MAX_SHOWN].decode("latin-1")
         return Refusal(403, "host", f"host {shown!r} is not allowed; add it to --allowed-hosts")
 
     def _learn(self, host: bytes) -> bool:
         parsed = authority(host)
         allowed = parsed is not None and (is_local(parsed.host) or self._configured(parsed.host))
-        if len(self._known) >= _MOST_KNOWN:
+        if len(self._known) >= _MAX_KNOWN:
             self._known.clear()
-        if len(host) <= _MOST_SHOWN:
+        if len(host) <= _MAX_SHOWN:
             self._known[host] = allowed
         return allowed
 

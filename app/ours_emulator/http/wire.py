@@ -11,9 +11,10 @@ from ours_emulator.http.routes import Route
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import DEFAULT_ACCOUNT, Answer, Arrival, Exchange, Properties, Receipt, Rejection, Request
 from ours_emulator.records import sentence
+from ours_emulator.wording import first_of
 
 _RETRY_COUNT = b"x-stainless-retry-count"
-_MOST_IN_HEADER = 10
+_MAX_IN_HEADER = 10
 _DRAIN_BYTES = 64 * 1024 * 1024
 _CORS = (
     (b"access-control-allow-origin", b"*"),
@@ -161,8 +162,7 @@ def _explanation(exchange: Exchange) -> list[tuple[bytes, bytes]]:
 
 
 def _joined(parts: list[str]) -> bytes:
-    more = f"; and {len(parts) - _MOST_IN_HEADER} more" if len(parts) > _MOST_IN_HEADER else ""
-    return ("; ".join(parts[:_MOST_IN_HEADER]) + more).encode("ascii")
+    return "; ".join(first_of(parts, _MAX_IN_HEADER)).encode("ascii")
 
 
 def _rule_at(rule: str, path: str, arrival: Arrival) -> str:
