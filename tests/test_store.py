@@ -743,5 +743,5 @@ def test_a_file_with_two_names_is_refused_as_each_has_a_lock_of_its_own(path: Pa
         server.default.track(userId="u")
     os.link(path, tmp_path / "other.db")
     for name in (path, tmp_path / "other.db"):
-        with pytest.raises(StoreError, match="has other names"):
+        with pytest.raises(StoreError, match="has hard links"):
             StoreFile(name).open()

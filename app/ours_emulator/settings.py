@@ -4,7 +4,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode
 
 from ours_emulator.clock import LAST_MOMENT, milliseconds
+from ours_emulator.wording import did_you_mean
 
 ENV_PREFIX = "OURS_EMULATOR_"
 _HOST = r"^(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$"
@@ -46,16 +46,20 @@ def _key(key: str) -> str:
 def _named(path: Path) -> Path:
     if not path.name:
         raise ValueError("must be the path of a file")
-    if "\0" in str(path):
-        raise ValueError("must not contain a NUL character; remove it from the path")
+    _without_nul(str(path))
     return path
+
+
+def _without_nul(path: str) -> None:
+    if "\0" in path:
+        raise ValueError("must not contain a NUL character; remove it from the path")
 
 
 def _database(url: str) -> str:
     """Return *url*. A path must be that of a file; the store checks which kinds of URL there are."""
-    _, is_url, path = url.rpartition("://")
-    if path or not is_url:
-        _named(Path(path))
+    if "://" not in url:
+        _named(Path(url))
+    _without_nul(url)
     try:
         url.encode()
     except UnicodeEncodeError:
@@ -168,8 +172,7 @@ def load(flags: Mapping[str, object] | None = None, file: Path | None = None, *,
         values.update(source)
         origins.update(dict.fromkeys(source, origin))
     for name in sorted(values.keys() - Settings.model_fields.keys()):
-        close = get_close_matches(name.replace("-", "_"), Settings.model_fields, n=1)
-        advice = f"; did you mean {close[0]}?" if close else ""
+        advice = did_you_mean(name.replace("-", "_"), Settings.model_fields)
         raise SettingsError(f"{_spelled(name, origins[name], file)}: there is no such setting{advice}")
     try:
         return Loaded(Settings.model_validate(values), origins)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ours_emulator.emulator import Emulator, report
 from ours_emulator.feed import Feed
 from ours_emulator.model import Exchange
-from ours_emulator.wording import number
+from ours_emulator.wording import plural
 
 _MAX_OBJECTIONS = 20
 
@@ -41,7 +41,7 @@ class ForgottenCounts(Feed):
         if not forgotten:
             return ""
         total = sum(forgotten.values(), Counter[str]())
-        accounts = number(len(forgotten), "account")
+        accounts = plural(len(forgotten), "account")
         return f"in {accounts} closed or reset meanwhile: {report.counted(total['requests'], total, total['hints'])}"
 
 

@@ -6,12 +6,11 @@ from dataclasses import replace
 from pydantic import JsonValue
 
 from ours_emulator.debug.match_progress import Diagnosis, MatchProgress, SequenceProgress, Terms, became
-from ours_emulator.model import cut
 from ours_emulator.records import Event, Miss, NearMiss, Unmet
 from ours_emulator.terminal import printable
-from ours_emulator.wording import name_of, number, outcome_of
+from ours_emulator.wording import cut, first_of, name_of, outcome_of, plural
 
-_MOST_EVENTS = 10
+_MAX_EVENTS = 10
 _MAX_VALUE = 1000
 
 
@@ -28,7 +27,7 @@ def unmet(
     *diagnosis* explains what is missing, if there are too few; *elsewhere* that it went to another account.
     """
     count = len(progress.ids)
-    counted = f"{number(count, 'event') if count else 'no events'} matched"
+    counted = f"{plural(count, 'event') if count else 'no events'} matched"
     in_time = "" if timeout_ms is None or count >= terms.count else f" within {timeout_ms} ms"
     doubt = _doubt(progress.evicted) if progress.incomplete and not terms.exceeded(count) else ""
     why = Unmet(
@@ -107,7 +106,7 @@ def _because(candidates: Sequence[NearMiss], near: Sequence[NearMiss]) -> str:
 
 
 def _doubt(evicted: int) -> str:
-    return f"; {number(evicted, 'event')} evicted that may have matched: set a larger --keep"
+    return f"; {plural(evicted, 'event')} evicted that may have matched: set a larger --keep"
 
 
 def _explanation(wish: str, unmet: Unmet) -> str:
@@ -115,8 +114,8 @@ def _explanation(wish: str, unmet: Unmet) -> str:
     items, candidates, near = unmet.items, unmet.candidates, unmet.near_misses
     lines = [wish, unmet.found]
     if items:
-        lines += ["these events matched:", *(f"  {name_of(event)}" for event in items[:_MOST_EVENTS])]
-        lines += [f"  and {len(items) - _MOST_EVENTS} more"] if len(items) > _MOST_EVENTS else []
+        first = first_of([name_of(event) for event in items], _MAX_EVENTS)
+        lines += ["these events matched:", *(f"  {line}" for line in first)]
     lines += _candidate_lines("would", [one for one in candidates if not _unknown(one)])
     lines += _candidate_lines("may", [one for one in candidates if _unknown(one)])
     if near:

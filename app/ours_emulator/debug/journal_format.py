@@ -31,7 +31,7 @@ from ours_emulator.jsontext import json_text
 from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT, Properties, Request
 from ours_emulator.records import Connection, FaultAnswer, RowCode, StoredRequest, from_json, milliseconds_of, to_json
 
-MOST_LINE_BYTES = 64 * 1024 * 1024
+MAX_LINE_BYTES = 64 * 1024 * 1024
 _AUTHORIZATION = re.compile(r"(Bearer +(?:[ps]k_)?)?(.+)", re.IGNORECASE | re.DOTALL)
 _KEY = re.compile(r"\b[ps]k_(?!redacted_)[A-Za-z0-9_-]+")
 _KIND = re.compile(r"[ps]k_|test_")
@@ -125,11 +125,11 @@ class Line(_Strict):
 def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
     """Yield the requests in *file*, numbered from 1; empty lines are skipped. Raises LineError."""
     for number in count(1):
-        text = file.readline(MOST_LINE_BYTES + 1)
+        text = file.readline(MAX_LINE_BYTES + 1)
         if not text:
             return
-        if len(text) > MOST_LINE_BYTES:
-            raise LineError(f"line {number}: longer than {MOST_LINE_BYTES} bytes; leave that request out")
+        if len(text) > MAX_LINE_BYTES:
+            raise LineError(f"line {number}: longer than {MAX_LINE_BYTES} bytes; leave that request out")
         if not text.strip():
             continue
         try:
@@ -194,13 +194,13 @@ def _is_gzip(coding: str) -> bool:
 
 
 def _body(body: bytes) -> Properties:
-    text = text_of(body, "", MOST_LINE_BYTES)
+    text = text_of(body, "", MAX_LINE_BYTES)
     return {"body_base64": in_base64(body)} if text is None else {"body": text}
 
 
 def _redacted(body: bytes, coding: str, hide: Callable[[str], str]) -> tuple[bytes, str]:
     """Return *body* with another token, unpacked if need be, and its coding then; what is no text loses everything."""
-    text = text_of(body, coding, MOST_LINE_BYTES)
+    text = text_of(body, coding, MAX_LINE_BYTES)
     if text is None:
         return b"", coding
     hidden = TOKEN_FIELD.sub(lambda field: field[1] + _hidden(_unescaped(field[2])), text)

@@ -14,20 +14,20 @@ from ours_emulator.clock import LAST_MOMENT, moment
 from ours_emulator.debug.parts import Parts
 from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
 from ours_emulator.jsontext import json_text
-from ours_emulator.matching import advice
 from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT
 from ours_emulator.records import Outcome, to_json
 from ours_emulator.store import LARGEST
+from ours_emulator.wording import did_you_mean
 
 PROPERTY = "property."
 """What the names of parameters that ask for an event property begin with."""
 ANY_PROPERTY = PROPERTY + "NAME"
 """All these parameters, as the document and errors name them."""
 DEFAULT_LIMIT = 100
-_MOST_LIMIT = 1000
+_MAX_LIMIT = 1000
 T = TypeVar("T")
 AccountName: TypeAlias = Annotated[str, Path(pattern=f"^{ACCOUNT_NAME.pattern}$", description="The account's name.")]
-Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MOST_LIMIT, description="Items on a page.")]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MAX_LIMIT, description="Items on a page.")]
 AskedOutcome: TypeAlias = Literal[Outcome, "any"]
 Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of the previous page.")]
 Since: TypeAlias = Annotated[
@@ -168,5 +168,6 @@ def _check_parameters(request: Request, known: Sequence[str]) -> None:
             raise HTTPException(400, f"parameter {name} is given more than once; give it once")
         if name in known or (ANY_PROPERTY in known and name.startswith(PROPERTY) and name != PROPERTY):
             continue
-        instead = advice(name, known) or f"; use {', '.join(known)}" if known else "; omit it, none are accepted here"
+        others = f"; use {', '.join(known)}" if known else "; omit it, none are accepted here"
+        instead = did_you_mean(name, known) or others
         raise HTTPException(400, f"there is no parameter {name}{instead}")

@@ -25,7 +25,7 @@ from ours_emulator.http.redaction import Redactor, without_tokens
 from ours_emulator.records import Call, Event, Page, RequestDetail, RequestRecord, StoredRequest
 from ours_emulator.store import LARGEST, RequestFilter
 
-_MOST_SHOWN = 8 * 1024 * 1024
+_MAX_SHOWN = 8 * 1024 * 1024
 router = debug_router()
 
 
@@ -65,7 +65,7 @@ async def calls(parts: Needs, account: Account, limit: Limit = DEFAULT_LIMIT, cu
 
 def _detail(stored: StoredRequest, events: Sequence[Event]) -> RequestDetail:
     record = {one.name: getattr(stored.record, one.name) for one in fields(RequestRecord)}
-    text = text_of(stored.body, stored.record.content_encoding, _MOST_SHOWN)
+    text = text_of(stored.body, stored.record.content_encoding, _MAX_SHOWN)
     encoded = in_base64(stored.body) if text is None else None
     return RequestDetail(**record, body=text, body_base64=encoded, events=tuple(events))
 
