@@ -12,13 +12,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode
 
 from ours_emulator.clock import LAST_MOMENT, milliseconds
+from ours_emulator.errors import SettingsError as SettingsError
 
 ENV_PREFIX = "OURS_EMULATOR_"
 _HOST = r"^(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$"
-
-
-class SettingsError(Exception):
-    """A setting that is not valid; the message is one line for the user."""
 
 
 def _split(value: object) -> object:

@@ -1,6 +1,8 @@
 """What the fixtures of the pytest plugin give: the emulator, and accounts of it."""
 
+import os
 import re
+import shlex
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, operations
 from ours_emulator.emulator.handle import BASE_URL_VARIABLE
+from ours_emulator.emulator.local import COMMAND_VARIABLE
 from ours_emulator.emulator.operations import AccountPlan
 from ours_emulator.pytest_support.marker import MARKER, OF_ACCOUNT, options_of
 from ours_emulator.pytest_support.reports import ACCOUNT, WatchedAccount
@@ -26,6 +29,13 @@ def attached(url: str, settings: Mapping[str, Any]) -> Emulator:
     emulator = Emulator(Emulator(url).server_url)
     emulator.version()
     return emulator
+
+
+def command_of(config: pytest.Config) -> Sequence[str]:
+    """Return the command that starts the emulator: of the option, the environment or the ini file; none by default."""
+    command: str = config.getoption("--ours-emulator-command") or os.environ.get(COMMAND_VARIABLE, "")
+    configured: list[str] = config.getini("ours_emulator_command")
+    return shlex.split(command) or configured
 
 
 @contextmanager
@@ -68,7 +78,10 @@ def async_handle(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncEmu
 @contextmanager
 def _account(server: Emulator, title: str, settings: Mapping[str, Any]) -> Generator[Emulator]:
     name = f"{_NOT_IN_NAMES.sub('-', title).strip('-')[:60] or 'test'}-{uuid4().hex[:12]}"
-    emulator = server.open_account(name, **_plan(settings))
+    try:
+        emulator = server.open_account(name, **_plan(settings))
+    except EmulatorError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
     try:
         yield emulator
     finally:
