@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 from ours_emulator.emulator.errors import EmulatorError, ExpectationError
 from ours_emulator.emulator.operations import GONE, Operation
-from ours_emulator.emulator.transport import Request, TransportError
+from ours_emulator.emulator.transport import Request, TransportError, pause
 
 BASE_URL_VARIABLE = "OURS_PRIVACY_BASE_URL"
 URL_VARIABLE = "OURS_EMULATOR_URL"
@@ -19,6 +19,8 @@ ADMIN_TOKEN_VARIABLE = "OURS_EMULATOR_ADMIN_TOKEN"
 INGEST_PATH = "/api/v1"
 ENDED: dict[str, Callable[[], str]] = {}
 """For the address of each emulator that this process has started: what says how it ended, if it did."""
+_LOOKS = 10
+_LOOK_SECONDS = 0.01
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ADDRESS = re.compile(r"(?P<server>https?://[^/?#\s]+)(?:/accounts/(?P<account>[^/?#]+))?/?")
@@ -98,9 +100,22 @@ class Handle:
         try:
             yield
         except TransportError as error:
-            ended = ENDED.get(self.server_url, str)()
+            ended = self.ended(patiently=True)
             why = f"{error} ({ended})" if ended else error
             raise EmulatorError(f"no emulator answers at {self.server_url}: {why}") from None
+
+    def ended(self, *, patiently: bool = False) -> str:
+        """Return how the emulator ended if this process started it: `its process 7 was killed by SIGKILL`; else "".
+
+        *patiently*: look again for a tenth of a second, because its connections end a moment before it does.
+        """
+        look = ENDED.get(self.server_url, str)
+        how = look()
+        for _ in range(_LOOKS if patiently and self.server_url in ENDED else 0):
+            if not how:
+                pause(_LOOK_SECONDS)
+                how = look()
+        return how
 
 
 class FaultState:

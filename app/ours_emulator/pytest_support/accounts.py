@@ -77,6 +77,8 @@ def async_handle(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncEmu
 
 @contextmanager
 def _account(server: Emulator, title: str, settings: Mapping[str, Any]) -> Generator[Emulator]:
+    if ended := server.ended():
+        pytest.fail(f"the emulator of {server.server_url} has ended: {ended}", pytrace=False)
     name = f"{_NOT_IN_NAMES.sub('-', title).strip('-')[:60] or 'test'}-{uuid4().hex[:12]}"
     try:
         emulator = server.open_account(name, **_plan(settings))
