@@ -446,7 +446,7 @@ def test_the_plugin_needs_none_of_its_dependencies_if_another_command_starts_the
     command = str(Path(sys.executable).with_name("ours-emulator"))
     assert "OURS_EMULATOR_COMMAND" in outcome()
     assert "No module named" in outcome()
-    assert "1 passed" in outcome("--ours-emulator-command", command)
+    assert "1 passed" in outcome(f"--ours-emulator-command={command}")
     assert "1 passed" in outcome(OURS_EMULATOR_COMMAND=command)
     (tmp_path / "pytest.ini").write_text(f"[pytest]\nours_emulator_command = {command}")
     assert "1 passed" in outcome()
