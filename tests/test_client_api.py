@@ -573,10 +573,10 @@ def test_anonymous_events_then_alias_then_events_by_external_id_are_one_visitor(
 @pytest.mark.parametrize(
     ("before", "why"),
     [
-        ([], "nobody has this anonymous_id; nothing was changed"),
-        ([{"external_id": "X"}], "somebody has this external_id already; nothing was changed"),
-        ([{"anonymous_id": "A"}, {"external_id": "X"}], "somebody has this external_id already; nothing was changed"),
-        ([BOTH], "somebody has this external_id already; nothing was changed"),
+        ([], "no visitor has this anonymous_id; nothing was changed"),
+        ([{"external_id": "X"}], "a visitor has this external_id already; nothing was changed"),
+        ([{"anonymous_id": "A"}, {"external_id": "X"}], "a visitor has this external_id already; nothing was changed"),
+        ([BOTH], "a visitor has this external_id already; nothing was changed"),
         (
             [{"anonymous_id": "A", "external_id": "X2"}],
             "the visitor with this anonymous_id has an external_id already; nothing was changed",

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -20,7 +20,10 @@ from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.client import ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.contract.revision import revision
+from ours_emulator.debug.faults import AnswerBody, FaultBody, MatchBody
+from ours_emulator.debug.journal_format import Line
 from ours_emulator.decide.faults import Action, Delay, Fault, FaultMatch, Faults, RateLimit
+from ours_emulator.emulator.operations import FaultPlan
 from ours_emulator.feed import Feed
 from ours_emulator.model import Arrival, Closed, Contents, Exchange, Message, Rejection, Request
 from ours_emulator.pipeline import Pipeline
@@ -627,3 +630,13 @@ def test_a_fault_of_rows_is_for_batch_and_leaves_the_items_of_the_client_api_alo
     response = account.post("/api/client/events", items, {"authorization": "Bearer pk_key"})
     assert response.status_code == 204
     assert {it["outcome"] for it in account.events(outcome="any", endpoint="client/events")} == {"accepted"}
+
+
+def test_every_model_of_a_faults_answer_has_the_same_fields() -> None:
+    fields = FaultAnswer.__annotations__.keys()
+    assert AnswerBody.model_fields.keys() | {"name"} == fields
+    recorded = get_args(Line.model_fields["fault"].annotation)[0]
+    assert recorded.model_fields.keys() - {"fault"} | {"name"} == fields
+    # The plan of the handle has the fields of the match and of the answer in one.
+    rest = FaultBody.model_fields.keys() - {"match", "answer"}
+    assert FaultPlan.__annotations__.keys() == AnswerBody.model_fields.keys() | MatchBody.model_fields.keys() | rest

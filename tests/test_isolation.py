@@ -159,6 +159,10 @@ USED = {
         def test_later(use):
             use()
     """,
+    "pyfakefs with a late first use": """
+        def test_faked(fs, request):
+            request.getfixturevalue("use")()
+    """,
     "tracing of all threads": """
         import sys
         import threading

@@ -60,7 +60,7 @@ def receipt(arrival: Arrival, outcome: Outcome | None = None, visitor_id: str | 
     return Receipt(1, arrival, outcome or "accepted", arrival.hints, visitor_id=visitor_id)
 
 
-def exchange(*receipts: Receipt, status: int = 200, path: str = "/track", method: str = "POST") -> Exchange:
+def exchange(*receipts: Receipt, status: int | None = 200, path: str = "/track", method: str = "POST") -> Exchange:
     request = Request(
         account="default",
         endpoint="track",
@@ -188,6 +188,12 @@ def test_the_line_for_programs_is_an_object() -> None:
         "reasons": [],
         "hints": ["unknown-keys /properties"],
     }
+
+
+def test_a_request_that_a_fault_left_unanswered_has_no_status() -> None:
+    unanswered = exchange(receipt(rejection("", "fault busy never answers", "429-500")), status=None)
+    assert json.loads(machine(unanswered))["status"] is None
+    assert human(unanswered).startswith("REJECTED --- POST /track ")
 
 
 def test_the_line_for_programs_says_why_a_row_was_refused() -> None:

@@ -45,6 +45,20 @@ def test_the_wheel_contains_only_the_package(wheel: Path) -> None:
     assert not [name for name in names if name.startswith("app")]
 
 
+def test_the_wheel_has_every_file_of_the_package(wheel: Path) -> None:
+    package = ROOT / "app"
+    expected = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert packed == expected
+    data = ("contract/rules.toml", "debug/examples.json", "openapi/examples.json")
+    assert {f"ours_emulator/{name}" for name in data} <= packed
+
+
 @pytest.mark.rule("openapi")
 def test_the_installed_wheel_serves_the_document_outside_of_the_checkout(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:

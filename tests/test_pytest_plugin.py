@@ -528,6 +528,20 @@ def test_rules_that_are_ignored_do_not_fail_strict_tests(runs: Runs, pytester: p
     ).assert_outcomes(passed=2, failed=1)
 
 
+def test_an_unknown_rule_to_ignore_is_reported(runs: Runs) -> None:
+    result = runs(
+        """
+        import pytest
+
+        @pytest.mark.ours_emulator(strict=True, strict_ignore=["unknown-key"])
+        def test_it(ours_emulator):
+            pass
+        """
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["strict_ignore: there is no rule 'unknown-key'; did you mean 'unknown-keys'?"])
+
+
 def test_what_production_is_blocked_with_is_gone_after_the_session(runs: Runs) -> None:
     before = socket.getaddrinfo, socket.create_connection
     runs("def test_it(ours_emulator): pass").assert_outcomes(passed=1)

@@ -12,7 +12,14 @@ import pytest
 from ours_emulator.accounts import Accounts
 from ours_emulator.app import create_app
 from ours_emulator.contract.account import AccountConfig
-from ours_emulator.contract.revision import DEFAULT_REVISION, IdentityOrder, Normalisation, revision, revisions
+from ours_emulator.contract.revision import (
+    DEFAULT_REVISION,
+    IdentityOrder,
+    Normalisation,
+    identifier_kinds,
+    revision,
+    revisions,
+)
 from ours_emulator.contract.rules import Rule
 from ours_emulator.model import Claim, Properties
 from ours_emulator.settings import load
@@ -46,7 +53,7 @@ NEXT = replace(
         user_properties=(("email", "email"),),
         falls_through=True,
     ),
-    rules=(*revision().rules, RULE),
+    load_rules=lambda: (*revision().rules, RULE),
     normalisations=(Normalisation("upper-case", upper_case),),
     window_ms=60_000,
 )
@@ -183,3 +190,13 @@ def test_the_debug_api_shows_the_revision_of_the_account(two_revisions: Server) 
     for account in (two_revisions.default, two_revisions.account()):
         assert account.debug("health")["revision"] == "2026-05"
         assert RULE.id not in [rule["id"] for rule in account.debug("rules")["items"]]
+
+
+@pytest.mark.rule("identifier")
+def test_the_kind_of_an_identifier_follows_from_the_name_that_any_revision_gives_it() -> None:
+    for each in revisions().values():
+        top_level = {name: "x" for name, _ in each.identity.top_level}
+        inside = {"userProperties": {name: "x" for name, _ in each.identity.user_properties}}
+        claims = [*each.identity.claims(top_level), *each.identity.claims(inside)]
+        assert len(claims) == len(top_level) + len(inside["userProperties"])
+        assert {claim.given_as: claim.kind for claim in claims}.items() <= identifier_kinds().items()

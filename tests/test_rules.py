@@ -2,9 +2,12 @@
 
 import ast
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 from ours_emulator.contract.revision import revision
+from ours_emulator.contract.rules import Basis, Rule
 
 RULES = revision().rules
 TESTS = Path(__file__).parent
@@ -34,6 +37,12 @@ def test_every_rule_has_an_id_of_its_own_and_says_something() -> None:
     for rule in RULES:
         assert rule.text.endswith(".")
         assert rule.source
+        assert rule.basis in get_args(Basis)
+        # The file that they are read from has no types.
+        for field in fields(Rule):
+            value = getattr(rule, field.name)
+            assert isinstance(value, str)
+            assert value == " ".join(value.split())
 
 
 def test_every_reason_and_hint_in_the_code_names_a_rule() -> None:

@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -609,10 +610,38 @@ def test_the_description_has_examples_and_the_406(server: Server) -> None:
             assert item.keys() == Event.__annotations__.keys()
 
 
-def test_a_regular_expression_that_would_take_for_ever_is_refused(account: Account) -> None:
+def test_a_regular_expression_that_backtracks_for_ever_elsewhere_is_answered(account: Account) -> None:
     account.track(event="a" * 50 + "!", userId="u")
-    response = account.post("/debug/verify", {"match": {"event": {"$regex": "^(a|aa)+$"}}})
-    assert (response.status_code, "takes too long" in response.json()["error"]) == (400, True)
+    answer = unmet(ask(account, "verify", match={"event": {"$regex": "^(a|aa)+$"}}))
+    assert answer["near_misses"][0]["misses"][0]["why"] == "does not match"
+
+
+def test_a_regular_expression_that_takes_too_long_is_refused(account: Account) -> None:
+    account.track(event="long", userId="u", eventProperties={"text": "abcdefghijk" * 50_000})
+    match = {"event_properties.text": {"$regex": "[a-q][^u-z]{500}x"}}
+    said = refused(ask(account, "verify", match=match))
+    assert said.startswith("the regular expression [a-q][^u-z]{500}x takes too long on a text of 550000 characters")
+    said = refused(ask(account, "verify/sequence", sequence=[match]))
+    assert "takes too long" in said
+
+
+def test_costly_regular_expressions_of_many_waits_hold_up_nobody(server: Server) -> None:
+    account = server.account()
+    costly = {"event_properties.text": {"$regex": "[a-q][^u-z]{500}x"}}
+
+    def wait() -> int:
+        return account.post("/debug/wait", {"match": costly, "timeout_ms": 3000}).status_code
+
+    with ThreadPoolExecutor(61) as pool:
+        waits = [pool.submit(wait) for _ in range(60)]
+        account.track(event="long", userId="u", eventProperties={"text": "abcdefghijk" * 10_000})
+        slowest = 0.0
+        while not all(waiting.done() for waiting in waits):
+            started = time.monotonic()
+            server.default.debug("health")
+            slowest = max(slowest, time.monotonic() - started)
+        assert {waiting.result() for waiting in waits} <= {400, 406}
+    assert slowest < 5  # It was as long as all the searches together, with the lock of the interpreter held.
 
 
 def test_an_outcome_that_is_none_is_refused_by_name(account: Account) -> None:

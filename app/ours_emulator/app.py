@@ -20,6 +20,7 @@ from ours_emulator.http.endpoint import DocumentEndpoint, Emulated, Endpoint
 from ours_emulator.http.front import Answerer, Front
 from ours_emulator.http.guard import Guard
 from ours_emulator.http.log import RequestLog
+from ours_emulator.http.probes import Probe
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
 from ours_emulator.http.standalone import StandaloneFront
@@ -112,6 +113,8 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> _Parts:
         **dict.fromkeys(INGEST_NAMES, Endpoint(ingest)),
         **dict.fromkeys(CLIENT_NAMES, Endpoint(client)),
         "openapi": DocumentEndpoint(ingest),
+        "alive": Probe(),
+        "ready": Probe(store.reader.ping),
     }
     guard = Guard(settings.allowed_hosts, settings.admin_token)
     return _Parts(loaded, accounts, feed, pipeline, store.reader, redactor, log, guard, endpoints)

@@ -1,21 +1,16 @@
 """An event as it is shown and matched, made straight from the receipt or read from the store."""
 
-from collections.abc import Mapping
 from functools import cached_property
+from typing import get_args
 
+from ours_emulator.contract.revision import identifier_kinds
 from ours_emulator.decide.versions import state_of
 from ours_emulator.jsontext import json_text
 from ours_emulator.matching import PLAIN, Shape
-from ours_emulator.model import Exchange, Message, Properties, Receipt, Rejection, received_properties
+from ours_emulator.model import Exchange, Identifier, Message, Properties, Receipt, Rejection, received_properties
 from ours_emulator.records import Event, Reason, Resolution, to_json, utc, whole
 
-_GIVEN_AS: Mapping[str, tuple[str, ...]] = {
-    "email": ("email", "userProperties.email"),
-    "external_id": ("externalId", "external_id", "userProperties.external_id"),
-    "user_id": ("userId",),
-    "anonymous_id": ("anonymous_id",),
-}
-IDENTIFIERS = tuple(_GIVEN_AS)
+IDENTIFIERS: tuple[Identifier, ...] = get_args(Identifier)
 """The fields that a match may use to name an event's visitor, beside those of the event."""
 MATCH_SHAPE: Shape = {
     **dict.fromkeys((*Event.__annotations__, *IDENTIFIERS), PLAIN),
@@ -53,12 +48,11 @@ class EventView:
             "email": snapshot.get("email"),
             "external_id": snapshot.get("external_id"),
             "user_id": event.visitor_id,
+            "anonymous_id": None,
         }
-        given: Properties = {
-            name: next((event.identity[spelled] for spelled in spellings if spelled in event.identity), known.get(name))
-            for name, spellings in _GIVEN_AS.items()
-        }
-        return {**self.json, **given}
+        kinds = identifier_kinds()
+        given: Properties = {kinds[name]: value for name, value in event.identity.items() if name in kinds}
+        return {**self.json, **known, **given}
 
 
 def event_of(exchange: Exchange, receipt: Receipt) -> Event:

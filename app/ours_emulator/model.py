@@ -13,9 +13,6 @@ from ours_emulator.values import value
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DEFAULT_ACCOUNT = "default"
-MOST_LISTED = 20
-"""How many names one hint lists, and how many hints about names there are."""
-_LONGEST = 100
 Properties: TypeAlias = dict[str, JsonValue]
 Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id"]
 
@@ -74,17 +71,6 @@ Identity: TypeAlias = tuple[Claim, ...]
 """The claims of one message, strongest first."""
 
 
-def cut(name: str) -> str:
-    """Return *name*, cut if it is longer than a hint should be."""
-    return name if len(name) <= _LONGEST else name[:_LONGEST] + "…"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return the first of *names*, each cut if it is long, and how many more there are."""
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return ", ".join(cut(name) for name in names[:MOST_LISTED]) + more
-
-
 @value
 class ApiSemantics:
     """What a message means for its visitor: where the two APIs, and the revisions of one, differ.
@@ -108,6 +94,7 @@ class Message:
 
     endpoint: str
     batch_index: int | None
+    """The index of its row of /batch, or of its item of the Client API's events; None if the body is one message."""
     event: str | None
     identity: Identity
     distinct_id: str | None
@@ -135,6 +122,7 @@ class Alias:
     external: Claim
     anonymous: Claim
     hints: tuple[Hint, ...]
+    # Every arrival has these two; an alias is never one of several, and has no name.
     batch_index: None = None
     event: None = None
 
@@ -162,15 +150,16 @@ class Rejection:
 
     endpoint: str
     batch_index: int | None
+    """The index of the refused row of /batch; None if the request is refused as a whole, as on other endpoints."""
     reason: Reason
     event: str | None = None
     distinct_id: str | None = None
     hints: tuple[Hint, ...] = ()
 
     @property
-    def status(self) -> int:
-        """The HTTP status of the refusal; 0 if a fault prevented an answer."""
-        return self.reason.status or 0
+    def status(self) -> int | None:
+        """The HTTP status of the refusal; None if a fault prevented an answer."""
+        return self.reason.status
 
     @property
     def sentence(self) -> str:
@@ -197,7 +186,7 @@ class Contents:
 class VisitorState:
     """What an account knows of a visitor. Nothing in it is ever changed in place, so states share what stays the same.
 
-    `properties` include `custom_properties` and `consent`; `data` is what the Client API's `data` said.
+    `properties` include `custom_properties` and `consent`; `data` is the Client API's `data`, merged.
     """
 
     properties: Properties = field(default_factory=dict[str, JsonValue])
@@ -237,7 +226,7 @@ class Version:
 
     id: int
     visitor_pk: int
-    # A thousand versions may stand one behind the other: too many to compare, or print, one inside the other.
+    # Up to a thousand versions form a chain, too deep to compare or print recursively.
     before: "Version | VisitorState" = field(repr=False, compare=False)
     change: Change
 
@@ -255,7 +244,7 @@ class Receipt:
     distinct_id: str | None = None
     resolution: Resolution | None = None
     content: str = "{}"
-    """The content of the message as JSON text, as it is stored."""
+    """The content of the message as JSON text, as it is stored; `decide.content` makes and reads it."""
     version: Version | None = None
     """The visitor right after this event (rule snapshot)."""
 
@@ -267,9 +256,12 @@ def received_properties(outcome: Outcome, received_at: datetime, sent: Propertie
 
 @value
 class Answer:
-    """An HTTP answer: status, extra headers and the body with its media type (None for an empty body)."""
+    """An HTTP answer: status, extra headers and the body with its media type (None for an empty body).
 
-    status: int
+    The status is None if a fault keeps the client from getting any answer.
+    """
+
+    status: int | None
     body: bytes
     headers: Mapping[str, str]
     media_type: str | None = "application/json"

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import Protocol, TypeAlias, TypeVar, cast
 
@@ -13,12 +14,11 @@ from ours_emulator.decide.deduplication import DistinctId
 from ours_emulator.decide.devices import PendingDevices
 from ours_emulator.decide.faults import apply_fault, retry_headers
 from ours_emulator.decide.identity import Name, Visitors
-from ours_emulator.decide.retries import Calls, FailedAttempt, early_retry_hint
+from ours_emulator.decide.retries import Calls, attempt_of, early_retry_hint
 from ours_emulator.model import (
     Answer,
     AnyMessage,
     Arrival,
-    Attempt,
     Closed,
     Contents,
     Exchange,
@@ -33,10 +33,11 @@ from ours_emulator.values import value
 from ours_emulator.worker import GroupWorker, StoppedError
 
 # A group holds up to 256 small requests, or what makes 8 MiB: a batch must not make everybody wait for ten others.
-_LEAST_WEIGHT = 32 * 1024
-_MOST_WEIGHT = 256 * _LEAST_WEIGHT
-_log = logging.getLogger(__name__)
+_MIN_WEIGHT = 32 * 1024
+_MAX_WEIGHT = 256 * _MIN_WEIGHT
+# As many as a group of small ones: all that a group mentions is in memory at once, and a seed may be of any length.
 _SEED_REQUESTS = 256
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 A = TypeVar("A", str, str | None)
 Task: TypeAlias = Callable[[], object]
@@ -115,7 +116,7 @@ class Pipeline:
                     self._plant_seed(None)
             except Exception as error:
                 raise _failure(error) from error
-        self._worker: GroupWorker[Request | Task, object] = GroupWorker(self._work, _weight, _MOST_WEIGHT)
+        self._worker: GroupWorker[Request | Task, object] = GroupWorker(self._work, _weight, _MAX_WEIGHT)
 
     async def submit(self, request: Request) -> Exchange | Closed | None:
         """Return the exchange that *request* became, once it is committed; None if nothing of it could be stored."""
@@ -271,7 +272,8 @@ class Pipeline:
             before = self._calls.before(request, one.sent)
             if before is not None:
                 receipts[0] = replace(receipts[0], hints=(*receipts[0].hints, *early_retry_hint(before, request)))
-            attempt = self._attempt(id_, context.account_id, request, before, exchanges)
+            stored = partial(self._store.attempt_before, context.account_id, request)
+            attempt = attempt_of(id_, request, before, exchanges, stored)
             answer = self._answer(one, receipts)
             exchange = Exchange(id_, attempt, context.account_id, request, receipts, answer, one.fault)
             self._calls.add(exchange, one.sent)
@@ -283,33 +285,7 @@ class Pipeline:
         if fault is None or not fault.hides_answer:
             return contract.answer(receipts)
         answer = contract.failure(parsed.request, fault.status or 503, fault.error or fault.sentence)
-        return replace(answer, status=fault.status or 0, headers=retry_headers(fault))
-
-    def _attempt(
-        self, id_: int, account_id: int, request: Request, failed: FailedAttempt | None, group: Sequence[Exchange]
-    ) -> Attempt:
-        """Return which attempt of which call *request* is: by the header of its SDK, or because it failed before."""
-        if failed is not None:
-            number = max(request.attempt, failed.attempt.number + 1)
-            return Attempt(failed.attempt.call_id, number, failed.gap(request) * 1000)
-        if request.attempt == 1:
-            return Attempt(id_, 1)
-        for other in reversed(group):
-            if other.attempt.number == request.attempt - 1 and _same(other.request, request):
-                return Attempt(other.attempt.call_id, request.attempt, _gap(other.request.received_at, request))
-        known = self._store.attempt_before(account_id, request)
-        if known is None:
-            return Attempt(id_, request.attempt)
-        return Attempt(known.call_id, request.attempt, _gap(known.received_at, request))
-
-
-def _gap(before: int, request: Request) -> int:
-    """Return how many milliseconds after *before* the request came; 0 if the clock was set back in between."""
-    return max(request.received_at - before, 0)
-
-
-def _same(one: Request, other: Request) -> bool:
-    return (one.account, one.path, one.body) == (other.account, other.path, other.body)
+        return replace(answer, status=fault.status, headers=retry_headers(fault))
 
 
 def _attempted(task: Task) -> object:
@@ -320,7 +296,7 @@ def _attempted(task: Task) -> object:
 
 
 def _weight(job: Request | Task) -> int:
-    return _LEAST_WEIGHT + (len(job.body) if isinstance(job, Request) else 0)
+    return _MIN_WEIGHT + (len(job.body) if isinstance(job, Request) else 0)
 
 
 def _failure(error: Exception) -> StoreWriteError:

@@ -6,6 +6,7 @@ Every pytest run where the package is installed imports this module, so it impor
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext, suppress
@@ -57,9 +58,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Import what the fixtures need, if a test asks for them: later a test may have frozen clocks or faked the disk."""
+    """Import what the fixtures need, if a test asks for them: later a test may have frozen clocks or faked the disk.
+
+    A test may also ask for them late, by `request.getfixturevalue`. With pyfakefs that would be too late.
+    """
     names = {name for item in getattr(session, "items", ()) for name in getattr(item, "fixturenames", ())}
-    if any(name.startswith("ours_emulator") for name in names):
+    if "pyfakefs" in sys.modules or any(name.startswith("ours_emulator") for name in names):
         # If it fails, it does so again in the fixture, and there it is reported.
         with suppress(Exception), warnings.catch_warnings():
             warnings.simplefilter("ignore")

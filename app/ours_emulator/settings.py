@@ -4,7 +4,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -13,6 +12,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode
 
 from ours_emulator.clock import LAST_MOMENT, milliseconds
 from ours_emulator.errors import SettingsError as SettingsError
+from ours_emulator.wording import did_you_mean
 
 ENV_PREFIX = "OURS_EMULATOR_"
 _HOST = r"^(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$"
@@ -158,8 +158,7 @@ def load(flags: Mapping[str, object] | None = None, file: Path | None = None, *,
         values.update(source)
         origins.update(dict.fromkeys(source, origin))
     for name in sorted(values.keys() - Settings.model_fields.keys()):
-        close = get_close_matches(name.replace("-", "_"), Settings.model_fields, n=1)
-        advice = f"; did you mean {close[0]}?" if close else ""
+        advice = did_you_mean(name.replace("-", "_"), Settings.model_fields)
         raise SettingsError(f"{_spelled(name, origins[name], file)}: there is no such setting{advice}")
     try:
         return Loaded(Settings.model_validate(values), origins)

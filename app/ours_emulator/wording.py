@@ -1,7 +1,13 @@
-"""An event in words, the same wherever it is told of: failed expectations, timelines, the command line."""
+"""Wording that is the same everywhere: events, counts, shortened lists, suggestions."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 from ours_emulator.records import Event, Hint, Reason
 
+MAX_LISTED = 20
+"""How many names one hint lists, and how many hints about names there are."""
+_MAX_LENGTH = 100
 _DROPPED = "allow-list"
 
 
@@ -43,6 +49,44 @@ def with_rule(remark: Hint | Reason) -> str:
     return f"{remark.sentence} [{remark.rule}]"
 
 
-def number(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
     """Return `1 hint`, or `2 hints`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def and_more(count: int, noun: str = "") -> str:
+    """Return `and 2 more`, or `and 2 more hints`; an empty string if *count* is not positive."""
+    return f"and {plural(count, f'more {noun}') if noun else f'{count} more'}" if count > 0 else ""
+
+
+def first_of(lines: Sequence[str], most: int, noun: str = "") -> list[str]:
+    """Return the first *most* of *lines* and, if there are others, a line that says how many."""
+    more = and_more(len(lines) - most, noun)
+    return [*lines[:most], *([more] if more else [])]
+
+
+def cut(name: str) -> str:
+    """Return *name*, cut if it is longer than a hint should be."""
+    return name if len(name) <= _MAX_LENGTH else name[:_MAX_LENGTH] + "…"
+
+
+def listed(names: Sequence[str], most: int = MAX_LISTED) -> str:
+    """Return the first *most* of *names* in one line, each cut if it is long, and how many more there are."""
+    return " ".join(filter(None, (", ".join(map(cut, names[:most])), and_more(len(names) - most))))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean NAME?` with the one of *known* that is most like *word*; else an empty string."""
+    return suggested(nearest(word, known))
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the one of *known* that is most like *word*, if one is like it: 1 as *cutoff* takes only the same."""
+    # The time that it takes grows with the square of the length, and a client chooses *word*.
+    close = get_close_matches(word[:_MAX_LENGTH], list(known), n=1, cutoff=cutoff)
+    return close[0] if close else None
+
+
+def suggested(name: str | None) -> str:
+    """Return `; did you mean NAME?`; an empty string for None."""
+    return f"; did you mean {name}?" if name else ""

@@ -3,14 +3,14 @@
 from ours_emulator.emulator import Emulator, report
 from ours_emulator.emulator.handle import BASE_URL_VARIABLE
 from ours_emulator.handshake import Arrivals
-from ours_emulator.wording import number
+from ours_emulator.wording import plural
 
 
 def summary(arrivals: Arrivals, emulator: Emulator) -> str:
     """Return the counts of all that arrived, and a line for each rejection, drop and hint, the first 20 of them."""
     outcomes = arrivals.outcomes or {}
     counts = report.counted(arrivals.requests, outcomes, arrivals.hints)
-    replayed = f"; {number(arrivals.replayed, 'request')} replayed" if arrivals.replayed else ""
+    replayed = f"; {plural(arrivals.replayed, 'request')} replayed" if arrivals.replayed else ""
     lines = [f"ours-emulator: {counts}{replayed}", *(f"  {line}" for line in arrivals.objections)]
     if arrivals.more:
         lines.append(f"  and {arrivals.more} more")

@@ -16,7 +16,7 @@ from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT
 from ours_emulator.records import Event, Visitor, iso, to_json
 from ours_emulator.settings import ENV_PREFIX, SettingsError, load
 from ours_emulator.terminal import columns
-from ours_emulator.wording import number, with_rule
+from ours_emulator.wording import plural, with_rule
 
 if TYPE_CHECKING:
     from ours_emulator.emulator import Emulator
@@ -147,9 +147,9 @@ def reset(url: str | None, account: str | None, all_: bool) -> None:
     name = emulator.account or DEFAULT_ACCOUNT
     target = _emulator(emulator.server_url, None if all_ else name)
     cleared = target.reset()
-    counts = (number(cleared.visitors, "visitor"), number(cleared.receipts, "event"))
+    counts = (plural(cleared.visitors, "visitor"), plural(cleared.receipts, "event"))
     where = "all accounts" if all_ else f"account {name}"
-    click.echo(f"deleted {', '.join(counts)}, {number(cleared.requests, 'request')} of {where}")
+    click.echo(f"deleted {', '.join(counts)}, {plural(cleared.requests, 'request')} of {where}")
 
 
 @_command()
@@ -164,7 +164,7 @@ def export(url: str | None, account: str | None, output: Path | None, redact: bo
         for part in exported.parts:
             file.write(part)
     if exported.evicted:
-        older = number(exported.evicted, "older request")
+        older = plural(exported.evicted, "older request")
         click.echo(f"ours-emulator: {older} not exported, because evicted before (see --keep)", err=True)
 
 
@@ -175,7 +175,7 @@ def import_(url: str | None, account: str | None, file: IO[bytes]) -> None:
     """Replay the requests of FILE (- is standard input) in order, each at the moment it was received."""
     imported = _emulator(url, account).replay(iter(lambda: file.read(_PART_BYTES), b""), timeout=None)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(imported.outcomes.items()))
-    click.echo(f"imported {number(imported.imported, 'request')}" + (f": {counts}" if counts else ""))
+    click.echo(f"imported {plural(imported.imported, 'request')}" + (f": {counts}" if counts else ""))
     for line in imported.differing:
         click.echo(f"line {line.line}: the answer was {line.recorded or 'none'}, and is now {line.now or 'none'}")
 

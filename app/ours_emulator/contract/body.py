@@ -11,10 +11,13 @@ from pydantic import JsonValue
 from ours_emulator.model import Request
 from ours_emulator.records import Reason
 
+# Python's own limit depends on the stack that is left, and what is accepted is encoded and compared recursively later.
 MAX_DEPTH = 200
 _SLICE_BYTES = 1 << 14
+# Real clients send one. A member costs time even if it is empty, and a megabyte has room for fifty thousand.
 _MAX_MEMBERS = 1000
 _CONTAINERS = (dict, list)
+# An integer of so many digits is a finite double for sure; of a longer one that has to be checked (rule malformed).
 _FLOAT_DIGITS = 308
 
 

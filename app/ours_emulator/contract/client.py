@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from ours_emulator.contract import body
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.compile import pointer
+from ours_emulator.contract.hints import dropped
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import (
     Alias,
@@ -29,10 +30,10 @@ from ours_emulator.model import (
     Registration,
     Rejection,
     Request,
-    cut,
 )
 from ours_emulator.records import Hint, Reason
 from ours_emulator.values import value
+from ours_emulator.wording import cut, suggested
 
 PREFIX = "client/"
 ENDPOINTS = tuple(PREFIX + name for name in ("alias", "identify", "devices", "events"))
@@ -44,14 +45,14 @@ _STATUSES = body.Statuses(media_type=400, coding=400, size=400)
 _BEARER = re.compile(r"Bearer ([ps]k_\S+)")
 _UNREADABLE = "An error occurred with this request."
 _UNAUTHORIZED = "Authorization error."
+# As the public server has it, only with this error (rule client-key).
 _UNAUTHORIZED_CODE = 1000
 _SEMANTICS = ApiSemantics(falls_through=True, claims_stored=False, empty_ignored=False, allow_list=False)
 _IDS: tuple[Identifier, ...] = ("external_id", "anonymous_id")
 _PROFILE = {"email": "email", "phone": "phone_number", "timezone": "timezone", "locale": "locale"}
 """The fields of a visitor in a body, and their names in the visitor's properties."""
 _DATA_ELSEWHERE = ("properties", "eventProperties", "traits")
-_ADVICE = dict.fromkeys(_DATA_ELSEWHERE, "; did you mean data?") | {"event": "; did you mean name?"}
-_MAX_HINTS = 20
+_ADVICE = dict.fromkeys(_DATA_ELSEWHERE, suggested("data")) | {"event": suggested("name")}
 
 Type: TypeAlias = Literal["string", "object"]
 _KINDS: Mapping[Type, type] = {"string": str, "object": dict}
@@ -345,18 +346,16 @@ def _missing(name: str) -> str:
     return f"Must have required property '{name}'"
 
 
-def _unknown(sent: Properties, known: Mapping[str, Field], path: str = "") -> Iterator[Hint]:
-    """Yield a hint for each unknown name in *sent*, which is accepted and dropped (rule client-extra-keys)."""
-    if sent.keys() <= known.keys():
-        return
-    dropped = [name for name in sent if name not in known]
-    for name in dropped[:_MAX_HINTS]:
-        advice = _ADVICE.get(name, "") if "data" in known else ""
+def _unknown(sent: Properties, known: Mapping[str, Field], path: str = "") -> list[Hint]:
+    """Return a hint for each unknown name in *sent*, which is accepted and dropped (rule client-extra-keys)."""
+
+    def advice(name: str) -> str:
         if path and name in _IDS:
-            advice = "; the visitor is named by the ids beside `user`"
-        yield Hint("client-extra-keys", path + pointer(cut(name)), f"dropped{advice}")
-    if len(dropped) > _MAX_HINTS:
-        yield Hint("client-extra-keys", path, f"dropped {len(dropped) - _MAX_HINTS} more unknown keys")
+            return "; the visitor is named by the ids beside `user`"
+        return _ADVICE.get(name, "") if "data" in known else ""
+
+    names = [name for name in sent if name not in known]
+    return dropped("client-extra-keys", path, names, advice)
 
 
 def _reason(problem: Problem) -> Reason:
@@ -379,6 +378,8 @@ def _misnamed_data(sent: Properties) -> Iterator[Hint]:
             yield Hint("client-extra-keys", pointer(name), f"unknown field{_ADVICE[name]}")
 
 
-def _error(status: int, error: str, more: Properties | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+def _error(
+    status: int | None, error: str, more: Properties | None = None, headers: Mapping[str, str] | None = None
+) -> Answer:
     text = json_text({"status": "error", "error": error, **(more or {})})
     return Answer(status, text.encode("ascii"), headers or {})

@@ -1,4 +1,7 @@
-"""From the vendor's OpenAPI document to validators; no property name of the document is typed in Python."""
+"""From the vendor's OpenAPI document to validators; no property name of the document is typed in Python.
+
+The validators also drop what the document does not have, in `_object`; `hints` reports it (rule unknown-keys).
+"""
 
 import json
 from collections.abc import Mapping
@@ -176,6 +179,7 @@ def _object(schema: Schema, strict: bool) -> core.CoreSchema:
         name: core.typed_dict_field(_core(inner, strict), required=name in schema.required)
         for name, inner in schema.properties.items()
     }
+    # Unknown keys are dropped here (rule unknown-keys).
     return core.typed_dict_schema(fields, extra_behavior="ignore", strict=True)
 
 

@@ -1,15 +1,21 @@
-"""Hints about a body of the Ingest API: what is accepted but probably not meant."""
+"""Hints about a body of the Ingest API: what is accepted but probably not meant.
 
-from difflib import get_close_matches
+Unknown keys are only reported here (rule unknown-keys). What drops them is the validator that `compile` makes.
+"""
+
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from pydantic import JsonValue
 
 from ours_emulator.contract.compile import Shape, pointer
-from ours_emulator.model import MOST_LISTED, Properties, cut, listed
+from ours_emulator.model import Properties
 from ours_emulator.records import Hint
+from ours_emulator.wording import MAX_LISTED, cut, listed, nearest, suggested
 
+# Close enough to be a typo: two letters of difference, and of a long name one in seven. Advice on a guess misleads.
 _MAX_TYPOS = 2
+_CLOSE = 0.85
 _NOT_A_STRING = "kept, although the OpenAPI document types it as string"
 _SYNONYMS = {
     "properties": ("eventProperties", "userProperties"),
@@ -30,11 +36,22 @@ def unknown_keys(shape: Shape, sent: JsonValue, path: str = "") -> list[Hint]:
     """Return a hint for every name in *sent* that the document does not have (rule unknown-keys)."""
     if not isinstance(sent, dict):
         return []
-    hints = [] if sent.keys() <= shape.known else _dropped(shape, sent, path)
+    hints = [] if sent.keys() <= shape.known else _unknown_here(shape, sent, path)
     for name, inner in shape.closed.items():
         if name in sent:
             hints += unknown_keys(inner, sent[name], f"{path}/{name}")
     return hints
+
+
+def dropped(rule: str, path: str, names: Sequence[str], advice: Callable[[str], str]) -> list[Hint]:
+    """Return a hint for each of the first *names* that were dropped from the object at *path*, and one for the others.
+
+    *advice*, which gets a name that is not too long, says what to do instead.
+    """
+    shown = map(cut, names[:MAX_LISTED])
+    hints = [Hint(rule, path + pointer(name), f"dropped{advice(name)}") for name in shown]
+    more = len(names) - MAX_LISTED
+    return [*hints, *([Hint(rule, path, f"dropped {more} more unknown keys")] if more > 0 else [])]
 
 
 def forbidden_types(shape: Shape, sent: Properties, path: str = "") -> list[Hint]:
@@ -53,14 +70,9 @@ def forbidden_types(shape: Shape, sent: Properties, path: str = "") -> list[Hint
     return hints
 
 
-def _dropped(shape: Shape, sent: Properties, path: str) -> list[Hint]:
-    names = [cut(name) for name in sent if name not in shape.known]
-    hints = [
-        Hint("unknown-keys", path + pointer(name), f"dropped{_advice(shape, name)}") for name in names[:MOST_LISTED]
-    ]
-    if len(names) > MOST_LISTED:
-        hints.append(Hint("unknown-keys", path, f"dropped {len(names) - MOST_LISTED} more unknown keys"))
-    return hints
+def _unknown_here(shape: Shape, sent: Properties, path: str) -> list[Hint]:
+    names = [name for name in sent if name not in shape.known]
+    return dropped("unknown-keys", path, names, lambda name: _advice(shape, name))
 
 
 def _not_strings(values: Properties, path: str) -> list[Hint]:
@@ -77,19 +89,19 @@ def _suggestion(names: frozenset[str], name: str) -> str | None:
     synonym = next((known for known in _SYNONYMS.get(folded, ()) if known in names), None)
     if synonym is not None:
         return synonym
-    # get_close_matches is slow, so it only gets names of about that length.
+    # `nearest` is slow, so it only gets names of about that length.
     near = {_fold(known): known for known in sorted(names) if abs(len(_fold(known)) - len(folded)) <= _MAX_TYPOS}
-    close = get_close_matches(folded, near, n=1, cutoff=0.85)
-    return near[close[0]] if close else None
+    close = nearest(folded, near, _CLOSE)
+    return None if close is None else near[close]
 
 
 def _advice(shape: Shape, name: str) -> str:
     suggestion = _suggestion(shape.known, name)
     if suggestion is not None:
-        return f"; did you mean {suggestion}?"
+        return suggested(suggestion)
     inner = _suggestion(frozenset(shape.homes), name)
     if inner is not None:
-        return f"; did you mean {shape.homes[inner]}.{inner}?"
+        return suggested(f"{shape.homes[inner]}.{inner}")
     if "custom_properties" in shape.known:
         return "; put properties of your own into custom_properties"
     return ""

@@ -1,9 +1,11 @@
-"""The Ingest API: /track, /identify and /batch from a request to arrivals, and from receipts to the answer."""
+"""The Ingest API: /track, /identify and /batch from a request to arrivals, and from receipts to the answer.
+
+A 413 of /batch comes from here: for the body by `_BATCH`, for rows by `_size_problem`. That of /debug is in http/front.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 
 from pydantic import JsonValue
 
@@ -25,6 +27,7 @@ from ours_emulator.model import (
 )
 from ours_emulator.records import Hint, Reason, dotted
 from ours_emulator.values import value
+from ours_emulator.wording import did_you_mean
 
 ENDPOINTS = ("track", "identify", "batch")
 _ALLOWED = dict.fromkeys(ENDPOINTS, "POST, OPTIONS") | {"openapi": "GET, HEAD, OPTIONS"}
@@ -37,7 +40,7 @@ _BATCH = body.Statuses(media_type=415, coding=415, size=413)
 
 @value
 class Limits:
-    """The largest body and the largest batch row, in bytes."""
+    """The largest body and the largest batch row, in bytes: settings of the emulator, the same for all revisions."""
 
     body: int = 5 * 1024 * 1024
     row: int = 1024 * 1024
@@ -170,8 +173,7 @@ def _single(context: _Context, sent: Properties) -> Arrival:
 
 
 def _no_such(path: str) -> str:
-    close = get_close_matches(path.rpartition("/")[2], _ALLOWED, n=1)
-    return "there is no such path" + (f"; did you mean {close[0]}?" if close else "")
+    return "there is no such path" + did_you_mean(path.rpartition("/")[2], _ALLOWED)
 
 
 def _missing_token(request: Request, message: str, status: int) -> Reason:
@@ -217,7 +219,7 @@ def source(account: AccountConfig, token: str) -> Source | None:
 
 def _batch_answer(receipts: Sequence[Receipt]) -> Answer:
     refused = [receipt.arrival for receipt in receipts if isinstance(receipt.arrival, Rejection)]
-    if len(refused) == len(receipts) and any(rejection.status >= 500 for rejection in refused):
+    if len(refused) == len(receipts) and any(map(_not_queued, refused)):
         results: list[JsonValue] = [_result(rejection) for rejection in refused]
         return _json(500, {"success": False, "error": "no event was queued", "retryable": True, "results": results})
     if len(refused) == len(receipts):
@@ -227,10 +229,14 @@ def _batch_answer(receipts: Sequence[Receipt]) -> Answer:
     return _json(207 if refused else 200, {"success": not refused, **counts, "results": every})
 
 
+def _not_queued(rejection: Rejection) -> bool:
+    return rejection.status == 500
+
+
 def _result(arrival: Arrival) -> Properties:
     if not isinstance(arrival, Rejection):
         return {"index": arrival.batch_index, "success": True}
-    code = "queue_failed" if arrival.status >= 500 else "invalid_event"
+    code = "queue_failed" if _not_queued(arrival) else "invalid_event"
     return {"index": arrival.batch_index, "success": False, "code": code, "message": arrival.reason.sentence}
 
 
@@ -314,7 +320,7 @@ def _json_bytes(value: JsonValue | Sequence[JsonValue]) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 
 
-def _json(status: int, value: Properties, headers: Mapping[str, str] | None = None) -> Answer:
+def _json(status: int | None, value: Properties, headers: Mapping[str, str] | None = None) -> Answer:
     return Answer(status, json_text(value).encode("ascii"), headers or {})
 
 

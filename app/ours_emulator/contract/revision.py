@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
 
-from ours_emulator.contract import rules
 from ours_emulator.contract.compile import RequestBodies, Valid, request_bodies
+from ours_emulator.contract.rules import Rule, load_rules
 from ours_emulator.model import ApiSemantics, Claim, Identifier, Identity, Properties
 
 DEFAULT_REVISION = "2026-05"
 DAY_MS = 24 * 60 * 60 * 1000
+_IN_PROPERTIES = "userProperties."
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,11 @@ class IdentityOrder:
     falls_through: bool = False
     """An identifier that matches no visitor leaves the decision to the next one; otherwise the first decides alone."""
 
+    @property
+    def kinds(self) -> dict[str, Identifier]:
+        """The kind of each identifier, by the name that a claim is given as."""
+        return {**dict(self.top_level), **{_IN_PROPERTIES + name: kind for name, kind in self.user_properties}}
+
     def claims(self, body: Valid) -> Identity:
         """Return the identifiers in *body* that count (rule identifier)."""
         top_level = [Claim(kind, body[name], name) for name, kind in self.top_level if body.get(name) is not None]
@@ -30,7 +36,7 @@ class IdentityOrder:
             return tuple(top_level)
         properties: Valid = body.get("userProperties") or {}
         return tuple(
-            Claim(kind, properties[name], f"userProperties.{name}")
+            Claim(kind, properties[name], _IN_PROPERTIES + name)
             for name, kind in self.user_properties
             if properties.get(name)
         )
@@ -47,18 +53,27 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Revision:
-    """A dated contract of the Ingest API, with all that may differ between two of them."""
+    """A dated contract of the Ingest API, with all that may differ between two of them.
+
+    Its limits are `window_ms` and those of the document: the lengths of strings and the number of rows in a batch. How
+    large a body or a row may be are settings (`contract.ingest.Limits`); the Client API has its own limit.
+    """
 
     name: str
     document: bytes
     """The OpenAPI document, as GET /openapi answers it (rule openapi)."""
     identity: IdentityOrder
-    rules: tuple[rules.Rule, ...]
-    """Every rule that holds, those of the Client API and of the emulator included."""
+    load_rules: Callable[[], tuple[Rule, ...]]
+    """Returns `rules`, which are read when they are first asked for."""
     normalisations: tuple[Normalisation, ...] = ()
     """Applied in this order."""
     window_ms: int = 7 * DAY_MS
     """How old the `time` of an event may be (rule time-window)."""
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """Every rule that holds, those of the Client API and of the emulator included."""
+        return self.load_rules()
 
     @cached_property
     def bodies(self) -> RequestBodies:
@@ -98,7 +113,7 @@ def revisions() -> Mapping[str, Revision]:
                 top_level=(("userId", "user_id"), ("externalId", "external_id"), ("email", "email")),
                 user_properties=(("external_id", "external_id"), ("email", "email")),
             ),
-            rules=(*rules.INGEST_API, *rules.CLIENT_API, *rules.ACCESS),
+            load_rules=load_rules,
         )
     }
 
@@ -106,6 +121,15 @@ def revisions() -> Mapping[str, Revision]:
 def revision(name: str = DEFAULT_REVISION) -> Revision:
     """Return the revision *name*. Raises KeyError if there is none."""
     return revisions()[name]
+
+
+@cache
+def identifier_kinds() -> Mapping[str, Identifier]:
+    """Return the kind of each identifier by the name that any revision, or the Client API, gives it in a body."""
+    kinds: dict[str, Identifier] = {"external_id": "external_id", "anonymous_id": "anonymous_id"}
+    for each in revisions().values():
+        kinds |= each.identity.kinds
+    return kinds
 
 
 def _document(name: str) -> bytes:

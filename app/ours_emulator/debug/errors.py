@@ -12,9 +12,10 @@ from starlette.responses import Response
 
 from ours_emulator.debug.params import AsciiJSON
 from ours_emulator.http.fault_effects import ConnectionCutError
-from ours_emulator.matching import MatchError, advice
+from ours_emulator.matching import MatchError
 from ours_emulator.pipeline import StoreWriteError
 from ours_emulator.store import CursorError, StoreFailedError, StoreLostError
+from ours_emulator.wording import did_you_mean
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -44,7 +45,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     if problem["type"] == "extra_forbidden":
         field = cast(APIRoute, request.scope["route"]).body_field
         names = _fields(field and field.field_info.annotation, place[:-1])
-        message = "there is no such field" + advice(place[-1], names)
+        message = "there is no such field" + did_you_mean(place[-1], names)
     return _problem(400, f"{'.'.join(place)}: {message}" if place else message)
 
 

@@ -22,7 +22,7 @@ from ours_emulator.debug.params import (
 from ours_emulator.records import Event, Page, VisitorVersion
 from ours_emulator.store import EventFilter
 
-_MOST_PROPERTIES = 50
+_MAX_PROPERTIES = 50
 router = debug_router()
 
 
@@ -108,6 +108,6 @@ def _properties(request: Request) -> dict[str, str]:
     asked = {
         name.removeprefix(PROPERTY): value for name, value in request.query_params.items() if name.startswith(PROPERTY)
     }
-    if len(asked) > _MOST_PROPERTIES or any(name.count(".") >= _MOST_PROPERTIES for name in asked):
-        raise HTTPException(400, f"{PROPERTY}…: at most {_MOST_PROPERTIES} of them, and {_MOST_PROPERTIES} levels each")
+    if len(asked) > _MAX_PROPERTIES or any(name.count(".") >= _MAX_PROPERTIES for name in asked):
+        raise HTTPException(400, f"{PROPERTY}…: at most {_MAX_PROPERTIES} of them, and {_MAX_PROPERTIES} levels each")
     return asked

@@ -9,11 +9,11 @@ from ours_emulator.model import ACCOUNT_NAME
 from ours_emulator.records import Mode
 from ours_emulator.store import LARGEST
 
-MOST_MS = 55_000
+MAX_MS = 55_000
 """The longest wait: many clients, and what is between them and here, give up after a minute."""
 MatchBody: TypeAlias = SkipValidation[dict[str, JsonValue]]
 """Checked by `compiled`: pydantic takes no text with lone surrogates, which events may have."""
-Milliseconds: TypeAlias = Annotated[int, Field(ge=0, le=MOST_MS)]
+Milliseconds: TypeAlias = Annotated[int, Field(ge=0, le=MAX_MS)]
 
 
 class ScopeBody(Body):

@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from pydantic import JsonValue
 
 from ours_emulator.debug.match_progress import Diagnosis, MatchProgress, SequenceProgress, Terms, became
-from ours_emulator.model import cut
 from ours_emulator.records import Event, Miss, NearMiss, Unmet
 from ours_emulator.terminal import printable
-from ours_emulator.wording import name_of, outcome_of
+from ours_emulator.wording import cut, first_of, name_of, outcome_of, plural
 
-_MOST_EVENTS = 10
+_MAX_EVENTS = 10
 _MAX_VALUE = 1000
 
 
@@ -29,7 +28,7 @@ def unmet(
     count = len(progress.ids)
     candidates = diagnosis.candidates.near_misses if diagnosis else ()
     near = diagnosis.near.near_misses if diagnosis else ()
-    counted = f"{count or 'no'} event{'' if count == 1 else 's'} matched"
+    counted = f"{plural(count, 'event') if count else 'no events'} matched"
     in_time = "" if timeout_ms is None or count >= terms.count else f" within {timeout_ms} ms"
     doubt = _doubt(progress.evicted) if progress.incomplete and not terms.exceeded(count) else ""
     found = f"{counted}{in_time}{elsewhere}{doubt}"
@@ -116,8 +115,10 @@ def _explanation(
     """Return the whole explanation, on several lines, as a failing test prints it."""
     lines = [wish, found]
     if items:
-        lines += ["these matched:", *(f"  {name_of(event)}" for event in items[:_MOST_EVENTS])]
-        lines += [f"  and {len(items) - _MOST_EVENTS} more"] if len(items) > _MOST_EVENTS else []
+        lines += [
+            "these matched:",
+            *(f"  {line}" for line in first_of([name_of(event) for event in items], _MAX_EVENTS)),
+        ]
     lines += _candidate_lines("would", [one for one in candidates if not _unknown(one)])
     lines += _candidate_lines("may", [one for one in candidates if _unknown(one)])
     if near:

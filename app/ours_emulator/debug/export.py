@@ -23,7 +23,7 @@ from ours_emulator.store import StoreReader
 MEDIA_TYPE = "application/jsonl"
 _IN_MEMORY = 8 * 1024 * 1024
 _TOGETHER = 200
-_MOST_DIFFERING = 100
+_MAX_DIFFERING = 100
 _EXAMPLE_BODY = json_text({"token": "t", "event": "Purchase", "userId": "u"})
 _EXAMPLE = json_text({"path": "/track", "body": _EXAMPLE_BODY, "received_at": 1767225600000}) + "\n"
 _CONTENT = {MEDIA_TYPE: {"schema": {"type": "string"}, "example": _EXAMPLE}}
@@ -91,8 +91,8 @@ async def _replayed(pipeline: Pipeline, file: IO[bytes], account: str | None) ->
         for (number, line), result in zip(lines, results, strict=True):
             exchange = _stored(result, number, imported)
             outcomes.update(receipt.outcome for receipt in exchange.receipts)
-            now = exchange.answer.status or None
-            if "status" in line.model_fields_set and line.status != now and len(differing) < _MOST_DIFFERING:
+            now = exchange.answer.status
+            if "status" in line.model_fields_set and line.status != now and len(differing) < _MAX_DIFFERING:
                 differing.append(Difference(line=number, recorded=line.status, now=now))
     return Imported(imported=imported, outcomes=dict(outcomes), differing=tuple(differing))
 

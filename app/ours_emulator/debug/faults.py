@@ -11,12 +11,12 @@ from ours_emulator.debug.params import NOT_FOUND, AsciiJSON, Body, Needs, OneAcc
 from ours_emulator.decide.faults import Action, ActiveFault, Delay, Fault, FaultMatch, RateLimit
 from ours_emulator.http.routes import CLIENT_PATHS, INGEST_PATHS
 from ours_emulator.model import ACCOUNT_NAME, Properties
-from ours_emulator.records import Connection, FaultAnswer, Page, RowCode
+from ours_emulator.records import Connection, FaultAnswer, Page, RowCode, from_json
 
 _ENDPOINTS = {path: name for path, name in {**INGEST_PATHS, **CLIENT_PATHS}.items() if name != "openapi"}
-_MOST_DELAY_MS = 10 * 60 * 1000.0
+_MAX_DELAY_MS = 10 * 60 * 1000.0
 FaultName: TypeAlias = Annotated[str, Path(pattern=f"^{ACCOUNT_NAME.pattern}$", description="A name of your own.")]
-Milliseconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=_MOST_DELAY_MS, strict=True)]
+Milliseconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=_MAX_DELAY_MS, strict=True)]
 router = debug_router()
 
 
@@ -89,17 +89,7 @@ class AnswerBody(Body):
 
     def action(self, name: str) -> Action:
         """Return what the fault *name* does."""
-        rows = None if self.rows is None else tuple(self.rows)
-        answer = FaultAnswer(
-            name,
-            self.status,
-            self.retry_after,
-            self.error,
-            connection=self.connection,
-            code=self.code,
-            rows=rows,
-            stored=self.stored,
-        )
+        answer = from_json(FaultAnswer, {**self.model_dump(), "name": name, "delay_ms": 0.0})
         return Action(answer, self._delay())
 
     def _delay(self) -> Delay:

@@ -31,7 +31,7 @@ from ours_emulator.jsontext import json_text
 from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT, Properties, Request
 from ours_emulator.records import Connection, FaultAnswer, RowCode, StoredRequest, from_json, milliseconds_of, to_json
 
-MOST_LINE_BYTES = 64 * 1024 * 1024
+MAX_LINE_BYTES = 64 * 1024 * 1024
 _AUTHORIZATION = re.compile(r"(Bearer +(?:[ps]k_)?)?(.+)", re.IGNORECASE | re.DOTALL)
 _KEY = re.compile(r"\b[ps]k_(?!redacted_)[A-Za-z0-9_-]+")
 _KIND = re.compile(r"[ps]k_|test_")
@@ -125,11 +125,11 @@ class Line(_Strict):
 def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
     """Yield the requests in *file*, numbered from 1; empty lines are skipped. Raises LineError."""
     for number in count(1):
-        text = file.readline(MOST_LINE_BYTES + 1)
+        text = file.readline(MAX_LINE_BYTES + 1)
         if not text:
             return
-        if len(text) > MOST_LINE_BYTES:
-            raise LineError(f"line {number}: longer than {MOST_LINE_BYTES} bytes")
+        if len(text) > MAX_LINE_BYTES:
+            raise LineError(f"line {number}: longer than {MAX_LINE_BYTES} bytes")
         if not text.strip():
             continue
         try:
@@ -185,7 +185,7 @@ def _body(body: bytes) -> Properties:
 def _redacted(body: bytes, coding: str, hide: Callable[[str], str]) -> tuple[bytes, str]:
     """Return *body* with another token, unpacked if need be, and its coding then; what is no text loses everything."""
     try:
-        plain = inflate(body, MOST_LINE_BYTES) if coding.strip().lower() == "gzip" else body
+        plain = inflate(body, MAX_LINE_BYTES) if coding.strip().lower() == "gzip" else body
         text = (plain or b"").decode("utf-8")
     except (zlib.error, UnicodeDecodeError):
         return b"", coding

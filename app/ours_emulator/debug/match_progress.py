@@ -11,8 +11,8 @@ from ours_emulator.records import Event, Miss, Mode, NearMiss
 from ours_emulator.store import EventFilter, Slice
 from ours_emulator.wording import why_not_accepted
 
-_MOST_ITEMS = 1000
-_MOST_NEAR = 5
+_MAX_ITEMS = 1000
+_MAX_NEAR = 5
 _UNKNOWN_FIELDS = {
     "duplicate": {"visitor_properties", "resolution"},
     "dropped": {"visitor_id", "visitor_properties", "resolution", *IDENTIFIERS},
@@ -107,7 +107,7 @@ class MatchProgress:
             event = view.event
             if event.id not in self.ids and self.scope.has(event) and self.match.fits(view.fields):
                 self.ids.add(event.id)
-                if len(self.items) < _MOST_ITEMS:
+                if len(self.items) < _MAX_ITEMS:
                     self.items.append(event)
                 if self.last is None or event.id > self.last.id:
                     self.last = event
@@ -125,7 +125,7 @@ class Nearest:
 
     def add(self, view: EventView, misses: Sequence[Miss], before: Sequence[Miss] = ()) -> None:
         """Rank *view* by its *misses*; those known *before* are only shown."""
-        full = len(self.ranked) == _MOST_NEAR
+        full = len(self.ranked) == _MAX_NEAR
         if full and len(misses) > self.ranked[-1][0][0]:
             return
         rank = (closest(misses), -view.event.id)
@@ -134,7 +134,7 @@ class Nearest:
         shown = (*before, *(advised(miss, view.fields) for miss in misses))
         self.ranked.append((*rank, NearMiss(event=view.event, misses=shown)))
         self.ranked.sort(key=itemgetter(0, 1))
-        del self.ranked[_MOST_NEAR:]
+        del self.ranked[_MAX_NEAR:]
 
     @property
     def near_misses(self) -> tuple[NearMiss, ...]:
@@ -161,6 +161,8 @@ class SequenceProgress:
         self._window: deque[EventView] = deque(maxlen=len(steps))
         self.matched: list[EventView] = []
         self.near = Nearest(steps[0])
+        self.searches = any(step.searches for step in steps)
+        """Whether there is a regular expression in a step."""
 
     @property
     def met(self) -> bool:
@@ -171,6 +173,11 @@ class SequenceProgress:
     def next(self) -> int:
         """The number of the step that is missing."""
         return min(len(self.matched), len(self._steps) - 1)
+
+    def add_all(self, views: Iterable[EventView]) -> None:
+        """Go on with the next events."""
+        for view in views:
+            self.add(view)
 
     def add(self, view: EventView) -> None:
         """Go on with the next event."""

@@ -15,20 +15,20 @@ from ours_emulator.clock import LAST_MOMENT, moment
 from ours_emulator.feed import Feed
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.jsontext import json_text
-from ours_emulator.matching import advice
 from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.records import Outcome, to_json
 from ours_emulator.settings import Loaded
 from ours_emulator.store import LARGEST, StoreReader
+from ours_emulator.wording import did_you_mean
 
 PROPERTY = "property."
 """What the names of parameters that ask for an event property begin with."""
 DEFAULT_LIMIT = 100
-_MOST_LIMIT = 1000
+_MAX_LIMIT = 1000
 T = TypeVar("T")
 AccountName: TypeAlias = Annotated[str, Path(pattern=f"^{ACCOUNT_NAME.pattern}$", description="The account's name.")]
-Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MOST_LIMIT, description="Items on a page.")]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MAX_LIMIT, description="Items on a page.")]
 AskedOutcome: TypeAlias = Literal[Outcome, "any"]
 Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of the previous page.")]
 Since: TypeAlias = Annotated[
@@ -195,5 +195,5 @@ def _check_parameters(request: Request, known: Sequence[str]) -> None:
             raise HTTPException(400, f"parameter {name} is given twice")
         if name in known or ("event" in known and name.startswith(PROPERTY) and name != PROPERTY):
             continue
-        instead = advice(name, known) or f"; there are {', '.join(known) or 'none here'}"
+        instead = did_you_mean(name, known) or f"; there are {', '.join(known) or 'none here'}"
         raise HTTPException(400, f"there is no parameter {name}{instead}")

@@ -27,7 +27,7 @@ from ours_emulator.http.redaction import Redactor, without_tokens
 from ours_emulator.records import Call, Event, Page, RequestDetail, RequestRecord, StoredRequest
 from ours_emulator.store import LARGEST, RequestFilter
 
-_MOST_SHOWN = 8 * 1024 * 1024
+_MAX_SHOWN = 8 * 1024 * 1024
 router = debug_router()
 
 
@@ -81,7 +81,7 @@ def _redacted(detail: RequestDetail, redactor: Redactor) -> RequestDetail:
 def _text(body: bytes, encoding: str) -> str | None:
     """Return *body* as text, decompressed; None if it is no text, or too much."""
     try:
-        plain = inflate(body, _MOST_SHOWN) if encoding.strip().lower() == "gzip" else body
+        plain = inflate(body, _MAX_SHOWN) if encoding.strip().lower() == "gzip" else body
         return None if plain is None else plain.decode("utf-8")
     except (zlib.error, UnicodeDecodeError):
         return None

@@ -1,17 +1,17 @@
-"""What becomes of each message of a group, on plain values: rules over what was loaded, and nothing else."""
+"""What becomes of each message of a group: rules on plain values, over the visitors and ids that were loaded."""
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
 from ours_emulator.decide import properties
+from ours_emulator.decide.content import content_of, same_content
 from ours_emulator.decide.deduplication import DistinctId, Original
 from ours_emulator.decide.devices import PendingDevices, registered
 from ours_emulator.decide.identity import Name, Visitor, Visitors, looked_up
 from ours_emulator.decide.versions import data_changes
-from ours_emulator.jsontext import json_text, same
+from ours_emulator.jsontext import json_text
 from ours_emulator.model import (
     UNCHANGED,
     UNKNOWN,
@@ -67,7 +67,7 @@ class Decision:
             hint = Hint("allow-list", "/event", "not on the account's list of allowed events; dropped")
             hints = (*message.hints, hint)
             distinct_id = message.distinct_id
-            return [Receipt(id_, message, "dropped", hints, distinct_id=distinct_id, content=_content(message))]
+            return [Receipt(id_, message, "dropped", hints, distinct_id=distinct_id, content=content_of(message))]
         original = None
         if message.distinct_id is not None:
             original = self._originals.get(DistinctId(context.account_id, message.test, message.distinct_id))
@@ -77,9 +77,10 @@ class Decision:
 
     def _duplicate(self, id_: int, message: Message, original: Original) -> Receipt:
         self.repeats[original.receipt_id] = self.repeats.get(original.receipt_id, 0) + 1
-        content = _content(message)
+        content = content_of(message)
         hints = message.hints
-        if original.content is not None and not _alike(message.event, content, original):
+        kept = original.content
+        if kept is not None and not (message.event == original.event and same_content(content, kept)):
             text = f"event {original.receipt_id} has the same distinctId and other content; only that event is kept"
             hints = (*hints, Hint("dedup", "/distinctId", text))
         return Receipt(
@@ -129,7 +130,7 @@ class Decision:
         self, id_: int, context: Context, message: Message, visitor: Visitor, resolution: Resolution, hints: list[Hint]
     ) -> Receipt:
         """Return the receipt of *message*, which has changed *visitor* already; an event is counted and gets an id."""
-        content = _content(message)
+        content = content_of(message)
         distinct_id = None
         if message.event is not None:
             visitor.event_count += 1
@@ -175,7 +176,7 @@ class Decision:
             self._touch(visitor, context.received_at)
         elif obstacle is not None:
             hints.append(obstacle)
-        return self._about(id_, alias, visitor, resolution, hints, {})
+        return self._about(id_, alias, visitor, resolution, hints)
 
     def _registration(self, id_: int, context: Context, registration: Registration) -> Receipt:
         """Give the visitor the device, or keep it until they appear (rules client-devices, client-devices-wait)."""
@@ -190,7 +191,7 @@ class Decision:
         else:
             text = "both ids are null, so the device belongs to no visitor; dropped"
             hints.append(Hint("client-devices-wait", "", text))
-        return self._about(id_, registration, visitor, resolution, hints, {"device": registration.device})
+        return self._about(id_, registration, visitor, resolution, hints)
 
     def _about(
         self,
@@ -199,9 +200,8 @@ class Decision:
         visitor: Visitor | None,
         resolution: Resolution,
         hints: Sequence[Hint],
-        content: Properties,
     ) -> Receipt:
-        """Return the receipt of what is no event and makes no visitor."""
+        """Return the receipt of an alias or a device, which is not an event and creates no visitor."""
         return Receipt(
             id_,
             arrival,
@@ -210,7 +210,7 @@ class Decision:
             visitor_pk=visitor.pk if visitor else None,
             visitor_id=visitor.visitor_id if visitor else None,
             resolution=resolution,
-            content=json_text({**content, "identity": {claim.given_as: claim.value for claim in arrival.identity}}),
+            content=content_of(arrival),
             version=self._version(visitor, id_) if visitor else None,
         )
 
@@ -246,9 +246,9 @@ class Decision:
 def _obstacle(alias: Alias, visitor: Visitor | None, resolution: Resolution) -> Hint | None:
     """Return what keeps *alias* from having an effect."""
     if resolution.decided_by == alias.external.given_as and visitor is not None:
-        message = "somebody has this external_id already"
+        message = "a visitor has this external_id already"
     elif visitor is None:
-        message = "nobody has this anonymous_id"
+        message = "no visitor has this anonymous_id"
     elif "external_id" in visitor.properties:
         message = "the visitor with this anonymous_id has an external_id already"
     else:
@@ -270,7 +270,8 @@ def new_uuid() -> str:
 def names(account_id: int, message: AnyMessage) -> list[Name]:
     """Return the names to load: the deciding one, and beside a user id the external id, to tell if it is another's.
 
-    All of them where one that finds nobody leaves it to the next, or where an id is given only if nobody has it.
+    All names if one that matches no visitor leaves the decision to the next, or if an id is written only where no
+    visitor has it.
     """
     if not isinstance(message, Message) or not message.semantics.claims_stored:
         return list(_all_names(account_id, message))
@@ -292,29 +293,7 @@ def new_names(account_id: int, message: AnyMessage) -> list[Name]:
     return [*names, (account_id, "external_id", given)] if isinstance(given, str) else names
 
 
-def _alike(event: str | None, content: str, original: Original) -> bool:
-    """Tell whether a duplicate has the content of *original*; clients may write the same JSON in another order."""
-    if event != original.event:
-        return False
-    return content == original.content or same(json.loads(content), json.loads(original.content or "{}"))
-
-
 def _listed(allowed_events: frozenset[str] | None, message: Message) -> bool:
     if allowed_events is None or not message.semantics.allow_list or message.event is None:
         return True
     return not allowed_events.isdisjoint(allowed([message.event]))
-
-
-def _content(message: Message) -> str:
-    """Return what *message* contains as JSON text, as it is stored."""
-    content: Properties = {
-        "event_properties": message.event_properties,
-        "default_properties": message.default_properties,
-        "identity_context": message.identity_context,
-        "user_properties": message.user_properties,
-        "identity": {claim.given_as: claim.value for claim in message.identity},
-        "time": message.time,
-    }
-    if message.data is not None:
-        content["data"] = message.data
-    return json_text(content)

@@ -1,4 +1,7 @@
-"""Faults, planned misbehaviour: which requests they hit, when, and what they do to them (rule 429-500)."""
+"""Faults, planned misbehaviour: which requests they hit, when, and what they do to them (rule 429-500).
+
+`Faults` and `ActiveFault` have state: counts, random numbers, the levels of rate limits. The rest are pure functions.
+"""
 
 import math
 from collections.abc import Sequence
@@ -11,6 +14,7 @@ from pydantic import JsonValue
 from ours_emulator.model import Arrival, Contents, Properties, Rejection, Request
 from ours_emulator.records import FaultAnswer, Reason
 
+# The sum of many intervals, such as 1000/3 ms, may be a bit too large; without this a client on time would be refused.
 _ROUNDING_MS = 1e-6
 
 

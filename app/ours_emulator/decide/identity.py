@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ours_emulator.decide.properties import NAMING_PROPERTIES
 from ours_emulator.decide.versions import combined, patched
 from ours_emulator.model import UNKNOWN, Change, Claim, Identifier, Identity, Properties, Version, VisitorState
 from ours_emulator.records import Hint, Resolution, Step
 
 Name: TypeAlias = tuple[int, Identifier, str]
 """An identifier as visitors are found by it: account, kind, value."""
-_NAMING_PROPERTIES: tuple[Identifier, ...] = ("external_id", "email")
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class Visitor:
     def names(self) -> Iterator[Name]:
         """Yield the identifiers this visitor is found by."""
         yield (self.account_id, "user_id", self.visitor_id)
-        for kind in _NAMING_PROPERTIES:
+        for kind in NAMING_PROPERTIES:
             value = self.state.properties.get(kind)
             if isinstance(value, str):
                 yield (self.account_id, kind, value)
@@ -86,10 +86,10 @@ class Visitors:
     def resolve(
         self, account_id: int, identity: Identity, new_id: Callable[[], str], *, falls_through: bool = False
     ) -> tuple[Visitor, Resolution, list[Hint]]:
-        """Return the visitor *identity* names, adding one, under *new_id* unless given, if nobody matches.
+        """Return the visitor that *identity* names. If none matches, add one, with the user id or else *new_id*.
 
-        The strongest identifier given decides alone: a user id is taken at its word and an external id silences the
-        email (rule identity-order); unless it *falls_through* (rule client-look-up).
+        The strongest identifier given decides alone: there is no look-up by email beside an external id (rule
+        identity-order), unless it *falls_through* (rule client-look-up).
         """
         visitor, resolution, hints = self.find(account_id, identity, falls_through=falls_through)
         if visitor is None:
@@ -101,7 +101,7 @@ class Visitors:
         return visitor, resolution, hints
 
     def adopt(self, visitor: Visitor, claim: Claim) -> bool:
-        """Give *visitor* the anonymous id that *claim* names, unless somebody has it; tell whether it is theirs now."""
+        """Give *visitor* the anonymous id in *claim* unless another has it; return whether *visitor* has it now."""
         if self._matches(visitor.account_id, claim):
             return visitor.state.anonymous_id == claim.value
         self.change(visitor, Change(anonymous_id=claim.value))
@@ -109,7 +109,7 @@ class Visitors:
 
     def change(self, visitor: Visitor, change: Change) -> None:
         """Do *change* to *visitor* and let them be found by the identifiers they have then."""
-        if change.anonymous_id is None and change.properties.keys().isdisjoint(_NAMING_PROPERTIES):
+        if change.anonymous_id is None and change.properties.keys().isdisjoint(NAMING_PROPERTIES):
             visitor.change(change)
             return
         before = set(visitor.names())

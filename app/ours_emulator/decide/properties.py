@@ -3,11 +3,13 @@
 from pydantic import JsonValue
 
 from ours_emulator.jsontext import json_text
-from ours_emulator.model import Identity, Properties, listed
+from ours_emulator.model import Identifier, Identity, Properties
 from ours_emulator.records import Hint
+from ours_emulator.wording import listed
 
 CUSTOM = "custom_properties"
-_CLAIMED = ("external_id", "email")
+NAMING_PROPERTIES: tuple[Identifier, ...] = ("external_id", "email")
+"""The properties that a visitor is also found by."""
 
 
 def given(identity: Identity, properties: Properties, *, empty_ignored: bool = True) -> Properties:
@@ -16,7 +18,7 @@ def given(identity: Identity, properties: Properties, *, empty_ignored: bool = T
     The external id and email of *identity* count as properties; if *properties* gives the same one, that wins for
     what is stored, even with null (rule claims-stored). "" gives nothing if *empty_ignored* (rule property-empty).
     """
-    claimed: Properties = {claim.kind: claim.value for claim in identity if claim.kind in _CLAIMED}
+    claimed: Properties = {claim.kind: claim.value for claim in identity if claim.kind in NAMING_PROPERTIES}
     if not empty_ignored:
         return claimed | properties
     return claimed | {name: value for name, value in properties.items() if value != ""}
@@ -81,12 +83,12 @@ def hints(stored: Properties, identity: Identity, sent: Properties) -> list[Hint
     hints += [
         Hint("claims-stored", f"/userProperties/{claim.kind}", f"null clears what {claim.given_as} just set")
         for claim in identity
-        if claim.kind in _CLAIMED and claim.kind in sent and sent[claim.kind] is None
+        if claim.kind in NAMING_PROPERTIES and claim.kind in sent and sent[claim.kind] is None
     ]
     hints += [
         Hint("claims-stored", f"/{claim.given_as}", f"not stored: userProperties.{claim.kind} has another value")
         for claim in identity
-        if claim.kind in _CLAIMED and sent.get(claim.kind) not in (None, claim.value)
+        if claim.kind in NAMING_PROPERTIES and sent.get(claim.kind) not in (None, claim.value)
     ]
     return hints
 

@@ -1,7 +1,10 @@
-"""Which requests are attempts of one call: a request that a fault hit is sent again (rule attempts)."""
+"""Which requests are attempts of one call: a request that a fault hit is sent again (rule attempts).
+
+`Calls` has state, the attempts that failed lately. The rest are pure functions.
+"""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TypeAlias
@@ -10,6 +13,7 @@ from ours_emulator.model import Arrival, Attempt, Exchange, Message, Request
 from ours_emulator.records import Hint
 
 _MAX_CALLS = 10_000
+# Longer than any SDK waits between two attempts; what comes later with the same content is a new call.
 _MAX_GAP_SECONDS = 600
 Key: TypeAlias = tuple[str, str, str]
 """What all attempts of a call have in common: account, endpoint, and a digest of the distinct ids or the body."""
@@ -34,6 +38,14 @@ class FailedAttempt:
     def waited(self, request: Request) -> float:
         """Return how many seconds the client waited, by the real clock or the account's, whichever is more."""
         return max(self.gap(request), (request.received_at - self.received_at) / 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptBefore:
+    """The attempt before another: its call, and when it came, in milliseconds since the epoch."""
+
+    call_id: int
+    received_at: int
 
 
 class Calls:
@@ -83,6 +95,37 @@ class Calls:
             self._new[_key(request, arrivals)] = failed
         elif self._failed or self._new:
             self._new[_key(exchange.request, arrivals)] = None
+
+
+def attempt_of(
+    id_: int,
+    request: Request,
+    failed: FailedAttempt | None,
+    group: Sequence[Exchange],
+    stored: Callable[[], AttemptBefore | None],
+) -> Attempt:
+    """Return which attempt of which call *request* is: by the header of its SDK, or because *failed* came before it.
+
+    *id_* is the id of its exchange. The attempt before it is in its *group*, or *stored*.
+    """
+    if failed is not None:
+        number = max(request.attempt, failed.attempt.number + 1)
+        return Attempt(failed.attempt.call_id, number, failed.gap(request) * 1000)
+    before = None if request.attempt == 1 else _before_in(group, request) or stored()
+    if before is None:
+        return Attempt(id_, request.attempt)
+    # The clock may have been set back in between.
+    return Attempt(before.call_id, request.attempt, max(request.received_at - before.received_at, 0))
+
+
+def _before_in(group: Sequence[Exchange], request: Request) -> AttemptBefore | None:
+    """Return the latest one of *group* that has the number and the content of the attempt before *request*."""
+    sent = (request.attempt - 1, request.account, request.path, request.body)
+    for other in reversed(group):
+        before = other.request
+        if (other.attempt.number, before.account, before.path, before.body) == sent:
+            return AttemptBefore(other.attempt.call_id, before.received_at)
+    return None
 
 
 def early_retry_hint(before: FailedAttempt, request: Request) -> Iterable[Hint]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from ours_emulator.emulator.errors import ExpectationError
 from ours_emulator.emulator.report import hint_lines
 from ours_emulator.records import Event, Visitor
+from ours_emulator.wording import first_of
 
 _MAX_VISITORS = 10
 
@@ -31,9 +32,8 @@ def only_visitor(matching: Sequence[Visitor], filters: Mapping[str, object], kno
 
 
 def _lines(visitors: Sequence[Visitor]) -> str:
-    lines = [f"  {visitor.visitor_id}: {_identifiers(visitor)}" for visitor in visitors[:_MAX_VISITORS]]
-    more = len(visitors) - _MAX_VISITORS
-    return "\n".join([*lines, *([f"  and {more} more"] if more > 0 else [])])
+    lines = [f"{visitor.visitor_id}: {_identifiers(visitor)}" for visitor in visitors]
+    return "\n".join(f"  {line}" for line in first_of(lines, _MAX_VISITORS))
 
 
 def _identifiers(visitor: Visitor) -> str:

@@ -5,7 +5,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ours_emulator.records import Event, RequestRecord
 from ours_emulator.terminal import printable
-from ours_emulator.wording import hints_beside, name_of, number, outcome_of, rules_against, why_not_accepted, with_rule
+from ours_emulator.wording import (
+    first_of,
+    hints_beside,
+    name_of,
+    outcome_of,
+    plural,
+    rules_against,
+    why_not_accepted,
+    with_rule,
+)
 
 _MAX_REQUESTS = 50
 _MAX_ROWS = 5
@@ -32,9 +41,9 @@ def counts(requests: Sequence[RequestRecord], events: Sequence[Event]) -> str:
 
 def counted(requests: int, outcomes: Mapping[str, int], hints: int) -> str:
     """Return what `counts` does, of what was counted before; *outcomes* has how many events there are of each."""
-    parts = [number(requests, "request"), f"{number(outcomes.get('accepted', 0), 'event')} accepted"]
+    parts = [plural(requests, "request"), f"{plural(outcomes.get('accepted', 0), 'event')} accepted"]
     parts += [f"{outcomes[name]} {name}" for name in ("rejected", "dropped", "duplicate") if name in outcomes]
-    return ", ".join([*parts, *([number(hints, "hint")] if hints else [])])
+    return ", ".join([*parts, *([plural(hints, "hint")] if hints else [])])
 
 
 def objections(events: Iterable[Event], ignored: Collection[str] = ()) -> list[str]:
@@ -57,9 +66,8 @@ def _request_lines(request: RequestRecord, first: RequestRecord, events: Sequenc
     is_alone = len(events) == 1 and events[0].batch_index is None
     yield _request_line(request, first, events) + (f" {_event_words(events[0])}" if is_alone else "")
     rows = () if is_alone else events
-    yield from (f"{_INDENT}{row.outcome} row {row.batch_index}: {_event_words(row)}" for row in rows[:_MAX_ROWS])
-    if len(rows) > _MAX_ROWS:
-        yield f"{_INDENT}and {len(rows) - _MAX_ROWS} more"
+    lines = [f"{row.outcome} row {row.batch_index}: {_event_words(row)}" for row in rows]
+    yield from (f"{_INDENT}{line}" for line in first_of(lines, _MAX_ROWS))
     yield from (f"{_INDENT}hint {with_rule(hint)}" for event in events for hint in hints_beside(event))
 
 

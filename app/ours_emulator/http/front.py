@@ -1,4 +1,7 @@
-"""The front: looks a request's route up, refuses what the guard refuses, and passes the rest to who answers it."""
+"""The front: looks a request's route up, refuses what the guard refuses, and passes the rest to who answers it.
+
+A body of the debug API that is too large is answered 413 here; those of the emulated APIs by their contract.
+"""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -8,15 +11,15 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ours_emulator.http.guard import IMPORT_PATH, READING, Guard, Refusal
+from ours_emulator.http.head import answer_head
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.routes import Route, called_path, find_route, is_sent_as
-from ours_emulator.http.wire import read_body
-from ours_emulator.jsontext import json_text
+from ours_emulator.http.wire import read_body, send_json
 from ours_emulator.model import Properties
 
 
 class Answerer(Protocol):
-    """An emulated endpoint."""
+    """An emulated endpoint, or a probe."""
 
     async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request for *route*."""
@@ -57,12 +60,14 @@ class Front:
             await self._endpoints[route.endpoint](route, scope, receive, send)
         elif not is_sent_as(route, _sent_path(scope)[1]):
             await self._refuse(scope, send, route, Refusal(404, "methods", "there is no such path"))
+        elif scope["method"] == "HEAD":
+            await answer_head(self._app, _scope_for_app(scope, route), receive, send)
         elif scope["method"] in READING or route.path == IMPORT_PATH:
             await self._app(_scope_for_app(scope, route), receive, send)
         else:
-            await self._pass_on_bounded(scope, receive, send, route)
+            await self._pass_on_unless_too_large(scope, receive, send, route)
 
-    async def _pass_on_bounded(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
+    async def _pass_on_unless_too_large(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
         """Pass a call on with its body, if that is not too large."""
         try:
             body, oversized = await read_body(receive, self._limit)
@@ -75,15 +80,8 @@ class Front:
 
     async def _refuse(self, scope: Scope, send: Send, route: Route, refusal: Refusal) -> None:
         """Answer in the shape of the API that was called."""
-        body = json_text(_refusal_body(route, refusal.message)).encode("ascii")
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"x-emulator-reason", refusal.rule.encode()),
-            *refusal.headers,
-        ]
-        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        headers = ((b"x-emulator-reason", refusal.rule.encode()), *refusal.headers)
+        await send_json(send, refusal.status, _refusal_body(route, refusal.message), headers)
         self._log.refusal(refusal.status, scope["method"], route.called, refusal.rule, refusal.message)
 
 

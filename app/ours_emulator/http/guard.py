@@ -16,11 +16,11 @@ _JSON = (b"application/json",)
 _LINES = (*_JSON, b"application/jsonl", b"application/x-ndjson")
 _PORTS = {b"http": 80, b"https": 443}
 _EMPTY = (None, [b"0"])
-_MOST_KNOWN = 1000
-_MOST_SHOWN = 100
+_MAX_KNOWN = 1000
+_MAX_SHOWN = 100
 _AUTHORITY = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z_.-]+))(?::(\d{0,5}))?")
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
-_LOCAL = re.compile(rf"{_LABEL}|(?:{_LABEL}\.)+(?:localhost|internal|test)")
+_LOCAL = re.compile(rf"{_LABEL}|(?:{_LABEL}\.)+(?:localhost|local|internal|test|svc)")
 
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -68,15 +68,15 @@ class Guard:
         allowed = self._known.get(hosts[0])
         if allowed or (allowed is None and self._learn(hosts[0])):
             return None
-        shown = hosts[0][:_MOST_SHOWN].decode("latin-1")
+        shown = hosts[0][:_MAX_SHOWN].decode("latin-1")
         return Refusal(403, "host", f"host {shown!r} is not allowed; add it to --allowed-hosts")
 
     def _learn(self, host: bytes) -> bool:
         parsed = authority(host)
         allowed = parsed is not None and (is_local(parsed.host) or self._configured(parsed.host))
-        if len(self._known) >= _MOST_KNOWN:
+        if len(self._known) >= _MAX_KNOWN:
             self._known.clear()
-        if len(host) <= _MOST_SHOWN:
+        if len(host) <= _MAX_SHOWN:
             self._known[host] = allowed
         return allowed
 
@@ -88,7 +88,7 @@ class Guard:
         by_name: dict[bytes, list[bytes]] = {}
         for name, value in headers:
             by_name.setdefault(name, []).append(value)
-        if not self._same_origin(by_name):
+        if not self._same_origin(by_name, route):
             return Refusal(403, "origin", "web pages on other origins are refused; add their host to --allowed-hosts")
         if not self._authorized(by_name, route):
             message = "the admin token is required; send it as `Authorization: Bearer`"
@@ -99,11 +99,11 @@ class Guard:
             return Refusal(415, "debug-json", f"the content type must be {types}")
         return None
 
-    def _same_origin(self, headers: HeaderLists) -> bool:
+    def _same_origin(self, headers: HeaderLists, route: Route) -> bool:
         """Tell whether no page sent this, or one of our own, or one on a configured host (rule origin)."""
         origins = headers.get(b"origin", [])
         if not origins:
-            return not _embedded(headers)
+            return not _sent_by_page(headers, route)
         if len(origins) > 1:
             return False
         scheme, _, rest = origins[0].lower().partition(b"://")
@@ -137,7 +137,7 @@ def authority(value: bytes) -> Authority | None:
 
 
 def is_local(host: str) -> bool:
-    """Tell whether *host* cannot be that of a web site: an address, one label, or below localhost, internal or test."""
+    """Tell whether *host* cannot be that of a web site: an address, one label, or a name of local networks."""
     if _LOCAL.fullmatch(host) is not None:
         return True
     try:
@@ -147,11 +147,16 @@ def is_local(host: str) -> bool:
     return True
 
 
-def _embedded(headers: HeaderLists) -> bool:
-    """Tell whether a page of another site loads this as a part of itself. Following a link to here is not that."""
-    if headers.get(b"sec-fetch-site") != [b"cross-site"]:
+def _sent_by_page(headers: HeaderLists, route: Route) -> bool:
+    """Tell whether a page of another origin loads this, as a part of itself or as a new page.
+
+    Browsers send no Origin for images, frames and links, but since 2023 all of them say where those come from. A link
+    may lead to a page of ours, but not to what was stored: another site of the same host could put that into a frame.
+    """
+    if headers.get(b"sec-fetch-site", [b"none"]) in ([b"same-origin"], [b"none"]):
         return False
-    return (headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest")) != ([b"navigate"], [b"document"])
+    is_link = (headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest")) == ([b"navigate"], [b"document"])
+    return not is_link or f"{route.path}/".startswith("/debug/")
 
 
 def _declares(method: str, headers: HeaderLists, accepted: Sequence[bytes]) -> bool:

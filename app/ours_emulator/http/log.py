@@ -9,9 +9,10 @@ from ours_emulator.http.wire import hints, outcome, place, reasons
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Answer, Exchange, Message, Properties, Rejection, Request
 from ours_emulator.terminal import printable
+from ours_emulator.wording import first_of, plural
 
 LogFormat = Literal["human", "json", "none"]
-_MOST_SHOWN = 3
+_MAX_SHOWN = 3
 
 
 class RequestLog:
@@ -72,28 +73,21 @@ def human(exchange: Exchange) -> str:
     words = [outcome(receipts).upper(), str(exchange.answer.status or "---"), request.method, request.path]
     first = receipts[0]
     if first.arrival.batch_index is not None:
-        words.append(f"{len(receipts)} event{'s' if len(receipts) > 1 else ''}")
+        words.append(plural(len(receipts), "event"))
     else:
         words.append(first.arrival.event or "")
         words.append("" if first.visitor_id is None else f"visitor={first.visitor_id}")
     if any(isinstance(receipt.arrival, Message) and receipt.arrival.test for receipt in receipts):
         words.append("[test]")
     refused = [receipt.arrival for receipt in receipts if isinstance(receipt.arrival, Rejection)]
-    words += _some([f"{rejection.sentence} [{rejection.reason.rule}]" for rejection in refused], "refusal")
+    refusals = [f"{rejection.sentence} [{rejection.reason.rule}]" for rejection in refused]
+    words += first_of(refusals, _MAX_SHOWN, "refusal")
     if exchange.fault is not None and not exchange.fault.replaces:
         words.append(f"[fault {exchange.fault.name}]")
     hinted = [(receipt.arrival, hint) for receipt in receipts for hint in receipt.hints]
-    words += _some(
-        [f"hint: {place(arrival, hint.path, hint.message)} [{hint.rule}]" for arrival, hint in hinted], "hint"
-    )
+    remarks = [f"hint: {place(arrival, hint.path, hint.message)} [{hint.rule}]" for arrival, hint in hinted]
+    words += first_of(remarks, _MAX_SHOWN, "hint")
     return printable(" ".join(word for word in words if word))
-
-
-def _some(sentences: list[str], kind: str) -> list[str]:
-    """Return the first few of *sentences*, and how many more there are of that *kind*."""
-    more = len(sentences) - _MOST_SHOWN
-    rest = [f"and {more} more {kind}{'s' if more > 1 else ''}"] if more > 0 else []
-    return sentences[:_MOST_SHOWN] + rest
 
 
 def machine(exchange: Exchange) -> str:

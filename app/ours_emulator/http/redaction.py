@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from ours_emulator.jsontext import json_text
 
-_LEAST_SECRET = 6
+_MIN_SECRET = 6
 """A shorter text is no secret, and occurs in too many words."""
 _KEY = re.compile(r"\b[ps]k_[A-Za-z0-9_-]{6,}")
 TOKEN_FIELD = re.compile(
@@ -70,6 +70,6 @@ def _spellings(secrets: frozenset[str]) -> Sequence[tuple[str, str]]:
     return [
         (spelled, secret)
         for secret in sorted(secrets, key=len, reverse=True)
-        if len(secret) >= _LEAST_SECRET
+        if len(secret) >= _MIN_SECRET
         for spelled in {secret, json_text(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     ]

@@ -19,7 +19,7 @@ _STUCK_SECONDS = 4.0
 _GRACEFUL_SECONDS = 5
 _SWEEP_TICKS = 5
 _END_SIGNALS = ("SIGHUP", "SIGQUIT")
-_MOST_OPEN_FILES = 65_536
+_MAX_OPEN_FILES = 65_536
 
 
 class Server(uvicorn.Server):
@@ -118,7 +118,7 @@ def _allow_many_connections() -> None:
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = _MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_OPEN_FILES)
+        most = _MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_OPEN_FILES)
         if soft != resource.RLIM_INFINITY and soft < most:
             try:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

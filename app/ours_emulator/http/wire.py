@@ -8,11 +8,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from ours_emulator.http.routes import Route
-from ours_emulator.model import DEFAULT_ACCOUNT, Answer, Arrival, Exchange, Receipt, Rejection, Request
+from ours_emulator.jsontext import json_text
+from ours_emulator.model import DEFAULT_ACCOUNT, Answer, Arrival, Exchange, Properties, Receipt, Rejection, Request
 from ours_emulator.records import sentence
+from ours_emulator.wording import first_of
 
 _RETRY_COUNT = b"x-stainless-retry-count"
-_MOST_IN_HEADER = 10
+_MAX_IN_HEADER = 10
 _DRAIN_BYTES = 64 * 1024 * 1024
 _CORS = (
     (b"access-control-allow-origin", b"*"),
@@ -85,6 +87,14 @@ async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = No
     await send({"type": "http.response.body", "body": answer.body})
 
 
+async def send_json(send: Send, status: int, body: Properties, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """Send the JSON *body*, to callers on the same origin only."""
+    content = json_text(body).encode("ascii")
+    own = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})
+    await send({"type": "http.response.body", "body": content})
+
+
 async def send_preflight(send: Send) -> None:
     """Answer a CORS preflight: any origin and any header are allowed (rule cors)."""
     await send({"type": "http.response.start", "status": 204, "headers": list(_PREFLIGHT)})
@@ -152,8 +162,7 @@ def _explanation(exchange: Exchange) -> list[tuple[bytes, bytes]]:
 
 
 def _joined(parts: list[str]) -> bytes:
-    more = f"; and {len(parts) - _MOST_IN_HEADER} more" if len(parts) > _MOST_IN_HEADER else ""
-    return ("; ".join(parts[:_MOST_IN_HEADER]) + more).encode("ascii")
+    return "; ".join(first_of(parts, _MAX_IN_HEADER)).encode("ascii")
 
 
 def _rule_at(rule: str, path: str, arrival: Arrival) -> str:

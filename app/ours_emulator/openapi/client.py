@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from ours_emulator.contract.client import PREFIX, SHAPES, Field, Shape
 from ours_emulator.http.routes import CLIENT_PATHS
-from ours_emulator.openapi.operations import Json, operation_id
+from ours_emulator.openapi.operations import Json, examples, operation_id
 
 TAG = "Client API"
 DESCRIPTION = (
@@ -18,19 +18,6 @@ _SUMMARIES: Mapping[str, str] = {
     "identify": "Set or update properties of a visitor",
     "devices": "Register a device of a visitor",
     "events": "Record events",
-}
-_EXAMPLES: Mapping[str, object] = {
-    "alias": {"anonymous_id": "phone-1", "external_id": "cust_9"},
-    "identify": {"external_id": "cust_9", "email": "ann@example.com", "data": {"plan": "pro"}},
-    "devices": {
-        "external_id": "cust_9",
-        "device_id": "device-1",
-        "os": "iOS",
-        "model": "iPhone",
-        "app_build": "465",
-        "app_version": "1.2.0",
-    },
-    "events": [{"anonymous_id": "phone-1", "name": "App Opened", "data": {"build": 465}}],
 }
 _REFUSALS: Mapping[str, str] = {
     "400": "The body cannot be read: not JSON, too large, or bad gzip.",
@@ -61,7 +48,7 @@ def _operation(path: str, endpoint: str) -> Json:
         "security": [{KEY: []}],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": schema, "example": _EXAMPLES[name]}},
+            "content": {"application/json": {"schema": schema, "example": examples("client")[name]}},
         },
         "responses": {"204": {"description": "Accepted; the body is empty."}, **_refusals()},
     }

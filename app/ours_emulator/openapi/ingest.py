@@ -1,12 +1,11 @@
 """The Ingest API in OpenAPI 3.1, from the vendor's own document in 3.0."""
 
 import json
-from collections.abc import Mapping
 
 from pydantic import JsonValue
 
 from ours_emulator.http.routes import INGEST_PATHS
-from ours_emulator.openapi.operations import Json, operation_id
+from ours_emulator.openapi.operations import Json, examples, operation_id
 
 TAG = "Ingest API"
 DESCRIPTION = (
@@ -19,12 +18,6 @@ _DOCUMENT: Json = {
     "responses": {
         "200": {"description": "The document.", "content": {"application/json": {"schema": {"type": "object"}}}}
     },
-}
-_PURCHASE: Json = {"event": "Purchase", "userId": "user123", "eventProperties": {"amount": "99.99"}}
-_EXAMPLES: Mapping[str, Json] = {
-    "track": {"token": "my-token", **_PURCHASE},
-    "identify": {"token": "my-token", "userId": "user123", "userProperties": {"email": "ann@example.com"}},
-    "batch": {"token": "my-token", "events": [{"distinctId": "order-1", **_PURCHASE}]},
 }
 
 
@@ -42,8 +35,8 @@ def _operation(path: str, name: str, operation: Json) -> Json:
     """Return the vendor's *operation* as this server has it at *path*, with a body to try it out."""
     kept = {key: value for key, value in operation.items() if key != "servers" and not key.startswith("x-")}
     served = _modern_object(kept)
-    if name in _EXAMPLES:
-        served["requestBody"]["content"]["application/json"]["example"] = _EXAMPLES[name]
+    if "requestBody" in served:
+        served["requestBody"]["content"]["application/json"]["example"] = examples("ingest")[name]
     return {**served, "operationId": operation_id(path), "tags": [TAG], "security": []}
 
 

@@ -3,8 +3,9 @@
 import os
 import re
 import shlex
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,8 +16,9 @@ from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, opera
 from ours_emulator.emulator.handle import BASE_URL_VARIABLE
 from ours_emulator.emulator.local import COMMAND_VARIABLE
 from ours_emulator.emulator.operations import AccountPlan
-from ours_emulator.pytest_support.marker import MARKER, OF_ACCOUNT, options_of
+from ours_emulator.pytest_support.marker import MARKER, OF_ACCOUNT, ignored_rules, is_strict, options_of
 from ours_emulator.pytest_support.reports import ACCOUNT, WatchedAccount
+from ours_emulator.wording import did_you_mean
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
 
@@ -45,6 +47,8 @@ def account_of_test(
     """Give a fresh account to a test, as its markers say."""
     test: pytest.Item = request.node
     options = options_of(test)
+    if is_strict(test):
+        _check_rules(server, ignored_rules(test))
     with _account(server, test.name, {**settings, **options}) as emulator:
         account = WatchedAccount(emulator)
         if "seed" in options:
@@ -73,6 +77,19 @@ def async_handle(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncEmu
     handle = AsyncEmulator.beside(emulator)
     request.node.stash[ACCOUNT].async_emulator = handle
     return handle
+
+
+def _check_rules(server: Emulator, ignored: Collection[str]) -> None:
+    """Fail the test if there is no rule of a name in *ignored*."""
+    unknown = sorted(set(ignored) - _rules(server)) if ignored else ()
+    for name in unknown:
+        advice = did_you_mean(name, _rules(server)) or "; GET /debug/rules lists them"
+        pytest.fail(f"strict_ignore: there is no rule {name!r}{advice}", pytrace=False)
+
+
+@cache
+def _rules(server: Emulator) -> frozenset[str]:
+    return server.perform(operations.rules())
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from ours_emulator.decide.decision import Decision
 from ours_emulator.decide.deduplication import DistinctId, Original
 from ours_emulator.decide.devices import PendingDevice
 from ours_emulator.decide.identity import Name, Visitor
+from ours_emulator.decide.retries import AttemptBefore
 from ours_emulator.errors import StoreError as StoreError
 from ours_emulator.model import Exchange, Identifier, Request
 from ours_emulator.records import Call, Cleared, Event, Page, RequestRecord, StoredRequest, Summary, VisitorVersion
@@ -43,14 +44,6 @@ class Retention:
 
     rows: int = 100_000
     body_bytes: int = 256 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptBefore:
-    """The attempt before another: its call, and when it came, in milliseconds since the epoch."""
-
-    call_id: int
-    received_at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
+from ours_emulator.decide.content import event_fields
 from ours_emulator.model import VisitorState, received_properties
 from ours_emulator.records import (
     Call,
@@ -95,10 +96,12 @@ def _consent(state: VisitorState) -> dict[str, Any] | None:
 
 def event_record(row: Row) -> Event:
     """Return the event in *row*."""
-    content, explanation = json.loads(row["content"]), json.loads(row["explanation"])
+    explanation = json.loads(row["explanation"])
     resolution, reason = explanation["resolution"], explanation["reason"]
     version: str | None = row["version"]
     received_at = utc(row["received_at"])
+    sent = event_fields(row["content"])
+    sent["default_properties"] = received_properties(row["outcome"], received_at, sent.get("default_properties", {}))
     return Event(
         id=row["id"],
         account=row["account"],
@@ -111,10 +114,7 @@ def event_record(row: Row) -> Event:
         received_at=received_at,
         test=row["test"],
         repeats=row["repeats"],
-        event_properties=content.get("event_properties", {}),
-        default_properties=received_properties(row["outcome"], received_at, content.get("default_properties", {})),
-        identity_context=content.get("identity_context"),
-        identity=content.get("identity", {}),
+        **sent,
         visitor_properties=None if version is None else stored_state(version, row["base"]).properties,
         resolution=None if resolution is None else from_json(Resolution, resolution),
         hints=tuple(from_json(Hint, hint) for hint in explanation["hints"]),

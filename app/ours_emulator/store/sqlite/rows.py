@@ -106,7 +106,7 @@ def request_row(exchange: Exchange) -> tuple[Any, ...]:
         request.endpoint,
         encoded(request.method),
         encoded(request.path),
-        exchange.answer.status,
+        exchange.answer.status or 0,  # No answer: the column takes no NULL.
         request.received_at,
         int((time.perf_counter() - request.started) * 1_000_000),
         encoded(request.content_type),

@@ -10,10 +10,11 @@ from ours_emulator.decide.decision import Decision
 from ours_emulator.decide.deduplication import DistinctId, Original
 from ours_emulator.decide.devices import PendingDevice, PendingDevices
 from ours_emulator.decide.identity import Name, Visitor
+from ours_emulator.decide.retries import AttemptBefore
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Exchange, Request, Version
 from ours_emulator.records import Cleared
-from ours_emulator.store import AttemptBefore, Retention, StoreBusyError, StoreError, StoreFailedError, StoreLostError
+from ours_emulator.store import Retention, StoreBusyError, StoreError, StoreFailedError, StoreLostError
 from ours_emulator.store.sqlite import statements as sql
 from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.sqlite.rows import (
