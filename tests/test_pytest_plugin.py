@@ -539,7 +539,7 @@ def test_an_unknown_rule_to_ignore_is_reported(runs: Runs) -> None:
         """
     )
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["strict_ignore: there is no rule 'unknown-key'; did you mean 'unknown-keys'?"])
+    result.stdout.fnmatch_lines(["strict_ignore: there is no rule 'unknown-key'; did you mean unknown-keys?"])
 
 
 def test_what_production_is_blocked_with_is_gone_after_the_session(runs: Runs) -> None:
