@@ -75,7 +75,7 @@ class Redactor:
 # Every line of the log needs the same ones.
 @lru_cache(maxsize=256)
 def _spellings(secrets: frozenset[str]) -> Sequence[tuple[str, str]]:
-    """Return the spellings of each secret, plain, in a JSON string and in a URL, each with the secret itself.
+    """Return the spellings of each secret, however it is spelled, each with the secret itself.
 
     Longer secrets come first, because one may be the beginning of another.
     """
@@ -83,8 +83,15 @@ def _spellings(secrets: frozenset[str]) -> Sequence[tuple[str, str]]:
         (spelled, secret)
         for secret in sorted(secrets, key=len, reverse=True)
         if len(secret) >= _MIN_SECRET
-        for spelled in {
-            *(secret, json_text(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]),
-            *(quote(secret, safe, errors="backslashreplace") for safe in ("", "/~$@")),
-        }
+        for spelled in _spelled(secret)
     ]
+
+
+def _spelled(secret: str) -> set[str]:
+    """Return *secret* as it stands in text, in a JSON string, in a JSON pointer and in a URL."""
+    pointer = secret.replace("~", "~0").replace("/", "~1")
+    return {
+        *(secret, json_text(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], pointer),
+        *(quote(secret, safe, errors="backslashreplace") for safe in ("", "/~$@")),
+        quote(pointer, "/~$@", errors="backslashreplace"),
+    }
