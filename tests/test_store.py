@@ -29,6 +29,7 @@ from ours_emulator.http.endpoint import Emulated, Endpoint
 from ours_emulator.http.front import Front, Served
 from ours_emulator.http.guard import Guard
 from ours_emulator.http.log import RequestLog
+from ours_emulator.http.preflights import Preflights
 from ours_emulator.http.routes import INGEST_NAMES
 from ours_emulator.model import Exchange, Request
 from ours_emulator.pipeline import Contract, Pipeline
@@ -635,7 +636,7 @@ def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> No
     accounts = Accounts(AccountConfig("default", revision()))
     pipeline = Pipeline(SqliteWriter(file, Retention()), dict.fromkeys(INGEST_NAMES, contract), accounts, Feed())
     log = RequestLog("none", io.StringIO())
-    track = Endpoint(Emulated(pipeline, contract, accounts, log, 5_000_000))
+    track = Endpoint(Emulated(pipeline, contract, accounts, log, Preflights(log), 5_000_000))
     app = Front(Response(), Served(Guard((), None), {"track": track}, log, 5_000_000))
     large = {"text": "x" * 200_000}
 

@@ -20,6 +20,7 @@ from ours_emulator.http.endpoint import DocumentEndpoint, Emulated, Endpoint
 from ours_emulator.http.front import Answerer, Front, Served
 from ours_emulator.http.guard import Guard
 from ours_emulator.http.log import RequestLog
+from ours_emulator.http.preflights import Preflights
 from ours_emulator.http.probes import Probe
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
@@ -80,8 +81,9 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
     pipeline = _pipeline(store, settings, contracts, accounts, feed, seed)
     redactor = Redactor((*settings.tokens, *settings.public_keys, settings.admin_token or ""), accounts.secrets)
     log = RequestLog(settings.log_format, sys.stdout, redactor)
-    ingest = Emulated(pipeline, ingest_contract, accounts, log, limits.body)
-    client = Emulated(pipeline, client_contract, accounts, log, client_limit)
+    preflights = Preflights(log)
+    ingest = Emulated(pipeline, ingest_contract, accounts, log, preflights, limits.body)
+    client = Emulated(pipeline, client_contract, accounts, log, preflights, client_limit)
     endpoints: dict[str, Answerer] = {
         **dict.fromkeys(INGEST_NAMES, Endpoint(ingest)),
         **dict.fromkeys(CLIENT_NAMES, Endpoint(client)),

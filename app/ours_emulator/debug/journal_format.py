@@ -24,7 +24,7 @@ from pydantic import (
 
 from ours_emulator.clock import LAST_MOMENT
 from ours_emulator.contract.body import inflate
-from ours_emulator.http.redaction import TOKEN_FIELD, Redactor
+from ours_emulator.http.redaction import TOKEN_FIELD, Redactor, each_text
 from ours_emulator.http.routes import emulated_at, prefixed, within_account
 from ours_emulator.http.wire import attempt_number
 from ours_emulator.jsontext import json_text
@@ -146,11 +146,9 @@ def written(stored: StoredRequest, redactor: Redactor | None) -> str:
     """Return the line, without its end, of a stored request; with a *redactor*, without tokens and keys."""
     record = stored.record
     body, coding, authorization = stored.body, record.content_encoding, stored.authorization
-    path = within_account(record.path)[1]
-    if redactor is not None:
-        hide = partial(redactor.replaced, account=record.account, by=_hidden)
+    hide = None if redactor is None else partial(redactor.replaced, account=record.account, by=_hidden)
+    if hide is not None:
         body, coding = _redacted(body, coding, hide)
-        path = hide(_without_keys(path))
         authorization = _AUTHORIZATION.sub(lambda match: (match[1] or "") + _hidden(match[2]), authorization)
     headers = {
         "content-type": record.content_type,
@@ -161,7 +159,7 @@ def written(stored: StoredRequest, redactor: Redactor | None) -> str:
     line: Properties = {
         "account": record.account,
         "method": record.method,
-        "path": path,
+        "path": within_account(record.path)[1],
         "headers": {name: value for name, value in headers.items() if value},
         **_body(body),
         "received_at": milliseconds_of(record.received_at),
@@ -172,7 +170,7 @@ def written(stored: StoredRequest, redactor: Redactor | None) -> str:
     if record.fault is not None:
         # Lines are kept in files and replayed by other versions, so the fault's name keeps the key it always had there.
         line["fault"] = {"fault" if key == "name" else key: part for key, part in to_json(record.fault).items()}
-    return json_text(line)
+    return json_text(line if hide is None else each_text(line, lambda text: hide(_without_keys(text))))
 
 
 def text_of(body: bytes, coding: str, limit: int) -> str | None:
@@ -205,7 +203,17 @@ def _redacted(body: bytes, coding: str, hide: Callable[[str], str]) -> tuple[byt
         return b"", coding
     hidden = TOKEN_FIELD.sub(lambda field: field[1] + _hidden(_unescaped(field[2])), text)
     hidden = _FORM_TOKEN.sub(lambda match: match[1] + _hidden(match[2]), hidden)
-    return hide(_without_keys(hidden)).encode("utf-8"), "" if _is_gzip(coding) else coding
+    return _hidden_escapes(hidden, hide).encode("utf-8"), "" if _is_gzip(coding) else coding
+
+
+def _hidden_escapes(text: str, hide: Callable[[str], str]) -> str:
+    """Return *text*; if it is JSON in which a secret stands with escapes, which nothing finds in a text, then anew."""
+    try:
+        value = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return text
+    hidden = each_text(value, lambda inside: hide(_without_keys(inside)))
+    return text if hidden == value else json_text(hidden)
 
 
 def _without_keys(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import Query
@@ -21,8 +22,8 @@ from ours_emulator.debug.params import (
     found,
     stored_id,
 )
-from ours_emulator.http.redaction import Redactor, without_tokens
-from ours_emulator.records import Call, Event, Page, RequestDetail, RequestRecord, StoredRequest
+from ours_emulator.http.redaction import Redactor, each_text, without_tokens
+from ours_emulator.records import Call, Event, Page, RequestDetail, RequestRecord, StoredRequest, from_json, to_json
 from ours_emulator.store import LARGEST, RequestFilter
 
 _MAX_SHOWN = 8 * 1024 * 1024
@@ -49,7 +50,7 @@ async def request(
     parts: Needs,
     account: Account,
     request_id: int,
-    redact: Annotated[bool, Query(description="Mask tokens and keys in the body.")] = False,
+    redact: Annotated[bool, Query(description="Mask tokens and keys.")] = False,
 ) -> Response:
     """Show one request with its body and its events."""
     stored = await parts.reader.request(account, stored_id(request_id))
@@ -72,5 +73,7 @@ def _detail(stored: StoredRequest, events: Sequence[Event]) -> RequestDetail:
 
 def _redacted(detail: RequestDetail, redactor: Redactor) -> RequestDetail:
     """Return *detail* with its secrets masked. A body that is no text is left out: nothing can be found in it."""
-    body = None if detail.body is None else redactor(without_tokens(detail.body), detail.account)
-    return replace(detail, path=redactor(detail.path, detail.account), body=body, body_base64=None)
+    body = None if detail.body is None else without_tokens(detail.body)
+    mask = partial(redactor, account=detail.account)
+    shown = to_json(replace(detail, body=body, body_base64=None))
+    return from_json(RequestDetail, {name: each_text(value, mask) for name, value in shown.items()})

@@ -20,9 +20,11 @@ _CORS = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"*"),
 )
+PREFLIGHT_METHODS = ("GET", "POST", "OPTIONS")
+"""The methods that pages on other origins may use."""
 _PREFLIGHT = (
     *_CORS,
-    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (b"access-control-allow-methods", ", ".join(PREFLIGHT_METHODS).encode()),
     (b"access-control-allow-headers", b"*, Authorization"),
     (b"access-control-max-age", b"86400"),
 )
