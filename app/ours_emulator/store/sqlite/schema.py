@@ -1,12 +1,16 @@
 """The schema of a database: recognised, made, migrated, and compared with what this program needs."""
 
 import logging
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import dialect
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ours_emulator.store import StoreError
 from ours_emulator.store.sqlite.migration import OLDEST_VERSION, SCHEMA_VERSION, migrate
@@ -68,7 +72,7 @@ def _version(connection: sa.Connection, path: Path) -> int | None:
 
 def _damage(connection: sa.Connection) -> str | None:
     """Return in which way the schema is not that of a new store: the tables are looked at before what they have."""
-    for needed, present in zip(_new_schema(), _schema(connection), strict=True):
+    for needed, present in zip(_new_schema(), _schema(connection.exec_driver_sql), strict=True):
         names = {name for name, *_ in present}
         for name, *_ in sorted(needed - present, key=str):
             return f"{name} is {'not as it was made' if name in names else 'missing'}"
@@ -85,15 +89,14 @@ def _table_of(column: _Part) -> str:
 
 
 def _new_schema() -> Sequence[AbstractSet[_Part]]:
-    engine = sa.create_engine("sqlite://")
-    try:
-        with engine.connect() as new:
-            metadata.create_all(new)
-            return _schema(new)
-    finally:
-        engine.dispose()
+    with closing(sqlite3.connect(":memory:")) as new:
+        for table in metadata.sorted_tables:
+            new.execute(str(CreateTable(table).compile(dialect=dialect())))
+            for index in table.indexes:
+                new.execute(str(CreateIndex(index).compile(dialect=dialect())))
+        return _schema(new.execute)
 
 
-def _schema(connection: sa.Connection) -> Sequence[AbstractSet[_Part]]:
-    """Return tables, columns and indexes."""
-    return [{tuple(row) for row in connection.exec_driver_sql(query)} for query in (_TABLES, _COLUMNS, _INDEXES)]
+def _schema(run: Callable[[str], Iterable[Iterable[str | int | None]]]) -> Sequence[AbstractSet[_Part]]:
+    """Return tables, columns and indexes; *run* executes a query."""
+    return [{tuple(row) for row in run(query)} for query in (_TABLES, _COLUMNS, _INDEXES)]
