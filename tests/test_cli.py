@@ -21,6 +21,8 @@ from ours_emulator.settings import ENV_PREFIX, Settings, flag
 from waiting import PATIENCE, until
 
 COMMAND = [sys.executable, "-m", "ours_emulator"]
+BANNER_END = re.compile(r"Ready\.\n|\{[^\n]* is ready at [^\n]*\n")
+"""The end of the banner, for people or for programs."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Running:
         return self.after_banner()
 
     def after_banner(self) -> list[str]:
-        return self.said().partition("Ready.\n")[2].splitlines()
+        return BANNER_END.split(self.said(), maxsplit=1)[1].splitlines()
 
     def end(self, number: int) -> int:
         self.process.send_signal(number)
@@ -77,7 +79,7 @@ def serving(tmp_path: Path, *flags: str, command: Sequence[str] = COMMAND, **var
         content = port_file.read_text()
         assert re.fullmatch(r"[1-9][0-9]*\n", content)
         running = Running(process, f"http://127.0.0.1:{int(content)}", tmp_path)
-        until(lambda: "Ready.\n" in running.said())
+        until(lambda: BANNER_END.search(running.said()))
         yield running
     finally:
         if process.poll() is None:
@@ -303,10 +305,10 @@ def test_the_log_for_people_is_one_line_for_each_request(tmp_path: Path) -> None
         httpx.get(running.url + "/debug/events", trust_env=False)
         track(running, event="Zoë ✓")
         assert running.lines(4) == [
-            "ACCEPTED 200 POST /track Purchase visitor=user123",
-            "REJECTED 400 POST /track event: required [schema]",
-            "ACCEPTED 200 POST /track two\\nlines \\x1b[31m visitor=user123",
-            "ACCEPTED 200 POST /track Zoë ✓ visitor=user123",
+            "ACCEPTED 200 POST /track #1 Purchase visitor=user123",
+            "REJECTED 400 POST /track #2 event: required [schema]",
+            "ACCEPTED 200 POST /track #3 two\\nlines \\x1b[31m visitor=user123",
+            "ACCEPTED 200 POST /track #4 Zoë ✓ visitor=user123",
         ]
 
 
@@ -386,7 +388,7 @@ def test_the_tokens_of_an_account_are_not_logged_either(tmp_path: Path) -> None:
         http.post("/accounts/a/track", json={"token": token, "event": token, "userId": token})
         lines = running.lines(2)
     assert token not in "".join(lines)
-    assert lines[1] == "ACCEPTED 200 POST /accounts/a/track …d21c visitor=…d21c"
+    assert lines[1] == "ACCEPTED 200 POST /accounts/a/track #2 …d21c visitor=…d21c"
 
 
 def test_a_secret_that_can_not_be_used_is_not_shown(tmp_path: Path) -> None:
