@@ -190,7 +190,7 @@ def load(flags: Mapping[str, object] | None = None, file: Path | None = None, *,
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Return a sentence about each variable in *environment* that is named like ours, but that nothing of ours reads."""
+    """Return a sentence about each variable in *environment* that begins like ours and that nothing of ours reads."""
     known = {name.upper() for name in (*Settings.model_fields, *_OTHER_VARIABLES)}
     ours = (name for name in sorted(environment) if name.upper().startswith(ENV_PREFIX))
     return [

@@ -10,6 +10,7 @@ from ours_emulator import __version__
 from ours_emulator.cli.commands import debug_commands
 from ours_emulator.cli.exec import exec_
 from ours_emulator.cli.serve import child_process, serve
+from ours_emulator.cli.steering import steering_commands
 from ours_emulator.settings import unknown_variables
 
 _FAILED = 2
@@ -43,5 +44,5 @@ def _report(message: str) -> None:
         click.echo(f"ours-emulator: {message}", err=True)
 
 
-for _command in (serve, exec_, child_process, *debug_commands):
+for _command in (serve, exec_, child_process, *debug_commands, *steering_commands):
     commands.add_command(_command)
