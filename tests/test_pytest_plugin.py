@@ -585,6 +585,24 @@ def test_a_mistake_in_the_marker_is_reported(runs: Runs, mistake: str) -> None:
     result.stdout.fnmatch_lines([f"*{mistake.partition('=')[0]} is none of *strict*"])
 
 
+def test_a_seed_that_is_nowhere_is_reported_with_both_places(runs: Runs, pytester: pytest.Pytester) -> None:
+    pytester.mkdir("below")
+    pytester.makepyfile(
+        **{
+            "below/test_seed": """
+            import pytest
+
+            @pytest.mark.ours_emulator(seed="none.jsonl")
+            def test_seeded(ours_emulator):
+                pass
+            """
+        }
+    )
+    result = runs("below")
+    places = f"{pytester.path / 'below' / 'none.jsonl'} and {pytester.path / 'none.jsonl'}"
+    result.stdout.fnmatch_lines([f"*seed none.jsonl: there is no such file; looked for {places}"])
+
+
 @pytest.mark.parametrize(
     ("seed", "told"),
     [("nosuch.jsonl", "No such file or directory"), ("bad.jsonl", "line 1"), ("latin.jsonl", "can't decode")],

@@ -141,6 +141,7 @@ def _seed(file: Path | None) -> Sequence[Request]:
         with file.open("rb") as opened:
             return [line.request() for _, line in read(opened)]
     except OSError as error:
-        raise SettingsError(f"{file} can't be read: {error.strerror}") from None
+        # A relative path begins at the directory that the emulator was started in.
+        raise SettingsError(f"seed {Path.cwd() / file} can't be read: {error.strerror}") from None
     except LineError as error:
         raise SettingsError(f"{file}, {error}") from None

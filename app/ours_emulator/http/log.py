@@ -102,9 +102,8 @@ class WarningHandler(logging.Handler):
         """Write *record*."""
         self._writer.write(self.format(record))
 
-    def close(self) -> None:
-        """Write what is pending, for at most 1 s."""
-        super().close()
+    def flush(self) -> None:
+        """Write what is pending, for at most 1 s. It is the end: later messages are ignored."""
         self._writer.close()
 
 
