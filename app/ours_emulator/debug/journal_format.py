@@ -68,7 +68,7 @@ class _Fault(_Strict):
         return from_json(FaultAnswer, {**self.model_dump(), "name": self.fault, "delay_ms": 0.0})
 
 
-def _text_or_json(body: object) -> object:
+def _text_or_json(body: JsonValue) -> JsonValue:
     if body is None or isinstance(body, (str, dict, list)):
         return body
     raise ValueError("must be the body as text, or the JSON object or array that it is; put anything else into a text")
