@@ -269,9 +269,7 @@ def test_hints_are_asserted_to_be_none(emulator: Emulator, account: Account) -> 
     account.track(userId="u")
     emulator.assert_no_hints()
     account.track(userId="u", properties={})
-    with pytest.raises(
-        ExpectationError, match=r"there are 1; fix .*:\n.*did you mean eventProperties"
-    ):
+    with pytest.raises(ExpectationError, match=r"there are 1; fix .*:\n.*did you mean eventProperties"):
         emulator.assert_no_hints()
     emulator.assert_no_hints(ignore=["unknown-keys"])
 
