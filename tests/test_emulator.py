@@ -10,10 +10,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
+from fastapi.testclient import TestClient
 
 from ours_emulator.app import create_app
 from ours_emulator.emulator import (
@@ -28,8 +29,6 @@ from ours_emulator.emulator import (
     run_emulator,
     run_emulator_async,
 )
-from ours_emulator.emulator.local import ServerThread
-from ours_emulator.http.sockets import listen
 from ours_emulator.records import Event, from_json
 from ours_emulator.settings import SettingsError, load
 from ours_emulator.store import StoreError
@@ -368,7 +367,7 @@ def test_the_handle_imports_nothing_but_the_standard_library_and_the_records(mod
     loaded = set(done.stdout.split())
     assert {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names == {"ours_emulator"}
     rooms = {name.split(".")[1] for name in loaded if name.startswith("ours_emulator.")}
-    assert rooms - {"pytest_support"} == {"emulator", "records", "terminal", "values", "wording"}
+    assert rooms - {"pytest_support"} == {"emulator", "errors", "handshake", "records", "terminal", "values", "wording"}
 
 
 def test_a_reset_ends_a_fault(emulator: Emulator, account: Account) -> None:
@@ -519,26 +518,21 @@ def test_an_emulator_that_cannot_run_says_why(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_server_that_does_not_start_leaves_no_thread_and_no_store_open(tmp_path: Path) -> None:
-    before = set(threading.enumerate())
-    closed = socket.socket()
-    closed.close()
-    with pytest.raises(RuntimeError, match="did not start"):
-        ServerThread(load({"database": tmp_path / "store.db"}, environment=False), closed)
-    assert set(threading.enumerate()) <= before
+def test_an_emulator_whose_port_is_taken_says_so(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(OSError, match="in use"),
+        run_emulator(port=taken.getsockname()[1], database=tmp_path / "store.db"),
+    ):
+        pass
     with run_emulator(database=tmp_path / "store.db") as emulator:
         assert emulator.version()
 
 
-def test_a_server_that_does_not_end_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    with closing(listen("127.0.0.1", 0)) as listening:
-        thread = ServerThread(load({"log_format": "none"}, environment=False), listening)
-        with monkeypatch.context() as impatient:
-            impatient.setattr(local, "_STOP_SECONDS", 0)
-            with pytest.warns(RuntimeWarning, match="did not stop within 0 s"):
-                thread.stop()
-        thread.stop()
+def test_an_emulator_that_does_not_end_is_killed_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_STOP_SECONDS", 0)
+    with pytest.warns(RuntimeWarning, match="did not end within 0 s and was killed"), run_emulator():
+        pass
 
 
 async def use(emulator: AsyncEmulator, post: Callable[..., Awaitable[httpx.Response]]) -> None:
@@ -609,3 +603,37 @@ def test_a_debug_api_that_asks_for_a_token_gets_it(monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("OURS_EMULATOR_ADMIN_TOKEN", "secret")
         with Emulator(emulator.url) as friend:
             assert friend.events() == []
+
+
+def test_a_fault_acts_at_once_and_until_it_is_dropped(account: Account, emulator: Emulator) -> None:
+    fault = emulator.fault(status=503, times=1)
+    assert [account.track(userId="u").status_code for _ in range(2)] == [503, 200]
+    assert fault.hits == 1
+    other = emulator.fault(status=500)
+    other.drop()
+    assert account.track(userId="u").status_code == 200
+
+
+def test_an_asynchronous_fault_acts_once_it_is_awaited(account: Account) -> None:
+    async def main() -> None:
+        fault = await AsyncEmulator(account.url).fault(status=503)
+        assert account.track(userId="u").status_code == 503
+        assert await fault.look() == 1
+        await fault.drop()
+
+    asyncio.run(main())
+
+
+def test_an_asynchronous_fault_that_never_acts_is_warned_of() -> None:
+    with pytest.warns(RuntimeWarning, match="fault 'busy' never acted; use `async with"):
+        AsyncEmulator("http://127.0.0.1:9").fault("busy", status=503)
+
+
+def test_a_test_client_is_used_without_a_warning() -> None:
+    app = create_app(load({"log_format": "none"}))
+    with TestClient(app) as http:
+        emulator = Emulator("http://localhost", http=cast(httpx.Client, http))
+        http.post(f"{emulator.ingest_url}/track", json={"token": "t", "event": "Paid", "userId": "u"})
+        assert emulator.wait_for("Paid").visitor_id == "u"
+        with emulator.stream_export() as export:
+            assert b"Paid" in b"".join(export.parts)

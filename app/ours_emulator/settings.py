@@ -11,14 +11,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode
 
 from ours_emulator.clock import LAST_MOMENT, milliseconds
+from ours_emulator.errors import SettingsError as SettingsError
 from ours_emulator.wording import did_you_mean
 
 ENV_PREFIX = "OURS_EMULATOR_"
 _HOST = r"^(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$"
-
-
-class SettingsError(Exception):
-    """A setting that is not valid; the message is one line for the user."""
 
 
 def _split(value: object) -> object:
