@@ -23,6 +23,9 @@ HEAD_FIELDS = 256
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 10.0
 _FAREWELL_SECONDS = 2.0
+_MAX_PARTS = 2000
+"""Parts of a body after which a connection waits its turn: a read may have 40,000 chunks of one byte, which take 50 ms, and
+libuv would do several reads one after the other."""
 _MIB = 1024 * 1024
 _PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
 _WITHOUT_PATH = re.compile(rb"\A([A-Za-z]+://[^/?#]+)([?#].*)?\Z", re.DOTALL)
@@ -49,6 +52,7 @@ class Connection(HttpToolsProtocol):
     _in_head = False
     _in_body = False
     _body_bytes = 0
+    _body_parts = 0
     _idle_bytes = 0
     """Bytes since the head began or the body grew: those of an endless header, trailer or chunk extension."""
     _read_bytes = 0
@@ -119,7 +123,10 @@ class Connection(HttpToolsProtocol):
         """Pass a part of the body on."""
         self._body_bytes += len(body)
         self._idle_bytes = 0
+        self._body_parts += 1
         super().on_body(body)
+        if self._body_parts % _MAX_PARTS == 0 and not self.cycle.response_complete:
+            self.flow.pause_reading()  # Until the app asks for more.
 
     def on_message_complete(self) -> None:
         """Wait for nothing, until the next request begins."""
