@@ -54,9 +54,9 @@ def unmet_sequence(
     items = tuple(view.event for view in progress.matched)
     candidates = diagnosis.candidates.near_misses if diagnosis else ()
     near = progress.near.near_misses
-    found = "all of it matched" if diagnosis is None else f"no event matched sequence.{progress.next}"
+    found = "all of it matched" if diagnosis is None else f"no event matched {progress.missing}"
     if diagnosis is not None and items:
-        found += f" after event {items[-1].id}"
+        found += f" after event {name_of(items[-1])}"
         found += f"; event {diagnosis.fitting[-1]} did before it" if diagnosis.fitting else ""
     doubt = _doubt(evicted) if incomplete else ""
     return Unmet(
