@@ -30,7 +30,6 @@ def test_plain(tmp_path_factory, monkeypatch, number): pass
 """
 CONFTEST = """
 import json
-import threading
 import time
 from pathlib import Path
 
@@ -45,7 +44,7 @@ def pytest_runtest_setup(item):
     start = time.perf_counter()
     yield
     seconds[item.name] = time.perf_counter() - start
-    servers.update(thread.ident for thread in threading.enumerate() if thread.name == "ours-emulator-server")
+    servers.update({item.funcargs["ours_emulator"].server_url} if "ours_emulator" in item.funcargs else ())
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

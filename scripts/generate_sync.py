@@ -24,7 +24,9 @@ NAMES = {
         f"Async{name}": name
         for name in ("Clock", "Emulator", "Expectation", "Export", "Fault", "Stream", "Transport", "Client")
     },
+    "AsyncFaultState": "FaultState",
     "aclose": "close",
+    "planned_later": "planned_now",
     "async_pause": "pause",
 }
 """What the names of the source become, beyond what unasync knows by itself."""

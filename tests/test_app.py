@@ -19,7 +19,7 @@ from starlette.websockets import WebSocketDisconnect
 
 import ours_emulator.main
 from ours_emulator.app import create_app
-from ours_emulator.settings import load
+from ours_emulator.settings import SettingsError, load
 from serving import listening_server
 from test_cli import environment
 from test_cli import serving as process
@@ -51,6 +51,19 @@ def test_it_is_a_fastapi_app_that_answers_in_process() -> None:
         await app.aclose()
 
     asyncio.run(story())
+
+
+def test_settings_are_keywords_and_the_others_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OURS_EMULATOR_TOKENS", "of-the-environment")
+    monkeypatch.setenv("OURS_EMULATOR_ALLOWED_EVENTS", "Refund")
+    with TestClient(create_app(log_format="none", allowed_events=["Purchase"])) as http:
+        settings = http.get("/debug/settings").json()
+        assert settings["allowed_events"] == {"value": ["Purchase"], "origin": "flag"}
+        assert settings["tokens"]["origin"] == "environment"
+    with pytest.raises(SettingsError, match="--alowed-events: there is no such setting; did you mean allowed_events"):
+        create_app(alowed_events=["Purchase"])
+    with pytest.raises(TypeError, match="omit it, or tokens"):
+        create_app(load(QUIET), tokens=["t"])
 
 
 def test_the_test_client_runs_its_lifespan(tmp_path: Path) -> None:

@@ -226,6 +226,7 @@ def test_a_taken_port_is_reported(tmp_path: Path) -> None:
         (["serve", "--port", "0", "--port-file", "."], "port"),
         (["serve", "--port", "0", "--database", "tmp"], "tmp"),
         (["serve", "--port", "0", "--database", ""], "--database"),
+        (["serve", "--port", "0", "--database", "tmp/\udcff.db"], "--database: must be UTF-8"),
     ],
 )
 def test_what_can_not_be_done_is_one_line_that_names_it(tmp_path: Path, arguments: list[str], named: str) -> None:
@@ -256,7 +257,7 @@ def test_a_database_in_use_is_reported(tmp_path: Path) -> None:
     database = str(tmp_path / "store.db")
     with serving(tmp_path / "first", "--database", database) as running:
         line = complaint(tmp_path, "serve", "--port", "0", "--database", database)
-        assert line == f"ours-emulator: {database} is in use by another emulator"
+        assert line == f"ours-emulator: {database} is in use by another emulator; stop that one or use another file"
         assert track(running) == 200
 
 

@@ -114,9 +114,9 @@ def test_reset_deletes_what_it_is_reported_to(environment: dict[str, str]) -> No
         other = server.account()
         for account in (server.default, other):
             account.track(userId="u")
-        assert run(here, "reset") == "deleted 1 visitor, 1 event, 1 request of account default\n"
+        assert run(here, "reset") == f"deleted 1 visitor, 1 event, 1 request of account default at {server.url}\n"
         assert len(other.visitors()) == 1
-        assert "of all accounts" in run(here, "reset", "--all")
+        assert f"of all accounts at {server.url}" in run(here, "reset", "--all")
         assert other.visitors() == []
         assert "not both" in run(here, "reset", "--all", "--account", "a", code=2)
 
@@ -303,8 +303,11 @@ def test_the_account_may_be_named_in_the_address(account: Account, environment: 
     account.track(userId="u")
     there = {**environment, "OURS_EMULATOR_URL": account.url}
     name = account.url.rpartition("/")[2]
-    assert "names account" in run(there, "events", "--account", "other", code=2)
-    assert run(there, "reset") == f"deleted 1 visitor, 1 event, 1 request of account {name}\n"
+    assert "is for account" in run(there, "events", "--account", "other", code=2)
+    assert (
+        run(there, "reset")
+        == f"deleted 1 visitor, 1 event, 1 request of account {name} at {account.url.partition('/accounts')[0]}\n"
+    )
 
 
 def test_an_account_name_that_is_not_valid_is_reported_without_a_request(

@@ -1180,7 +1180,7 @@ def as_shown(value: Any) -> Any:
 
 
 def test_an_error_is_as_the_declared_model_says(account: Account) -> None:
-    adapter: TypeAdapter[object] = TypeAdapter(params.Problem)
+    adapter: TypeAdapter[object] = TypeAdapter(params.ErrorBody)
     for path in ("events/1?x=1", "events/first", "visitors/ghost", "nothing"):
         content = fetch(account, path).content
         assert adapter.dump_python(adapter.validate_json(content)) == json.loads(content)
@@ -1220,7 +1220,7 @@ def test_the_index_says_where_to_look(server: Server) -> None:
         assert (index["name"], index["version"]) == ("ours-emulator", __version__)
         for found in index["debug"]:
             with server.http.stream("GET", server.url + found) as shown:
-                assert shown.status_code in (200, 404), found
+                assert shown.status_code in (200, 404, 405), found
 
 
 def test_the_rules_are_those_of_the_contract(server: Server) -> None:
@@ -1372,3 +1372,33 @@ def test_a_large_number_is_found_as_it_was_sent(account: Account, number: str) -
 def test_an_outcome_that_is_none_is_told_with_all_there_are(account: Account) -> None:
     said = refusal(account.http.get(f"{account.url}/debug/events?outcome=bad"), 400)
     assert said == "outcome: Input should be 'accepted', 'duplicate', 'dropped', 'rejected' or 'any'"
+
+
+def test_the_index_has_every_path_without_parameters(server: Server) -> None:
+    document = server.http.get(server.url + "/debug/openapi.json").json()
+    documented = {path for path in document["paths"] if "{" not in path}
+    shown = server.http.get(server.url + "/debug").json()["debug"]
+    assert set(shown) == documented - {"/debug"} | {"/debug/openapi.json"}
+    assert len(shown) == len(set(shown))
+
+
+def test_an_unknown_parameter_is_answered_with_the_ones_there_are(account: Account) -> None:
+    def error(path: str) -> str:
+        return refusal(account.http.get(f"{account.url}/debug/{path}"), 400)
+
+    assert error("events?zzz=1").startswith("there is no parameter zzz; use ")
+    assert "property.NAME" in error("events?zzz=1")
+    assert "property.NAME" not in error("visitors?zzz=1")
+    assert error("rules?zzz=1") == "there is no parameter zzz; omit it, none are accepted here"
+
+
+def test_an_event_property_is_refused_where_it_would_be_ignored(account: Account) -> None:
+    response = account.http.get(account.url + "/debug/stream?property.amount=1")
+    assert "there is no parameter property.amount" in refusal(response, 400)
+
+
+def test_text_after_a_nul_character_is_searched(account: Account) -> None:
+    account.identify(userId="u\0Xx", userProperties={"first_name": "a\0Needle"})
+    for text, count in (("needle", 1), ("%00n", 1), ("xX", 1), ("needles", 0), ("%25", 0), ("_", 0)):
+        found = account.http.get(f"{account.url}/debug/visitors?q={text}").json()
+        assert found["total"] == len(found["items"]) == count, text

@@ -192,7 +192,9 @@ def test_two_emulators_on_one_file_are_one_too_many(tmp_path: Path) -> None:
         arguments = ("serve", "--port", "0", "--database", str(database))
         with ThreadPoolExecutor(4) as pool:
             lines = [pool.submit(complaint, tmp_path, *arguments) for _ in range(4)]
-        assert {line.result() for line in lines} == {f"ours-emulator: {database} is in use by another emulator"}
+        assert {line.result() for line in lines} == {
+            f"ours-emulator: {database} is in use by another emulator; stop that one or use another file"
+        }
         assert post(running, "/track", {"token": "t", "event": "E", "userId": "u"}).status_code == 200
         running.process.kill()
         running.process.wait()

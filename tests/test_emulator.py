@@ -10,10 +10,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
+from fastapi.testclient import TestClient
 
 from ours_emulator.app import create_app
 from ours_emulator.emulator import (
@@ -28,8 +29,6 @@ from ours_emulator.emulator import (
     run_emulator,
     run_emulator_async,
 )
-from ours_emulator.emulator.local import ServerThread
-from ours_emulator.http.sockets import listen
 from ours_emulator.records import Event, from_json
 from ours_emulator.settings import SettingsError, load
 from ours_emulator.store import StoreError
@@ -160,13 +159,13 @@ def test_keys_of_a_newer_server_are_left_out(emulator: Emulator, account: Accoun
 
 
 def test_a_visitor_that_is_not_there_is_reported_with_those_that_are(emulator: Emulator, account: Account) -> None:
-    with pytest.raises(ExpectationError, match="there is no visitor; there are none at all"):
+    with pytest.raises(ExpectationError, match="there is no visitor; there are no visitors"):
         emulator.visitor()
     account.track(userId="u", email="a@b.co")
     with pytest.raises(ExpectationError, match=r"there is no visitor with email='b@b.co'; there are:\n  u: email='a@b"):
         emulator.visitor(email="b@b.co")
     account.track(userId="v")
-    with pytest.raises(ExpectationError, match="expected one visitor, and there are 2"):
+    with pytest.raises(ExpectationError, match="expected one visitor, but there are 2"):
         emulator.visitor()
 
 
@@ -278,7 +277,7 @@ def test_hints_are_asserted_to_be_none(emulator: Emulator, account: Account) -> 
     account.track(userId="u")
     emulator.assert_no_hints()
     account.track(userId="u", properties={})
-    with pytest.raises(ExpectationError, match=r"there are 1:\n.*properties: dropped; did you mean eventProperties"):
+    with pytest.raises(ExpectationError, match=r"there are 1; fix .*:\n.*did you mean eventProperties"):
         emulator.assert_no_hints()
     emulator.assert_no_hints(ignore=["unknown-keys"])
 
@@ -377,7 +376,7 @@ def test_the_handle_imports_nothing_but_the_standard_library_and_the_records(mod
     loaded = set(done.stdout.split())
     assert {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names == {"ours_emulator"}
     rooms = {name.split(".")[1] for name in loaded if name.startswith("ours_emulator.")}
-    assert rooms - {"pytest_support"} == {"emulator", "records", "terminal", "values", "wording"}
+    assert rooms - {"pytest_support"} == {"emulator", "errors", "handshake", "records", "terminal", "values", "wording"}
 
 
 def test_a_reset_ends_a_fault(emulator: Emulator, account: Account) -> None:
@@ -462,7 +461,7 @@ def test_what_was_dropped_or_sent_twice_is_reported_with_its_reason(emulator: Em
     assert timeline.count("[allow-list]") == 1
     with pytest.raises(ExpectationError) as failed:
         other.assert_tracked("Paid", count=2)
-    assert f"these matched:\n  #{paid} 'Paid' visitor=u\n" in str(failed.value)
+    assert f"these events matched:\n  #{paid} 'Paid' visitor=u\n" in str(failed.value)
     assert f"  #{again} 'Paid' visitor=u duplicate: {used}" in str(failed.value)
     with pytest.raises(ExpectationError) as failed:
         other.assert_tracked("Else", outcome="any")
@@ -498,7 +497,7 @@ def test_what_was_evicted_is_reported_once() -> None:
         with pytest.raises(ExpectationError) as failed:
             emulator.assert_tracked("Paid", count=2)
     lines = str(failed.value).splitlines()
-    assert lines[1] == "1 event matched; 1 were evicted, and there may have been others among them"
+    assert lines[1] == "1 event matched; 1 event evicted that may have matched: set a larger --keep"
 
 
 def test_nobody_there_is_reported() -> None:
@@ -528,26 +527,21 @@ def test_an_emulator_that_cannot_run_says_why(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_server_that_does_not_start_leaves_no_thread_and_no_store_open(tmp_path: Path) -> None:
-    before = set(threading.enumerate())
-    closed = socket.socket()
-    closed.close()
-    with pytest.raises(RuntimeError, match="did not start"):
-        ServerThread(load({"database": tmp_path / "store.db"}, environment=False), closed)
-    assert set(threading.enumerate()) <= before
+def test_an_emulator_whose_port_is_taken_says_so(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(OSError, match="in use"),
+        run_emulator(port=taken.getsockname()[1], database=tmp_path / "store.db"),
+    ):
+        pass
     with run_emulator(database=tmp_path / "store.db") as emulator:
         assert emulator.version()
 
 
-def test_a_server_that_does_not_end_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    with closing(listen("127.0.0.1", 0)) as listening:
-        thread = ServerThread(load({"log_format": "none"}, environment=False), listening)
-        with monkeypatch.context() as impatient:
-            impatient.setattr(local, "_STOP_SECONDS", 0)
-            with pytest.warns(RuntimeWarning, match="did not stop within 0 s"):
-                thread.stop()
-        thread.stop()
+def test_an_emulator_that_does_not_end_is_killed_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_STOP_SECONDS", 0)
+    with pytest.warns(RuntimeWarning, match="did not end within 0 s and was killed"), run_emulator():
+        pass
 
 
 async def use(emulator: AsyncEmulator, post: Callable[..., Awaitable[httpx.Response]]) -> None:
@@ -618,3 +612,37 @@ def test_a_debug_api_that_asks_for_a_token_gets_it(monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("OURS_EMULATOR_ADMIN_TOKEN", "secret")
         with Emulator(emulator.url) as friend:
             assert friend.events() == []
+
+
+def test_a_fault_acts_at_once_and_until_it_is_dropped(account: Account, emulator: Emulator) -> None:
+    fault = emulator.fault(status=503, times=1)
+    assert [account.track(userId="u").status_code for _ in range(2)] == [503, 200]
+    assert fault.hits == 1
+    other = emulator.fault(status=500)
+    other.drop()
+    assert account.track(userId="u").status_code == 200
+
+
+def test_an_asynchronous_fault_acts_once_it_is_awaited(account: Account) -> None:
+    async def main() -> None:
+        fault = await AsyncEmulator(account.url).fault(status=503)
+        assert account.track(userId="u").status_code == 503
+        assert await fault.look() == 1
+        await fault.drop()
+
+    asyncio.run(main())
+
+
+def test_an_asynchronous_fault_that_never_acts_is_warned_of() -> None:
+    with pytest.warns(RuntimeWarning, match="fault 'busy' never acted; use `async with"):
+        AsyncEmulator("http://127.0.0.1:9").fault("busy", status=503)
+
+
+def test_a_test_client_is_used_without_a_warning() -> None:
+    app = create_app(load({"log_format": "none"}))
+    with TestClient(app) as http:
+        emulator = Emulator("http://localhost", http=cast(httpx.Client, http))
+        http.post(f"{emulator.ingest_url}/track", json={"token": "t", "event": "Paid", "userId": "u"})
+        assert emulator.wait_for("Paid").visitor_id == "u"
+        with emulator.stream_export() as export:
+            assert b"Paid" in b"".join(export.parts)

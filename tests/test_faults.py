@@ -666,7 +666,7 @@ def test_the_vendors_sdk_repeats_an_event_whose_answer_was_lost_and_it_is_stored
             "match.evnt: there is no such field; did you mean event",
         ),
         ({"answer": {"statuss": 503}}, "answer.statuss: there is no such field; did you mean status?"),
-        ({"answer": {"delay_ms": {"min": 2, "max": 1}}}, "answer.delay_ms: min is more than max"),
+        ({"answer": {"delay_ms": {"min": 2, "max": 1}}}, "answer.delay_ms: min exceeds max"),
         (
             {"answer": {"delay_ms": {"min": 2, "mx": 1}}},
             "answer.delay_ms.mx: there is no such field; did you mean max?",

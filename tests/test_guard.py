@@ -80,6 +80,10 @@ HOSTS = [
     ("ours_emulator", 200),
     ("host.docker.internal:4010", 200),
     ("api.ours.test", 200),
+    ("emulator.team.svc", 200),
+    ("emulator.team.svc.cluster.local:4010", 200),
+    ("mac.local", 200),
+    ("local.example", 403),
     ("2130706433", 200),
     ("localhost:", 200),
     ("localhost:4010 ", 200),
@@ -287,13 +291,30 @@ def test_no_method_gets_around_it(server: Server, method: str) -> None:
         ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"}, 403),
         ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
-        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, 200),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}, 403),
+        ({"Sec-Fetch-Site": "something-new"}, 403),
         ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}, 200),
         ({"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, 200),
     ],
 )
-def test_another_site_may_link_to_it_but_not_embed_it(server: Server, fetch: dict[str, str], status: int) -> None:
+def test_what_is_stored_is_shown_to_no_page_of_another_origin(
+    server: Server, fetch: dict[str, str], status: int
+) -> None:
     assert call(server, "GET", "/debug/health", [("Host", HERE), *fetch.items()]).status == status
+
+
+@pytest.mark.rule("origin")
+@pytest.mark.parametrize(
+    ("mode", "dest", "status"), [("navigate", "document", 200), ("navigate", "iframe", 403), ("no-cors", "image", 403)]
+)
+def test_another_site_may_link_to_a_page_of_ours_but_not_embed_it(
+    server: Server, mode: str, dest: str, status: int
+) -> None:
+    fetch = [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", mode), ("Sec-Fetch-Dest", dest)]
+    for path in ("/", "/docs"):
+        assert call(server, "GET", path, [("Host", HERE), *fetch]).status == status
 
 
 @pytest.mark.rule("origin")

@@ -123,7 +123,15 @@ REFUSED: list[tuple[JsonValue, str]] = [
     ({"event_properties": {"$any": True, "a": 1}}, "match.event_properties.a: fields and operators can't be mixed"),
     ({"event": {"$regex": 5}}, "match.event.$regex: must be a regular expression, as a string"),
     ({"event": {"$regex": "("}}, "match.event.$regex: not a valid regular expression: missing )"),
-    ({"event": {"$regex": "(" * 5000 + ")" * 5000}}, "match.event.$regex: not a valid regular expression: "),
+    ({"event": {"$regex": "(" * 5000 + ")" * 5000}}, "match.event.$regex: 10000 characters are too many"),
+    (
+        {"event": {"$in": ["x"], "$regex": r"\pL{99}" * 6}},
+        "match.event.$regex: not a valid regular expression: pattern too large",
+    ),
+    (
+        {f"event_properties.{n}": {"$regex": r"\pL{150}"} for n in range(9)},
+        "match.event_properties.1.$regex: the regular",
+    ),
     ({"event": {"$any": False}}, "match.event.$any: must be true; use $absent for a field that must be missing"),
     ({"event": {"$absent": 1}}, "match.event.$absent: must be true; use $any for a field that must be there"),
     ({"id": {"$gt": None}}, "match.id.$gt: must be a number or a string"),

@@ -24,7 +24,7 @@ from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.sqlite.migration import SCHEMA_VERSION
 from recordings.exchange import Exchange, exchange
 from recordings.record import difference
-from serving import Server, serving
+from serving import Account, Server, serving
 
 DATA = Path(__file__).with_name("data")
 STORES = sorted(it.name.removesuffix(".db.gz") for it in DATA.glob("*.db.gz"))
@@ -213,3 +213,27 @@ def test_what_a_file_of_version_2_never_recorded_is_unknown(tmp_path: Path) -> N
             assert version["unknown"] == ["data", "devices", "identifiers.anonymous_id"]
             assert (version["data"], version["devices"]) == (None, None)
             assert version["identifiers"]["anonymous_id"] is None
+
+
+def test_a_visitor_whose_receipts_are_all_evicted_is_migrated_as_stored(tmp_path: Path) -> None:
+    database, said = unpacked("store-v2", tmp_path)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM receipts")
+    visitors = {path: then for path, then in said["answers"].items() if path.startswith("/debug/visitors?")}
+    assert len(visitors) > 5
+    with serving(database=str(database), now=NOW, keep=2) as server:
+        fail_over(changed(server, visitors))
+        shop = Account(f"{server.url}/accounts/shop", server.http)
+        before = shop.visitors()[0]
+        user, large = before["visitor_id"], {f"key_{number}": "x" * 200 for number in range(30)}
+        for number in range(5):
+            # Large, so that later versions are patches of earlier ones; the oldest ones are evicted again.
+            changes = {"custom_properties": {**large, "number": number}}
+            assert shop.track(userId=user, userProperties=changes).json() == {"success": True}
+            after = shop.visitor(user_id=user)
+            assert after["event_count"] == before["event_count"] + number + 1
+            assert after["custom_properties"] == {**before["custom_properties"], **large, "number": number}
+            assert after["properties"] == before["properties"]
+        known = shop.visitors()
+    with serving(database=str(database), now=NOW, keep=2) as server:
+        assert Account(f"{server.url}/accounts/shop", server.http).visitors() == known

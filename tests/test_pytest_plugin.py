@@ -453,7 +453,93 @@ def test_strict_fails_on_an_attempt_to_reach_production_in_its_test_only(runs: R
         """
     )
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*the emulator objects (strict):*", ADVICE, "*- ours-emulator -*", ADVICE])
+    result.stdout.fnmatch_lines([ADVICE, "*- ours-emulator -*", ADVICE])
+
+
+def test_an_attempt_to_reach_production_fails_the_test_whatever_the_app_makes_of_it(runs: Runs) -> None:
+    result = runs(
+        """
+        import socket
+        import pytest
+
+        def attempt():
+            try:
+                socket.create_connection(("api.oursprivacy.com", 443))
+            except OSError:
+                pass  # as many apps do
+
+        @pytest.fixture
+        def late():
+            yield
+            attempt()
+
+        def test_with_the_fixture(ours_emulator):
+            attempt()
+
+        def test_without_the_fixture():
+            attempt()
+
+        def test_at_the_end(late):
+            pass
+
+        def test_that_does_not(ours_emulator):
+            pass
+        """
+    )
+    result.assert_outcomes(passed=2, failed=2, errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_at_the_end*", ADVICE])
+
+
+def test_a_client_made_at_import_shows_why_it_cannot_connect(runs: Runs) -> None:
+    result = runs(
+        """
+        from ours_privacy import OursPrivacy
+
+        client = OursPrivacy(max_retries=0)
+
+        def test_signup(ours_emulator):
+            client.track.event(token="t", event="Signed Up", user_id="u")
+        """
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *APIConnectionError: Connection error.", f"E *{ADVICE}"])
+
+
+def test_rules_that_are_ignored_do_not_fail_strict_tests(runs: Runs, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nours_emulator_strict = true\nours_emulator_strict_ignore = allow-list")
+    runs(
+        """
+        import pytest
+
+        @pytest.mark.ours_emulator(allowed_events=["Paid"], strict_ignore=["unknown-keys"])
+        def test_both(ours_emulator, track):
+            track(userId="u")
+            track(userId="u", event="Paid", properties={})
+
+        @pytest.mark.ours_emulator(strict_ignore="identifier")
+        def test_refusal(ours_emulator, track):
+            track()
+
+        @pytest.mark.ours_emulator(allowed_events=["Paid"])
+        def test_ini_alone(ours_emulator, track):
+            track(userId="u")
+            track(userId="u", event="Paid", properties={})
+        """
+    ).assert_outcomes(passed=2, failed=1)
+
+
+def test_an_unknown_rule_to_ignore_is_reported(runs: Runs) -> None:
+    result = runs(
+        """
+        import pytest
+
+        @pytest.mark.ours_emulator(strict=True, strict_ignore=["unknown-key"])
+        def test_it(ours_emulator):
+            pass
+        """
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["strict_ignore: there is no rule 'unknown-key'; did you mean unknown-keys?"])
 
 
 def test_what_production_is_blocked_with_is_gone_after_the_session(runs: Runs) -> None:
@@ -532,16 +618,14 @@ def test_marker_and_option_are_documented(runs: Runs) -> None:
 def test_the_server_is_started_once_for_all_tests(pytester: pytest.Pytester) -> None:
     pytester.path.joinpath("conftest.py").write_text(
         """
-import threading
 from pathlib import Path
 import pytest
 
 servers = set()
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item):
-    servers.update(thread.ident for thread in threading.enumerate() if thread.name == "ours-emulator-server")
-    yield
+@pytest.fixture(autouse=True)
+def seen(ours_emulator):
+    servers.add(ours_emulator.server_url)
 
 def pytest_sessionfinish():
     Path("servers").write_text(str(len(servers)))
@@ -562,7 +646,10 @@ def pytest_sessionfinish():
 HEAVY = {"fastapi", "sqlalchemy", "uvicorn", "httpx", "pydantic", "starlette", "click"}
 
 
-def test_a_run_that_does_not_use_the_plugin_imports_nothing_heavy(pytester: pytest.Pytester) -> None:
+def test_a_run_that_does_not_use_the_plugin_imports_nothing_heavy(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(
         """
         import json, sys
@@ -572,12 +659,29 @@ def test_a_run_that_does_not_use_the_plugin_imports_nothing_heavy(pytester: pyte
             Path("seen.json").write_text(json.dumps(list(sys.modules)))
         """
     )
-    done = pytester.runpytest_subprocess()
+    done = pytester.runpytest_subprocess("-p", "ours_emulator.pytest_plugin")
     done.assert_outcomes(passed=1)
     loaded = set(json.loads((pytester.path / "seen.json").read_text()))
     assert "ours_emulator.pytest_plugin" in loaded
     assert not loaded & HEAVY
     assert not {name for name in loaded if name.startswith("ours_emulator.")} - {"ours_emulator.pytest_plugin"}
+
+
+def test_a_run_that_uses_the_fixture_imports_nothing_heavy(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(
+        f"""
+        import sys
+
+        def test_it(ours_emulator, ours_emulator_async):
+            with ours_emulator.fault(status=503):
+                assert ours_emulator.events() == []
+            assert not sys.modules.keys() & {HEAVY}
+        """
+    )
+    pytester.runpytest_subprocess("-p", "ours_emulator.pytest_plugin").assert_outcomes(passed=1)
 
 
 def test_the_plugin_alone_imports_nothing_heavy() -> None:

@@ -26,7 +26,7 @@ from ours_emulator.emulator import Emulator
 from ours_emulator.settings import load
 
 BIN = Path(sys.executable).parent
-LANGUAGES = {"sh", "python", "json", "text", "toml", "ini", "yaml"}
+LANGUAGES = {"sh", "python", "json", "text", "toml", "ini", "yaml", "js"}
 ADDRESS = "http://127.0.0.1:4010"
 EXECUTED = [document for document in DOCUMENTS if document.of("sh")]
 IN_PYTHON = [document for document in DOCUMENTS if document.of("python")]

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -97,6 +98,27 @@ def test_in_a_redacted_export_the_same_secret_is_the_same_wherever_it_stands() -
         *(f"{kind}redacted_{hidden('live_token_1')}" for kind in ("", "test_")),
         f"pk_redacted_{hidden('configured1')}",
     }
+
+
+@pytest.mark.parametrize("secret", ["live_SECRET_12345", "live/SECRET 12345"])
+def test_a_token_is_masked_wherever_somebody_put_it(secret: str, capsys: pytest.CaptureFixture[str]) -> None:
+    escaped = json.dumps({"token": "t", "note": secret}).replace("SECRET", "\\u0053ECRET").encode()
+    with serving(tokens=[secret, "t-other"], public_keys=["pk_other_1"], log_format="human") as server:
+        named = Account(f"{server.url}/accounts/{'other' if '/' in secret else secret}", server.http)
+        named.track(userId="u")
+        named.track(**{secret: 1, "token": "t-other", "event": secret, "userId": secret})
+        named.post("/track", escaped, {"content-type": f"application/json; a={secret}"})
+        named.post(f"/api/v1/{quote(secret)}", {})
+        server.default.post(f"/{quote(secret, safe='')}", {}, {"content-encoding": secret})
+        exported = server.http.get(f"{server.url}/debug/export", params={"redact": "true"}).text
+        shown = [
+            server.http.get(f"{server.url}/debug/requests/{one['id']}", params={"redact": "true"}).text
+            for one in server.default.debug("requests")["items"]
+        ]
+    written = capsys.readouterr()
+    for text in (exported, *shown, written.out, written.err):
+        assert "SECRET" not in text
+    assert len(exported.splitlines()) == len(shown) == 5
 
 
 def hidden(secret: str) -> str:

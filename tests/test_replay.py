@@ -164,7 +164,7 @@ def test_without_a_prefix_each_line_goes_to_its_own_account() -> None:
         (json.dumps(line(received_at=10**18)).encode(), "received_at"),
         (json.dumps(line(account="no spaces")).encode(), "account"),
         (json.dumps(line(url="/track")).encode(), "url"),
-        (json.dumps(line(body_base64="aGk=")).encode(), "exclude"),
+        (json.dumps(line(body_base64="aGk=")).encode(), "4: body and body_base64 are both given"),
         (json.dumps({**line(), "body": None, "body_base64": "?"}).encode(), "base64"),
         (json.dumps({**line(), "body": "\ud800"}).encode(), "body"),
         (json.dumps(line(fault={"name": "f"})).encode(), "fault"),

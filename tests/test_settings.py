@@ -309,3 +309,14 @@ def test_what_runs_inside_a_test_does_not_depend_on_the_shell(monkeypatch: pytes
     loaded = load({"keep": 7}, environment=False)
     assert (loaded.settings.tokens, loaded.settings.database, loaded.settings.keep) == ((), None, 7)
     assert set(loaded.origins.values()) == {"default", "flag"}
+
+
+@pytest.mark.parametrize("name", ["database", "seed", "port_file"])
+def test_a_path_with_a_nul_character_is_refused(name: str, tmp_path: Path) -> None:
+    file = toml(tmp_path, f'{name} = "/tmp/a\\u0000b"')
+    assert refused(file=file) == f"{name} in {file}: must not contain a NUL character; remove it from the path"
+
+
+@pytest.mark.parametrize("database", ["/tmp/\udcff.db", "sqlite:////tmp/\udcff.db", "sqlite:////tmp/a\0b"])
+def test_a_database_that_sqlite_cannot_name_is_refused(database: str) -> None:
+    assert refused({"database": database}).startswith("--database: must ")

@@ -26,9 +26,10 @@ from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.contract.revision import revision
 from ours_emulator.feed import Feed
 from ours_emulator.http.endpoint import Emulated, Endpoint
-from ours_emulator.http.front import Front
+from ours_emulator.http.front import Front, Served
 from ours_emulator.http.guard import Guard
 from ours_emulator.http.log import RequestLog
+from ours_emulator.http.preflights import Preflights
 from ours_emulator.http.routes import INGEST_NAMES
 from ours_emulator.model import Exchange, Request
 from ours_emulator.pipeline import Contract, Pipeline
@@ -409,13 +410,13 @@ def test_a_file_that_is_no_database_is_refused(path: Path, content: bytes) -> No
 def test_a_database_of_something_else_is_refused(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE mine (id)")
-    assert unusable(path) == f"{path} is a database of another program"
+    assert unusable(path) == f"{path} is a database of another program; use another file"
 
 
 def test_an_empty_database_that_something_else_has_marked_is_refused(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA application_id = 7")
-    assert unusable(path) == f"{path} is a database of another program"
+    assert unusable(path) == f"{path} is a database of another program; use another file"
 
 
 @pytest.mark.parametrize(
@@ -425,7 +426,7 @@ def test_an_empty_database_that_something_else_has_marked_is_refused(path: Path)
         (1, f"has store version 1, which can't be migrated to {SCHEMA_VERSION}; use a new file"),
         (
             SCHEMA_VERSION + 1,
-            f"has store version {SCHEMA_VERSION + 1}, and this program only knows {SCHEMA_VERSION} and older; "
+            f"has store version {SCHEMA_VERSION + 1}, but this program supports at most {SCHEMA_VERSION}; "
             "use a newer ours-emulator",
         ),
     ],
@@ -454,7 +455,7 @@ def test_a_store_in_use_is_refused_until_it_is_free(path: Path) -> None:
         server.default.track(userId="u")
         with pytest.raises(StoreError) as caught:
             create_app(load({"database": path}))
-        assert str(caught.value) == f"{path} is in use by another emulator"
+        assert str(caught.value) == f"{path} is in use by another emulator; stop that one or use another file"
         assert server.default.track(userId="u").status_code == 200
     with serving(database=path) as server:
         assert server.default.visitor()["event_count"] == 2
@@ -635,8 +636,8 @@ def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> No
     accounts = Accounts(AccountConfig("default", revision()))
     pipeline = Pipeline(SqliteWriter(file, Retention()), dict.fromkeys(INGEST_NAMES, contract), accounts, Feed())
     log = RequestLog("none", io.StringIO())
-    track = Endpoint(Emulated(pipeline, contract, accounts, log, 5_000_000))
-    app = Front(Response(), Guard((), None), {"track": track}, log, 5_000_000)
+    track = Endpoint(Emulated(pipeline, contract, accounts, log, Preflights(log), 5_000_000))
+    app = Front(Response(), Served(Guard((), None), {"track": track}, log, 5_000_000))
     large = {"text": "x" * 200_000}
 
     async def story() -> None:
@@ -743,5 +744,5 @@ def test_a_file_with_two_names_is_refused_as_each_has_a_lock_of_its_own(path: Pa
         server.default.track(userId="u")
     os.link(path, tmp_path / "other.db")
     for name in (path, tmp_path / "other.db"):
-        with pytest.raises(StoreError, match="has other names"):
+        with pytest.raises(StoreError, match="has hard links"):
             StoreFile(name).open()

@@ -1,15 +1,21 @@
 """GET /debug/stream: server-sent events of what arrives, resumed without gap or repeat."""
 
 import json
+import re
+import socket
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from ours_emulator.event_view import EventView
+from ours_emulator.jsontext import json_text
 from serving import Account, Server, serving
 from waiting import PATIENCE
 
@@ -186,3 +192,55 @@ def test_what_came_after_a_reset_is_told_after_it(account: Account) -> None:
             assert [kind for _, kind, _ in told][-2:] == ["reset", "receipt"]
             account.post("/debug/reset", {"account": account.url.rpartition("/")[2]})
             assert stream.next()[1] == "reset"
+
+
+def test_a_client_that_reads_too_slowly_is_told_so_and_resumes_without_a_gap(account: Account) -> None:
+    address = urlsplit(account.url)
+    rows = [
+        {"event": "E", "userId": "u", "distinctId": "", "eventProperties": {"text": "x" * 2000}} for _ in range(1000)
+    ]
+    with ExitStack() as stack:
+        slow = stack.enter_context(socket.socket())
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(PATIENCE)
+        slow.connect((address.hostname, address.port))
+        slow.sendall(
+            f"GET {address.path}/debug/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
+        )
+        reading = stack.enter_context(slow.makefile("rb"))
+        assert any(b"retry" in line for line in reading)
+        for batch in range(12):
+            assert (
+                account.batch(*({**row, "distinctId": f"{batch}-{at}"} for at, row in enumerate(rows))).status_code
+                == 200
+            )
+        sent = reading.read()
+    ids = [int(number) for number in re.findall(rb"^id: (\d+)$", sent, re.MULTILINE)]
+    assert sent.endswith(b"event: behind\ndata: {}\n\n\r\n0\r\n\r\n")
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
+    assert len(ids) < 12_000
+    with streaming(account, {"last-event-id": str(ids[-1])}) as stream:
+        rest = [int(stream.next()[0]) for _ in range(12_000 - len(ids))]
+    assert rest == list(range(ids[-1] + 1, ids[0] + 12_000))
+
+
+def test_an_event_is_encoded_once_for_all_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[int] = []
+
+    def text(view: EventView) -> str:
+        encoded.append(view.event.id)
+        return json_text(view.json)
+
+    counted = cached_property(text)
+    counted.__set_name__(EventView, "text")
+    monkeypatch.setattr(EventView, "text", counted)
+    with serving() as server, ExitStack() as stack:
+        streams = [stack.enter_context(streaming(server.default)) for _ in range(5)]
+        server.default.track(event="first", userId="u")
+        # Who has had one has caught up with the store.
+        assert [stream.names(1) for stream in streams] == [["first"]] * 5
+        encoded.clear()
+        for name in "abc":
+            server.default.track(event=name, userId="u")
+        assert [stream.names(3) for stream in streams] == [["a", "b", "c"]] * 5
+        assert len(encoded) == 3

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ours_emulator.accounts import Accounts
 from ours_emulator.contract.account import AccountConfig
@@ -15,82 +14,58 @@ from ours_emulator.contract.client import MAX_BODY_BYTES, ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.contract.revision import revision
 from ours_emulator.debug.journal_format import LineError, read
+from ours_emulator.debug.parts import Parts
 from ours_emulator.feed import Feed
 from ours_emulator.http.endpoint import DocumentEndpoint, Emulated, Endpoint
-from ours_emulator.http.front import Answerer, Front
+from ours_emulator.http.front import Answerer, Front, Served
 from ours_emulator.http.guard import Guard
 from ours_emulator.http.log import RequestLog
+from ours_emulator.http.preflights import Preflights
+from ours_emulator.http.probes import Probe
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
 from ours_emulator.http.standalone import StandaloneFront
 from ours_emulator.model import DEFAULT_ACCOUNT, Request, allowed
 from ours_emulator.pipeline import Contract, Pipeline, StoreWriteError
 from ours_emulator.settings import Loaded, Settings, SettingsError, load
-from ours_emulator.store import Retention, Store, StoreError, StoreReader, open_store
+from ours_emulator.store import Retention, Store, StoreError, open_store
 
 if TYPE_CHECKING:
     from ours_emulator.openapi.app import EmulatorApp
 
 
-def create_app(loaded: Loaded | None = None, feed: Feed | None = None, accounts: Accounts | None = None) -> EmulatorApp:
+def create_app(
+    loaded: Loaded | None = None, feed: Feed | None = None, accounts: Accounts | None = None, **settings: Any
+) -> EmulatorApp:
     """Return the emulator as a FastAPI app, its store open. Raises StoreError or SettingsError if that fails.
 
-    Without *loaded*, the settings come from the environment; a *feed* that is passed hears of everything committed;
-    *accounts* that are passed may be configured in ways that no setting offers, such as with another revision. A server
-    that runs the app's lifespan closes the store at its end; otherwise `aclose()` has to be awaited.
+    *settings* are those of `ours-emulator serve` (`allowed_events=["Purchase"]`); the others come from the environment.
+    *loaded* are settings that were loaded already, and replaces both. A *feed* that is passed hears of everything
+    committed; *accounts* that are passed may be configured in ways that no setting offers, such as with another
+    revision. A server that runs the app's lifespan closes the store at its end; otherwise `aclose()` has to be awaited.
     """
-    parts = _open(loaded or load(), feed or Feed(), accounts)
-    app = parts.fastapi_app()
-    app.add_middleware(Front, parts.guard, parts.endpoints, parts.log, parts.limit)
+    if loaded is not None and settings:
+        raise TypeError(f"loaded replaces all settings; omit it, or {', '.join(settings)}")
+    parts, served = _open(loaded or load(settings), feed or Feed(), accounts)
+    app = _fastapi_app(parts)
+    app.add_middleware(Front, served)
     return app
 
 
 def create_standalone(loaded: Loaded, feed: Feed | None = None) -> StandaloneFront:
     """Return the same for a server of our own: it answers before FastAPI is imported. Raises as `create_app` does."""
-    parts = _open(loaded, feed or Feed(), None)
-    return StandaloneFront(
-        parts.fastapi_app, parts.guard, parts.endpoints, parts.log, parts.limit, parts.feed.close, parts.close
-    )
+    parts, served = _open(loaded, feed or Feed(), None)
+    return StandaloneFront(partial(_fastapi_app, parts), served, parts.feed.close, parts.close)
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What an emulator consists of, apart from how it is served."""
+def _fastapi_app(parts: Parts) -> EmulatorApp:
+    """Return the FastAPI app for everything that is not emulated."""
+    from ours_emulator.openapi.app import EmulatorApp
 
-    loaded: Loaded
-    accounts: Accounts
-    feed: Feed
-    pipeline: Pipeline
-    reader: StoreReader
-    redactor: Redactor
-    log: RequestLog
-    guard: Guard
-    endpoints: Mapping[str, Answerer]
-
-    @property
-    def limit(self) -> int:
-        """The largest body of a debug call, in bytes."""
-        return self.loaded.settings.max_body_bytes
-
-    def fastapi_app(self) -> EmulatorApp:
-        """Return the FastAPI app for everything that is not emulated."""
-        from ours_emulator.debug.params import Parts
-        from ours_emulator.openapi.app import EmulatorApp
-
-        parts = Parts(self.reader, self.pipeline, self.accounts, self.feed, self.loaded, self.redactor)
-        return EmulatorApp(parts, self.feed.close, self.close)
-
-    async def close(self) -> None:
-        """End waits and streams, finish writing, and close the store."""
-        self.feed.close()
-        try:
-            await self.reader.close()
-        finally:
-            # It may have to wait for what is still being written.
-            await asyncio.to_thread(self.pipeline.close)
+    return EmulatorApp(parts)
 
 
-def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> _Parts:
+def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts, Served]:
     settings = loaded.settings
     limits = Limits(body=settings.max_body_bytes, row=settings.max_row_bytes)
     client_limit = min(limits.body, MAX_BODY_BYTES)
@@ -106,15 +81,19 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> _Parts:
     pipeline = _pipeline(store, settings, contracts, accounts, feed, seed)
     redactor = Redactor((*settings.tokens, *settings.public_keys, settings.admin_token or ""), accounts.secrets)
     log = RequestLog(settings.log_format, sys.stdout, redactor)
-    ingest = Emulated(pipeline, ingest_contract, accounts, log, limits.body)
-    client = Emulated(pipeline, client_contract, accounts, log, client_limit)
+    preflights = Preflights(log)
+    ingest = Emulated(pipeline, ingest_contract, accounts, log, preflights, limits.body)
+    client = Emulated(pipeline, client_contract, accounts, log, preflights, client_limit)
     endpoints: dict[str, Answerer] = {
         **dict.fromkeys(INGEST_NAMES, Endpoint(ingest)),
         **dict.fromkeys(CLIENT_NAMES, Endpoint(client)),
         "openapi": DocumentEndpoint(ingest),
+        "alive": Probe(),
+        "ready": Probe(store.reader.ping),
     }
     guard = Guard(settings.allowed_hosts, settings.admin_token)
-    return _Parts(loaded, accounts, feed, pipeline, store.reader, redactor, log, guard, endpoints)
+    parts = Parts(store.reader, pipeline, accounts, feed, loaded, redactor)
+    return parts, Served(guard, endpoints, log, limits.body)
 
 
 def _pipeline(

@@ -87,9 +87,3 @@ def moment(value: object) -> object:
     """Return *value* as milliseconds if it is text or an integer (see `milliseconds`), else unchanged."""
     is_timestamp = isinstance(value, str | int) and not isinstance(value, bool)
     return milliseconds(str(value)) if is_timestamp else value
-
-
-def iso(moment: int) -> str:
-    """Return *moment*, in milliseconds since the epoch, as ISO 8601 in UTC."""
-    text = datetime.fromtimestamp(moment // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{moment % 1000:03d}Z"

@@ -11,19 +11,40 @@ from ours_emulator.model import Exchange
 
 _Key = tuple[str | None, str | None]
 _Parcel = tuple["Listener", Sequence[EventView]]
+_MAX_KEPT_EVENTS = 2000
+_MAX_KEPT_CHARACTERS = 4 * 1024 * 1024
+"""What is kept for a bounded listener that does not take it. Events are shared by all listeners, but each client that
+never reads may hold on to others."""
 
 
 class FeedClosedError(Exception):
     """There is nothing more to listen to: the emulator shuts down, or nobody waits for the answer any more."""
 
 
+class _Kept:
+    """How much a bounded listener keeps."""
+
+    def __init__(self) -> None:
+        self._events = 0
+        self._characters = 0
+
+    def exceeded_by(self, events: Sequence[EventView]) -> bool:
+        """Count *events*; return whether those counted are too many."""
+        self._events += len(events)
+        # The text is made once for all listeners, and those who keep events send them as text.
+        self._characters += sum(len(event.text) for event in events)
+        return self._events > _MAX_KEPT_EVENTS or self._characters > _MAX_KEPT_CHARACTERS
+
+
 class Listener:
     """The commits that one listener has not heard of yet. Belongs to one event loop; get one from `Feed.listen`."""
 
-    def __init__(self, *, wake_only: bool) -> None:
+    def __init__(self, *, bounded: bool) -> None:
         self.loop = asyncio.get_running_loop()
-        self.wake_only = wake_only
+        self._bounded = bounded
         self._unheard: deque[Sequence[EventView]] = deque()
+        self._kept = _Kept()
+        self._overrun = False
         self._woken = asyncio.Event()
         self._closed = False
         self._reset_at: int | None = None
@@ -36,26 +57,44 @@ class Listener:
     async def next(self, seconds: float | None) -> Sequence[EventView] | None:
         """Return the events of the next commit; None if there was no commit for *seconds*.
 
-        An empty sequence means that an account was reset, so what was read before may be gone, or, to a listener that
-        is only woken, that there was a commit. Raises FeedClosedError, at once and ever after, when the feed ends.
+        An empty sequence means that an account was reset, so what was read before may be gone. Raises FeedClosedError,
+        at once and ever after, when the feed ends.
         """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        if self._closed:
-            raise FeedClosedError
-        if not self._unheard:
+        if not await self.woken(seconds):
             return None
         events = self._unheard.popleft()
         if not self._unheard:
             self._woken.clear()
         return events
 
+    async def woken(self, seconds: float | None) -> bool:
+        """Wait for a commit or a reset, for *seconds* at most; return whether there was one. Raises as `next` does."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        if self._closed:
+            raise FeedClosedError
+        return self._woken.is_set()
+
+    def take(self) -> Sequence[EventView] | None:
+        """Return the events of all commits since the last call; None if they were more than a bounded listener keeps.
+
+        Then they are gone, and have to be read from the store.
+        """
+        events = [event for commit in self._unheard for event in commit]
+        overrun, self._overrun, self._kept = self._overrun, False, _Kept()
+        self._unheard.clear()
+        self._woken.clear()
+        return None if overrun else events
+
     def hear(self, events: Sequence[EventView], reset_at: int | None = None) -> None:
         """Keep *events* for `next`; on the listener's loop only."""
         self._reset_at = reset_at if reset_at is not None else self._reset_at
-        if not (self.wake_only and self._unheard):
+        if not self._overrun:
             self._unheard.append(events)
+            if self._bounded and self._kept.exceeded_by(events):
+                self._overrun = True
+                self._unheard.clear()
         self._woken.set()
 
     def close(self) -> None:
@@ -77,13 +116,18 @@ class Feed:
         self._changing = threading.Lock()
         self._closed = False
 
+    @property
+    def listeners(self) -> int:
+        """The number of those who listen."""
+        return sum(map(len, tuple(self._listeners.values())))
+
     @contextmanager
-    def listen(self, account: str | None, event: str | None = None, *, wake_only: bool = False) -> Generator[Listener]:
+    def listen(self, account: str | None, event: str | None = None, *, bounded: bool = False) -> Generator[Listener]:
         """Listen to *account* (all of them if None), and only to events of that name if one is given.
 
-        With *wake_only* the listener only learns that there was a commit, and nothing is kept for it.
+        A *bounded* listener keeps only so much; one without bounds must take what it hears promptly.
         """
-        listener = Listener(wake_only=wake_only)
+        listener = Listener(bounded=bounded)
         self._change((account, event), added=(listener,))
         try:
             yield listener
@@ -98,13 +142,10 @@ class Feed:
         for exchange in exchanges:
             for receipt in exchange.receipts:
                 listeners = self._listening(exchange.request.account, receipt.arrival.event)
-                for listener in listeners:
-                    wanted.setdefault(listener, [])
-                eager = [listener for listener in listeners if not listener.wake_only]
-                if eager:
+                if listeners:
                     view = EventView(event_of(exchange, receipt))
-                    for listener in eager:
-                        wanted[listener].append(view)
+                    for listener in listeners:
+                        wanted.setdefault(listener, []).append(view)
         _hand_over(wanted)
 
     def cleared(self, account: str | None, next_id: int) -> None:

@@ -9,18 +9,19 @@ from enum import Enum
 from functools import lru_cache
 from typing import Literal, Protocol, TypeAlias
 
-import regex
 from pydantic import JsonValue
 
 from ours_emulator.jsontext import same
+from ours_emulator.patterns import Pattern, PatternError
 from ours_emulator.records import Miss
 from ours_emulator.wording import did_you_mean, listed, nearest
 
 MAX_LEVELS = 64
 MAX_CONDITIONS = 1000
+_MAX_PATTERNS_SIZE = 300_000
+"""Instructions of all regular expressions of a match together; 16 bytes each, and some milliseconds for 10,000."""
 _MAX_COMPARED = 200
 _MAX_SHOWN = 100
-_REGEX_SECONDS = 0.1
 _MAX_NAMES = 10
 _CLOSE_CUTOFF = 0.85
 _NOT_THERE = "not there"
@@ -52,8 +53,10 @@ class _Test(Protocol):
 class Match:
     """A compiled match; `compiled` makes it."""
 
-    def __init__(self, test: "_Object") -> None:
+    def __init__(self, test: "_Object", *, searches: bool) -> None:
         self._test = test
+        self.searches = searches
+        """Whether there is a regular expression in it: such a match belongs off the event loop."""
 
     @property
     def fields(self) -> frozenset[str]:
@@ -85,7 +88,8 @@ def compiled(match: JsonValue, shape: Shape, root: str = "match") -> Match:
     """
     if not isinstance(match, dict):
         raise MatchError(f"{root}: must be an object of fields")
-    return Match(_Compiler(root).object((), match, shape, 0))
+    compiler = _Compiler(root)
+    return Match(compiler.object((), match, shape, 0), searches=compiler.patterns_size > 0)
 
 
 def closest(misses: Sequence[Miss]) -> tuple[int, float]:
@@ -206,6 +210,7 @@ class _Compiler:
     def __init__(self, root: str) -> None:
         self._root = root
         self._conditions = 0
+        self.patterns_size = 0
 
     def object(
         self, path: tuple[str, ...], expected: Mapping[str, JsonValue], shape: Shape | None, level: int
@@ -255,16 +260,25 @@ class _Compiler:
         tests: list[_Test] = []
         for name, operand in expected.items():
             place = (*path, name)
-            if name not in _OPERATORS:
+            if name not in _NAMES:
                 problem = "there is no such operator" if name.startswith("$") else "fields and operators can't be mixed"
-                instead = did_you_mean(name, _OPERATORS) or f"; there are {', '.join(_OPERATORS)}"
+                instead = did_you_mean(name, _NAMES) or f"; there are {', '.join(_NAMES)}"
                 raise self._error(place, problem + instead)
             try:
-                check = _OPERATORS[name](operand)
+                check = self._regex(operand) if name == "$regex" else _OPERATORS[name](operand)
             except ValueError as error:
                 raise self._error(place, str(error)) from None
             tests.append(_Leaf(".".join(path), {name: operand}, known, check))
         return _All(tests) if len(tests) > 1 else tests[0]
+
+    def _regex(self, operand: JsonValue) -> Problem:
+        if not isinstance(operand, str):
+            raise ValueError("must be a regular expression, as a string")
+        pattern = Pattern(operand)
+        self.patterns_size += pattern.size
+        if self.patterns_size > _MAX_PATTERNS_SIZE:
+            raise ValueError("the regular expressions of the match are too large together; use fewer or shorter ones")
+        return _searched(pattern)
 
     def _check(self, path: tuple[str, ...], level: int) -> None:
         if level > MAX_LEVELS:
@@ -339,21 +353,14 @@ def _equal(expected: JsonValue) -> Problem:
     return problem
 
 
-def _regex(operand: JsonValue) -> Problem:
-    if not isinstance(operand, str):
-        raise ValueError("must be a regular expression, as a string")
-    try:
-        pattern = regex.compile(operand)
-    except (regex.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"not a valid regular expression: {error}") from None
-
+def _searched(pattern: Pattern) -> Problem:
     def problem(actual: Actual) -> str | None:
         if not isinstance(actual, str):
             return _difference("", actual)
         try:
-            return None if pattern.search(actual, timeout=_REGEX_SECONDS) else "does not match"
-        except TimeoutError:
-            raise MatchError(f"the regular expression {operand[:_MAX_SHOWN]} takes too long") from None
+            return None if pattern.matches(actual) else "does not match"
+        except PatternError as error:
+            raise MatchError(str(error)) from None
 
     return problem
 
@@ -419,7 +426,6 @@ def _check(operand: JsonValue, level: int = 0) -> None:
 
 
 _OPERATORS: Mapping[str, Callable[[JsonValue], Problem]] = {
-    "$regex": _regex,
     "$any": _any,
     "$absent": _absent,
     "$gt": _ordered(operator.gt, "not greater"),
@@ -429,3 +435,4 @@ _OPERATORS: Mapping[str, Callable[[JsonValue], Problem]] = {
     "$ne": _unequal,
     "$in": _among,
 }
+_NAMES: Sequence[str] = ("$regex", *_OPERATORS)

@@ -145,7 +145,7 @@ class Pipeline:
         """Delete the account *name*, and refuse requests that still come for it. Raises StoreWriteError."""
 
         def close() -> Cleared:
-            cleared = self._cleared(self._store.forget, name, seeded=False)
+            cleared = self._cleared(self._store.delete_account, name, seeded=False)
             self._accounts.close(name)
             return cleared
 

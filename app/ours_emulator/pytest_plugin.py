@@ -6,8 +6,11 @@ Every pytest run where the package is installed imports this module, so it impor
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +19,9 @@ if TYPE_CHECKING:
     from ours_emulator.emulator import AsyncEmulator, Emulator
 
 _MARKER = (
-    "ours_emulator(strict, clock, seed, allowed_events, tokens, public_keys, require_identifier, strict_openapi): "
-    "options of the test's account of the emulator; strict=True fails the test on refusals and hints, "
+    "ours_emulator(strict, strict_ignore, clock, seed, allowed_events, tokens, public_keys, require_identifier, "
+    "strict_openapi): options of the test's account of the emulator; strict=True fails the test on refusals and hints, "
+    "except for those of the rules in strict_ignore=, "
     "clock= stops its clock at a moment, seed= names a file of exported requests to begin with."
 )
 
@@ -30,6 +34,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="URL",
         help="Use the emulator that runs at URL instead of starting one. Also: OURS_EMULATOR_URL.",
     )
+    group.addoption(
+        "--ours-emulator-command",
+        metavar="COMMAND",
+        help="Start the emulator by this command, such as 'uvx ours-emulator'. Also: OURS_EMULATOR_COMMAND.",
+    )
+    parser.addini(
+        "ours_emulator_command", "Start the emulator by this command, such as 'uvx ours-emulator'.", type="args"
+    )
     parser.addini("ours_emulator_url", "Use the emulator that runs at this URL instead of starting one.", default="")
     parser.addini(
         "ours_emulator_strict",
@@ -37,11 +49,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="bool",
         default=False,
     )
+    parser.addini("ours_emulator_strict_ignore", "Rules that strict tests do not fail on.", type="args")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line("markers", _MARKER)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Import what the fixtures need, if a test asks for them: later a test may have frozen clocks or faked the disk.
+
+    A test may also ask for them late, by `request.getfixturevalue`. With pyfakefs that would be too late.
+    """
+    names = {name for item in getattr(session, "items", ()) for name in getattr(item, "fixturenames", ())}
+    if "pyfakefs" in sys.modules or any(name.startswith("ours_emulator") for name in names):
+        # If it fails, it does so again in the fixture, and there it is reported.
+        with suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import_module("ours_emulator.pytest_support.accounts")
 
 
 @pytest.fixture(scope="session")
@@ -56,13 +82,17 @@ def ours_emulator_server(
 ) -> Iterator[Emulator]:
     """The emulator itself, for all tests: a new one, or the one that --ours-emulator-url names."""
     from ours_emulator.emulator import run_emulator
-    from ours_emulator.pytest_support.accounts import attached
+    from ours_emulator.pytest_support.accounts import attached, command_of
     from ours_emulator.pytest_support.reports import reporting
 
     config = request.config
     url = config.getoption("--ours-emulator-url") or os.environ.get("OURS_EMULATOR_URL")
     url = url or config.getini("ours_emulator_url")
-    running = nullcontext(attached(url, ours_emulator_settings)) if url else run_emulator(**ours_emulator_settings)
+    running = (
+        nullcontext(attached(url, ours_emulator_settings))
+        if url
+        else run_emulator(command=command_of(config), **ours_emulator_settings)
+    )
     with reporting(config), running as emulator:
         yield emulator
 

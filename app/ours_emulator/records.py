@@ -498,8 +498,9 @@ def _reader(annotation: Any) -> Callable[[Any], Any]:
     if origin is tuple:
         item = _reader(arguments[0])
         return lambda data: tuple(map(item, data))
-    if annotation is datetime:
-        return datetime.fromisoformat
+    # Asked in this way because freezegun, in a test with a frozen clock, has put a subclass in the place of `datetime`.
+    if isinstance(annotation, type) and issubclass(cast(type[Any], annotation), datetime):
+        return cast(type[datetime], annotation).fromisoformat
     if is_dataclass(annotation):
         return lambda data: from_json(cast(type[Any], annotation), data)
     return _same

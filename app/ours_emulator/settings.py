@@ -11,14 +11,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode
 
 from ours_emulator.clock import LAST_MOMENT, milliseconds
+from ours_emulator.errors import SettingsError as SettingsError
 from ours_emulator.wording import did_you_mean
 
 ENV_PREFIX = "OURS_EMULATOR_"
 _HOST = r"^(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$"
-
-
-class SettingsError(Exception):
-    """A setting that is not valid; the message is one line for the user."""
 
 
 def _split(value: object) -> object:
@@ -46,13 +43,24 @@ def _key(key: str) -> str:
 def _named(path: Path) -> Path:
     if not path.name:
         raise ValueError("must be the path of a file")
+    _without_nul(str(path))
     return path
+
+
+def _without_nul(path: str) -> None:
+    if "\0" in path:
+        raise ValueError("must not contain a NUL character; remove it from the path")
 
 
 def _database(url: str) -> str:
     """Return *url*. A path must be that of a file; the store checks which kinds of URL there are."""
     if "://" not in url:
         _named(Path(url))
+    _without_nul(url)
+    try:
+        url.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must be UTF-8, which SQLite needs; rename the file or a directory above it") from None
     return url
 
 

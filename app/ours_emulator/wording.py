@@ -33,6 +33,12 @@ def why_not_accepted(event: Event) -> str:
     return "; ".join(with_rule(hint) for hint in event.hints if hint.rule == _DROPPED)
 
 
+def rules_against(event: Event) -> list[str]:
+    """Return the rules by which *event* was rejected or dropped."""
+    dropped = [hint.rule for hint in event.hints if hint.rule == _DROPPED]
+    return dropped if event.reason is None else [event.reason.rule]
+
+
 def hints_beside(event: Event) -> list[Hint]:
     """Return the hints of *event* except the one that says why it was dropped."""
     return [hint for hint in event.hints if hint.rule != _DROPPED]

@@ -148,7 +148,7 @@ def reset(url: str | None, account: str | None, all_: bool) -> None:
     target = _emulator(emulator.server_url, None if all_ else name)
     cleared = target.reset()
     counts = (plural(cleared.visitors, "visitor"), plural(cleared.receipts, "event"))
-    where = "all accounts" if all_ else f"account {name}"
+    where = f"{'all accounts' if all_ else f'account {name}'} at {emulator.server_url}"
     click.echo(f"deleted {', '.join(counts)}, {plural(cleared.requests, 'request')} of {where}")
 
 
@@ -165,7 +165,7 @@ def export(url: str | None, account: str | None, output: Path | None, redact: bo
             file.write(part)
     if exported.evicted:
         older = plural(exported.evicted, "older request")
-        click.echo(f"ours-emulator: {older} not exported, because evicted before (see --keep)", err=True)
+        click.echo(f"ours-emulator: {older} not exported: evicted earlier; set a larger --keep", err=True)
 
 
 @_command("import")
@@ -177,7 +177,9 @@ def import_(url: str | None, account: str | None, file: IO[bytes]) -> None:
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(imported.outcomes.items()))
     click.echo(f"imported {plural(imported.imported, 'request')}" + (f": {counts}" if counts else ""))
     for line in imported.differing:
-        click.echo(f"line {line.line}: the answer was {line.recorded or 'none'}, and is now {line.now or 'none'}")
+        click.echo(
+            f"line {line.line}: answered {line.now or 'nothing'}, but {line.recorded or 'nothing'} when it was recorded"
+        )
 
 
 @click.command("wait-ready")
@@ -243,7 +245,9 @@ def _emulator(url: str | None, account: str | None = None) -> "Emulator":
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     if account and emulator.account not in (None, account):
-        raise click.ClickException(f"{url} names account {emulator.account}, and --account another one")
+        raise click.ClickException(
+            f"{url} is for account {emulator.account}, but --account is {account}; give only one"
+        )
     return Emulator(f"{emulator.server_url}/accounts/{account}") if account else emulator
 
 

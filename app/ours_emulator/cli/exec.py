@@ -1,15 +1,23 @@
 """`ours-emulator exec -- COMMAND …`: any command, run against an emulator of its own."""
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ours_emulator.cli.flags import loaded, setting_flags
 from ours_emulator.cli.ports import listening_error, write_port_file
-from ours_emulator.settings import Loaded, SettingsError
+from ours_emulator.emulator.errors import EmulatorError
+from ours_emulator.errors import SettingsError, StoreError
+from ours_emulator.settings import Loaded
+
+if TYPE_CHECKING:
+    from ours_emulator.emulator import Emulator
 
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
@@ -23,15 +31,21 @@ _DEFAULTS: Mapping[str, object] = {"port": 0, "log_format": "none"}
 def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
     """Run COMMAND against an emulator of its own, on a free port, and return its exit code.
 
-    The command finds the emulator by OURS_PRIVACY_BASE_URL, which the vendor's SDKs read, and OURS_EMULATOR_URL. After
-    it has ended, standard error shows what arrived.
-    """
-    from ours_emulator.store import StoreError
+    After COMMAND has ended, standard error shows what arrived. COMMAND gets these variables:
 
+    \b
+    OURS_PRIVACY_BASE_URL       base URL of the Ingest API; the vendor's SDKs read it
+    OURS_EMULATOR_URL           the emulator; its commands and its pytest plugin read it
+    OURS_EMULATOR_CLIENT_URL    base URL of the Client API
+    OURS_EMULATOR_TOKEN         a token that is accepted
+    OURS_EMULATOR_PUBLIC_KEY    a key of the Client API that is accepted
+    OURS_EMULATOR_ADMIN_TOKEN   what the debug API asks for, if --admin-token is set
+    NO_PROXY, no_proxy          with this machine added, if a proxy is configured
+    """
     settings = loaded(flags, config, **_DEFAULTS)
     try:
         code = _run(command, settings)
-    except (StoreError, SettingsError) as error:
+    except (StoreError, SettingsError, EmulatorError) as error:
         raise click.ClickException(str(error)) from None
     except (OSError, UnicodeError) as error:
         raise listening_error(settings.settings, error) from None
@@ -44,18 +58,24 @@ def _run(command: Sequence[str], loaded: Loaded) -> int:
     As with a shell, the code is 127 if there is no such command, and 126 if it cannot be run.
     """
     # Imported here because the other commands, and --help, need none of it.
-    from ours_emulator.cli.arrivals import ForgottenCounts, summary
-    from ours_emulator.cli.forwarding import exit_code
-    from ours_emulator.emulator.handle import without_proxies
-    from ours_emulator.emulator.local import handle, serving
+    from ours_emulator.cli.arrivals import summary
+    from ours_emulator.emulator.local import running
+    from ours_emulator.handshake import Order
 
-    forgotten = ForgottenCounts()
-    with serving(loaded, forgotten) as url, handle(url, loaded) as emulator:
-        write_port_file(loaded.settings, int(url.rpartition(":")[2]))
+    with running(Order(dict(loaded.settings), loaded.origins, arrivals=True)) as child:
+        emulator = child.handle()
+        write_port_file(loaded.settings, int(child.url.rpartition(":")[2]))
         try:
-            code = exit_code(command, {**os.environ, **without_proxies(os.environ), **emulator.env})
+            code = _exit_code(command, emulator)
         except OSError as error:
             sys.stderr.write(f"ours-emulator: {command[0]} cannot be run: {error.strerror}\n")
             return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-        sys.stderr.write(summary(emulator, forgotten))
+    sys.stderr.write(summary(child.arrivals, emulator))
     return code
+
+
+def _exit_code(command: Sequence[str], emulator: Emulator) -> int:
+    from ours_emulator.cli.forwarding import exit_code
+    from ours_emulator.emulator.handle import without_proxies
+
+    return exit_code(command, {**os.environ, **without_proxies(os.environ), **emulator.env})

@@ -7,7 +7,7 @@ import click
 from ours_emulator import __version__
 from ours_emulator.cli.commands import debug_commands
 from ours_emulator.cli.exec import exec_
-from ours_emulator.cli.serve import serve
+from ours_emulator.cli.serve import child_process, serve
 
 _FAILED = 2
 _INTERRUPTED = 130
@@ -33,5 +33,5 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _command in (serve, exec_, *debug_commands):
+for _command in (serve, exec_, child_process, *debug_commands):
     commands.add_command(_command)

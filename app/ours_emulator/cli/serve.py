@@ -1,6 +1,5 @@
 """`ours-emulator serve`: an emulator until it is stopped."""
 
-import gc
 import logging
 import socket
 import sys
@@ -12,9 +11,9 @@ import click
 from ours_emulator import __version__
 from ours_emulator.cli.flags import loaded, setting_flags
 from ours_emulator.cli.ports import listening_error, write_port_file
-from ours_emulator.clock import iso
 from ours_emulator.http.sockets import listen
 from ours_emulator.locator import announce, url_of, withdraw
+from ours_emulator.records import iso, utc
 from ours_emulator.settings import Loaded, Settings, SettingsError
 
 
@@ -31,6 +30,15 @@ def serve(config: Path | None, **flags: object) -> None:
     _serve(settings, _listening(settings.settings))
 
 
+@click.command(hidden=True)
+def child_process() -> None:
+    """Run the emulator of a test run, which starts this command and says on standard input with what settings."""
+    # Imported here because the other commands, and --help, need none of it.
+    from ours_emulator.child_process import main
+
+    main()
+
+
 def _listening(settings: Settings) -> socket.socket:
     try:
         return listen(settings.host, settings.port)
@@ -41,7 +49,7 @@ def _listening(settings: Settings) -> socket.socket:
 def _serve(loaded: Loaded, listening: socket.socket) -> None:
     # Imported here because the other commands, and --help, need none of it.
     from ours_emulator.app import create_standalone
-    from ours_emulator.http.server import Server, allow_many_connections
+    from ours_emulator.http.server import Server, prepare_process
     from ours_emulator.store import StoreError
 
     announced: list[Path] = []
@@ -64,21 +72,14 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     except (StoreError, SettingsError) as error:
         raise click.ClickException(str(error)) from None
     write_port_file(loaded.settings, port)
-    _collect_garbage_less_often()
-    allow_many_connections()
+    prepare_process()
     with suppress(KeyboardInterrupt):
         Server(app, started, stopping).run(sockets=[listening])
 
 
-def _collect_garbage_less_often() -> None:
-    """Leave what was imported out of collections, and collect less often: a full batch takes a tenth less time."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
 def _banner(settings: Settings, port: int) -> str:
     url = url_of(settings.host, port)
-    clock = "" if settings.now is None else f"Clock: stopped at {iso(settings.now)} (--now)\n"
+    clock = "" if settings.now is None else f"Clock: stopped at {iso(utc(settings.now))} (--now)\n"
     store = f"kept in {settings.database}" if settings.database else "nothing is kept after the process (--database)"
     return f"""\
 ours-emulator {__version__}: the Ours Privacy Ingest API and Client API on {url}

@@ -20,7 +20,8 @@ from ours_emulator.debug import (
     visitors,
     wait,
 )
-from ours_emulator.debug.params import AsciiJSON, Parts
+from ours_emulator.debug.params import AsciiJSON
+from ours_emulator.debug.parts import Parts
 
 _RESOURCES = (overview, visitors, events, requests, wait, stream, export, account_resource, clock, faults)
 SUMMARY = "What arrived at the emulator, and what became of it."

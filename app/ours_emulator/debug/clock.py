@@ -37,7 +37,7 @@ class ClockBody(Body):
         return self
 
     def apply(self, clock: Clock) -> None:
-        """Do it to *clock*. Raises ValueError if that leads out of the years 1970 to 9999."""
+        """Change *clock*. Raises ValueError if its time would be outside the years 1970 to 9999."""
         if self.resume:
             clock.resume()
         elif self.freeze is not None:
@@ -47,7 +47,7 @@ class ClockBody(Body):
         elif self.advance_ms is not None:
             advanced = clock.now() + self.advance_ms
             if not 0 <= advanced <= LAST_MOMENT:
-                raise ValueError("advance_ms: leads out of the years 1970 to 9999")
+                raise ValueError("advance_ms: the time would be outside the years 1970 to 9999; use a smaller step")
             clock.set(advanced)
 
 

@@ -92,7 +92,7 @@ async def _no_match(_: Request, error: Exception) -> Response:
 
 
 async def _bad_cursor(_request: Request, _error: Exception) -> Response:
-    return _problem(400, "cursor: not one that a list gave out")
+    return _problem(400, "cursor: not a cursor of this list; use the next_cursor of its previous page")
 
 
 async def _not_written(_: Request, error: Exception) -> Response:

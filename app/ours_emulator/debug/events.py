@@ -1,9 +1,13 @@
 """Events: GET /debug/events, the latest one, one by id."""
 
-from fastapi import HTTPException, Request
+from collections.abc import Mapping
+from typing import Annotated, TypeAlias
+
+from fastapi import Depends, HTTPException, Query, Request
 from starlette.responses import Response
 
 from ours_emulator.debug.params import (
+    ANY_PROPERTY,
     DEFAULT_LIMIT,
     NOT_FOUND,
     PROPERTY,
@@ -26,11 +30,30 @@ _MAX_PROPERTIES = 50
 router = debug_router()
 
 
+async def _properties(
+    request: Request,
+    _documented: Annotated[
+        str | None,
+        Query(alias=ANY_PROPERTY, description="An event property by its NAME; dots lead into objects."),
+    ] = None,
+) -> Mapping[str, str]:
+    """Return the event properties that are asked for. Bounded, as each level is one more expression for the store."""
+    asked = {
+        name.removeprefix(PROPERTY): value for name, value in request.query_params.items() if name.startswith(PROPERTY)
+    }
+    if len(asked) > _MAX_PROPERTIES or any(name.count(".") >= _MAX_PROPERTIES for name in asked):
+        raise HTTPException(400, f"{PROPERTY}…: at most {_MAX_PROPERTIES} of them, and {_MAX_PROPERTIES} levels each")
+    return asked
+
+
+AskedProperties: TypeAlias = Annotated[Mapping[str, str], Depends(_properties)]
+
+
 @router.get("/events", response_model=Page[Event])
 async def events(
-    request: Request,
     parts: Needs,
     account: Account,
+    properties: AskedProperties,
     event: str | None = None,
     visitor_id: str | None = None,
     distinct_id: str | None = None,
@@ -55,28 +78,23 @@ async def events(
         outcome is None and endpoint is None,
         test,
         since,
-        _properties(request),
+        properties,
     )
     return answer(await parts.reader.events(account, which, limit, cursor))
 
 
 @router.get("/events/latest", response_model=Event, responses=NOT_FOUND)
 async def latest_event(
-    request: Request,
     parts: Needs,
     account: Account,
+    properties: AskedProperties,
     event: str | None = None,
     visitor_id: str | None = None,
     outcome: AskedOutcome | None = None,
 ) -> Response:
     """Show the latest event by time."""
-    which = EventFilter(
-        event,
-        visitor_id,
-        outcome=_outcome(outcome),
-        named=outcome is None,
-        properties=_properties(request),
-    )
+    asked, named = _outcome(outcome), outcome is None
+    which = EventFilter(event, visitor_id, outcome=asked, named=named, properties=properties)
     page = await parts.reader.events(account, which, 1, None)
     nothing = "no such event was accepted; add outcome=any to include the others"
     return answer(found(next(iter(page.items), None), nothing))
@@ -101,13 +119,3 @@ async def event_visitor(parts: Needs, account: Account, event_id: int) -> Respon
 def _outcome(asked: str | None) -> str | None:
     """Return the outcome to filter by: accepted unless another one is asked for, None for any."""
     return None if asked == "any" else asked or "accepted"
-
-
-def _properties(request: Request) -> dict[str, str]:
-    """Return the event properties that are asked for. Bounded, as each level is one more expression for the store."""
-    asked = {
-        name.removeprefix(PROPERTY): value for name, value in request.query_params.items() if name.startswith(PROPERTY)
-    }
-    if len(asked) > _MAX_PROPERTIES or any(name.count(".") >= _MAX_PROPERTIES for name in asked):
-        raise HTTPException(400, f"{PROPERTY}…: at most {_MAX_PROPERTIES} of them, and {_MAX_PROPERTIES} levels each")
-    return asked

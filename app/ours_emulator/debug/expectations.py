@@ -11,7 +11,7 @@ from ours_emulator.store import LARGEST
 
 MAX_MS = 55_000
 """The longest wait: many clients, and what is between them and here, give up after a minute."""
-MatchBody: TypeAlias = SkipValidation[dict[str, JsonValue]]
+EventMatch: TypeAlias = SkipValidation[dict[str, JsonValue]]
 """Checked by `compiled`: pydantic takes no text with lone surrogates, which events may have."""
 Milliseconds: TypeAlias = Annotated[int, Field(ge=0, le=MAX_MS)]
 
@@ -36,7 +36,7 @@ class VerifyBody(ScopeBody):
         }
     )
 
-    match: MatchBody = Field(description="Fields of an event; {} is any event.")
+    match: EventMatch = Field(description="Fields of an event; {} is any event.")
     count: int | None = Field(None, ge=0, description="Default: 1.")
     mode: Mode = "at_least"
 
@@ -66,5 +66,5 @@ class SequenceBody(ScopeBody):
         }
     )
 
-    sequence: list[MatchBody] = Field(min_length=1, max_length=100)
+    sequence: list[EventMatch] = Field(min_length=1, max_length=100)
     strict: bool = Field(False, description="No other event may be between them.")

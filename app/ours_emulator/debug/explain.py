@@ -1,6 +1,7 @@
 """Why an expectation is not met: the one place where that is put into words, for programs and for people."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pydantic import JsonValue
 
@@ -26,25 +27,20 @@ def unmet(
     *diagnosis* explains what is missing, if there are too few; *elsewhere* that it went to another account.
     """
     count = len(progress.ids)
-    candidates = diagnosis.candidates.near_misses if diagnosis else ()
-    near = diagnosis.near.near_misses if diagnosis else ()
     counted = f"{plural(count, 'event') if count else 'no events'} matched"
     in_time = "" if timeout_ms is None or count >= terms.count else f" within {timeout_ms} ms"
     doubt = _doubt(progress.evicted) if progress.incomplete and not terms.exceeded(count) else ""
-    found = f"{counted}{in_time}{elsewhere}{doubt}"
-    items = tuple(sorted(progress.items, key=lambda event: event.id))
-    return Unmet(
-        error=f"{counted}{in_time}; expected {terms}{_because(candidates, near) or elsewhere}{doubt}",
-        found=found,
-        explanation=_explanation(wish, found, items, candidates, near),
+    why = Unmet(
+        error=f"{counted}{in_time}; expected {terms}",
+        found=f"{counted}{in_time}{elsewhere}",
         mode=terms.mode,
         expected=terms.count,
         count=count,
-        items=items,
-        candidates=candidates,
-        near_misses=near,
+        items=progress.arrived,
+        near_misses=diagnosis.near.near_misses if diagnosis else (),
         evicted=progress.evicted,
     )
+    return _explained(why, wish, diagnosis, elsewhere, doubt)
 
 
 def unmet_sequence(
@@ -52,25 +48,29 @@ def unmet_sequence(
 ) -> Unmet:
     """Return why a sequence is not met; *diagnosis* explains the step that is missing, if one is."""
     items = tuple(view.event for view in progress.matched)
-    candidates = diagnosis.candidates.near_misses if diagnosis else ()
-    near = progress.near.near_misses
-    found = "all of it matched" if diagnosis is None else f"no event matched {progress.missing}"
+    found = "the whole sequence matched" if diagnosis is None else f"no event matched {progress.missing}"
     if diagnosis is not None and items:
         found += f" after event {name_of(items[-1])}"
-        found += f"; event {diagnosis.fitting[-1]} did before it" if diagnosis.fitting else ""
-    doubt = _doubt(evicted) if incomplete else ""
-    return Unmet(
-        error=found + _because(candidates, near) + doubt,
-        found=found + doubt,
-        explanation=_explanation(wish, found + doubt, items, candidates, near),
+        found += f"; event {diagnosis.fitting[-1]} matched before it" if diagnosis.fitting else ""
+    why = Unmet(
+        error=found,
+        found=found,
         mode="sequence",
         expected=expected,
         count=len(items),
         items=items,
-        candidates=candidates,
-        near_misses=near,
+        near_misses=progress.near.near_misses,
         evicted=evicted,
     )
+    return _explained(why, wish, diagnosis, "", _doubt(evicted) if incomplete else "")
+
+
+def _explained(unmet: Unmet, wish: str, diagnosis: Diagnosis | None, elsewhere: str, doubt: str) -> Unmet:
+    """Return *unmet* with the reason: the best one there is ends its sentence, all of them are in its explanation."""
+    candidates = diagnosis.candidates.near_misses if diagnosis else ()
+    because = _because(candidates, unmet.near_misses) or elsewhere
+    why = replace(unmet, error=f"{unmet.error}{because}{doubt}", found=unmet.found + doubt, candidates=candidates)
+    return replace(why, explanation=_explanation(wish, why))
 
 
 def wish_of(match: Mapping[str, JsonValue], terms: Terms, outcome: str | None) -> str:
@@ -98,7 +98,7 @@ def _because(candidates: Sequence[NearMiss], near: Sequence[NearMiss]) -> str:
     if candidates:
         event, (first, *others) = candidates[0].event, candidates[0].misses
         would = "may" if others else "would"
-        return f"; event {event.id} {would} have, but it was {became(event)}: {first.why}"
+        return f"; event {event.id} {would} have matched, but was {became(event)}: {first.why}"
     if near:
         event, first = near[0].event, near[0].misses[0]
         return f"; nearest is event {event.id}: {first.path[:100]}: {first.why}"
@@ -106,23 +106,20 @@ def _because(candidates: Sequence[NearMiss], near: Sequence[NearMiss]) -> str:
 
 
 def _doubt(evicted: int) -> str:
-    return f"; {evicted} were evicted, and there may have been others among them"
+    return f"; {plural(evicted, 'event')} evicted that may have matched: set a larger --keep"
 
 
-def _explanation(
-    wish: str, found: str, items: Sequence[Event], candidates: Sequence[NearMiss], near: Sequence[NearMiss]
-) -> str:
+def _explanation(wish: str, unmet: Unmet) -> str:
     """Return the whole explanation, on several lines, as a failing test prints it."""
-    lines = [wish, found]
+    items, candidates, near = unmet.items, unmet.candidates, unmet.near_misses
+    lines = [wish, unmet.found]
     if items:
-        lines += [
-            "these matched:",
-            *(f"  {line}" for line in first_of([name_of(event) for event in items], _MAX_EVENTS)),
-        ]
+        first = first_of([name_of(event) for event in items], _MAX_EVENTS)
+        lines += ["these events matched:", *(f"  {line}" for line in first)]
     lines += _candidate_lines("would", [one for one in candidates if not _unknown(one)])
     lines += _candidate_lines("may", [one for one in candidates if _unknown(one)])
     if near:
-        lines += ["the nearest ones:", *(line for one in near for line in _lines_of(one.event, one.misses))]
+        lines += ["the nearest events:", *(line for one in near for line in _lines_of(one.event, one.misses))]
     # Each line is made printable as a whole: a name that a client sent must not begin a line of its own.
     return "\n".join(map(printable, lines))
 

@@ -29,7 +29,7 @@ class UniformBody(Body):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.min > self.max:
-            raise ValueError("min is more than max")
+            raise ValueError("min exceeds max; swap them")
         return self
 
 
@@ -70,7 +70,7 @@ class AnswerBody(Body):
     @model_validator(mode="after")
     def _sensible(self) -> Self:
         if self.retry_after is not None and self.status is None:
-            raise ValueError("retry_after needs a status")
+            raise ValueError("retry_after needs a status; add one, such as 429")
         if self.rows is not None and self.code is None:
             raise ValueError("rows need a code: queue_failed or invalid_event")
         if self.code is not None and (self.status is not None or self.connection is not None):

@@ -24,7 +24,7 @@ from pydantic import (
 
 from ours_emulator.clock import LAST_MOMENT
 from ours_emulator.contract.body import inflate
-from ours_emulator.http.redaction import TOKEN_FIELD, Redactor
+from ours_emulator.http.redaction import TOKEN_FIELD, Redactor, each_text
 from ours_emulator.http.routes import emulated_at, prefixed, within_account
 from ours_emulator.http.wire import attempt_number
 from ours_emulator.jsontext import json_text
@@ -39,7 +39,7 @@ _FORM_TOKEN = re.compile(r"\b(token=)([^&\s\"]+)", re.IGNORECASE)
 
 
 class LineError(ValueError):
-    """A line that is no request; the message is one sentence that begins with the line's number."""
+    """A line that is not a request; the message is one sentence that begins with the line's number."""
 
 
 class _Strict(BaseModel):
@@ -84,7 +84,7 @@ class Line(_Strict):
     @model_validator(mode="after")
     def _sendable(self) -> "Line":
         if self.body is not None and self.body_base64 is not None:
-            raise ValueError("body and body_base64 exclude each other")
+            raise ValueError("body and body_base64 are both given; give only one of them")
         self._bytes()
         return self
 
@@ -93,11 +93,11 @@ class Line(_Strict):
             try:
                 return base64.b64decode(self.body_base64, validate=True)
             except binascii.Error:
-                raise ValueError("body_base64 is not base64") from None
+                raise ValueError("body_base64 is not valid base64; encode the bytes of the body") from None
         try:
             return (self.body or "").encode("utf-8")
         except UnicodeEncodeError:
-            raise ValueError("body has no bytes in UTF-8; say body_base64") from None
+            raise ValueError("body has a lone surrogate, which UTF-8 cannot encode; use body_base64") from None
 
     def request(self, account: str | None = None) -> Request:
         """Return the request, to be replayed in *account*, or else in its own."""
@@ -129,7 +129,7 @@ def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
         if not text:
             return
         if len(text) > MAX_LINE_BYTES:
-            raise LineError(f"line {number}: longer than {MAX_LINE_BYTES} bytes")
+            raise LineError(f"line {number}: longer than {MAX_LINE_BYTES} bytes; leave that request out")
         if not text.strip():
             continue
         try:
@@ -137,7 +137,7 @@ def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = "".join(f"{part}: " for part in first["loc"][:1])
-            raise LineError(f"line {number}: {place}{first['msg']}") from None
+            raise LineError(f"line {number}: {place}{first['msg'].removeprefix('Value error, ')}") from None
         except (ValueError, RecursionError) as error:
             raise LineError(f"line {number}: not JSON: {error}") from None
 
@@ -146,11 +146,9 @@ def written(stored: StoredRequest, redactor: Redactor | None) -> str:
     """Return the line, without its end, of a stored request; with a *redactor*, without tokens and keys."""
     record = stored.record
     body, coding, authorization = stored.body, record.content_encoding, stored.authorization
-    path = within_account(record.path)[1]
-    if redactor is not None:
-        hide = partial(redactor.replaced, account=record.account, by=_hidden)
+    hide = None if redactor is None else partial(redactor.replaced, account=record.account, by=_hidden)
+    if hide is not None:
         body, coding = _redacted(body, coding, hide)
-        path = hide(_without_keys(path))
         authorization = _AUTHORIZATION.sub(lambda match: (match[1] or "") + _hidden(match[2]), authorization)
     headers = {
         "content-type": record.content_type,
@@ -161,7 +159,7 @@ def written(stored: StoredRequest, redactor: Redactor | None) -> str:
     line: Properties = {
         "account": record.account,
         "method": record.method,
-        "path": path,
+        "path": within_account(record.path)[1],
         "headers": {name: value for name, value in headers.items() if value},
         **_body(body),
         "received_at": milliseconds_of(record.received_at),
@@ -172,26 +170,50 @@ def written(stored: StoredRequest, redactor: Redactor | None) -> str:
     if record.fault is not None:
         # Lines are kept in files and replayed by other versions, so the fault's name keeps the key it always had there.
         line["fault"] = {"fault" if key == "name" else key: part for key, part in to_json(record.fault).items()}
-    return json_text(line)
+    return json_text(line if hide is None else each_text(line, lambda text: hide(_without_keys(text))))
+
+
+def text_of(body: bytes, coding: str, limit: int) -> str | None:
+    """Return *body* as text, decompressed; None if it is not text, or more than *limit* bytes."""
+    try:
+        plain = inflate(body, limit) if _is_gzip(coding) else body
+        return None if plain is None else plain.decode("utf-8")
+    except (zlib.error, UnicodeDecodeError):
+        return None
+
+
+def in_base64(body: bytes) -> str:
+    """Return *body* as JSON can have it if it is not text."""
+    return base64.b64encode(body).decode("ascii")
+
+
+def _is_gzip(coding: str) -> bool:
+    return coding.strip().lower() == "gzip"
 
 
 def _body(body: bytes) -> Properties:
-    try:
-        return {"body": body.decode("utf-8")}
-    except UnicodeDecodeError:
-        return {"body_base64": base64.b64encode(body).decode("ascii")}
+    text = text_of(body, "", MAX_LINE_BYTES)
+    return {"body_base64": in_base64(body)} if text is None else {"body": text}
 
 
 def _redacted(body: bytes, coding: str, hide: Callable[[str], str]) -> tuple[bytes, str]:
     """Return *body* with another token, unpacked if need be, and its coding then; what is no text loses everything."""
-    try:
-        plain = inflate(body, MAX_LINE_BYTES) if coding.strip().lower() == "gzip" else body
-        text = (plain or b"").decode("utf-8")
-    except (zlib.error, UnicodeDecodeError):
+    text = text_of(body, coding, MAX_LINE_BYTES)
+    if text is None:
         return b"", coding
     hidden = TOKEN_FIELD.sub(lambda field: field[1] + _hidden(_unescaped(field[2])), text)
     hidden = _FORM_TOKEN.sub(lambda match: match[1] + _hidden(match[2]), hidden)
-    return hide(_without_keys(hidden)).encode("utf-8"), coding if plain is body else ""
+    return _hidden_escapes(hidden, hide).encode("utf-8"), "" if _is_gzip(coding) else coding
+
+
+def _hidden_escapes(text: str, hide: Callable[[str], str]) -> str:
+    """Return *text*; if it is JSON in which a secret stands with escapes, which nothing finds in a text, then anew."""
+    try:
+        value = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return text
+    hidden = each_text(value, lambda inside: hide(_without_keys(inside)))
+    return text if hidden == value else json_text(hidden)
 
 
 def _without_keys(text: str) -> str:
@@ -215,4 +237,4 @@ def _hidden(secret: str) -> str:
 
 
 def _no_number(name: str) -> JsonValue:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 from ours_emulator.event_view import IDENTIFIERS, EventView
 from ours_emulator.matching import Match, advised, closest
@@ -95,6 +95,11 @@ class MatchProgress:
     incomplete: bool = False
     """Whether an evicted event may have matched."""
 
+    @property
+    def arrived(self) -> tuple[Event, ...]:
+        """The matching events, the first to arrive first."""
+        return tuple(sorted(self.items, key=attrgetter("id")))
+
     def note_evicted(self, part: Slice) -> None:
         """Note what may be missing in *part* of what is stored."""
         self.evicted = part.evicted
@@ -161,6 +166,8 @@ class SequenceProgress:
         self._window: deque[EventView] = deque(maxlen=len(steps))
         self.matched: list[EventView] = []
         self.near = Nearest(steps[0])
+        self.searches = any(step.searches for step in steps)
+        """Whether there is a regular expression in a step."""
 
     @property
     def met(self) -> bool:
@@ -177,6 +184,11 @@ class SequenceProgress:
         """The step that is missing, in words: `sequence.1 ('Purchase')`."""
         name = self._steps[self.next].text("event")
         return f"sequence.{self.next}" + ("" if name is None else f" ({cut(name)!r})")
+
+    def add_all(self, views: Iterable[EventView]) -> None:
+        """Go on with the next events."""
+        for view in views:
+            self.add(view)
 
     def add(self, view: EventView) -> None:
         """Go on with the next event."""
@@ -245,4 +257,4 @@ def _unknown(event: Event, miss: Miss) -> bool:
 
 
 def _not_known(event: Event) -> str:
-    return f"not known, as it was {became(event)}"
+    return f"not known, because the event was {became(event)}"

@@ -16,7 +16,8 @@ from ours_emulator.records import Cleared, Page, Summary
 
 _RESOURCES = (
     *("visitors", "events", "events/latest", "requests", "calls", "summary"),
-    *("accounts", "clock", "faults", "stream", "export", "rules", "settings", "health", "openapi.json"),
+    *("wait", "verify", "verify/sequence", "stream", "export", "import", "reset"),
+    *("accounts", "clock", "faults", "rules", "settings", "health", "openapi.json"),
 )
 router = debug_router()
 

@@ -8,24 +8,23 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from ours_emulator.accounts import Accounts, OpenAccount
 from ours_emulator.clock import LAST_MOMENT, moment
-from ours_emulator.feed import Feed
-from ours_emulator.http.redaction import Redactor
+from ours_emulator.debug.parts import Parts
+from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT
-from ours_emulator.pipeline import Pipeline
 from ours_emulator.records import Outcome, to_json
-from ours_emulator.settings import Loaded
-from ours_emulator.store import LARGEST, StoreReader
+from ours_emulator.store import LARGEST
 from ours_emulator.wording import did_you_mean
 
 PROPERTY = "property."
 """What the names of parameters that ask for an event property begin with."""
+ANY_PROPERTY = PROPERTY + "NAME"
+"""All these parameters, as the document and errors name them."""
 DEFAULT_LIMIT = 100
 _MAX_LIMIT = 1000
 _SURROGATE = b"%ED%"
@@ -40,43 +39,23 @@ Since: TypeAlias = Annotated[
     BeforeValidator(moment),
     Query(le=LAST_MOMENT, description="Received at this moment or later: ISO 8601, or milliseconds since the epoch."),
 ]
-Endpoint: TypeAlias = Literal[
-    "track",
-    "identify",
-    "batch",
-    "openapi",
-    "unknown",
-    "client/alias",
-    "client/identify",
-    "client/devices",
-    "client/events",
-    "client/unknown",
+_ENDPOINTS = (*INGEST_NAMES, *CLIENT_NAMES)
+
+
+def _known_endpoint(name: str) -> str:
+    if name not in _ENDPOINTS:
+        raise ValueError(f"{name[:100]} is not an endpoint; use one of {', '.join(_ENDPOINTS)}")
+    return name
+
+
+Endpoint: TypeAlias = Annotated[
+    str, AfterValidator(_known_endpoint), WithJsonSchema({"type": "string", "enum": list(_ENDPOINTS)})
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What the debug API works with."""
-
-    reader: StoreReader
-    pipeline: Pipeline
-    accounts: Accounts
-    feed: Feed
-    loaded: Loaded
-    redactor: Redactor
-
-    def opened(self, account: str) -> OpenAccount:
-        """Return *account* to change it, made on first use. A closed one is answered 409."""
-        return _unless_closed(self.accounts.open(account), account)
-
-    def shown(self, account: str) -> OpenAccount:
-        """Return *account* to look at it; looking makes none. A closed one is answered 409."""
-        return _unless_closed(self.accounts.shown(account), account)
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a debug call was refused."""
+class ErrorBody:
+    """Why a debug call was refused: the body of every error."""
 
     error: str
 
@@ -88,10 +67,10 @@ class Body(BaseModel):
 
 
 REFUSED: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "Not understood; the error names the parameter or field."}
+    400: {"model": ErrorBody, "description": "Not understood; the error names the parameter or field."}
 }
-NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "Not found."}}
-NOT_JSON: dict[int | str, dict[str, Any]] = {415: {"model": Problem, "description": "The body is not JSON."}}
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "Not found."}}
+NOT_JSON: dict[int | str, dict[str, Any]] = {415: {"model": ErrorBody, "description": "The body is not JSON."}}
 
 
 async def _parts(request: Request) -> Parts:
@@ -181,7 +160,7 @@ def account_of(request: Request, asked: str | None) -> str | None:
     """Return the account that the path or *asked* names; None for all accounts."""
     prefixed = cast(str | None, request.scope.get("account"))
     if prefixed is not None and asked not in (None, prefixed):
-        raise HTTPException(400, f"the path names account {prefixed}, but the call names another one")
+        raise HTTPException(400, f"the path is for account {prefixed}, but the call names {asked}; name only one")
     return prefixed or asked
 
 
@@ -197,12 +176,6 @@ def stored_id(number: int) -> int:
     return max(0, min(number, LARGEST))
 
 
-def _unless_closed(account: OpenAccount | None, name: str) -> OpenAccount:
-    if account is None:
-        raise HTTPException(409, f"account {name} is closed; PUT /debug/accounts/{name} opens it again")
-    return account
-
-
 def _parameters(dependant: Dependant) -> list[str]:
     """Return the names of the query parameters of an endpoint and of its dependencies."""
     inner = [name for dependency in dependant.dependencies for name in _parameters(dependency)]
@@ -213,8 +186,9 @@ def _check_parameters(request: Request, known: Sequence[str]) -> None:
     names = [name for name, _ in request.query_params.multi_items()]
     for name in names:
         if names.count(name) > 1:
-            raise HTTPException(400, f"parameter {name} is given twice")
-        if name in known or ("event" in known and name.startswith(PROPERTY) and name != PROPERTY):
+            raise HTTPException(400, f"parameter {name} is given more than once; give it once")
+        if name in known or (ANY_PROPERTY in known and name.startswith(PROPERTY) and name != PROPERTY):
             continue
-        instead = did_you_mean(name, known) or f"; there are {', '.join(known) or 'none here'}"
+        others = f"; use {', '.join(known)}" if known else "; omit it, none are accepted here"
+        instead = did_you_mean(name, known) or others
         raise HTTPException(400, f"there is no parameter {name}{instead}")

@@ -1,15 +1,14 @@
 """The journal: GET /debug/requests, one of them with its body, and calls with their attempts."""
 
-import base64
-import zlib
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import Query
 from starlette.responses import Response
 
-from ours_emulator.contract.body import inflate
+from ours_emulator.debug.journal_format import in_base64, text_of
 from ours_emulator.debug.params import (
     DEFAULT_LIMIT,
     NOT_FOUND,
@@ -23,8 +22,8 @@ from ours_emulator.debug.params import (
     found,
     stored_id,
 )
-from ours_emulator.http.redaction import Redactor, without_tokens
-from ours_emulator.records import Call, Event, Page, RequestDetail, RequestRecord, StoredRequest
+from ours_emulator.http.redaction import Redactor, each_text, without_tokens
+from ours_emulator.records import Call, Event, Page, RequestDetail, RequestRecord, StoredRequest, from_json, to_json
 from ours_emulator.store import LARGEST, RequestFilter
 
 _MAX_SHOWN = 8 * 1024 * 1024
@@ -51,7 +50,7 @@ async def request(
     parts: Needs,
     account: Account,
     request_id: int,
-    redact: Annotated[bool, Query(description="Mask tokens and keys in the body.")] = False,
+    redact: Annotated[bool, Query(description="Mask tokens and keys.")] = False,
 ) -> Response:
     """Show one request with its body and its events."""
     stored = await parts.reader.request(account, stored_id(request_id))
@@ -67,21 +66,14 @@ async def calls(parts: Needs, account: Account, limit: Limit = DEFAULT_LIMIT, cu
 
 def _detail(stored: StoredRequest, events: Sequence[Event]) -> RequestDetail:
     record = {one.name: getattr(stored.record, one.name) for one in fields(RequestRecord)}
-    text = _text(stored.body, stored.record.content_encoding)
-    encoded = base64.b64encode(stored.body).decode("ascii") if text is None else None
+    text = text_of(stored.body, stored.record.content_encoding, _MAX_SHOWN)
+    encoded = in_base64(stored.body) if text is None else None
     return RequestDetail(**record, body=text, body_base64=encoded, events=tuple(events))
 
 
 def _redacted(detail: RequestDetail, redactor: Redactor) -> RequestDetail:
     """Return *detail* with its secrets masked. A body that is no text is left out: nothing can be found in it."""
-    body = None if detail.body is None else redactor(without_tokens(detail.body), detail.account)
-    return replace(detail, path=redactor(detail.path, detail.account), body=body, body_base64=None)
-
-
-def _text(body: bytes, encoding: str) -> str | None:
-    """Return *body* as text, decompressed; None if it is no text, or too much."""
-    try:
-        plain = inflate(body, _MAX_SHOWN) if encoding.strip().lower() == "gzip" else body
-        return None if plain is None else plain.decode("utf-8")
-    except (zlib.error, UnicodeDecodeError):
-        return None
+    body = None if detail.body is None else without_tokens(detail.body)
+    mask = partial(redactor, account=detail.account)
+    shown = to_json(replace(detail, body=body, body_base64=None))
+    return from_json(RequestDetail, {name: each_text(value, mask) for name, value in shown.items()})

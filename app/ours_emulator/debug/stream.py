@@ -1,6 +1,7 @@
 """GET /debug/stream: arrivals as they are committed, as server-sent events."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Generator, Iterable
 from typing import Annotated, Any
 
 from fastapi import Header, HTTPException, Query
@@ -15,6 +16,11 @@ MEDIA_TYPE = "text/event-stream"
 _PAGE = 200
 _HEARTBEAT_SECONDS = 15
 _RESET = "event: reset\ndata: {}\n\n"
+_BEHIND = "event: behind\ndata: {}\n\n"
+_CHUNK_CHARACTERS = 64 * 1024
+_PAUSE_SECONDS = 0.0002
+"""Pause of a stream between two sends, for each stream that there is. A send takes a fifth of that: however many there
+are, they leave most of the event loop to others. What arrives meanwhile is sent together."""
 _EXAMPLE = 'id: 17\nevent: receipt\ndata: {"id":17,"event":"Purchase","outcome":"accepted"}\n\n'
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -37,7 +43,8 @@ async def stream(
     """Send every arrival, whatever its outcome, the first one first, as GET /debug/events/{id} shows it.
 
     The id of each message is the event's id. With Last-Event-ID the stream goes on after that event, without a gap or a
-    repeat. A message `reset` means that earlier events are gone. A comment every 15 seconds keeps the connection alive.
+    repeat. A message `reset` means that earlier events are gone. A message `behind` is the last one: the client reads
+    more slowly than events arrive, and has to resume. A comment every 15 seconds keeps the connection alive.
     """
     after = _event_id(resumed if resumed is not None else last_event_id)
     which = EventFilter(event=event, outcome=None if outcome == "any" else outcome)
@@ -49,37 +56,91 @@ async def stream(
 async def _messages(
     reader: StoreReader, feed: Feed, account: str | None, which: EventFilter, after: int | None
 ) -> AsyncGenerator[str]:
-    """Yield the messages. Events are read from the store, so that nothing is kept here for a slow client."""
+    """Yield the messages, some at a time: from the store until the client has caught up, then as they are committed.
+
+    What the feed hands over is made once for all streams, and bounded: a client that reads more slowly than events
+    arrive is told so, and has to resume.
+    """
     try:
-        with feed.listen(account, which.event, wake_only=True) as listener:
+        with feed.listen(account, which.event, bounded=True) as listener:
             newest = await reader.newest_event()
             yield "retry: 1000\n\n"
-            last = newest if after is None else after
-            if last > newest:
+            progress = _Progress(which.outcome, newest if after is None else after)
+            if progress.last > newest:
                 # An emulator that is gone gave out that id.
-                last = 0
+                progress.last = 0
                 yield _RESET
-            while True:
-                events = (await reader.arrivals(account, which, last, _PAGE)).events
+            full = True
+            while full:
+                listener.take()  # The store has it as well.
+                events = (await reader.arrivals(account, which, progress.last, _PAGE)).events
                 # Asked after the read, so that an event which came after a reset is never sent before it.
-                reset_at = listener.reset_at()
-                for event in events:
-                    last = event.id
-                    if reset_at is not None and last >= reset_at:
-                        yield _RESET
-                        reset_at = None
-                    yield f"id: {last}\nevent: receipt\ndata: {EventView(event).text}\n\n"
-                if reset_at is not None:
-                    yield _RESET
-                if len(events) < _PAGE and await listener.next(_HEARTBEAT_SECONDS) is None:
+                progress.note_reset(listener.reset_at())
+                for chunk in progress.chunks(map(EventView, events)):
+                    yield chunk
+                full = len(events) == _PAGE
+            while (views := listener.take()) is not None:
+                progress.note_reset(listener.reset_at())
+                for chunk in progress.chunks(views, complete=True):
+                    yield chunk
+                await asyncio.sleep(_PAUSE_SECONDS * feed.listeners)
+                if not await listener.woken(_HEARTBEAT_SECONDS):
                     yield ": still here\n\n"
+            yield _BEHIND
     except FeedClosedError:
         return
+
+
+class _Progress:
+    """How far a stream has come."""
+
+    def __init__(self, outcome: str | None, last: int) -> None:
+        self._outcome = outcome
+        self.last = last
+        """The id of the last event that was sent or left out."""
+        self._reset_at: int | None = None
+
+    def note_reset(self, reset_at: int | None) -> None:
+        """Note that there was a reset, if *reset_at* is given: events have that id or a larger one since then."""
+        self._reset_at = self._reset_at if reset_at is None else reset_at
+
+    def chunks(self, views: Iterable[EventView], *, complete: bool = False) -> Generator[str]:
+        """Yield the messages for those of *views* that are new, in parts of some size.
+
+        A message `reset` comes before the first event after the reset; also without such an event, if *views* are
+        *complete*: a page of the store may lack events from before the reset, which the feed still has.
+        """
+        parts: list[str] = []
+        size = 0
+        for message in self._messages(views, complete):
+            parts.append(message)
+            size += len(message)
+            if size > _CHUNK_CHARACTERS:
+                yield "".join(parts)
+                parts, size = [], 0
+        if parts:
+            yield "".join(parts)
+
+    def _messages(self, views: Iterable[EventView], complete: bool) -> Generator[str]:
+        for view in views:
+            event = view.event
+            if event.id <= self.last or self._outcome not in (None, event.outcome):
+                continue
+            self.last = event.id
+            if self._reset_at is not None and self.last >= self._reset_at:
+                yield self._reset()
+            yield f"id: {self.last}\nevent: receipt\ndata: {view.text}\n\n"
+        if complete and self._reset_at is not None:
+            yield self._reset()
+
+    def _reset(self) -> str:
+        self._reset_at = None
+        return _RESET
 
 
 def _event_id(text: str | None) -> int | None:
     if not text:
         return None
     if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise HTTPException(400, "last_event_id: not the id of an event")
+        raise HTTPException(400, "last_event_id: not the id of an event; use the id of the last message received")
     return int(text)

@@ -66,7 +66,7 @@ async def visitor_events(
 async def _visitor(reader: StoreReader, account: str | None, visitor_id: str) -> Visitor:
     page = await reader.visitors(account, VisitorFilter({"user_id": visitor_id}), 2, None)
     if len(page.items) > 1:
-        raise HTTPException(400, "several accounts have this visitor; name one with ?account=")
+        raise HTTPException(400, f"several accounts have visitor {visitor_id}; name one with ?account=")
     return found(next(iter(page.items), None), f"there is no visitor {visitor_id}")
 
 

@@ -1,10 +1,12 @@
 """Waiting for events and verifying them: POST /debug/wait, /debug/verify and /debug/verify/sequence."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, get_args
+from functools import partial
+from typing import Any, ParamSpec, TypeAlias, TypeVar, get_args
 
 from fastapi import HTTPException, Request
 from pydantic import JsonValue
@@ -14,7 +16,7 @@ from ours_emulator.debug import examples
 from ours_emulator.debug.expectations import MAX_MS, ScopeBody, SequenceBody, VerifyBody, WaitBody
 from ours_emulator.debug.explain import unmet, unmet_sequence, wish_of, wish_of_sequence
 from ours_emulator.debug.match_progress import Diagnosis, MatchProgress, Scope, SequenceProgress, Terms, diagnose
-from ours_emulator.debug.params import Needs, Problem, account_of, answer, debug_router
+from ours_emulator.debug.params import NOT_JSON, REFUSED, ErrorBody, Needs, account_of, answer, debug_router
 from ours_emulator.event_view import MATCH_SHAPE, EventView
 from ours_emulator.feed import FeedClosedError, Listener
 from ours_emulator.matching import Match, MatchError, compiled
@@ -28,6 +30,12 @@ _LARGE_PAGE = 10_000
 _CHUNK = 100
 _MAX_SEARCHED = 300
 _OUTCOMES: Sequence[str] = get_args(Outcome)
+_MATCHING = ThreadPoolExecutor(2, thread_name_prefix="matching")
+"""Where regular expressions are compiled and searched for. RE2 lets go of the interpreter's lock while it searches, so
+that a costly one holds up neither the event loop nor the writer, only other regular expressions, and those briefly."""
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_Matching: TypeAlias = Match | SequenceProgress
 
 
 def _example(value: object) -> dict[str, Any]:
@@ -35,15 +43,11 @@ def _example(value: object) -> dict[str, Any]:
 
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    400: {
-        "model": Problem,
-        "description": "Not understood; the error names the field.",
-        **_example({"error": "match.evnt: there is no such field; did you mean event?"}),
-    },
+    400: {**REFUSED[400], **_example({"error": "match.evnt: there is no such field; did you mean event?"})},
     406: {"model": Unmet, "description": "The expectation is not met, and why.", **_example(examples.UNMET)},
-    415: {"model": Problem, "description": "The body is not JSON."},
+    **NOT_JSON,
 }
-_SHUT_DOWN: dict[int | str, dict[str, Any]] = {503: {"model": Problem, "description": "The emulator shut down."}}
+_SHUT_DOWN: dict[int | str, dict[str, Any]] = {503: {"model": ErrorBody, "description": "The emulator shut down."}}
 router = debug_router(_RESPONSES)
 
 
@@ -54,8 +58,8 @@ async def wait(request: Request, parts: Needs, body: WaitBody) -> Response:
     With `settle_ms` it answers once no further one has matched for that long.
     """
     if body.timeout_ms + body.settle_ms > MAX_MS:
-        raise HTTPException(400, f"settle_ms: follows timeout_ms, and both together are at most {MAX_MS}")
-    terms, match = _terms(body), _compiled(body.match)
+        raise HTTPException(400, f"settle_ms: together with timeout_ms it exceeds {MAX_MS}; lower one of them")
+    terms, match = _terms(body), await _compiled(body.match)
     scope = _scope(request, body, [match])
     started = _now()
     try:
@@ -72,7 +76,7 @@ async def wait(request: Request, parts: Needs, body: WaitBody) -> Response:
 @router.post("/verify", response_model=Met)
 async def verify(request: Request, parts: Needs, body: VerifyBody) -> Response:
     """Check at once whether events match."""
-    terms, match = _terms(body), _compiled(body.match)
+    terms, match = _terms(body), await _compiled(body.match)
     started = _now()
     progress = await _stored(parts.reader, _scope(request, body, [match]), match)
     return await _result(parts.reader, progress, terms, body, _since(started))
@@ -81,7 +85,7 @@ async def verify(request: Request, parts: Needs, body: VerifyBody) -> Response:
 @router.post("/verify/sequence", response_model=Met)
 async def verify_sequence(request: Request, parts: Needs, body: SequenceBody) -> Response:
     """Check at once whether events match one after the other, by their time."""
-    steps = [_compiled(match, f"sequence.{number}") for number, match in enumerate(body.sequence)]
+    steps = [await _compiled(match, f"sequence.{number}") for number, match in enumerate(body.sequence)]
     scope = _scope(request, body, steps)
     started = _now()
     progress = SequenceProgress(steps, strict=body.strict)
@@ -118,7 +122,7 @@ async def _followed(
         if not views or ("repeats" in match.fields and any(view.event.outcome == "duplicate" for view in views)):
             progress = await _stored(reader, scope, match)
             settled = _now() + settle
-        elif progress.add(views):
+        elif await _matched(match, progress.add, views):
             settled = _now() + settle
     return progress
 
@@ -136,7 +140,7 @@ async def _stored(reader: StoreReader, scope: Scope, match: Match) -> MatchProgr
         part = await reader.arrivals(scope.account, where, last, limit)
         progress.note_evicted(part)
         async for events in _chunks(part.events):
-            progress.add(map(EventView, events))
+            await _matched(match, progress.add, list(map(EventView, events)))
         if len(part.events) < limit:
             return progress
         last, limit = part.events[-1].id, _LARGE_PAGE
@@ -147,8 +151,8 @@ async def _ordered(reader: StoreReader, scope: Scope, progress: SequenceProgress
     since = None
     while True:
         part = await reader.timeline(scope.account, scope.where(), scope.after, since, _PAGE)
-        for event in part.events:
-            progress.add(EventView(event))
+        async for events in _chunks(part.events):
+            await _matched(progress, progress.add_all, list(map(EventView, events)))
         if progress.met or len(part.events) < _PAGE:
             return part.evicted, scope.incomplete(part)
         since = (part.events[-1].time, part.events[-1].id)
@@ -164,8 +168,8 @@ async def _result(
 ) -> Response:
     count = len(progress.ids)
     if terms.met(count) and not (progress.incomplete and terms.mode != "at_least"):
-        items = tuple(sorted(progress.items, key=lambda event: event.id))
-        return answer(Met(items=items, last=progress.last, count=count, evicted=progress.evicted, waited_ms=waited_ms))
+        last, evicted = progress.last, progress.evicted
+        return answer(Met(items=progress.arrived, last=last, count=count, evicted=evicted, waited_ms=waited_ms))
     diagnosis, elsewhere = None, ""
     if count < terms.count:
         diagnosis = await _diagnosis(reader, progress.scope, progress.match, progress.ids)
@@ -178,7 +182,7 @@ async def _result(
 async def _diagnosis(reader: StoreReader, scope: Scope, match: Match, met: set[int]) -> Diagnosis:
     """Return, of the last events to arrive, what would match had it been accepted, what comes near, and what fits."""
     latest = await _latest(reader, scope.account, EventFilter(outcome=None), scope.after)
-    return diagnose(scope, match, met, latest)
+    return await _matched(match, diagnose, scope, match, met, latest)
 
 
 async def _elsewhere(reader: StoreReader, scope: Scope, match: Match) -> str:
@@ -186,9 +190,9 @@ async def _elsewhere(reader: StoreReader, scope: Scope, match: Match) -> str:
     if scope.account in (None, DEFAULT_ACCOUNT):
         return ""
     there = await _latest(reader, DEFAULT_ACCOUNT, scope.where(match), scope.after)
-    if not any(match.fits(view.fields) for view in there):
+    if not await _matched(match, any, (match.fits(view.fields) for view in there)):
         return ""
-    return "; such an event arrived in account default: is the app's address that of this account?"
+    return "; a matching event arrived in account default; point the app to the address of this account"
 
 
 async def _latest(reader: StoreReader, account: str | None, where: EventFilter, after: int) -> list[EventView]:
@@ -206,7 +210,7 @@ async def _chunks(events: Sequence[Event]) -> AsyncGenerator[Sequence[Event]]:
 def _terms(body: VerifyBody) -> Terms:
     if body.mode == "none":
         if body.count:
-            raise HTTPException(400, f"count: mode none takes no count, but this is {body.count}")
+            raise HTTPException(400, f"count: {body.count} contradicts mode none; omit it")
         return Terms("none", 0)
     count = 1 if body.count is None else body.count
     if body.mode == "at_least" and count == 0:
@@ -214,11 +218,11 @@ def _terms(body: VerifyBody) -> Terms:
     return Terms(body.mode, count)
 
 
-def _compiled(match: dict[str, JsonValue], root: str = "match") -> Match:
-    made = compiled(match, MATCH_SHAPE, root)
+async def _compiled(match: dict[str, JsonValue], root: str = "match") -> Match:
+    made = await _off_loop(compiled, match, MATCH_SHAPE, root)
     outcome = made.text("outcome")
     if outcome is not None and outcome not in _OUTCOMES:
-        raise MatchError(f"{root}.outcome: {outcome[:100]} is none of {', '.join(_OUTCOMES)}")
+        raise MatchError(f"{root}.outcome: {outcome[:100]} is not an outcome; use one of {', '.join(_OUTCOMES)}")
     return made
 
 
@@ -228,6 +232,15 @@ def _scope(request: Request, body: ScopeBody, matches: Sequence[Match]) -> Scope
     outcome = body.outcome or ("any" if "outcome" in fields else "accepted")
     named = body.outcome is None and not fields & {"outcome", "endpoint"}
     return Scope(account_of(request, body.account), None if outcome == "any" else outcome, named, body.after)
+
+
+async def _matched(match: _Matching, evaluate: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Call *evaluate*, which applies *match*: off the event loop if that may take a while."""
+    return await _off_loop(evaluate, *args, **kwargs) if match.searches else evaluate(*args, **kwargs)
+
+
+async def _off_loop(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    return await asyncio.get_running_loop().run_in_executor(_MATCHING, partial(function, *args, **kwargs))
 
 
 def _now() -> float:

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from ours_emulator.emulator import checks, operations, report
 from ours_emulator.emulator.errors import EmulatorError, ExpectationError
-from ours_emulator.emulator.handle import FaultState, Handle
+from ours_emulator.emulator.handle import AsyncFaultState, Handle, planned_later
 from ours_emulator.emulator.operations import (
     AccountPlan,
     Condition,
@@ -237,15 +237,13 @@ class AsyncEmulator(Handle):
         """The clock of this account."""
         return AsyncClock(self)
 
-    @asynccontextmanager
-    async def fault(self, name: str | None = None, **plan: Unpack[FaultPlan]) -> AsyncGenerator[AsyncFault]:
-        """Plan a misbehaviour for the length of the block. Its *name* is unique in the account."""
-        fault = AsyncFault(self, name or f"fault-{uuid4().hex[:4]}")
-        await self.perform(operations.plan_fault(fault.name, plan))
-        try:
-            yield fault
-        finally:
-            await fault.drop()
+    def fault(self, name: str | None = None, **plan: Unpack[FaultPlan]) -> AsyncFault:
+        """Plan a misbehaviour: for the length of a `with` block, or until it is dropped or the account is closed.
+
+        Its *name* is unique in the account. The synchronous one acts at once; the asynchronous one once it is awaited
+        or its block, `async with`, begins.
+        """
+        return planned_later(AsyncFault(self, name or f"fault-{uuid4().hex[:4]}", plan))
 
     async def reset(self) -> Cleared:
         """Delete the visitors, events and requests of this account; without an account, those of all."""
@@ -399,12 +397,26 @@ class AsyncExpectation:
             self._met = await self._emulator.wait(self._wait(after=self._newest_before))
 
 
-class AsyncFault(FaultState):
+class AsyncFault(AsyncFaultState):
     """A planned misbehaviour, with its `name`."""
 
-    def __init__(self, emulator: AsyncEmulator, name: str) -> None:
+    def __init__(self, emulator: AsyncEmulator, name: str, plan: FaultPlan) -> None:
         super().__init__(name)
         self._emulator = emulator
+        self._plan = plan
+
+    async def begin(self) -> Self:
+        """Plan the fault, unless that was done before."""
+        if not self._begun:
+            self._begun = True
+            await self._emulator.perform(operations.plan_fault(self.name, self._plan))
+        return self
+
+    async def __aenter__(self) -> Self:
+        return await self.begin()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.drop()
 
     @property
     def hits(self) -> int:

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from ours_emulator.emulator import checks, operations, report
 from ours_emulator.emulator.errors import EmulatorError, ExpectationError
-from ours_emulator.emulator.handle import FaultState, Handle
+from ours_emulator.emulator.handle import FaultState, Handle, planned_now
 from ours_emulator.emulator.operations import (
     AccountPlan,
     Condition,
@@ -235,15 +235,13 @@ class Emulator(Handle):
         """The clock of this account."""
         return Clock(self)
 
-    @contextmanager
-    def fault(self, name: str | None = None, **plan: Unpack[FaultPlan]) -> Generator[Fault]:
-        """Plan a misbehaviour for the length of the block. Its *name* is unique in the account."""
-        fault = Fault(self, name or f"fault-{uuid4().hex[:4]}")
-        self.perform(operations.plan_fault(fault.name, plan))
-        try:
-            yield fault
-        finally:
-            fault.drop()
+    def fault(self, name: str | None = None, **plan: Unpack[FaultPlan]) -> Fault:
+        """Plan a misbehaviour: for the length of a `with` block, or until it is dropped or the account is closed.
+
+        Its *name* is unique in the account. The synchronous one acts at once; the asynchronous one once it is awaited
+        or its block, `async with`, begins.
+        """
+        return planned_now(Fault(self, name or f"fault-{uuid4().hex[:4]}", plan))
 
     def reset(self) -> Cleared:
         """Delete the visitors, events and requests of this account; without an account, those of all."""
@@ -398,9 +396,23 @@ class Expectation:
 class Fault(FaultState):
     """A planned misbehaviour, with its `name`."""
 
-    def __init__(self, emulator: Emulator, name: str) -> None:
+    def __init__(self, emulator: Emulator, name: str, plan: FaultPlan) -> None:
         super().__init__(name)
         self._emulator = emulator
+        self._plan = plan
+
+    def begin(self) -> Self:
+        """Plan the fault, unless that was done before."""
+        if not self._begun:
+            self._begun = True
+            self._emulator.perform(operations.plan_fault(self.name, self._plan))
+        return self
+
+    def __enter__(self) -> Self:
+        return self.begin()
+
+    def __exit__(self, *_: object) -> None:
+        self.drop()
 
     @property
     def hits(self) -> int:

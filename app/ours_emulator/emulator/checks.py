@@ -15,7 +15,9 @@ def no_hints(events: Sequence[Event], ignore: Sequence[str]) -> None:
     __tracebackhide__ = True
     lines = hint_lines(events, ignore)
     if lines:
-        raise ExpectationError("\n".join([f"expected no hints, and there are {len(lines)}:", *lines]))
+        raise ExpectationError(
+            "\n".join([f"expected no hints, but there are {len(lines)}; fix the calls or ignore these rules:", *lines])
+        )
 
 
 def only_visitor(matching: Sequence[Visitor], filters: Mapping[str, object], known: Sequence[Visitor]) -> Visitor:
@@ -26,8 +28,8 @@ def only_visitor(matching: Sequence[Visitor], filters: Mapping[str, object], kno
     words = " and ".join(f"{name}={value!r}" for name, value in filters.items())
     expected = f"visitor with {words}" if words else "visitor"
     if matching:
-        raise ExpectationError(f"expected one {expected}, and there are {len(matching)}:\n{_lines(matching)}")
-    others = f"there are:\n{_lines(known)}" if known else "there are none at all"
+        raise ExpectationError(f"expected one {expected}, but there are {len(matching)}:\n{_lines(matching)}")
+    others = f"there are:\n{_lines(known)}" if known else "there are no visitors"
     raise ExpectationError(f"there is no {expected}; {others}")
 
 

@@ -3,19 +3,24 @@
 import os
 import re
 import warnings
-from collections.abc import Generator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from ours_emulator.emulator.errors import EmulatorError, ExpectationError
 from ours_emulator.emulator.operations import GONE, Operation
-from ours_emulator.emulator.transport import Request, TransportError
+from ours_emulator.emulator.transport import Request, TransportError, pause
 
 BASE_URL_VARIABLE = "OURS_PRIVACY_BASE_URL"
 URL_VARIABLE = "OURS_EMULATOR_URL"
 ADMIN_TOKEN_VARIABLE = "OURS_EMULATOR_ADMIN_TOKEN"
 INGEST_PATH = "/api/v1"
+ENDED: dict[str, Callable[[], str]] = {}
+"""For the address of each emulator that this process has started: what says how it ended, if it did."""
+_LOOKS = 10
+_LOOK_SECONDS = 0.01
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ADDRESS = re.compile(r"(?P<server>https?://[^/?#\s]+)(?:/accounts/(?P<account>[^/?#]+))?/?")
@@ -95,15 +100,31 @@ class Handle:
         try:
             yield
         except TransportError as error:
-            raise EmulatorError(f"no emulator answers at {self.server_url}: {error}") from None
+            ended = self.ended(patiently=True)
+            why = f"{error} ({ended})" if ended else error
+            raise EmulatorError(f"no emulator answers at {self.server_url}: {why}") from None
+
+    def ended(self, *, patiently: bool = False) -> str:
+        """Return how the emulator ended if this process started it: `its process 7 was killed by SIGKILL`; else "".
+
+        *patiently*: look again for a tenth of a second, because its connections end a moment before it does.
+        """
+        look = ENDED.get(self.server_url, str)
+        how = look()
+        for _ in range(_LOOKS if patiently and self.server_url in ENDED else 0):
+            if not how:
+                pause(_LOOK_SECONDS)
+                how = look()
+        return how
 
 
 class FaultState:
-    """What a handle knows of a fault: how many requests it had hit, and whether it is over."""
+    """What a handle knows of a fault: how many requests it had hit, and whether it was begun and is over."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._hits = 0
+        self._begun = False
         self._over = False
 
     @contextmanager
@@ -115,6 +136,41 @@ class FaultState:
             if error.status not in GONE:
                 raise
             self._over = True
+
+
+class AsyncFaultState(FaultState, ABC):
+    """The same of a fault that only acts once it is awaited, which is easily forgotten."""
+
+    @abstractmethod
+    async def begin(self) -> Self:
+        """Plan the fault, unless that was done before."""
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        return self.begin().__await__()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_begun", True):
+            message = f"fault {self.name!r} never acted; use `async with emulator.fault(...)`, or await it"
+            warnings.warn(message, RuntimeWarning, stacklevel=2, source=self)
+
+
+class _Beginning(Protocol):
+    def begin(self) -> object:
+        """Plan the fault."""
+
+
+F = TypeVar("F", bound=_Beginning)
+
+
+def planned_now(fault: F) -> F:
+    """Return *fault*, which acts from now on."""
+    fault.begin()
+    return fault
+
+
+def planned_later(fault: F) -> F:
+    """Return *fault*, which acts once it is awaited."""
+    return fault
 
 
 def without_proxies(environment: Mapping[str, str], *hosts: str) -> dict[str, str]:

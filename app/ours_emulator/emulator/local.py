@@ -1,117 +1,278 @@
-"""Runs an emulator for the length of a block: in a thread of this process, on a free port."""
+"""Runs an emulator for the length of a block: in a child process, on a free port.
+
+Nothing that a test does to its own process reaches the emulator, and nothing here uses what tests replace: functions
+are taken when this module is imported, and time limits are those of locks, which a frozen clock does not stop. The
+child ends with its parent, however that ends, because then the pipe to it is closed.
+"""
 
 from __future__ import annotations
 
-import threading
+import importlib.util
+import os
+import signal
+import sys
 import warnings
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from _thread import allocate_lock, start_new_thread
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from ours_emulator import __version__
 from ours_emulator.emulator._async import AsyncEmulator
 from ours_emulator.emulator._sync import Emulator
-from ours_emulator.emulator.handle import quiet_imports
-from ours_emulator.emulator.logs import SERVER_THREAD, without_server_logs
-from ours_emulator.emulator.operations import first
+from ours_emulator.emulator.errors import EmulatorError
+from ours_emulator.emulator.handle import ENDED
+from ours_emulator.emulator.transport import in_thread
+from ours_emulator.handshake import (
+    PROTOCOL,
+    Arrivals,
+    Failed,
+    Order,
+    ProtocolError,
+    Ready,
+    read_answer,
+    read_arrivals,
+)
 
 if TYPE_CHECKING:
-    import socket
+    import subprocess
 
-    from ours_emulator.feed import Feed
-    from ours_emulator.settings import Loaded
-
+T = TypeVar("T")
+COMMAND_VARIABLE = "OURS_EMULATOR_COMMAND"
+SUBCOMMAND = "child-process"
 _START_SECONDS = 60
 _STOP_SECONDS = 10
+_PACKAGE = Path(__file__).resolve().parent.parent
+_BOOT = str(_PACKAGE / "boot.py")
+_PYTHON = sys.executable
+_NOT_PASSED_ON = ("OURS_", "PYTHON", "COVERAGE_", "COV_CORE_")
+_PASSED_ON = frozenset({"PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYTHONPLATLIBDIR", "PYTHONPYCACHEPREFIX"})
+"""Variables that say where an interpreter has its files."""
+_ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if name in _PASSED_ON or not name.upper().startswith(_NOT_PASSED_ON)
+}
+_PATHS = [str(_PACKAGE.parent), *filter(os.path.isabs, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+
+
+class _System:
+    """Functions of the system as they are now.
+
+    They are attributes of a class, because pyfakefs and freezegun replace attributes of modules, and `popen` is that of
+    a copy of `subprocess` that only this class knows, because its own functions use the attributes of theirs.
+    """
+
+    getpid = staticmethod(os.getpid)
+    popen: Callable[..., subprocess.Popen[bytes]]
+
+    @classmethod
+    def load(cls) -> None:
+        """Load the copy of `subprocess`."""
+        spec = importlib.util.find_spec("subprocess")
+        assert spec
+        assert spec.loader
+        copy = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(copy)
+        cls.popen = copy.Popen
+
+
+_System.load()
+_PIPE = -1
+"""What `subprocess.PIPE` is."""
 
 
 @contextmanager
-def run_emulator(**settings: Any) -> Generator[Emulator]:
+def run_emulator(*, command: Sequence[str] | None = None, **settings: Any) -> Generator[Emulator]:
     """Run an emulator until the block ends, and give its handle. It listens already, on a port of its own.
 
     *settings* are those of `ours-emulator serve` (`allowed_events=["Purchase"]`); those of the environment are ignored.
-    Raises SettingsError or StoreError if it cannot run with them.
+    *command* starts `ours-emulator`, by default the one of this environment (`["uvx", "ours-emulator"]`).
+    Raises SettingsError, StoreError or OSError if it cannot run with them, and EmulatorError if it does not start.
     """
-    with quiet_imports():
-        from ours_emulator.settings import load
-
-        loaded = load({"port": 0, "log_format": "none", **settings}, environment=False)
-    with serving(loaded) as url, handle(url, loaded) as emulator:
-        yield emulator
+    with running(Order({"port": 0, "log_format": "none", **settings}), command or ()) as child:
+        yield child.handle()
 
 
 @asynccontextmanager
-async def run_emulator_async(**settings: Any) -> AsyncGenerator[AsyncEmulator]:
-    """Do what `run_emulator` does, for coroutines. The emulator has its own thread and event loop."""
-    import asyncio
-
-    running = run_emulator(**settings)
-    emulator = await asyncio.to_thread(running.__enter__)
+async def run_emulator_async(*, command: Sequence[str] | None = None, **settings: Any) -> AsyncGenerator[AsyncEmulator]:
+    """Do what `run_emulator` does, for coroutines."""
+    block = run_emulator(command=command, **settings)
+    emulator = await in_thread(block.__enter__)
     try:
         yield AsyncEmulator.beside(emulator)
     finally:
-        await asyncio.to_thread(running.__exit__, None, None, None)
-
-
-def handle(url: str, loaded: Loaded) -> Emulator:
-    """Return the handle of the emulator that runs at *url* with the settings *loaded*."""
-    settings = loaded.settings
-    return Emulator(
-        url, token=first(settings.tokens), public_key=first(settings.public_keys), admin_token=settings.admin_token
-    )
+        await in_thread(lambda: block.__exit__(None, None, None))
 
 
 @contextmanager
-def serving(loaded: Loaded, feed: Feed | None = None) -> Generator[str]:
-    """Run an emulator with the settings *loaded*, and *feed* if given, until the block ends, and give its address."""
-    # The server and what it needs are imported when an emulator is run here: the handle alone needs none of it.
-    from ours_emulator.http.sockets import listen
-    from ours_emulator.locator import url_of
+def running(order: Order, command: Sequence[str] = ()) -> Generator[Child]:
+    """Run the emulator of *order* until the block ends; its `arrivals` are known after that."""
+    child = Child(order, command)
+    try:
+        child.start()
+        yield child
+    finally:
+        child.stop()
 
-    with closing(listen(loaded.settings.host, loaded.settings.port)) as listening, without_server_logs():
-        thread = ServerThread(loaded, listening, feed)
+
+class Child:
+    """An emulator in a child process of this one. Forks of this process neither use nor stop it."""
+
+    def __init__(self, order: Order, command: Sequence[str] = ()) -> None:
+        self._line = order.line()
+        self._command = [*command, SUBCOMMAND] if command else [_PYTHON, "-P", _BOOT, *_PATHS]
+        self._owner = _System.getpid()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ready: Ready | None = None
+        self.arrivals = Arrivals()
+
+    @property
+    def url(self) -> str:
+        """The address of the emulator."""
+        return "" if self._ready is None else self._ready.url
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return 0 if self._process is None else self._process.pid
+
+    def handle(self) -> Emulator:
+        """Return the handle of the emulator."""
+        ready = self._ready or Ready(__version__, self.url)
+        return Emulator(ready.url, token=ready.token, public_key=ready.public_key, admin_token=ready.admin_token)
+
+    def start(self) -> None:
+        """Start it, and return when it serves. Raises what keeps it from that."""
+        process = self._spawn()
+        self._process = process
+        CHILDREN.append(self)
+        with suppress(BrokenPipeError):
+            _pipe(process.stdin).write(self._line)
         try:
-            yield url_of(loaded.settings.host, listening.getsockname()[1])
-        finally:
-            thread.stop()
-
-
-class ServerThread:
-    """The app and its server in a thread; it serves when the constructor returns. Raises StoreError."""
-
-    def __init__(self, loaded: Loaded, listening: socket.socket, feed: Feed | None = None) -> None:
-        self._progress = threading.Event()
-        """Set when the server has started, or ended."""
-        with quiet_imports():
-            from ours_emulator.app import create_standalone
-            from ours_emulator.http.server import Server
-
-            self._app = create_standalone(loaded, feed)
-            self._server = Server(self._app, self._progress.set, self._app.stop)
-            self._server.config.load()
-        self._thread = threading.Thread(target=self._run, args=(listening,), name=SERVER_THREAD, daemon=True)
-        self._thread.start()
-        if not self._progress.wait(_START_SECONDS) or not self._server.started:
-            self.stop()
-            raise RuntimeError("the emulator's server did not start")
+            self._ready = _within(_START_SECONDS, lambda: self._answer(_pipe(process.stdout)))
+        except TimeoutError:
+            raise EmulatorError(f"{self} did not start the emulator within {_START_SECONDS} s") from None
+        ENDED[self.url] = self.end
 
     def stop(self) -> None:
-        """Stop the server and wait for its end; warn if that takes too long."""
-        self._server.should_exit = True
-        self._thread.join(_STOP_SECONDS)
-        if self._thread.is_alive():
-            warnings.warn(f"the emulator's server did not stop within {_STOP_SECONDS} s", RuntimeWarning, stacklevel=2)
-
-    def _run(self, listening: socket.socket) -> None:
-        import asyncio
-
+        """End it and wait for that; kill it, with a warning, if it takes too long."""
+        process = self._process
+        if process is None or _System.getpid() != self._owner:
+            return
+        self._process = None
+        CHILDREN.remove(self)
+        ENDED.pop(self.url, None)
+        _pipe(process.stdin).close()
+        if self._ready is None:
+            process.kill()
         try:
-            asyncio.run(self._serve(listening))
-        finally:
-            self._progress.set()
+            self.arrivals = _within(_STOP_SECONDS, lambda: self._farewell(process))
+        except TimeoutError:
+            process.kill()
+            warnings.warn(f"{self} did not end within {_STOP_SECONDS} s and was killed", RuntimeWarning, stacklevel=2)
 
-    async def _serve(self, listening: socket.socket) -> None:
+    def end(self) -> str:
+        """Return how the process ended: `its process 123 was killed by SIGKILL`; "" if it did not."""
+        process = self._process
+        code = None if process is None else process.poll()
+        if process is None or code is None:
+            return ""
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return f"its process {process.pid} {how}"
+
+    def disown(self) -> None:
+        """Forget the process, which is the parent's, in a fork."""
+        if self._process is not None:
+            for pipe in (self._process.stdin, self._process.stdout):
+                _pipe(pipe).close()
+            # Else its finalizer would warn that the process is still running.
+            self._process.returncode = 0
+            self._process = None
+
+    def __str__(self) -> str:
+        return repr(" ".join(self._command))
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        # Apart from the process group of the parent, which gets the signals of the terminal.
+        apart: Mapping[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
         try:
-            await self._server.serve([listening])
+            return _System.popen(self._command, stdin=_PIPE, stdout=_PIPE, bufsize=0, env=_ENVIRONMENT, **apart)
+        except OSError as error:
+            raise EmulatorError(f"{self} cannot be run to start the emulator: {error.strerror}") from None
+
+    def _answer(self, output: IO[bytes]) -> Ready:
+        """Return the answer of the child; other lines may come before, of what its command prints."""
+        try:
+            answer = next((answer for line in output if (answer := read_answer(line)) is not None), None)
+        except ProtocolError as error:
+            raise EmulatorError(self._other_version(str(error))) from None
+        if isinstance(answer, Ready):
+            return answer
+        raise self._refusal(answer)
+
+    def _refusal(self, failed: Failed | None) -> Exception:
+        if failed is None:
+            advice = "see its standard error; the command must start ours-emulator"
+            return EmulatorError(f"{self} ended before the emulator was ready; {advice}")
+        return failed.error() or EmulatorError(
+            f"{self} cannot run the emulator: {failed.kind}: {' '.join(map(str, failed.arguments))}; install "
+            f"ours-emulator with its dependencies there, or name another command in {COMMAND_VARIABLE}"
+        )
+
+    def _other_version(self, protocol: str) -> str:
+        return (
+            f"{self} starts another version of ours-emulator, which speaks protocol {protocol} and not {PROTOCOL}; "
+            f"install version {__version__} there"
+        )
+
+    def _farewell(self, process: subprocess.Popen[bytes]) -> Arrivals:
+        last = b""
+        with suppress(ProtocolError), _pipe(process.stdout) as output:
+            last = next(iter(output.readlines()[-1:]), b"")
+        process.wait()
+        return read_arrivals(last)
+
+
+CHILDREN: list[Child] = []
+"""Those that this process has started and not stopped."""
+
+
+def _disown_all() -> None:
+    """Forget the children of the parent: its pipes would keep them running after its end."""
+    for child in CHILDREN:
+        child.disown()
+    CHILDREN.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown_all)
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe
+    return pipe
+
+
+def _within(seconds: float, work: Callable[[], T]) -> T:
+    """Return the result of *work*. Raises TimeoutError if it takes longer than so many *seconds*."""
+    done = allocate_lock()
+    done.acquire()
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
         finally:
-            # A server that could not start has left the store open.
-            await self._app.aclose()
+            done.release()
+
+    start_new_thread(run, ())
+    if not done.acquire(timeout=seconds):
+        raise TimeoutError
+    if errors:
+        raise errors[0]
+    return results[0]

@@ -216,6 +216,11 @@ def summary() -> Operation[Summary]:
     return Operation("GET", "summary", record(Summary))
 
 
+def rules() -> Operation[frozenset[str]]:
+    """The names of the rules."""
+    return Operation("GET", "rules", lambda answer: frozenset(rule["id"] for rule in answer["items"]))
+
+
 def health(seconds: float) -> Operation[str]:
     """Whether the emulator is healthy; the result is its version."""
     return Operation("GET", "health", lambda answer: str(answer["version"]), seconds=seconds)

@@ -1,11 +1,20 @@
 """What arrived, in words: the timeline and the counts of a failed test, and what a strict test objects to."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ours_emulator.records import Event, RequestRecord
 from ours_emulator.terminal import printable
-from ours_emulator.wording import first_of, hints_beside, name_of, outcome_of, plural, why_not_accepted, with_rule
+from ours_emulator.wording import (
+    first_of,
+    hints_beside,
+    name_of,
+    outcome_of,
+    plural,
+    rules_against,
+    why_not_accepted,
+    with_rule,
+)
 
 _MAX_REQUESTS = 50
 _MAX_ROWS = 5
@@ -37,9 +46,9 @@ def counted(requests: int, outcomes: Mapping[str, int], hints: int) -> str:
     return ", ".join([*parts, *([plural(hints, "hint")] if hints else [])])
 
 
-def objections(events: Iterable[Event]) -> list[str]:
-    """Return a line for each of *events* that was rejected or dropped, and for each hint."""
-    return [printable(line) for event in events for line in _objections(event)]
+def objections(events: Iterable[Event], ignored: Collection[str] = ()) -> list[str]:
+    """Return a line for each of *events* that was rejected or dropped, and each hint, but not of *ignored* rules."""
+    return [printable(line) for event in events for line in _objections(event, ignored)]
 
 
 def hint_lines(events: Iterable[Event], ignore: Iterable[str] = ()) -> list[str]:
@@ -85,7 +94,7 @@ def _common_outcome(events: Sequence[Event]) -> str:
     return outcomes.pop() if len(outcomes) == 1 else "mixed" if outcomes else ""
 
 
-def _objections(event: Event) -> Iterator[str]:
-    if event.outcome in ("rejected", "dropped"):
+def _objections(event: Event, ignored: Collection[str]) -> Iterator[str]:
+    if event.outcome in ("rejected", "dropped") and not any(rule in ignored for rule in rules_against(event)):
         yield f"{name_of(event)} {outcome_of(event)}"
-    yield from (f"{name_of(event)}: {with_rule(hint)}" for hint in hints_beside(event))
+    yield from (f"{name_of(event)}: {with_rule(hint)}" for hint in hints_beside(event) if hint.rule not in ignored)

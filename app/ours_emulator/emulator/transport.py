@@ -37,6 +37,7 @@ _RECEIVE_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 1024 * 1024
 _PATH_CHARACTERS = "/%:@!$&'()*+,;=-._~"
 _NO_BODY = (204, 304)
+_DIGITS = "0123456789abcdef"
 
 
 class TransportError(Exception):
@@ -100,7 +101,8 @@ class Transport:
         if self.client is None:
             return Exchange(request).whole()
         with _errors_of_client():
-            answer = self.client.request(request.method, request.url, **_client_options(request))
+            # Not `request`: that of starlette's TestClient warns of the time limit.
+            answer = self.client.send(self.client.build_request(**_for_client(request)))
         return Answer(answer.status_code, answer.headers, answer.content)
 
     def exchange_now(self, request: Request) -> Answer | None:
@@ -117,8 +119,8 @@ class Transport:
             return
         with ExitStack() as stack:
             with _errors_of_client():
-                options = _client_options(request)
-                answer = stack.enter_context(self.client.stream(request.method, request.url, **options))
+                answer = self.client.send(self.client.build_request(**_for_client(request)), stream=True)
+            stack.callback(answer.close)
             yield Stream(answer.status_code, answer.headers, _parts_of_client(answer))
 
 
@@ -136,9 +138,9 @@ class AsyncTransport:
         """Send *request* and return its answer."""
         if self.client is None:
             exchange = Exchange(request)
-            return await _in_thread(exchange.whole, exchange.abort)
+            return await in_thread(exchange.whole, exchange.abort)
         with _errors_of_client():
-            answer = await self.client.request(request.method, request.url, **_client_options(request))
+            answer = await self.client.send(self.client.build_request(**_for_client(request)))
         return Answer(answer.status_code, answer.headers, answer.content)
 
     def exchange_now(self, request: Request) -> Answer | None:
@@ -150,13 +152,13 @@ class AsyncTransport:
         """Send *request* and give its answer as it arrives."""
         if self.client is None:
             with Exchange(request) as exchange:
-                await _in_thread(exchange.start, exchange.abort)
+                await in_thread(exchange.start, exchange.abort)
                 yield AsyncStream(exchange.status, exchange.headers, _parts_in_threads(exchange))
             return
         async with AsyncExitStack() as stack:
             with _errors_of_client():
-                options = _client_options(request)
-                answer = await stack.enter_async_context(self.client.stream(request.method, request.url, **options))
+                answer = await self.client.send(self.client.build_request(**_for_client(request)), stream=True)
+            stack.push_async_callback(answer.aclose)
             yield AsyncStream(answer.status_code, answer.headers, _async_parts_of_client(answer))
 
 
@@ -221,7 +223,7 @@ class Exchange:
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
             return self._chunks()
         length = self.headers.get("content-length")
-        return self._until_closed() if length is None else self._counted(int(length))
+        return self._until_closed() if length is None else self._counted(_size(length, 10, "Content-Length"))
 
     def _receive(self) -> bytes:
         """Return what arrives next; b"" if nothing will."""
@@ -251,9 +253,10 @@ class Exchange:
             yield part
 
     def _chunks(self) -> Iterator[bytes]:
-        while size := int(self._until(b"\r\n").partition(b";")[0], 16):
+        while size := _size(self._until(b"\r\n").partition(b";")[0].decode("latin-1").strip(), 16, "chunk size"):
             yield from self._counted(size)
-            self._until(b"\r\n")
+            if self._until(b"\r\n"):
+                raise ValueError(f"the answer is not HTTP: a chunk is longer than its size, {size}")
 
     def _until_closed(self) -> Iterator[bytes]:
         part = self._received or self._receive()
@@ -326,11 +329,25 @@ def _parsed_head(head: bytes) -> tuple[int, Mapping[str, str]]:
     return int(rest[:3]), {name.lower(): text.strip() for name, _, text in fields}
 
 
-def _client_options(request: Request) -> dict[str, Any]:
-    """Return what a client of httpx is given. Asynchronous ones take no iterable, so the content is put together."""
+def _size(text: str, base: int, what: str) -> int:
+    """Return the number that *text* is. `int` alone would also take signs, spaces and underscores."""
+    digits = _DIGITS[:base]
+    if not text or not set(text.lower()) <= set(digits):
+        raise ValueError(f"the answer is not HTTP: its {what} is {text[:40]!r}")
+    return int(text, base)
+
+
+def _for_client(request: Request) -> dict[str, Any]:
+    """Return what a client builds *request* of. Asynchronous ones take no iterable, so the content is put together."""
     content = request.content
     whole = content if content is None or isinstance(content, bytes) else b"".join(content)
-    return {"content": whole, "headers": request.headers, "timeout": request.seconds}
+    return {
+        "method": request.method,
+        "url": request.url,
+        "content": whole,
+        "headers": request.headers,
+        "timeout": request.seconds,
+    }
 
 
 @contextmanager
@@ -365,11 +382,15 @@ async def _async_parts_of_client(answer: httpx.Response) -> AsyncGenerator[bytes
 
 async def _parts_in_threads(exchange: Exchange) -> AsyncGenerator[bytes]:
     parts = exchange.parts()
-    while (part := await _in_thread(lambda: next(parts, None), exchange.abort)) is not None:
+    while (part := await in_thread(lambda: next(parts, None), exchange.abort)) is not None:
         yield part
 
 
-async def _in_thread(work: Callable[[], T], abort: Callable[[], None]) -> T:
+def _nothing() -> None:
+    return None
+
+
+async def in_thread(work: Callable[[], T], abort: Callable[[], None] = _nothing) -> T:
     """Return the result of *work*, done in a thread of its own; *abort* ends it early."""
     trio = sys.modules.get("trio")
     done = False
@@ -415,7 +436,7 @@ def pause(seconds: float) -> None:
 
 async def async_pause(seconds: float) -> None:
     """Wait for so many *seconds*, whatever is patched."""
-    await _in_thread(lambda: _sleep(seconds), lambda: None)
+    await in_thread(lambda: _sleep(seconds))
 
 
 class Deadline:

@@ -8,6 +8,7 @@ extends uvicorn's by its methods (`startup`, `on_tick`, `shutdown`, `capture_sig
 """
 
 import asyncio
+import re
 import socket
 import struct
 from typing import cast
@@ -24,6 +25,7 @@ BODY_SECONDS = 10.0
 _FAREWELL_SECONDS = 2.0
 _MIB = 1024 * 1024
 _PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
+_WITHOUT_PATH = re.compile(rb"\A([A-Za-z]+://[^/?#]+)([?#].*)?\Z", re.DOTALL)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -60,6 +62,8 @@ class Connection(HttpToolsProtocol):
         # uvicorn's own setting takes the logger away from the whole process, and pytest brings it back.
         self.access_log = False
         self._extensions = {ABORT: self.abort}
+        # uvicorn only knows the cycle of the last request. With pipelining, earlier ones may be unanswered still, and
+        # have to hear that the client left.
         self._overtaken: list[RequestResponseCycle] = []
         self._since = self.loop.time()
 
@@ -102,6 +106,8 @@ class Connection(HttpToolsProtocol):
         self._body_bytes = self._idle_bytes = 0
         self._since = self.loop.time()
         if not self.parser.should_upgrade():
+            # An absolute target without a path is one of `/` (RFC 9112, 3.2.2); uvicorn fails on it.
+            self.url = _WITHOUT_PATH.sub(rb"\1/\2", self.url)
             before = self._unanswered()
             super().on_headers_complete()
             if before is not None:

@@ -9,6 +9,7 @@ from ours_emulator.accounts import Accounts
 from ours_emulator.contract.paths import unknown_path
 from ours_emulator.http.fault_effects import misbehave
 from ours_emulator.http.log import RequestLog
+from ours_emulator.http.preflights import Preflights
 from ours_emulator.http.routes import CLIENT_UNKNOWN, INGEST_UNKNOWN, Route
 from ours_emulator.http.wire import read_request, send_answer, send_preflight
 from ours_emulator.model import Answer, Closed, Request
@@ -27,6 +28,7 @@ class Emulated:
     contract: Contract
     accounts: Accounts
     log: RequestLog
+    preflights: Preflights
     limit: int
     """Largest body in bytes."""
 
@@ -39,10 +41,12 @@ class Endpoint:
 
     async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request for *route*, once what became of it is committed."""
+        parts = self._parts
         if scope["method"] == "OPTIONS":
             await send_preflight(send)
+            parts.preflights.answered(scope, route)
             return
-        parts = self._parts
+        parts.preflights.followed(scope, route)
         try:
             request = await read_request(scope, receive, route, parts.limit, parts.accounts.now)
         except ClientDisconnect:

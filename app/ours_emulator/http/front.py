@@ -3,44 +3,45 @@
 A body of the debug API that is too large is answered 413 here; those of the emulated APIs by their contract.
 """
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ours_emulator.http.guard import IMPORT_PATH, READING, Guard, Refusal
+from ours_emulator.http.head import answer_head
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.routes import Route, called_path, find_route, is_sent_as
-from ours_emulator.http.wire import read_body
-from ours_emulator.jsontext import json_text
+from ours_emulator.http.wire import read_body, send_json
 from ours_emulator.model import Properties
 
+Answerer: TypeAlias = Callable[[Route, Scope, Receive, Send], Awaitable[None]]
+"""An emulated endpoint, or a probe."""
 
-class Answerer(Protocol):
-    """An emulated endpoint."""
 
-    async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request for *route*."""
-        ...
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a front serves by itself, by the name of the endpoint, and how. *limit* bounds debug calls, in bytes."""
+
+    guard: Guard
+    endpoints: Mapping[str, Answerer]
+    log: RequestLog
+    limit: int
 
 
 class Front:
-    """An ASGI middleware that answers the emulated *endpoints* itself and leaves the rest to *app*.
+    """An ASGI middleware that answers the emulated endpoints itself and leaves the rest to *app*.
 
-    FastAPI's own layers cost more than everything that an event needs, so only the debug API has them. *limit* bounds
-    the body of a debug call in bytes; an import is read line by line, and bounded where it is read.
+    FastAPI's own layers cost more than everything that an event needs, so only the debug API has them. An import has
+    no limit here: it is read line by line, and bounded where it is read.
     """
 
-    def __init__(
-        self, app: ASGIApp, guard: Guard, endpoints: Mapping[str, Answerer], log: RequestLog, limit: int
-    ) -> None:
+    def __init__(self, app: ASGIApp, served: Served) -> None:
         self._app = app
-        self._guard = guard
-        self._endpoints = endpoints
-        self._log = log
-        self._limit = limit
+        self._served = served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass on a message of the server's lifespan. There are no web sockets."""
@@ -53,13 +54,15 @@ class Front:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = find_route(called_path(scope))
-        refusal = self._guard.refusal(scope["method"], scope["headers"], route)
+        refusal = self._served.guard.refusal(scope["method"], scope["headers"], route)
         if refusal is not None:
             await self._refuse(scope, send, route, refusal)
         elif route.endpoint:
-            await self._endpoints[route.endpoint](route, scope, receive, send)
+            await self._served.endpoints[route.endpoint](route, scope, receive, send)
         elif not is_sent_as(route, _sent_path(scope)[1]):
             await self._refuse(scope, send, route, Refusal(404, "methods", "there is no such path"))
+        elif scope["method"] == "HEAD":
+            await answer_head(self._app, _scope_for_app(scope, route), receive, send)
         elif scope["method"] in READING or route.path == IMPORT_PATH:
             await self._app(_scope_for_app(scope, route), receive, send)
         else:
@@ -68,26 +71,19 @@ class Front:
     async def _pass_on_unless_too_large(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
         """Pass a call on with its body, if that is not too large."""
         try:
-            body, oversized = await read_body(receive, self._limit)
+            body, oversized = await read_body(receive, self._served.limit)
         except ClientDisconnect:
             return
         if oversized:
-            await self._refuse(scope, send, route, Refusal(413, "size", f"the body exceeds {self._limit} bytes"))
+            await self._refuse(scope, send, route, Refusal(413, "size", f"the body exceeds {self._served.limit} bytes"))
         else:
             await self._app(_scope_for_app(scope, route), _again(body, receive), send)
 
     async def _refuse(self, scope: Scope, send: Send, route: Route, refusal: Refusal) -> None:
         """Answer in the shape of the API that was called."""
-        body = json_text(_refusal_body(route, refusal.message)).encode("ascii")
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"x-emulator-reason", refusal.rule.encode()),
-            *refusal.headers,
-        ]
-        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-        self._log.refusal(refusal.status, scope["method"], route.called, refusal.rule, refusal.message)
+        headers = ((b"x-emulator-reason", refusal.rule.encode()), *refusal.headers)
+        await send_json(send, refusal.status, _refusal_body(route, refusal.message), headers)
+        self._served.log.refusal(refusal.status, scope["method"], route.called, refusal.rule, refusal.message)
 
 
 def _refusal_body(route: Route, message: str) -> Properties:

@@ -20,7 +20,7 @@ _MAX_KNOWN = 1000
 _MAX_SHOWN = 100
 _AUTHORITY = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z_.-]+))(?::(\d{0,5}))?")
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
-_LOCAL = re.compile(rf"{_LABEL}|(?:{_LABEL}\.)+(?:localhost|internal|test)")
+_LOCAL = re.compile(rf"{_LABEL}|(?:{_LABEL}\.)+(?:localhost|local|internal|test|svc)")
 
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -54,6 +54,8 @@ class Guard:
         self._names = frozenset(name for name in allowed_hosts if not name.startswith("*."))
         self._endings = tuple(name[1:] for name in allowed_hosts if name.startswith("*."))
         self._admin_token = None if admin_token is None else admin_token.encode()
+        # Whether each Host header seen is allowed: to parse one for each request takes longer than the rest of the
+        # guard. Bounded, since a client may send any.
         self._known: dict[bytes, bool] = {}
 
     def refusal(self, method: str, headers: Headers, route: Route) -> Refusal | None:
@@ -88,7 +90,7 @@ class Guard:
         by_name: dict[bytes, list[bytes]] = {}
         for name, value in headers:
             by_name.setdefault(name, []).append(value)
-        if not self._same_origin(by_name):
+        if not self._same_origin(by_name, route):
             return Refusal(403, "origin", "web pages on other origins are refused; add their host to --allowed-hosts")
         if not self._authorized(by_name, route):
             message = "the admin token is required; send it as `Authorization: Bearer`"
@@ -99,11 +101,11 @@ class Guard:
             return Refusal(415, "debug-json", f"the content type must be {types}")
         return None
 
-    def _same_origin(self, headers: HeaderLists) -> bool:
+    def _same_origin(self, headers: HeaderLists, route: Route) -> bool:
         """Tell whether no page sent this, or one of our own, or one on a configured host (rule origin)."""
         origins = headers.get(b"origin", [])
         if not origins:
-            return not _embedded(headers)
+            return not _sent_by_page(headers, route)
         if len(origins) > 1:
             return False
         scheme, _, rest = origins[0].lower().partition(b"://")
@@ -137,7 +139,7 @@ def authority(value: bytes) -> Authority | None:
 
 
 def is_local(host: str) -> bool:
-    """Tell whether *host* cannot be that of a web site: an address, one label, or below localhost, internal or test."""
+    """Tell whether *host* cannot be that of a web site: an address, one label, or a name of local networks."""
     if _LOCAL.fullmatch(host) is not None:
         return True
     try:
@@ -147,11 +149,16 @@ def is_local(host: str) -> bool:
     return True
 
 
-def _embedded(headers: HeaderLists) -> bool:
-    """Tell whether a page of another site loads this as a part of itself. Following a link to here is not that."""
-    if headers.get(b"sec-fetch-site") != [b"cross-site"]:
+def _sent_by_page(headers: HeaderLists, route: Route) -> bool:
+    """Tell whether a page of another origin loads this, as a part of itself or as a new page.
+
+    Browsers send no Origin for images, frames and links, but since 2023 all of them say where those come from. A link
+    may lead to a page of ours, but not to what was stored: another site of the same host could put that into a frame.
+    """
+    if headers.get(b"sec-fetch-site", [b"none"]) in ([b"same-origin"], [b"none"]):
         return False
-    return (headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest")) != ([b"navigate"], [b"document"])
+    is_link = (headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest")) == ([b"navigate"], [b"document"])
+    return not is_link or f"{route.path}/".startswith("/debug/")
 
 
 def _declares(method: str, headers: HeaderLists, accepted: Sequence[bytes]) -> bool:

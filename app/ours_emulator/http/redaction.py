@@ -4,6 +4,9 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from urllib.parse import quote
+
+from pydantic import JsonValue
 
 from ours_emulator.jsontext import json_text
 
@@ -38,6 +41,15 @@ def _masked_inside(string: str) -> str:
         return "…"
 
 
+def each_text(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
+    """Return the JSON *value* with *change* applied to every string in it, names of fields included."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {change(name): each_text(inner, change) for name, inner in value.items()}
+    return [each_text(inner, change) for inner in value] if isinstance(value, list) else value
+
+
 class Redactor:
     """Masks the *secrets* of this emulator, those of an account (*secrets_of* its name), and every key."""
 
@@ -63,7 +75,7 @@ class Redactor:
 # Every line of the log needs the same ones.
 @lru_cache(maxsize=256)
 def _spellings(secrets: frozenset[str]) -> Sequence[tuple[str, str]]:
-    """Return the spellings of each secret, plain and in a JSON string, each with the secret itself.
+    """Return the spellings of each secret, however it is spelled, each with the secret itself.
 
     Longer secrets come first, because one may be the beginning of another.
     """
@@ -71,5 +83,15 @@ def _spellings(secrets: frozenset[str]) -> Sequence[tuple[str, str]]:
         (spelled, secret)
         for secret in sorted(secrets, key=len, reverse=True)
         if len(secret) >= _MIN_SECRET
-        for spelled in {secret, json_text(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+        for spelled in _spelled(secret)
     ]
+
+
+def _spelled(secret: str) -> set[str]:
+    """Return *secret* as it stands in text, in a JSON string, in a JSON pointer and in a URL."""
+    pointer = secret.replace("~", "~0").replace("/", "~1")
+    return {
+        *(secret, json_text(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], pointer),
+        *(quote(secret, safe, errors="backslashreplace") for safe in ("", "/~$@")),
+        quote(pointer, "/~$@", errors="backslashreplace"),
+    }

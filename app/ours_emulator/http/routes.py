@@ -8,7 +8,7 @@ from starlette.types import Scope
 from ours_emulator.contract import client, ingest
 from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT
 
-Owner: TypeAlias = Literal["ingest", "client", "debug", "docs"]
+Owner: TypeAlias = Literal["ingest", "client", "debug", "docs", "probe"]
 
 _ACCOUNTS = "/accounts/"
 _INGEST_BASE = "/api/v1"
@@ -52,6 +52,8 @@ class Route(NamedTuple):
     """The name of the emulated endpoint; "" for what is not emulated."""
 
 
+PROBES: Mapping[str, str] = {"/livez": "alive", "/readyz": "ready", "/healthz": "ready", "/health": "ready"}
+"""The probe at each path of the root: whether the process answers, or whether it can also read its store."""
 _DEBUG = Target("debug")
 _DOCS = Target("docs")
 _OWN: Mapping[str, Target] = {
@@ -60,6 +62,7 @@ _OWN: Mapping[str, Target] = {
     "/debug": _DEBUG,
     "/docs": _DOCS,
     "/openapi.json": _DOCS,
+    **{path: Target("probe", name) for path, name in PROBES.items()},
 }
 _OWN_BELOW: Mapping[str, Target] = {"/debug/": _DEBUG, "/docs/": _DOCS}
 # A trailing slash changes nothing on an emulated path (rule methods).

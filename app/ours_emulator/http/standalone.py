@@ -2,14 +2,12 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ours_emulator.http.front import Answerer, Front
-from ours_emulator.http.guard import Guard
-from ours_emulator.http.log import RequestLog
+from ours_emulator.http.front import Front, Served
 
 _STEP_SECONDS = 0.0005
 
@@ -24,14 +22,11 @@ class StandaloneFront(Front):
     def __init__(
         self,
         make_app: Callable[[], ASGIApp],
-        guard: Guard,
-        endpoints: Mapping[str, Answerer],
-        log: RequestLog,
-        limit: int,
+        served: Served,
         stop: Callable[[], None],
         close: Callable[[], Awaitable[None]],
     ) -> None:
-        super().__init__(self._pass_on, guard, endpoints, log, limit)
+        super().__init__(self._pass_on, served)
         self._make_app = make_app
         self._made: Future[ASGIApp] | None = None
         self._close = close

@@ -8,7 +8,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from ours_emulator.http.routes import Route
-from ours_emulator.model import DEFAULT_ACCOUNT, Answer, Arrival, Exchange, Receipt, Rejection, Request
+from ours_emulator.jsontext import json_text
+from ours_emulator.model import DEFAULT_ACCOUNT, Answer, Arrival, Exchange, Properties, Receipt, Rejection, Request
 from ours_emulator.records import sentence
 from ours_emulator.wording import first_of
 
@@ -19,9 +20,11 @@ _CORS = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"*"),
 )
+PREFLIGHT_METHODS = ("GET", "POST", "OPTIONS")
+"""The methods that pages on other origins may use."""
 _PREFLIGHT = (
     *_CORS,
-    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (b"access-control-allow-methods", ", ".join(PREFLIGHT_METHODS).encode()),
     (b"access-control-allow-headers", b"*, Authorization"),
     (b"access-control-max-age", b"86400"),
 )
@@ -84,6 +87,14 @@ async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = No
         headers.append((b"x-emulator-reason", reason.encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
+
+
+async def send_json(send: Send, status: int, body: Properties, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """Send the JSON *body*, to callers on the same origin only."""
+    content = json_text(body).encode("ascii")
+    own = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})
+    await send({"type": "http.response.body", "body": content})
 
 
 async def send_preflight(send: Send) -> None:

@@ -1,6 +1,6 @@
 """The emulator as a FastAPI app: the debug API, and a page that describes everything that is served."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
@@ -10,7 +10,8 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from ours_emulator.debug.app import DebugApp
-from ours_emulator.debug.params import AsciiJSON, Parts
+from ours_emulator.debug.params import AsciiJSON
+from ours_emulator.debug.parts import Parts
 from ours_emulator.openapi.document import servers, whole_document
 
 _ASSETS = {
@@ -32,17 +33,17 @@ _HEADERS = {
 
 
 class EmulatorApp(DebugApp):
-    """The emulator as a FastAPI app; *stop* ends waits and streams, *close* closes the store.
+    """The emulator as a FastAPI app.
 
     A server that runs the app's lifespan closes the store at its end; otherwise `aclose` has to be awaited.
     """
 
-    def __init__(self, parts: Parts, stop: Callable[[], None], close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         self.router.lifespan_context = self._lifespan
         self._accounts = parts.accounts
-        self._close = close
-        self.stop = stop
+        self._close = parts.close
+        self.stop = parts.feed.close
         """End waits and streams, which would go on without end. From any thread."""
         self.add_route("/openapi.json", _document, include_in_schema=False)
         self.add_route("/docs", _page, include_in_schema=False)

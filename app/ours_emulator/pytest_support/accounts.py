@@ -1,8 +1,11 @@
 """What the fixtures of the pytest plugin give: the emulator, and accounts of it."""
 
+import os
 import re
-from collections.abc import Generator, Mapping, Sequence
+import shlex
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,9 +14,11 @@ import pytest
 
 from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, operations
 from ours_emulator.emulator.handle import BASE_URL_VARIABLE
+from ours_emulator.emulator.local import COMMAND_VARIABLE
 from ours_emulator.emulator.operations import AccountPlan
-from ours_emulator.pytest_support.marker import MARKER, OF_ACCOUNT, options_of
+from ours_emulator.pytest_support.marker import MARKER, OF_ACCOUNT, ignored_rules, is_strict, options_of
 from ours_emulator.pytest_support.reports import ACCOUNT, WatchedAccount
+from ours_emulator.wording import did_you_mean
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
 
@@ -28,6 +33,13 @@ def attached(url: str, settings: Mapping[str, Any]) -> Emulator:
     return emulator
 
 
+def command_of(config: pytest.Config) -> Sequence[str]:
+    """Return the command that starts the emulator: of the option, the environment or the ini file; none by default."""
+    command: str = config.getoption("--ours-emulator-command") or os.environ.get(COMMAND_VARIABLE, "")
+    configured: list[str] = config.getini("ours_emulator_command")
+    return shlex.split(command) or configured
+
+
 @contextmanager
 def account_of_test(
     request: pytest.FixtureRequest, server: Emulator, settings: Mapping[str, Any], patch: pytest.MonkeyPatch
@@ -35,6 +47,8 @@ def account_of_test(
     """Give a fresh account to a test, as its markers say."""
     test: pytest.Item = request.node
     options = options_of(test)
+    if is_strict(test):
+        _check_rules(server, ignored_rules(test))
     with _account(server, test.name, {**settings, **options}) as emulator:
         account = WatchedAccount(emulator)
         if "seed" in options:
@@ -65,10 +79,28 @@ def async_handle(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncEmu
     return handle
 
 
+def _check_rules(server: Emulator, ignored: Collection[str]) -> None:
+    """Fail the test if there is no rule of a name in *ignored*."""
+    unknown = sorted(set(ignored) - _rules(server)) if ignored else ()
+    for name in unknown:
+        advice = did_you_mean(name, _rules(server)) or "; GET /debug/rules lists them"
+        pytest.fail(f"strict_ignore: there is no rule {name!r}{advice}", pytrace=False)
+
+
+@cache
+def _rules(server: Emulator) -> frozenset[str]:
+    return server.perform(operations.rules())
+
+
 @contextmanager
 def _account(server: Emulator, title: str, settings: Mapping[str, Any]) -> Generator[Emulator]:
+    if ended := server.ended():
+        pytest.fail(f"the emulator of {server.server_url} has ended: {ended}", pytrace=False)
     name = f"{_NOT_IN_NAMES.sub('-', title).strip('-')[:60] or 'test'}-{uuid4().hex[:12]}"
-    emulator = server.open_account(name, **_plan(settings))
+    try:
+        emulator = server.open_account(name, **_plan(settings))
+    except EmulatorError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
     try:
         yield emulator
     finally:

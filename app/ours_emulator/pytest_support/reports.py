@@ -1,6 +1,6 @@
 """What the plugin adds to the outcome of a test: objections of strict tests, and what arrived in failed ones."""
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ import pytest
 
 from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, Event, RequestRecord, report
 from ours_emulator.pytest_support import network_guard
-from ours_emulator.pytest_support.marker import is_strict
+from ours_emulator.pytest_support.marker import ignored_rules, is_strict
 
 
 @dataclass
@@ -27,11 +27,17 @@ class WatchedAccount:
         except EmulatorError as error:
             pytest.fail(str(error), pytrace=False)
 
-    def objections(self, newest_before: int) -> list[str]:
-        """Return what strict tests fail on, in requests after *newest_before*; a fault is what the test asked for."""
-        requests, events = self._arrived(newest_before)
+    def objections(self, newest_before: int, ignored: Collection[str]) -> list[str]:
+        """Return what strict tests fail on, in requests after *newest_before*, except for the rules in *ignored*.
+
+        A fault is what the test asked for.
+        """
+        try:
+            requests, events = self._arrived(newest_before)
+        except EmulatorError as error:
+            pytest.fail(str(error), pytrace=False)
         planned = {request.id for request in requests if request.fault is not None}
-        return report.objections(event for event in events if event.request_id not in planned)
+        return report.objections((event for event in events if event.request_id not in planned), ignored)
 
     def report(self, raised: BaseException | None) -> str:
         """Return what arrived, for the report of a test that failed with *raised*."""
@@ -80,20 +86,34 @@ class Reports:
         self.blocked.clear()
 
     @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self) -> Generator[None, object, object]:
+        """Explain why a fixture failed that tried to reach the real API."""
+        with self._explaining():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Fail a test that passed, if it is strict and something was refused or has a hint."""
+        """Fail a test that passed, if it tried to reach the real API, or is strict and something was objected to."""
         strict = is_strict(item)
         shared = _account_of_session(item) if strict else None
         # What came to the account of the session before this test is not its doing.
         newest_before = 0 if shared is None else shared.newest_request()
-        result = yield
+        with self._explaining():
+            result = yield
         own = item.stash.get(ACCOUNT, None) if strict else None
-        objections = [] if own is None else own.objections(own.newest_before)
-        objections += [] if shared is None else shared.objections(newest_before)
-        if own is not None or shared is not None:
-            objections = [*self.blocked, *objections]
-        if objections:
-            pytest.fail("the emulator objects (strict):\n" + "\n".join(objections), pytrace=False)
+        ignored = ignored_rules(item)
+        objections = [] if own is None else own.objections(own.newest_before, ignored)
+        objections += [] if shared is None else shared.objections(newest_before, ignored)
+        self._fail([*self.blocked, *(["the emulator objects (strict):", *objections] if objections else [])])
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+        """Fail the teardown of a test that tried to reach the real API in it for the first time."""
+        blocked_before = len(self.blocked)
+        with self._explaining():
+            result = yield
+        self._fail(self.blocked[blocked_before:])
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -104,9 +124,24 @@ class Reports:
         made = yield
         if made.failed and made.when != "teardown":
             raised = None if call.excinfo is None else call.excinfo.value
-            reports = [account.report(raised) for account in _accounts(item)]
+            reports = [_report(account, raised) for account in _accounts(item)]
             made.sections += [("ours-emulator", text) for text in (*reports, *self.blocked)]
         return made
+
+    @contextmanager
+    def _explaining(self) -> Generator[None]:
+        """Say with an error that it may come from an attempt to reach the real API: SDKs raise `Connection error.`"""
+        try:
+            yield
+        except BaseException as error:
+            for advice in self.blocked:
+                if advice not in str(error) and advice not in getattr(error, "__notes__", ()):
+                    error.add_note(advice)
+            raise
+
+    def _fail(self, problems: Sequence[str]) -> None:
+        if problems:
+            pytest.fail("\n".join(problems), pytrace=False)
 
 
 @contextmanager
@@ -120,6 +155,14 @@ def reporting(config: pytest.Config) -> Generator[None]:
             yield
     finally:
         config.pluginmanager.unregister(reports)
+
+
+def _report(account: WatchedAccount, raised: BaseException | None) -> str:
+    """Return what arrived. An error is only reported: pytest ends the whole run when a hook raises it."""
+    try:
+        return account.report(raised)
+    except Exception as error:
+        return f"what arrived is not known: {type(error).__name__}: {error}"
 
 
 def _accounts(item: pytest.Item) -> list[WatchedAccount]:

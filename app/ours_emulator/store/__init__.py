@@ -13,16 +13,13 @@ from ours_emulator.decide.deduplication import DistinctId, Original
 from ours_emulator.decide.devices import PendingDevice
 from ours_emulator.decide.identity import Name, Visitor
 from ours_emulator.decide.retries import AttemptBefore
+from ours_emulator.errors import StoreError as StoreError
 from ours_emulator.model import Exchange, Identifier, Request
 from ours_emulator.records import Call, Cleared, Event, Page, RequestRecord, StoredRequest, Summary, VisitorVersion
 from ours_emulator.records import Visitor as VisitorRecord
 
 LARGEST = 2**63 - 1
 """The largest integer that the store can hold, and so the largest id."""
-
-
-class StoreError(Exception):
-    """The store can't be used; the message is one line for the user."""
 
 
 class StoreLostError(StoreError):
@@ -155,7 +152,7 @@ class StoreWriter(Protocol):
         """Delete everything of *account*, or of all accounts if None, but the accounts themselves."""
         ...
 
-    def forget(self, account: str) -> Cleared:
+    def delete_account(self, account: str) -> Cleared:
         """Delete *account* and everything of it."""
         ...
 
@@ -252,11 +249,10 @@ class StoreReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An open store. `kept` is whether it outlives the process."""
+    """An open store."""
 
     reader: StoreReader
     writer: StoreWriter
-    kept: bool
 
     async def close(self) -> None:
         """Close what was not closed yet."""

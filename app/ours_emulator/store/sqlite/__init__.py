@@ -12,4 +12,4 @@ def open_sqlite(path: str | None, retention: Retention) -> Store:
     """Return the store in the file at *path*; without one, in a temporary file. Raises StoreError."""
     file = StoreFile(None if path is None else Path(path))
     writer = SqliteWriter(file, retention)
-    return Store(SqliteReader(file), writer, file.kept)
+    return Store(SqliteReader(file), writer)

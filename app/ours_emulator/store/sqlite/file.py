@@ -63,7 +63,7 @@ class StoreFile:
             # SQLite would make the file readable for everybody; what it makes beside it has the file's mode.
             os.close(os.open(self.path, os.O_RDONLY | os.O_CREAT, _PRIVATE))
         except Timeout:
-            raise StoreError(f"{self.path} is in use by another emulator") from None
+            raise StoreError(f"{self.path} is in use by another emulator; stop that one or use another file") from None
         except OSError as error:
             self._lock.release()
             raise StoreError(f"{self.path} can't be opened: {error.strerror}") from None
@@ -90,7 +90,7 @@ class StoreFile:
         except OSError as error:
             raise StoreLostError(f"{self.path} is gone ({error.strerror}); restart the emulator") from None
         if (status.st_dev, status.st_ino) != self._identity:
-            raise StoreLostError(f"{self.path} is another file than the one that was opened; restart the emulator")
+            raise StoreLostError(f"{self.path} was replaced by another file; restart the emulator")
 
     def reading_engine(self) -> AsyncEngine:
         """Return an engine whose connections can't write; each block reads one snapshot of the store."""
@@ -99,6 +99,8 @@ class StoreFile:
         engine = create_async_engine(
             sa.URL.create("sqlite+aiosqlite", database=name, query={"mode": "rw", "uri": "true"}),
             hide_parameters=True,
+            # Each connection is a thread. Two are enough for a test and the page; the others serve a burst of waits
+            # and are closed after use. More would only fight for the interpreter, so further reads queue.
             pool_size=2,
             max_overflow=6,
             connect_args={"isolation_level": None},
@@ -134,12 +136,18 @@ class StoreFile:
         raw = connection.connection
         mode = raw.cursor().execute("PRAGMA journal_mode = WAL").fetchall()[0][0]
         if mode != "wal":
-            raise StoreError(f"{self.path} is where SQLite can't keep a write-ahead log (journal_mode is {mode})")
+            raise StoreError(
+                f"{self.path} can't have a write-ahead log (journal_mode is {mode}); use another file system"
+            )
         status = self.path.stat()
         if status.st_nlink > 1:
             # Each name has a lock and a write-ahead log of its own: two emulators would write over each other.
-            raise StoreError(f"{self.path} has other names (hard links), under which another emulator could write it")
+            raise StoreError(
+                f"{self.path} has hard links, by which another emulator could write to it; remove them or use a copy"
+            )
         self._identity = (status.st_dev, status.st_ino)
+        # In WAL mode only FULL syncs at each commit: with NORMAL, an acknowledged event is lost with the power. A
+        # temporary store does not outlive the process, so it need not wait for the disk at all.
         raw.cursor().execute(f"PRAGMA synchronous = {'FULL' if self.kept else 'OFF'}")
         return connection
 
@@ -152,10 +160,10 @@ class StoreFile:
             connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
         elif application != APPLICATION_ID:
-            raise StoreError(f"{self.path} is a database of another program")
+            raise StoreError(f"{self.path} is a database of another program; use another file")
         elif version > SCHEMA_VERSION:
             raise StoreError(
-                f"{self.path} has store version {version}, and this program only knows {SCHEMA_VERSION} and older; "
+                f"{self.path} has store version {version}, but this program supports at most {SCHEMA_VERSION}; "
                 "use a newer ours-emulator"
             )
         elif version < OLDEST_VERSION:

@@ -2,9 +2,10 @@
 
 import json
 import math
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias, get_args
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar, get_args
 
 import sqlalchemy as sa
 from pydantic import JsonValue
@@ -35,6 +36,7 @@ from ours_emulator.store import (
     VisitorFilter,
 )
 from ours_emulator.store.sqlite.decode import (
+    Row,
     call_record,
     event_record,
     request_record,
@@ -62,25 +64,71 @@ _OUTCOMES: Sequence[Outcome] = get_args(Outcome)
 _PAGE_ROWS = 500
 _PAGE_BYTES = 8 * 1024 * 1024
 Condition: TypeAlias = sa.ColumnElement[bool]
+R = TypeVar("R")
 
 
-_event_columns = (
-    *receipts.columns,
-    accounts.c.name.label("account"),
-    visitors.c.visitor_id,
-    *STATE_COLUMNS,
-)
-_events = (
+@dataclass(frozen=True, slots=True)
+class _Kind(Generic[R]):
+    """A kind of record: what is selected of its table and others, and what makes a record of a row.
+
+    A list has the largest `key` first. `evicted` is the column of `accounts` that counts those no longer there.
+    """
+
+    table: sa.Table
+    key: Sequence[sa.Column[Any]]
+    selected: sa.Select[Any]
+    record: Callable[[Row], R]
+    evicted: str | None = None
+
+
+def _with_state(source: sa.FromClause, *columns: sa.Column[Any]) -> sa.Select[Any]:
+    return sa.select(*columns, _account, *STATE_COLUMNS).select_from(source)
+
+
+_account = accounts.c.name.label("account")
+_from_receipts = (
     receipts.join(accounts, accounts.c.id == receipts.c.account_id)
     .outerjoin(visitors, visitors.c.pk == receipts.c.visitor_pk)
     .outerjoin(version, version.c.id == receipts.c.version_id)
     .outerjoin(base, base.c.id == version.c.base_id)
 )
-_visitors = (
+_from_visitors = (
     visitors.join(accounts, accounts.c.id == visitors.c.account_id)
     .join(version, version.c.id == visitors.c.version_id)
     .outerjoin(base, base.c.id == version.c.base_id)
 )
+_VISITORS = _Kind(
+    visitors,
+    [visitors.c.pk],
+    _with_state(_from_visitors, *visitors.columns),
+    visitor_record,
+)
+_VERSIONS = _Kind(
+    receipts,
+    [version.c.id],
+    _with_state(_from_receipts, version.c.id, visitors.c.visitor_id),
+    version_record,
+)
+_EVENTS = _Kind(
+    receipts,
+    [receipts.c.time, receipts.c.id],
+    _with_state(_from_receipts, *receipts.columns, visitors.c.visitor_id),
+    event_record,
+    "evicted_receipts",
+)
+# Without the bodies, which may be large.
+_REQUESTS = _Kind(
+    requests,
+    [requests.c.id],
+    sa.select(
+        *(column for column in requests.columns if column is not requests.c.body),
+        sa.func.length(requests.c.body).label("body_bytes"),
+        _account,
+    ).join(accounts, accounts.c.id == requests.c.account_id),
+    request_record,
+    "evicted_requests",
+)
+_with_body = _REQUESTS.selected.add_columns(requests.c.body)
 
 
 class SqliteReader:
@@ -95,68 +143,44 @@ class SqliteReader:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncGenerator[AsyncConnection]:
+    async def _snapshot(self, account: str | None) -> AsyncGenerator["_Snapshot"]:
+        """Give what the store has of *account*, or of all accounts if None, at one moment."""
+        covered = sa.select(accounts)
+        if account is not None:
+            covered = covered.where(accounts.c.name == account)
         try:
             async with self._engine.connect() as connection:
-                yield connection
+                yield _Snapshot(connection, (await connection.execute(covered)).mappings().all())
         except SQLAlchemyError as error:
             raise StoreFailedError(str(error.orig if isinstance(error, DBAPIError) else error)) from error
 
     async def ping(self) -> None:
         """Read something; raises what keeps the store from being read, StoreLostError if its file is gone."""
         self._file.check()
-        async with self._connected() as connection:
-            await connection.execute(sa.select(accounts.c.id).limit(1))
+        # There may be many accounts, and none has this name.
+        async with self._snapshot(""):
+            pass
 
     async def account_names(self) -> list[str]:
         """Return the names of the accounts in the store."""
-        async with self._connected() as connection:
-            return list((await connection.execute(sa.select(accounts.c.name))).scalars())
+        async with self._snapshot(None) as stored:
+            return [account["name"] for account in stored.accounts]
 
     async def visitors(
         self, account: str | None, which: VisitorFilter, limit: int, cursor: str | None
     ) -> Page[Visitor]:
         """Return visitors, the newest first."""
-        async with self._connected() as connection:
-            ids = await _account_ids(connection, account)
-            where: list[Condition] = [_among(visitors.c.account_id, ids)]
-            where += [_has_name(ids, kind, value) for kind, value in which.identifiers.items()]
-            if which.text is not None:
-                where.append(contains(which.text))
-            total = await _count(connection, visitors if which.text is None else _visitors, where)
-            if cursor is not None:
-                where.append(visitors.c.pk < _whole(cursor))
-            statement = (
-                sa.select(*visitors.columns, accounts.c.name.label("account"), *STATE_COLUMNS)
-                .select_from(_visitors)
-                .where(*where)
-                .order_by(visitors.c.pk.desc())
-                .limit(limit + 1)
-            )
-            rows = (await connection.execute(statement)).mappings().all()
-        more = len(rows) > limit
-        return Page(tuple(map(visitor_record, rows[:limit])), total, str(rows[limit - 1]["pk"]) if more else None)
+        async with self._snapshot(account) as stored:
+            where = [stored.owns(visitors)]
+            where += [visitors.c.pk.in_(_pks_named(stored.ids, *name)) for name in which.identifiers.items()]
+            if which.text is None:
+                return await stored.page(_VISITORS, where, limit, cursor)
+            return await stored.page(_VISITORS, [*where, contains(which.text)], limit, cursor, _from_visitors)
 
     async def events(self, account: str | None, which: EventFilter, limit: int, cursor: str | None) -> Page[Event]:
         """Return events, the latest by `time` first (rule event-order)."""
-        async with self._connected() as connection:
-            ids = await _account_ids(connection, account)
-            where = _event_conditions(ids, which)
-            total = await _count(connection, receipts, where)
-            if cursor is not None:
-                where.append(sa.tuple_(receipts.c.time, receipts.c.id) < sa.tuple_(*_moment(cursor)))
-            statement = (
-                sa.select(*_event_columns)
-                .select_from(_events)
-                .where(*where)
-                .order_by(receipts.c.time.desc(), receipts.c.id.desc())
-                .limit(limit + 1)
-            )
-            rows = (await connection.execute(statement)).mappings().all()
-            evicted = await _evicted(connection, accounts.c.evicted_receipts, ids)
-        last = rows[limit - 1] if len(rows) > limit else None
-        next_cursor = f"{last['time']!r}:{last['id']}" if last else None
-        return Page(tuple(map(event_record, rows[:limit])), total, next_cursor, evicted)
+        async with self._snapshot(account) as stored:
+            return await stored.page(_EVENTS, _event_conditions(stored.ids, which), limit, cursor)
 
     async def arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
         """Return the events with an id greater than *after*, the first to arrive first."""
@@ -174,11 +198,10 @@ class SqliteReader:
 
     async def newest_event(self) -> int:
         """Return the id of the event that arrived last, in any account; 0 if there is none."""
-        async with self._connected() as connection:
-            newest = sa.select(sa.func.max(receipts.c.id))
-            marked = sa.select(sa.func.max(marks.c.value - 1)).where(marks.c.kind == "receipt")
-            ids: list[int | None] = [(await connection.execute(query)).scalar_one() for query in (newest, marked)]
-            return max(id_ or 0 for id_ in ids)
+        async with self._snapshot(None) as stored:
+            newest = await stored.scalar(sa.select(sa.func.max(receipts.c.id)))
+            marked = await stored.scalar(sa.select(sa.func.max(marks.c.value - 1)).where(marks.c.kind == "receipt"))
+            return max(newest or 0, marked or 0)
 
     async def timeline(
         self, account: str | None, which: EventFilter, after: int, since: tuple[float, int] | None, limit: int
@@ -198,71 +221,40 @@ class SqliteReader:
         order: Sequence[sa.ColumnElement[Any]],
         limit: int,
     ) -> Slice:
-        async with self._connected() as connection:
-            among = sa.select(accounts.c.id, accounts.c.evicted_receipts)
-            if account is not None:
-                among = among.where(accounts.c.name == account)
-            covered = (await connection.execute(among)).all()
-            evicted = sum(row[1] for row in covered)
-            statement = (
-                sa.select(*_event_columns)
-                .select_from(_events)
-                .where(*_event_conditions([row[0] for row in covered], which), *where)
-                .order_by(*order)
-                .limit(limit)
-            )
-            rows = (await connection.execute(statement)).mappings().all()
-            first = (await connection.execute(sa.select(sa.func.min(receipts.c.id)))).scalar_one() if evicted else None
-        return Slice([event_record(row) for row in rows], evicted, first)
+        async with self._snapshot(account) as stored:
+            conditions = [*_event_conditions(stored.ids, which), *where]
+            events = await stored.rows(_EVENTS.selected.where(*conditions).order_by(*order).limit(limit))
+            evicted = stored.evicted(_EVENTS)
+            first = await stored.scalar(sa.select(sa.func.min(receipts.c.id))) if evicted else None
+        return Slice(list(map(event_record, events)), evicted, first)
 
     async def event(self, account: str | None, event_id: int) -> Event | None:
         """Return one event, whatever its outcome."""
-        async with self._connected() as connection:
-            ids = await _account_ids(connection, account)
-            statement = (
-                sa.select(*_event_columns)
-                .select_from(_events)
-                .where(receipts.c.id == event_id, _among(receipts.c.account_id, ids))
-            )
-            row = (await connection.execute(statement)).mappings().one_or_none()
-        return None if row is None else event_record(row)
+        async with self._snapshot(account) as stored:
+            return await stored.one(_EVENTS, receipts.c.id == event_id)
 
     async def visitor_version(self, account: str | None, event_id: int) -> VisitorVersion | None:
         """Return the visitor right after the event *event_id*; None if it is not there or left none."""
-        async with self._connected() as connection:
-            ids = await _account_ids(connection, account)
-            statement = (
-                sa.select(version.c.id, visitors.c.visitor_id, accounts.c.name.label("account"), *STATE_COLUMNS)
-                .select_from(_events)
-                .where(receipts.c.id == event_id, _among(receipts.c.account_id, ids), version.c.id.is_not(None))
-            )
-            row = (await connection.execute(statement)).mappings().one_or_none()
-        return None if row is None else version_record(row)
+        async with self._snapshot(account) as stored:
+            return await stored.one(_VERSIONS, receipts.c.id == event_id, version.c.id.is_not(None))
 
     async def requests(
         self, account: str | None, which: RequestFilter, limit: int, cursor: str | None
     ) -> Page[RequestRecord]:
         """Return the journal, the latest request first."""
-        async with self._connected() as connection:
-            ids = await _account_ids(connection, account)
-            where: list[Condition] = [_among(requests.c.account_id, ids)]
-            if which.call_id is not None:
-                where.append(_attempts_of([which.call_id]))
-            if which.status is not None:
-                where.append(requests.c.status == which.status)
-            if which.endpoint is not None:
-                where.append(requests.c.endpoint == which.endpoint)
-            return await _page_of_requests(connection, ids, where, limit, cursor)
+        where = [] if which.call_id is None else [_attempts_of([which.call_id])]
+        where += _equal(requests, status=which.status, endpoint=which.endpoint)
+        async with self._snapshot(account) as stored:
+            return await stored.page(_REQUESTS, [stored.owns(requests), *where], limit, cursor)
 
     async def stored_requests(self, account: str | None, after: int) -> Sequence[StoredRequest]:
         """Return some requests with their bodies, a few megabytes at most, the oldest first: those with an id greater
         than *after*. None at all when there are no more."""
-        async with self._connected() as connection:
-            ids = await _account_ids(connection, account)
-            those = (_among(requests.c.account_id, ids), requests.c.id > after)
+        async with self._snapshot(account) as stored:
+            wanted = (stored.owns(requests), requests.c.id > after)
             next_ones = (
                 sa.select(requests.c.id, sa.func.length(requests.c.body).label("size"))
-                .where(*those)
+                .where(*wanted)
                 .order_by(requests.c.id)
                 .limit(_PAGE_ROWS)
             ).subquery()
@@ -270,27 +262,22 @@ class SqliteReader:
             upto = sa.select(next_ones.c.id, size).subquery()
             first = sa.select(sa.func.min(next_ones.c.id)).scalar_subquery()
             last = sa.select(sa.func.max(upto.c.id)).where(sa.or_(upto.c.size <= _PAGE_BYTES, upto.c.id == first))
-            statement = (
-                _requests(requests.c.body)
-                .where(*those, requests.c.id <= last.scalar_subquery())
-                .order_by(requests.c.id)
-            )
-            return [stored_request(row) for row in (await connection.execute(statement)).mappings()]
+            statement = _with_body.where(*wanted, requests.c.id <= last.scalar_subquery()).order_by(requests.c.id)
+            return list(map(stored_request, await stored.rows(statement)))
 
     async def evicted_requests(self, account: str | None) -> int:
         """Return how many requests are no longer there."""
-        async with self._connected() as connection:
-            return await _evicted(connection, accounts.c.evicted_requests, await _account_ids(connection, account))
+        async with self._snapshot(account) as stored:
+            return stored.evicted(_REQUESTS)
 
     async def calls(self, account: str | None, limit: int, cursor: str | None) -> Page[Call]:
         """Return calls with all their attempts, the latest call first."""
-        async with self._connected() as connection:
-            ids = await _account_ids(connection, account)
-            firsts: list[Condition] = [_among(requests.c.account_id, ids), requests.c.id == requests.c.call_id]
-            page = await _page_of_requests(connection, ids, firsts, limit, cursor)
+        async with self._snapshot(account) as stored:
+            firsts = [stored.owns(requests), requests.c.id == requests.c.call_id]
+            page = await stored.page(_REQUESTS, firsts, limit, cursor)
             of_page = _attempts_of([first.call_id for first in page.items])
-            rows = (await connection.execute(_requests().where(of_page).order_by(requests.c.id))).mappings().all()
-            accepted = await _accepted_by_request(connection, of_page)
+            rows = await stored.rows(_REQUESTS.selected.where(of_page).order_by(requests.c.id))
+            accepted = await stored.counts(_accepted_by_request(of_page))
         attempts: dict[int, list[RequestRecord]] = {}
         for row in rows:
             attempts.setdefault(row["call_id"], []).append(request_record(row))
@@ -299,53 +286,105 @@ class SqliteReader:
 
     async def request(self, account: str | None, request_id: int) -> tuple[StoredRequest, Sequence[Event]] | None:
         """Return one request with its body, and its events in the order of its rows."""
-        async with self._connected() as connection:
-            ids = await _account_ids(connection, account)
-            statement = _requests(requests.c.body).where(
-                requests.c.id == request_id, _among(requests.c.account_id, ids)
-            )
-            row = (await connection.execute(statement)).mappings().one_or_none()
-            if row is None:
+        async with self._snapshot(account) as stored:
+            rows = await stored.rows(_with_body.where(requests.c.id == request_id, stored.owns(requests)))
+            if not rows:
                 return None
-            last = row["first_receipt"] + row["receipt_count"] - 1
-            of_request = (
-                sa.select(*_event_columns)
-                .select_from(_events)
-                .where(receipts.c.id.between(row["first_receipt"], last))
-                .order_by(receipts.c.id)
-            )
-            events = (await connection.execute(of_request)).mappings().all()
-        return stored_request(row), [event_record(event) for event in events]
+            first, count = rows[0]["first_receipt"], rows[0]["receipt_count"]
+            of_request = receipts.c.id.between(first, first + count - 1)
+            events = await stored.rows(_EVENTS.selected.where(of_request).order_by(receipts.c.id))
+        return stored_request(rows[0]), list(map(event_record, events))
 
     async def summary(self, account: str | None) -> Summary:
         """Return counts of everything."""
-        async with self._connected() as connection:
-            ids = await _account_ids(connection, account)
-            mine = _among(receipts.c.account_id, ids)
-            outcomes = sa.select(receipts.c.outcome, sa.func.count()).where(mine).group_by(receipts.c.outcome)
+        async with self._snapshot(account) as stored:
+            owned = stored.owns(receipts)
+            outcomes = sa.select(receipts.c.outcome, sa.func.count()).where(owned).group_by(receipts.c.outcome)
             named = sa.and_(receipts.c.outcome == "accepted", receipts.c.event.is_not(None))
-            accepted = sa.select(receipts.c.event, sa.func.count()).where(mine, named)
+            accepted = sa.select(receipts.c.event, sa.func.count()).where(owned, named)
             by_event = accepted.group_by(receipts.c.event).order_by(sa.func.count().desc()).limit(100)
-            newest_event, newest_request = await _newest(connection, ids)
-            counts: dict[str, int] = {row[0]: row[1] for row in (await connection.execute(outcomes)).all()}
+            newest_event, newest_request = await stored.newest()
+            counts = await stored.counts(outcomes)
             return Summary(
                 account=account,
                 newest_event=newest_event,
                 newest_request=newest_request,
-                visitors=await _count(connection, visitors, [_among(visitors.c.account_id, ids)]),
-                requests=await _count(connection, requests, [_among(requests.c.account_id, ids)]),
+                visitors=await stored.count(visitors, [stored.owns(visitors)]),
+                requests=await stored.count(requests, [stored.owns(requests)]),
                 outcomes={outcome: counts.get(outcome, 0) for outcome in _OUTCOMES},
-                events={decoded(row[0]): row[1] for row in (await connection.execute(by_event)).all()},
-                evicted_requests=await _evicted(connection, accounts.c.evicted_requests, ids),
-                evicted_events=await _evicted(connection, accounts.c.evicted_receipts, ids),
+                events={decoded(name): count for name, count in (await stored.counts(by_event)).items()},
+                evicted_requests=stored.evicted(_REQUESTS),
+                evicted_events=stored.evicted(_EVENTS),
             )
 
 
-async def _account_ids(connection: AsyncConnection, account: str | None) -> list[int]:
-    statement = sa.select(accounts.c.id)
-    if account is not None:
-        statement = statement.where(accounts.c.name == account)
-    return list((await connection.execute(statement)).scalars())
+class _Snapshot:
+    """What the store has of some *accounts*, the rows of their table, at one moment."""
+
+    def __init__(self, connection: AsyncConnection, accounts: Sequence[sa.RowMapping]) -> None:
+        self._connection = connection
+        self.accounts = accounts
+        self.ids: Sequence[int] = [account["id"] for account in accounts]
+
+    def owns(self, table: sa.Table) -> Condition:
+        """Match the rows of *table* that belong to these accounts."""
+        return _among(table.c.account_id, self.ids)
+
+    def evicted(self, kind: _Kind[Any]) -> int:
+        """Return how many of that *kind* are no longer there."""
+        return 0 if kind.evicted is None else sum(account[kind.evicted] for account in self.accounts)
+
+    async def rows(self, statement: sa.Executable) -> Sequence[sa.RowMapping]:
+        """Return the rows that *statement* selects."""
+        rows: Sequence[sa.RowMapping] = (await self._connection.execute(statement)).mappings().all()
+        return rows
+
+    async def scalar(self, statement: sa.Executable) -> int | None:
+        """Return the number that *statement* selects; max and min of nothing are None."""
+        number: int | None = (await self._connection.execute(statement)).scalar_one()
+        return number
+
+    async def count(self, table: sa.FromClause, where: Sequence[Condition]) -> int:
+        """Return how many rows of *table* match all of *where*."""
+        return await self.scalar(sa.select(sa.func.count()).select_from(table).where(*where)) or 0
+
+    async def counts(self, statement: sa.Executable) -> dict[Any, int]:
+        """Return the counts that *statement* selects, by what it groups them by."""
+        return {row[0]: row[1] for row in (await self._connection.execute(statement)).all()}
+
+    async def one(self, kind: _Kind[R], *where: Condition) -> R | None:
+        """Return the record of these accounts that matches *where*."""
+        rows = await self.rows(kind.selected.where(*where, self.owns(kind.table)))
+        return kind.record(rows[0]) if rows else None
+
+    async def page(
+        self,
+        kind: _Kind[R],
+        where: Sequence[Condition],
+        limit: int,
+        cursor: str | None,
+        counted: sa.FromClause | None = None,
+    ) -> Page[R]:
+        """Return a page of the records that match *where*; *counted* is the table, or join, that has its columns."""
+        total = await self.count(kind.table if counted is None else counted, where)
+        if cursor is not None:
+            where = [*where, sa.tuple_(*kind.key) < sa.tuple_(*_position(cursor, len(kind.key)))]
+        order = [column.desc() for column in kind.key]
+        rows = await self.rows(kind.selected.where(*where).order_by(*order).limit(limit + 1))
+        next_cursor = _cursor(rows[limit - 1], kind.key) if len(rows) > limit else None
+        return Page(tuple(map(kind.record, rows[:limit])), total, next_cursor, self.evicted(kind))
+
+    async def newest(self) -> tuple[int, int]:
+        """Return the largest ids of an event and of a request. Each table knows of what was evicted from the other."""
+        newest = [
+            sa.select(event, request).where(self.owns(table)).order_by(table.c.id.desc()).limit(1)
+            for table, event, request in (
+                (requests, _last_receipt, requests.c.id),
+                (receipts, receipts.c.id, receipts.c.request_id),
+            )
+        ]
+        known = [row for statement in newest for row in (await self._connection.execute(statement)).all()]
+        return max((row[0] for row in known), default=0), max((row[1] for row in known), default=0)
 
 
 def _among(column: sa.ColumnElement[Any], values: Sequence[int] | Sequence[str]) -> Condition:
@@ -353,43 +392,6 @@ def _among(column: sa.ColumnElement[Any], values: Sequence[int] | Sequence[str])
     if len(values) == 1:
         return column == values[0]
     return column.in_(sa.select(sa.func.json_each(json_text(list(values))).table_valued("value").c.value))
-
-
-async def _count(connection: AsyncConnection, table: sa.FromClause, where: Sequence[Condition]) -> int:
-    statement = sa.select(sa.func.count()).select_from(table).where(*where)
-    return (await connection.execute(statement)).scalar_one()
-
-
-async def _evicted(connection: AsyncConnection, column: sa.Column[int], ids: Sequence[int]) -> int:
-    statement = sa.select(sa.func.coalesce(sa.func.sum(column), 0)).where(_among(accounts.c.id, ids))
-    return (await connection.execute(statement)).scalar_one()
-
-
-async def _newest(connection: AsyncConnection, ids: Sequence[int]) -> tuple[int, int]:
-    """Return the largest ids of an event and of a request. Each table knows of what was evicted from the other."""
-    newest = [
-        sa.select(event, request).where(_among(table.c.account_id, ids)).order_by(table.c.id.desc()).limit(1)
-        for table, event, request in (
-            (requests, _last_receipt, requests.c.id),
-            (receipts, receipts.c.id, receipts.c.request_id),
-        )
-    ]
-    found = [row for statement in newest for row in (await connection.execute(statement)).all()]
-    return max((row[0] for row in found), default=0), max((row[1] for row in found), default=0)
-
-
-async def _page_of_requests(
-    connection: AsyncConnection, ids: Sequence[int], where: list[Condition], limit: int, cursor: str | None
-) -> Page[RequestRecord]:
-    total = await _count(connection, requests, where)
-    if cursor is not None:
-        where = [*where, requests.c.id < _whole(cursor)]
-    statement = _requests().where(*where).order_by(requests.c.id.desc()).limit(limit + 1)
-    rows = (await connection.execute(statement)).mappings().all()
-    evicted = await _evicted(connection, accounts.c.evicted_requests, ids)
-    more = len(rows) > limit
-    items = tuple(map(request_record, rows[:limit]))
-    return Page(items, total, str(items[-1].id) if more else None, evicted)
 
 
 _last_receipt = requests.c.first_receipt + requests.c.receipt_count - 1
@@ -401,24 +403,19 @@ def _attempts_of(call_ids: Sequence[int]) -> Condition:
     return sa.or_(_among(requests.c.id, call_ids), further)
 
 
-async def _accepted_by_request(connection: AsyncConnection, which: Condition) -> dict[int, int]:
-    """Return how many accepted events each of *which* requests has, by the id of the request."""
-    counted = (
+def _accepted_by_request(which: Condition) -> sa.Executable:
+    """Count the accepted events of each of *which* requests, by the id of the request."""
+    return (
         sa.select(requests.c.id, sa.func.count())
         .join(receipts, receipts.c.id.between(requests.c.first_receipt, _last_receipt))
         .where(which, receipts.c.outcome == "accepted")
         .group_by(requests.c.id)
     )
-    return {row[0]: row[1] for row in (await connection.execute(counted)).all()}
 
 
-def _requests(*more: sa.Column[Any]) -> sa.Select[Any]:
-    """Select requests without their bodies, which may be large, and *more* columns."""
-    columns = [*(column for column in requests.columns if column is not requests.c.body), *more]
-    size = sa.func.length(requests.c.body).label("body_bytes")
-    return sa.select(*columns, size, accounts.c.name.label("account")).join(
-        accounts, accounts.c.id == requests.c.account_id
-    )
+def _equal(table: sa.Table, **values: object) -> list[Condition]:
+    """Match columns of *table* that have these *values*; None matches any."""
+    return [table.c[name] == value for name, value in values.items() if value is not None]
 
 
 def _event_conditions(ids: Sequence[int], which: EventFilter) -> list[Condition]:
@@ -430,18 +427,11 @@ def _event_conditions(ids: Sequence[int], which: EventFilter) -> list[Condition]
         where.append(receipts.c.id.in_(_holders(ids, which.distinct_id)))
     else:
         where.append(_among(receipts.c.account_id, ids))
-    if which.event is not None:
-        where.append(receipts.c.event == encoded(which.event))
-    if which.distinct_id is not None:
-        where.append(receipts.c.distinct_id == encoded(which.distinct_id))
-    if which.endpoint is not None:
-        where.append(receipts.c.endpoint == which.endpoint)
-    if which.outcome is not None:
-        where.append(receipts.c.outcome == which.outcome)
+    names = {"event": which.event, "distinct_id": which.distinct_id}
+    where += _equal(receipts, **{name: text and encoded(text) for name, text in names.items()})
+    where += _equal(receipts, endpoint=which.endpoint, outcome=which.outcome, test=which.test)
     if which.named:
         where.append(receipts.c.event.is_not(None))
-    if which.test is not None:
-        where.append(receipts.c.test == which.test)
     if which.since is not None:
         where.append(receipts.c.received_at >= which.since)
     return where + [_property_is(path, text) for path, text in which.properties.items()]
@@ -486,22 +476,20 @@ def _pks_named(ids: Sequence[int], kind: Identifier, value: str) -> sa.Select[tu
     return sa.select(identifiers.c.visitor_pk).where(_among(identifiers.c.digest, digests))
 
 
-def _has_name(ids: Sequence[int], kind: Identifier, value: str) -> Condition:
-    return visitors.c.pk.in_(_pks_named(ids, kind, value))
+def _cursor(row: Row, key: Sequence[sa.Column[Any]]) -> str:
+    """Return where in its list *row* is: `1767225600000.0:17` by time and id, `17` by id alone."""
+    return ":".join(repr(row[column.name]) for column in key)
 
 
-def _whole(cursor: str) -> int:
-    if not cursor.isascii() or not cursor.isdecimal() or len(cursor) > 18:
+def _position(cursor: str, parts: int) -> Sequence[float]:
+    """Return the *parts* that `_cursor` made *cursor* of."""
+    *times, last_id = cursor.split(":")
+    if len(times) != parts - 1 or not last_id.isascii() or not last_id.isdecimal() or len(last_id) > 18:
         raise CursorError(cursor)
-    return int(cursor)
-
-
-def _moment(cursor: str) -> tuple[float, int]:
-    time, _, last_id = cursor.partition(":")
     try:
-        moment = float(time)
+        moments = [float(time) for time in times]
     except ValueError:
         raise CursorError(cursor) from None
-    if not math.isfinite(moment):
+    if not all(map(math.isfinite, moments)):
         raise CursorError(cursor)
-    return moment, _whole(last_id)
+    return [*moments, int(last_id)]

@@ -1,5 +1,6 @@
 """Visitors and their versions as the reader selects them."""
 
+import re
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -7,6 +8,9 @@ import sqlalchemy as sa
 from ours_emulator.store.tables import visitor_versions, visitors
 from ours_emulator.store.versions import stored_state, text_of
 
+_FOR_NUL = "\ufffe"
+"""What stands for NUL in a search: no text has this character, which is not assigned for ever."""
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 version = visitor_versions.alias("version")
 base = visitor_versions.alias("base")
 """What `version` is a patch of, if it is one."""
@@ -28,20 +32,32 @@ class ReadingConnection(Protocol):
 def add_functions(connection: ReadingConnection) -> None:
     """Let *connection* run what the conditions of this module need."""
     connection.create_function("whole_version", 2, _whole_version, deterministic=True)
+    connection.create_function("without_nul", 1, _nul_replaced, deterministic=True)
 
 
 def contains(text: str) -> sa.ColumnElement[bool]:
     """Match *text* anywhere in a visitor's ids or in one of the values they have."""
     # A patch can be read by SQLite's JSON functions only after it is applied. Few versions are patches.
     whole = sa.case(
-        (version.c.base_id.is_(None), version.c.content), else_=sa.func.whole_version(version.c.content, base.c.content)
+        (version.c.base_id.is_(None), _without_nul(version.c.content)),
+        else_=sa.func.whole_version(version.c.content, base.c.content),
     )
+    text = text.replace("\0", _FOR_NUL)
     values = sa.func.json_tree(whole).table_valued("atom", "fullkey")
     value = sa.cast(values.c.atom, sa.Text).contains(text, autoescape=True)
     inside = sa.select(sa.literal(1)).select_from(values).where(value, values.c.fullkey.not_like("$.devices%"))
-    visitor_id = sa.func.json_extract('"' + visitors.c.visitor_id + '"', "$")
+    visitor_id = sa.func.json_extract(_without_nul('"' + visitors.c.visitor_id + '"'), "$")
     return sa.or_(visitor_id.contains(text, autoescape=True), inside.exists())
 
 
+def _without_nul(json: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    # Some versions of SQLite cut a string of JSON at its first NUL character, as LIKE does in all of them.
+    return sa.case((sa.func.instr(json, r"\u0000") > 0, sa.func.without_nul(json)), else_=json)
+
+
+def _nul_replaced(json: str) -> str:
+    return _NUL.sub(lambda escapes: escapes[1] + _FOR_NUL, json)
+
+
 def _whole_version(content: str, base: str) -> str:
-    return text_of(stored_state(content, base))
+    return _nul_replaced(text_of(stored_state(content, base)))

@@ -163,7 +163,7 @@ class SqliteWriter:
         self._pending = self._run(sql.COUNT_PENDING)[0][0]
         return total
 
-    def forget(self, account: str) -> Cleared:
+    def delete_account(self, account: str) -> Cleared:
         """Delete *account* and everything of it."""
         cleared = self.reset(account)
         self._run(sql.DELETE_ACCOUNT, account)

@@ -1,0 +1,106 @@
+"""The emulator as the child process of a test run, whose other end is `emulator.local`; see `handshake`."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, BinaryIO
+
+from ours_emulator import __version__
+from ours_emulator.app import create_standalone
+from ours_emulator.handshake import Failed, Order, ProtocolError, Ready, failure, read_order
+from ours_emulator.http.server import Server, prepare_process
+from ours_emulator.http.sockets import listen
+from ours_emulator.locator import url_of
+from ours_emulator.settings import Loaded, Settings, load
+
+_FAILED = 2
+if TYPE_CHECKING:
+    from ours_emulator.arrivals import ArrivalCounts
+
+_PARENT_SECONDS = 1.0
+_END_SECONDS = 8.0
+"""Longer than the server takes to cut off what is stuck, shorter than the parent waits for the end."""
+
+
+def main() -> None:
+    """Serve as the parent orders on standard input, until it closes the pipe or ends."""
+    answers = _taken_stdout()
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return
+    try:
+        _serve(read_order(line), answers)
+    except ProtocolError:
+        answers.write(Failed(__version__, "ProtocolError", ()).line())
+        sys.exit(_FAILED)
+    except Exception as error:
+        refusal = failure(__version__, error)
+        answers.write(refusal.line())
+        if refusal.error() is None:
+            raise
+        sys.exit(_FAILED)
+
+
+def _taken_stdout() -> BinaryIO:
+    """Return a file for the answers. What anybody prints from now on goes to standard error, and is not read as one."""
+    answers = open(os.dup(1), "wb", buffering=0)  # noqa: SIM115
+    with suppress(OSError):
+        os.dup2(2, 1)
+    return answers
+
+
+def _serve(order: Order, answers: BinaryIO) -> None:
+    loaded = load(order.settings, environment=False)
+    if order.origins is not None:
+        loaded = Loaded(loaded.settings, order.origins)
+    counts = _counts() if order.arrivals else None
+    with listen(loaded.settings.host, loaded.settings.port) as listening:
+        app = create_standalone(loaded, counts)
+        url = url_of(loaded.settings.host, listening.getsockname()[1])
+
+        def started() -> None:
+            answers.write(_ready(loaded.settings, url).line())
+            app.prepare()
+
+        server = Server(app, started, app.stop)
+        threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
+        prepare_process()
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listening])
+    if counts is not None:
+        with suppress(BrokenPipeError):
+            answers.write(counts.arrivals().line())
+
+
+def _counts() -> ArrivalCounts:
+    # Imported here because only `exec` wants them, and test runs start sooner without.
+    from ours_emulator.arrivals import ArrivalCounts
+
+    return ArrivalCounts()
+
+
+def _ready(settings: Settings, url: str) -> Ready:
+    token, key = next(iter(settings.tokens), None), next(iter(settings.public_keys), None)
+    return Ready(__version__, url, token, key, settings.admin_token)
+
+
+def _end_with_parent(server: Server) -> None:
+    """End *server* when the parent has closed the pipe or ended. The pipe says both, unless a fork keeps it open."""
+    parent = os.getppid()
+    while os.getppid() == parent and not _is_pipe_closed():
+        pass
+    server.should_exit = True
+    time.sleep(_END_SECONDS)
+    os._exit(1)
+
+
+def _is_pipe_closed() -> bool:
+    """Wait for the end of standard input: a second, or on Windows, where no pipe is waited for, as long as needed."""
+    if sys.platform != "win32" and not select.select([0], [], [], _PARENT_SECONDS)[0]:
+        return False
+    return not os.read(0, 4096)

@@ -1,0 +1,48 @@
+"""The parts that the emulator is made of. FastAPI is not among them: they exist before it is imported."""
+
+import asyncio
+from dataclasses import dataclass
+
+from starlette.exceptions import HTTPException
+
+from ours_emulator.accounts import Accounts, OpenAccount
+from ours_emulator.feed import Feed
+from ours_emulator.http.redaction import Redactor
+from ours_emulator.pipeline import Pipeline
+from ours_emulator.settings import Loaded
+from ours_emulator.store import StoreReader
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the debug API works with."""
+
+    reader: StoreReader
+    pipeline: Pipeline
+    accounts: Accounts
+    feed: Feed
+    loaded: Loaded
+    redactor: Redactor
+
+    def opened(self, account: str) -> OpenAccount:
+        """Return *account* to change it, made on first use. A closed one is answered 409."""
+        return _unless_closed(self.accounts.open(account), account)
+
+    def shown(self, account: str) -> OpenAccount:
+        """Return *account* to look at it; looking makes none. A closed one is answered 409."""
+        return _unless_closed(self.accounts.shown(account), account)
+
+    async def close(self) -> None:
+        """End waits and streams, finish writing, and close the store. Calling it twice is harmless."""
+        self.feed.close()
+        try:
+            await self.reader.close()
+        finally:
+            # It may have to wait for what is still being written.
+            await asyncio.to_thread(self.pipeline.close)
+
+
+def _unless_closed(account: OpenAccount | None, name: str) -> OpenAccount:
+    if account is None:
+        raise HTTPException(409, f"account {name} is closed; PUT /debug/accounts/{name} opens it again")
+    return account

@@ -1,0 +1,9 @@
+"""Why an emulator cannot run. Imports only the standard library: a test process raises these without the server."""
+
+
+class SettingsError(Exception):
+    """A setting that is not valid; the message is one line for the user."""
+
+
+class StoreError(Exception):
+    """The store can't be used; the message is one line for the user."""
