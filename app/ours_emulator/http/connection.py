@@ -1,9 +1,9 @@
 """One HTTP connection: uvicorn's, with deadlines and bounds. The only module that touches uvicorn's protocol.
 
-Tested with uvicorn 0.30 to 0.54 and httptools 0.6 to 0.9. What it relies on: the attributes `scope`, `headers`, `url`,
-`cycle`, `pipeline`, `flow` and `parser` of `HttpToolsProtocol`, its parser callbacks, and `disconnected`,
-`message_event`, `response_started` and `response_complete` of a `RequestResponseCycle`. The server, in `server`,
-extends uvicorn's by its methods (`startup`, `on_tick`, `shutdown`, `capture_signals`) and reads
+Tested with uvicorn 0.30 to 0.54 and httptools 0.6 to 0.9. What it relies on: `FlowControl`; the attributes `scope`,
+`headers`, `url`, `cycle`, `pipeline`, `flow` and `parser` of `HttpToolsProtocol`, its parser callbacks, and
+`disconnected`, `message_event`, `response_started` and `response_complete` of a `RequestResponseCycle`. The server, in
+`server`, extends uvicorn's by its methods (`startup`, `on_tick`, `shutdown`, `capture_signals`) and reads
 `server_state.connections`.
 """
 
@@ -14,6 +14,7 @@ import struct
 from typing import cast
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ours_emulator.http.fault_effects import ABORT
@@ -23,7 +24,16 @@ HEAD_FIELDS = 256
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 10.0
 _FAREWELL_SECONDS = 2.0
+_MAX_PARTS = 2000
+_MIN_PART = 16
+_HOLD_SECONDS = 0.15
+"""Pause of a body with more than so many parts of fewer bytes on average. One read may have 40,000 chunks of one byte,
+which take 50 ms; without pauses there would be one read after the other, and nobody else would be answered."""
 _MIB = 1024 * 1024
+_HEAD = (
+    b"HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\nx-content-type-options: nosniff\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n"
+)
 _PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
 _WITHOUT_PATH = re.compile(rb"\A([A-Za-z]+://[^/?#]+)([?#].*)?\Z", re.DOTALL)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -31,6 +41,27 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 class _RefusedError(Exception):
     """Raised while parsing, to end it."""
+
+
+class _Flow(FlowControl):
+    """uvicorn's flow control of one connection, which can also stop reading for a moment."""
+
+    held = False
+
+    def hold(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stop reading for a moment, whatever the app asks for."""
+        self.held = True
+        self.pause_reading()
+        loop.call_later(_HOLD_SECONDS, self._release)
+
+    def resume_reading(self) -> None:
+        """Read again, unless that has to wait."""
+        if not self.held:
+            super().resume_reading()
+
+    def _release(self) -> None:
+        self.held = False
+        self.resume_reading()
 
 
 class Connection(HttpToolsProtocol):
@@ -49,6 +80,7 @@ class Connection(HttpToolsProtocol):
     _in_head = False
     _in_body = False
     _body_bytes = 0
+    _body_parts = 0
     _idle_bytes = 0
     """Bytes since the head began or the body grew: those of an endless header, trailer or chunk extension."""
     _read_bytes = 0
@@ -59,6 +91,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a head."""
         super().connection_made(cast(asyncio.Transport, transport))
+        self.flow = self._flow = _Flow(cast(asyncio.Transport, transport))
         # uvicorn's own setting takes the logger away from the whole process, and pytest brings it back.
         self.access_log = False
         self._extensions = {ABORT: self.abort}
@@ -103,7 +136,7 @@ class Connection(HttpToolsProtocol):
             self._status = 431
             raise _RefusedError
         self._in_head, self._in_body = False, True
-        self._body_bytes = self._idle_bytes = 0
+        self._body_bytes = self._body_parts = self._idle_bytes = 0
         self._since = self.loop.time()
         if not self.parser.should_upgrade():
             # An absolute target without a path is one of `/` (RFC 9112, 3.2.2); uvicorn fails on it.
@@ -119,7 +152,10 @@ class Connection(HttpToolsProtocol):
         """Pass a part of the body on."""
         self._body_bytes += len(body)
         self._idle_bytes = 0
+        self._body_parts += 1
         super().on_body(body)
+        if self._body_parts > _MAX_PARTS and self._body_bytes < _MIN_PART * self._body_parts and not self._flow.held:
+            self._flow.hold(self.loop)
 
     def on_message_complete(self) -> None:
         """Wait for nothing, until the next request begins."""
@@ -132,7 +168,7 @@ class Connection(HttpToolsProtocol):
         """End the connection if its client is late; *now* is the time of the loop's clock, in seconds."""
         if self._since is None:
             return
-        if self._in_body and self.flow.read_paused:
+        if self._in_body and self.flow.read_paused and not self._flow.held:
             # We have stopped reading: the client is not late.
             self._since, self._body_bytes = now, 0
         elif now - self._since > self._patience():
@@ -200,6 +236,5 @@ class Connection(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         text = _PHRASES[status].encode()
-        head = b"HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self.transport.write(head % (status, text, len(text)) + text)
+        self.transport.write(_HEAD % (status, text, len(text)) + text)
         self.transport.write_eof()

@@ -132,7 +132,7 @@ async def read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
 
     The rest of a large body is read and discarded: a client still sending would see a reset instead of the answer.
     """
-    parts: list[bytes] = []
+    body = bytearray()  # A list would have an object for each of a million tiny chunks.
     size = 0
     more = True
     while more and size <= limit + _DRAIN_BYTES:
@@ -142,11 +142,13 @@ async def read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
         part: bytes = message.get("body", b"")
         more = message.get("more_body", False)
         size += len(part)
+        if size == len(part) <= limit and not more:
+            return part, False
         if size <= limit:
-            parts.append(part)
+            body += part
         else:
-            parts.clear()
-    return (b"".join(parts), False) if size <= limit else (b"", True)
+            body.clear()
+    return (bytes(body), False) if size <= limit else (b"", True)
 
 
 def _explanation(exchange: Exchange) -> list[tuple[bytes, bytes]]:
