@@ -1,6 +1,7 @@
 """What the emulator costs: beside a bare ASGI app under the same server, and beside sqlite3 alone."""
 
 import argparse
+import shutil
 import signal
 import sys
 import time
@@ -58,6 +59,8 @@ def main() -> None:
         options.rounds = options.seconds = 1
     if min(options.rounds, options.seconds) < 1:
         parser.error("--rounds and --seconds are at least 1")
+    if options.baseline and not (options.peers and shutil.which(options.baseline)):
+        parser.error(f"--baseline {options.baseline}: needs --peers (PEERS=1) and a command that exists")
     # As Ctrl-C does it: every block is left, so every process is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

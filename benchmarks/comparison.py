@@ -4,6 +4,7 @@ Each load runs against one server after the other, each new and warmed up, so th
 """
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -54,7 +55,7 @@ _BARE = Subject("bare ASGI app", BARE)
 
 
 def _baseline(command: str) -> Subject:
-    return Subject("baseline", (str(Path(command).absolute()), *EMULATOR[1:]))
+    return Subject("baseline", (str(Path(shutil.which(command) or command).absolute()), *EMULATOR[1:]))
 
 
 @dataclass(frozen=True, slots=True)
