@@ -123,6 +123,7 @@ def _account(settings: Settings) -> AccountConfig:
         allowed_events=None if names is None else allowed(names),
         require_identifier=settings.require_identifier,
         strict_openapi=settings.strict_openapi,
+        max_visitor_bytes=settings.max_visitor_bytes,
     )
 
 

@@ -133,6 +133,9 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     )
     max_body_bytes: int = Field(5 * 1024 * 1024, ge=1, description="Largest body in bytes, on the wire and inflated.")
     max_row_bytes: int = Field(1024 * 1024, ge=1, description="Largest row of a batch in bytes.")
+    max_visitor_bytes: int = Field(
+        16 * 1024 * 1024, ge=1, description="Largest visitor in bytes: all properties, data and devices as JSON."
+    )
     keep: int = Field(
         100_000,
         ge=1,

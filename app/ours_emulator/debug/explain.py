@@ -48,9 +48,9 @@ def unmet_sequence(
 ) -> Unmet:
     """Return why a sequence is not met; *diagnosis* explains the step that is missing, if one is."""
     items = tuple(view.event for view in progress.matched)
-    found = "the whole sequence matched" if diagnosis is None else f"no event matched sequence.{progress.next}"
+    found = "the whole sequence matched" if diagnosis is None else f"no event matched {progress.missing}"
     if diagnosis is not None and items:
-        found += f" after event {items[-1].id}"
+        found += f" after event {name_of(items[-1])}"
         found += f"; event {diagnosis.fitting[-1]} matched before it" if diagnosis.fitting else ""
     why = Unmet(
         error=found,

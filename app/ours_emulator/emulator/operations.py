@@ -26,6 +26,7 @@ from ours_emulator.records import (
     from_json,
 )
 
+_TIMES = {"timeout_ms": "timeout", "settle_ms": "settle"}
 T = TypeVar("T")
 V = TypeVar("V")
 FieldMatch: TypeAlias = str | Mapping[str, Any] | None
@@ -326,7 +327,12 @@ class EventStream:
 
 
 def full_match(event: str | None, match: Json | None, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one match of an event's name, the fields given by name, and *match*."""
+    """Return one match of an event's name, the fields given by name, and *match*.
+
+    Raises TypeError for a time as the debug API spells it, which is no field of an event.
+    """
+    for spelled in _TIMES.keys() & fields.keys():
+        raise TypeError(f"{spelled} is not a field of an event; use {_TIMES[spelled]}=, in seconds")
     name = {} if event is None else {"event": event}
     return {**name, **fields, **(match or {})}
 

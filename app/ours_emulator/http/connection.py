@@ -30,6 +30,10 @@ _HOLD_SECONDS = 0.15
 """Pause of a body with more than so many parts of fewer bytes on average. One read may have 40,000 chunks of one byte,
 which take 50 ms; without pauses there would be one read after the other, and nobody else would be answered."""
 _MIB = 1024 * 1024
+_HEAD = (
+    b"HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\nx-content-type-options: nosniff\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n"
+)
 _PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
 _WITHOUT_PATH = re.compile(rb"\A([A-Za-z]+://[^/?#]+)([?#].*)?\Z", re.DOTALL)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -232,6 +236,5 @@ class Connection(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         text = _PHRASES[status].encode()
-        head = b"HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self.transport.write(head % (status, text, len(text)) + text)
+        self.transport.write(_HEAD % (status, text, len(text)) + text)
         self.transport.write_eof()

@@ -6,15 +6,18 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from ours_emulator.accounts import Accounts
+from ours_emulator.contract.paths import unknown_path
 from ours_emulator.http.fault_effects import misbehave
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.preflights import Preflights
-from ours_emulator.http.routes import Route
+from ours_emulator.http.routes import CLIENT_UNKNOWN, INGEST_UNKNOWN, Route
 from ours_emulator.http.wire import read_request, send_answer, send_preflight
 from ours_emulator.model import Answer, Closed, Request
 from ours_emulator.pipeline import Contract, Pipeline
 
 _GONE = 410
+_UNKNOWN = (INGEST_UNKNOWN, CLIENT_UNKNOWN)
+_LOOKING = ("GET", "HEAD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,9 @@ class Endpoint:
             request = await read_request(scope, receive, route, parts.limit, parts.accounts.now)
         except ClientDisconnect:
             return
+        if request.endpoint in _UNKNOWN and request.method in _LOOKING:
+            await self._refuse_unknown(send, request)
+            return
         exchange = await parts.pipeline.submit(request)
         if exchange is None:
             await self._fail(send, request, None, "the event could not be stored")
@@ -59,6 +65,13 @@ class Endpoint:
         else:
             parts.log.exchange(exchange)
             await misbehave(exchange, exchange.fault, scope, receive, send)
+
+    async def _refuse_unknown(self, send: Send, request: Request) -> None:
+        """Answer 404 and keep nothing: a browser or a health check asks, and no event is lost (rule methods)."""
+        error = unknown_path(request.path, ("openapi",))
+        answer = self._parts.contract.failure(request, 404, error)
+        await send_answer(send, answer, reason="methods")
+        self._parts.log.refusal(404, request.method, request.path, "methods", error)
 
     async def _fail(self, send: Send, request: Request, status: int | None, error: str, rule: str = "429-500") -> None:
         answer = self._parts.contract.failure(request, status, error)
