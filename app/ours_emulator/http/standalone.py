@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ours_emulator.http.fast_lane import FastLane
 from ours_emulator.http.front import Front, Served
 from ours_emulator.http.log import RequestLog
 
@@ -29,6 +30,8 @@ class StandaloneFront(Front):
         log: RequestLog,
     ) -> None:
         super().__init__(self._pass_on, served)
+        self.fast_lane: FastLane | None = FastLane(served)
+        """What connections may use instead of calling this; None has them always call."""
         self._make_app = make_app
         self._made: Future[ASGIApp] | None = None
         self._close = close
