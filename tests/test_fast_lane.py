@@ -123,7 +123,9 @@ def request(chance: random.Random, *, last: bool) -> bytes:
         headers.append(f"Content-Length: {len(body)}")
     if last:
         headers.append("Connection: close")
-    target = chance.choice(PATHS) + chance.choices(("", "?x=1", "/"), (30, 1, 1))[0]
+    target = (
+        chance.choice(PATHS) + chance.choices(("", "?x=1", "/", "#part", "%2F", ";x", "//"), (40, 1, 1, 1, 1, 1, 1))[0]
+    )
     return written(method, target, headers, body)
 
 

@@ -4,6 +4,7 @@ The connection asks for it when a head is complete. Everything unusual goes the 
 test sends thousands of requests both ways, and compares.
 """
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -18,6 +19,7 @@ from ours_emulator.http.wire import NOSNIFF, answer_headers, request_of, with_no
 from ours_emulator.model import Answer, Closed, Exchange, Request
 
 _UNUSUAL = frozenset((b"connection", b"expect", b"origin", b"transfer-encoding", b"upgrade"))
+_PLAIN = re.compile(rb"/[A-Za-z0-9/_.~-]*")
 _route_at = lru_cache(1024)(find_route)
 
 
@@ -44,7 +46,7 @@ class FastLane:
     def usual(self, target: bytes, pairs: Sequence[tuple[bytes, bytes]]) -> Usual | None:
         """Return the POST of HTTP/1.1 for *target* with the headers *pairs*; None if it is not a usual one."""
         headers = dict(pairs)
-        if len(headers) < len(pairs) or not _UNUSUAL.isdisjoint(headers) or b"%" in target or b"?" in target:
+        if len(headers) < len(pairs) or not _UNUSUAL.isdisjoint(headers) or not _PLAIN.fullmatch(target):
             return None
         route = _route_at(target.decode("ascii"))
         endpoint = self._endpoints.get(route.endpoint)
