@@ -111,7 +111,8 @@ def test_a_migrated_file_has_the_tables_of_a_new_one(tmp_path: Path, caplog: pyt
         migrated(path)
     assert schema(database) == schema(new)
     assert version(database) == version(new) == SCHEMA_VERSION
-    (line,) = caplog.messages
+    begun, line = [message for message in caplog.messages if message.startswith("store: migrat")]
+    assert begun == f"store: migrating {database} from version 2 to {SCHEMA_VERSION}"
     assert line.startswith(f"store: migrated {database} from version 2 to {SCHEMA_VERSION} (")
     assert line.endswith(" events)")
 

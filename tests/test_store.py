@@ -37,9 +37,10 @@ from ours_emulator.records import Summary
 from ours_emulator.settings import load
 from ours_emulator.store import EventFilter, RequestFilter, Retention, StoreError, VisitorFilter
 from ours_emulator.store.sqlite import file as files
-from ours_emulator.store.sqlite.file import APPLICATION_ID, StoreFile
+from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.sqlite.migration import SCHEMA_VERSION
 from ours_emulator.store.sqlite.reader import SqliteReader
+from ours_emulator.store.sqlite.schema import APPLICATION_ID
 from ours_emulator.store.sqlite.writer import SqliteWriter
 from serving import Account, Server, serving
 

@@ -84,7 +84,8 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
     }
     accounts = accounts or Accounts(_account(settings), settings.now)
     seed = _seed(settings.seed)
-    store = open_store(settings.database, Retention(settings.keep, settings.keep_body_bytes))
+    retention = Retention(settings.keep, settings.keep_body_bytes, settings.keep_event_bytes)
+    store = open_store(settings.database, retention)
     pipeline = _pipeline(store, settings, contracts, accounts, feed, seed)
     redactor = Redactor((*settings.tokens, *settings.public_keys, settings.admin_token or ""), accounts.secrets)
     log = RequestLog(settings.log_format, sys.stdout, redactor)

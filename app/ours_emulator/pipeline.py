@@ -120,7 +120,7 @@ class Pipeline:
                     self._plant_seed(None)
             except Exception as error:
                 raise _failure(error) from error
-        self._worker: GroupWorker[Request | Task, object] = GroupWorker(self._work, _weight, _MAX_WEIGHT)
+        self._worker: GroupWorker[Request | Task, object] = GroupWorker(self._work, _weight, _MAX_WEIGHT, store.tidy)
 
     async def submit(self, request: Request) -> Exchange | Closed | None:
         """Return the exchange that *request* became, once it is committed; None if nothing of it could be stored."""

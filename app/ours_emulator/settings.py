@@ -151,6 +151,11 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         description="How many requests, and how many events, to keep; above 400, up to 1/400 more are kept.",
     )
     keep_body_bytes: int = Field(256 * 1024 * 1024, ge=0, description="How many bytes of request bodies to keep.")
+    keep_event_bytes: int = Field(
+        512 * 1024 * 1024,
+        ge=0,
+        description="How many bytes of events to keep, with the earlier versions of their visitors.",
+    )
     log_format: Literal["human", "json", "none"] = Field(
         "human", description="Format of the request log, one line per request: human, json or none."
     )

@@ -19,15 +19,21 @@ class GroupWorker(Generic[Job, Done]):
     """Takes jobs from any event loop and does all that wait in one call of *work*, on one thread.
 
     *work* gets a group in order of arrival and returns one result, or one exception, for each job. A group is complete
-    when the sum of the *weight* of its jobs reaches *most*.
+    when the sum of the *weight* of its jobs reaches *most*. *tidy* is called on the thread after each group, when its
+    results are delivered, and must not raise.
     """
 
     def __init__(
-        self, work: Callable[[list[Job]], Sequence[Done | Exception]], weight: Callable[[Job], int], most: int
+        self,
+        work: Callable[[list[Job]], Sequence[Done | Exception]],
+        weight: Callable[[Job], int],
+        most: int,
+        tidy: Callable[[], None] = lambda: None,
     ) -> None:
         self._work = work
         self._weight = weight
         self._most = most
+        self._tidy = tidy
         self._waiting: SimpleQueue[tuple[Job, asyncio.Future[Done]] | None] = SimpleQueue()
         self._stopped = False
         self._stopping = threading.Lock()
@@ -68,6 +74,7 @@ class GroupWorker(Generic[Job, Done]):
                     weight += self._weight(item[0])
             results = self._results([job for job, _ in group])
             _deliver([(future, result) for (_, future), result in zip(group, results, strict=True)])
+            self._tidy()
             if ended:
                 return
 

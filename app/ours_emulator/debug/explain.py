@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from pydantic import JsonValue
 
-from ours_emulator.debug.match_progress import Diagnosis, MatchProgress, SequenceProgress, Terms, became
+from ours_emulator.debug.match_progress import Diagnosis, MatchProgress, SequenceProgress, Terms, became, shown_of
 from ours_emulator.records import Event, Miss, NearMiss, Unmet
 from ours_emulator.terminal import printable
 from ours_emulator.wording import cut, first_of, name_of, outcome_of, plural
@@ -47,17 +47,17 @@ def unmet_sequence(
     progress: SequenceProgress, wish: str, diagnosis: Diagnosis | None, expected: int, evicted: int, *, incomplete: bool
 ) -> Unmet:
     """Return why a sequence is not met; *diagnosis* explains the step that is missing, if one is."""
-    items = tuple(view.event for view in progress.matched)
+    items = shown_of(progress.matched)
     found = "the whole sequence matched" if diagnosis is None else f"no event matched {progress.missing}"
-    if diagnosis is not None and items:
-        found += f" after event {name_of(items[-1])}"
+    if diagnosis is not None and progress.matched:
+        found += f" after event {name_of(progress.matched[-1].event)}"
         found += f"; event {diagnosis.fitting[-1]} matched before it" if diagnosis.fitting else ""
     why = Unmet(
         error=found,
         found=found,
         mode="sequence",
         expected=expected,
-        count=len(items),
+        count=count,
         items=items,
         near_misses=progress.near.near_misses,
         evicted=evicted,

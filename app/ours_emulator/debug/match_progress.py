@@ -3,12 +3,13 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from operator import attrgetter, itemgetter
 
 from ours_emulator.event_view import IDENTIFIERS, EventView
 from ours_emulator.matching import Match, advised, closest
 from ours_emulator.records import Event, Miss, Mode, NearMiss
-from ours_emulator.store import EventFilter, Slice
+from ours_emulator.store import LIST_BYTES, EventFilter, Slice
 from ours_emulator.wording import cut, why_not_accepted
 
 _MAX_ITEMS = 1000
@@ -89,6 +90,7 @@ class MatchProgress:
     match: Match
     ids: set[int] = field(default_factory=set[int])
     items: list[Event] = field(default_factory=list[Event])
+    items_bytes: int = 0
     last: Event | None = None
     """The one with the largest id, also when there are more than can be shown."""
     evicted: int = 0
@@ -112,11 +114,17 @@ class MatchProgress:
             event = view.event
             if event.id not in self.ids and self.scope.has(event) and self.match.fits(view.fields):
                 self.ids.add(event.id)
-                if len(self.items) < _MAX_ITEMS:
-                    self.items.append(event)
+                self._keep(view)
                 if self.last is None or event.id > self.last.id:
                     self.last = event
         return len(self.ids) > before
+
+    def _keep(self, view: EventView) -> None:
+        """Keep *view* to show it, unless there are many already, or they are large."""
+        if len(self.items) < _MAX_ITEMS and self.items_bytes < LIST_BYTES:
+            self.items_bytes += len(view.text)
+            if not self.items or self.items_bytes <= LIST_BYTES:
+                self.items.append(view.event)
 
 
 @dataclass(slots=True)
@@ -124,8 +132,8 @@ class Nearest:
     """The few events that come nearest to a match."""
 
     match: Match
-    ranked: list[tuple[tuple[int, float], int, NearMiss]] = field(
-        default_factory=list[tuple[tuple[int, float], int, NearMiss]]
+    ranked: list[tuple[tuple[int, float], int, NearMiss, EventView]] = field(
+        default_factory=list[tuple[tuple[int, float], int, NearMiss, EventView]]
     )
 
     def add(self, view: EventView, misses: Sequence[Miss], before: Sequence[Miss] = ()) -> None:
@@ -137,14 +145,15 @@ class Nearest:
         if full and rank > self.ranked[-1][:2]:
             return
         shown = (*before, *(advised(miss, view.fields) for miss in misses))
-        self.ranked.append((*rank, NearMiss(event=view.event, misses=shown)))
+        self.ranked.append((*rank, NearMiss(event=view.event, misses=shown), view))
         self.ranked.sort(key=itemgetter(0, 1))
         del self.ranked[_MAX_NEAR:]
 
     @property
     def near_misses(self) -> tuple[NearMiss, ...]:
-        """They, the nearest first; of equally near ones, the last to arrive first."""
-        return tuple(near_miss for _, _, near_miss in self.ranked)
+        """They, the nearest first; of equally near ones, the last to arrive first. Only the first if they are large."""
+        shown = shown_of([view for *_, view in self.ranked])
+        return tuple(near_miss for _, _, near_miss, _ in self.ranked[: len(shown)])
 
 
 @dataclass(slots=True)
@@ -221,6 +230,13 @@ class SequenceProgress:
     def _advance(self, matched: list[EventView]) -> None:
         self.matched = matched
         self.near = Nearest(self._steps[self.next])
+
+
+def shown_of(views: Sequence[EventView]) -> tuple[Event, ...]:
+    """Return the events of *views* that an answer has room for, the first one in any case."""
+    sizes = accumulate(len(view.text) for view in views)
+    fitting = sum(1 for size in sizes if size <= LIST_BYTES)
+    return tuple(view.event for view in views[: max(fitting, 1)])
 
 
 def diagnose(scope: Scope, match: Match, met: set[int], views: Sequence[EventView]) -> Diagnosis:

@@ -73,12 +73,12 @@ async def _messages(
             full = True
             while full:
                 listener.take()  # The store has it as well.
-                events = (await reader.arrivals(account, which, progress.last, _PAGE)).events
+                part = await reader.arrivals(account, which, progress.last, _PAGE)
                 # Asked after the read, so that an event which came after a reset is never sent before it.
                 progress.note_reset(listener.reset_at())
-                for chunk in progress.chunks(map(EventView, events)):
+                for chunk in progress.chunks(map(EventView, part.events)):
                     yield chunk
-                full = len(events) == _PAGE
+                full = part.more
             while (views := listener.take()) is not None:
                 progress.note_reset(listener.reset_at())
                 for chunk in progress.chunks(views, complete=True):

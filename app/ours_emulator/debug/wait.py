@@ -15,7 +15,15 @@ from starlette.responses import Response
 from ours_emulator.debug import examples
 from ours_emulator.debug.expectations import MAX_MS, ScopeBody, SequenceBody, VerifyBody, WaitBody
 from ours_emulator.debug.explain import unmet, unmet_sequence, wish_of, wish_of_sequence
-from ours_emulator.debug.match_progress import Diagnosis, MatchProgress, Scope, SequenceProgress, Terms, diagnose
+from ours_emulator.debug.match_progress import (
+    Diagnosis,
+    MatchProgress,
+    Scope,
+    SequenceProgress,
+    Terms,
+    diagnose,
+    shown_of,
+)
 from ours_emulator.debug.params import NOT_JSON, REFUSED, ErrorBody, Needs, account_of, answer, debug_router
 from ours_emulator.event_view import MATCH_SHAPE, EventView
 from ours_emulator.feed import FeedClosedError, Listener
@@ -92,7 +100,8 @@ async def verify_sequence(request: Request, parts: Needs, body: SequenceBody) ->
     evicted, incomplete = await _ordered(parts.reader, scope, progress)
     items = tuple(view.event for view in progress.matched)
     if progress.met and not (incomplete and body.strict):
-        return answer(Met(items=items, last=items[-1], count=len(items), evicted=evicted, waited_ms=_since(started)))
+        shown = shown_of(progress.matched)
+        return answer(Met(items=shown, last=items[-1], count=len(items), evicted=evicted, waited_ms=_since(started)))
     diagnosis = None
     if not progress.met:
         diagnosis = await _diagnosis(parts.reader, scope, steps[progress.next], {event.id for event in items})
@@ -141,7 +150,7 @@ async def _stored(reader: StoreReader, scope: Scope, match: Match) -> MatchProgr
         progress.note_evicted(part)
         async for events in _chunks(part.events):
             await _matched(match, progress.add, list(map(EventView, events)))
-        if len(part.events) < limit:
+        if not part.more:
             return progress
         last, limit = part.events[-1].id, _LARGE_PAGE
 
@@ -153,7 +162,7 @@ async def _ordered(reader: StoreReader, scope: Scope, progress: SequenceProgress
         part = await reader.timeline(scope.account, scope.where(), scope.after, since, _PAGE)
         async for events in _chunks(part.events):
             await _matched(progress, progress.add_all, list(map(EventView, events)))
-        if progress.met or len(part.events) < _PAGE:
+        if progress.met or not part.more:
             return part.evicted, scope.incomplete(part)
         since = (part.events[-1].time, part.events[-1].id)
 

@@ -20,10 +20,12 @@ from ours_emulator.records import Visitor as VisitorRecord
 
 LARGEST = 2**63 - 1
 """The largest integer that the store can hold, and so the largest id."""
+LIST_BYTES = 16 * 1024 * 1024
+"""About how large the items of one list may be together. One that is larger is a list alone."""
 
 
 class StoreLostError(StoreError):
-    """The file of an open store was removed, or another one put in its place."""
+    """A file of an open store was removed, replaced or truncated by another program."""
 
 
 class StoreBusyError(StoreError):
@@ -40,10 +42,14 @@ class CursorError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much is kept of journal and receipts: rows of each, and bytes of request bodies."""
+    """How much is kept: rows of journal and receipts, bytes of request bodies, and bytes of receipts.
+
+    Those of receipts include the versions of visitors that they left, but for what each visitor is now.
+    """
 
     rows: int = 100_000
     body_bytes: int = 256 * 1024 * 1024
+    event_bytes: int = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +87,13 @@ class VisitorFilter:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Some events in order, and whether others are missing: how many were evicted, and the oldest id still kept."""
+    """Some events in order: as many as were asked for, or fewer if they are large, and whether there are `more`.
+
+    Others may be missing: how many were `evicted`, and the oldest id still kept.
+    """
 
     events: Sequence[Event]
+    more: bool
     evicted: int
     first_kept: int | None
 
@@ -160,6 +170,10 @@ class StoreWriter(Protocol):
         """Whether nothing was ever stored."""
         ...
 
+    def tidy(self) -> None:
+        """Do what can wait until clients are answered. Outside `transaction`; raises nothing."""
+        ...
+
     def close(self) -> None:
         """Close the store for writing."""
         ...
@@ -168,7 +182,9 @@ class StoreWriter(Protocol):
 class StoreReader(Protocol):
     """Read access for the debug API. *account* is always a name, or None for all accounts.
 
-    Everything raises StoreFailedError if the store can't be read. A cursor that no list gave out is a CursorError.
+    A list ends early, with `next_cursor` or `more`, at LIST_BYTES. Everything raises StoreFailedError if the store
+    can't be read, and StoreLostError if a file of it was removed, replaced or truncated. A cursor that no list gave out
+    is a CursorError.
     """
 
     async def close(self) -> None:
@@ -176,7 +192,7 @@ class StoreReader(Protocol):
         ...
 
     async def ping(self) -> None:
-        """Read something; raises what keeps the store from being read, StoreLostError if its file is gone."""
+        """Read something; raises what keeps the store from being read."""
         ...
 
     async def account_names(self) -> list[str]:
@@ -226,7 +242,7 @@ class StoreReader(Protocol):
         ...
 
     async def request(self, account: str | None, request_id: int) -> tuple[StoredRequest, Sequence[Event]] | None:
-        """Return one request with its body, and its events in the order of its rows."""
+        """Return one request with its body, and its events in the order of its rows, as many as a list has."""
         ...
 
     async def stored_requests(self, account: str | None, after: int) -> Sequence[StoredRequest]:
@@ -239,7 +255,7 @@ class StoreReader(Protocol):
         ...
 
     async def calls(self, account: str | None, limit: int, cursor: str | None) -> Page[Call]:
-        """Return calls with all their attempts, the latest call first."""
+        """Return calls with all their attempts, the latest call first; of one with very many, the first attempts."""
         ...
 
     async def summary(self, account: str | None) -> Summary:

@@ -1,4 +1,4 @@
-"""The database file of a store: opened, locked, recognised, migrated, and its pragmas."""
+"""The database file of a store: opened, locked, watched, and its pragmas."""
 
 import logging
 import os
@@ -19,11 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from ours_emulator.store import StoreError, StoreLostError
-from ours_emulator.store.sqlite.migration import OLDEST_VERSION, SCHEMA_VERSION, migrate
+from ours_emulator.store.sqlite.locking import lock_database, prevent_checkpoint
+from ours_emulator.store.sqlite.schema import prepare
 from ours_emulator.store.sqlite.visitor_columns import ReadingConnection, add_functions
-from ours_emulator.store.tables import metadata
+from ours_emulator.store.sqlite.watch import TruncatedError, Watch
 
-APPLICATION_ID = 0x4F555253
 BUSY_SECONDS = 30
 _PREFIX = "ours-emulator-"
 _NAME = "temporary-store.db"
@@ -38,11 +38,12 @@ class StoreFile:
     def __init__(self, path: Path | None) -> None:
         self._temporary = _temporary_directory() if path is None else None
         self.path = Path(self._temporary.name if self._temporary else "", path or _NAME).resolve()
-        self._name = str(self.path)
         # Taken by one thread and given up by another.
         self._lock = FileLock(f"{self.path}.lock", mode=_PRIVATE, thread_local=False)
+        self._in_use = f"{self.path} is in use by another emulator; stop that one or use another file"
         self._engines: list[sa.Engine] = []
-        self._identity: tuple[int, int] | None = None
+        self._descriptor: int | None = None
+        self._watch: Watch | None = None
 
     @property
     def kept(self) -> bool:
@@ -59,15 +60,19 @@ class StoreFile:
             self.path.parent.stat()
             self._lock.acquire(timeout=0)
             # SQLite would make the file readable for everybody; what it makes beside it has the file's mode.
-            os.close(os.open(self.path, os.O_RDONLY | os.O_CREAT, _PRIVATE))
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), _PRIVATE)
         except Timeout:
-            raise StoreError(f"{self.path} is in use by another emulator; stop that one or use another file") from None
+            raise StoreError(self._in_use) from None
         except OSError as error:
             self._lock.release()
             raise StoreError(f"{self.path} can't be opened: {error.strerror}") from None
         try:
-            return self._connect()
-        except (DBAPIError, sqlite3.Error) as error:
+            # The file .lock may have been removed since another emulator locked it.
+            if not lock_database(self._descriptor):
+                raise StoreError(self._in_use)
+            self._check_file(self._descriptor)
+            return self._connect(self._descriptor)
+        except (DBAPIError, sqlite3.Error, OSError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             self._give_up()
             raise StoreError(f"{self.path} can't be opened: {cause}") from None
@@ -75,20 +80,34 @@ class StoreFile:
             self._give_up()
             raise
 
+    def _check_file(self, descriptor: int) -> None:
+        """Refuse an emptied database, whose log SQLite would remove; complain of one that others can read."""
+        status, log = os.fstat(descriptor), Path(f"{self.path}-wal")
+        if status.st_size == 0 and log.exists() and log.stat().st_size > 0:
+            raise StoreError(f"{self.path} is empty, but {log} is not; restore it, or remove {log} to start anew")
+        if os.name == "posix" and status.st_mode & 0o044:
+            _log.warning("store: other users can read %s, with the tokens in it; to prevent that: chmod 600", self.path)
+
     def _give_up(self) -> None:
         """Close, and leave no lock beside a file that is not a store."""
         with suppress(OSError):
             Path(self._lock.lock_file).unlink()
         self.close()
 
+    @property
+    def log_bytes(self) -> int:
+        """Bytes of the write-ahead log after the last commit."""
+        return 0 if self._watch is None else self._watch.log_bytes
+
     def check(self) -> None:
-        """Raise StoreLostError if the path no longer leads to the file that is open, so that writes would be lost."""
-        try:
-            status = os.stat(self._name)
-        except OSError as error:
-            raise StoreLostError(f"{self.path} is gone ({error.strerror}); restart the emulator") from None
-        if (status.st_dev, status.st_ino) != self._identity:
-            raise StoreLostError(f"{self.path} was replaced by another file; restart the emulator")
+        """Raise StoreLostError if what is written would be lost. Any thread may call this."""
+        if self._watch is not None:
+            self._watch.check()
+
+    def committed(self) -> None:
+        """Raise StoreLostError if what was just committed is lost, or what came before."""
+        if self._watch is not None:
+            self._watch.committed()
 
     def reading_engine(self) -> AsyncEngine:
         """Return an engine whose connections can't write; each block reads one snapshot of the store."""
@@ -109,14 +128,32 @@ class StoreFile:
 
     def close(self) -> None:
         """Close the writing connection, give up the lock and remove a temporary store."""
+        self._leave_what_is_left()
         for engine in self._engines:
             engine.dispose()
         self._engines.clear()
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
         self._lock.release()
         if self._temporary is not None:
             self._temporary.cleanup()
 
-    def _connect(self) -> sa.Connection:
+    def _leave_what_is_left(self) -> None:
+        """Keep SQLite from copying a log with gaps into the database, which only damages that too."""
+        try:
+            self.check()
+        except TruncatedError:
+            if self._descriptor is not None:
+                prevent_checkpoint(self._descriptor)
+        except StoreLostError:
+            # SQLite itself leaves alone what was moved, and copies a log that was removed.
+            pass
+
+    def _connect(self, descriptor: int) -> sa.Connection:
         engine = sa.create_engine(
             sa.URL.create("sqlite", database=str(self.path)),
             poolclass=StaticPool,
@@ -127,50 +164,25 @@ class StoreFile:
         event.listen(engine, "begin", _begin_immediate)
         connection = engine.connect()
         with connection.begin():
-            migrated = self._recognise(connection)
-            metadata.create_all(connection)
-        if migrated:
-            _log.warning("store: migrated %s %s", self.path, migrated)
+            prepare(connection, self.path)
         raw = connection.connection
         mode = raw.cursor().execute("PRAGMA journal_mode = WAL").fetchall()[0][0]
         if mode != "wal":
             raise StoreError(
                 f"{self.path} can't have a write-ahead log (journal_mode is {mode}); use another file system"
             )
-        status = self.path.stat()
-        if status.st_nlink > 1:
+        if self.path.stat().st_nlink > 1:
             # Each name has a lock and a write-ahead log of its own: two emulators would write over each other.
             raise StoreError(
                 f"{self.path} has hard links, by which another emulator could write to it; remove them or use a copy"
             )
-        self._identity = (status.st_dev, status.st_ino)
         # In WAL mode only FULL syncs at each commit: with NORMAL, an acknowledged event is lost with the power. A
         # temporary store does not outlive the process, so it need not wait for the disk at all.
         raw.cursor().execute(f"PRAGMA synchronous = {'FULL' if self.kept else 'OFF'}")
+        # The first read opens the log and its index.
+        raw.cursor().execute("SELECT count(*) FROM sqlite_master").fetchall()
+        self._watch = Watch(self.path, descriptor)
         return connection
-
-    def _recognise(self, connection: sa.Connection) -> str | None:
-        """Make sure that the file is a store of this version, and return how it was migrated if it was an older one."""
-        application = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
-        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-        tables = sa.inspect(connection).get_table_names()
-        if not tables and application == 0:
-            connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        elif application != APPLICATION_ID:
-            raise StoreError(f"{self.path} is a database of another program; use another file")
-        elif version > SCHEMA_VERSION:
-            raise StoreError(
-                f"{self.path} has store version {version}, but this program supports at most {SCHEMA_VERSION}; "
-                "use a newer ours-emulator"
-            )
-        elif version < OLDEST_VERSION:
-            raise StoreError(
-                f"{self.path} has store version {version}, which can't be migrated to {SCHEMA_VERSION}; use a new file"
-            )
-        elif version < SCHEMA_VERSION:
-            return migrate(connection, version)
-        return None
 
 
 def _temporary_directory() -> tempfile.TemporaryDirectory[str]:

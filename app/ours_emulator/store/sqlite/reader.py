@@ -28,6 +28,7 @@ from ours_emulator.records import (
 )
 from ours_emulator.store import (
     LARGEST,
+    LIST_BYTES,
     CursorError,
     EventFilter,
     RequestFilter,
@@ -148,15 +149,17 @@ class SqliteReader:
         covered = sa.select(accounts)
         if account is not None:
             covered = covered.where(accounts.c.name == account)
+        self._file.check()
         try:
             async with self._engine.connect() as connection:
                 yield _Snapshot(connection, (await connection.execute(covered)).mappings().all())
         except SQLAlchemyError as error:
+            # What is read of a file that was cut meanwhile is an error of any kind.
+            self._file.check()
             raise StoreFailedError(str(error.orig if isinstance(error, DBAPIError) else error)) from error
 
     async def ping(self) -> None:
-        """Read something; raises what keeps the store from being read, StoreLostError if its file is gone."""
-        self._file.check()
+        """Read something; raises what keeps the store from being read."""
         # There may be many accounts, and none has this name.
         async with self._snapshot(""):
             pass
@@ -223,10 +226,10 @@ class SqliteReader:
     ) -> Slice:
         async with self._snapshot(account) as stored:
             conditions = [*_event_conditions(stored.ids, which), *where]
-            events = await stored.rows(_EVENTS.selected.where(*conditions).order_by(*order).limit(limit))
+            events, more = await stored.first_rows(_EVENTS.selected.where(*conditions).order_by(*order), limit)
             evicted = stored.evicted(_EVENTS)
             first = await stored.scalar(sa.select(sa.func.min(receipts.c.id))) if evicted else None
-        return Slice(list(map(event_record, events)), evicted, first)
+        return Slice(list(map(event_record, events)), more, evicted, first)
 
     async def event(self, account: str | None, event_id: int) -> Event | None:
         """Return one event, whatever its outcome."""
@@ -271,28 +274,33 @@ class SqliteReader:
             return stored.evicted(_REQUESTS)
 
     async def calls(self, account: str | None, limit: int, cursor: str | None) -> Page[Call]:
-        """Return calls with all their attempts, the latest call first."""
+        """Return calls with all their attempts, the latest call first; of one with very many, the first attempts."""
         async with self._snapshot(account) as stored:
             firsts = [stored.owns(requests), requests.c.id == requests.c.call_id]
             page = await stored.page(_REQUESTS, firsts, limit, cursor)
             of_page = _attempts_of([first.call_id for first in page.items])
-            rows = await stored.rows(_REQUESTS.selected.where(of_page).order_by(requests.c.id))
+            in_order = _REQUESTS.selected.where(of_page).order_by(requests.c.call_id.desc(), requests.c.id)
+            rows, more = await stored.first_rows(in_order, LARGEST - 1)
             accepted = await stored.counts(_accepted_by_request(of_page))
         attempts: dict[int, list[RequestRecord]] = {}
         for row in rows:
             attempts.setdefault(row["call_id"], []).append(request_record(row))
-        items = tuple(call_record(attempts[first.call_id], accepted) for first in page.items)
-        return Page(items, page.total, page.next_cursor, page.evicted)
+        if more and len(attempts) > 1:
+            # The attempts of the last one may not be complete.
+            attempts.popitem()
+        next_cursor = str(min(attempts)) if more else page.next_cursor
+        items = tuple(call_record(of_call, accepted) for of_call in attempts.values())
+        return Page(items, page.total, next_cursor, page.evicted)
 
     async def request(self, account: str | None, request_id: int) -> tuple[StoredRequest, Sequence[Event]] | None:
-        """Return one request with its body, and its events in the order of its rows."""
+        """Return one request with its body, and its events in the order of its rows, as many as a list has."""
         async with self._snapshot(account) as stored:
             rows = await stored.rows(_with_body.where(requests.c.id == request_id, stored.owns(requests)))
             if not rows:
                 return None
             first, count = rows[0]["first_receipt"], rows[0]["receipt_count"]
             of_request = receipts.c.id.between(first, first + count - 1)
-            events = await stored.rows(_EVENTS.selected.where(of_request).order_by(receipts.c.id))
+            events, _ = await stored.first_rows(_EVENTS.selected.where(of_request).order_by(receipts.c.id), count)
         return stored_request(rows[0]), list(map(event_record, events))
 
     async def summary(self, account: str | None) -> Summary:
@@ -339,6 +347,21 @@ class _Snapshot:
         rows: Sequence[sa.RowMapping] = (await self._connection.execute(statement)).mappings().all()
         return rows
 
+    async def first_rows(self, statement: sa.Select[Any], limit: int) -> tuple[list[sa.RowMapping], bool]:
+        """Return the first rows that *statement* selects, and whether there are more.
+
+        They are at most *limit* and, unless it is a single one, LIST_BYTES: none that is left out is read for it.
+        """
+        rows: list[sa.RowMapping] = []
+        left = LIST_BYTES
+        async with self._connection.stream(statement.limit(limit + 1)) as result:
+            async for row in result.mappings():
+                left -= sum(len(value) for value in row.values() if isinstance(value, str | bytes))
+                if rows and (len(rows) == limit or left < 0):
+                    return rows, True
+                rows.append(row)
+        return rows, False
+
     async def scalar(self, statement: sa.Executable) -> int | None:
         """Return the number that *statement* selects; max and min of nothing are None."""
         number: int | None = (await self._connection.execute(statement)).scalar_one()
@@ -370,9 +393,9 @@ class _Snapshot:
         if cursor is not None:
             where = [*where, sa.tuple_(*kind.key) < sa.tuple_(*_position(cursor, len(kind.key)))]
         order = [column.desc() for column in kind.key]
-        rows = await self.rows(kind.selected.where(*where).order_by(*order).limit(limit + 1))
-        next_cursor = _cursor(rows[limit - 1], kind.key) if len(rows) > limit else None
-        return Page(tuple(map(kind.record, rows[:limit])), total, next_cursor, self.evicted(kind))
+        rows, more = await self.first_rows(kind.selected.where(*where).order_by(*order), limit)
+        next_cursor = _cursor(rows[-1], kind.key) if more else None
+        return Page(tuple(map(kind.record, rows)), total, next_cursor, self.evicted(kind))
 
     async def newest(self) -> tuple[int, int]:
         """Return the largest ids of an event and of a request. Each table knows of what was evicted from the other."""

@@ -81,6 +81,37 @@ ORDER BY id DESC LIMIT 1
 
 SUM_BODIES = "SELECT coalesce(sum(length(body)), 0) FROM requests WHERE account_id = ?"
 
+# Texts are ASCII, so that a character is a byte.
+SUM_EVENTS = """
+SELECT (SELECT coalesce(sum(length(content) + length(explanation)), 0) FROM receipts)
+    + (SELECT coalesce(sum(length(content)), 0) FROM visitor_versions)
+"""
+SUM_EVENTS_OF = """
+SELECT (SELECT coalesce(sum(length(content) + length(explanation)), 0) FROM receipts WHERE account_id = ?1)
+    + (SELECT coalesce(sum(length(content)), 0) FROM visitor_versions
+       WHERE visitor_pk IN (SELECT pk FROM visitors WHERE account_id = ?1))
+"""
+SUM_CURRENT_VERSIONS = """
+SELECT coalesce(sum(length(version.content) + coalesce(length(base.content), 0)), 0)
+FROM visitors JOIN visitor_versions AS version ON version.id = version_id
+LEFT JOIN visitor_versions AS base ON base.id = version.base_id
+"""
+# Each with the version that it left, which goes with it, or soon after.
+SELECT_OLDEST_SIZES = """
+SELECT length(receipts.content) + length(explanation) + coalesce(length(version.content), 0)
+FROM receipts LEFT JOIN visitor_versions AS version ON version.id = receipts.id
+ORDER BY receipts.id LIMIT ?
+"""
+
+SUM_PENDING = "SELECT coalesce(sum(length(identity) + length(device)), 0) FROM pending_devices"
+EVICT_PENDING = """
+DELETE FROM pending_devices WHERE pk IN (
+    SELECT pk FROM (
+        SELECT pk, row_number() OVER newer AS count, sum(length(identity) + length(device)) OVER newer AS size
+        FROM pending_devices WINDOW newer AS (ORDER BY pk DESC)
+    ) WHERE count > ? OR size > ?
+)
+"""
 COUNT_PENDING = "SELECT count(*) FROM pending_devices"
 
 UPDATE_REPEATS = "UPDATE receipts SET repeats = repeats + ? WHERE id = ?"
@@ -88,7 +119,8 @@ DELETE_IDENTIFIERS = "DELETE FROM identifiers WHERE digest = ? AND visitor_pk = 
 DELETE_PENDING = "DELETE FROM pending_devices WHERE pk = ?"
 
 EVICT_RECEIPTS = """
-DELETE FROM receipts WHERE id IN (SELECT id FROM receipts ORDER BY id LIMIT ?) RETURNING account_id, visitor_pk
+DELETE FROM receipts WHERE id IN (SELECT id FROM receipts ORDER BY id LIMIT ?)
+RETURNING account_id, visitor_pk, length(content) + length(explanation)
 """
 # Of each visitor: what is older than the version in force right before the oldest receipt that is kept, but for the
 # version that this one is a patch of.
@@ -97,7 +129,7 @@ WITH in_force AS (
     SELECT version.visitor_pk, version.id, version.base_id FROM json_each(?) AS wanted
     JOIN visitor_versions AS version ON version.id = (
         SELECT max(id) FROM visitor_versions
-        WHERE visitor_pk = wanted.value AND id < (SELECT min(id) FROM receipts)
+        WHERE visitor_pk = wanted.value AND id < coalesce((SELECT min(id) FROM receipts), 9223372036854775807)
     )
 )
 DELETE FROM visitor_versions WHERE id IN (
@@ -105,6 +137,7 @@ DELETE FROM visitor_versions WHERE id IN (
     JOIN visitor_versions AS old
         ON old.visitor_pk = in_force.visitor_pk AND old.id < in_force.id AND old.id IS NOT in_force.base_id
 )
+RETURNING length(content)
 """
 EVICT_REQUESTS = """
 DELETE FROM requests WHERE id IN (SELECT id FROM requests ORDER BY id LIMIT ?) RETURNING account_id, length(body)

@@ -4,6 +4,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import accumulate
 from typing import Any
 
 from ours_emulator.decide.decision import Decision
@@ -16,7 +17,7 @@ from ours_emulator.model import Exchange, Request, Version
 from ours_emulator.records import Cleared
 from ours_emulator.store import Retention, StoreBusyError, StoreError, StoreFailedError, StoreLostError
 from ours_emulator.store.sqlite import statements as sql
-from ours_emulator.store.sqlite.file import StoreFile
+from ours_emulator.store.sqlite.file import BUSY_SECONDS, StoreFile
 from ours_emulator.store.sqlite.rows import (
     distinct_rows,
     original_of,
@@ -28,11 +29,21 @@ from ours_emulator.store.sqlite.rows import (
     visitor_of,
     visitor_row,
 )
+from ours_emulator.store.sqlite.watch import TruncatedError
 from ours_emulator.store.tables import digests_of, distinct_digest, encoded, name_digest
 from ours_emulator.store.versions import Keyframe
 
 _RECENT_REQUESTS = 10_000
 _ROWS_PER_SLACK = 400
+_BYTES_PER_SLACK = 16
+_OLDEST = 1000
+"""Events whose sizes are looked at together when some of them have to go."""
+_MAX_PENDING = 10_000
+_MAX_PENDING_BYTES = 64 * 1024 * 1024
+_LOG_BYTES = 16 * 1024 * 1024
+"""Size of the write-ahead log from which it is cut. SQLite itself copies it at 4 MiB and begins anew, if it can."""
+_TIDY_MS = 200
+"""How long writing may pause for readers that still need the log."""
 
 
 class SqliteWriter:
@@ -45,13 +56,16 @@ class SqliteWriter:
         # The driver's own cursor runs a prepared text five times as fast as SQLAlchemy's execute.
         self._cursor = self._connection.connection.cursor()
         self.next_receipt_id = self.next_request_id = self.next_visitor_pk = self.next_pending_pk = 1
-        self._pending = 0
+        self._pending = self._pending_bytes = 0
+        self._event_bytes = self._current_bytes = 0
+        self._long_log = _LOG_BYTES
         self._keyframes: dict[int, Keyframe] = {}
         """Of the visitors in this transaction, by their pk."""
         self._counters_known = False
         try:
             with self.transaction():
-                pass
+                self._event_bytes = self._run(sql.SUM_EVENTS)[0][0]
+                self._pending_bytes = self._run(sql.SUM_PENDING)[0][0]
         except StoreError as error:
             self.close()
             raise StoreError(f"{file.path} can't be read: {error}") from None
@@ -64,29 +78,57 @@ class SqliteWriter:
     @contextmanager
     def transaction(self) -> Generator[None]:
         """Commit what happens inside, or, if it raises, leave the store as it was."""
-        try:
-            self._file.check()
-            self._cursor.execute("BEGIN IMMEDIATE")
-        except (sqlite3.OperationalError, StoreLostError) as error:
-            raise StoreBusyError(str(error)) from error
-        except sqlite3.Error as error:
-            raise StoreError(str(error)) from error
+        self._begin()
+        before = self._event_bytes, self._pending_bytes
         try:
             self._keyframes.clear()
             if not self._counters_known:
                 self._read_counters()
             yield
             self._cursor.execute("COMMIT")
+            self._file.committed()
         except BaseException as error:
             self._counters_known = False
+            self._event_bytes, self._pending_bytes = before
             # Some errors (disk full, input/output) have ended the transaction already.
             with suppress(sqlite3.Error):
                 self._cursor.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError):
-                raise StoreFailedError(str(error)) from error
-            if isinstance(error, sqlite3.Error):
-                raise StoreError(str(error)) from error
+            if isinstance(error, sqlite3.Error | StoreLostError):
+                raise _as_store_error(error) from error
             raise
+
+    def _begin(self) -> None:
+        try:
+            self._file.check()
+            self._cursor.execute("BEGIN IMMEDIATE")
+        except StoreLostError as error:
+            if not isinstance(error, TruncatedError):
+                # The log that is open still has what was acknowledged, wherever its database is now. What another
+                # file at the same path would make of it is damage.
+                self._shorten_log()
+            raise StoreBusyError(str(error)) from error
+        except sqlite3.OperationalError as error:
+            raise StoreBusyError(str(error)) from error
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+
+    def tidy(self) -> None:
+        """Shorten the write-ahead log if it has grown: it is only begun anew in a moment without readers."""
+        if self._file.log_bytes < self._long_log:
+            return
+        # Readers that still need the log may keep it as it is; then the next try is worth a pause only later.
+        with suppress(StoreLostError):
+            self._file.check()
+            self._shorten_log()
+            self._file.committed()
+        self._long_log = max(_LOG_BYTES, self._file.log_bytes + _LOG_BYTES // 4)
+
+    def _shorten_log(self) -> None:
+        """Copy the log into the database and cut it, unless a reader takes too long."""
+        with suppress(sqlite3.Error):
+            self._cursor.execute(f"PRAGMA busy_timeout = {_TIDY_MS}").fetchall()
+            self._cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}").fetchall()
 
     def close(self) -> None:
         """Close the connection and the file."""
@@ -133,7 +175,9 @@ class SqliteWriter:
         """Write *exchanges* and what *decision* changed."""
         saved = [(exchange, receipt) for exchange in exchanges for receipt in exchange.receipts]
         self._write(sql.INSERT_REQUESTS, [request_row(exchange) for exchange in exchanges])
-        self._write(sql.INSERT_RECEIPTS, [receipt_row(exchange, receipt) for exchange, receipt in saved])
+        receipts = [receipt_row(exchange, receipt) for exchange, receipt in saved]
+        self._write(sql.INSERT_RECEIPTS, receipts)
+        self._event_bytes += sum(len(content) + len(explanation) for *_, content, explanation in receipts)
         self._write(sql.INSERT_DISTINCT_IDS, list(distinct_rows(saved)))
         self._write(sql.UPDATE_REPEATS, [(count, receipt_id) for receipt_id, count in decision.repeats.items()])
         self._save_versions(decision.versions)
@@ -161,6 +205,7 @@ class SqliteWriter:
         self._receipts -= total.receipts
         self._requests -= total.requests
         self._pending = self._run(sql.COUNT_PENDING)[0][0]
+        self._pending_bytes = self._run(sql.SUM_PENDING)[0][0]
         return total
 
     def delete_account(self, account: str) -> Cleared:
@@ -188,6 +233,7 @@ class SqliteWriter:
         keyframes = self._keyframes
         rows = [version_row(version, keyframes.setdefault(version.visitor_pk, Keyframe())) for version in versions]
         self._write(sql.INSERT_VERSIONS, rows)
+        self._event_bytes += sum(len(content) for *_, content in rows)
 
     def _save_visitors(self, touched: Iterable[Visitor]) -> None:
         gone: list[tuple[str, int]] = []
@@ -207,9 +253,16 @@ class SqliteWriter:
     def _save_pending(self, devices: PendingDevices) -> None:
         if not devices.changed and not devices.removed:
             return
-        self._write(sql.UPSERT_PENDING, [pending_row(pending) for pending in devices.changed.values()])
+        rows = [pending_row(pending) for pending in devices.changed.values()]
+        self._write(sql.UPSERT_PENDING, rows)
         self._write(sql.DELETE_PENDING, [(pk,) for pk in devices.removed])
+        # More than there are, as some were replaced or removed: a sum of all would be read each time.
+        self._pending_bytes += sum(len(identity) + len(device) for *_, identity, device in rows)
         self._pending = self._run(sql.COUNT_PENDING)[0][0]
+        if self._pending > _MAX_PENDING or self._pending_bytes > _MAX_PENDING_BYTES:
+            self._run(sql.EVICT_PENDING, _MAX_PENDING, _MAX_PENDING_BYTES)
+            self._pending = self._run(sql.COUNT_PENDING)[0][0]
+            self._pending_bytes = self._run(sql.SUM_PENDING)[0][0]
         self.next_pending_pk = max(self.next_pending_pk, *(pk + 1 for pk in (*devices.changed, *devices.removed)))
 
     def _evict(self) -> None:
@@ -220,14 +273,36 @@ class SqliteWriter:
         most = self._retention.rows
         slack = most // _ROWS_PER_SLACK
         if self._receipts > most + slack:
-            rows = self._run(sql.EVICT_RECEIPTS, self._receipts - most)
-            self._receipts -= len(rows)
-            self._count_evicted(sql.COUNT_EVICTED_RECEIPTS, Counter(row[0] for row in rows))
-            self._run(sql.EVICT_VERSIONS, json_text(list({row[1] for row in rows if row[1] is not None})))
+            self._evict_receipts(self._receipts - most)
+        if self._event_bytes - self._current_bytes > self._retention.event_bytes:
+            self._evict_event_bytes()
         if self._requests > most + slack:
             self._evict_requests(self._requests - most)
         while self._body_bytes > self._retention.body_bytes and self._counters_known:
             self._evict_requests(1)
+
+    def _evict_event_bytes(self) -> None:
+        """Delete the oldest events over the limit, and some more: what visitors are now stays, and is not counted."""
+        self._current_bytes = self._run(sql.SUM_CURRENT_VERSIONS)[0][0]
+        most = self._retention.event_bytes
+        if self._event_bytes - self._current_bytes <= most:
+            return
+        most -= most // _BYTES_PER_SLACK
+        while (excess := self._event_bytes - self._current_bytes - most) > 0:
+            sizes = accumulate(row[0] for row in self._run(sql.SELECT_OLDEST_SIZES, _OLDEST))
+            count = sum(1 for size in sizes if size < excess) + 1
+            if not self._evict_receipts(count):
+                return
+
+    def _evict_receipts(self, count: int) -> int:
+        """Delete the *count* oldest events, and the versions that only they refer to; return how many there were."""
+        rows = self._run(sql.EVICT_RECEIPTS, count)
+        self._receipts -= len(rows)
+        self._count_evicted(sql.COUNT_EVICTED_RECEIPTS, Counter(row[0] for row in rows))
+        visitors = json_text(list({row[1] for row in rows if row[1] is not None}))
+        versions = self._run(sql.EVICT_VERSIONS, visitors)
+        self._event_bytes -= sum(row[2] for row in rows) + sum(row[0] for row in versions)
+        return len(rows)
 
     def _evict_requests(self, count: int) -> None:
         rows = self._run(sql.EVICT_REQUESTS, count)
@@ -247,6 +322,8 @@ class SqliteWriter:
 
         # Counting all that is left would take longer the more others have.
         self._body_bytes -= self._run(sql.SUM_BODIES, account_id)[0][0]
+        self._event_bytes -= self._run(sql.SUM_EVENTS_OF, account_id)[0][0]
+        self._current_bytes = 0
         low, high = digests_of(account_id)
         run(sql.CLEAR_IDENTIFIERS, low, high)
         run(sql.CLEAR_DISTINCT_IDS, low, high)
@@ -276,3 +353,10 @@ class SqliteWriter:
         self._pending = count[7]
         self.next_pending_pk = max(self.next_pending_pk, (count[8] or 0) + 1)
         self._counters_known = True
+
+
+def _as_store_error(error: sqlite3.Error | StoreLostError) -> StoreError:
+    """Return what the caller of a transaction that failed with *error* is told."""
+    if isinstance(error, StoreLostError):
+        return StoreBusyError(str(error))
+    return (StoreFailedError if isinstance(error, sqlite3.OperationalError) else StoreError)(str(error))

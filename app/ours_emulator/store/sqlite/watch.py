@@ -1,0 +1,138 @@
+"""Whether the files of an open store are still there and whole: what goes wrong with them is noticed nowhere else.
+
+SQLite goes on writing into a file that was removed, and beyond the end of one that was cut. How long the write-ahead
+log has to be, the index of the log says (https://sqlite.org/walformat.html).
+"""
+
+import os
+import struct
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ours_emulator.store import StoreLostError
+
+_MAGIC = b"SQLite format 3\0"
+_INDEX_HEADER = struct.Struct("=14xHI12x8s8x")
+_LOG_HEADER_BYTES = 32
+_FRAME_HEADER_BYTES = 24
+# The offset of a descriptor is shared by all threads, and not every system can read without it.
+_reading = threading.Lock()
+
+
+class TruncatedError(StoreLostError):
+    """A file of an open store was cut: what it had there is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """What the index says of the log: how many pages it has, how long each is there, and the salt of this round."""
+
+    frames: int
+    frame_bytes: int
+    salt: bytes
+
+    def offset(self, frame: int) -> int:
+        """Return where in the log the frame of that number, from 1 on, ends."""
+        return _LOG_HEADER_BYTES + frame * self.frame_bytes
+
+
+class _File:
+    """A file, open for reading, that its path has to lead to."""
+
+    def __init__(self, path: str, descriptor: int | None = None) -> None:
+        self.path = path
+        self.descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)) if descriptor is None else descriptor
+        self._identity = _identity(os.fstat(self.descriptor))
+
+    def size(self) -> int:
+        """Return the size in bytes. Raises StoreLostError if the path does not lead to this file."""
+        try:
+            status = os.stat(self.path)
+        except OSError as error:
+            raise StoreLostError(f"{self.path} is gone ({error.strerror}); restart the emulator") from None
+        if _identity(status) != self._identity:
+            raise StoreLostError(f"{self.path} was replaced by another file; restart the emulator")
+        return status.st_size
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return *count* bytes, or as many as there are."""
+        with _reading:
+            os.lseek(self.descriptor, offset, os.SEEK_SET)
+            return os.read(self.descriptor, count)
+
+    def truncated(self) -> TruncatedError:
+        """Return the error that tells of it."""
+        return TruncatedError(f"{self.path} was truncated by another program; restart the emulator")
+
+
+class Watch:
+    """The files of a database in WAL mode that a connection has open; the descriptor is one of the database.
+
+    Closed after every connection: with a descriptor of a file, the process loses the locks of SQLite on it.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._database = _File(str(path), descriptor)
+        self._log = _File(f"{path}-wal")
+        self._shared = _File(f"{path}-shm")
+        self._database_bytes = self._database.size()
+        self.log_bytes = self._log.size()
+        """Bytes of the write-ahead log after the last commit."""
+        self._index: _Index | None = None
+        self._last_frame = b""
+        self._remember(self._read_index())
+
+    def close(self) -> None:
+        """Close the files but the database, whose descriptor is the caller's."""
+        for file in (self._log, self._shared):
+            with suppress(OSError):
+                os.close(file.descriptor)
+
+    def check(self) -> None:
+        """Raise StoreLostError unless the files are there and as long as they have to be. Any thread may call this."""
+        if self._database.size() < self._database_bytes:
+            raise self._database.truncated()
+        index = self._read_index()
+        log_bytes = self._log.size()
+        # A commit or a checkpoint between the two looks like a short log.
+        if index and index.frames and log_bytes < index.offset(index.frames) and index == self._read_index():
+            raise self._log.truncated()
+
+    def committed(self) -> None:
+        """Raise StoreLostError if what was just committed, or what came before, is not in the files.
+
+        A log that is cut before a commit is as long as before after it, with a gap: then the last frame of the commit
+        before is not what it was.
+        """
+        self.check()
+        last, index = self._index, self._read_index()
+        if last and index and last.salt == index.salt and self._read_frame(last) != self._last_frame:
+            raise self._log.truncated()
+        if self._database.read(0, len(_MAGIC)) != _MAGIC:
+            raise self._database.truncated()
+        self._database_bytes, self.log_bytes = self._database.size(), self._log.size()
+        self._remember(index)
+
+    def _remember(self, index: _Index | None) -> None:
+        self._index = index if index and index.frames else None
+        self._last_frame = self._read_frame(self._index) if self._index else b""
+
+    def _read_frame(self, index: _Index) -> bytes:
+        return self._log.read(index.offset(index.frames - 1), index.frame_bytes)
+
+    def _read_index(self) -> _Index | None:
+        """Return what the index says; None while another process changes it."""
+        size = _INDEX_HEADER.size
+        headers = self._shared.read(0, 2 * size)
+        if headers[:size] != headers[size:]:
+            return None
+        page_bytes, frames, salt = _INDEX_HEADER.unpack(headers[:size])
+        # 65536 does not fit, and is written as 1.
+        page_bytes = (page_bytes & 0xFE00) + ((page_bytes & 1) << 16)
+        return _Index(frames, _FRAME_HEADER_BYTES + page_bytes, salt)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
