@@ -1,5 +1,6 @@
 """From requests to receipts: load what a group mentions, decide on plain values, save, and only then answer."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -127,6 +128,15 @@ class Pipeline:
             return cast(Exchange | Closed, await self._worker.submit(request))
         except (StoreWriteError, StoppedError):
             return None
+
+    def begin(self, request: Request, done: Callable[[Exchange | Closed | None], None]) -> None:
+        """Call *done* with what `submit` returns. For callers on an event loop that need no task for each request."""
+        try:
+            future = self._worker.submit(request)
+        except StoppedError:
+            done(None)
+        else:
+            future.add_done_callback(lambda ended: done(_exchange_of(ended)))
 
     async def reset(self, account: str | None) -> Cleared:
         """Delete everything of *account* (of all if None), after what was submitted before. Raises StoreWriteError.
@@ -308,6 +318,11 @@ def _refused_as_a_whole(parsed: _Parsed, exchange: Exchange) -> _Parsed:
             if isinstance(receipt.arrival, Rejection) and receipt.arrival.batch_index is None:
                 return replace(parsed, arrivals=[receipt.arrival])
     return parsed
+
+
+def _exchange_of(ended: asyncio.Future[object]) -> Exchange | Closed | None:
+    failed = ended.cancelled() or ended.exception() is not None
+    return None if failed else cast(Exchange | Closed, ended.result())
 
 
 def _attempted(task: Task) -> object:

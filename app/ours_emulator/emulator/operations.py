@@ -201,6 +201,11 @@ def visitors(filters: Mapping[str, object]) -> Operation[Listing[Visitor]]:
     return _page("visitors", record(Visitor), filters)
 
 
+def visitor(visitor_id: str) -> Operation[Visitor]:
+    """One visitor."""
+    return Operation("GET", f"visitors/{_quoted(visitor_id)}", record(Visitor))
+
+
 def requests(filters: Mapping[str, object]) -> Operation[Listing[RequestRecord]]:
     """A page of the journal."""
     return _page("requests", record(RequestRecord), filters)
@@ -282,6 +287,11 @@ def plan_fault(name: str, plan: Mapping[str, Any]) -> Operation[FaultCounts]:
 def fault(name: str, *, seconds: float = _SECONDS) -> Operation[FaultCounts]:
     """The counts of a fault."""
     return Operation("GET", f"faults/{_quoted(name)}", record(FaultCounts), seconds=seconds)
+
+
+def faults() -> Operation[list[Json]]:
+    """The faults of the account, as they were planned, with their counts."""
+    return Operation("GET", "faults", lambda answer: list(answer["items"]))
 
 
 def drop_fault(name: str) -> Operation[FaultCounts]:
@@ -369,7 +379,8 @@ def record(kind: type[V]) -> Callable[[Json], V]:
 def _page(path: str, item: Callable[[Json], V], filters: Mapping[str, object]) -> Operation[Listing[V]]:
     def parse(answer: Any) -> Listing[V]:
         items = map(item, answer["items"])
-        return Listing(items, evicted=answer.get("evicted", 0), next_cursor=answer.get("next_cursor"))
+        evicted, total = answer.get("evicted", 0), answer.get("total", 0)
+        return Listing(items, evicted=evicted, next_cursor=answer.get("next_cursor"), total=total)
 
     return Operation("GET", path, parse, params={**_params(filters), "limit": str(PAGE)})
 
@@ -404,7 +415,7 @@ def _text(value: object) -> str:
 
 
 def _quoted(name: str) -> str:
-    return quote(name, safe="")
+    return quote(name, safe="", errors="surrogatepass")
 
 
 def _nothing(_: object) -> None:

@@ -15,13 +15,11 @@ from ours_emulator.http.guard import IMPORT_PATH, READING, Guard, Refusal
 from ours_emulator.http.head import answer_head
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.routes import Route, called_path, find_route, is_sent_as
-from ours_emulator.http.wire import read_body, send_json
+from ours_emulator.http.wire import read_body, send_json, with_nosniff
 from ours_emulator.model import Properties
 
 Answerer: TypeAlias = Callable[[Route, Scope, Receive, Send], Awaitable[None]]
 """An emulated endpoint, or a probe."""
-
-_NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass on a message of the server's lifespan. There are no web sockets."""
         if scope["type"] == "http":
-            await self._answer(scope, receive, _with_nosniff(send))
+            await self._answer(scope, receive, with_nosniff(send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
@@ -86,17 +84,6 @@ class Front:
         headers = ((b"x-emulator-reason", refusal.rule.encode()), *refusal.headers)
         await send_json(send, refusal.status, _refusal_body(route, refusal.message), headers)
         self._served.log.refusal(refusal.status, scope["method"], route.called, refusal.rule, refusal.message)
-
-
-def _with_nosniff(send: Send) -> Send:
-    """Return *send*, which tells browsers to believe the content type: what is answered may be what somebody sent."""
-
-    async def send_with_nosniff(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), _NOSNIFF]
-        await send(message)
-
-    return send_with_nosniff
 
 
 def _refusal_body(route: Route, message: str) -> Properties:
