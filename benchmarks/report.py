@@ -1,5 +1,6 @@
 """How the benchmarks print: Markdown tables to paste into docs/performance.md, and the machine they ran on."""
 
+import math
 import os
 import platform
 import sqlite3
@@ -44,12 +45,17 @@ def verdict(value: float, limit: float | None, *, at_most: bool = False) -> str:
 
 def each_ratio(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
     """Return the ratio of each round."""
-    return [one / other for one, other in zip(ours, theirs, strict=True)]
+    return [_quotient(one, other) for one, other in zip(ours, theirs, strict=True)]
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """Return the ratio of the medians."""
-    return median(ours) / median(theirs)
+    return _quotient(median(ours), median(theirs))
+
+
+def _quotient(one: float, other: float) -> float:
+    """Return *one* by *other*; on a busy machine a short run may have answered no batch at all."""
+    return one / other if other else math.inf
 
 
 def machine() -> str:
