@@ -57,7 +57,7 @@ def unmet_sequence(
         found=found,
         mode="sequence",
         expected=expected,
-        count=count,
+        count=len(progress.matched),
         items=items,
         near_misses=progress.near.near_misses,
         evicted=evicted,
