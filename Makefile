@@ -21,10 +21,10 @@ check: $(VENV)/.check
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.test
-	$(BIN)/python benchmarks/bench.py $(ARGS)
+	$(BIN)/python benchmarks/bench.py $(if $(PEERS),--peers) $(ARGS)
 
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) .peers dist build
 
 # Each stamp is older than what it installs from only when that changed, so repeated calls start at once.
 $(VENV)/.serve: pyproject.toml

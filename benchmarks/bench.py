@@ -1,19 +1,18 @@
 """What the emulator costs: beside a bare ASGI app under the same server, and beside sqlite3 alone."""
 
 import argparse
-import os
-import platform
+import shutil
 import signal
-import sqlite3
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from statistics import median
 
+from comparison import compare
 from executemany import transactions_per_second, written_for
-from load import CLIENT, Load, requests_per_second
+from load import Load, requests_per_second
+from report import emulator_version, load_average, machine, say, table
 from servers import BARE, EMULATOR, PLAIN_BARE, PLAIN_EMULATOR, Server, running
 
 _TRACKS = tuple(Load("/track", connections) for connections in (1, 16, 64))
@@ -53,26 +52,39 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=3, help="length of one run [default: 3]")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each kind [default: 3]")
     parser.add_argument("--quick", action="store_true", help="one round of one second: a look, not a figure")
+    parser.add_argument("--peers", action="store_true", help="compare with two mock servers from npm instead")
+    parser.add_argument("--baseline", metavar="COMMAND", help="with --peers: the ours-emulator of another checkout")
     options = parser.parse_args()
     if options.quick:
         options.rounds = options.seconds = 1
     if min(options.rounds, options.seconds) < 1:
         parser.error("--rounds and --seconds are at least 1")
+    if options.baseline and not (options.peers and shutil.which(options.baseline)):
+        parser.error(f"--baseline {options.baseline}: needs --peers (PEERS=1) and a command that exists")
     # As Ctrl-C does it: every block is left, so every process is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        lines = [_starts(1 if options.quick else _STARTS), *_runs(options.rounds, options.seconds)]
+        if options.peers:
+            compare(options.rounds, options.seconds, options.baseline)
+        else:
+            _alone(options.rounds, options.seconds, starts=1 if options.quick else _STARTS)
     except KeyboardInterrupt:
         sys.exit(130)
-    print(f"{_machine()}.\nMedians; rounds of {options.seconds} s, taken in turns: {options.rounds}.\n")
-    print(f"{_table(lines)}\n\n{_NOTE}")
+
+
+def _alone(rounds: int, seconds: int, starts: int) -> None:
+    """Compare with the bare app and with sqlite3, and print."""
+    lines = [_starts(starts), *_runs(rounds, seconds)]
+    print(f"{emulator_version()}; {machine()}; {load_average()} after the run.")
+    print(f"Medians; rounds of {seconds} s, taken in turns: {rounds}.\n")
+    print(f"{table(_HEAD, [line.cells() for line in lines], _NUMBERS)}\n\n{_NOTE}")
 
 
 def _starts(times: int) -> Line:
     """Measure from making the process to its first 200, emulator and bare app in turns."""
     line = Line("start to first 200, ms")
     for number in range(times):
-        _say(f"start {number + 1} of {times}")
+        say(f"start {number + 1} of {times}")
         line.add(*(_start(command) for command in (EMULATOR, BARE)))
     return line
 
@@ -92,7 +104,7 @@ def _runs(rounds: int, seconds: int) -> list[Line]:
     with running(EMULATOR) as emulator, running(BARE) as bare:
         idle = _memory("memory, idle, MiB", emulator, bare)
         for number in range(rounds):
-            _say(f"round {number + 1} of {rounds}")
+            say(f"round {number + 1} of {rounds}")
             _add(tracks, _TRACKS, seconds, emulator, bare)
             with running(PLAIN_EMULATOR) as slower, running(PLAIN_BARE) as slower_bare:
                 _add(plain, _PLAIN_TRACKS, seconds, slower, slower_bare)
@@ -116,34 +128,10 @@ def _memory(what: str, *servers: Server) -> list[Line]:
         server.post("/track", next(_TRACKS[0].bodies()))
     ours, theirs = (server.resident_mib() for server in servers)
     if ours is None or theirs is None:
-        _say(f"skipped, as there is no /proc: {what}")
+        say(f"skipped, as there is no /proc: {what}")
         return []
     line.add(ours, theirs)
     return [line]
-
-
-def _machine() -> str:
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    return (
-        f"{platform.system()} {platform.machine()}, cores: {os.cpu_count()}; {python}, "
-        f"SQLite {sqlite3.sqlite_version}, uvicorn {version('uvicorn')}; client: {CLIENT}"
-    )
-
-
-def _table(lines: Sequence[Line]) -> str:
-    """Return a Markdown table that reads as plain text too."""
-    rows = [_HEAD, *(line.cells() for line in lines)]
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    rule = ["-" * (width - 1) + "-:"[number] for width, number in zip(widths, _NUMBERS, strict=True)]
-    text = [
-        [f"{cell:{'>' if number else '<'}{width}}" for cell, width, number in zip(row, widths, _NUMBERS, strict=True)]
-        for row in rows
-    ]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (text[0], rule, *text[1:]))
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ function request()
   return head .. #body .. "\r\n\r\n" .. body
 end
 
-function done(summary)
+function done(summary, latency)
   local e = summary.errors
   local failed = e.connect + e.read + e.write + e.timeout + e.status
-  io.write(string.format("RESULT %d %d %d\n", summary.requests, summary.duration, failed))
+  io.write(string.format("RESULT %d %d %d %d\n", summary.requests, summary.duration, failed, latency:percentile(99)))
 end

@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from uuid import uuid4
 
@@ -47,36 +47,50 @@ class Load:
             yield self.envelope % "},{".join(_EVENT % names for names in zip(users, ids, strict=True))
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How fast requests were answered."""
+
+    requests_per_second: float
+    p99_ms: float
+    """99 of 100 requests were answered within so many milliseconds."""
+
+
 def requests_per_second(port: int, load: Load, seconds: int) -> float:
+    """Send *load* for so long. Raises RuntimeError if anything but success was answered."""
+    return measured(port, load, seconds).requests_per_second
+
+
+def measured(port: int, load: Load, seconds: int) -> Result:
     """Send *load* for so long. Raises RuntimeError if anything but success was answered."""
     return _wrk(_WRK, port, load, seconds) if _WRK else asyncio.run(_python(port, load, seconds))
 
 
-def _wrk(wrk: str, port: int, load: Load, seconds: int) -> float:
+def _wrk(wrk: str, port: int, load: Load, seconds: int) -> Result:
     options = ["-t", "1", "-c", str(load.connections), "-d", f"{seconds}s", "-s", str(_SCRIPT)]
     arguments = [_EVENT, load.envelope, uuid4().hex[:12], str(load.rows), str(load.users)]
     command = [wrk, *options, f"http://127.0.0.1:{port}{load.path}", "--", *arguments]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
-    found = re.search(r"^RESULT (\d+) (\d+) (\d+)$", output, re.MULTILINE)
+    found = re.search(r"^RESULT (\d+) (\d+) (\d+) (\d+)$", output, re.MULTILINE)
     if found is None or found[3] != "0":
         raise RuntimeError(f"{load.path} did not answer every request with success:\n{output}")
-    return int(found[1]) / int(found[2]) * 1_000_000
+    return Result(int(found[1]) / int(found[2]) * 1_000_000, int(found[4]) / 1000)
 
 
-async def _python(port: int, load: Load, seconds: int) -> float:
+async def _python(port: int, load: Load, seconds: int) -> Result:
     bodies = load.bodies()
     started = time.perf_counter()
     connections = (_connection(port, load.path, bodies, started + seconds) for _ in range(load.connections))
-    answered = sum(await asyncio.gather(*connections))
-    return answered / (time.perf_counter() - started)
+    times = sorted(chain.from_iterable(await asyncio.gather(*connections)))
+    return Result(len(times) / (time.perf_counter() - started), times[int(len(times) * 0.99)] * 1000)
 
 
-async def _connection(port: int, path: str, bodies: Iterator[str], until: float) -> int:
-    """Send one request after the other until then; return how many were answered."""
+async def _connection(port: int, path: str, bodies: Iterator[str], until: float) -> list[float]:
+    """Send one request after the other until then; return how many seconds each took."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: "
-    answered = 0
-    while time.perf_counter() < until:
+    times: list[float] = []
+    while (sent := time.perf_counter()) < until:
         body = next(bodies)
         writer.write(f"{head}{len(body)}\r\n\r\n{body}".encode())
         answer = await reader.readuntil(b"\r\n\r\n")
@@ -84,6 +98,6 @@ async def _connection(port: int, path: str, bodies: Iterator[str], until: float)
         await reader.readexactly(int(length[1]) if length else 0)
         if not answer.startswith(b"HTTP/1.1 200 "):
             raise RuntimeError(f"{path} answered {answer.splitlines()[0].decode()}")
-        answered += 1
+        times.append(time.perf_counter() - sent)
     writer.close()
-    return answered
+    return times

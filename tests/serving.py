@@ -45,6 +45,12 @@ class Account:
         """Post a batch of rows."""
         return self.post("/batch", {"token": "t", "events": list(events), **fields})
 
+    def configure(self, **accepts: Any) -> None:
+        """Let the account, which is not the default one, accept something else."""
+        name = self.url.rpartition("/")[2]
+        response = self.http.put(f"{self.url}/debug/accounts/{name}", json=accepts)
+        assert response.status_code == 200, response.text
+
     def debug(self, path: str, **params: Any) -> Any:
         """Return what the debug API says at *path*."""
         response = self.http.get(f"{self.url}/debug/{path}", params=params)

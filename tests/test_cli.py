@@ -21,6 +21,8 @@ from ours_emulator.settings import ENV_PREFIX, Settings, flag
 from waiting import PATIENCE, until
 
 COMMAND = [sys.executable, "-m", "ours_emulator"]
+BANNER_END = re.compile(r"Ready\.\n|\{[^\n]* is ready at [^\n]*\n")
+"""The end of the banner, for people or for programs."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Running:
         return self.after_banner()
 
     def after_banner(self) -> list[str]:
-        return self.said().partition("Ready.\n")[2].splitlines()
+        return BANNER_END.split(self.said(), maxsplit=1)[1].splitlines()
 
     def end(self, number: int) -> int:
         self.process.send_signal(number)
@@ -77,7 +79,7 @@ def serving(tmp_path: Path, *flags: str, command: Sequence[str] = COMMAND, **var
         content = port_file.read_text()
         assert re.fullmatch(r"[1-9][0-9]*\n", content)
         running = Running(process, f"http://127.0.0.1:{int(content)}", tmp_path)
-        until(lambda: "Ready.\n" in running.said())
+        until(lambda: BANNER_END.search(running.said()))
         yield running
     finally:
         if process.poll() is None:
@@ -224,6 +226,7 @@ def test_a_taken_port_is_reported(tmp_path: Path) -> None:
         (["serve", "--host", "x" * 70, "--port", "0"], "x" * 70),
         (["serve", "--port", "0", "--port-file", "missing/port"], "missing/port"),
         (["serve", "--port", "0", "--port-file", "."], "port"),
+        (["serve", "--port", "0", "--port-file", "/dev/null/port"], "/dev/null/port cannot be written"),
         (["serve", "--port", "0", "--database", "tmp"], "tmp"),
         (["serve", "--port", "0", "--database", ""], "--database"),
         (["serve", "--port", "0", "--database", "tmp/\udcff.db"], "--database: must be UTF-8"),
@@ -259,6 +262,57 @@ def test_a_database_in_use_is_reported(tmp_path: Path) -> None:
         line = complaint(tmp_path, "serve", "--port", "0", "--database", database)
         assert line == f"ours-emulator: {database} is in use by another emulator; stop that one or use another file"
         assert track(running) == 200
+
+
+def test_a_path_with_a_nul_character_is_reported(tmp_path: Path) -> None:
+    for name in ("database", "port_file", "seed"):
+        (tmp_path / "nul.toml").write_text(f'{name} = "store\\u0000.db"\n')
+        assert "NUL" in complaint(tmp_path, "serve", "--port", "0", "--config", "nul.toml")
+
+
+def test_without_a_directory_for_temporary_files_it_says_what_to_do(tmp_path: Path) -> None:
+    # No file may have a byte, as on a root that is read-only; permissions would not stop root.
+    script = "import resource, sys; from ours_emulator.cli import main; "
+    script += "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); sys.argv = ['ours-emulator', *sys.argv[1:]]; main()"
+    for words, said in ((["serve", "--port", "0"], "set TMPDIR"), (["events"], "no emulator answers at")):
+        variables = environment(tmp_path, OURS_EMULATOR_PORT="1")
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words], cwd=tmp_path, env=variables, capture_output=True, text=True
+        )
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert said in line
+
+
+def test_an_ipv6_host_may_be_in_brackets(tmp_path: Path) -> None:
+    with serving(tmp_path, "--host", "[::1]") as running:
+        assert "\n  export OURS_PRIVACY_BASE_URL=http://[::1]:" in running.said()
+
+
+def test_a_file_of_settings_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "windows.toml").write_text("\ufeffkeep = 7\n", "utf-8")
+    with serving(tmp_path, "--config", "windows.toml") as running:
+        settings = httpx.get(running.url + "/debug/settings", trust_env=False).json()
+        assert settings["keep"] == {"value": 7, "origin": "file"}
+
+
+def test_an_unknown_variable_is_reported_with_the_nearest_name(tmp_path: Path) -> None:
+    done = run(tmp_path, "--help", OURS_EMULATOR_PROT="1", OURS_EMULATOR_ZZZ="secret")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    done = run(tmp_path, "visitors", "--url", "127.0.0.1:1", OURS_EMULATOR_PROT="1", OURS_EMULATOR_ZZZ="secret")
+    first, second, _ = done.stderr.splitlines()
+    unknown = "has no effect: there is no such variable"
+    assert first == f"ours-emulator: OURS_EMULATOR_PROT {unknown}; did you mean OURS_EMULATOR_PORT?"
+    assert second == f"ours-emulator: OURS_EMULATOR_ZZZ {unknown}"
+
+
+def test_variables_that_our_other_programs_or_kubernetes_set_are_known(tmp_path: Path) -> None:
+    names = ("URL", "COMMAND", "CLIENT_URL", "TOKEN", "PUBLIC_KEY", "ADMIN_TOKEN", "KEEP", "SERVICE_HOST")
+    variables = {f"OURS_EMULATOR_{name}": "1" for name in (*names, "SERVICE_PORT_HTTP", "PORT_4010_TCP_ADDR")}
+    done = run(tmp_path, "visitors", "--url", "127.0.0.1:1", **variables)
+    assert len(done.stderr.splitlines()) == 1
+    assert "no emulator answers" in done.stderr
 
 
 # Ending
@@ -303,10 +357,10 @@ def test_the_log_for_people_is_one_line_for_each_request(tmp_path: Path) -> None
         httpx.get(running.url + "/debug/events", trust_env=False)
         track(running, event="Zoë ✓")
         assert running.lines(4) == [
-            "ACCEPTED 200 POST /track Purchase visitor=user123",
-            "REJECTED 400 POST /track event: required [schema]",
-            "ACCEPTED 200 POST /track two\\nlines \\x1b[31m visitor=user123",
-            "ACCEPTED 200 POST /track Zoë ✓ visitor=user123",
+            "ACCEPTED 200 POST /track #1 Purchase visitor=user123",
+            "REJECTED 400 POST /track #2 event: required [schema]",
+            "ACCEPTED 200 POST /track #3 two\\nlines \\x1b[31m visitor=user123",
+            "ACCEPTED 200 POST /track #4 Zoë ✓ visitor=user123",
         ]
 
 
@@ -386,7 +440,7 @@ def test_the_tokens_of_an_account_are_not_logged_either(tmp_path: Path) -> None:
         http.post("/accounts/a/track", json={"token": token, "event": token, "userId": token})
         lines = running.lines(2)
     assert token not in "".join(lines)
-    assert lines[1] == "ACCEPTED 200 POST /accounts/a/track …d21c visitor=…d21c"
+    assert lines[1] == "ACCEPTED 200 POST /accounts/a/track #2 …d21c visitor=…d21c"
 
 
 def test_a_secret_that_can_not_be_used_is_not_shown(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -162,7 +163,7 @@ def test_tail_has_always_the_same_columns_the_account_first(account: Account, en
     for words in ([], ["--account", name]):
         line = first_of_tail(account, environment, "--url", server, *words)
         shown, _, _, *rest = line.split()
-        assert (shown, rest) == (name, ["accepted", "track", "Purchase", "u"])
+        assert (shown, rest) == (name, ["accepted", "track", "Purchase", "u", "-"])
 
 
 def test_the_emulator_that_runs_is_found_and_forgotten_when_it_ends(environment: dict[str, str]) -> None:
@@ -193,6 +194,46 @@ def test_a_place_that_somebody_else_announced_is_not_believed(environment: dict[
     with serving() as server:
         port = server.url.rpartition(":")[2]
         assert run({**environment, "OURS_EMULATOR_PORT": port}, "healthcheck") == ""
+
+
+def test_a_file_left_behind_is_not_believed_if_its_process_id_is_another_programs(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    directory = tmp_path / f"ours-emulator-{os.getuid()}"
+    directory.mkdir(mode=0o700)
+    network = os.stat("/proc/self/ns/net").st_ino if Path("/proc/self/ns/net").exists() else 0
+    for name in (f"{os.getpid()}.json", f"{os.getpid()}-0.json"):
+        place = {"url": "http://127.0.0.1:1", "pid": os.getpid(), "network": network}
+        (directory / name).write_text(json.dumps(place))
+    with serving() as server:
+        port = server.url.rpartition(":")[2]
+        assert run({**environment, "OURS_EMULATOR_PORT": port}, "healthcheck") == ""
+    assert list(directory.iterdir()) == []
+
+
+IN_CONTAINER = ["unshare", "--map-root-user", "--pid", "--net", "--fork", "--kill-child"]
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None or subprocess.run([*IN_CONTAINER, "true"], check=False).returncode != 0,
+    reason="containers cannot be made here",
+)
+def test_emulators_of_containers_with_one_directory_do_not_know_each_other(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    directory = tmp_path / f"ours-emulator-{os.getuid()}"
+    command = [*IN_CONTAINER, *COMMAND, "serve", "--host", "0.0.0.0"]
+    with ExitStack() as stack:
+        for _ in range(2):
+            container = stack.enter_context(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE))
+            stack.callback(container.kill)
+            assert container.stdout
+            assert any(line == b"Ready.\n" for line in container.stdout)
+        places = [json.loads(file.read_text()) for file in directory.iterdir()]
+        assert [place["pid"] for place in places] == [1, 1]
+        assert "no emulator answers at" in run({**environment, "OURS_EMULATOR_PORT": "1"}, "visitors", code=2)
+        with served(environment):
+            assert run(environment, "healthcheck") == ""
 
 
 def test_the_healthcheck_of_a_container_needs_only_its_settings(environment: dict[str, str]) -> None:
@@ -318,3 +359,124 @@ def test_an_account_name_that_is_not_valid_is_reported_without_a_request(
     assert "--account a b: not a valid account name" in run(there, "events", "--account", "a b", code=2)
     assert "is not the address" in run(there, "events", "--url", "ftp://x", code=2)
     assert server.default.debug("requests")["total"] == before
+
+
+def result(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end and return both of its outputs."""
+    return subprocess.run(
+        [*COMMAND, *words], env=environment, capture_output=True, text=True, timeout=30, check=False, encoding="utf-8"
+    )
+
+
+def test_tables_show_properties_and_say_what_they_leave_out(account: Account, at: dict[str, str]) -> None:
+    account.track(userId="u", distinctId="d", eventProperties={"plan": "pro", "tags": ["a", 1], "long": "x" * 99})
+    account.track(userId="u", distinctId="d")
+    account.track()
+    listed = result(at, "events")
+    (_, row) = listed.stdout.splitlines()
+    assert 'plan=pro tags=["a", 1] long=xxx' in row
+    assert "x…" in row
+    assert listed.stderr == "not shown: 1 rejected, 1 duplicate: --outcome any\n"
+    assert result(at, "events", "--outcome", "any").stderr == ""
+    assert result(at, "events", "--outcome", "any", "--limit", "1").stderr == "not shown: 2 more: --limit 3\n"
+    assert result(at, "events", "--json").stderr == ""
+    assert result(at, "events", "--event", "Other").stderr == ""
+    account.track(userId="v")
+    assert result(at, "visitors", "--limit", "1").stderr == "not shown: 1 more: --limit 2\n"
+
+
+def test_one_event_is_shown_with_everything(account: Account, at: dict[str, str]) -> None:
+    account.track(userId="u", eventProperties={"plan": "pro"})
+    (event,) = account.events()
+    shown = run(at, "show", f"#{event['id']}")
+    assert '\nevent_properties    {"plan": "pro"}\n' in shown
+    assert "\nvisitor_id          u\n" in shown
+    assert json.loads(run(at, "show", str(event["id"]), "--json")) == event
+    assert "there is no event" in run(at, "show", "999999999", code=2)
+    assert "last is not the id of an event" in run(at, "show", "last", code=2)
+
+
+def test_one_visitor_is_shown_with_all_properties(account: Account, at: dict[str, str]) -> None:
+    name = "a/b c"
+    account.identify(userId=name, userProperties={"first_name": "Ada"})
+    assert '{"first_name": "Ada"}' in run(at, "visitor", name)
+    assert json.loads(run(at, "visitor", name, "--json")) == account.visitor(user_id=name)
+    assert "there is no visitor nobody" in run(at, "visitor", "nobody", code=2)
+
+
+def test_requests_are_listed_the_latest_first(account: Account, at: dict[str, str]) -> None:
+    account.track(userId="u")
+    account.track()
+    heads, refused, accepted = run(at, "requests").splitlines()
+    assert heads.split()[:5] == ["ACCOUNT", "ID", "TIME", "METHOD", "PATH"]
+    assert " 400 " in refused
+    assert " 200 " in accepted
+    (only,) = run(at, "requests", "--status", "400", "--json").splitlines()
+    assert json.loads(only) == account.debug("requests")["items"][0]
+    assert result(at, "requests", "--limit", "1").stderr == "not shown: 1 more: --limit 2\n"
+
+
+def test_wait_prints_the_event_or_fails_with_the_reason(account: Account, at: dict[str, str]) -> None:
+    account.track(event="Purchase", userId="u", eventProperties={"plan": "pro"})
+    assert " Purchase  u  plan=pro" in run(at, "wait", "Purchase", "--user-id", "u")
+    matching = '{"event_properties": {"plan": "pro"}}'
+    assert json.loads(run(at, "wait", "--match", matching, "--json")) == account.events()[0]
+    missed = run(at, "wait", "Purchase", "--count", "2", "--timeout", "0", code=1)
+    assert missed.startswith("ours-emulator: expected at least 2 events 'Purchase'")
+    assert "expected at least 1" in run(at, "wait", "Purchase", "--new", "--timeout", "0", code=1)
+    assert "--match is not JSON" in run(at, "wait", "--match", "{", code=2)
+    assert "must be a JSON object" in run(at, "wait", "--match", "5", code=2)
+
+
+def test_a_fault_is_planned_shown_and_dropped(account: Account, at: dict[str, str]) -> None:
+    assert run(at, "fault", "busy", "--status", "429", "--times", "1") == "fault busy: 0 requests matched, 0 hit\n"
+    assert account.track(userId="u").status_code == 429
+    assert run(at, "fault", "busy") == "fault busy: 1 request matched, 1 hit\n"
+    (_, row) = run(at, "fault").splitlines()
+    assert row.split()[:3] == ["busy", "1", "1"]
+    (listed,) = run(at, "fault", "--json").splitlines()
+    assert json.loads(listed) == account.debug("faults")["items"][0]
+    assert json.loads(run(at, "fault", "busy", "--drop", "--json")) == {"name": "busy", "matched": 1, "hits": 1}
+    assert "there is no fault busy" in run(at, "fault", "busy", code=2)
+    assert "needs a NAME" in run(at, "fault", "--status", "429", code=2)
+    assert "not both" in run(at, "fault", "busy", "--status", "429", "--drop", code=2)
+    assert "has no effect" in run(at, "fault", "busy", "--stored", code=2)
+
+
+def test_the_clock_is_shown_and_moved(account: Account, at: dict[str, str]) -> None:
+    name = account.url.rpartition("/")[2]
+    assert run(at, "clock").endswith(f"Z (real) in account {name}\n")
+    frozen = run(at, "clock", "freeze", "2026-01-01T00:00:00Z")
+    assert frozen == f"2026-01-01T00:00:00.000Z (frozen) in account {name}\n"
+    assert run(at, "clock", "advance", "1d2h30m").startswith("2026-01-02T02:30:00.000Z (frozen)")
+    assert json.loads(run(at, "clock", "set", "1767225600000", "--json"))["now_ms"] == 1767225600000
+    assert "(real)" in run(at, "clock", "resume")
+    for words, said in (
+        (["advance", "soon"], "soon is not a length of time"),
+        (["set"], "needs a value"),
+        (["resume", "now"], "takes no value"),
+        (["set", "yesterday"], "yesterday"),
+    ):
+        assert said in run(at, "clock", *words, code=2)
+
+
+@pytest.mark.parametrize("command", ["show", "visitor", "requests", "wait", "fault", "clock"])
+def test_the_help_of_a_command_says_how_json_is_printed(environment: dict[str, str], command: str) -> None:
+    assert "--json" in run(environment, command, "--help")
+
+
+def test_a_body_may_be_written_as_the_json_that_it_is(account: Account, at: dict[str, str]) -> None:
+    lines = [
+        {"path": "/track", "received_at": 1767225600000, "body": {"token": "t", "event": "A", "userId": "Zoë"}},
+        {
+            "path": "/api/client/events",
+            "received_at": 1767225600000,
+            "headers": {"authorization": "Bearer pk_a"},
+            "body": [{"external_id": "x", "name": "B"}],
+        },
+    ]
+    given = "\n".join(map(json.dumps, lines)).encode()
+    assert run(at, "import", "-", given=given).startswith("imported 2 requests")
+    assert {event["event"] for event in account.events()} >= {"A", "B"}
+    bad = json.dumps({**lines[0], "body": 5}).encode()
+    assert "line 1: body: must be the body as text, or the JSON" in run(at, "import", "-", given=bad, code=2)

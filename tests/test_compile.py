@@ -181,18 +181,6 @@ def test_the_places_for_any_json_are_these_and_no_others() -> None:
     }
 
 
-@pytest.mark.rule("any-json")
-def test_the_compiler_finds_the_same_places() -> None:
-    for body in RAW:
-        with case(body):
-            shape = BODIES[body].shape
-            found = {f"/{name}" for name in shape.loose} | {f"/{name}/{FREE}" for name in shape.free}
-            for name, inner in shape.closed.items():
-                found |= {f"/{name}/{loose}" for loose in inner.loose}
-                found |= {f"/{name}/{free}/{FREE}" for free in inner.free}
-            assert found == {place.pointer for place in OPEN if place.body == body}
-
-
 @pytest.mark.rule("schema")
 def test_the_shape_has_the_names_of_the_document() -> None:
     for body in RAW:

@@ -264,6 +264,15 @@ def test_a_mistake_in_a_match_is_no_failed_expectation(emulator: Emulator) -> No
         emulator.assert_none(match={"evnt": "x"})
 
 
+def test_a_timeout_in_the_spelling_of_the_debug_api_names_the_right_argument(emulator: Emulator) -> None:
+    wrong: Any = {"timeout_ms": 1}
+    also_wrong: Any = {"settle_ms": 1}
+    with pytest.raises(TypeError, match=r"^timeout_ms is not a field of an event; use timeout=, in seconds$"):
+        emulator.wait_for("E", **wrong)
+    with pytest.raises(TypeError, match="use settle="):
+        emulator.expect("E", **also_wrong)
+
+
 def test_hints_are_asserted_to_be_none(emulator: Emulator, account: Account) -> None:
     account.track(userId="u")
     emulator.assert_no_hints()

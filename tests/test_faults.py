@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 import httpx
+import jsonschema_rs
 import pytest
 from ours_privacy import OursPrivacy
 
+from looping import case
 from ours_emulator.accounts import Accounts
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.client import ClientContract
@@ -317,6 +319,67 @@ def test_an_outage_of_the_client_api_has_its_shape(account: Account) -> None:
     response = account.post("/api/client/events", [{"name": "E", "anonymous_id": "a"}], headers)
     assert (response.status_code, response.json()["status"]) == (503, "error")
     assert account.visitors() == []
+
+
+ANSWERS: dict[str, dict[int, Any]] = {
+    path: {int(status): answer["content"]["application/json"]["schema"] for status, answer in answers.items()}
+    for path, operations in json.loads(revision().document)["paths"].items()
+    for answers in [operations["post"]["responses"]]
+}
+"""The schema of each answer in the document, by path and status."""
+CLIENT_ANSWERS = {
+    400: {"status": "error", "error": "An error occurred with this request."},
+    401: {"status": "error", "error": "Authorization error.", "code": 1000},
+}
+"""The answers of the Client API that are the same whatever is wrong."""
+STATUSES = sorted({400, 401, 403, 404, 405, 408, 410, 413, 415, 422, 429, 500, 502, 503, 599}.union(*ANSWERS.values()))
+
+
+def sent_to(account: Account, path: str) -> httpx.Response:
+    """Post what *path* accepts when no fault hits it."""
+    if path.startswith("/api/client"):
+        return account.post(path, [{"name": "E", "anonymous_id": "a"}], {"authorization": "Bearer pk_1"})
+    if path == "/batch":
+        return account.batch({"event": "E", "userId": "u", "distinctId": "d"})
+    return account.post(path, {"token": "t", "event": "E", "userId": "u", "userProperties": {}})
+
+
+@pytest.mark.rule("429-500", "size", "methods")
+@pytest.mark.parametrize("path", sorted(ANSWERS))
+def test_a_planned_answer_has_the_body_that_the_document_gives_its_status(account: Account, path: str) -> None:
+    for status in (status for status in STATUSES if status >= 400):
+        with case(status):
+            plant(account, {"answer": {"status": status}})
+            response = sent_to(account, path)
+            assert response.status_code == status
+            known = ANSWERS[path].get(status)
+            if known is not None:
+                jsonschema_rs.validate(known, response.json())
+                assert response.json().keys() <= known["properties"].keys()
+            assert response.json()["success"] is False
+            assert ("error" in response.json()) == (path == "/batch")
+            assert response.headers.get("allow") == ("POST, OPTIONS" if status == 405 else None)
+
+
+@pytest.mark.rule("429-500", "client-unreadable", "client-key")
+@pytest.mark.parametrize("path", ["alias", "identify", "devices", "events"])
+def test_a_planned_answer_of_the_client_api_has_the_body_of_its_status(account: Account, path: str) -> None:
+    for status in (status for status in STATUSES if status >= 400):
+        with case(status):
+            plant(account, {"answer": {"status": status}})
+            response = sent_to(account, f"/api/client/{path}")
+            other = {"status": "error", "error": f"fault outage answered {status}"}
+            assert (response.status_code, response.json()) == (status, CLIENT_ANSWERS.get(status, other))
+            assert response.headers.get("allow") == ("POST, OPTIONS" if status == 405 else None)
+    plant(account, {"answer": {"status": 401, "error": "my own words"}})
+    assert sent_to(account, "/api/client/events").json() == {"status": "error", "error": "my own words", "code": 1000}
+
+
+@pytest.mark.rule("429-500", "size")
+def test_a_planned_413_of_batch_has_the_limit_of_the_body(account: Account) -> None:
+    plant(account, {"answer": {"status": 413, "error": "too large"}})
+    expected = {"success": False, "error": "too large", "limit": 5 * 1024 * 1024}
+    assert sent_to(account, "/batch").json() == expected
 
 
 @pytest.mark.rule("429-500", "batch-answers")

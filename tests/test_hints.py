@@ -1,14 +1,13 @@
-"""What a body says that will not be kept as meant: dropped names, and types that the document forbids."""
+"""What a body says that will not be kept as meant: dropped names."""
 
 import pytest
 from pydantic import JsonValue
 
 from looping import case
 from ours_emulator.contract.compile import Shape, compile_body, request_schemas
-from ours_emulator.contract.hints import forbidden_types, unknown_keys
+from ours_emulator.contract.hints import unknown_keys
 from ours_emulator.contract.revision import revision
 from ours_emulator.model import Properties
-from ours_emulator.records import Hint
 
 MOST = 20
 OWN = "put properties of your own into custom_properties"
@@ -32,12 +31,6 @@ def dropped(sent: JsonValue, body: str = "track") -> list[tuple[str, str]]:
     return [(hint.path, hint.message) for hint in found]
 
 
-def forbidden(sent: Properties, body: str = "track") -> set[tuple[str, str]]:
-    found = forbidden_types(SHAPES[body], sent)
-    assert {hint.rule for hint in found} <= {"any-json"}
-    return {(hint.path, hint.message) for hint in found}
-
-
 # Unknown names
 
 FULL: Properties = {
@@ -59,18 +52,16 @@ FULL: Properties = {
 }
 
 
-@pytest.mark.rule("unknown-keys", "any-json")
+@pytest.mark.rule("unknown-keys")
 @pytest.mark.parametrize("sent", [FULL, {"event": "e", "token": "t"}, {}])
 def test_a_clean_body_gives_no_hint(sent: Properties) -> None:
     assert dropped(sent) == []
-    assert forbidden(sent) == set()
 
 
 @pytest.mark.parametrize("sent", [None, True, 5, 1.5, "properties", [], [{"properties": 1}]])
 def test_what_is_no_object_gives_no_hint(sent: JsonValue) -> None:
     assert dropped(sent) == []
     assert dropped({"userProperties": sent, "defaultProperties": sent}) == []
-    assert forbidden({"userProperties": sent, "eventProperties": sent}) == set()
 
 
 @pytest.mark.rule("unknown-keys")
@@ -204,76 +195,7 @@ def test_any_name_is_told_by_its_pointer(name: str, escaped: str) -> None:
             assert message == (f"dropped; {OWN}" if path == "/userProperties" else "dropped")
 
 
-# Forbidden types
-
-NOT_A_STRING = "kept, although the OpenAPI document types it as string"
-
-
-@pytest.mark.rule("any-json")
-@pytest.mark.parametrize(
-    ("sent", "expected"),
-    [
-        (("eventProperties", "amount"), ("/eventProperties", f"{NOT_A_STRING}: amount")),
-        (("userProperties", "zip"), ("/userProperties/zip", NOT_A_STRING)),
-        (("userProperties", "phone_number"), ("/userProperties/phone_number", NOT_A_STRING)),
-        (("userProperties", "is_bot"), ("/userProperties/is_bot", NOT_A_STRING)),
-        (("defaultProperties", "is_bot"), ("/defaultProperties/is_bot", NOT_A_STRING)),
-    ],
-)
-def test_what_the_document_forbids_is_named(sent: tuple[str, str], expected: tuple[str, str]) -> None:
-    outer, name = sent
-    values: list[JsonValue] = [5, 0, 1.5, True, False, [], {}, ["x"], {"a": "x"}]
-    for value in values:
-        with case(value):
-            assert forbidden({outer: {name: value}}) == {expected}
-
-
-@pytest.mark.rule("any-json")
-@pytest.mark.parametrize("inner", ["custom_properties", "consent"])
-def test_free_names_are_listed_in_one_hint(inner: str) -> None:
-    values: Properties = {"a": 1, "fine": "x", "b": [], "empty": "", "none": None, "c": False}
-    path = f"/userProperties/{inner}"
-    assert forbidden({"userProperties": {inner: values}}, "identify") == {(path, f"{NOT_A_STRING}: a, b, c")}
-
-
-@pytest.mark.rule("any-json")
-@pytest.mark.parametrize("value", ["x", "", None])
-def test_strings_and_null_are_not_named(value: JsonValue) -> None:
-    user: Properties = {"zip": value, "is_bot": value, "consent": {"a": value}, "custom_properties": {"a": value}}
-    sent: Properties = {"eventProperties": {"a": value}, "userProperties": user, "defaultProperties": {"is_bot": value}}
-    assert forbidden(sent) == set()
-
-
-@pytest.mark.rule("any-json")
-def test_each_place_has_a_hint_of_its_own() -> None:
-    user: Properties = {"zip": 1, "is_bot": 1, "consent": {"a": 1}, "custom_properties": {"a": 1}}
-    sent: Properties = {"eventProperties": {"a": 1}, "userProperties": user, "defaultProperties": {"is_bot": 1}}
-    assert {path for path, _ in forbidden(sent)} == {
-        "/eventProperties",
-        "/userProperties/zip",
-        "/userProperties/is_bot",
-        "/userProperties/consent",
-        "/userProperties/custom_properties",
-        "/defaultProperties/is_bot",
-    }
-
-
-@pytest.mark.rule("any-json")
-@pytest.mark.parametrize(
-    ("many", "rest"), [(MOST, ""), (MOST + 1, " and 1 more"), (1000, " and 980 more")], ids=["20", "21", "1000"]
-)
-def test_at_most_20_free_names_are_listed(many: int, rest: str) -> None:
-    names = [f"n{number}" for number in range(many)]
-    listed = ", ".join(names[:MOST])
-    assert forbidden({"eventProperties": dict.fromkeys(names, 1)}) == {
-        ("/eventProperties", f"{NOT_A_STRING}: {listed}{rest}")
-    }
-
-
-# Both
-
-
-@pytest.mark.rule("unknown-keys", "any-json")
+@pytest.mark.rule("unknown-keys")
 def test_a_hint_never_shows_a_value() -> None:
     secret = "s3cret"
     free: Properties = {"a": [secret], "b": {secret: secret}}
@@ -283,6 +205,6 @@ def test_a_hint_never_shows_a_value() -> None:
         "eventProperties": free,
         "userProperties": {"plan": secret, "zip": [secret], "consent": free, "custom_properties": free},
     }
-    hints: list[Hint] = [*unknown_keys(TRACK, sent), *forbidden_types(TRACK, sent)]
-    assert len(hints) == 7
+    hints = unknown_keys(TRACK, sent)
+    assert len(hints) == 3
     assert all(secret not in hint.path + hint.message for hint in hints)

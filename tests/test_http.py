@@ -91,3 +91,23 @@ def test_an_absolute_target_without_a_path_is_the_root(server: Server, target: s
     answer = raw(server, f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b'"ours-emulator"' in answer
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        *(
+            "POST /track",
+            "OPTIONS /track",
+            "GET /api/v1/openapi",
+            "GET /nothing",
+            "POST /api/client/alias",
+            "GET /livez",
+        ),
+        *("GET /", "GET /docs", "GET /debug/events", "GET /debug/nothing", "POST /debug/reset", "GET /docs/nothing"),
+        "GET /\x01",
+    ],
+)
+def test_no_browser_guesses_another_content_type(server: Server, request_line: str) -> None:
+    answer = raw(server, f"{request_line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert answer.partition(b"\r\n\r\n")[0].lower().count(b"x-content-type-options: nosniff") == 1

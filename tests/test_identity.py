@@ -107,7 +107,7 @@ def test_a_user_id_with_ones_own_external_id_gives_no_hint() -> None:
     assert resolve(claims(user_id="A", external_id="XA"), A, B)[2] == []
 
 
-@pytest.mark.rule("accounts")
+@pytest.mark.rule("shared-visitors", "accounts")
 def test_visitors_of_another_account_are_nobody() -> None:
     _, resolution, _ = resolve(claims(user_id="C"), known(3, "C", account=2))
     assert resolution.created

@@ -2,6 +2,7 @@
 
 import io
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -55,9 +56,10 @@ def rejection(
 
 
 def receipt(arrival: Arrival, outcome: Outcome | None = None, visitor_id: str | None = "user123") -> Receipt:
+    number = 1 + (arrival.batch_index or 0)
     if isinstance(arrival, Rejection):
-        return Receipt(1, arrival, "rejected", arrival.hints)
-    return Receipt(1, arrival, outcome or "accepted", arrival.hints, visitor_id=visitor_id)
+        return Receipt(number, arrival, "rejected", arrival.hints)
+    return Receipt(number, arrival, outcome or "accepted", arrival.hints, visitor_id=visitor_id)
 
 
 def exchange(*receipts: Receipt, status: int | None = 200, path: str = "/track", method: str = "POST") -> Exchange:
@@ -88,34 +90,34 @@ def written(form: LogFormat, *exchanges: Exchange) -> list[str]:
 
 
 def test_an_accepted_event_is_told_with_its_name_and_visitor() -> None:
-    assert human(exchange(receipt(message()))) == "ACCEPTED 200 POST /track Purchase visitor=user123"
+    assert human(exchange(receipt(message()))) == "ACCEPTED 200 POST /track #1 Purchase visitor=user123"
 
 
 def test_a_refusal_is_told_with_place_reason_and_rule() -> None:
-    assert human(exchange(receipt(rejection()), status=400)) == "REJECTED 400 POST /track event: required [schema]"
+    assert human(exchange(receipt(rejection()), status=400)) == "REJECTED 400 POST /track #1 event: required [schema]"
 
 
 def test_a_refusal_of_no_place_is_told_with_reason_and_rule() -> None:
     line = human(exchange(receipt(rejection("", "the body is not JSON", "malformed")), status=400))
-    assert line == "REJECTED 400 POST /track the body is not JSON [malformed]"
+    assert line == "REJECTED 400 POST /track #1 the body is not JSON [malformed]"
 
 
 def test_the_place_of_a_refusal_is_told_with_dots() -> None:
     line = human(exchange(receipt(rejection("/userProperties/email", "too long")), status=400))
-    assert line == "REJECTED 400 POST /track userProperties.email: too long [schema]"
+    assert line == "REJECTED 400 POST /track #1 userProperties.email: too long [schema]"
 
 
 @pytest.mark.parametrize("outcome", ["duplicate", "dropped"])
 def test_what_was_not_kept_says_so(outcome: Outcome) -> None:
     line = human(exchange(receipt(message(), outcome, visitor_id=None)))
-    assert line == f"{outcome.upper()} 200 POST /track Purchase"
+    assert line == f"{outcome.upper()} 200 POST /track #1 Purchase"
 
 
 def test_a_batch_is_told_by_its_counts_and_refusals() -> None:
     rows = [receipt(message(index=0)), receipt(rejection(index=1)), receipt(rejection("", "other", index=2))]
     line = human(exchange(*rows, status=207, path="/batch"))
     refusals = "events.1.event: required [schema] events.2: other [schema]"
-    assert line == f"ACCEPTED=1, REJECTED=2 207 POST /batch 3 events {refusals}"
+    assert line == f"ACCEPTED=1, REJECTED=2 207 POST /batch 3 events #1-#3 {refusals}"
 
 
 def test_of_many_refusals_three_are_told_and_the_rest_counted() -> None:
@@ -125,13 +127,13 @@ def test_of_many_refusals_three_are_told_and_the_rest_counted() -> None:
 
 def test_a_batch_of_which_everything_was_accepted_says_just_that() -> None:
     rows = [receipt(message(index=index)) for index in range(3)]
-    assert human(exchange(*rows, path="/batch")) == "ACCEPTED 200 POST /batch 3 events"
+    assert human(exchange(*rows, path="/batch")) == "ACCEPTED 200 POST /batch 3 events #1-#3"
 
 
 def test_a_hint_of_a_row_says_which_row() -> None:
     hint = Hint("unknown-keys", "/foo", "dropped")
     line = human(exchange(receipt(message(index=0)), receipt(message(index=1, hints=(hint,))), path="/batch"))
-    assert line.endswith("2 events hint: events.1.foo: dropped [unknown-keys]")
+    assert line.endswith("2 events #1-#2 hint: events.1.foo: dropped [unknown-keys]")
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 23])
@@ -140,7 +142,7 @@ def test_three_hints_are_told_and_the_rest_counted(count: int) -> None:
     line = human(exchange(receipt(message(hints=hints))))
     shown = " ".join(f"hint: k{number}: dropped [unknown-keys]" for number in range(min(count, 3)))
     more = {4: " and 1 more hint", 5: " and 2 more hints", 23: " and 20 more hints"}.get(count, "")
-    assert line == f"ACCEPTED 200 POST /track Purchase visitor=user123 {shown}{more}"
+    assert line == f"ACCEPTED 200 POST /track #1 Purchase visitor=user123 {shown}{more}"
 
 
 @pytest.mark.parametrize("text", NASTY, ids=ascii)
@@ -168,12 +170,18 @@ def test_one_request_is_one_printable_line_whatever_it_says(text: str) -> None:
     [("a\nb", "a\\nb"), ("\x1b[31m", "\\x1b[31m"), ("\u202e", "\\u202e"), ("\ud800", "\\ud800"), ("Zoë ✓", "Zoë ✓")],
 )
 def test_control_characters_are_escaped_and_text_is_left(event: str, shown: str) -> None:
-    assert human(exchange(receipt(message(event)))) == f"ACCEPTED 200 POST /track {shown} visitor=user123"
+    assert human(exchange(receipt(message(event)))) == f"ACCEPTED 200 POST /track #1 {shown} visitor=user123"
 
 
 def test_the_line_for_programs_is_an_object() -> None:
     hint = Hint("unknown-keys", "/properties", "dropped")
-    assert json.loads(machine(exchange(receipt(message("Zoë\n", hints=(hint,)))))) == {
+    line = json.loads(machine(exchange(receipt(message("Zoë\n", hints=(hint,))))))
+    assert datetime.fromisoformat(line.pop("time")).tzinfo
+    assert line.pop("duration_ms") > 0
+    assert line == {
+        "level": "info",
+        "message": "ACCEPTED 200 POST /track #1 Zoë\\n visitor=user123 hint: properties: dropped [unknown-keys]",
+        "event_ids": [1],
         "request_id": 17,
         "account": "default",
         "outcome": "accepted",
@@ -214,7 +222,7 @@ def test_without_a_form_nothing_is_written() -> None:
     assert written("none", exchange(receipt(message()))) == []
 
 
-def test_every_line_is_written_at_once() -> None:
+def test_a_stream_without_a_file_gets_every_line_at_once() -> None:
     stream = io.StringIO()
     log = RequestLog("human", stream)
     for count in (1, 2, 3):
@@ -233,5 +241,5 @@ def test_a_stream_that_cannot_say_everything_still_gets_its_line() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
     RequestLog("human", stream).exchange(exchange(receipt(message("Zoë"))))
-    assert raw.getvalue().startswith(b"ACCEPTED 200 POST /track Zo")
+    assert raw.getvalue().startswith(b"ACCEPTED 200 POST /track #1 Zo")
     assert raw.getvalue().count(b"\n") == 1

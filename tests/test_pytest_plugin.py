@@ -585,9 +585,18 @@ def test_a_mistake_in_the_marker_is_reported(runs: Runs, mistake: str) -> None:
     result.stdout.fnmatch_lines([f"*{mistake.partition('=')[0]} is none of *strict*"])
 
 
+def test_a_seed_that_is_nowhere_is_reported_with_both_places(runs: Runs, pytester: pytest.Pytester) -> None:
+    below = pytester.mkdir("below") / "test_seed.py"
+    test = "def test_seeded(ours_emulator): pass"
+    below.write_text(f"import pytest\n@pytest.mark.ours_emulator(seed='none.jsonl')\n{test}\n")
+    result = runs("", str(below))
+    places = f"{pytester.path / 'below' / 'none.jsonl'} and {pytester.path / 'none.jsonl'}"
+    result.stdout.fnmatch_lines([f"*seed none.jsonl: no such file; looked for {places}"])
+
+
 @pytest.mark.parametrize(
     ("seed", "told"),
-    [("nosuch.jsonl", "No such file or directory"), ("bad.jsonl", "line 1"), ("latin.jsonl", "can't decode")],
+    [("nosuch.jsonl", "no such file; looked for"), ("bad.jsonl", "line 1"), ("latin.jsonl", "can't decode")],
 )
 def test_a_seed_that_cannot_be_sown_is_reported_in_one_line(
     runs: Runs, pytester: pytest.Pytester, seed: str, told: str

@@ -308,7 +308,7 @@ def check_pytest_options(names: Sequence[str]) -> None:
 def figures(name: str) -> dict[str, str]:
     """Return the first figure in each line of the document's tables, by what was measured."""
     (document,) = [document for document in DOCUMENTS if document.name == name]
-    rows = re.findall(r"^\| ([^|]+) \| ([\d,.]+ ?[^| ]+(?: rows/s)?) \|", document.text, re.MULTILINE)
+    rows = re.findall(r"^\| ([^|]+?) +\| +([\d,.]+ ?[^| ]+(?: rows/s)?) +\|", document.text, re.MULTILINE)
     return dict(rows)
 
 

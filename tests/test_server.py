@@ -323,6 +323,25 @@ def test_large_bodies_and_heads_take_little_memory(tmp_path: Path) -> None:
         assert memory_kib(running, "VmHWM") - before < 40_000
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory was used at most")
+def test_a_body_in_a_million_tiny_chunks_takes_little_memory_and_holds_nobody_up(tmp_path: Path) -> None:
+    with process(tmp_path, "--log-format", "none") as running:
+        with closing(connect(running.url)) as connection:
+            connection.sendall(WHOLE)
+            answer(connection)
+        before = memory_kib(running, "VmRSS")
+        with others_being_answered(running.url) as answered, closing(connect(running.url)) as connection:
+            connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+            with suppress(ConnectionError):  # A slow machine has answered 408 before all of it is sent.
+                for _ in range(200):
+                    connection.sendall(b"1\r\n \r\n" * 5000)
+                connection.sendall(b"0\r\n\r\n")
+            assert status(answer(connection)) in (400, 408)
+            # Each turn of the connection is one read; there are 25.
+            assert len(answered) > 10
+        assert memory_kib(running, "VmHWM") - before < 20_000
+
+
 @pytest.mark.parametrize(
     "sent",
     [

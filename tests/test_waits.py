@@ -463,7 +463,17 @@ def test_a_sequence_is_found_in_the_order_of_time(account: Account) -> None:
     assert names(met(ask(account, "verify/sequence", sequence=[{"event": it} for it in "AAC"]))) == list("AAC")
     answer = unmet(ask(account, "verify/sequence", sequence=[{"event": it} for it in "CA"]))
     assert (answer["mode"], answer["expected"], answer["count"], names(answer)) == ("sequence", 2, 1, ["C"])
-    assert answer["error"].startswith("no event matched sequence.1 after event ")
+    first = answer["items"][0]["id"]
+    assert answer["error"].startswith(f"no event matched sequence.1 ('A') after event #{first} 'C' visitor=u")
+
+
+def test_a_failed_sequence_names_the_event_that_is_missing(account: Account) -> None:
+    steps: list[dict[str, Any]] = [{"event": "A", "email": "a@b.co"}, {"email": "a@b.co"}]
+    for sequence, named in ((steps, "sequence.0 ('A')"), (steps[1:], "sequence.0;"), ([{"event": "x" * 200}], "x…')")):
+        with case(named):
+            answer = unmet(ask(account, "verify/sequence", sequence=sequence))
+            assert named in f"{answer['error']};"
+            assert named.rstrip(";") in answer["explanation"]
 
 
 @pytest.mark.parametrize(

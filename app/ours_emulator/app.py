@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -27,11 +29,13 @@ from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
 from ours_emulator.http.standalone import StandaloneFront
 from ours_emulator.model import DEFAULT_ACCOUNT, Request, allowed
 from ours_emulator.pipeline import Contract, Pipeline, StoreWriteError
-from ours_emulator.settings import Loaded, Settings, SettingsError, load
+from ours_emulator.settings import Loaded, Settings, SettingsError, load, unknown_variables
 from ours_emulator.store import Retention, Store, StoreError, open_store
 
 if TYPE_CHECKING:
     from ours_emulator.openapi.app import EmulatorApp
+
+_log = logging.getLogger(__name__)
 
 
 def create_app(
@@ -46,6 +50,9 @@ def create_app(
     """
     if loaded is not None and settings:
         raise TypeError(f"loaded replaces all settings; omit it, or {', '.join(settings)}")
+    if loaded is None:
+        for warning in unknown_variables(os.environ):
+            _log.warning(warning)
     parts, served = _open(loaded or load(settings), feed or Feed(), accounts)
     app = _fastapi_app(parts)
     app.add_middleware(Front, served)
@@ -55,7 +62,7 @@ def create_app(
 def create_standalone(loaded: Loaded, feed: Feed | None = None) -> StandaloneFront:
     """Return the same for a server of our own: it answers before FastAPI is imported. Raises as `create_app` does."""
     parts, served = _open(loaded, feed or Feed(), None)
-    return StandaloneFront(partial(_fastapi_app, parts), served, parts.feed.close, parts.close)
+    return StandaloneFront(partial(_fastapi_app, parts), served, parts.feed.close, parts.close, parts.log)
 
 
 def _fastapi_app(parts: Parts) -> EmulatorApp:
@@ -93,7 +100,7 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
         "ready": Probe(store.reader.ping),
     }
     guard = Guard(settings.allowed_hosts, settings.admin_token)
-    parts = Parts(store.reader, pipeline, accounts, feed, loaded, redactor)
+    parts = Parts(store.reader, pipeline, accounts, feed, loaded, redactor, log)
     return parts, Served(guard, endpoints, log, limits.body)
 
 
@@ -124,6 +131,7 @@ def _account(settings: Settings) -> AccountConfig:
         allowed_events=None if names is None else allowed(names),
         require_identifier=settings.require_identifier,
         strict_openapi=settings.strict_openapi,
+        max_visitor_bytes=settings.max_visitor_bytes,
     )
 
 
@@ -135,6 +143,7 @@ def _seed(file: Path | None) -> Sequence[Request]:
         with file.open("rb") as opened:
             return [line.request() for _, line in read(opened)]
     except OSError as error:
-        raise SettingsError(f"{file} can't be read: {error.strerror}") from None
+        # A relative path begins at the directory that the emulator was started in.
+        raise SettingsError(f"seed {Path.cwd() / file} can't be read: {error.strerror}") from None
     except LineError as error:
         raise SettingsError(f"{file}, {error}") from None

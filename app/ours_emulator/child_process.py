@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ours_emulator import __version__
 from ours_emulator.app import create_standalone
 from ours_emulator.handshake import Failed, Order, ProtocolError, Ready, failure, read_order
+from ours_emulator.http.log import WarningHandler
 from ours_emulator.http.server import Server, prepare_process
 from ours_emulator.http.sockets import listen
 from ours_emulator.locator import url_of
@@ -30,6 +32,7 @@ _END_SECONDS = 8.0
 def main() -> None:
     """Serve as the parent orders on standard input, until it closes the pipe or ends."""
     answers = _taken_stdout()
+    logging.basicConfig(handlers=[WarningHandler()])
     line = sys.stdin.buffer.readline()
     if not line:
         return

@@ -251,7 +251,7 @@ class Receipt:
 
 def received_properties(outcome: Outcome, received_at: datetime, sent: Properties) -> Properties:
     """Return the defaultProperties of an event: those *sent*, and `received_at` if absent (rule default-properties)."""
-    return {"received_at": iso(received_at), **sent} if outcome in ("accepted", "duplicate") else sent
+    return sent if outcome == "rejected" else {"received_at": iso(received_at), **sent}
 
 
 @value

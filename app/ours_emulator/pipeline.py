@@ -1,5 +1,6 @@
 """From requests to receipts: load what a group mentions, decide on plain values, save, and only then answer."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -59,8 +60,11 @@ class Contract(Protocol):
         """Return the HTTP answer when the arrivals became *receipts*."""
         ...
 
-    def failure(self, request: Request, /, status: int | None, error: str) -> Answer:
-        """Return the HTTP answer when *request* got no further; without *status*, that of a failed store."""
+    def failure(self, request: Request, /, status: int | None, reason: str, error: str | None = None) -> Answer:
+        """Return the HTTP answer when *request* got no further; without *status*, that of a failed store.
+
+        *error* is the text to answer, if it is not for the contract to choose.
+        """
         ...
 
 
@@ -124,6 +128,15 @@ class Pipeline:
             return cast(Exchange | Closed, await self._worker.submit(request))
         except (StoreWriteError, StoppedError):
             return None
+
+    def begin(self, request: Request, done: Callable[[Exchange | Closed | None], None]) -> None:
+        """Call *done* with what `submit` returns. For callers on an event loop that need no task for each request."""
+        try:
+            future = self._worker.submit(request)
+        except StoppedError:
+            done(None)
+        else:
+            future.add_done_callback(lambda ended: done(_exchange_of(ended)))
 
     async def reset(self, account: str | None) -> Cleared:
         """Delete everything of *account* (of all if None), after what was submitted before. Raises StoreWriteError.
@@ -229,7 +242,12 @@ class Pipeline:
 
     def _group(self, parsed: Sequence[_Parsed]) -> list[Exchange]:
         contexts = [
-            Context(self._store.account_id(one.account.name), one.account.allowed_events, one.request.received_at)
+            Context(
+                self._store.account_id(one.account.name),
+                one.account.allowed_events,
+                one.request.received_at,
+                one.account.max_visitor_bytes,
+            )
             for one in parsed
         ]
         decision = self._load(
@@ -241,6 +259,11 @@ class Pipeline:
             ]
         )
         exchanges = self._exchanges(zip(contexts, parsed, strict=True), decision)
+        whole = list(map(_refused_as_a_whole, parsed, exchanges))
+        if whole != parsed:
+            # Decided once more, on what is loaded again: nothing of such a request takes effect (rule client-whole).
+            self._calls.begin()
+            return self._group(whole)
         self._store.save(exchanges, decision)
         return exchanges
 
@@ -284,8 +307,22 @@ class Pipeline:
         contract, fault = self._contracts[parsed.request.endpoint], parsed.fault
         if fault is None or not fault.hides_answer:
             return contract.answer(receipts)
-        answer = contract.failure(parsed.request, fault.status or 503, fault.error or fault.sentence)
-        return replace(answer, status=fault.status, headers=retry_headers(fault))
+        answer = contract.failure(parsed.request, fault.status or 503, fault.sentence, fault.error)
+        return replace(answer, status=fault.status, headers={**answer.headers, **retry_headers(fault)})
+
+
+def _refused_as_a_whole(parsed: _Parsed, exchange: Exchange) -> _Parsed:
+    """Return *parsed* with one rejection only, if a decision on one of its items refuses the request as a whole."""
+    if len(exchange.receipts) > 1:
+        for receipt in exchange.receipts:
+            if isinstance(receipt.arrival, Rejection) and receipt.arrival.batch_index is None:
+                return replace(parsed, arrivals=[receipt.arrival])
+    return parsed
+
+
+def _exchange_of(ended: asyncio.Future[object]) -> Exchange | Closed | None:
+    failed = ended.cancelled() or ended.exception() is not None
+    return None if failed else cast(Exchange | Closed, ended.result())
 
 
 def _attempted(task: Task) -> object:

@@ -275,10 +275,16 @@ class Page(Generic[T]):
 
 
 class Listing(list[T]):
-    """A list of results, the oldest first, that knows how many older ones were `evicted` from the store for room."""
+    """A list of results, the oldest first, that knows how many older ones were `evicted` from the store for room.
 
-    def __init__(self, items: Iterable[T] = (), *, evicted: int = 0, next_cursor: str | None = None) -> None:
+    `total` counts the results on all pages, of a list that is one page.
+    """
+
+    def __init__(
+        self, items: Iterable[T] = (), *, evicted: int = 0, next_cursor: str | None = None, total: int = 0
+    ) -> None:
         super().__init__(items)
+        self.total = total
         self.evicted = evicted
         self.next_cursor = next_cursor
 

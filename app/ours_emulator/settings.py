@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -12,9 +12,13 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode
 
 from ours_emulator.clock import LAST_MOMENT, milliseconds
 from ours_emulator.errors import SettingsError as SettingsError
-from ours_emulator.wording import did_you_mean
+from ours_emulator.wording import did_you_mean, nearest, suggested
 
 ENV_PREFIX = "OURS_EMULATOR_"
+_OTHER_VARIABLES = ("CONFIG", "URL", "COMMAND", "CLIENT_URL", "TOKEN", "PUBLIC_KEY")
+"""Those that are no settings: --config, what the commands and the pytest plugin read, and what `exec` sets."""
+_SERVICE = re.compile(r"SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?")
+"""Those that Kubernetes sets in every container if a service is called ours-emulator."""
 _HOST = r"^(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$"
 
 
@@ -64,6 +68,11 @@ def _database(url: str) -> str:
     return url
 
 
+def _unbracketed(host: str) -> str:
+    """Return *host*; an IPv6 address may be in brackets, as in a URL."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") and ":" in host else host
+
+
 def _text(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
@@ -88,7 +97,7 @@ Database = Annotated[str, BeforeValidator(_text), AfterValidator(_database)]
 class Settings(BaseModel, frozen=True, extra="forbid"):
     """All settings."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on.")
+    host: Annotated[str, AfterValidator(_unbracketed)] = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(4010, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     port_file: File | None = Field(None, description="File to write the port to once the server listens.")
     database: Database | None = Field(
@@ -133,6 +142,9 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     )
     max_body_bytes: int = Field(5 * 1024 * 1024, ge=1, description="Largest body in bytes, on the wire and inflated.")
     max_row_bytes: int = Field(1024 * 1024, ge=1, description="Largest row of a batch in bytes.")
+    max_visitor_bytes: int = Field(
+        16 * 1024 * 1024, ge=1, description="Largest visitor in bytes: all properties, data and devices as JSON."
+    )
     keep: int = Field(
         100_000,
         ge=1,
@@ -185,6 +197,22 @@ def load(flags: Mapping[str, object] | None = None, file: Path | None = None, *,
         raise SettingsError(f"{_spelled(name, origins[name], file)}: {problem}") from None
 
 
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return a sentence about each variable in *environment* that begins like ours and that nothing of ours reads."""
+    known = {name.upper() for name in (*Settings.model_fields, *_OTHER_VARIABLES)}
+    ours = (name for name in sorted(environment) if name.upper().startswith(ENV_PREFIX))
+    return [
+        f"{name} has no effect: there is no such variable{_suggestion(name[len(ENV_PREFIX) :], known)}"
+        for name in ours
+        if name[len(ENV_PREFIX) :].upper() not in known and _SERVICE.fullmatch(name[len(ENV_PREFIX) :]) is None
+    ]
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    near = nearest(name.upper(), known)
+    return suggested(near and ENV_PREFIX + near)
+
+
 def flag(name: str) -> str:
     """Return the flag of the setting *name* on the command line."""
     return "--" + name.replace("_", "-")
@@ -207,8 +235,9 @@ def _read(file: Path | None) -> Mapping[str, object]:
     if file is None:
         return {}
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return tomllib.loads(file.read_text("utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # Not only TOMLDecodeError: a number of more than 4300 digits is another ValueError.
         raise SettingsError(f"{file} is not valid TOML: {error}") from None

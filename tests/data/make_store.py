@@ -8,8 +8,9 @@ again with the file (`exchanges`), and the debug API after those (`answers_after
 that landed with that version; `test_migration.py` opens it with the program there is now. So there is nothing to make
 again, unless a version of the store was landed that has no file yet.
 
-One answer of version 2 was corrected since: `visitors?q=😀` now also has the two visitors with that text after a NUL
-character, at which the program that made the file stopped searching.
+Answers of version 2 that were corrected since: `visitors?q=😀` now also has the two visitors with that text after a NUL
+character, at which the program that made the file stopped searching; dropped events have `received_at` (rule
+received-at); and the identify that comes later has no hint for a number (rule any-json).
 """
 
 import argparse

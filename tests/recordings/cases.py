@@ -147,6 +147,7 @@ def _open() -> Recording:
     _attempts(cases)
     _closed(cases)
     _http(cases)
+    _unknown_gets(cases)
     return cases.recording
 
 
@@ -206,9 +207,9 @@ def _paths(cases: Cases) -> None:
         "/accounts/one/accounts/two/track",
     ):
         cases.add(f"unknown{target}", "POST", target, event)
-    cases.add("unknown/get", "GET", "/nowhere")
-    cases.add("unknown/head", "HEAD", "/nowhere")
-    cases.add("unknown/client/get", "GET", "/api/client/nowhere")
+    cases.add("unknown/put", "PUT", "/nowhere")
+    cases.add("unknown/patch", "PATCH", "/nowhere")
+    cases.add("unknown/client/put", "PUT", "/api/client/nowhere")
     cases.add("unknown/batch-like", "POST", "/api/v1/batches", event)
     for target in ("/track?x=1", "/api/v1/track?token=t&event=E", "/track?", "/track?x=%FF", "/track#part"):
         cases.add(f"query{target}", "POST", target, event)
@@ -224,11 +225,13 @@ def _paths(cases: Cases) -> None:
 
 
 def _methods(cases: Cases) -> None:
-    targets = ("/track", "/api/v1/identify", "/batch", "/openapi", "/api/client/alias", "/events", "/nowhere")
+    targets = ("/track", "/api/v1/identify", "/batch", "/openapi", "/api/client/alias", "/events")
     for target in targets:
         for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
             if (target, method) not in (("/openapi", "GET"), ("/openapi", "HEAD")):
                 cases.add(f"method/{method}{target}", method, target)
+    for method in ("MERGE", "REPORT", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
+        cases.add(f"method/{method}/nowhere", method, "/nowhere")
     cases.add("method/POST/openapi", "POST", "/openapi", {})
     cases.add("method/PUT/track/body", "PUT", "/track", {"token": "t", "event": "E", "userId": "u1"})
     cases.add("method/GET/batch/body", "GET", "/batch", {"token": "t", "events": []})
@@ -247,6 +250,18 @@ def _methods(cases: Cases) -> None:
     cases.add("origin/track", "POST", "/track", event, ("origin", "https://shop.example"))
     cases.add("origin/null", "POST", "/track", event, ("origin", "null"))
     cases.add("origin/refused", "POST", "/track", {}, ("origin", "https://shop.example"))
+
+
+def _unknown_gets(cases: Cases) -> None:
+    """Requests that are not kept, and so count no id."""
+    cases.account("")
+    cases.add("unknown/get", "GET", "/nowhere")
+    cases.add("unknown/head", "HEAD", "/nowhere")
+    cases.add("unknown/client/get", "GET", "/api/client/nowhere")
+    cases.add("unknown/doubled/get", "GET", "/api/v1/api/v1/openapi")
+    event = {"token": "t", "event": "E", "userId": "u1"}
+    cases.add("unknown/doubled", "POST", "/api/v1/api/v1/track", event)
+    cases.add("unknown/client/doubled", "POST", "/api/client/api/client/events", [], KEY)
 
 
 def _hosts(cases: Cases) -> None:

@@ -1,6 +1,8 @@
 """The command line: its entry point and its commands."""
 
+import os
 import sys
+from contextlib import suppress
 
 import click
 
@@ -8,6 +10,8 @@ from ours_emulator import __version__
 from ours_emulator.cli.commands import debug_commands
 from ours_emulator.cli.exec import exec_
 from ours_emulator.cli.serve import child_process, serve
+from ours_emulator.cli.steering import steering_commands
+from ours_emulator.settings import unknown_variables
 
 _FAILED = 2
 _INTERRUPTED = 130
@@ -18,7 +22,7 @@ def main() -> None:
     try:
         commands.main(standalone_mode=False, prog_name="ours-emulator")
     except click.ClickException as error:
-        sys.stderr.write(f"ours-emulator: {' '.join(error.format_message().split())}\n")
+        _report(" ".join(error.format_message().split()))
         sys.exit(_FAILED)
     except click.Abort:
         sys.exit(_INTERRUPTED)
@@ -29,9 +33,16 @@ def main() -> None:
 @click.pass_context
 def commands(context: click.Context) -> None:
     """Emulate the Ours Privacy Ingest API and Client API on this machine."""
+    for warning in unknown_variables(os.environ):
+        _report(warning)
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
-for _command in (serve, exec_, child_process, *debug_commands):
+def _report(message: str) -> None:
+    with suppress(OSError):
+        click.echo(f"ours-emulator: {message}", err=True)
+
+
+for _command in (serve, exec_, child_process, *debug_commands, *steering_commands):
     commands.add_command(_command)

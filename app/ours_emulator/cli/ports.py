@@ -1,5 +1,7 @@
 """The port of an emulator that a command runs: how a taken one is reported, and the file it is written to."""
 
+from contextlib import suppress
+
 import click
 
 from ours_emulator.settings import Settings
@@ -21,5 +23,7 @@ def write_port_file(settings: Settings, port: int) -> None:
         partial.write_text(f"{port}\n")
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        # Where the folder is none, or closed to us, this fails as well.
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None

@@ -2,7 +2,6 @@
 
 import logging
 import socket
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from ours_emulator import __version__
 from ours_emulator.cli.flags import loaded, setting_flags
 from ours_emulator.cli.ports import listening_error, write_port_file
 from ours_emulator.http.sockets import listen
-from ours_emulator.locator import announce, url_of, withdraw
+from ours_emulator.locator import Announced, announce, url_of
+from ours_emulator.model import Properties
 from ours_emulator.records import iso, utc
 from ours_emulator.settings import Loaded, Settings, SettingsError
 
@@ -49,24 +49,25 @@ def _listening(settings: Settings) -> socket.socket:
 def _serve(loaded: Loaded, listening: socket.socket) -> None:
     # Imported here because the other commands, and --help, need none of it.
     from ours_emulator.app import create_standalone
+    from ours_emulator.http.log import WarningHandler
     from ours_emulator.http.server import Server, prepare_process
     from ours_emulator.store import StoreError
 
-    announced: list[Path] = []
+    announced: list[Announced] = []
     port: int = listening.getsockname()[1]
 
     def started() -> None:
         announced.extend(announce(url_of(loaded.settings.host, port)))
-        sys.stdout.write(_banner(loaded.settings, port))
-        sys.stdout.flush()
+        message, addresses = _addresses(loaded.settings, port)
+        app.log.ready(_banner(loaded.settings, port), message, addresses)
         app.prepare()
 
     def stopping() -> None:
-        for file in announced:
-            withdraw(file)
+        for announcement in announced:
+            announcement.withdraw()
         app.stop()
 
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.basicConfig(handlers=[WarningHandler()])
     try:
         app = create_standalone(loaded)
     except (StoreError, SettingsError) as error:
@@ -75,6 +76,19 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     prepare_process()
     with suppress(KeyboardInterrupt):
         Server(app, started, stopping).run(sockets=[listening])
+
+
+def _addresses(settings: Settings, port: int) -> tuple[str, Properties]:
+    """Return what the banner says to programs: a message, and fields with the addresses."""
+    url = url_of(settings.host, port)
+    return f"ours-emulator {__version__} is ready at {url}", {
+        "version": __version__,
+        "url": url,
+        "ingest_url": f"{url}/api/v1",
+        "client_url": f"{url}/api/client",
+        "database": settings.database,
+        "now": None if settings.now is None else iso(utc(settings.now)),
+    }
 
 
 def _banner(settings: Settings, port: int) -> str:
@@ -96,5 +110,4 @@ Store: {store}
 
   export OURS_PRIVACY_BASE_URL={url}/api/v1
 
-Ready.
-"""
+Ready."""

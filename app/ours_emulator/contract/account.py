@@ -17,3 +17,5 @@ class AccountConfig:
     require_identifier: bool = True
     strict_openapi: bool = False
     """A value that the document literally types as string must be a string (rule any-json)."""
+    max_visitor_bytes: int = 16 * 1024 * 1024
+    """The largest visitor, in bytes of JSON (rule visitor-size)."""

@@ -14,6 +14,9 @@ from ours_emulator.records import Reason
 # Python's own limit depends on the stack that is left, and what is accepted is encoded and compared recursively later.
 MAX_DEPTH = 200
 _SLICE_BYTES = 1 << 14
+_GZIP = ("gzip", "x-gzip")
+"""The name of the content coding, and its old name, which means the same (RFC 9110, 8.4.1.3)."""
+_BYTE_ORDER_MARK = "\ufeff"
 # Real clients send one. A member costs time even if it is empty, and a megabyte has room for fifty thousand.
 _MAX_MEMBERS = 1000
 _CONTAINERS = (dict, list)
@@ -41,15 +44,15 @@ def media_type_problem(request: Request, statuses: Statuses) -> Reason | None:
 def read(request: Request, statuses: Statuses, limit: int) -> JsonValue | Reason:
     """Return the JSON value in the body of *request*, whatever its media type, or why there is none.
 
-    *limit* bounds the body in bytes, on the wire and after inflating (rules encoding, size, malformed).
+    *limit* bounds the body in bytes, on the wire and after inflating (rules encoding, size, malformed, nesting).
     """
     coding = request.content_encoding.strip().lower()
-    if coding not in ("", "identity", "gzip"):
+    if coding not in ("", "identity", *_GZIP):
         return Reason("encoding", "", "the content coding must be gzip or identity", statuses.coding)
     if request.oversized or len(request.body) > limit:
         return Reason("size", "", f"the body is larger than {limit} bytes", statuses.size, limit)
     raw: bytes | None = request.body
-    if coding == "gzip":
+    if coding in _GZIP:
         try:
             raw = inflate(request.body, limit)
         except zlib.error:
@@ -88,19 +91,22 @@ def inflate(body: bytes, limit: int) -> bytes | None:
 
 
 def parse(raw: bytes) -> JsonValue | Reason:
-    """Return the JSON value in *raw*, strictly by RFC 8259, or why it is not valid (rule malformed)."""
+    """Return the JSON value in *raw*, strictly by RFC 8259, or why it is not valid (rules malformed, nesting).
+
+    A byte order mark before it is ignored, as the RFC allows (rule byte-order-mark).
+    """
     try:
-        value = cast(JsonValue, _decoder.decode(raw.decode("utf-8")))
+        value = cast(JsonValue, _decoder.decode(raw.decode("utf-8").removeprefix(_BYTE_ORDER_MARK)))
     except UnicodeDecodeError:
         return _malformed("the body is not UTF-8")
     except RecursionError:
-        return _malformed(f"the body is nested deeper than {MAX_DEPTH} levels")
+        return _TOO_DEEP
     except OverflowError as error:
         return _malformed(str(error))
     except json.JSONDecodeError as error:
         return _malformed(f"the body is not JSON: {error.msg} at character {error.pos}")
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
-        return _malformed(f"the body is nested deeper than {MAX_DEPTH} levels")
+        return _TOO_DEEP
     return value
 
 
@@ -139,4 +145,5 @@ def _refuse_constant(name: str) -> JsonValue:
     raise OverflowError(f"the body has {name}, which is not JSON")
 
 
+_TOO_DEEP = Reason("nesting", "", f"the body is nested deeper than {MAX_DEPTH} levels", 400)
 _decoder = json.JSONDecoder(parse_float=_finite, parse_int=_integer, parse_constant=_refuse_constant)

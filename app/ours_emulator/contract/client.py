@@ -13,6 +13,7 @@ from ours_emulator.contract import body
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.compile import pointer
 from ours_emulator.contract.hints import dropped
+from ours_emulator.contract.paths import unknown_path
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import (
     Alias,
@@ -40,11 +41,15 @@ ENDPOINTS = tuple(PREFIX + name for name in ("alias", "identify", "devices", "ev
 CREATED_EVENT = "user_created"
 MAX_BODY_BYTES = 1024 * 1024
 
+_NAMES = tuple(endpoint.removeprefix(PREFIX) for endpoint in ENDPOINTS)
 _ALLOWED = "POST, OPTIONS"
 _STATUSES = body.Statuses(media_type=400, coding=400, size=400)
-_BEARER = re.compile(r"Bearer ([ps]k_\S+)")
+# White space at the end of a header's value is no part of it (RFC 9110, 5.5), but some servers pass it on.
+_BEARER = re.compile(r"Bearer ([ps]k_\S+)[ \t]*")
+_JSON_TYPE = re.compile(r"application/json|[^/;,\s]+/[^/;,\s]+\+json", re.I)
 _UNREADABLE = "An error occurred with this request."
-_UNAUTHORIZED = "Authorization error."
+_USUAL_ERRORS = {400: _UNREADABLE, 401: "Authorization error."}
+"""The errors of the public server that are the same whatever is wrong (rules client-unreadable, client-key)."""
 # As the public server has it, only with this error (rule client-key).
 _UNAUTHORIZED_CODE = 1000
 _SEMANTICS = ApiSemantics(falls_through=True, claims_stored=False, empty_ignored=False, allow_list=False)
@@ -138,41 +143,49 @@ class ClientContract:
         if reason is not None:
             return [Rejection(request.endpoint, None, reason)]
         sent = body.read(request, _STATUSES, self._limit)
-        if isinstance(sent, Reason):
-            return [Rejection(request.endpoint, None, replace(sent, rule="client-unreadable"))]
+        if not isinstance(sent, dict | list):
+            return [Rejection(request.endpoint, None, _unreadable(sent))]
         reason = _unauthorized(request, account, key)
         if reason is not None:
             return [_refuse(request, sent, reason)]
-        if request.endpoint == PREFIX + "events":
-            return _events(request, sent)
-        return [_single(request, sent)]
+        first, *others = _events(request, sent) if request.endpoint == PREFIX + "events" else [_single(request, sent)]
+        return [replace(first, hints=(*_content_type_hints(request), *first.hints)), *others]
 
     def answer(self, receipts: Sequence[Receipt]) -> Answer:
         """Return the HTTP answer when the arrivals of a request became *receipts* (rule client-success)."""
         first = receipts[0].arrival
         if not isinstance(first, Rejection):
             return Answer(204, b"", {}, None)
-        status = first.status
-        if status == 400:
-            return _error(status, _UNREADABLE)
-        if status == 401:
-            return _error(status, _UNAUTHORIZED, {"code": _UNAUTHORIZED_CODE})
-        return _error(status, first.reason.message, headers={"allow": _ALLOWED} if status == 405 else {})
+        return _error(first.status, first.reason.message)
 
-    def failure(self, _: Request, status: int | None, error: str) -> Answer:
-        """Return the HTTP answer to a request that has no receipts. Without *status*, that of a failed store.
+    def failure(self, _: Request, status: int | None, reason: str, error: str | None = None) -> Answer:
+        """Return the HTTP answer when a request got no further, and the *reason*; without *status*, of a failed store.
 
-        *error* is the reason (rule client-trouble).
+        *error* is the text to answer instead of the usual one (rule client-trouble).
         """
-        return _error(status, error) if status else _error(400, _UNREADABLE)
+        return _error(status or 400, reason, error)
 
 
 def _misdirected(request: Request) -> Reason | None:
     if request.endpoint not in ENDPOINTS:
-        return Reason("methods", "", "there is no such path", 404)
+        return Reason("methods", "", unknown_path(request.path, _NAMES), 404)
     if request.method != "POST":
         return Reason("methods", "", f"this path takes {_ALLOWED}, not {request.method}", 405)
     return None
+
+
+def _unreadable(sent: JsonValue | Reason) -> Reason:
+    """Return why a body is unreadable: what was wrong when it was read, or that *sent* is not a container."""
+    if isinstance(sent, Reason):
+        return replace(sent, rule="client-unreadable")
+    return Reason("client-unreadable", "", "the body is neither an object nor an array", 400)
+
+
+def _content_type_hints(request: Request) -> Iterator[Hint]:
+    """Yield a hint if other servers of this API would not read the body as JSON (rule client-content-type)."""
+    if _JSON_TYPE.fullmatch(request.content_type.partition(";")[0].strip()) is None:
+        text = "the content type is not application/json; other servers of this API do not read such a body as JSON"
+        yield Hint("client-content-type", "", text)
 
 
 def _unauthorized(request: Request, account: AccountConfig, key: str | None) -> Reason | None:
@@ -230,6 +243,12 @@ def _event(request: Request, index: int, item: Properties) -> Message:
     return _message(request, index, event, item, user, cast(Properties, item.get("data") or {}), tuple(hints))
 
 
+def _without_ids(sent: Properties) -> Iterator[Hint]:
+    """Yield a hint if *sent* names no visitor, so that each such message makes another one (rule client-look-up)."""
+    if all(sent.get(name) is None for name in _IDS):
+        yield Hint("client-look-up", "", "both ids are null, so this makes a new visitor, whom no later id can name")
+
+
 def _message(
     request: Request,
     index: int | None,
@@ -252,7 +271,7 @@ def _message(
         default_properties={},
         identity_context=None,
         user_properties={stored: user[name] for name, stored in _PROFILE.items() if name in user} if user else {},
-        hints=hints,
+        hints=(*hints, *_without_ids(sent)),
         semantics=_SEMANTICS,
         data=cast(Properties | None, user.get("data")) if user else None,
         identifies=user is not None,
@@ -378,8 +397,9 @@ def _misnamed_data(sent: Properties) -> Iterator[Hint]:
             yield Hint("client-extra-keys", pointer(name), f"unknown field{_ADVICE[name]}")
 
 
-def _error(
-    status: int | None, error: str, more: Properties | None = None, headers: Mapping[str, str] | None = None
-) -> Answer:
-    text = json_text({"status": "error", "error": error, **(more or {})})
-    return Answer(status, text.encode("ascii"), headers or {})
+def _error(status: int | None, reason: str, error: str | None = None) -> Answer:
+    """Return an answer with *error*; by default with the usual one of *status*, else with *reason*."""
+    usual = _USUAL_ERRORS.get(status or 0, reason)
+    code: Properties = {"code": _UNAUTHORIZED_CODE} if status == 401 else {}
+    text = json_text({"status": "error", "error": error or usual, **code})
+    return Answer(status, text.encode("ascii"), {"allow": _ALLOWED} if status == 405 else {})

@@ -64,10 +64,6 @@ class Shape:
     known: frozenset[str]
     closed: Mapping[str, "Shape"]
     """The inner objects with fixed names."""
-    free: frozenset[str]
-    """The inner objects with free names, whose values may be any JSON (rule any-json)."""
-    loose: frozenset[str]
-    """The single names whose value may be any JSON (rule any-json)."""
 
     @cached_property
     def homes(self) -> dict[str, str]:
@@ -160,8 +156,6 @@ def _shape(schema: Schema) -> Shape:
     return Shape(
         known=frozenset(inner),
         closed={name: _shape(field) for name, field in inner.items() if field.properties},
-        free=frozenset(name for name, field in inner.items() if field.values is not None),
-        loose=frozenset(name for name, field in inner.items() if field.any_json),
     )
 
 

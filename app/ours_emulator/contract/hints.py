@@ -11,12 +11,11 @@ from pydantic import JsonValue
 from ours_emulator.contract.compile import Shape, pointer
 from ours_emulator.model import Properties
 from ours_emulator.records import Hint
-from ours_emulator.wording import MAX_LISTED, cut, listed, nearest, suggested
+from ours_emulator.wording import MAX_LISTED, cut, nearest, suggested
 
 # Close enough to be a typo: two letters of difference, and of a long name one in seven. Advice on a guess misleads.
 _MAX_TYPOS = 2
 _CLOSE = 0.85
-_NOT_A_STRING = "kept, although the OpenAPI document types it as string"
 _SYNONYMS = {
     "properties": ("eventProperties", "userProperties"),
     "traits": ("userProperties",),
@@ -54,32 +53,9 @@ def dropped(rule: str, path: str, names: Sequence[str], advice: Callable[[str], 
     return [*hints, *([Hint(rule, path, f"dropped {more} more unknown keys")] if more > 0 else [])]
 
 
-def forbidden_types(shape: Shape, sent: Properties, path: str = "") -> list[Hint]:
-    """Return a hint for each value in *sent* that the document literally types as string (rule any-json)."""
-    hints: list[Hint] = []
-    for name, value in sent.items():
-        if value is None or isinstance(value, str):
-            continue
-        if name in shape.loose:
-            hints.append(Hint("any-json", f"{path}/{name}", _NOT_A_STRING))
-        elif isinstance(value, dict):
-            if name in shape.closed:
-                hints += forbidden_types(shape.closed[name], value, f"{path}/{name}")
-            elif name in shape.free:
-                hints += _not_strings(value, f"{path}/{name}")
-    return hints
-
-
 def _unknown_here(shape: Shape, sent: Properties, path: str) -> list[Hint]:
     names = [name for name in sent if name not in shape.known]
     return dropped("unknown-keys", path, names, lambda name: _advice(shape, name))
-
-
-def _not_strings(values: Properties, path: str) -> list[Hint]:
-    names = [name for name, value in values.items() if value is not None and not isinstance(value, str)]
-    if not names:
-        return []
-    return [Hint("any-json", path, f"{_NOT_A_STRING}: {listed(names)}")]
 
 
 @lru_cache(maxsize=4096)

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from ours_emulator.contract import body, hints
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.compile import Body, Problem, RequestBodies, Valid, pointer
+from ours_emulator.contract.paths import unknown_path
 from ours_emulator.contract.revision import DAY_MS, IdentityOrder
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import (
@@ -27,7 +28,6 @@ from ours_emulator.model import (
 )
 from ours_emulator.records import Hint, Reason, dotted
 from ours_emulator.values import value
-from ours_emulator.wording import did_you_mean
 
 ENDPOINTS = ("track", "identify", "batch")
 _ALLOWED = dict.fromkeys(ENDPOINTS, "POST, OPTIONS") | {"openapi": "GET, HEAD, OPTIONS"}
@@ -79,21 +79,24 @@ class IngestContract:
             return _batch_answer(receipts)
         if not isinstance(first, Rejection):
             return _SUCCESS
-        headers = {"allow": _ALLOWED[first.endpoint]} if first.status == 405 else {}
         error: Properties = {"error": first.reason.sentence} if first.endpoint == "batch" else {}
         if first.endpoint == "batch" and first.reason.limit is not None:
             error["limit"] = first.reason.limit
-        return _json(first.status, {"success": False, **error}, headers)
+        return _json(first.status, {"success": False, **error}, _allow(first.endpoint, first.status))
 
-    def failure(self, request: Request, status: int | None, error: str) -> Answer:
-        """Return the HTTP answer when *request* got no further, and why; without *status*, that of a failed store.
+    def failure(self, request: Request, status: int | None, reason: str, error: str | None = None) -> Answer:
+        """Return the HTTP answer when *request* got no further, and the *reason*; without *status*, of a failed store.
 
-        An outage of /batch says that it is worth a retry (rule 429-500).
+        *error* is the text to answer instead of the reason. An outage of /batch says that it is worth a retry (rule
+        429-500), and a 413 has the limit of the body (rule size).
         """
         status = status or 500
-        retryable: Properties = {"retryable": True} if status >= 500 else {}
-        details: Properties = {"error": error, **retryable} if request.endpoint == "batch" else {}
-        return _json(status, {"success": False, **details})
+        details: Properties = {}
+        if request.endpoint == "batch":
+            retryable: Properties = {"retryable": True} if status >= 500 else {}
+            limit: Properties = {"limit": self._limits.body} if status == 413 else {}
+            details = {"error": error or reason, **retryable, **limit}
+        return _json(status, {"success": False, **details}, _allow(request.endpoint, status))
 
     def _arrivals(
         self, request: Request, account: AccountConfig, sent: JsonValue | Reason, statuses: body.Statuses
@@ -152,7 +155,7 @@ def _misdirected(request: Request) -> Reason | None:
     """Return why *request* does not go to an endpoint (rule methods)."""
     allowed = _ALLOWED.get(request.endpoint)
     if allowed is None:
-        return Reason("methods", "", _no_such(request.path), 404)
+        return Reason("methods", "", unknown_path(request.path, _ALLOWED), 404)
     if request.endpoint == "openapi" or request.method != "POST":
         return Reason("methods", "", f"this path takes {allowed}, not {request.method}", 405)
     return None
@@ -172,8 +175,9 @@ def _single(context: _Context, sent: Properties) -> Arrival:
     return _message(context, compiled, sent, valid, sender, None)
 
 
-def _no_such(path: str) -> str:
-    return "there is no such path" + did_you_mean(path.rpartition("/")[2], _ALLOWED)
+def _allow(endpoint: str, status: int | None) -> dict[str, str]:
+    """Return the header that a 405 of *endpoint* has (rule methods)."""
+    return {"allow": _ALLOWED[endpoint]} if status == 405 and endpoint in _ALLOWED else {}
 
 
 def _missing_token(request: Request, message: str, status: int) -> Reason:
@@ -208,10 +212,10 @@ def _batch_row(context: _Context, index: int, row: JsonValue, sender: Source) ->
 
 
 def source(account: AccountConfig, token: str) -> Source | None:
-    """Return the source that *token* names in *account*; None if it is refused (rules open-tokens, test-mode)."""
+    """Return the source that *token* names in *account*; None if it is refused (rules open-tokens, 401, test-mode)."""
     live = token.removeprefix(TEST_PREFIX)
     if not account.tokens:
-        return Source(token, test=live not in ("", token))
+        return None if token in account.keys else Source(token, test=live not in ("", token))
     if token in account.tokens:
         return Source(token, test=False)
     return Source(token, test=True) if live != token and live in account.tokens else None
@@ -263,7 +267,7 @@ def _message(
         default_properties=valid.get("defaultProperties") or {},
         identity_context=valid.get("identityContext"),
         user_properties=valid.get("userProperties") or {},
-        hints=(*hints.unknown_keys(compiled.shape, sent), *hints.forbidden_types(compiled.shape, valid)),
+        hints=tuple(hints.unknown_keys(compiled.shape, sent)),
         semantics=revision.identify_semantics if event == IDENTIFY_EVENT else revision.semantics,
     )
 

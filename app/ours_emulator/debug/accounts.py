@@ -1,7 +1,7 @@
 """Accounts: what each one accepts, made, changed and closed under /debug/accounts."""
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from fastapi import HTTPException, Request
@@ -38,9 +38,8 @@ class AccountBody(Body):
         """Return the configuration of the account; *before* is the one that accounts start with."""
         given = self.model_fields_set
         names = self.allowed_events
-        return AccountConfig(
-            before.name,
-            before.revision,
+        return replace(
+            before,
             tokens=frozenset(self.tokens) if "tokens" in given else before.tokens,
             keys=frozenset(self.public_keys) if "public_keys" in given else before.keys,
             allowed_events=(None if names is None else allowed(names))

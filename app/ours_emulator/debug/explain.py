@@ -48,17 +48,16 @@ def unmet_sequence(
 ) -> Unmet:
     """Return why a sequence is not met; *diagnosis* explains the step that is missing, if one is."""
     items = shown_of(progress.matched)
-    count = len(progress.matched)
-    found = "the whole sequence matched" if diagnosis is None else f"no event matched sequence.{progress.next}"
-    if diagnosis is not None and count:
-        found += f" after event {progress.matched[-1].event.id}"
+    found = "the whole sequence matched" if diagnosis is None else f"no event matched {progress.missing}"
+    if diagnosis is not None and progress.matched:
+        found += f" after event {name_of(progress.matched[-1].event)}"
         found += f"; event {diagnosis.fitting[-1]} matched before it" if diagnosis.fitting else ""
     why = Unmet(
         error=found,
         found=found,
         mode="sequence",
         expected=expected,
-        count=count,
+        count=len(progress.matched),
         items=items,
         near_misses=progress.near.near_misses,
         evicted=evicted,

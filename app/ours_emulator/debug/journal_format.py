@@ -14,6 +14,7 @@ from typing import IO, Annotated
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
@@ -67,14 +68,23 @@ class _Fault(_Strict):
         return from_json(FaultAnswer, {**self.model_dump(), "name": self.fault, "delay_ms": 0.0})
 
 
+def _text_or_json(body: JsonValue) -> JsonValue:
+    if body is None or isinstance(body, (str, dict, list)):
+        return body
+    raise ValueError("must be the body as text, or the JSON object or array that it is; put anything else into a text")
+
+
 class Line(_Strict):
-    """One request as a line has it. `received_at` is in milliseconds since the epoch."""
+    """One request as a line has it. `received_at` is in milliseconds since the epoch.
+
+    An export has `body` as text, byte for byte; by hand it is easier to write as the JSON that it is.
+    """
 
     account: Annotated[str, Field(pattern=f"^{ACCOUNT_NAME.pattern}$")] = DEFAULT_ACCOUNT
     method: str = "POST"
     path: Annotated[str, Field(pattern=r"^(/|\*$)")]
     headers: dict[str, str] = {"content-type": "application/json"}
-    body: str | None = None
+    body: Annotated[str | dict[str, JsonValue] | list[JsonValue] | None, BeforeValidator(_text_or_json)] = None
     body_base64: str | None = None
     oversized: bool = False
     received_at: Annotated[int, Field(ge=0, le=LAST_MOMENT)]
@@ -95,7 +105,7 @@ class Line(_Strict):
             except binascii.Error:
                 raise ValueError("body_base64 is not valid base64; encode the bytes of the body") from None
         try:
-            return (self.body or "").encode("utf-8")
+            return (self.body if isinstance(self.body, str) else _json_of(self.body)).encode("utf-8")
         except UnicodeEncodeError:
             raise ValueError("body has a lone surrogate, which UTF-8 cannot encode; use body_base64") from None
 
@@ -120,6 +130,10 @@ class Line(_Strict):
             replayed=True,
             fault=self.fault.answer() if self.fault else None,
         )
+
+
+def _json_of(body: JsonValue) -> str:
+    return "" if body is None else json_text(body)
 
 
 def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:

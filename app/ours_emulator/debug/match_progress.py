@@ -9,7 +9,7 @@ from ours_emulator.event_view import IDENTIFIERS, EventView
 from ours_emulator.matching import Match, advised, closest
 from ours_emulator.records import Event, Miss, Mode, NearMiss
 from ours_emulator.store import LIST_BYTES, EventFilter, Slice
-from ours_emulator.wording import why_not_accepted
+from ours_emulator.wording import cut, why_not_accepted
 
 _MAX_ITEMS = 1000
 _MAX_NEAR = 5
@@ -186,6 +186,12 @@ class SequenceProgress:
     def next(self) -> int:
         """The number of the step that is missing."""
         return min(len(self.matched), len(self._steps) - 1)
+
+    @property
+    def missing(self) -> str:
+        """The step that is missing, in words: `sequence.1 ('Purchase')`."""
+        name = self._steps[self.next].text("event")
+        return f"sequence.{self.next}" + ("" if name is None else f" ({cut(name)!r})")
 
     def add_all(self, views: Iterable[EventView]) -> None:
         """Go on with the next events."""

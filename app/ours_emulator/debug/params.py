@@ -3,11 +3,13 @@
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from ours_emulator.clock import LAST_MOMENT, moment
@@ -25,6 +27,8 @@ ANY_PROPERTY = PROPERTY + "NAME"
 """All these parameters, as the document and errors name them."""
 DEFAULT_LIMIT = 100
 _MAX_LIMIT = 1000
+_SURROGATE = b"%ED%"
+_COMPARED_AS_TEXT = ("q",)
 T = TypeVar("T")
 AccountName: TypeAlias = Annotated[str, Path(pattern=f"^{ACCOUNT_NAME.pattern}$", description="The account's name.")]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MAX_LIMIT, description="Items on a page.")]
@@ -115,6 +119,21 @@ def answer(record: object, status: int = 200) -> AsciiJSON:
     return AsciiJSON(to_json(record), status_code=status)
 
 
+class _SurrogateRequest(Request):
+    """A request whose query may have lone surrogates, percent-encoded as in WTF-8: an event may have such a name."""
+
+    @property
+    def query_params(self) -> QueryParams:
+        """The parameters of the query. What is not WTF-8 is replaced by U+FFFD, and so is what SQL compares as text."""
+        query: str = self.scope["query_string"].decode("latin-1")
+        try:
+            pairs = parse_qsl(query, keep_blank_values=True, errors="surrogatepass")
+        except UnicodeDecodeError:
+            return super().query_params
+        as_text = any(name in _COMPARED_AS_TEXT or name.startswith(PROPERTY) for name, _ in pairs)
+        return super().query_params if as_text else QueryParams(pairs)
+
+
 class StrictRoute(APIRoute):
     """A route that refuses what FastAPI would let pass: a typo must not look like an empty list."""
 
@@ -124,6 +143,8 @@ class StrictRoute(APIRoute):
         known = _parameters(self.dependant)
 
         async def checked(request: Request) -> Response:
+            if _SURROGATE in request.scope["query_string"].upper():
+                request = _SurrogateRequest(request.scope, request.receive)
             _check_parameters(request, known)
             return await handler(request)
 

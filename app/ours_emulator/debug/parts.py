@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 
 from ours_emulator.accounts import Accounts, OpenAccount
 from ours_emulator.feed import Feed
+from ours_emulator.http.log import RequestLog
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.settings import Loaded
@@ -23,6 +24,7 @@ class Parts:
     feed: Feed
     loaded: Loaded
     redactor: Redactor
+    log: RequestLog
 
     def opened(self, account: str) -> OpenAccount:
         """Return *account* to change it, made on first use. A closed one is answered 409."""
@@ -33,13 +35,14 @@ class Parts:
         return _unless_closed(self.accounts.shown(account), account)
 
     async def close(self) -> None:
-        """End waits and streams, finish writing, and close the store. Calling it twice is harmless."""
+        """End waits and streams, finish writing, close the store, and the log. Calling it twice is harmless."""
         self.feed.close()
         try:
             await self.reader.close()
         finally:
             # It may have to wait for what is still being written.
             await asyncio.to_thread(self.pipeline.close)
+            await asyncio.to_thread(self.log.close)
 
 
 def _unless_closed(account: OpenAccount | None, name: str) -> OpenAccount:

@@ -1,7 +1,7 @@
 """What becomes of each message of a group: rules on plain values, over the visitors and ids that were loaded."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from ours_emulator.decide.content import content_of, same_content
 from ours_emulator.decide.deduplication import DistinctId, Original
 from ours_emulator.decide.devices import PendingDevices, registered
 from ours_emulator.decide.identity import Name, Visitor, Visitors, looked_up
+from ours_emulator.decide.sizes import grow
 from ours_emulator.decide.versions import data_changes
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import (
@@ -27,17 +28,18 @@ from ours_emulator.model import (
     Version,
     allowed,
 )
-from ours_emulator.records import Hint, Resolution
+from ours_emulator.records import Hint, Reason, Resolution
 from ours_emulator.values import value
 
 
 @value
 class Context:
-    """Where and when a message arrived: the store's id of its account, the allow-list there, and the moment in ms."""
+    """Where and when a message arrived: the store's id of its account, what is allowed there, and the moment in ms."""
 
     account_id: int
     allowed_events: frozenset[str] | None
     received_at: int
+    max_visitor_bytes: int
 
 
 class Decision:
@@ -105,10 +107,13 @@ class Decision:
             hints += properties.ignored(message.user_properties)
         if given:
             hints += properties.hints(visitor.properties, message.identity, given)
-        self._change(visitor, given, message.data)
+        if not self._change(visitor, context, given, message.data):
+            if resolution.created:
+                self._visitors.discard(visitor)
+            return [_too_large(id_, context, message)]
         if not semantics.claims_stored:
             hints += self._link(visitor, message, created=resolution.created)
-        self._attach(visitor)
+        hints += self._attach(visitor, context)
         if message.creation is None or not resolution.created:
             return [self._stored(id_, context, message, visitor, resolution, hints)]
         # The receipt of the creation has the visitor as made; what the item itself contains is in the next receipt.
@@ -161,28 +166,30 @@ class Decision:
             if claim.kind == "anonymous_id" and not self._visitors.adopt(visitor, claim):
                 text = "belongs to another visitor and stays theirs; not linked, and visitors are never merged"
                 hints.append(Hint("client-identify", "/anonymous_id", text))
-            elif claim.kind == "external_id" and visitor.properties.get("external_id") != claim.value:
-                text = "not written to the visitor that anonymous_id found; use /api/client/alias for that"
+            elif claim.kind == "external_id" and visitor.properties.get("external_id", claim.value) != claim.value:
+                # If the visitor has none, its alias may be on the way: SDKs send both at once.
+                text = "not written: the visitor that anonymous_id found has another one, which no call replaces"
                 hints.append(Hint("client-identify", "/external_id", text))
         return hints
 
     def _alias(self, id_: int, context: Context, alias: Alias) -> Receipt:
         """Give the anonymous visitor the external id, or leave everything as it is (rule client-alias)."""
         visitor, resolution, hints = self._visitors.find(context.account_id, alias.identity, falls_through=True)
-        obstacle = _obstacle(alias, visitor, resolution)
-        if visitor is not None and obstacle is None:
-            self._change(visitor, {"external_id": alias.external.value})
-            self._attach(visitor)
+        if visitor is not None and "external_id" not in visitor.properties:
+            if not self._change(visitor, context, {"external_id": alias.external.value}):
+                return _too_large(id_, context, alias)
+            hints += self._attach(visitor, context)
             self._touch(visitor, context.received_at)
-        elif obstacle is not None:
-            hints.append(obstacle)
+        elif visitor is not None:
+            hints += _obstacle(alias, visitor, self._visitors.holder(context.account_id, alias.anonymous))
         return self._about(id_, alias, visitor, resolution, hints)
 
     def _registration(self, id_: int, context: Context, registration: Registration) -> Receipt:
         """Give the visitor the device, or keep it until they appear (rules client-devices, client-devices-wait)."""
         visitor, resolution, hints = self._visitors.find(context.account_id, registration.identity, falls_through=True)
         if visitor is not None:
-            _register(visitor, registration.device)
+            if not _register(visitor, context, registration.device):
+                return _too_large(id_, context, registration)
             self._touch(visitor, context.received_at)
         elif registration.identity:
             self.pending.add(_all_names(context.account_id, registration), registration.device)
@@ -214,18 +221,27 @@ class Decision:
             version=self._version(visitor, id_) if visitor else None,
         )
 
-    def _change(self, visitor: Visitor, given: Properties, data: Properties | None = None) -> None:
-        """Let *visitor* have the properties *given*, and *data* beside them, as far as that changes anything."""
+    def _change(self, visitor: Visitor, context: Context, given: Properties, data: Properties | None = None) -> bool:
+        """Let *visitor* have the properties *given*, and *data* beside them, as far as that changes anything.
+
+        False, and nothing changes, if the visitor would become too large (rule visitor-size).
+        """
         changed = properties.changes(visitor.properties, given) if given else given
         more = data_changes(visitor.state.data, data) if data else {}
         if changed or more:
-            self._visitors.change(visitor, Change(changed, more))
+            change = Change(changed, more)
+            if not grow(visitor, change, context.max_visitor_bytes):
+                return False
+            self._visitors.change(visitor, change)
+        return True
 
-    def _attach(self, visitor: Visitor) -> None:
-        """Give *visitor* the devices that were pending for one of their names."""
-        if visitor.names_changed:
-            for device in self.pending.take(visitor.names()):
-                _register(visitor, device)
+    def _attach(self, visitor: Visitor, context: Context) -> list[Hint]:
+        """Give *visitor* the devices that were pending for one of their names; hint at those that do not fit."""
+        if not visitor.names_changed:
+            return []
+        fitting = [_register(visitor, context, device) for device in self.pending.take(visitor.names())]
+        text = "a device that was kept for this visitor is dropped: the visitor would become too large"
+        return [Hint("visitor-size", "", text) for fits in fitting if not fits]
 
     def _version(self, visitor: Visitor, receipt_id: int) -> Version:
         """Return the version of *visitor* that the receipt leaves: a new one if anything has changed."""
@@ -243,23 +259,43 @@ class Decision:
         self.touched[visitor.pk] = visitor
 
 
-def _obstacle(alias: Alias, visitor: Visitor | None, resolution: Resolution) -> Hint | None:
-    """Return what keeps *alias* from having an effect."""
-    if resolution.decided_by == alias.external.given_as and visitor is not None:
-        message = "a visitor has this external_id already"
-    elif visitor is None:
-        message = "no visitor has this anonymous_id"
-    elif "external_id" in visitor.properties:
-        message = "the visitor with this anonymous_id has an external_id already"
+def _obstacle(alias: Alias, visitor: Visitor, anonymous: Visitor | None) -> Iterator[Hint]:
+    """Yield a hint if *alias*, which changes nothing, can no longer make its ids name one visitor.
+
+    *visitor* has an external id; *anonymous* has the anonymous id. If nobody has that, or *visitor* has, the identify
+    that SDKs send at the same time has done the alias's work or will do it.
+    """
+    if visitor.properties.get("external_id") != alias.external.value:
+        message = "the visitor with this anonymous_id has another external_id"
+    elif anonymous not in (None, visitor):
+        message = "another visitor has this external_id"
     else:
-        return None
-    return Hint("client-alias", "", f"{message}; nothing was changed")
+        return
+    yield Hint("client-alias", "", f"{message}; nothing was changed")
 
 
-def _register(visitor: Visitor, device: Properties) -> None:
+def _register(visitor: Visitor, context: Context, device: Properties) -> bool:
+    """Give *visitor* the *device*; False, and nothing changes, if they would become too large (rule visitor-size)."""
     devices = registered(visitor.state.devices, device)
     if json_text(devices) != json_text(visitor.state.devices):
-        visitor.change(Change(devices=devices))
+        change = Change(devices=devices)
+        if not grow(visitor, change, context.max_visitor_bytes):
+            return False
+        visitor.change(change)
+    return True
+
+
+def _too_large(id_: int, context: Context, message: AnyMessage) -> Receipt:
+    """Return the refusal of *message*, which would make its visitor too large (rule visitor-size).
+
+    A row of a batch is refused alone; an item of the Client API refuses its whole request (rule client-whole).
+    """
+    most = context.max_visitor_bytes
+    reason = Reason("visitor-size", "", f"the visitor would become larger than {most} bytes", 400, most)
+    index = message.batch_index if message.endpoint == "batch" else None
+    distinct_id = message.distinct_id if isinstance(message, Message) else None
+    rejection = Rejection(message.endpoint, index, reason, message.event, distinct_id, message.hints)
+    return Receipt(id_, rejection, "rejected", rejection.hints, distinct_id=distinct_id)
 
 
 def new_uuid() -> str:

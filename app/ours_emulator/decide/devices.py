@@ -56,7 +56,7 @@ class PendingDevices:
 def registered(known: Sequence[Properties], device: Properties) -> tuple[Properties, ...]:
     """Return *known* with *device* among them: the same one is updated key by key, where null is a value too.
 
-    The same is the one with this device_id, else the first one with this token, unless that is null.
+    The same is the one with this device_id, else the first one with this token, unless that is null or "".
     """
     by_id = (index for index, other in enumerate(known) if other["device_id"] == device["device_id"])
     by_token = (index for index, other in enumerate(known) if _same(other, device))
@@ -68,4 +68,4 @@ def registered(known: Sequence[Properties], device: Properties) -> tuple[Propert
 
 def _same(one: Properties, other: Properties) -> bool:
     token = one.get("token")
-    return one["device_id"] == other["device_id"] or (token is not None and token == other.get("token"))
+    return one["device_id"] == other["device_id"] or (token not in (None, "") and token == other.get("token"))

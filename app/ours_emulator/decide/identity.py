@@ -32,6 +32,9 @@ class Visitor:
     """Whether the visitor's names may be others than the store has."""
     unversioned: Change | None = None
     """What changed since `version`."""
+    size: int = 0
+    """How many bytes of JSON `state` is at most; exactly so many if `measured` (rule visitor-size)."""
+    measured: bool = False
 
     @property
     def properties(self) -> Properties:
@@ -120,6 +123,15 @@ class Visitors:
             for name in before - after:
                 self._by_name[name].remove(visitor)
             self._index(visitor, after - before)
+
+    def discard(self, visitor: Visitor) -> None:
+        """Forget *visitor*, who was just added for a message that is refused."""
+        for name in visitor.names():
+            self._by_name[name].remove(visitor)
+
+    def holder(self, account_id: int, claim: Claim) -> Visitor | None:
+        """Return the visitor that has the identifier in *claim*, the oldest of several."""
+        return min(self._matches(account_id, claim), key=_age, default=None)
 
     def _matches(self, account_id: int, claim: Claim) -> list[Visitor]:
         return self._by_name.get((account_id, claim.kind, claim.value), [])

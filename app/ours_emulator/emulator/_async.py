@@ -126,6 +126,10 @@ class AsyncEmulator(Handle):
         """Return the journal, the oldest request first."""
         return await self._all(operations.requests(filters))
 
+    def latest_requests(self, limit: int = 100, **filters: str | int) -> AsyncGenerator[RequestRecord]:
+        """Yield the latest requests, the latest first, at most *limit*; else as `requests`."""
+        return self._first(limit, operations.requests(filters))
+
     async def request(self, request_id: int) -> RequestDetail:
         """Return one request with its body and its events."""
         return await self.perform(operations.request(request_id))
@@ -345,7 +349,7 @@ class AsyncEmulator(Handle):
         while page.next_cursor is not None:
             page = await self.perform(operations.after(operation, page.next_cursor))
             items += page
-        return Listing(reversed(items), evicted=page.evicted)
+        return Listing(reversed(items), evicted=page.evicted, total=len(items))
 
     async def _first(self, limit: int, operation: Operation[Listing[T]]) -> AsyncGenerator[T]:
         """Yield the first *limit* items, page by page."""

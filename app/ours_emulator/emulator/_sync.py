@@ -125,6 +125,10 @@ class Emulator(Handle):
         """Return the journal, the oldest request first."""
         return self._all(operations.requests(filters))
 
+    def latest_requests(self, limit: int = 100, **filters: str | int) -> Generator[RequestRecord]:
+        """Yield the latest requests, the latest first, at most *limit*; else as `requests`."""
+        return self._first(limit, operations.requests(filters))
+
     def request(self, request_id: int) -> RequestDetail:
         """Return one request with its body and its events."""
         return self.perform(operations.request(request_id))
@@ -342,7 +346,7 @@ class Emulator(Handle):
         while page.next_cursor is not None:
             page = self.perform(operations.after(operation, page.next_cursor))
             items += page
-        return Listing(reversed(items), evicted=page.evicted)
+        return Listing(reversed(items), evicted=page.evicted, total=len(items))
 
     def _first(self, limit: int, operation: Operation[Listing[T]]) -> Generator[T]:
         """Yield the first *limit* items, page by page."""

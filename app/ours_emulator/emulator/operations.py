@@ -26,6 +26,7 @@ from ours_emulator.records import (
     from_json,
 )
 
+_TIMES = {"timeout_ms": "timeout", "settle_ms": "settle"}
 T = TypeVar("T")
 V = TypeVar("V")
 FieldMatch: TypeAlias = str | Mapping[str, Any] | None
@@ -200,6 +201,11 @@ def visitors(filters: Mapping[str, object]) -> Operation[Listing[Visitor]]:
     return _page("visitors", record(Visitor), filters)
 
 
+def visitor(visitor_id: str) -> Operation[Visitor]:
+    """One visitor."""
+    return Operation("GET", f"visitors/{_quoted(visitor_id)}", record(Visitor))
+
+
 def requests(filters: Mapping[str, object]) -> Operation[Listing[RequestRecord]]:
     """A page of the journal."""
     return _page("requests", record(RequestRecord), filters)
@@ -283,6 +289,11 @@ def fault(name: str, *, seconds: float = _SECONDS) -> Operation[FaultCounts]:
     return Operation("GET", f"faults/{_quoted(name)}", record(FaultCounts), seconds=seconds)
 
 
+def faults() -> Operation[list[Json]]:
+    """The faults of the account, as they were planned, with their counts."""
+    return Operation("GET", "faults", lambda answer: list(answer["items"]))
+
+
 def drop_fault(name: str) -> Operation[FaultCounts]:
     """Drop a fault; the result has its last counts."""
     return Operation("DELETE", f"faults/{_quoted(name)}", record(FaultCounts))
@@ -326,7 +337,12 @@ class EventStream:
 
 
 def full_match(event: str | None, match: Json | None, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one match of an event's name, the fields given by name, and *match*."""
+    """Return one match of an event's name, the fields given by name, and *match*.
+
+    Raises TypeError for a time as the debug API spells it, which is no field of an event.
+    """
+    for spelled in _TIMES.keys() & fields.keys():
+        raise TypeError(f"{spelled} is not a field of an event; use {_TIMES[spelled]}=, in seconds")
     name = {} if event is None else {"event": event}
     return {**name, **fields, **(match or {})}
 
@@ -363,7 +379,8 @@ def record(kind: type[V]) -> Callable[[Json], V]:
 def _page(path: str, item: Callable[[Json], V], filters: Mapping[str, object]) -> Operation[Listing[V]]:
     def parse(answer: Any) -> Listing[V]:
         items = map(item, answer["items"])
-        return Listing(items, evicted=answer.get("evicted", 0), next_cursor=answer.get("next_cursor"))
+        evicted, total = answer.get("evicted", 0), answer.get("total", 0)
+        return Listing(items, evicted=evicted, next_cursor=answer.get("next_cursor"), total=total)
 
     return Operation("GET", path, parse, params={**_params(filters), "limit": str(PAGE)})
 
@@ -398,7 +415,7 @@ def _text(value: object) -> str:
 
 
 def _quoted(name: str) -> str:
-    return quote(name, safe="")
+    return quote(name, safe="", errors="surrogatepass")
 
 
 def _nothing(_: object) -> None:

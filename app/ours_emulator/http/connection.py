@@ -1,29 +1,45 @@
 """One HTTP connection: uvicorn's, with deadlines and bounds. The only module that touches uvicorn's protocol.
 
-Tested with uvicorn 0.30 to 0.54 and httptools 0.6 to 0.9. What it relies on: the attributes `scope`, `headers`, `url`,
-`cycle`, `pipeline`, `flow` and `parser` of `HttpToolsProtocol`, its parser callbacks, and `disconnected`,
-`message_event`, `response_started` and `response_complete` of a `RequestResponseCycle`. The server, in `server`,
-extends uvicorn's by its methods (`startup`, `on_tick`, `shutdown`, `capture_signals`) and reads
-`server_state.connections`.
+Tested with uvicorn 0.30 to 0.54 and httptools 0.6 to 0.9. What it relies on: `FlowControl` and `STATUS_LINE`; the
+attributes `scope`, `headers`, `url`, `cycle`, `pipeline`, `flow` and `parser` of `HttpToolsProtocol`, its parser
+callbacks and `_start_asgi_task`; the constructor of a `RequestResponseCycle`, and its `disconnected`, `message_event`,
+`keep_alive`, `more_body`, `response_started` and `response_complete`. The server, in `server`, extends uvicorn's by its
+methods (`startup`, `on_tick`, `shutdown`, `capture_signals`) and reads `server_state.connections`.
 """
 
 import asyncio
 import re
 import socket
 import struct
+from functools import partial
 from typing import cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from ours_emulator.http.endpoint import Endpoint
+from ours_emulator.http.fast_lane import Finish, Usual, head_of
 from ours_emulator.http.fault_effects import ABORT
+from ours_emulator.http.standalone import StandaloneFront
+from ours_emulator.model import Closed, Exchange, Request
 
 HEAD_BYTES = 64 * 1024
 HEAD_FIELDS = 256
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 10.0
 _FAREWELL_SECONDS = 2.0
+_MAX_PARTS = 2000
+_MIN_PART = 16
+_HOLD_SECONDS = 0.15
+"""Pause of a body with more than so many parts of fewer bytes on average. One read may have 40,000 chunks of one byte,
+which take 50 ms; without pauses there would be one read after the other, and nobody else would be answered."""
 _MIB = 1024 * 1024
+_HEAD = (
+    b"HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\nx-content-type-options: nosniff\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n"
+)
 _PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
 _WITHOUT_PATH = re.compile(rb"\A([A-Za-z]+://[^/?#]+)([?#].*)?\Z", re.DOTALL)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -31,6 +47,27 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 class _RefusedError(Exception):
     """Raised while parsing, to end it."""
+
+
+class _Flow(FlowControl):
+    """uvicorn's flow control of one connection, which can also stop reading for a moment."""
+
+    held = False
+
+    def hold(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stop reading for a moment, whatever the app asks for."""
+        self.held = True
+        self.pause_reading()
+        loop.call_later(_HOLD_SECONDS, self._release)
+
+    def resume_reading(self) -> None:
+        """Read again, unless that has to wait."""
+        if not self.held:
+            super().resume_reading()
+
+    def _release(self) -> None:
+        self.held = False
+        self.resume_reading()
 
 
 class Connection(HttpToolsProtocol):
@@ -49,16 +86,23 @@ class Connection(HttpToolsProtocol):
     _in_head = False
     _in_body = False
     _body_bytes = 0
+    _body_parts = 0
     _idle_bytes = 0
     """Bytes since the head began or the body grew: those of an endless header, trailer or chunk extension."""
     _read_bytes = 0
     """Bytes of the read that is being parsed."""
     _status = 400
     _refused = False
+    _usual: Usual | None = None
+    """The request in the fast lane whose body is being read."""
+    _usual_body = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a head."""
         super().connection_made(cast(asyncio.Transport, transport))
+        self.flow = self._flow = _Flow(cast(asyncio.Transport, transport))
+        app = self.config.app
+        self._lane = app.fast_lane if isinstance(app, StandaloneFront) else None
         # uvicorn's own setting takes the logger away from the whole process, and pytest brings it back.
         self.access_log = False
         self._extensions = {ABORT: self.abort}
@@ -103,12 +147,15 @@ class Connection(HttpToolsProtocol):
             self._status = 431
             raise _RefusedError
         self._in_head, self._in_body = False, True
-        self._body_bytes = self._idle_bytes = 0
+        self._body_bytes = self._body_parts = self._idle_bytes = 0
         self._since = self.loop.time()
         if not self.parser.should_upgrade():
             # An absolute target without a path is one of `/` (RFC 9112, 3.2.2); uvicorn fails on it.
             self.url = _WITHOUT_PATH.sub(rb"\1/\2", self.url)
             before = self._unanswered()
+            self._usual = self._usual_request() if before is None else None
+            if self._usual is not None:
+                return
             super().on_headers_complete()
             if before is not None:
                 self._overtaken.append(before)
@@ -119,20 +166,29 @@ class Connection(HttpToolsProtocol):
         """Pass a part of the body on."""
         self._body_bytes += len(body)
         self._idle_bytes = 0
+        self._body_parts += 1
+        if self._usual is not None:
+            self._usual_body += body
+            return
         super().on_body(body)
+        if self._body_parts > _MAX_PARTS and self._body_bytes < _MIN_PART * self._body_parts and not self._flow.held:
+            self._flow.hold(self.loop)
 
     def on_message_complete(self) -> None:
         """Wait for nothing, until the next request begins."""
         if not self.parser.should_upgrade():
             self._since = None
             self._in_body = False
-            super().on_message_complete()
+            if self._usual is None:
+                super().on_message_complete()
+            else:
+                self._submit(self._usual)
 
     def sweep(self, now: float) -> None:
         """End the connection if its client is late; *now* is the time of the loop's clock, in seconds."""
         if self._since is None:
             return
-        if self._in_body and self.flow.read_paused:
+        if self._in_body and self.flow.read_paused and not self._flow.held:
             # We have stopped reading: the client is not late.
             self._since, self._body_bytes = now, 0
         elif now - self._since > self._patience():
@@ -148,6 +204,52 @@ class Connection(HttpToolsProtocol):
         self._hang_up()
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.transport.abort()
+
+    def _usual_request(self) -> Usual | None:
+        if self._lane is None or self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
+            return None
+        self._usual_body = b""
+        return self._lane.usual(self.url, self.headers)
+
+    def _submit(self, usual: Usual) -> None:
+        """Let *usual* become an exchange. It has a cycle like any request, for what ends or follows it meanwhile."""
+        self._usual = None
+        cycle = RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=True,
+            on_response=self.on_response_complete,
+        )
+        cycle.more_body = False
+        self.cycle = cycle
+        request = usual.request(self._usual_body)
+        usual.endpoint.parts.pipeline.begin(request, partial(self._answer, cycle, usual.endpoint, request))
+
+    def _answer(
+        self, cycle: RequestResponseCycle, endpoint: Endpoint, request: Request, exchange: Exchange | Closed | None
+    ) -> None:
+        """Answer *request*, which became *exchange*: at once, or if that is not an ordinary answer, by a task."""
+        if not isinstance(exchange, Exchange) or exchange.fault is not None or self.flow.write_paused:
+            cycle.scope["method"] = "POST"
+            self._start_asgi_task(cycle, cast(ASGI3Application, Finish(endpoint, request, exchange)))
+            return
+        if not cycle.disconnected:
+            answer = exchange.answer
+            head = head_of(STATUS_LINE[answer.status or 200], self.server_state.default_headers, answer, exchange)
+            end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+            self.transport.write(b"".join((head, end, answer.body)))
+            cycle.response_started = cycle.response_complete = True
+            if not cycle.keep_alive:
+                self.transport.close()
+            self.on_response_complete()
+        endpoint.parts.log.exchange(exchange)
 
     def _hang_up(self) -> None:
         """Tell the app that nobody waits for an answer. uvicorn does not tell requests that wait behind another one."""
@@ -185,7 +287,8 @@ class Connection(HttpToolsProtocol):
         if not self._in_body:
             return HEAD_SECONDS
         # A body that is discarded, because the answer was sent already, gets no extra time for its size.
-        return BODY_SECONDS + (0 if self.cycle.response_complete else self._body_bytes / _MIB)
+        discarded = self._usual is None and self._unanswered() is None
+        return BODY_SECONDS + (0 if discarded else self._body_bytes / _MIB)
 
     def _refuse(self, status: int) -> None:
         """Answer *status* and close. Reading goes on for a moment: a client still sending would see a reset instead."""
@@ -200,6 +303,5 @@ class Connection(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         text = _PHRASES[status].encode()
-        head = b"HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self.transport.write(head % (status, text, len(text)) + text)
+        self.transport.write(_HEAD % (status, text, len(text)) + text)
         self.transport.write_eof()

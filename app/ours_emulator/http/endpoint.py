@@ -6,15 +6,18 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from ours_emulator.accounts import Accounts
+from ours_emulator.contract.paths import unknown_path
 from ours_emulator.http.fault_effects import misbehave
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.preflights import Preflights
-from ours_emulator.http.routes import Route
+from ours_emulator.http.routes import CLIENT_UNKNOWN, INGEST_UNKNOWN, Route
 from ours_emulator.http.wire import read_request, send_answer, send_preflight
-from ours_emulator.model import Answer, Closed, Request
+from ours_emulator.model import Answer, Closed, Exchange, Request
 from ours_emulator.pipeline import Contract, Pipeline
 
 _GONE = 410
+_UNKNOWN = (INGEST_UNKNOWN, CLIENT_UNKNOWN)
+_LOOKING = ("GET", "HEAD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,11 @@ class Endpoint:
     """One emulated endpoint: every request for it becomes an exchange of the pipeline."""
 
     def __init__(self, parts: Emulated) -> None:
-        self._parts = parts
+        self.parts = parts
 
     async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request for *route*, once what became of it is committed."""
-        parts = self._parts
+        parts = self.parts
         if scope["method"] == "OPTIONS":
             await send_preflight(send)
             parts.preflights.answered(scope, route)
@@ -48,7 +51,16 @@ class Endpoint:
             request = await read_request(scope, receive, route, parts.limit, parts.accounts.now)
         except ClientDisconnect:
             return
-        exchange = await parts.pipeline.submit(request)
+        if request.endpoint in _UNKNOWN and request.method in _LOOKING:
+            await self._refuse_unknown(send, request)
+            return
+        await self.finish(request, await parts.pipeline.submit(request), scope, receive, send)
+
+    async def finish(
+        self, request: Request, exchange: Exchange | Closed | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer *request*, which became *exchange*; None if nothing of it could be stored."""
+        parts = self.parts
         if exchange is None:
             await self._fail(send, request, None, "the event could not be stored")
         elif isinstance(exchange, Closed):
@@ -60,10 +72,17 @@ class Endpoint:
             parts.log.exchange(exchange)
             await misbehave(exchange, exchange.fault, scope, receive, send)
 
+    async def _refuse_unknown(self, send: Send, request: Request) -> None:
+        """Answer 404 and keep nothing: a browser or a health check asks, and no event is lost (rule methods)."""
+        error = unknown_path(request.path, ("openapi",))
+        answer = self.parts.contract.failure(request, 404, error)
+        await send_answer(send, answer, reason="methods")
+        self.parts.log.refusal(404, request.method, request.path, "methods", error)
+
     async def _fail(self, send: Send, request: Request, status: int | None, error: str, rule: str = "429-500") -> None:
-        answer = self._parts.contract.failure(request, status, error)
+        answer = self.parts.contract.failure(request, status, error)
         await send_answer(send, answer, reason=rule)
-        self._parts.log.failure(request, answer, error)
+        self.parts.log.failure(request, answer, error)
 
 
 class DocumentEndpoint(Endpoint):
@@ -75,7 +94,7 @@ class DocumentEndpoint(Endpoint):
     async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the document."""
         if scope["method"] in ("GET", "HEAD"):
-            revision = self._parts.accounts.revision(route.account)
+            revision = self.parts.accounts.revision(route.account)
             await send_answer(send, Answer(200, revision.document, {}))
         else:
             await super().__call__(route, scope, receive, send)

@@ -15,7 +15,7 @@ from ours_emulator.http.guard import IMPORT_PATH, READING, Guard, Refusal
 from ours_emulator.http.head import answer_head
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.routes import Route, called_path, find_route, is_sent_as
-from ours_emulator.http.wire import read_body, send_json
+from ours_emulator.http.wire import read_body, send_json, with_nosniff
 from ours_emulator.model import Properties
 
 Answerer: TypeAlias = Callable[[Route, Scope, Receive, Send], Awaitable[None]]
@@ -46,7 +46,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass on a message of the server's lifespan. There are no web sockets."""
         if scope["type"] == "http":
-            await self._answer(scope, receive, send)
+            await self._answer(scope, receive, with_nosniff(send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:

@@ -1,31 +1,44 @@
 """One line in the log for each request: what arrived, what became of it, and why."""
 
-from collections.abc import Callable
-from contextlib import suppress
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Literal, TextIO
 
+from ours_emulator.http.line_writer import LineWriter
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.http.wire import hints, outcome, place, reasons
 from ours_emulator.jsontext import json_text
-from ours_emulator.model import Answer, Exchange, Message, Properties, Rejection, Request
+from ours_emulator.model import Answer, Exchange, Message, Properties, Receipt, Rejection, Request
+from ours_emulator.records import iso
 from ours_emulator.terminal import printable
 from ours_emulator.wording import first_of, plural
 
 LogFormat = Literal["human", "json", "none"]
+Level = Literal["info", "warning", "error"]
 _MAX_SHOWN = 3
+_MAX_LISTED = 20
 
 
 class RequestLog:
     """Writes one line for each request to *stream*, in the format *form*, with secrets masked by *redactor*.
 
-    The logging module is not used: it takes three times as long as the line itself.
+    It never waits for who reads *stream* (see `LineWriter`); None is a closed one. The logging module is not used: it
+    takes three times as long as the line itself.
     """
 
-    def __init__(self, form: LogFormat, stream: TextIO, redactor: Redactor | None = None) -> None:
+    def __init__(self, form: LogFormat, stream: TextIO | None, redactor: Redactor | None = None) -> None:
         self._redacted = redactor or Redactor()
+        self._form = form
         formats: dict[LogFormat, Callable[[Exchange], str]] = {"human": human, "json": machine}
         self._line = formats.get(form)
-        self._stream = stream
+        self._writer = LineWriter(stream, self._notice)
+
+    def ready(self, banner: str, message: str, fields: Properties) -> None:
+        """Write that the emulator serves: the *banner*, or for programs *message* and *fields*."""
+        self._writer.write(_record("info", message, fields) if self._form == "json" else banner)
 
     def exchange(self, exchange: Exchange) -> None:
         """Write what became of a request."""
@@ -34,47 +47,75 @@ class RequestLog:
 
     def failure(self, request: Request, answer: Answer, error: str) -> None:
         """Write that nothing of a request was kept, and why."""
-        if self._line is human:
-            self._write(printable(f"FAILED {answer.status} {request.method} {request.path} {error}"), request.account)
-        elif self._line is machine:
-            fields: Properties = {
-                "account": request.account,
-                "outcome": "failed",
-                "status": answer.status,
-                "method": request.method,
-                "path": request.path,
-                "error": error,
-            }
-            self._write(json_text(fields), request.account)
+        text = f"FAILED {answer.status} {request.method} {request.path} {error}"
+        fields: Properties = {
+            "account": request.account,
+            "outcome": "failed",
+            "status": answer.status,
+            "method": request.method,
+            "path": request.path,
+            "event_ids": [],
+            "duration_ms": _since(request.started),
+            "error": error,
+        }
+        self._write_record("error", text, fields, request.account)
 
     def refusal(self, status: int, method: str, path: str, rule: str, message: str) -> None:
-        """Write that the guard refused a request."""
-        if self._line is human:
-            self._write(printable(f"REFUSED {status} {method} {path} {message} [{rule}]"))
-        elif self._line is machine:
-            fields: Properties = {"outcome": "refused", "status": status, "method": method, "path": path}
-            self._write(json_text({**fields, "reasons": [rule]}))
+        """Write that the guard refused a request, which then takes no time."""
+        fields: Properties = {
+            "outcome": "refused",
+            "status": status,
+            "method": method,
+            "path": path,
+            "event_ids": [],
+            "duration_ms": None,
+            "reasons": [rule],
+        }
+        self._write_record("warning", f"REFUSED {status} {method} {path} {message} [{rule}]", fields)
+
+    def close(self) -> None:
+        """Write what is pending, for at most 1 s. Later lines are ignored."""
+        self._writer.close()
+
+    def _write_record(self, level: Level, message: str, fields: Properties, account: str | None = None) -> None:
+        if self._form != "none":
+            text = printable(message)
+            self._write(_record(level, text, fields) if self._form == "json" else text, account)
 
     def _write(self, line: str, account: str | None = None) -> None:
-        line = self._redacted(line, account)
-        try:
-            self._stream.write(line + "\n")
-        except UnicodeEncodeError:
-            self._stream.write(line.encode("ascii", "backslashreplace").decode("ascii") + "\n")
-        except (OSError, ValueError):
-            return  # The reader has closed the stream; requests are answered all the same.
-        with suppress(OSError, ValueError):
-            self._stream.flush()
+        self._writer.write(self._redacted(line, account))
+
+    def _notice(self, count: int) -> str:
+        message = f"{plural(count, 'line')} of the log dropped: the output did not take them"
+        return _record("warning", message, {"dropped": count}) if self._form == "json" else f"WARNING {message}"
+
+
+class WarningHandler(logging.Handler):
+    """Writes what libraries and the emulator itself log to standard error, which nobody may be reading either."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        self._writer = LineWriter(sys.stderr, lambda count: f"WARNING: {plural(count, 'message')} dropped")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write *record*."""
+        self._writer.write(self.format(record))
+
+    def flush(self) -> None:
+        """Write what is pending, for at most 1 s. It is the end: later messages are ignored."""
+        self._writer.close()
 
 
 def human(exchange: Exchange) -> str:
-    """Return the line for people: `ACCEPTED 200 POST /track Purchase visitor=user123`."""
+    """Return the line for people: `ACCEPTED 200 POST /track #17 Purchase visitor=user123`."""
     request, receipts = exchange.request, exchange.receipts
     words = [outcome(receipts).upper(), str(exchange.answer.status or "---"), request.method, request.path]
     first = receipts[0]
     if first.arrival.batch_index is not None:
-        words.append(plural(len(receipts), "event"))
+        words += [plural(len(receipts), "event"), _ids(receipts)]
     else:
+        words.append(_ids(receipts))
         words.append(first.arrival.event or "")
         words.append("" if first.visitor_id is None else f"visitor={first.visitor_id}")
     if any(isinstance(receipt.arrival, Message) and receipt.arrival.test for receipt in receipts):
@@ -91,10 +132,13 @@ def human(exchange: Exchange) -> str:
 
 
 def machine(exchange: Exchange) -> str:
-    """Return the line for programs: a JSON object."""
+    """Return the line for programs: a JSON object. Its lists have at most 20 items; `events` counts all of them."""
     request, receipts = exchange.request, exchange.receipts
     first = receipts[0]
-    return json_text(
+    rejected = any(receipt.outcome == "rejected" for receipt in receipts)
+    return _record(
+        "warning" if rejected else "info",
+        human(exchange),
         {
             "request_id": exchange.id,
             "account": request.account,
@@ -105,9 +149,27 @@ def machine(exchange: Exchange) -> str:
             "path": request.path,
             "attempt": exchange.attempt.number,
             "events": len(receipts),
+            "event_ids": [receipt.id for receipt in receipts[:_MAX_LISTED]],
             "event": first.arrival.event,
             "visitor_id": first.visitor_id,
-            "reasons": reasons(receipts)[:20],
-            "hints": hints(receipts)[:20],
-        }
+            "duration_ms": _since(request.started),
+            "reasons": [*reasons(receipts)[:_MAX_LISTED]],
+            "hints": [*hints(receipts)[:_MAX_LISTED]],
+        },
     )
+
+
+def _record(level: Level, message: str, fields: Properties) -> str:
+    """Return a line for programs. Its time is that of the machine, as in other logs, not that of an account's clock."""
+    return json_text({"time": iso(datetime.now(UTC)), "level": level, "message": message, **fields})
+
+
+def _since(started: float) -> float:
+    """Return the milliseconds since *started*, a `time.perf_counter()`."""
+    return round((time.perf_counter() - started) * 1000, 3)
+
+
+def _ids(receipts: Sequence[Receipt]) -> str:
+    """Return how the events of *receipts* are named elsewhere: `#17`, or `#17-#19`."""
+    first, last = receipts[0].id, receipts[-1].id
+    return f"#{first}" if first == last else f"#{first}-#{last}"

@@ -18,7 +18,7 @@ CLIENT_UNKNOWN = client.PREFIX + "unknown"
 INGEST_PATHS: Mapping[str, str] = {
     f"{base}/{name}": name for base in (_INGEST_BASE, "") for name in (*ingest.ENDPOINTS, "openapi")
 }
-"""The endpoint at each path of the Ingest API: under /api/v1 and at the root (rule base-path)."""
+"""The endpoint at each path of the Ingest API: under /api/v1 and at the root (rules base-path, root-path)."""
 CLIENT_PATHS: Mapping[str, str] = {
     **{f"{_CLIENT_BASE}/{name.removeprefix(client.PREFIX)}": name for name in client.ENDPOINTS},
     # The vendor's page heads two endpoints like this, though its examples have the whole path.

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 import sys
@@ -90,6 +91,9 @@ class Server(uvicorn.Server):
             await super().shutdown(sockets)
         finally:
             cut_off.cancel()
+            # What ended the server is raised again when it has ended, and then no exit handler runs.
+            for handler in logging.getLogger().handlers:
+                handler.flush()
 
     def _connections(self) -> list[Connection]:
         connections = self.server_state.connections

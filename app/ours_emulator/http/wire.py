@@ -1,11 +1,11 @@
 """ASGI in and out for the emulated endpoints: requests are read up to a limit, answers sent with an explanation."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from ours_emulator.http.routes import Route
 from ours_emulator.jsontext import json_text
@@ -20,6 +20,8 @@ _CORS = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"*"),
 )
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+"""Tells browsers to believe the content type: what is answered may be what somebody sent."""
 PREFLIGHT_METHODS = ("GET", "POST", "OPTIONS")
 """The methods that pages on other origins may use."""
 _PREFLIGHT = (
@@ -38,11 +40,25 @@ async def read_request(scope: Scope, receive: Receive, route: Route, limit: int,
     headers = _joined_headers(scope["headers"])
     started = time.perf_counter()
     body, oversized = await read_body(receive, limit)
+    return request_of(route, scope["method"], headers, body, now, started, oversized=oversized)
+
+
+def request_of(
+    route: Route,
+    method: str,
+    headers: Mapping[bytes, bytes],
+    body: bytes,
+    now: Callable[[str], int],
+    started: float,
+    *,
+    oversized: bool = False,
+) -> Request:
+    """Return the request for *route* with these *headers* and this *body*; *now* is the time in an account."""
     account = route.account or DEFAULT_ACCOUNT
     return Request(
         account=account,
         endpoint=route.endpoint,
-        method=scope["method"],
+        method=method,
         path=route.called,
         content_type=headers.get(b"content-type", b"").decode("latin-1"),
         content_encoding=headers.get(b"content-encoding", b"").decode("latin-1"),
@@ -71,10 +87,16 @@ def _joined_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 
 async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = None, reason: str | None = None) -> None:
-    """Send *answer*, readable from any origin (rule cors); X-Emulator headers say what became of the request.
+    """Send *answer*; *reason* is the rule because of which there is no *exchange*."""
+    headers = answer_headers(answer, exchange)
+    if reason is not None:
+        headers.append((b"x-emulator-reason", reason.encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
 
-    *reason* is the rule because of which there is no *exchange*.
-    """
+
+def answer_headers(answer: Answer, exchange: Exchange | None) -> list[tuple[bytes, bytes]]:
+    """Return the headers of *answer*: readable from any origin (rule cors), and what became of the request."""
     headers = list(_CORS)
     # A 204 has neither of the two (RFC 9110, 8.6).
     if answer.media_type is not None:
@@ -83,10 +105,18 @@ async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = No
     headers += [(name.encode(), value.encode()) for name, value in answer.headers.items()]
     if exchange is not None:
         headers += _explanation(exchange)
-    if reason is not None:
-        headers.append((b"x-emulator-reason", reason.encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    return headers
+
+
+def with_nosniff(send: Send) -> Send:
+    """Return *send* with a header that every answer has."""
+
+    async def send_with_nosniff(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), NOSNIFF]
+        await send(message)
+
+    return send_with_nosniff
 
 
 async def send_json(send: Send, status: int, body: Properties, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
@@ -132,7 +162,7 @@ async def read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
 
     The rest of a large body is read and discarded: a client still sending would see a reset instead of the answer.
     """
-    parts: list[bytes] = []
+    body = bytearray()  # A list would have an object for each of a million tiny chunks.
     size = 0
     more = True
     while more and size <= limit + _DRAIN_BYTES:
@@ -142,11 +172,13 @@ async def read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
         part: bytes = message.get("body", b"")
         more = message.get("more_body", False)
         size += len(part)
+        if size == len(part) <= limit and not more:
+            return part, False
         if size <= limit:
-            parts.append(part)
+            body += part
         else:
-            parts.clear()
-    return (b"".join(parts), False) if size <= limit else (b"", True)
+            body.clear()
+    return (bytes(body), False) if size <= limit else (b"", True)
 
 
 def _explanation(exchange: Exchange) -> list[tuple[bytes, bytes]]:

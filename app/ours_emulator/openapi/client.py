@@ -8,7 +8,7 @@ from ours_emulator.openapi.operations import Json, examples, operation_id
 
 TAG = "Client API"
 DESCRIPTION = (
-    "For mobile and web SDKs, under `/api/client`; devices and events also at the root. The key is sent as a bearer "
+    "For mobile SDKs, under `/api/client`; devices and events also at the root. The key is sent as a bearer "
     "token and begins with `pk_` or `sk_`."
 )
 KEY = "clientKey"

@@ -127,9 +127,16 @@ def _close(emulator: Emulator, names: Sequence[str]) -> None:
 
 def _replay_seed(test: pytest.Item, emulator: Emulator, name: str | Path) -> None:
     """Replay the requests of the file *name*, which is beside the test, or else in the root directory of the run."""
-    beside = test.path.parent / name
-    file = beside if beside.exists() else test.config.rootpath / name
+    places = list(dict.fromkeys((test.path.parent / name, test.config.rootpath / name)))
     try:
-        emulator.replay(file.read_text("utf-8"))
+        emulator.replay(_existing(places).read_text("utf-8"))
     except (OSError, ValueError, EmulatorError) as error:
         raise pytest.fail.Exception(f"@pytest.mark.{MARKER}: seed {name}: {error}", pytrace=False) from None
+
+
+def _existing(places: Sequence[Path]) -> Path:
+    """Return the first of *places* where there is a file."""
+    for place in places:
+        if place.exists():
+            return place
+    raise FileNotFoundError(f"no such file; looked for {' and '.join(map(str, places))}")

@@ -36,9 +36,7 @@ class StoreFile:
     """One SQLite database: the given file, or a temporary one that is removed with the process."""
 
     def __init__(self, path: Path | None) -> None:
-        if path is None:
-            _sweep()
-        self._temporary = None if path else tempfile.TemporaryDirectory(prefix=_PREFIX)
+        self._temporary = _temporary_directory() if path is None else None
         self.path = Path(self._temporary.name if self._temporary else "", path or _NAME).resolve()
         # Taken by one thread and given up by another.
         self._lock = FileLock(f"{self.path}.lock", mode=_PRIVATE, thread_local=False)
@@ -185,6 +183,16 @@ class StoreFile:
         raw.cursor().execute("SELECT count(*) FROM sqlite_master").fetchall()
         self._watch = Watch(self.path, descriptor)
         return connection
+
+
+def _temporary_directory() -> tempfile.TemporaryDirectory[str]:
+    """Return a new directory for a temporary store. Raises StoreError if there is no place for it."""
+    try:
+        _sweep()
+        return tempfile.TemporaryDirectory(prefix=_PREFIX)
+    except OSError as error:
+        advice = "set TMPDIR to a directory that can be written, or use --database"
+        raise StoreError(f"no temporary store can be made: {error.strerror}; {advice}") from None
 
 
 def _sweep() -> None:

@@ -33,6 +33,7 @@ def visitor_of(row: Sequence[Any]) -> tuple[Visitor, Keyframe]:
         first_seen,
         last_seen,
         names_changed=False,
+        size=keyframe.size + keyframe.patched,
     )
     visitor.stored_names = tuple(visitor.names())
     return visitor, keyframe

@@ -1,0 +1,112 @@
+"""What the commands print: tables, details and JSON."""
+
+import json
+import sys
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TypeVar
+
+import click
+
+from ours_emulator.records import Event, Json, RequestRecord, Visitor, iso, to_json
+from ours_emulator.terminal import columns
+from ours_emulator.wording import with_rule
+
+R = TypeVar("R", Event, Visitor, RequestRecord)
+VISITOR_HEADS = ("ACCOUNT", "VISITOR", "EXTERNAL ID", "EMAIL", "ANONYMOUS ID", "EVENTS", "LAST SEEN")
+EVENT_HEADS = ("ACCOUNT", "ID", "TIME", "OUTCOME", "ENDPOINT", "EVENT", "VISITOR", "PROPERTIES", "WHY")
+REQUEST_HEADS = ("ACCOUNT", "ID", "TIME", "METHOD", "PATH", "STATUS", "ATTEMPT", "EVENTS", "MS", "FAULT")
+_MAX_SHORT = 60
+
+
+def show(
+    items: Iterable[R], as_json: bool, account: str | None, heads: Sequence[str], row: Callable[[R], Sequence[object]]
+) -> int:
+    """Print *items* as JSON, or as a table; return their number.
+
+    The first column is the account, left out if *account* names it.
+    """
+    if as_json:
+        return sum(_show_json(item) for item in items)
+    left_out: int = 1 if account else 0
+    rows: list[Sequence[object]] = [row(item)[left_out:] for item in items]
+    for line in columns([heads[left_out:], *rows]):
+        click.echo(line)
+    return len(rows)
+
+
+def show_one(item: object, as_json: bool) -> None:
+    """Print a record as JSON, or its fields one per line, except for those that are empty."""
+    if as_json:
+        _show_json(item)
+        return
+    fields = [(name, value) for name, value in to_json(item).items() if value not in (None, {}, [], "")]
+    rows = [
+        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)) for name, value in fields
+    ]
+    for line in columns(rows):
+        click.echo(line)
+
+
+def visitor_row(visitor: Visitor) -> Sequence[object]:
+    """Return the columns of VISITOR_HEADS."""
+    ids = visitor.identifiers
+    known = (ids.external_id, ids.email, ids.anonymous_id)
+    return (visitor.account, visitor.visitor_id, *known, visitor.event_count, iso(visitor.last_seen))
+
+
+def event_row(event: Event) -> Sequence[object]:
+    """Return the columns of EVENT_HEADS."""
+    why = [] if event.reason is None else [with_rule(event.reason)]
+    why += [f"hint: {with_rule(hint)}" for hint in event.hints]
+    what = (event.outcome, event.endpoint, event.event, event.visitor_id, short(event.event_properties))
+    return (event.account, event.id, iso(event.received_at), *what, "; ".join(why))
+
+
+def request_row(request: RequestRecord) -> Sequence[object]:
+    """Return the columns of REQUEST_HEADS."""
+    what = (request.method, request.path, request.status, request.attempt, request.receipts)
+    fault = "" if request.fault is None else request.fault.name
+    return (request.account, request.id, iso(request.received_at), *what, round(request.duration_ms, 1), fault)
+
+
+def short(properties: Json) -> str | None:
+    """Return *properties* in one short text, `plan=pro amount=10`; None if there are none."""
+    text = ""
+    for name, value in properties.items():
+        text += f"{' ' if text else ''}{name}={value if isinstance(value, str) else json.dumps(value)}"
+        if len(text) > _MAX_SHORT:
+            return text[:_MAX_SHORT] + "…"
+    return text or None
+
+
+def tail_line(event: Event | None, as_json: bool) -> str:
+    """Return the line of one event of a stream; None stands for a reset."""
+    if event is None:
+        return json.dumps({"reset": True}) if as_json else "--- reset ---"
+    return json.dumps(to_json(event)) if as_json else columns([event_row(event)])[0]
+
+
+@contextmanager
+def writing(path: Path | None) -> Generator[IO[bytes]]:
+    """Give a file to write to, or standard output. A file appears whole or not at all."""
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(path)
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _show_json(item: object) -> int:
+    click.echo(json.dumps(to_json(item)))
+    return 1

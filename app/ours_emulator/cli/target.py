@@ -1,0 +1,119 @@
+"""Which emulator a command is about, and the options and errors that all commands about one share."""
+
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from ours_emulator.locator import places, url_of
+from ours_emulator.model import ACCOUNT_NAME
+from ours_emulator.settings import ENV_PREFIX, SettingsError, load
+
+if TYPE_CHECKING:
+    from ours_emulator.emulator import Emulator
+
+NOT_MET = 1
+"""The exit code of a command that waits or checks in vain."""
+_ADMIN_TOKEN = ENV_PREFIX + "ADMIN_TOKEN"
+_EPILOG = f"For an emulator with an admin token, set {_ADMIN_TOKEN} to it."
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class DebugCommand(click.Command):
+    """A command that uses the handle: what the handle raises is an error of the command line."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        with emulator_errors():
+            return super().invoke(ctx)
+
+
+def debug_command(name: str | None = None) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a function a command, with the *name* of the function unless another one is given."""
+    return click.command(name, cls=DebugCommand, epilog=_EPILOG)
+
+
+def url_option(command: F) -> F:
+    """Give *command* the option that says which emulator is meant."""
+    text = f"Address of the emulator. [default: {ENV_PREFIX}URL, or else the one that is running here]"
+    return click.option("--url", envvar=ENV_PREFIX + "URL", help=text)(command)
+
+
+def options(account: str = "Only this account. [default: all of them]") -> Callable[[F], F]:
+    """Give a command the options for emulator and account; *account* is the help of the latter."""
+
+    def with_options(command: F) -> F:
+        return url_option(click.option("--account", help=account, callback=_account_name)(command))
+
+    return with_options
+
+
+def _account_name(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    """Return *name* if an account can have it: another one would lead to another path of the server."""
+    if name is not None and ACCOUNT_NAME.fullmatch(name) is None:
+        characters = "letters, digits, dot, dash, underscore"
+        raise click.ClickException(f"--account {name}: not a valid account name; use {characters}")
+    return name
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object per line, as in the debug API.")
+
+
+@contextmanager
+def emulator_errors() -> Generator[None]:
+    """Report what the handle raises as an error of the command line."""
+    # Imported here because `serve` should not wait for it.
+    from ours_emulator.emulator import EmulatorError
+
+    try:
+        yield
+    except EmulatorError as error:
+        advice = f"; set {_ADMIN_TOKEN} to the token" if error.status == HTTPStatus.UNAUTHORIZED else ""
+        raise click.ClickException(f"{error}{advice}") from None
+
+
+def exit_not_met(message: str) -> NoReturn:
+    """Report on standard error what was waited for in vain, and exit."""
+    click.echo(f"ours-emulator: {message}", err=True)
+    sys.exit(NOT_MET)
+
+
+def emulator_at(url: str | None, account: str | None = None) -> "Emulator":
+    """Return the handle of an emulator, or of an account of it."""
+    from ours_emulator.emulator import Emulator
+
+    try:
+        emulator = Emulator(_address(url))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    if account and emulator.account not in (None, account):
+        raise click.ClickException(
+            f"{url} is for account {emulator.account}, but --account is {account}; give only one"
+        )
+    return Emulator(f"{emulator.server_url}/accounts/{account}") if account else emulator
+
+
+def _address(url: str | None) -> str:
+    """Return *url*, or else the address of the emulator of this user that is running, or that `serve` would have."""
+    if url:
+        return url if "://" in url else f"http://{url}"
+    running = places()
+    if len(running) > 1:
+        known = ", ".join(place.url for place in running)
+        raise click.ClickException(f"several emulators are running here: {known}; choose one with --url")
+    return running[0].url if running else _address_of_settings()
+
+
+def _address_of_settings() -> str:
+    try:
+        settings = load().settings
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    port = settings.port
+    if settings.port_file is not None:
+        with suppress(OSError, ValueError):
+            port = int(settings.port_file.read_text())
+    return url_of(settings.host, port)
