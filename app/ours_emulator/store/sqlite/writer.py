@@ -56,8 +56,11 @@ class SqliteWriter:
         # The driver's own cursor runs a prepared text five times as fast as SQLAlchemy's execute.
         self._cursor = self._connection.connection.cursor()
         self.next_receipt_id = self.next_request_id = self.next_visitor_pk = self.next_pending_pk = 1
-        self._pending = self._pending_bytes = 0
-        self._event_bytes = self._present_bytes = 0
+        self._pending = 0
+        self._pending_bytes: int = 0
+        self._event_bytes: int = 0
+        self._present_bytes: int = 0
+        """Those of the versions that visitors have now."""
         self._long_log = _LOG_BYTES
         self._keyframes: dict[int, Keyframe] = {}
         """Of the visitors in this transaction, by their pk."""
