@@ -21,10 +21,15 @@ LARGE = {"custom_properties": {"text": "x" * 4 * MIB}}
 MOST = LIST_BYTES + MIB
 
 
+def large_account(server: Server) -> Account:
+    """Return the account of the large visitor."""
+    return Account(f"{server.url}/accounts/large", server.http)
+
+
 @pytest.fixture(scope="module")
 def server() -> Generator[Server]:
     with serving() as running:
-        large = running.default
+        large = large_account(running)
         assert large.identify(userId="large", userProperties=LARGE).status_code == 200
         rows = [{"event": "Row", "userId": "large", "distinctId": f"row-{number}"} for number in range(20)]
         assert large.batch(*rows).status_code == 200
@@ -60,7 +65,7 @@ def ids(found: Iterator[list[dict[str, Any]]], key: str = "id") -> list[Any]:
 
 def test_a_list_of_large_events_ends_early_and_its_pages_have_each_event_once(server: Server) -> None:
     for path in ("events", "visitors/large/events"):
-        found = list(pages(server.default, path, limit=100))
+        found = list(pages(large_account(server), path, limit=100))
         assert 4 <= len(found) <= 10
         assert all(found)
         assert len(set(ids(iter(found)))) == len(ids(iter(found))) == 21
@@ -89,8 +94,10 @@ def test_a_list_of_large_visitors_ends_early(server: Server) -> None:
 
 
 def test_a_request_shows_as_many_of_its_large_events_as_a_list_has(server: Server) -> None:
-    (batch,) = (request for request in server.default.debug("requests")["items"] if request["endpoint"] == "batch")
-    shown = answer(server.default, f"requests/{batch['id']}")
+    (batch,) = (
+        request for request in large_account(server).debug("requests")["items"] if request["endpoint"] == "batch"
+    )
+    shown = answer(large_account(server), f"requests/{batch['id']}")
     assert [event["batch_index"] for event in shown["events"]] == [0, 1, 2]
     assert shown["receipts"] == 20
 
@@ -106,7 +113,7 @@ def test_calls_and_requests_with_long_paths_end_early(server: Server) -> None:
 
 def test_a_wait_a_verification_and_a_sequence_show_as_many_large_events_as_a_list_has(server: Server) -> None:
     def post(path: str, body: object, status: int = 200) -> dict[str, Any]:
-        return checked(server.default.post(f"/debug/{path}", body), status)
+        return checked(large_account(server).post(f"/debug/{path}", body), status)
 
     expected = {"match": {"event": "Row"}, "count": 20}
     for path, more in (("verify", {}), ("wait", {"timeout_ms": 0})):
@@ -128,7 +135,9 @@ def test_a_wait_a_verification_and_a_sequence_show_as_many_large_events_as_a_lis
 
 def test_a_stream_that_resumes_gets_every_large_event(server: Server) -> None:
     sent: list[str] = []
-    with server.http.stream("GET", f"{server.url}/debug/stream", params={"last_event_id": "0"}) as stream:
+    with server.http.stream(
+        "GET", f"{large_account(server).url}/debug/stream", params={"last_event_id": "0"}
+    ) as stream:
         for line in stream.iter_lines():
             if line.startswith("data: {") and '"Row"' in line[:500]:
                 sent.append(json.loads(line.removeprefix("data: "))["distinct_id"])
