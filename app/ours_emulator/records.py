@@ -366,9 +366,10 @@ class NearMiss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Met:
-    """An expectation that is met: the matching events, the first to arrive first (at most 1000), and their count.
+    """An expectation that is met: the matching events, the first to arrive first, and the count of all of them.
 
-    `last` is the last of all to arrive, None if there is none; of a sequence, its last event.
+    `items` has at most 1000 of them, and at most 16 MiB. `last` is the last of all to arrive, None if there is none; of
+    a sequence, its last event.
     """
 
     items: tuple[Event, ...] = ()

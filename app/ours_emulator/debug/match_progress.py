@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from operator import attrgetter, itemgetter
 
 from ours_emulator.event_view import IDENTIFIERS, EventView
@@ -234,9 +233,14 @@ class SequenceProgress:
 
 def shown_of(views: Sequence[EventView]) -> tuple[Event, ...]:
     """Return the events of *views* that an answer has room for, the first one in any case."""
-    sizes = accumulate(len(view.text) for view in views)
-    fitting = sum(1 for size in sizes if size <= LIST_BYTES)
-    return tuple(view.event for view in views[: max(fitting, 1)])
+    shown: list[Event] = []
+    left = LIST_BYTES
+    for view in views:
+        left -= len(view.text)
+        if shown and left < 0:
+            break
+        shown.append(view.event)
+    return tuple(shown)
 
 
 def diagnose(scope: Scope, match: Match, met: set[int], views: Sequence[EventView]) -> Diagnosis:

@@ -80,6 +80,8 @@ class Keyframe:
     size: int = 0
     patch: Change = UNCHANGED
     patched: int = 0
+    latest: int = 0
+    """Size of the latest version, with the keyframe if it is a patch."""
 
     def add(self, version: Version) -> tuple[int | None, int, str]:
         """Return what to write of *version*, the one after those added before: base, patched bytes and content."""
@@ -88,6 +90,7 @@ class Keyframe:
             text = text_of(self.patch)
             if self.patched + len(text) <= self.size:
                 self.patched += len(text)
+                self.latest = self.size + len(text)
                 return self.id, self.patched, text
         return self._whole(version.id)
 
@@ -95,6 +98,7 @@ class Keyframe:
         self.state = patched(self.state, self.patch)
         text = text_of(self.state)
         self.id, self.size, self.patch, self.patched = version_id, len(text), UNCHANGED, 0
+        self.latest = self.size
         return None, 0, text
 
 

@@ -41,8 +41,9 @@ def visitor_of(row: Sequence[Any]) -> tuple[Visitor, Keyframe]:
 
 def _keyframe(version_id: int, base_id: int | None, patched_bytes: int, content: str, base: str | None) -> Keyframe:
     if base_id is None or base is None:
-        return Keyframe(version_id, state_in(content), len(content))
-    return Keyframe(base_id, base_state(base), len(base), change_in(content), patched_bytes)
+        return Keyframe(version_id, state_in(content), len(content), latest=len(content))
+    latest = len(base) + len(content)
+    return Keyframe(base_id, base_state(base), len(base), change_in(content), patched_bytes, latest)
 
 
 def visitor_row(visitor: Visitor) -> tuple[Any, ...]:

@@ -56,15 +56,18 @@ class SqliteWriter:
         # The driver's own cursor runs a prepared text five times as fast as SQLAlchemy's execute.
         self._cursor = self._connection.connection.cursor()
         self.next_receipt_id = self.next_request_id = self.next_visitor_pk = self.next_pending_pk = 1
-        self._pending = self._pending_bytes = 0
-        self._event_bytes = self._current_bytes = 0
+        self._pending = 0
+        self._pending_bytes: int = 0
+        self._event_bytes: int = 0
+        self._present_bytes: int = 0
+        """Those of the versions that visitors have now."""
         self._long_log = _LOG_BYTES
         self._keyframes: dict[int, Keyframe] = {}
         """Of the visitors in this transaction, by their pk."""
         self._counters_known = False
         try:
             with self.transaction():
-                self._event_bytes = self._run(sql.SUM_EVENTS)[0][0]
+                self._event_bytes, self._present_bytes = self._run(sql.SUM_EVENTS)[0]
                 self._pending_bytes = self._run(sql.SUM_PENDING)[0][0]
         except StoreError as error:
             self.close()
@@ -79,7 +82,7 @@ class SqliteWriter:
     def transaction(self) -> Generator[None]:
         """Commit what happens inside, or, if it raises, leave the store as it was."""
         self._begin()
-        before = self._event_bytes, self._pending_bytes
+        before = self._event_bytes, self._present_bytes, self._pending_bytes
         try:
             self._keyframes.clear()
             if not self._counters_known:
@@ -89,7 +92,7 @@ class SqliteWriter:
             self._file.committed()
         except BaseException as error:
             self._counters_known = False
-            self._event_bytes, self._pending_bytes = before
+            self._event_bytes, self._present_bytes, self._pending_bytes = before
             # Some errors (disk full, input/output) have ended the transaction already.
             with suppress(sqlite3.Error):
                 self._cursor.execute("ROLLBACK")
@@ -230,8 +233,12 @@ class SqliteWriter:
             self._cursor.executemany(statement, rows)
 
     def _save_versions(self, versions: Sequence[Version]) -> None:
-        keyframes = self._keyframes
-        rows = [version_row(version, keyframes.setdefault(version.visitor_pk, Keyframe())) for version in versions]
+        rows: list[tuple[Any, ...]] = []
+        for version in versions:
+            keyframe = self._keyframes.setdefault(version.visitor_pk, Keyframe())
+            self._present_bytes -= keyframe.latest
+            rows.append(version_row(version, keyframe))
+            self._present_bytes += keyframe.latest
         self._write(sql.INSERT_VERSIONS, rows)
         self._event_bytes += sum(len(content) for *_, content in rows)
 
@@ -274,7 +281,7 @@ class SqliteWriter:
         slack = most // _ROWS_PER_SLACK
         if self._receipts > most + slack:
             self._evict_receipts(self._receipts - most)
-        if self._event_bytes - self._current_bytes > self._retention.event_bytes:
+        if self._event_bytes - self._present_bytes > self._retention.event_bytes:
             self._evict_event_bytes()
         if self._requests > most + slack:
             self._evict_requests(self._requests - most)
@@ -282,13 +289,10 @@ class SqliteWriter:
             self._evict_requests(1)
 
     def _evict_event_bytes(self) -> None:
-        """Delete the oldest events over the limit, and some more: what visitors are now stays, and is not counted."""
-        self._current_bytes = self._run(sql.SUM_CURRENT_VERSIONS)[0][0]
+        """Delete the oldest events over the limit, and some more. What a visitor is now stays, and is not counted."""
         most = self._retention.event_bytes
-        if self._event_bytes - self._current_bytes <= most:
-            return
         most -= most // _BYTES_PER_SLACK
-        while (excess := self._event_bytes - self._current_bytes - most) > 0:
+        while (excess := self._event_bytes - self._present_bytes - most) > 0:
             sizes = accumulate(row[0] for row in self._run(sql.SELECT_OLDEST_SIZES, _OLDEST))
             count = sum(1 for size in sizes if size < excess) + 1
             if not self._evict_receipts(count):
@@ -322,8 +326,9 @@ class SqliteWriter:
 
         # Counting all that is left would take longer the more others have.
         self._body_bytes -= self._run(sql.SUM_BODIES, account_id)[0][0]
-        self._event_bytes -= self._run(sql.SUM_EVENTS_OF, account_id)[0][0]
-        self._current_bytes = 0
+        event_bytes, present_bytes = self._run(sql.SUM_EVENTS_OF, account_id)[0]
+        self._event_bytes -= event_bytes
+        self._present_bytes -= present_bytes
         low, high = digests_of(account_id)
         run(sql.CLEAR_IDENTIFIERS, low, high)
         run(sql.CLEAR_DISTINCT_IDS, low, high)
