@@ -93,6 +93,11 @@ def test_the_sources_are_mixed_setting_by_setting(monkeypatch: pytest.MonkeyPatc
     }
 
 
+def test_the_port_is_not_that_of_a_kubernetes_service_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OURS_EMULATOR_PORT", "tcp://10.0.0.7:4010")
+    assert load().settings.port == load(environment=False).settings.port
+
+
 def test_a_false_flag_wins_over_a_true_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OURS_EMULATOR_STRICT_OPENAPI", "true")
     assert value("strict_openapi", {"strict_openapi": False}) == (False, "flag")

@@ -228,7 +228,10 @@ def _spelled(name: str, origin: str, file: Path | None) -> str:
 def _environment() -> Mapping[str, object]:
     """Return the settings in the environment. `Settings` itself must not always read it, as a BaseSettings does."""
     model = cast(type[BaseSettings], create_model("Environment", __base__=(Settings, BaseSettings)))
-    return EnvSettingsSource(model, env_prefix=ENV_PREFIX, env_ignore_empty=True)()
+    values = EnvSettingsSource(model, env_prefix=ENV_PREFIX, env_ignore_empty=True)()
+    # Kubernetes sets it so in every container beside a service that is called ours-emulator.
+    linked = str(values.get("port", "")).startswith("tcp://")
+    return {name: value for name, value in values.items() if name != "port" or not linked}
 
 
 def _read(file: Path | None) -> Mapping[str, object]:
