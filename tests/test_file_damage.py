@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ours_emulator.store import StoreError
+from ours_emulator.store import StoreError, StoreLostError
 from ours_emulator.store.sqlite.file import StoreFile
 from test_cli import Running, complaint
 from test_cli import serving as process
@@ -155,6 +155,33 @@ def test_under_load_nothing_is_acknowledged_after_a_damage(
         assert [sender.wrongly for sender in senders] == [[]] * 4
         assert all(sender.refused.is_set() for sender in senders)
         assert what in get(running, "/debug/health").json()["error"]
+
+
+def test_a_database_that_grows_while_it_is_looked_at_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    with closing(StoreFile(tmp_path / "store.db")) as file, closing(file.open()) as connection:
+        cursor, written = connection.connection.cursor(), threading.Event()
+        cursor.execute("CREATE TABLE filler (text)")
+        alarms: list[str] = []
+
+        def look() -> None:
+            while not written.is_set():
+                try:
+                    file.check()
+                except StoreLostError as error:
+                    alarms.append(str(error))
+
+        lookers = [threading.Thread(target=look) for _ in range(2)]
+        for looker in lookers:
+            looker.start()
+        for _ in range(500):
+            cursor.execute("INSERT INTO filler VALUES (?)", ("x" * 60_000,))
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            cursor.fetchall()
+            file.committed()
+        written.set()
+        for looker in lookers:
+            looker.join()
+        assert alarms == []
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])

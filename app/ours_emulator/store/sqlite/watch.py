@@ -92,7 +92,9 @@ class Watch:
 
     def check(self) -> None:
         """Raise StoreLostError unless the files are there and as long as they have to be. Any thread may call this."""
-        if self._database.size() < self._database_bytes:
+        # Read before the size: a commit meanwhile makes both larger.
+        at_least = self._database_bytes
+        if self._database.size() < at_least:
             raise self._database.truncated()
         index = self._read_index()
         log_bytes = self._log.size()
