@@ -10,7 +10,7 @@ again, unless a version of the store was landed that has no file yet.
 
 Answers of version 2 that were corrected since: `visitors?q=😀` now also has the two visitors with that text after a NUL
 character, at which the program that made the file stopped searching; dropped events have `received_at` (rule
-received-at); and the identify that comes later has no hint for a number (rule any-json).
+received-at); the identify that comes later has no hint for a number (rule any-json); and every answer has `nosniff`.
 """
 
 import argparse

@@ -155,6 +155,8 @@ class Connection(HttpToolsProtocol):
             before = self._unanswered()
             self._usual = self._usual_request() if before is None else None
             if self._usual is not None:
+                # Like any request it has a cycle, for what ends or follows it meanwhile.
+                self.cycle = self._new_cycle()
                 return
             super().on_headers_complete()
             if before is not None:
@@ -211,10 +213,8 @@ class Connection(HttpToolsProtocol):
         self._usual_body = b""
         return self._lane.usual(self.url, self.headers)
 
-    def _submit(self, usual: Usual) -> None:
-        """Let *usual* become an exchange. It has a cycle like any request, for what ends or follows it meanwhile."""
-        self._usual = None
-        cycle = RequestResponseCycle(
+    def _new_cycle(self) -> RequestResponseCycle:
+        return RequestResponseCycle(
             scope=self.scope,
             transport=self.transport,
             flow=self.flow,
@@ -227,10 +227,13 @@ class Connection(HttpToolsProtocol):
             keep_alive=True,
             on_response=self.on_response_complete,
         )
-        cycle.more_body = False
-        self.cycle = cycle
+
+    def _submit(self, usual: Usual) -> None:
+        """Let *usual*, whose body is complete, become an exchange."""
+        self._usual = None
+        self.cycle.more_body = False
         request = usual.request(self._usual_body)
-        usual.endpoint.parts.pipeline.begin(request, partial(self._answer, cycle, usual.endpoint, request))
+        usual.endpoint.parts.pipeline.begin(request, partial(self._answer, self.cycle, usual.endpoint, request))
 
     def _answer(
         self, cycle: RequestResponseCycle, endpoint: Endpoint, request: Request, exchange: Exchange | Closed | None
@@ -287,8 +290,7 @@ class Connection(HttpToolsProtocol):
         if not self._in_body:
             return HEAD_SECONDS
         # A body that is discarded, because the answer was sent already, gets no extra time for its size.
-        discarded = self._usual is None and self._unanswered() is None
-        return BODY_SECONDS + (0 if discarded else self._body_bytes / _MIB)
+        return BODY_SECONDS + (0 if self.cycle.response_complete else self._body_bytes / _MIB)
 
     def _refuse(self, status: int) -> None:
         """Answer *status* and close. Reading goes on for a moment: a client still sending would see a reset instead."""

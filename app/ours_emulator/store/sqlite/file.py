@@ -70,8 +70,10 @@ class StoreFile:
             # The file .lock may have been removed since another emulator locked it.
             if not lock_database(self._descriptor):
                 raise StoreError(self._in_use)
-            self._check_file(self._descriptor)
-            return self._connect(self._descriptor)
+            self._check_log(self._descriptor)
+            connection = self._connect(self._descriptor)
+            self._check_readers(self._descriptor)
+            return connection
         except (DBAPIError, sqlite3.Error, OSError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             self._give_up()
@@ -80,12 +82,15 @@ class StoreFile:
             self._give_up()
             raise
 
-    def _check_file(self, descriptor: int) -> None:
-        """Refuse an emptied database, whose log SQLite would remove; complain of one that others can read."""
-        status, log = os.fstat(descriptor), Path(f"{self.path}-wal")
-        if status.st_size == 0 and log.exists() and log.stat().st_size > 0:
+    def _check_log(self, descriptor: int) -> None:
+        """Refuse an emptied database, whose log SQLite would remove."""
+        log = Path(f"{self.path}-wal")
+        if os.fstat(descriptor).st_size == 0 and log.exists() and log.stat().st_size > 0:
             raise StoreError(f"{self.path} is empty, but {log} is not; restore it, or remove {log} to start anew")
-        if os.name == "posix" and status.st_mode & 0o044:
+
+    def _check_readers(self, descriptor: int) -> None:
+        """Warn of a store that other users can read."""
+        if os.name == "posix" and os.fstat(descriptor).st_mode & 0o044:
             _log.warning("store: other users can read %s, with the tokens in it; to prevent that: chmod 600", self.path)
 
     def _give_up(self) -> None:
