@@ -19,6 +19,8 @@ from ours_emulator.http.wire import NOSNIFF, answer_headers, request_of, with_no
 from ours_emulator.model import Answer, Closed, Exchange, Request
 
 _UNUSUAL = frozenset((b"connection", b"expect", b"origin", b"transfer-encoding", b"upgrade"))
+_MAX_LENGTH = 64 * 1024
+"""Bytes of a body. The ordinary way makes those of a larger one wait their turn."""
 _PLAIN = re.compile(rb"/[A-Za-z0-9/_.~-]*")
 _route_at = lru_cache(1024)(find_route)
 
@@ -51,11 +53,12 @@ class FastLane:
         route = _route_at(target.decode("ascii"))
         endpoint = self._endpoints.get(route.endpoint)
         length = headers.get(b"content-length", b"x")
-        if not isinstance(endpoint, Endpoint) or not length.isdigit() or int(length) > endpoint.parts.limit:
+        if not isinstance(endpoint, Endpoint) or not length.isdigit():
             return None
-        return (
-            None if self._guard.refusal("POST", pairs, route) else Usual(route, endpoint, headers, time.perf_counter())
-        )
+        too_long = int(length) > min(_MAX_LENGTH, endpoint.parts.limit)
+        if too_long or self._guard.refusal("POST", pairs, route) is not None:
+            return None
+        return Usual(route, endpoint, headers, time.perf_counter())
 
 
 class Finish(NamedTuple):

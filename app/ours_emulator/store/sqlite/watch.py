@@ -125,9 +125,11 @@ class Watch:
         return self._log.read(index.offset(index.frames - 1), index.frame_bytes)
 
     def _read_index(self) -> _Index | None:
-        """Return what the index says; None while another process changes it."""
+        """Return what the index says; None while another process changes it. Raises StoreLostError if it is cut."""
         size = _INDEX_HEADER.size
         headers = self._shared.read(0, 2 * size)
+        if len(headers) < 2 * size:
+            raise self._shared.truncated()
         if headers[:size] != headers[size:]:
             return None
         page_bytes, frames, salt = _INDEX_HEADER.unpack(headers[:size])
