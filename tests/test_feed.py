@@ -226,3 +226,17 @@ def test_listeners_on_several_loops_are_all_woken(play: Callable[[Scenario], Non
         assert heard == [["X"]] * 3
 
     play(scenario)
+
+
+def test_who_takes_what_came_just_after_the_feed_ended_hears_of_the_end_too(
+    play: Callable[[Scenario], None],
+) -> None:
+    async def scenario(emulator: Emulator) -> None:
+        with emulator.feed.listen("a") as listener:
+            emulator.feed.close()
+            await asyncio.sleep(0)
+            assert names(listener.take()) == []
+            with pytest.raises(FeedClosedError):
+                await listener.woken(None)
+
+    play(scenario)

@@ -360,6 +360,7 @@ def test_a_migration_is_told_before_and_after(tmp_path: Path) -> None:
     database, _ = unpacked("store-v2", tmp_path)
     database.chmod(0o600)
     with process(tmp_path, "--database", str(database), "--log-format", "none") as running:
+        until(lambda: len(running.complained().splitlines()) == 2)
         before, after = running.complained().splitlines()
         assert before.endswith(f"store: migrating {database} from version 2 to 3")
         assert after.endswith(" events)")

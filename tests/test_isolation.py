@@ -313,9 +313,9 @@ from ours_emulator.emulator.local import running
 
 with running(Order({"port": 0, "log_format": "none"})) as child:
     fork = os.fork() if "fork" in sys.argv else 1
-    if fork:
-        print(child.url, child.pid, fork, flush=True)
     try:
+        if fork:
+            print(child.url, child.pid, fork, flush=True)
         time.sleep(50)
     except KeyboardInterrupt:
         print(child.handle().version(), flush=True)

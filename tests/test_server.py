@@ -236,6 +236,14 @@ def memory_kib(running: Running, field: str) -> int:
     return int(re.findall(rf"{field}:\s+(\d+) kB", text)[0])
 
 
+def idle_memory_kib(running: Running) -> int:
+    """Return the memory after a first request, which loads what is loaded only then."""
+    with closing(connect(running.url)) as connection:
+        connection.sendall(WHOLE)
+        answer(connection)
+    return memory_kib(running, "VmRSS")
+
+
 def cpu_seconds(running: Running) -> float:
     """Return how long the process has computed: however busy the machine is, the same work takes as long."""
     fields = Path(f"/proc/{running.process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -305,10 +313,7 @@ def others_being_answered(url: str) -> Generator[list[int]]:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory was used at most")
 def test_large_bodies_and_heads_take_little_memory(tmp_path: Path) -> None:
     with process(tmp_path, "--log-format", "none") as running:
-        with closing(connect(running.url)) as connection:
-            connection.sendall(WHOLE)
-            answer(connection)
-        before = memory_kib(running, "VmRSS")
+        before = idle_memory_kib(running)
         starts = [HEAD + b"Content-Length: 100000000\r\n\r\n", HEAD + b"X: "]
         with others_being_answered(running.url) as answered:
             until(lambda: answered)
@@ -326,10 +331,7 @@ def test_large_bodies_and_heads_take_little_memory(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory was used at most")
 def test_a_body_in_a_million_tiny_chunks_takes_little_memory_and_holds_nobody_up(tmp_path: Path) -> None:
     with process(tmp_path, "--log-format", "none") as running:
-        with closing(connect(running.url)) as connection:
-            connection.sendall(WHOLE)
-            answer(connection)
-        before = memory_kib(running, "VmRSS")
+        before = idle_memory_kib(running)
         with others_being_answered(running.url) as answered, closing(connect(running.url)) as connection:
             connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
             with suppress(ConnectionError):  # A slow machine has answered 408 before all of it is sent.

@@ -62,7 +62,7 @@ def create_app(
 def create_standalone(loaded: Loaded, feed: Feed | None = None) -> StandaloneFront:
     """Return the same for a server of our own: it answers before FastAPI is imported. Raises as `create_app` does."""
     parts, served = _open(loaded, feed or Feed(), None)
-    return StandaloneFront(partial(_fastapi_app, parts), served, parts.feed.close, parts.close, parts.log)
+    return StandaloneFront(partial(_fastapi_app, parts), served, parts.feed.close, parts.close)
 
 
 def _fastapi_app(parts: Parts) -> EmulatorApp:

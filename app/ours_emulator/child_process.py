@@ -20,10 +20,10 @@ from ours_emulator.http.sockets import listen
 from ours_emulator.locator import url_of
 from ours_emulator.settings import Loaded, Settings, load
 
-_FAILED = 2
 if TYPE_CHECKING:
     from ours_emulator.arrivals import ArrivalCounts
 
+_FAILED = 2
 _PARENT_SECONDS = 1.0
 _END_SECONDS = 8.0
 """Longer than the server takes to cut off what is stuck, shorter than the parent waits for the end."""

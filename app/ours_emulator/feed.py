@@ -63,8 +63,7 @@ class Listener:
         if not await self.woken(seconds):
             return None
         events = self._unheard.popleft()
-        if not self._unheard:
-            self._woken.clear()
+        self._rest()
         return events
 
     async def woken(self, seconds: float | None) -> bool:
@@ -84,7 +83,7 @@ class Listener:
         events = [event for commit in self._unheard for event in commit]
         overrun, self._overrun, self._kept = self._overrun, False, _Kept()
         self._unheard.clear()
-        self._woken.clear()
+        self._rest()
         return None if overrun else events
 
     def hear(self, events: Sequence[EventView], reset_at: int | None = None) -> None:
@@ -101,6 +100,11 @@ class Listener:
         """End the listening; on the listener's loop only."""
         self._closed = True
         self._woken.set()
+
+    def _rest(self) -> None:
+        """Sleep until something comes, if nothing is left and something may come."""
+        if not self._unheard and not self._closed:
+            self._woken.clear()
 
 
 class Feed:

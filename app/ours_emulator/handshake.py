@@ -33,10 +33,8 @@ class Order:
 
     def line(self) -> bytes:
         """Return the line that says so. Raises SettingsError for a setting that JSON has no type for."""
-        return _line({"settings": {name: _plain(name, value) for name, value in self.settings.items()}, **self._rest()})
-
-    def _rest(self) -> dict[str, object]:
-        return {"origins": self.origins, "arrivals": self.arrivals}
+        settings = {name: _plain(name, value) for name, value in self.settings.items()}
+        return _line({"settings": settings, "origins": self.origins, "arrivals": self.arrivals})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +96,16 @@ class ProtocolError(Exception):
 
 def read_order(line: bytes) -> Order:
     """Return the order that *line* is. Raises ProtocolError."""
-    said = _read(line) or {}
-    return Order(said["settings"], said["origins"], said["arrivals"])
+    message = _read(line) or {}
+    return Order(message["settings"], message["origins"], message["arrivals"])
 
 
 def read_answer(line: bytes) -> Ready | Failed | None:
     """Return the answer that *line* is; None for any other line. Raises ProtocolError."""
-    said = _read(line) or {}
-    if "ready" in said:
-        return Ready(**said["ready"])
-    return Failed(**said["failed"]) if "failed" in said else None
+    message = _read(line) or {}
+    if "ready" in message:
+        return Ready(**message["ready"])
+    return Failed(**message["failed"]) if "failed" in message else None
 
 
 def read_arrivals(line: bytes) -> Arrivals:
@@ -122,19 +120,19 @@ def failure(version: str, error: Exception) -> Failed:
     return Failed(version, kind, arguments)
 
 
-def _line(said: Mapping[str, object]) -> bytes:
-    return json.dumps({_MARK: PROTOCOL, **said}).encode("ascii") + b"\n"
+def _line(message: Mapping[str, object]) -> bytes:
+    return json.dumps({_MARK: PROTOCOL, **message}).encode("ascii") + b"\n"
 
 
 def _read(line: bytes) -> dict[str, Any] | None:
     """Return what a line of the protocol says; None for a line that is none. Raises ProtocolError."""
     try:
-        said = json.loads(line)
+        decoded = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(said, dict) or _MARK not in said:
+    if not isinstance(decoded, dict) or _MARK not in decoded:
         return None
-    message = cast(dict[str, Any], said)
+    message = cast(dict[str, Any], decoded)
     if message[_MARK] != PROTOCOL:
         raise ProtocolError(message[_MARK])
     return message

@@ -41,7 +41,9 @@ def growth_of(state: VisitorState, change: Change) -> int:
     # Only the custom properties that change are in a change; each of them counts by itself.
     before = state.properties.get(CUSTOM)
     known = before if isinstance(before, dict) else {}
-    return growth + _growth(known, custom) + _growth(_emptied(state.properties), _emptied(change.properties))
+    others = {name: value for name, value in change.properties.items() if name != CUSTOM}
+    new = 0 if CUSTOM in state.properties else _entry(CUSTOM, {})
+    return growth + new + _growth(known, custom) + _growth(state.properties, others)
 
 
 def _growth(before: Properties, change: Properties) -> int:
@@ -51,10 +53,6 @@ def _growth(before: Properties, change: Properties) -> int:
 
 def _entry(name: str, value: JsonValue) -> int:
     return len(json_text(name)) + len(json_text(value)) + len(":,")
-
-
-def _emptied(properties: Properties) -> Properties:
-    return {**properties, CUSTOM: {}} if CUSTOM in properties else properties
 
 
 def _size_of_devices(devices: tuple[Properties, ...]) -> int:

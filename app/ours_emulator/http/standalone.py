@@ -9,7 +9,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ours_emulator.http.fast_lane import FastLane
 from ours_emulator.http.front import Front, Served
-from ours_emulator.http.log import RequestLog
 
 _STEP_SECONDS = 0.0005
 
@@ -27,7 +26,6 @@ class StandaloneFront(Front):
         served: Served,
         stop: Callable[[], None],
         close: Callable[[], Awaitable[None]],
-        log: RequestLog,
     ) -> None:
         super().__init__(self._pass_on, served)
         self.fast_lane: FastLane | None = FastLane(served)
@@ -35,7 +33,7 @@ class StandaloneFront(Front):
         self._make_app = make_app
         self._made: Future[ASGIApp] | None = None
         self._close = close
-        self.log = log
+        self.log = served.log
         """The request log, which `close` ends."""
         self.stop = stop
         """End waits and streams, which would go on without end. From any thread."""

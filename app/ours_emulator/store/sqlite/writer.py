@@ -207,8 +207,7 @@ class SqliteWriter:
         )
         self._receipts -= total.receipts
         self._requests -= total.requests
-        self._pending = self._run(sql.COUNT_PENDING)[0][0]
-        self._pending_bytes = self._run(sql.SUM_PENDING)[0][0]
+        self._recount_pending()
         return total
 
     def delete_account(self, account: str) -> Cleared:
@@ -268,9 +267,12 @@ class SqliteWriter:
         self._pending = self._run(sql.COUNT_PENDING)[0][0]
         if self._pending > _MAX_PENDING or self._pending_bytes > _MAX_PENDING_BYTES:
             self._run(sql.EVICT_PENDING, _MAX_PENDING, _MAX_PENDING_BYTES)
-            self._pending = self._run(sql.COUNT_PENDING)[0][0]
-            self._pending_bytes = self._run(sql.SUM_PENDING)[0][0]
+            self._recount_pending()
         self.next_pending_pk = max(self.next_pending_pk, *(pk + 1 for pk in (*devices.changed, *devices.removed)))
+
+    def _recount_pending(self) -> None:
+        self._pending = self._run(sql.COUNT_PENDING)[0][0]
+        self._pending_bytes = self._run(sql.SUM_PENDING)[0][0]
 
     def _evict(self) -> None:
         """Delete the oldest rows over the limits and count them for their accounts (evicted).
