@@ -1,9 +1,7 @@
 """An emulator that answers before it commits, which test_kill must find out. The program itself has no such switch."""
 
-import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import cast
 
 from ours_emulator import cli
 from ours_emulator.store import sqlite
@@ -16,7 +14,7 @@ class HastyWriter(SqliteWriter):
     @contextmanager
     def transaction(self) -> Generator[None]:
         """Do what happens inside, and let it be answered."""
-        if not cast(sqlite3.Connection, self._cursor.connection).in_transaction:
+        if not self._cursor.connection.in_transaction:
             self._run("BEGIN IMMEDIATE")
         if not self._counters_known:
             self._read_counters()

@@ -165,7 +165,7 @@ def test_under_load_nothing_is_acknowledged_after_a_damage_that_would_be_lost(
 
 def test_a_database_that_grows_while_it_is_looked_at_is_not_taken_for_damaged(tmp_path: Path) -> None:
     with closing(StoreFile(tmp_path / "store.db")) as file, closing(file.open()) as connection:
-        cursor, written = connection.connection.cursor(), threading.Event()
+        cursor, written = connection.cursor(), threading.Event()
         cursor.execute("CREATE TABLE filler (text)")
         alarms: list[str] = []
 

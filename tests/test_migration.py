@@ -118,23 +118,29 @@ def test_a_migrated_file_has_the_tables_of_a_new_one(tmp_path: Path, caplog: pyt
 
 
 KILLED = """
-import os, signal, sys
+import os, signal, sqlite3, sys
 from pathlib import Path
-import sqlalchemy as sa
 from ours_emulator.store.sqlite.file import StoreFile
 
 left = int(sys.argv[2])
 
-def count(*_):
+def count(statement):
     global left
     left -= 1
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
+    if statement == "COMMIT":
+        left = 0
 
-sa.event.listen(sa.Engine, "before_cursor_execute", count)
-sa.event.listen(sa.Engine, "commit", count)
-# Pages are written to the log before the transaction ends, as in a large file.
-sa.event.listen(sa.Engine, "connect", lambda connection, _: connection.execute("PRAGMA cache_size = 1"))
+class Counting(sqlite3.Connection):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        # Pages are written to the log before the transaction ends, as in a large file.
+        self.execute("PRAGMA cache_size = 1")
+        self.set_trace_callback(count)
+
+connect = sqlite3.connect
+sqlite3.connect = lambda *arguments, **options: connect(*arguments, factory=Counting, **options)
 StoreFile(Path(sys.argv[1])).open()
 """
 

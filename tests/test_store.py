@@ -5,12 +5,14 @@ import io
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
@@ -18,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 from starlette.responses import Response
 
+from documents import ROOT
 from ours_emulator.accounts import Accounts
 from ours_emulator.app import create_app
 from ours_emulator.contract.account import AccountConfig
@@ -40,6 +43,7 @@ from ours_emulator.store.sqlite import file as files
 from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.sqlite.migration import SCHEMA_VERSION
 from ours_emulator.store.sqlite.reader import SqliteReader
+from ours_emulator.store.sqlite.reading import reading_engine
 from ours_emulator.store.sqlite.schema import APPLICATION_ID
 from ours_emulator.store.sqlite.writer import SqliteWriter
 from serving import Account, Server, serving
@@ -174,12 +178,10 @@ def test_a_database_may_be_called_anything(tmp_path: Path, name: str) -> None:
     connection = file.open()
     try:
         assert path.is_file()
-        with connection.begin():
-            connection.execute(sa.text("INSERT INTO accounts VALUES (1, 'a', 2, 3)"))
+        connection.execute("INSERT INTO accounts VALUES (1, 'a', 2, 3)")
         summary = asyncio.run(summary_of(file))
         assert (summary.evicted_requests, summary.evicted_events) == (2, 3)
     finally:
-        connection.close()
         file.close()
     assert {found.name for found in tmp_path.iterdir()} <= {name, f"{name}.lock"}
 
@@ -510,26 +512,25 @@ def test_what_was_refused_can_be_opened_once_it_is_right(path: Path) -> None:
         file.open()
     path.unlink()
     with file.open() as connection:
-        assert connection.connection.cursor().execute("PRAGMA application_id").fetchall() == [(APPLICATION_ID,)]
+        assert connection.execute("PRAGMA application_id").fetchall() == [(APPLICATION_ID,)]
     file.close()
 
 
 def test_a_temporary_store_goes_with_the_emulator() -> None:
     file = StoreFile(None)
-    connection = file.open()
+    file.open()
     assert file.path.is_file()
     assert not file.kept
-    connection.close()
     file.close()
     assert not file.path.parent.exists()
 
 
 def test_readers_can_not_write(path: Path) -> None:
     file = StoreFile(path)
-    connection = file.open()
+    file.open()
 
     async def write() -> None:
-        engine = file.reading_engine()
+        engine = reading_engine(path)
         try:
             async with engine.connect() as reading:
                 await reading.execute(sa.text("DELETE FROM visitors"))
@@ -538,7 +539,6 @@ def test_readers_can_not_write(path: Path) -> None:
 
     with pytest.raises(OperationalError, match="readonly"):
         asyncio.run(write())
-    connection.close()
     file.close()
 
 
@@ -622,13 +622,13 @@ def test_a_reset_that_fails_says_so_as_any_debug_call_and_forgets_nothing(path: 
 class Bounded(StoreFile):
     """A store whose disk can be made full."""
 
-    def open(self) -> sa.Connection:
+    def open(self) -> sqlite3.Connection:
         self.connection = super().open()
         return self.connection
 
     def most_pages(self, pages: int) -> None:
         """Let the database have no more than *pages*, or as many as it has now."""
-        self.connection.connection.cursor().execute(f"PRAGMA max_page_count = {pages}").fetchall()
+        self.connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
 
 
 def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> None:
@@ -673,10 +673,9 @@ def test_the_number_of_reads_does_not_grow_with_the_number_of_events(path: Path,
     counted: list[int] = []
 
     class Counting(StoreFile):
-        def open(self) -> sa.Connection:
-            connection = super().open()
-            self.driver = cast(sqlite3.Connection, connection.connection.driver_connection)
-            return connection
+        def open(self) -> sqlite3.Connection:
+            self.connection = super().open()
+            return self.connection
 
     file = Counting(path)
     contracts: dict[str, Contract] = {"batch": IngestContract(Limits()), "client/events": ClientContract()}
@@ -693,7 +692,7 @@ def test_the_number_of_reads_does_not_grow_with_the_number_of_events(path: Path,
         for count in (2, 200):
             statements: list[str] = []
             # Each row of an executemany is told as a statement of its own, so only reads can be counted.
-            file.driver.set_trace_callback(statements.append)
+            file.connection.set_trace_callback(statements.append)
             exchange = await pipeline.submit(
                 Request(
                     account="default",
@@ -747,3 +746,24 @@ def test_a_file_with_two_names_is_refused_as_each_has_a_lock_of_its_own(path: Pa
     for name in (path, tmp_path / "other.db"):
         with pytest.raises(StoreError, match="has hard links"):
             StoreFile(name).open()
+
+
+# How it starts
+
+
+def test_the_statements_are_generated_from_the_tables() -> None:
+    command = [sys.executable, "scripts/generate_table_sql.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_server_answers_before_what_only_reads_need_is_imported() -> None:
+    script = """
+import sys
+from ours_emulator.app import create_standalone
+from ours_emulator.settings import load
+create_standalone(load({}))
+print({"fastapi", "sqlalchemy", "aiosqlite"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=True)
+    assert done.stdout == "set()\n"

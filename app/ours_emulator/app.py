@@ -66,9 +66,10 @@ def create_standalone(loaded: Loaded, feed: Feed | None = None) -> StandaloneFro
 
 
 def _fastapi_app(parts: Parts) -> EmulatorApp:
-    """Return the FastAPI app for everything that is not emulated."""
+    """Return the FastAPI app for everything that is not emulated, and open what it reads with."""
     from ours_emulator.openapi.app import EmulatorApp
 
+    _ = parts.reader
     return EmulatorApp(parts)
 
 
@@ -97,10 +98,10 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
         **dict.fromkeys(CLIENT_NAMES, Endpoint(client)),
         "openapi": DocumentEndpoint(ingest),
         "alive": Probe(),
-        "ready": Probe(store.reader.ping),
+        "ready": Probe(store.ping),
     }
     guard = Guard(settings.allowed_hosts, settings.admin_token)
-    parts = Parts(store.reader, pipeline, accounts, feed, loaded, redactor, log)
+    parts = Parts(store, pipeline, accounts, feed, loaded, redactor, log)
     return parts, Served(guard, endpoints, log, limits.body)
 
 

@@ -11,20 +11,25 @@ from ours_emulator.http.log import RequestLog
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.settings import Loaded
-from ours_emulator.store import StoreReader
+from ours_emulator.store import Store, StoreReader
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the debug API works with."""
 
-    reader: StoreReader
+    store: Store
     pipeline: Pipeline
     accounts: Accounts
     feed: Feed
     loaded: Loaded
     redactor: Redactor
     log: RequestLog
+
+    @property
+    def reader(self) -> StoreReader:
+        """What reads the store."""
+        return self.store.reader
 
     def opened(self, account: str) -> OpenAccount:
         """Return *account* to change it, made on first use. A closed one is answered 409."""
@@ -38,7 +43,7 @@ class Parts:
         """End waits and streams, finish writing, close the store, and the log. Calling it twice is harmless."""
         self.feed.close()
         try:
-            await self.reader.close()
+            await self.store.close_reader()
         finally:
             # It may have to wait for what is still being written.
             await asyncio.to_thread(self.pipeline.close)

@@ -3,7 +3,9 @@
 No exception of a driver leaves this package.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -263,16 +265,35 @@ class StoreReader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
 class Store:
-    """An open store."""
+    """An open store. Its `reader` is opened when it is first asked for: what that imports takes a while."""
 
-    reader: StoreReader
-    writer: StoreWriter
+    def __init__(self, writer: StoreWriter, open_reader: Callable[[], StoreReader]) -> None:
+        self.writer = writer
+        self._open_reader = open_reader
+        self._reader: StoreReader | None = None
+        self._opening = threading.Lock()
+
+    @property
+    def reader(self) -> StoreReader:
+        """What reads. Any thread may ask for it."""
+        with self._opening:
+            if self._reader is None:
+                self._reader = self._open_reader()
+            return self._reader
+
+    async def ping(self) -> None:
+        """Read something; raises what keeps the store from being read."""
+        await (await asyncio.to_thread(lambda: self.reader)).ping()
+
+    async def close_reader(self) -> None:
+        """Close the reader, if it was opened."""
+        if self._reader is not None:
+            await self._reader.close()
 
     async def close(self) -> None:
         """Close what was not closed yet."""
-        await self.reader.close()
+        await self.close_reader()
         self.writer.close()
 
 

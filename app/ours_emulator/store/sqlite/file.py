@@ -9,19 +9,12 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import quote
 
-import sqlalchemy as sa
 from filelock import FileLock, Timeout
-from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import StaticPool
 
 from ours_emulator.store import StoreError, StoreLostError
 from ours_emulator.store.sqlite.locking import lock_database, prevent_checkpoint
 from ours_emulator.store.sqlite.schema import prepare
-from ours_emulator.store.sqlite.visitor_columns import ReadingConnection, add_functions
 from ours_emulator.store.sqlite.watch import TruncatedError, Watch
 
 BUSY_SECONDS = 30
@@ -41,7 +34,7 @@ class StoreFile:
         # Taken by one thread and given up by another.
         self._lock = FileLock(f"{self.path}.lock", mode=_PRIVATE, thread_local=False)
         self._in_use = f"{self.path} is in use by another emulator; stop that one or use another file"
-        self._engines: list[sa.Engine] = []
+        self._connection: sqlite3.Connection | None = None
         self._descriptor: int | None = None
         self._watch: Watch | None = None
 
@@ -50,8 +43,8 @@ class StoreFile:
         """Whether the store outlives the process."""
         return self._temporary is None
 
-    def open(self) -> sa.Connection:
-        """Return the one connection that writes, with the schema in place.
+    def open(self) -> sqlite3.Connection:
+        """Return the one connection that writes, with the schema in place; `close` closes it.
 
         Raises StoreError if the file is in use, no database, not ours, of another version, or can't be written.
         """
@@ -75,10 +68,9 @@ class StoreFile:
             connection = self._connect(self._descriptor)
             self._check_readers(self._descriptor)
             return connection
-        except (DBAPIError, sqlite3.Error, OSError) as error:
-            cause = error.orig if isinstance(error, DBAPIError) else error
+        except (sqlite3.Error, OSError) as error:
             self._give_up()
-            raise StoreError(f"{self.path} can't be opened: {cause}") from None
+            raise StoreError(f"{self.path} can't be opened: {error}") from None
         except BaseException:
             self._give_up()
             raise
@@ -120,29 +112,12 @@ class StoreFile:
         if self._watch is not None:
             self._watch.committed()
 
-    def reading_engine(self) -> AsyncEngine:
-        """Return an engine whose connections can't write; each block reads one snapshot of the store."""
-        # With mode=rw SQLite does not create a file that is gone.
-        name = f"file:{quote(self.path.as_posix())}"
-        engine = create_async_engine(
-            sa.URL.create("sqlite+aiosqlite", database=name, query={"mode": "rw", "uri": "true"}),
-            hide_parameters=True,
-            # Each connection is a thread. Two are enough for a test and the page; the others serve a burst of waits
-            # and are closed after use. More would only fight for the interpreter, so further reads queue.
-            pool_size=2,
-            max_overflow=6,
-            connect_args={"isolation_level": None},
-        )
-        event.listen(engine.sync_engine, "connect", _prepare_reading)
-        event.listen(engine.sync_engine, "begin", _begin)
-        return engine
-
     def close(self) -> None:
         """Close the writing connection, give up the lock and remove a temporary store."""
         self._leave_what_is_left()
-        for engine in self._engines:
-            engine.dispose()
-        self._engines.clear()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
         if self._watch is not None:
             self._watch.close()
             self._watch = None
@@ -164,20 +139,16 @@ class StoreFile:
             # SQLite itself leaves alone what was moved, and copies a log that was removed.
             pass
 
-    def _connect(self, descriptor: int) -> sa.Connection:
-        engine = sa.create_engine(
-            sa.URL.create("sqlite", database=str(self.path)),
-            poolclass=StaticPool,
-            hide_parameters=True,
-            connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS, "isolation_level": None},
+    def _connect(self, descriptor: int) -> sqlite3.Connection:
+        # It is closed by another thread than it is used by, when that has ended.
+        self._connection = connection = sqlite3.connect(
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
-        self._engines.append(engine)
-        event.listen(engine, "begin", _begin_immediate)
-        connection = engine.connect()
-        with connection.begin():
-            prepare(connection, self.path)
-        raw = connection.connection
-        mode = raw.cursor().execute("PRAGMA journal_mode = WAL").fetchall()[0][0]
+        connection.execute("BEGIN IMMEDIATE")
+        # Closing without COMMIT undoes all of it.
+        prepare(connection, self.path)
+        connection.execute("COMMIT")
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise StoreError(
                 f"{self.path} can't have a write-ahead log (journal_mode is {mode}); use another file system"
@@ -189,11 +160,11 @@ class StoreFile:
             )
         # In WAL mode only FULL syncs at each commit: with NORMAL, an acknowledged event is lost with the power. A
         # temporary store does not outlive the process, so it need not wait for the disk at all.
-        raw.cursor().execute(f"PRAGMA synchronous = {'FULL' if self.kept else 'OFF'}")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if self.kept else 'OFF'}")
         # The writer copies the log into the database itself, and looks first whether both are whole.
-        raw.cursor().execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
         # The first read opens the log and its index.
-        raw.cursor().execute("SELECT count(*) FROM sqlite_master").fetchall()
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         self._watch = Watch(self.path, descriptor)
         return connection
 
@@ -218,16 +189,3 @@ def _sweep() -> None:
             if own and not lock.is_symlink() and time.time() - directory.st_mtime > _STARTING_SECONDS:
                 with FileLock(lock, timeout=0):
                     shutil.rmtree(lock.parent)
-
-
-def _begin_immediate(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
-
-
-def _prepare_reading(connection: ReadingConnection, _: object) -> None:
-    connection.execute("PRAGMA query_only = ON")
-    add_functions(connection)

@@ -4,25 +4,24 @@ A step is frozen: it has the tables as they were in its version, and shares noth
 """
 
 import json
+import sqlite3
 from collections.abc import Callable, Mapping
-
-import sqlalchemy as sa
 
 SCHEMA_VERSION = 3
 OLDEST_VERSION = 2
 
 
-def migrate(connection: sa.Connection, version: int) -> str:
+def migrate(connection: sqlite3.Connection, version: int) -> str:
     """Bring the store from *version* to the present one, and return what was done as the end of a sentence."""
     for step in range(version, SCHEMA_VERSION):
         _STEPS[step](connection)
-    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     visitors, events = (_count(connection, table) for table in ("visitors", "receipts"))
     return f"from version {version} to {SCHEMA_VERSION} ({visitors} visitors, {events} events)"
 
 
-def _count(connection: sa.Connection, table: str) -> int:
-    counted: int = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
+def _count(connection: sqlite3.Connection, table: str) -> int:
+    counted: int = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
     return counted
 
 
@@ -107,12 +106,12 @@ CREATE INDEX ix_pending_devices_anonymous_digest ON pending_devices (anonymous_d
 """
 
 
-def _from_2_to_3(connection: sa.Connection) -> None:
+def _from_2_to_3(connection: sqlite3.Connection) -> None:
     for statement in _2_TO_3.split(";\n"):
-        connection.exec_driver_sql(statement)
-    faults = connection.exec_driver_sql("SELECT id, fault FROM requests WHERE fault IS NOT NULL").all()
+        connection.execute(statement)
+    faults = connection.execute("SELECT id, fault FROM requests WHERE fault IS NOT NULL").fetchall()
     for request_id, fault in faults:
-        connection.exec_driver_sql("UPDATE requests SET fault = ? WHERE id = ?", (_fault_3(fault), request_id))
+        connection.execute("UPDATE requests SET fault = ? WHERE id = ?", (_fault_3(fault), request_id))
 
 
 def _fault_3(fault: str) -> str:
@@ -120,4 +119,4 @@ def _fault_3(fault: str) -> str:
     return json.dumps({"name" if key == "fault" else key: part for key, part in json.loads(fault).items()})
 
 
-_STEPS: Mapping[int, Callable[[sa.Connection], None]] = {2: _from_2_to_3}
+_STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {2: _from_2_to_3}

@@ -46,20 +46,10 @@ from ours_emulator.store.sqlite.decode import (
     visitor_record,
 )
 from ours_emulator.store.sqlite.file import StoreFile
+from ours_emulator.store.sqlite.reading import reading_engine
 from ours_emulator.store.sqlite.visitor_columns import STATE_COLUMNS, base, contains, version
-from ours_emulator.store.tables import (
-    accounts,
-    decoded,
-    distinct_digest,
-    distinct_ids,
-    encoded,
-    identifiers,
-    marks,
-    name_digest,
-    receipts,
-    requests,
-    visitors,
-)
+from ours_emulator.store.tables import accounts, distinct_ids, identifiers, marks, receipts, requests, visitors
+from ours_emulator.store.texts import decoded, distinct_digest, encoded, name_digest
 
 _OUTCOMES: Sequence[Outcome] = get_args(Outcome)
 _PAGE_ROWS = 500
@@ -137,7 +127,7 @@ class SqliteReader:
 
     def __init__(self, file: StoreFile) -> None:
         self._file = file
-        self._engine = file.reading_engine()
+        self._engine = reading_engine(file.path)
 
     async def close(self) -> None:
         """Close the connections."""

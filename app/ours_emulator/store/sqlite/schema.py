@@ -2,19 +2,15 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
 
-import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import dialect
-from sqlalchemy.schema import CreateIndex, CreateTable
-
 from ours_emulator.store import StoreError
 from ours_emulator.store.sqlite.migration import OLDEST_VERSION, SCHEMA_VERSION, migrate
-from ours_emulator.store.tables import metadata
+from ours_emulator.store.sqlite.table_sql import CREATE
 
 APPLICATION_ID = 0x4F555253
 _log = logging.getLogger(__name__)
@@ -31,16 +27,19 @@ FROM sqlite_master AS t, pragma_index_list(t.name) AS i, pragma_index_info(i.nam
 """
 
 
-def prepare(connection: sa.Connection, path: Path) -> None:
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Make sure, in the open transaction, that the file at *path* is a store of this version.
 
     A new file becomes one, and a store of an older version is migrated. Raises StoreError for anything else.
     """
     version = _version(connection, path)
     if version is None:
-        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        metadata.create_all(connection)
+        for statement in (
+            f"PRAGMA application_id = {APPLICATION_ID}",
+            f"PRAGMA user_version = {SCHEMA_VERSION}",
+            *CREATE,
+        ):
+            connection.execute(statement)
         return
     if version < SCHEMA_VERSION:
         _log.warning("store: migrating %s from version %d to %d", path, version, SCHEMA_VERSION)
@@ -50,11 +49,11 @@ def prepare(connection: sa.Connection, path: Path) -> None:
         raise StoreError(f"{path} is damaged: {damage}; restore it from a backup or use a new file")
 
 
-def _version(connection: sa.Connection, path: Path) -> int | None:
+def _version(connection: sqlite3.Connection, path: Path) -> int | None:
     """Return the version of a store that can be used or migrated; None for a new file."""
-    application: int = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
-    version: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-    if application == 0 and not sa.inspect(connection).get_table_names():
+    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application == 0 and not connection.execute(_TABLES).fetchall():
         return None
     if application != APPLICATION_ID:
         raise StoreError(f"{path} is a database of another program; use another file")
@@ -70,9 +69,9 @@ def _version(connection: sa.Connection, path: Path) -> int | None:
     return version
 
 
-def _damage(connection: sa.Connection) -> str | None:
+def _damage(connection: sqlite3.Connection) -> str | None:
     """Return in which way the schema is not that of a new store: the tables are looked at before what they have."""
-    for needed, present in zip(_new_schema(), _schema(connection.exec_driver_sql), strict=True):
+    for needed, present in zip(_new_schema(), _schema(connection), strict=True):
         names = {name for name, *_ in present}
         for name, *_ in sorted(needed - present, key=str):
             return f"{name} is {'not as it was made' if name in names else 'missing'}"
@@ -90,13 +89,11 @@ def _table_of(column: _Part) -> str:
 
 def _new_schema() -> Sequence[AbstractSet[_Part]]:
     with closing(sqlite3.connect(":memory:")) as new:
-        for table in metadata.sorted_tables:
-            new.execute(str(CreateTable(table).compile(dialect=dialect())))
-            for index in table.indexes:
-                new.execute(str(CreateIndex(index).compile(dialect=dialect())))
-        return _schema(new.execute)
+        for statement in CREATE:
+            new.execute(statement)
+        return _schema(new)
 
 
-def _schema(run: Callable[[str], Iterable[Iterable[str | int | None]]]) -> Sequence[AbstractSet[_Part]]:
-    """Return tables, columns and indexes; *run* executes a query."""
-    return [{tuple(row) for row in run(query)} for query in (_TABLES, _COLUMNS, _INDEXES)]
+def _schema(connection: sqlite3.Connection) -> Sequence[AbstractSet[_Part]]:
+    """Return tables, columns and indexes."""
+    return [set(connection.execute(query).fetchall()) for query in (_TABLES, _COLUMNS, _INDEXES)]

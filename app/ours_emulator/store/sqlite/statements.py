@@ -1,38 +1,4 @@
-"""The statements of the writing connection, as texts that are compiled once.
-
-What needs SQLite's dialect (upsert, json_each, RETURNING) is here and in `reader`, nowhere else.
-"""
-
-import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite import insert
-
-from ours_emulator.store import tables
-
-
-def _insert(table: sa.Table) -> str:
-    return str(table.insert().compile(dialect=sqlite.dialect()))
-
-
-def _upsert(table: sa.Table, *fixed: str) -> str:
-    """Return the statement; *fixed* columns never change, and writing one that has an index writes that anew too."""
-    statement = insert(table)
-    keys = [column.name for column in table.primary_key]
-    kept = {*keys, *fixed}
-    changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in kept}
-    upsert = statement.on_conflict_do_update(index_elements=keys, set_=changed)
-    return str(upsert.compile(dialect=sqlite.dialect()))
-
-
-INSERT_ACCOUNTS = _insert(tables.accounts)
-INSERT_REQUESTS = _insert(tables.requests)
-INSERT_RECEIPTS = _insert(tables.receipts)
-INSERT_DISTINCT_IDS = _insert(tables.distinct_ids)
-INSERT_IDENTIFIERS = _insert(tables.identifiers)
-INSERT_VERSIONS = _insert(tables.visitor_versions)
-UPSERT_VISITORS = _upsert(tables.visitors, "account_id", "visitor_id")
-UPSERT_PENDING = _upsert(tables.pending_devices)
-UPSERT_MARKS = _upsert(tables.marks)
+"""The statements of the writing connection, beside those in `table_sql`."""
 
 SELECT_ACCOUNTS = "SELECT name, id FROM accounts"
 

@@ -17,7 +17,7 @@ base = visitor_versions.alias("base")
 STATE_COLUMNS = (version.c.content.label("version"), base.c.content.label("base"))
 
 
-class ReadingConnection(Protocol):
+class Connection(Protocol):
     """What the driver's connection can do."""
 
     def execute(self, statement: str, /) -> object:
@@ -29,7 +29,7 @@ class ReadingConnection(Protocol):
         ...
 
 
-def add_functions(connection: ReadingConnection) -> None:
+def add_functions(connection: Connection) -> None:
     """Let *connection* run what the conditions of this module need."""
     connection.create_function("whole_version", 2, _whole_version, deterministic=True)
     connection.create_function("without_nul", 1, _nul_replaced, deterministic=True)

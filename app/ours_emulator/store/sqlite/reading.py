@@ -1,0 +1,37 @@
+"""The connections that read."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from ours_emulator.store.sqlite.visitor_columns import Connection, add_functions
+
+
+def reading_engine(path: Path) -> AsyncEngine:
+    """Return an engine whose connections can't write to the database; each block reads one snapshot of it."""
+    # With mode=rw SQLite does not create a file that is gone.
+    name = f"file:{quote(path.as_posix())}"
+    engine = create_async_engine(
+        sa.URL.create("sqlite+aiosqlite", database=name, query={"mode": "rw", "uri": "true"}),
+        hide_parameters=True,
+        # Each connection is a thread. Two are enough for a test and the page; the others serve a burst of waits
+        # and are closed after use. More would only fight for the interpreter, so further reads queue.
+        pool_size=2,
+        max_overflow=6,
+        connect_args={"isolation_level": None},
+    )
+    event.listen(engine.sync_engine, "connect", _prepare)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Connection, _: object) -> None:
+    connection.execute("PRAGMA query_only = ON")
+    add_functions(connection)
+
+
+def _begin(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
