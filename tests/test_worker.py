@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -133,3 +134,77 @@ def test_work_that_breaks_its_word_answers_everybody_and_the_thread_lives_on(wro
 
     asyncio.run(use())
     worker.stop()
+
+
+def test_a_few_small_jobs_are_done_together_on_the_loop_they_came_from() -> None:
+    groups: list[tuple[list[int], int]] = []
+
+    def work(jobs: list[int]) -> list[int]:
+        groups.append((jobs, threading.get_ident()))
+        return jobs
+
+    async def use() -> None:
+        worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, most=256, small=lambda job: job < 100)
+        assert await asyncio.gather(*map(worker.submit, range(5))) == [0, 1, 2, 3, 4]
+        assert groups == [([0, 1, 2, 3, 4], threading.get_ident())]
+        # What is not small goes to the thread, with those before it; so do many.
+        assert await asyncio.gather(*map(worker.submit, (5, 6, 100, 7))) == [5, 6, 100, 7]
+        assert await asyncio.gather(*map(worker.submit, range(10, 50))) == list(range(10, 50))
+        assert worker_thread(groups, 100) == worker_thread(groups, 15) != threading.get_ident()
+        await asyncio.to_thread(worker.stop)
+        with pytest.raises(StoppedError):
+            worker.submit(1)
+
+    asyncio.run(use())
+
+
+def worker_thread(groups: list[tuple[list[int], int]], job: int) -> int:
+    """Return the thread that did *job*."""
+    [thread] = {thread for jobs, thread in groups if job in jobs}
+    return thread
+
+
+def test_jobs_of_several_loops_are_done_one_group_at_a_time_and_tidied_up_after() -> None:
+    busy, tidied, counts = threading.Lock(), list[int](), list[int]()
+
+    def work(jobs: list[int]) -> list[int]:
+        assert busy.acquire(blocking=False)
+        busy.release()
+        counts.extend(jobs)
+        return jobs
+
+    worker: GroupWorker[int, int] = GroupWorker(
+        work, lambda _: 1, most=256, tidy=lambda: tidied.append(len(counts)), small=lambda job: job % 7 != 0
+    )
+
+    async def use(begin: int) -> None:
+        for number in range(begin, begin + 500):
+            assert await worker.submit(number) == number
+
+    def run(begin: int) -> None:
+        asyncio.run(use(begin))
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(run, (0, 1000, 2000)))
+    worker.stop()
+    assert sorted(counts) == [*range(500), *range(1000, 1500), *range(2000, 2500)]
+    assert tidied
+
+
+def test_what_was_gathered_is_done_though_its_loop_has_ended() -> None:
+    done: list[int] = []
+
+    def work(jobs: list[int]) -> list[int]:
+        done.extend(jobs)
+        return jobs
+
+    worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, most=8, small=lambda _: True)
+
+    async def leave() -> None:
+        worker.submit(1).cancel()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(leave())
+    loop.close()
+    worker.stop()
+    assert done == [1]

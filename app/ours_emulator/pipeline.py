@@ -36,13 +36,15 @@ from ours_emulator.worker import GroupWorker, StoppedError
 # A group holds up to 256 small requests, or what makes 8 MiB: a batch must not make everybody wait for ten others.
 _MIN_WEIGHT = 32 * 1024
 _MAX_WEIGHT = 256 * _MIN_WEIGHT
+_SMALL_BYTES = 4096
+"""Of the body of a request that is done between two others, without the thread, if no disk has to be waited for."""
 # As many as a group of small ones: all that a group mentions is in memory at once, and a seed may be of any length.
 _SEED_REQUESTS = 256
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 A = TypeVar("A", str, str | None)
 Task: TypeAlias = Callable[[], object]
-"""Work on the writer's thread in a transaction of its own, after everything submitted before."""
+"""Work on the worker's thread in a transaction of its own, after everything submitted before."""
 
 
 class StoreWriteError(Exception):
@@ -69,7 +71,7 @@ class Contract(Protocol):
 
 
 class Observer(Protocol):
-    """Hears of each commit, on the writer's thread, before the clients are answered."""
+    """Hears of each commit, on the thread that made it, before the clients are answered."""
 
     def publish(self, exchanges: Sequence[Exchange]) -> None:
         """*exchanges* were committed."""
@@ -120,7 +122,9 @@ class Pipeline:
                     self._plant_seed(None)
             except Exception as error:
                 raise _failure(error) from error
-        self._worker: GroupWorker[Request | Task, object] = GroupWorker(self._work, _weight, _MAX_WEIGHT, store.tidy)
+        self._worker: GroupWorker[Request | Task, object] = GroupWorker(
+            self._work, _weight, _MAX_WEIGHT, store.tidy, self._is_small
+        )
 
     async def submit(self, request: Request) -> Exchange | Closed | None:
         """Return the exchange that *request* became, once it is committed; None if nothing of it could be stored."""
@@ -190,6 +194,9 @@ class Pipeline:
         self._observer.cleared(account, first_id)
         self._observer.publish(seed)
         return cleared
+
+    def _is_small(self, job: Request | Task) -> bool:
+        return not self._store.waits_for_disk and isinstance(job, Request) and len(job.body) <= _SMALL_BYTES
 
     def _work(self, jobs: list[Request | Task]) -> list[object]:
         results: list[object] = []

@@ -1,4 +1,4 @@
-"""A worker thread that does all jobs waiting at one moment together (group commit)."""
+"""Does all jobs waiting at one moment together (group commit), on a thread or, if they are few, on their event loop."""
 
 import asyncio
 import logging
@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 _log = logging.getLogger(__name__)
 Job = TypeVar("Job")
 Done = TypeVar("Done")
+_MOST_ON_LOOP = 16
+_GROUPS_BEFORE_TIDYING = 16
 
 
 class StoppedError(Exception):
@@ -18,11 +20,12 @@ class StoppedError(Exception):
 
 
 class GroupWorker(Generic[Job, Done]):
-    """Takes jobs from any event loop and does all that wait in one call of *work*, on one thread.
+    """Takes jobs from any event loop and does all that wait in one call of *work*, one call at a time.
 
     *work* gets a group in order of arrival and returns one result, or one exception, for each job. A group is complete
-    when the sum of the *weight* of its jobs reaches *most*. *tidy* is called on the thread after each group, when its
-    results are delivered; an error in it is logged.
+    when the sum of the *weight* of its jobs reaches *most*. It is done on a thread; but a few jobs that are *small* are
+    done on the event loop that they came from, which saves the way there and back. *tidy* is called on the thread after
+    each of its groups, when the results are delivered; an error in it is logged.
     """
 
     def __init__(
@@ -31,33 +34,76 @@ class GroupWorker(Generic[Job, Done]):
         weight: Callable[[Job], int],
         most: int,
         tidy: Callable[[], None] = lambda: None,
+        small: Callable[[Job], bool] = lambda _: False,
     ) -> None:
         self._work = work
         self._weight = weight
         self._most = most
         self._tidy = tidy
+        self._small = small
         self._waiting: SimpleQueue[tuple[Job, asyncio.Future[Done]] | None] = SimpleQueue()
+        self._gathered: list[tuple[Job, asyncio.Future[Done]]] = []
+        self._groups_on_loops = 0
         self._stopped = False
-        self._stopping = threading.Lock()
+        self._changing = threading.Lock()
+        self._working = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="ours-emulator-writer", daemon=True)
         self._thread.start()
 
     def submit(self, job: Job) -> asyncio.Future[Done]:
         """Queue *job*; its future is done when the whole group is. Raises StoppedError after `stop`."""
-        future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
-        with self._stopping:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Done] = loop.create_future()
+        with self._changing:
             if self._stopped:
                 raise StoppedError
-            self._waiting.put((job, future))
+            if not self._fits(job, loop):
+                self._pass_on()
+            if self._small(job):
+                if not self._gathered:
+                    loop.call_soon(self._do_gathered)
+                self._gathered.append((job, future))
+            else:
+                self._waiting.put((job, future))
         return future
 
     def stop(self) -> None:
         """Finish the submitted jobs, then end the thread. May be called several times."""
-        with self._stopping:
+        with self._changing:
             if not self._stopped:
                 self._stopped = True
+                self._pass_on()
                 self._waiting.put(None)
         self._thread.join()
+
+    def _fits(self, job: Job, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether *job* can be done together with what was gathered."""
+        if not self._gathered:
+            return True
+        together = len(self._gathered) < _MOST_ON_LOOP and self._gathered[0][1].get_loop() is loop
+        return together and self._small(job)
+
+    def _pass_on(self) -> None:
+        """Leave to the thread what was gathered."""
+        for submitted in self._gathered:
+            self._waiting.put(submitted)
+        self._gathered = []
+
+    def _do_gathered(self) -> None:
+        """Do what was gathered, unless the thread is at work: then that does it."""
+        with self._changing:
+            # Now and then the thread gets a group even so, and tidies up.
+            self._groups_on_loops = (self._groups_on_loops + 1) % _GROUPS_BEFORE_TIDYING
+            on_loop = self._groups_on_loops and self._waiting.empty() and self._working.acquire(blocking=False)
+            if not on_loop:
+                self._pass_on()
+                return
+            group, self._gathered = self._gathered, []
+        try:
+            results = self._results([job for job, _ in group])
+        finally:
+            self._working.release()
+        _resolve([(future, result) for (_, future), result in zip(group, results, strict=True)])
 
     def _run(self) -> None:
         while (first := self._waiting.get()) is not None:
@@ -74,9 +120,10 @@ class GroupWorker(Generic[Job, Done]):
                 else:
                     group.append(item)
                     weight += self._weight(item[0])
-            results = self._results([job for job, _ in group])
-            _deliver([(future, result) for (_, future), result in zip(group, results, strict=True)])
-            self._tidy_up()
+            with self._working:
+                results = self._results([job for job, _ in group])
+                _deliver([(future, result) for (_, future), result in zip(group, results, strict=True)])
+                self._tidy_up()
             if ended:
                 return
 
@@ -88,6 +135,8 @@ class GroupWorker(Generic[Job, Done]):
 
     def _results(self, jobs: list[Job]) -> Sequence[Done | Exception]:
         """Return a result for each of *jobs*. An error in *work* is the result of all; the thread goes on."""
+        if not jobs:
+            return ()
         try:
             results = self._work(jobs)
         except Exception as error:

@@ -128,6 +128,11 @@ class StoreWriter(Protocol):
         """Whether any device is pending."""
         ...
 
+    @property
+    def waits_for_disk(self) -> bool:
+        """Whether a commit waits until a disk has it."""
+        ...
+
     def transaction(self) -> AbstractContextManager[None]:
         """Commit what happens inside, or, if it raises, leave the store as it was.
 

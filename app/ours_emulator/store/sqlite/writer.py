@@ -79,6 +79,11 @@ class SqliteWriter:
         """Whether any device is pending."""
         return self._pending > 0
 
+    @property
+    def waits_for_disk(self) -> bool:
+        """Whether a commit waits until the disk has it. A temporary store does not."""
+        return self._file.kept
+
     @contextmanager
     def transaction(self) -> Generator[None]:
         """Commit what happens inside, or, if it raises, leave the store as it was."""
