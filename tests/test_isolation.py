@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from ours_emulator.emulator import EmulatorError, local, run_emulator
-from waiting import until
+from ours_emulator.handshake import Order
+from waiting import is_running, until
 
 ROOT = Path(__file__).parent.parent
 CONFTEST = """
@@ -334,10 +335,30 @@ def parent(*arguments: str) -> Generator[tuple[subprocess.Popen[str], Sequence[s
             process.kill()
 
 
-def is_running(pid: str) -> bool:
-    """Whether there is such a process; one that ended, and that nobody waits for, is none."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True).stdout
-    return state.strip() != "" and not state.startswith("Z")
+@contextmanager
+def child_process() -> Generator[subprocess.Popen[bytes]]:
+    """Run an emulator as a child process that was not given its order yet."""
+    command = [sys.executable, "-m", "ours_emulator", "child-process"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("keep", [0, 20])
+def test_the_emulator_ends_quietly_when_its_parent_ends_while_it_starts(keep: int) -> None:
+    order = Order({"port": 0, "log_format": "none"}).line()
+    with child_process() as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        process.stdin.write(order[: keep or None])
+        process.stdin.close()
+        assert process.stderr.read() == b""
+        assert process.wait(20) == 0
 
 
 @pytest.mark.parametrize("arguments", [(), ("fork",)])
@@ -476,10 +497,12 @@ def test_a_command_that_starts_no_emulator_is_reported(command: Sequence[str], m
     assert local.CHILDREN == []
 
 
-def test_an_order_of_another_version_is_refused_by_the_emulator() -> None:
+@pytest.mark.parametrize("order", ['{"ours_emulator_protocol": 99}', "hello"])
+def test_an_order_of_another_version_or_of_none_is_refused_by_the_emulator(order: str) -> None:
     command = [sys.executable, "-m", "ours_emulator", "child-process"]
-    done = subprocess.run(command, input='{"ours_emulator_protocol": 99}\n', capture_output=True, text=True, timeout=50)
+    done = subprocess.run(command, input=f"{order}\n", capture_output=True, text=True, timeout=50)
     assert json.loads(done.stdout)["failed"]["kind"] == "ProtocolError"
+    assert done.stderr == ""
 
 
 def test_other_lines_of_the_command_are_passed_over() -> None:

@@ -34,16 +34,16 @@ def main() -> None:
     answers = _taken_stdout()
     logging.basicConfig(handlers=[WarningHandler()])
     line = sys.stdin.buffer.readline()
-    if not line:
-        return
+    if not line.endswith(b"\n"):
+        return  # The parent ended before it had written its order.
     try:
         _serve(read_order(line), answers)
     except ProtocolError:
-        answers.write(Failed(__version__, "ProtocolError", ()).line())
+        _answer(answers, Failed(__version__, "ProtocolError", ()).line())
         sys.exit(_FAILED)
     except Exception as error:
         refusal = failure(__version__, error)
-        answers.write(refusal.line())
+        _answer(answers, refusal.line())
         if refusal.error() is None:
             raise
         sys.exit(_FAILED)
@@ -67,7 +67,7 @@ def _serve(order: Order, answers: BinaryIO) -> None:
         url = url_of(loaded.settings.host, listening.getsockname()[1])
 
         def started() -> None:
-            answers.write(_ready(loaded.settings, url).line())
+            _answer(answers, _ready(loaded.settings, url).line())
             app.prepare()
 
         server = Server(app, started, app.stop)
@@ -76,8 +76,13 @@ def _serve(order: Order, answers: BinaryIO) -> None:
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
     if counts is not None:
-        with suppress(BrokenPipeError):
-            answers.write(counts.arrivals().line())
+        _answer(answers, counts.arrivals().line())
+
+
+def _answer(answers: BinaryIO, line: bytes) -> None:
+    """Write *line*, unless the parent has ended: then nobody reads it, and this process ends too."""
+    with suppress(BrokenPipeError):
+        answers.write(line)
 
 
 def _counts() -> ArrivalCounts:
