@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ours_emulator.emulator import EmulatorError, local, run_emulator
-from ours_emulator.handshake import Order
+from ours_emulator.handshake import Order, Ready, read_answer
 from waiting import is_running, until
 
 ROOT = Path(__file__).parent.parent
@@ -309,7 +309,7 @@ def test_a_report_that_cannot_be_made_does_not_end_the_run(pytester: pytest.Pyte
 
 SCRIPT = """
 import os, signal, subprocess, sys, time
-from ours_emulator.handshake import Order
+from ours_emulator.handshake import Order, Ready, read_answer
 from ours_emulator.emulator.local import running
 
 with running(Order({"port": 0, "log_format": "none"})) as child:
@@ -336,9 +336,9 @@ def parent(*arguments: str) -> Generator[tuple[subprocess.Popen[str], Sequence[s
 
 
 @contextmanager
-def child_process() -> Generator[subprocess.Popen[bytes]]:
-    """Run an emulator as a child process that was not given its order yet."""
-    command = [sys.executable, "-m", "ours_emulator", "child-process"]
+def child_process(*arguments: str) -> Generator[subprocess.Popen[bytes]]:
+    """Run an emulator as a child process that was not given its order yet, by these *arguments* of Python, if any."""
+    command = [sys.executable, *(arguments or ("-m", "ours_emulator", "child-process"))]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         try:
@@ -358,6 +358,32 @@ def test_the_emulator_ends_quietly_when_its_parent_ends_while_it_starts(keep: in
         process.stdin.write(order[: keep or None])
         process.stdin.close()
         assert process.stderr.read() == b""
+        assert process.wait(20) == 0
+
+
+COLLECTING = """
+import gc, sys, threading
+from ours_emulator import child_process
+
+gc.disable()
+child_process.main()
+for thread in threading.enumerate():
+    if thread is not threading.current_thread() and not thread.daemon:
+        thread.join()
+sys.exit(0 if gc.isenabled() else 5)
+"""
+
+
+def test_the_emulator_collects_garbage_once_everything_is_imported() -> None:
+    with child_process("-c", COLLECTING) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(Order({"port": 0, "log_format": "none"}).line())
+        process.stdin.flush()
+        ready = read_answer(process.stdout.readline())
+        assert isinstance(ready, Ready)
+        assert urllib.request.urlopen(f"{ready.url}/debug/health").status == 200
+        process.stdin.close()
         assert process.wait(20) == 0
 
 

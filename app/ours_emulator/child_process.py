@@ -15,7 +15,7 @@ from ours_emulator import __version__
 from ours_emulator.app import create_standalone
 from ours_emulator.handshake import Failed, Order, ProtocolError, Ready, failure, read_order
 from ours_emulator.http.log import WarningHandler
-from ours_emulator.http.server import Server, prepare_process
+from ours_emulator.http.server import Server, collect_garbage, prepare_process
 from ours_emulator.http.sockets import listen
 from ours_emulator.locator import url_of
 from ours_emulator.settings import Loaded, Settings, load
@@ -62,17 +62,17 @@ def _serve(order: Order, answers: BinaryIO) -> None:
     if order.origins is not None:
         loaded = Loaded(loaded.settings, order.origins)
     counts = _counts() if order.arrivals else None
+    prepare_process()
     with listen(loaded.settings.host, loaded.settings.port) as listening:
         app = create_standalone(loaded, counts)
         url = url_of(loaded.settings.host, listening.getsockname()[1])
 
         def started() -> None:
             _answer(answers, _ready(loaded.settings, url).line())
-            app.prepare()
+            app.prepare().add_done_callback(lambda _: collect_garbage())
 
         server = Server(app, started, app.stop)
         threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
-        prepare_process()
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
     if counts is not None:
