@@ -434,6 +434,11 @@ with run_emulator(log_format="human") as emulator:
 def test_the_environment_of_the_parent_does_not_disturb_the_emulator(tmp_path: Path) -> None:
     for name in ("fastapi", "pydantic", "sqlalchemy", "uvicorn", "click", "starlette"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('of the user')")
+    plugin = tmp_path / "plugin-1.0.dist-info"
+    plugin.mkdir()
+    (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1.0\n")
+    (plugin / "entry_points.txt").write_text("[pydantic]\nplugin = plugin_of_the_user:plugin\n")
+    (tmp_path / "plugin_of_the_user.py").write_text("raise RuntimeError('of the user')")
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "__init__.py").write_text("raise ImportError('of the user')")
     disturbing = environment(

@@ -53,7 +53,8 @@ _ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
     if name in _PASSED_ON or not name.upper().startswith(_NOT_PASSED_ON)
-}
+} | {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
+"""Without the plugins of pydantic, which are the app's, and would be imported before the emulator is ready."""
 _PATHS = [str(_PACKAGE.parent), *filter(os.path.isabs, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
 
 
