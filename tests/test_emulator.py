@@ -2,10 +2,12 @@
 
 import asyncio
 import inspect
+import os
 import socket
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
@@ -29,10 +31,12 @@ from ours_emulator.emulator import (
     run_emulator,
     run_emulator_async,
 )
+from ours_emulator.handshake import Order
 from ours_emulator.records import Event, from_json
 from ours_emulator.settings import SettingsError, load
 from ours_emulator.store import StoreError
 from serving import Account, Server
+from waiting import is_running, until
 
 ROOT = Path(__file__).parent.parent
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -542,6 +546,43 @@ def test_an_emulator_that_does_not_end_is_killed_with_a_warning(monkeypatch: pyt
     monkeypatch.setattr(local, "_STOP_SECONDS", 0)
     with pytest.warns(RuntimeWarning, match="did not end within 0 s and was killed"), run_emulator():
         pass
+
+
+def test_an_emulator_that_does_not_end_is_stopped_before_the_warning_is_raised_as_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(local, "_STOP_SECONDS", 0)
+    child = local.Child(Order({"port": 0, "log_format": "none"}))
+    child.start()
+    pid = child.pid
+    with warnings.catch_warnings(action="error"), pytest.raises(RuntimeWarning, match="was killed"):
+        child.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert local.CHILDREN == []
+
+
+def test_a_command_that_never_reads_its_settings_is_given_up_and_killed_with_what_it_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(local, "_START_SECONDS", 0.2)
+    command = ["sh", "-c", f"sleep 40 & echo $! >{tmp_path}/pid; wait"]
+    names = [f"Event {number}" for number in range(20_000)]
+    with pytest.raises(EmulatorError, match=r"did not start the emulator within 0\.2 s"):
+        run_emulator(command=command, allowed_events=names).__enter__()
+    pid = int((tmp_path / "pid").read_text())
+    until(lambda: not is_running(pid))
+
+
+def test_settings_of_any_length_reach_the_emulator() -> None:
+    names = [f"Event {number}" for number in range(20_000)]
+    with run_emulator(allowed_events=names) as emulator:
+        assert emulator.version()
+
+
+def test_a_child_that_was_not_started_has_no_handle() -> None:
+    with pytest.raises(EmulatorError, match=r"has no emulator yet; call start\(\) first"):
+        local.Child(Order({"port": 0, "log_format": "none"})).handle()
 
 
 async def use(emulator: AsyncEmulator, post: Callable[..., Awaitable[httpx.Response]]) -> None:

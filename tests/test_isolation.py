@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from ours_emulator.emulator import EmulatorError, local, run_emulator
-from waiting import until
+from ours_emulator.handshake import Order, Ready, read_answer
+from waiting import is_running, until
 
 ROOT = Path(__file__).parent.parent
 CONFTEST = """
@@ -308,7 +309,7 @@ def test_a_report_that_cannot_be_made_does_not_end_the_run(pytester: pytest.Pyte
 
 SCRIPT = """
 import os, signal, subprocess, sys, time
-from ours_emulator.handshake import Order
+from ours_emulator.handshake import Order, Ready, read_answer
 from ours_emulator.emulator.local import running
 
 with running(Order({"port": 0, "log_format": "none"})) as child:
@@ -334,10 +335,56 @@ def parent(*arguments: str) -> Generator[tuple[subprocess.Popen[str], Sequence[s
             process.kill()
 
 
-def is_running(pid: str) -> bool:
-    """Whether there is such a process; one that ended, and that nobody waits for, is none."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True).stdout
-    return state.strip() != "" and not state.startswith("Z")
+@contextmanager
+def child_process(*arguments: str) -> Generator[subprocess.Popen[bytes]]:
+    """Run an emulator as a child process that was not given its order yet, by these *arguments* of Python, if any."""
+    command = [sys.executable, *(arguments or ("-m", "ours_emulator", "child-process"))]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("keep", [0, 20])
+def test_the_emulator_ends_quietly_when_its_parent_ends_while_it_starts(keep: int) -> None:
+    order = Order({"port": 0, "log_format": "none"}).line()
+    with child_process() as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        process.stdin.write(order[: keep or None])
+        process.stdin.close()
+        assert process.stderr.read() == b""
+        assert process.wait(20) == 0
+
+
+COLLECTING = """
+import gc, sys, threading
+from ours_emulator import child_process
+
+gc.disable()
+child_process.main()
+for thread in threading.enumerate():
+    if thread is not threading.current_thread() and not thread.daemon:
+        thread.join()
+sys.exit(0 if gc.isenabled() else 5)
+"""
+
+
+def test_the_emulator_collects_garbage_once_everything_is_imported() -> None:
+    with child_process("-c", COLLECTING) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(Order({"port": 0, "log_format": "none"}).line())
+        process.stdin.flush()
+        ready = read_answer(process.stdout.readline())
+        assert isinstance(ready, Ready)
+        assert urllib.request.urlopen(f"{ready.url}/debug/health").status == 200
+        process.stdin.close()
+        assert process.wait(20) == 0
 
 
 @pytest.mark.parametrize("arguments", [(), ("fork",)])
@@ -387,6 +434,11 @@ with run_emulator(log_format="human") as emulator:
 def test_the_environment_of_the_parent_does_not_disturb_the_emulator(tmp_path: Path) -> None:
     for name in ("fastapi", "pydantic", "sqlalchemy", "uvicorn", "click", "starlette"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('of the user')")
+    plugin = tmp_path / "plugin-1.0.dist-info"
+    plugin.mkdir()
+    (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1.0\n")
+    (plugin / "entry_points.txt").write_text("[pydantic]\nplugin = plugin_of_the_user:plugin\n")
+    (tmp_path / "plugin_of_the_user.py").write_text("raise RuntimeError('of the user')")
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "__init__.py").write_text("raise ImportError('of the user')")
     disturbing = environment(
@@ -476,10 +528,12 @@ def test_a_command_that_starts_no_emulator_is_reported(command: Sequence[str], m
     assert local.CHILDREN == []
 
 
-def test_an_order_of_another_version_is_refused_by_the_emulator() -> None:
+@pytest.mark.parametrize("order", ['{"ours_emulator_protocol": 99}', "hello"])
+def test_an_order_of_another_version_or_of_none_is_refused_by_the_emulator(order: str) -> None:
     command = [sys.executable, "-m", "ours_emulator", "child-process"]
-    done = subprocess.run(command, input='{"ours_emulator_protocol": 99}\n', capture_output=True, text=True, timeout=50)
+    done = subprocess.run(command, input=f"{order}\n", capture_output=True, text=True, timeout=50)
     assert json.loads(done.stdout)["failed"]["kind"] == "ProtocolError"
+    assert done.stderr == ""
 
 
 def test_other_lines_of_the_command_are_passed_over() -> None:

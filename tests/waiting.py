@@ -3,6 +3,7 @@
 import http.client
 import json
 import select
+import subprocess
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,12 @@ def until(ready: Callable[[], object]) -> None:
     while not ready():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(_POLL_SECONDS)
+
+
+def is_running(pid: object) -> bool:
+    """Whether there is such a process; one that ended, and that nobody waits for, is none."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
+    return state.strip() != "" and not state.startswith("Z")
 
 
 def catch_up(url: str) -> None:

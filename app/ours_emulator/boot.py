@@ -5,6 +5,7 @@ a folder that it added to `sys.path`. Each PATH is searched last, for packages t
 itself: what lies in a folder of the parent's PYTHONPATH must not take the place of a module that the emulator needs.
 """
 
+import gc
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -22,6 +23,8 @@ def _import_package(directory: Path) -> None:
 
 def main() -> None:
     """Run the emulator."""
+    # As in `prepare_process`, before the first import.
+    gc.disable()
     sys.path += [path for path in sys.argv[1:] if path not in sys.path]
     _import_package(Path(__file__).resolve().parent)
     from ours_emulator.handshake import Failed

@@ -15,7 +15,7 @@ from ours_emulator import __version__
 from ours_emulator.app import create_standalone
 from ours_emulator.handshake import Failed, Order, ProtocolError, Ready, failure, read_order
 from ours_emulator.http.log import WarningHandler
-from ours_emulator.http.server import Server, prepare_process
+from ours_emulator.http.server import Server, collect_garbage, prepare_process
 from ours_emulator.http.sockets import listen
 from ours_emulator.locator import url_of
 from ours_emulator.settings import Loaded, Settings, load
@@ -34,16 +34,16 @@ def main() -> None:
     answers = _taken_stdout()
     logging.basicConfig(handlers=[WarningHandler()])
     line = sys.stdin.buffer.readline()
-    if not line:
-        return
+    if not line.endswith(b"\n"):
+        return  # The parent ended before it had written its order.
     try:
         _serve(read_order(line), answers)
     except ProtocolError:
-        answers.write(Failed(__version__, "ProtocolError", ()).line())
+        _answer(answers, Failed(__version__, "ProtocolError", ()).line())
         sys.exit(_FAILED)
     except Exception as error:
         refusal = failure(__version__, error)
-        answers.write(refusal.line())
+        _answer(answers, refusal.line())
         if refusal.error() is None:
             raise
         sys.exit(_FAILED)
@@ -62,22 +62,27 @@ def _serve(order: Order, answers: BinaryIO) -> None:
     if order.origins is not None:
         loaded = Loaded(loaded.settings, order.origins)
     counts = _counts() if order.arrivals else None
+    prepare_process()
     with listen(loaded.settings.host, loaded.settings.port) as listening:
         app = create_standalone(loaded, counts)
         url = url_of(loaded.settings.host, listening.getsockname()[1])
 
         def started() -> None:
-            answers.write(_ready(loaded.settings, url).line())
-            app.prepare()
+            _answer(answers, _ready(loaded.settings, url).line())
+            app.prepare().add_done_callback(lambda _: collect_garbage())
 
         server = Server(app, started, app.stop)
         threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
-        prepare_process()
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
     if counts is not None:
-        with suppress(BrokenPipeError):
-            answers.write(counts.arrivals().line())
+        _answer(answers, counts.arrivals().line())
+
+
+def _answer(answers: BinaryIO, line: bytes) -> None:
+    """Write *line*, unless the parent has ended: then nobody reads it, and this process ends too."""
+    with suppress(BrokenPipeError):
+        answers.write(line)
 
 
 def _counts() -> ArrivalCounts:

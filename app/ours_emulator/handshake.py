@@ -91,12 +91,14 @@ class Arrivals:
 
 
 class ProtocolError(Exception):
-    """The other side speaks another version of the protocol, which is the argument."""
+    """The other side speaks another version of the protocol, which is the argument, or none at all."""
 
 
 def read_order(line: bytes) -> Order:
     """Return the order that *line* is. Raises ProtocolError."""
-    message = _read(line) or {}
+    message = _read(line)
+    if message is None:
+        raise ProtocolError("none")
     return Order(message["settings"], message["origins"], message["arrivals"])
 
 

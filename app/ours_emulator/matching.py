@@ -12,7 +12,8 @@ from typing import Literal, Protocol, TypeAlias
 from pydantic import JsonValue
 
 from ours_emulator.jsontext import same
-from ours_emulator.patterns import Pattern, PatternError
+from ours_emulator.pattern_syntax import PatternError
+from ours_emulator.patterns import Pattern
 from ours_emulator.records import Miss
 from ours_emulator.wording import did_you_mean, listed, nearest
 

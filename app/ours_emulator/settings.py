@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, create_model
-from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode
 
 from ours_emulator.clock import LAST_MOMENT, milliseconds
 from ours_emulator.errors import SettingsError as SettingsError
@@ -109,22 +108,22 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         None,
         description="JSON Lines of requests, as exported, to begin with: replayed into a new store and after a reset.",
     )
-    tokens: Annotated[Tokens, NoDecode, BeforeValidator(_split)] = Field(
+    tokens: Annotated[Tokens, BeforeValidator(_split)] = Field(
         (),
         description="Source tokens to accept, each also with test_ before it. Without any, every token is accepted.",
     )
-    public_keys: Annotated[Keys, NoDecode, BeforeValidator(_split)] = Field(
+    public_keys: Annotated[Keys, BeforeValidator(_split)] = Field(
         (),
         description="Keys of the Client API (pk_…, sk_…) to accept. Without any, every such key is accepted.",
     )
-    allowed_hosts: Annotated[Hosts, NoDecode, BeforeValidator(_split)] = Field(
+    allowed_hosts: Annotated[Hosts, BeforeValidator(_split)] = Field(
         (),
         description="Host names to accept besides the local ones; `*.example.com` accepts every name below it.",
     )
     admin_token: str | None = Field(
         None, pattern=r"^[!-~]+$", description="Bearer token that /debug requires, except for its health."
     )
-    allowed_events: Annotated[Names | None, NoDecode, BeforeValidator(_split)] = Field(
+    allowed_events: Annotated[Names | None, BeforeValidator(_split)] = Field(
         None, description="Event names to keep; other events are dropped. Without it, every event is kept."
     )
     now: Annotated[int | None, BeforeValidator(_moment)] = Field(
@@ -227,7 +226,14 @@ def _spelled(name: str, origin: str, file: Path | None) -> str:
 
 def _environment() -> Mapping[str, object]:
     """Return the settings in the environment. `Settings` itself must not always read it, as a BaseSettings does."""
-    model = cast(type[BaseSettings], create_model("Environment", __base__=(Settings, BaseSettings)))
+    # Imported here because the emulator of a test run, which is to start soon, does not read the environment.
+    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+    class Texts(BaseSettings):
+        # A list is a text with commas, not JSON.
+        model_config = SettingsConfigDict(enable_decoding=False)
+
+    model = cast(type[BaseSettings], create_model("Environment", __base__=(Settings, Texts)))
     values = EnvSettingsSource(model, env_prefix=ENV_PREFIX, env_ignore_empty=True)()
     # Kubernetes sets it so in every container beside a service that is called ours-emulator.
     linked = str(values.get("port", "")).startswith("tcp://")

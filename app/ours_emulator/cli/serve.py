@@ -50,7 +50,7 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     # Imported here because the other commands, and --help, need none of it.
     from ours_emulator.app import create_standalone
     from ours_emulator.http.log import WarningHandler
-    from ours_emulator.http.server import Server, prepare_process
+    from ours_emulator.http.server import Server, collect_garbage, prepare_process
     from ours_emulator.store import StoreError
 
     announced: list[Announced] = []
@@ -60,7 +60,7 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
         announced.extend(announce(url_of(loaded.settings.host, port)))
         message, addresses = _addresses(loaded.settings, port)
         app.log.ready(_banner(loaded.settings, port), message, addresses)
-        app.prepare()
+        app.prepare().add_done_callback(lambda _: collect_garbage())
 
     def stopping() -> None:
         for announcement in announced:
@@ -68,12 +68,12 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
         app.stop()
 
     logging.basicConfig(handlers=[WarningHandler()])
+    prepare_process()
     try:
         app = create_standalone(loaded)
     except (StoreError, SettingsError) as error:
         raise click.ClickException(str(error)) from None
     write_port_file(loaded.settings, port)
-    prepare_process()
     with suppress(KeyboardInterrupt):
         Server(app, started, stopping).run(sockets=[listening])
 

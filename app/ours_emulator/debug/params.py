@@ -1,7 +1,6 @@
 """Parameters and dependencies that many endpoints of the debug API share, strict routes, and the shape of errors."""
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import parse_qsl
 
@@ -53,9 +52,10 @@ Endpoint: TypeAlias = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorBody:
+class ErrorBody(BaseModel):
     """Why a debug call was refused: the body of every error."""
+
+    # Not a dataclass, for whose every use pydantic makes a schema: there are fifty.
 
     error: str
 

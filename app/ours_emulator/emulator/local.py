@@ -53,7 +53,8 @@ _ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
     if name in _PASSED_ON or not name.upper().startswith(_NOT_PASSED_ON)
-}
+} | {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
+"""Without the plugins of pydantic, which are the app's, and would be imported before the emulator is ready."""
 _PATHS = [str(_PACKAGE.parent), *filter(os.path.isabs, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
 
 
@@ -65,6 +66,7 @@ class _System:
     """
 
     getpid = staticmethod(os.getpid)
+    killpg = staticmethod(getattr(os, "killpg", os.kill))
     popen: Callable[..., subprocess.Popen[bytes]]
 
     @classmethod
@@ -139,8 +141,10 @@ class Child:
         return 0 if self._process is None else self._process.pid
 
     def handle(self) -> Emulator:
-        """Return the handle of the emulator."""
-        ready = self._ready or Ready(__version__, self.url)
+        """Return the handle of the emulator. Raises EmulatorError before `start` has returned."""
+        ready = self._ready
+        if ready is None:
+            raise EmulatorError(f"{self} has no emulator yet; call start() first")
         return Emulator(ready.url, token=ready.token, public_key=ready.public_key, admin_token=ready.admin_token)
 
     def start(self) -> None:
@@ -148,10 +152,8 @@ class Child:
         process = self._spawn()
         self._process = process
         CHILDREN.append(self)
-        with suppress(BrokenPipeError):
-            _pipe(process.stdin).write(self._line)
         try:
-            self._ready = _within(_START_SECONDS, lambda: self._answer(_pipe(process.stdout)))
+            self._ready = _within(_START_SECONDS, lambda: self._ordered(process))
         except TimeoutError:
             raise EmulatorError(f"{self} did not start the emulator within {_START_SECONDS} s") from None
         ENDED[self.url] = self.end
@@ -164,13 +166,15 @@ class Child:
         self._process = None
         CHILDREN.remove(self)
         ENDED.pop(self.url, None)
-        _pipe(process.stdin).close()
         if self._ready is None:
-            process.kill()
+            _kill(process)
+        _pipe(process.stdin).close()
         try:
             self.arrivals = _within(_STOP_SECONDS, lambda: self._farewell(process))
         except TimeoutError:
-            process.kill()
+            _kill(process)
+            process.wait()
+            # Last, because filters can make it an error.
             warnings.warn(f"{self} did not end within {_STOP_SECONDS} s and was killed", RuntimeWarning, stacklevel=2)
 
     def end(self) -> str:
@@ -201,6 +205,12 @@ class Child:
             return _System.popen(self._command, stdin=_PIPE, stdout=_PIPE, bufsize=0, env=_ENVIRONMENT, **apart)
         except OSError as error:
             raise EmulatorError(f"{self} cannot be run to start the emulator: {error.strerror}") from None
+
+    def _ordered(self, process: subprocess.Popen[bytes]) -> Ready:
+        """Return the child's answer to its order. A command that reads no order, or gives no answer, takes for ever."""
+        with suppress(BrokenPipeError):
+            _write_all(_pipe(process.stdin), self._line)
+        return self._answer(_pipe(process.stdout))
 
     def _answer(self, output: IO[bytes]) -> Ready:
         """Return the answer of the child; other lines may come before, of what its command prints."""
@@ -253,6 +263,22 @@ if hasattr(os, "register_at_fork"):
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
     assert pipe
     return pipe
+
+
+def _write_all(pipe: IO[bytes], line: bytes) -> None:
+    """Write all of *line*: a pipe without a buffer may take a part of it at a time."""
+    rest = memoryview(line)
+    while rest:
+        rest = rest[pipe.write(rest) :]
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill *process* and what it started, which may hold its pipes."""
+    if sys.platform == "win32":
+        process.kill()
+    elif process.poll() is None:
+        with suppress(ProcessLookupError):
+            _System.killpg(process.pid, signal.SIGKILL)
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:

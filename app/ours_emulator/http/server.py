@@ -105,15 +105,20 @@ class Server(uvicorn.Server):
 
 
 def prepare_process() -> None:
-    """Prepare a process that does nothing but serve."""
-    _collect_garbage_less_often()
+    """Prepare a process that does nothing but serve. It does not collect garbage before `collect_garbage`."""
+    # What imports make is no garbage, and looking for it takes a tenth of the start.
+    gc.disable()
     _allow_many_connections()
 
 
-def _collect_garbage_less_often() -> None:
-    """Leave what was imported out of collections, and collect less often: a full batch takes a tenth less time."""
+def collect_garbage() -> None:
+    """Collect garbage from now on, once everything is imported.
+
+    What was imported is left out, and collections are less frequent: a full batch takes a tenth less time.
+    """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    gc.enable()
 
 
 def _allow_many_connections() -> None:
