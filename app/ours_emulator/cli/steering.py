@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ours_emulator.cli import output
-from ours_emulator.cli.target import debug_command, emulator_at, exit_not_met, json_option, options
+from ours_emulator.cli.target import (
+    debug_command,
+    emulator_at,
+    exit_not_met,
+    json_option,
+    options,
+    report_unknown_account,
+)
 from ours_emulator.records import FaultCounts, Json, Moment, iso
 from ours_emulator.terminal import columns
 from ours_emulator.wording import plural
@@ -59,6 +66,7 @@ def wait(
     try:
         met = emulator.wait(operations.wait(condition, timeout=timeout, after=after))
     except ExpectationError as error:
+        report_unknown_account(emulator)
         exit_not_met(str(error))
     click.echo(output.tail_line(met.event, as_json))
 
@@ -97,7 +105,11 @@ def fault(url: str | None, account: str | None, as_json: bool, name: str | None,
     elif given and drop:
         raise click.ClickException("use --drop or a plan, not both")
     else:
-        _show_fault(_changed_fault(emulator, name, given, drop), as_json)
+        counts = _changed_fault(emulator, name, given, drop)
+        if given and not as_json:
+            click.echo(f"fault {name}: planned")
+        else:
+            _show_fault(counts, as_json)
 
 
 @debug_command()
@@ -139,15 +151,17 @@ def _object(text: str | None) -> Json:
 def _changed_fault(emulator: "Emulator", name: str, plan: Mapping[str, object], drop: bool) -> FaultCounts:
     from ours_emulator.emulator import operations
 
-    if drop:
-        return emulator.perform(operations.drop_fault(name))
-    return emulator.perform(operations.plan_fault(name, plan) if plan else operations.fault(name))
+    if plan:
+        return emulator.perform(operations.plan_fault(name, plan))
+    return emulator.perform(operations.drop_fault(name) if drop else operations.fault(name))
 
 
 def _list_faults(emulator: "Emulator", as_json: bool) -> None:
     from ours_emulator.emulator import operations
 
     faults = emulator.perform(operations.faults())
+    if not faults:
+        report_unknown_account(emulator)
     if as_json:
         for one in faults:
             click.echo(json.dumps(one))

@@ -51,7 +51,7 @@ def _example(value: object) -> dict[str, Any]:
 
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    400: {**REFUSED[400], **_example({"error": "match.evnt: there is no such field; did you mean event?"})},
+    400: {**REFUSED[400], **_example({"error": "match.evnt: unknown field; did you mean event?"})},
     406: {"model": Unmet, "description": "The expectation is not met, and why.", **_example(examples.UNMET)},
     **NOT_JSON,
 }
