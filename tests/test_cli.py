@@ -105,7 +105,7 @@ def run(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.Complet
 
 
 def complaint(tmp_path: Path, *arguments: str, **variables: str) -> str:
-    """Return the one line that is said about what can't be done."""
+    """Return the one line that is said about what cannot be done."""
     done = run(tmp_path, *arguments, **variables)
     assert done.returncode == 2, done
     assert done.stdout == ""

@@ -509,7 +509,7 @@ def test_the_clock_is_shown_and_moved(account: Account, at: dict[str, str]) -> N
     assert json.loads(run(at, "clock", "set", "1767225600000", "--json"))["now_ms"] == 1767225600000
     assert "(real)" in run(at, "clock", "resume")
     for words, said in (
-        (["advance", "soon"], "soon is not a length of time"),
+        (["advance", "soon"], "soon is not a duration"),
         (["set"], "needs a value"),
         (["resume", "now"], "takes no value"),
         (["set", "yesterday"], "yesterday"),
@@ -536,4 +536,6 @@ def test_a_body_may_be_written_as_the_json_that_it_is(account: Account, at: dict
     assert run(at, "import", "-", given=given).startswith("imported 2 requests")
     assert {event["event"] for event in account.events()} >= {"A", "B"}
     bad = json.dumps({**lines[0], "body": 5}).encode()
-    assert "line 1: body: must be the body as text, or the JSON" in run(at, "import", "-", given=bad, code=2)
+    assert "line 1: body: must be a JSON object or array, or the body as text" in run(
+        at, "import", "-", given=bad, code=2
+    )

@@ -84,7 +84,7 @@ def test_only_the_first_objections_are_listed() -> None:
 def test_a_command_that_sends_nothing_is_told_what_to_check() -> None:
     _, first, advice = run("true").stderr.splitlines()
     assert first == "ours-emulator: 0 requests, 0 events accepted"
-    assert "OURS_PRIVACY_BASE_URL, which was http://127.0.0.1:" in advice
+    assert "OURS_PRIVACY_BASE_URL (it was http://127.0.0.1:" in advice
 
 
 def test_the_summary_begins_on_a_line_of_its_own() -> None:

@@ -250,7 +250,7 @@ READ = b'{"token":"tok"}'
         ({"endpoint": "unknown", "path": "/trakc"}, "tok"),
         ({"endpoint": "openapi"}, "tok"),
         ({"method": "PUT"}, "tok"),
-        # what can't be read, or has none
+        # what cannot be read, or has none
         ({"body": b""}, None),
         ({"body": READ[:-1]}, None),
         ({"body": b"[" + READ + b"]"}, None),

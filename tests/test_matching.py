@@ -1,4 +1,4 @@
-"""The match grammar by itself: what fits, what misses and why, and what can't be meant."""
+"""The match grammar by itself: what fits, what misses and why, and what cannot be meant."""
 
 import json
 from typing import Any
@@ -111,7 +111,7 @@ MISSES: list[tuple[dict[str, JsonValue], str, Any, Any, str]] = [
 ]
 REFUSED: list[tuple[JsonValue, str]] = [
     ({"evnt": "x"}, "match.evnt: unknown field; did you mean event?"),
-    ({"zzz": "x"}, "match.zzz: unknown field; there are id, event, "),
+    ({"zzz": "x"}, "match.zzz: unknown field; use one of id, event, "),
     ({"": "x"}, "match.: unknown field"),
     ({"reason.rul": "x"}, "match.reason.rul: unknown field; did you mean rule?"),
     ({"reason": {"rul": "x"}}, "match.reason.rul: unknown field; did you mean rule?"),

@@ -670,7 +670,7 @@ def test_a_duplicate_is_not_blamed_where_its_original_tells_what_differs(account
 def test_what_is_there_instead_is_named(account: Account) -> None:
     account.track(event="K", userId="u", eventProperties={"amount": "1", "city": "Bern"})
     answer = unmet(ask(account, "verify", match={"event_properties.xyz": "1"}))
-    assert answer["error"].endswith("event_properties.xyz: not there; there are amount, city")
+    assert answer["error"].endswith("event_properties.xyz: not there; present: amount, city")
     answer = unmet(ask(account, "verify", match={"event_properties": {"amout": "1"}}))
     assert answer["near_misses"][0]["misses"][0]["why"] == "not there; did you mean amount?"
     said = refused(ask(account, "verify", match={"amount": "1"}))

@@ -116,7 +116,7 @@ def advised(miss: Miss, view: Mapping[str, JsonValue]) -> Miss:
             return miss
         if part not in here:
             names = [name[:_MAX_SHOWN] for name in here]
-            known = f"; there are {listed(names, _MAX_NAMES)}" if names else ""
+            known = f"; present: {listed(names, _MAX_NAMES)}" if names else ""
             return replace(miss, why=miss.why + (did_you_mean(part, names) or known))
         here = here[part]
     return miss
@@ -124,7 +124,7 @@ def advised(miss: Miss, view: Mapping[str, JsonValue]) -> Miss:
 
 def _instead(word: str, shape: Shape, *, outermost: bool) -> str:
     """Return what *word* probably means: a field of *shape*, or one inside an open object."""
-    known = f"; there are {', '.join(shape)}"
+    known = f"; use one of {', '.join(shape)}"
     open_field = next((name for name, inner in shape.items() if inner is None), None)
     sure = nearest(word, shape, _CLOSE_CUTOFF)
     if not outermost or open_field is None or sure or not 0 < len(word) < _MAX_SHOWN:

@@ -116,7 +116,7 @@ def visitor(url: str | None, account: str | None, as_json: bool, visitor_id: str
 @debug_command()
 @options()
 @json_option
-@click.option("--status", help="Only those answered with this status.")
+@click.option("--status", help="Only requests that were answered with this status.")
 @click.option("--endpoint", help="track, identify, batch, client/events, …")
 @click.option("--call-id", help="Only the attempts of this call.")
 @_limit_option
@@ -214,7 +214,7 @@ def import_(url: str | None, account: str | None, file: IO[bytes]) -> None:
     click.echo(f"imported {plural(imported.imported, 'request')}" + (f": {counts}" if counts else ""))
     for line in imported.differing:
         click.echo(
-            f"line {line.line}: answered {line.now or 'nothing'}, but {line.recorded or 'nothing'} when it was recorded"
+            f"line {line.line}: answered {line.now or 'nothing'}, but {line.recorded or 'nothing'} when recorded"
         )
 
 

@@ -72,7 +72,7 @@ class _Fault(_Strict):
 def _text_or_json(body: JsonValue) -> JsonValue:
     if body is None or isinstance(body, (str, dict, list)):
         return body
-    raise ValueError("must be the body as text, or the JSON object or array that it is; put anything else into a text")
+    raise ValueError("must be a JSON object or array, or the body as text")
 
 
 class Line(_Strict):

@@ -115,7 +115,7 @@ async def verify_sequence(request: Request, parts: Needs, body: SequenceBody) ->
 async def _followed(
     reader: StoreReader, scope: Scope, match: Match, terms: Terms, body: WaitBody, listener: Listener
 ) -> MatchProgress:
-    """Count what is stored, then what arrives, until the terms are met, or can't be met any more, or time is up."""
+    """Count what is stored, then what arrives, until the terms are met, or cannot be met any more, or time is up."""
     deadline = _now() + body.timeout_ms / 1000
     settle = body.settle_ms / 1000
     progress = await _stored(reader, scope, match)

@@ -96,7 +96,7 @@ def ignored_rules(test: pytest.Item) -> frozenset[str]:
 def _check(marker: pytest.Mark) -> None:
     known = f"use {', '.join(_OPTIONS)}"
     if marker.args:
-        raise wrong(f"{marker.args[0]!r} has no name; {known}")
+        raise wrong(f"options need names, such as strict=True; got {marker.args[0]!r}")
     for name, value in marker.kwargs.items():
         if name not in _OPTIONS:
             raise wrong(f"unknown option {name}{did_you_mean(name, _OPTIONS) or f'; {known}'}")

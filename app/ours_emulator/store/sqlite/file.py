@@ -53,7 +53,7 @@ class StoreFile:
     def open(self) -> sa.Connection:
         """Return the one connection that writes, with the schema in place.
 
-        Raises StoreError if the file is in use, no database, not ours, of another version, or can't be written.
+        Raises StoreError if the file is in use, no database, not ours, of another version, or cannot be written.
         """
         try:
             # The lock would make the directory, and a mistyped path would look like a new store.
@@ -65,7 +65,7 @@ class StoreFile:
             raise StoreError(self._in_use) from None
         except OSError as error:
             self._lock.release()
-            raise StoreError(f"{self.path} can't be opened: {error.strerror}") from None
+            raise StoreError(f"{self.path} cannot be opened: {error.strerror}") from None
         try:
             # The file .lock may have been removed since another emulator locked it.
             if not lock_database(self._descriptor):
@@ -77,7 +77,7 @@ class StoreFile:
         except (DBAPIError, sqlite3.Error, OSError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             self._give_up()
-            raise StoreError(f"{self.path} can't be opened: {cause}") from None
+            raise StoreError(f"{self.path} cannot be opened: {cause}") from None
         except BaseException:
             self._give_up()
             raise
@@ -115,7 +115,7 @@ class StoreFile:
             self._watch.committed()
 
     def reading_engine(self) -> AsyncEngine:
-        """Return an engine whose connections can't write; each block reads one snapshot of the store."""
+        """Return an engine whose connections cannot write; each block reads one snapshot of the store."""
         # With mode=rw SQLite does not create a file that is gone.
         name = f"file:{quote(self.path.as_posix())}"
         engine = create_async_engine(
@@ -174,12 +174,12 @@ class StoreFile:
         mode = raw.cursor().execute("PRAGMA journal_mode = WAL").fetchall()[0][0]
         if mode != "wal":
             raise StoreError(
-                f"{self.path} can't have a write-ahead log (journal_mode is {mode}); use another file system"
+                f"{self.path} cannot have a write-ahead log (journal_mode is {mode}); use another file system"
             )
         if self.path.stat().st_nlink > 1:
             # Each name has a lock and a write-ahead log of its own: two emulators would write over each other.
             raise StoreError(
-                f"{self.path} has hard links, by which another emulator could write to it; remove them or use a copy"
+                f"{self.path} has hard links, so another emulator could write to it; remove them or use a copy"
             )
         # In WAL mode only FULL syncs at each commit: with NORMAL, an acknowledged event is lost with the power. A
         # temporary store does not outlive the process, so it need not wait for the disk at all.
@@ -196,8 +196,8 @@ def _temporary_directory() -> tempfile.TemporaryDirectory[str]:
         _sweep()
         return tempfile.TemporaryDirectory(prefix=_PREFIX)
     except OSError as error:
-        advice = "set TMPDIR to a directory that can be written, or use --database"
-        raise StoreError(f"no temporary store can be made: {error.strerror}; {advice}") from None
+        advice = "set TMPDIR to a writable directory, or use --database"
+        raise StoreError(f"cannot create a temporary store: {error.strerror}; {advice}") from None
 
 
 def _sweep() -> None:
