@@ -22,7 +22,7 @@ class Block:
     language: str
     text: str
     not_executed: str | None
-    """Why the tests can't execute it."""
+    """Why the tests cannot execute it."""
     shows: "tuple[Block, ...]" = ()
 
 

@@ -332,7 +332,7 @@ def test_the_test_mode_twin_is_no_token_of_an_account(account: Account) -> None:
         ({"freeze": "yesterday"}, "freeze: 'yesterday' is not a valid timestamp; use ISO 8601"),
         ({"freeze": 1_700_000_000}, "freeze: 1700000000 looks like seconds or a year"),
         ({"set": 1_700_000_000}, "set: 1700000000 looks like seconds or a year"),
-        ({"freez": True}, "freez: there is no such field; did you mean freeze?"),
+        ({"freez": True}, "freez: unknown field; did you mean freeze?"),
         ({}, "give exactly one of freeze, set, advance_ms and resume"),
     ],
 )

@@ -105,7 +105,7 @@ def run(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.Complet
 
 
 def complaint(tmp_path: Path, *arguments: str, **variables: str) -> str:
-    """Return the one line that is said about what can't be done."""
+    """Return the one line that is said about what cannot be done."""
     done = run(tmp_path, *arguments, **variables)
     assert done.returncode == 2, done
     assert done.stdout == ""
@@ -302,7 +302,7 @@ def test_an_unknown_variable_is_reported_with_the_nearest_name(tmp_path: Path) -
     assert done.stderr == ""
     done = run(tmp_path, "visitors", "--url", "127.0.0.1:1", OURS_EMULATOR_PROT="1", OURS_EMULATOR_ZZZ="secret")
     first, second, _ = done.stderr.splitlines()
-    unknown = "has no effect: there is no such variable"
+    unknown = "has no effect: unknown variable"
     assert first == f"ours-emulator: OURS_EMULATOR_PROT {unknown}; did you mean OURS_EMULATOR_PORT?"
     assert second == f"ours-emulator: OURS_EMULATOR_ZZZ {unknown}"
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ours_emulator.cli.output import tail_line
+from ours_emulator.records import Reset
 from serving import Account, Server, serving
 from waiting import PATIENCE, until
 
@@ -287,8 +289,8 @@ def test_a_locked_emulator_says_how_its_token_is_given(environment: dict[str, st
         here = {**environment, "OURS_EMULATOR_URL": server.url}
         for token in ("", "wrong"):
             told = run({**here, "OURS_EMULATOR_ADMIN_TOKEN": token}, "events", code=2)
-            assert "answered 401" in told
-            assert told.endswith("; set OURS_EMULATOR_ADMIN_TOKEN to the token\n")
+            advice = "set OURS_EMULATOR_ADMIN_TOKEN to it"
+            assert told == f"ours-emulator: the admin token is missing or wrong; {advice}\n"
         assert run({**here, "OURS_EMULATOR_ADMIN_TOKEN": "sesame"}, "events") != ""
 
 
@@ -392,7 +394,8 @@ def test_one_event_is_shown_with_everything(account: Account, at: dict[str, str]
     assert '\nevent_properties    {"plan": "pro"}\n' in shown
     assert "\nvisitor_id          u\n" in shown
     assert json.loads(run(at, "show", str(event["id"]), "--json")) == event
-    assert "there is no event" in run(at, "show", "999999999", code=2)
+    assert f"\ntime                {event['received_at']}\n" in shown
+    assert run(at, "show", "999999999", code=1) == "ours-emulator: there is no event 999999999\n"
     assert "last is not the id of an event" in run(at, "show", "last", code=2)
 
 
@@ -401,7 +404,7 @@ def test_one_visitor_is_shown_with_all_properties(account: Account, at: dict[str
     account.identify(userId=name, userProperties={"first_name": "Ada"})
     assert '{"first_name": "Ada"}' in run(at, "visitor", name)
     assert json.loads(run(at, "visitor", name, "--json")) == account.visitor(user_id=name)
-    assert "there is no visitor nobody" in run(at, "visitor", "nobody", code=2)
+    assert run(at, "visitor", "nobody", code=1) == "ours-emulator: there is no visitor nobody\n"
 
 
 def test_requests_are_listed_the_latest_first(account: Account, at: dict[str, str]) -> None:
@@ -414,6 +417,58 @@ def test_requests_are_listed_the_latest_first(account: Account, at: dict[str, st
     (only,) = run(at, "requests", "--status", "400", "--json").splitlines()
     assert json.loads(only) == account.debug("requests")["items"][0]
     assert result(at, "requests", "--limit", "1").stderr == "not shown: 1 more: --limit 2\n"
+
+
+def test_one_request_is_shown_with_its_events_and_its_body(account: Account, at: dict[str, str]) -> None:
+    account.track(userId="u", event="Purchase", eventProperties={"text": "x" * 3000})
+    (request,) = account.debug("requests")["items"]
+    (event,) = account.events()
+    shown = run(at, "requests", f"#{request['id']}")
+    assert f"\nevents:\n#{event['id']} 'Purchase' visitor=u accepted\n" in shown
+    body = httpx.get(f"{account.url}/debug/requests/{request['id']}", trust_env=False).json()["body"]
+    assert shown.endswith(f"\nbody:\n{body[:2000]}…\n({len(body) - 2000} more characters: --json)\n")
+    assert json.loads(run(at, "requests", str(request["id"]), "--json"))["body"] == body
+    assert run(at, "requests", "999999999", code=1) == "ours-emulator: there is no request 999999999\n"
+    assert "use an ID or filters, not both" in run(at, "requests", "1", "--status", "400", code=2)
+    assert "last is not the id of a request" in run(at, "requests", "last", code=2)
+
+
+def test_a_body_that_is_no_text_is_shown_in_base64(account: Account, at: dict[str, str]) -> None:
+    httpx.post(account.url + "/track", content=b"\xff\x1b[2J", trust_env=False)
+    (request,) = account.debug("requests")["items"]
+    assert run(at, "requests", str(request["id"])).endswith("\nbody in base64:\n/xtbMko=\n")
+
+
+def test_an_account_without_requests_is_reported_with_those_that_exist(environment: dict[str, str]) -> None:
+    with serving() as server:
+        here = {**environment, "OURS_EMULATOR_URL": server.url}
+        server.default.track(userId="u")
+        note = "ours-emulator: account nosuch has no requests; existing accounts: default\n"
+        for command in ("visitors", "events", "requests", "export", "fault"):
+            assert result(here, command, "--account", "nosuch").stderr == note
+            assert result(here, command, "--account", "default").stderr == ""
+        assert result(here, "wait", "X", "--account", "nosuch", "--timeout", "0").stderr.startswith(note)
+        with subprocess.Popen([*COMMAND, "tail", "--account", "nosuch"], env=here, stderr=subprocess.PIPE) as tail:
+            assert tail.stderr
+            assert tail.stderr.readline().decode() == note
+            tail.terminate()
+
+
+def test_a_visitor_of_several_accounts_is_reported_with_their_names(environment: dict[str, str]) -> None:
+    with serving() as server:
+        here = {**environment, "OURS_EMULATOR_URL": server.url}
+        other = server.account()
+        for account in (server.default, other):
+            account.track(userId="u")
+        name = other.url.rpartition("/")[2]
+        told = run(here, "visitor", "u", code=2)
+        assert told == f"ours-emulator: several accounts have visitor u: {name}, default; name the account\n"
+
+
+def test_tail_names_the_account_of_a_reset() -> None:
+    assert tail_line(Reset(account="shop"), as_json=False) == "--- reset of account shop ---"
+    assert tail_line(Reset(), as_json=False) == "--- reset of all accounts ---"
+    assert json.loads(tail_line(Reset(account="shop"), as_json=True)) == {"reset": True, "account": "shop"}
 
 
 def test_wait_prints_the_event_or_fails_with_the_reason(account: Account, at: dict[str, str]) -> None:
@@ -429,7 +484,7 @@ def test_wait_prints_the_event_or_fails_with_the_reason(account: Account, at: di
 
 
 def test_a_fault_is_planned_shown_and_dropped(account: Account, at: dict[str, str]) -> None:
-    assert run(at, "fault", "busy", "--status", "429", "--times", "1") == "fault busy: 0 requests matched, 0 hit\n"
+    assert run(at, "fault", "busy", "--status", "429", "--times", "1") == "fault busy: planned\n"
     assert account.track(userId="u").status_code == 429
     assert run(at, "fault", "busy") == "fault busy: 1 request matched, 1 hit\n"
     (_, row) = run(at, "fault").splitlines()
@@ -437,10 +492,12 @@ def test_a_fault_is_planned_shown_and_dropped(account: Account, at: dict[str, st
     (listed,) = run(at, "fault", "--json").splitlines()
     assert json.loads(listed) == account.debug("faults")["items"][0]
     assert json.loads(run(at, "fault", "busy", "--drop", "--json")) == {"name": "busy", "matched": 1, "hits": 1}
-    assert "there is no fault busy" in run(at, "fault", "busy", code=2)
+    assert run(at, "fault", "busy", code=1) == "ours-emulator: there is no fault busy\n"
     assert "needs a NAME" in run(at, "fault", "--status", "429", code=2)
     assert "not both" in run(at, "fault", "busy", "--status", "429", "--drop", code=2)
     assert "has no effect" in run(at, "fault", "busy", "--stored", code=2)
+    too_large = "ours-emulator: answer.status: must be less than or equal to 599\n"
+    assert run(at, "fault", "busy", "--status", "4290", code=2) == too_large
 
 
 def test_the_clock_is_shown_and_moved(account: Account, at: dict[str, str]) -> None:
@@ -452,7 +509,7 @@ def test_the_clock_is_shown_and_moved(account: Account, at: dict[str, str]) -> N
     assert json.loads(run(at, "clock", "set", "1767225600000", "--json"))["now_ms"] == 1767225600000
     assert "(real)" in run(at, "clock", "resume")
     for words, said in (
-        (["advance", "soon"], "soon is not a length of time"),
+        (["advance", "soon"], "soon is not a duration"),
         (["set"], "needs a value"),
         (["resume", "now"], "takes no value"),
         (["set", "yesterday"], "yesterday"),
@@ -479,4 +536,6 @@ def test_a_body_may_be_written_as_the_json_that_it_is(account: Account, at: dict
     assert run(at, "import", "-", given=given).startswith("imported 2 requests")
     assert {event["event"] for event in account.events()} >= {"A", "B"}
     bad = json.dumps({**lines[0], "body": 5}).encode()
-    assert "line 1: body: must be the body as text, or the JSON" in run(at, "import", "-", given=bad, code=2)
+    assert "line 1: body: must be a JSON object or array, or the body as text" in run(
+        at, "import", "-", given=bad, code=2
+    )

@@ -151,7 +151,7 @@ def test_a_store_that_may_not_be_written_is_one_clear_line(tmp_path: Path, what:
         folder.chmod(0o755)
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"ours-emulator: {database} can't be opened: ")
+    assert line.startswith(f"ours-emulator: {database} cannot be opened: ")
 
 
 @pytest.mark.rule("dedup")

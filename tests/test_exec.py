@@ -52,7 +52,7 @@ def test_the_command_talks_to_the_emulator_and_its_exit_code_is_returned() -> No
     done = run("--", sys.executable, "-c", SEND)
     assert done.returncode == 3
     assert done.stdout == ""
-    first, second = done.stderr.splitlines()
+    _, first, second = done.stderr.splitlines()
     assert first == "ours-emulator: 2 requests, 2 events accepted, 1 hint"
     assert "properties: dropped; did you mean eventProperties? [unknown-keys]" in second
 
@@ -61,30 +61,34 @@ def test_what_was_closed_or_reset_meanwhile_is_counted_too(tmp_path: Path) -> No
     (tmp_path / "test_it.py").write_text(CLOSE_AND_RESET)
     done = run("--allowed-events", "Paid", sys.executable, "-m", "pytest", "-q", str(tmp_path))
     assert done.returncode == 0, done.stdout
-    first, *objections = done.stderr.splitlines()
+    _, first, *objections = done.stderr.splitlines()
     assert first == "ours-emulator: 5 requests, 4 events accepted, 1 dropped, 1 hint"
     assert [line.split()[1:3] for line in objections] == [["'Other'", "dropped:"]]
 
 
 def test_what_is_no_longer_kept_is_counted_too() -> None:
     done = run("--keep", "1", sys.executable, "-c", SEND)
-    assert done.stderr.splitlines()[0] == "ours-emulator: 2 requests, 2 events accepted, 1 hint"
+    assert done.stderr.splitlines()[1] == "ours-emulator: 2 requests, 2 events accepted, 1 hint"
 
 
 def test_only_the_first_objections_are_listed() -> None:
     script = "from ours_privacy import OursPrivacy\n"
     script += "with OursPrivacy() as client:\n for number in range(25):\n"
     script += "  client.track.event(token='t', event='E', user_id='u', extra_body={'properties': {}})\n"
-    first, *objections, more = run(sys.executable, "-c", script).stderr.splitlines()
+    _, first, *objections, more = run(sys.executable, "-c", script).stderr.splitlines()
     assert first == "ours-emulator: 25 requests, 25 events accepted, 25 hints"
     assert len(objections) == 20
     assert more == "  and 5 more"
 
 
 def test_a_command_that_sends_nothing_is_told_what_to_check() -> None:
-    first, advice = run("true").stderr.splitlines()
+    _, first, advice = run("true").stderr.splitlines()
     assert first == "ours-emulator: 0 requests, 0 events accepted"
-    assert "OURS_PRIVACY_BASE_URL, which was http://127.0.0.1:" in advice
+    assert "OURS_PRIVACY_BASE_URL (it was http://127.0.0.1:" in advice
+
+
+def test_the_summary_begins_on_a_line_of_its_own() -> None:
+    assert run("sh", "-c", "printf unfinished >&2").stderr.startswith("unfinished\nours-emulator: 0 requests")
 
 
 def test_every_variable_is_in_the_help() -> None:
@@ -102,7 +106,7 @@ def test_what_a_seed_brings_back_with_each_reset_is_not_counted(tmp_path: Path) 
         (tmp_path / "seed.jsonl").write_text(emulator.export())
     command = f"{COMMAND} reset && {COMMAND} reset"
     done = run("--seed", str(tmp_path / "seed.jsonl"), "sh", "-c", command)
-    assert done.stderr.splitlines()[0] == "ours-emulator: 0 requests, 0 events accepted; 2 requests replayed"
+    assert done.stderr.splitlines()[1] == "ours-emulator: 0 requests, 0 events accepted; 2 requests replayed"
 
 
 def test_the_variables_are_exported_whatever_the_shell_has() -> None:

@@ -278,7 +278,7 @@ def test_an_emptied_database_with_a_log_is_refused_and_both_are_left_alone(tmp_p
 
 
 def refusal(database: Path) -> str | None:
-    """Return why *database* can't be opened, after checking that this changed nothing."""
+    """Return why *database* cannot be opened, after checking that this changed nothing."""
     before, why = database.read_bytes(), None
     try:
         with closing(StoreFile(database)) as file:
@@ -310,9 +310,9 @@ def test_a_store_that_lacks_a_table_an_index_or_a_column_is_refused_by_its_name(
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
         for column in columns:
             changes[f"ALTER TABLE {table} RENAME COLUMN {column} TO other"] = f"column {table}.{column} is missing"
-    changes["ALTER TABLE receipts ADD COLUMN mood TEXT NOT NULL DEFAULT ''"] = "column receipts.mood is not known"
+    changes["ALTER TABLE receipts ADD COLUMN mood TEXT NOT NULL DEFAULT ''"] = "column receipts.mood is unknown"
     changes["DROP INDEX receipts_by_time; CREATE UNIQUE INDEX receipts_by_time ON receipts (account_id, time)"] = (
-        "index receipts_by_time is not as it was made"
+        "index receipts_by_time is not as it was created"
     )
     assert len(changes) > 60
     for change, what in changes.items():

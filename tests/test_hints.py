@@ -10,7 +10,7 @@ from ours_emulator.contract.revision import revision
 from ours_emulator.model import Properties
 
 MOST = 20
-OWN = "put properties of your own into custom_properties"
+OWN = "put your own properties into custom_properties"
 
 
 def shapes() -> dict[str, Shape]:

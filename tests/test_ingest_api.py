@@ -279,7 +279,7 @@ def test_unknown_keys_are_dropped_and_hinted_at_in_header_event_and_journal(acco
     assert [hint["message"] for hint in event["hints"]] == [
         "dropped; did you mean eventProperties?",
         "dropped; did you mean first_name?",
-        "dropped; put properties of your own into custom_properties",
+        "dropped; put your own properties into custom_properties",
     ]
     assert account.visitor()["properties"] == {}
 

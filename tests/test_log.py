@@ -199,7 +199,7 @@ def test_the_line_for_programs_is_an_object() -> None:
 
 
 def test_a_request_that_a_fault_left_unanswered_has_no_status() -> None:
-    unanswered = exchange(receipt(rejection("", "fault busy never answers", "429-500")), status=None)
+    unanswered = exchange(receipt(rejection("", "planned fault 'busy': no answer", "429-500")), status=None)
     assert json.loads(machine(unanswered))["status"] is None
     assert human(unanswered).startswith("REJECTED --- POST /track ")
 

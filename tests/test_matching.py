@@ -1,4 +1,4 @@
-"""The match grammar by itself: what fits, what misses and why, and what can't be meant."""
+"""The match grammar by itself: what fits, what misses and why, and what cannot be meant."""
 
 import json
 from typing import Any
@@ -110,17 +110,17 @@ MISSES: list[tuple[dict[str, JsonValue], str, Any, Any, str]] = [
     ({"reason": {}}, "reason", {}, None, "null, not an object"),
 ]
 REFUSED: list[tuple[JsonValue, str]] = [
-    ({"evnt": "x"}, "match.evnt: there is no such field; did you mean event?"),
-    ({"zzz": "x"}, "match.zzz: there is no such field; there are id, event, "),
-    ({"": "x"}, "match.: there is no such field"),
-    ({"reason.rul": "x"}, "match.reason.rul: there is no such field; did you mean rule?"),
-    ({"reason": {"rul": "x"}}, "match.reason.rul: there is no such field; did you mean rule?"),
+    ({"evnt": "x"}, "match.evnt: unknown field; did you mean event?"),
+    ({"zzz": "x"}, "match.zzz: unknown field; use one of id, event, "),
+    ({"": "x"}, "match.: unknown field"),
+    ({"reason.rul": "x"}, "match.reason.rul: unknown field; did you mean rule?"),
+    ({"reason": {"rul": "x"}}, "match.reason.rul: unknown field; did you mean rule?"),
     ({"event.name": "x"}, "match.event.name: event is a plain value with nothing inside"),
     ({"event": {"name": "x"}}, "match.event: event is a plain value, not an object"),
     ({"event": ["x"]}, "match.event: event is a plain value, not a list"),
-    ({"event": {"$regexp": "x"}}, "match.event.$regexp: there is no such operator; did you mean $regex?"),
-    ({"event": {"$zzz": 1}}, "match.event.$zzz: there is no such operator; there are $regex, $any"),
-    ({"event_properties": {"$any": True, "a": 1}}, "match.event_properties.a: fields and operators can't be mixed"),
+    ({"event": {"$regexp": "x"}}, "match.event.$regexp: unknown operator; did you mean $regex?"),
+    ({"event": {"$zzz": 1}}, "match.event.$zzz: unknown operator; use one of $regex, $any"),
+    ({"event_properties": {"$any": True, "a": 1}}, "match.event_properties.a: fields and operators cannot be mixed"),
     ({"event": {"$regex": 5}}, "match.event.$regex: must be a regular expression, as a string"),
     ({"event": {"$regex": "("}}, "match.event.$regex: ( at position 0 is never closed"),
     (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ours_emulator.emulator import Emulator
-from ours_emulator.pytest_support.network_guard import ADVICE
+from ours_emulator.pytest_support.network_guard import ADVICE, ADVICE_FOR_EARLY_CLIENT
 from serving import Server, serving
 
 CONFTEST = """
@@ -455,7 +455,7 @@ def test_strict_fails_on_an_attempt_to_reach_production_in_its_test_only(runs: R
         """
     )
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines([ADVICE, "*- ours-emulator -*", ADVICE])
+    result.stdout.fnmatch_lines([ADVICE_FOR_EARLY_CLIENT, "*- ours-emulator -*", ADVICE_FOR_EARLY_CLIENT])
 
 
 def test_an_attempt_to_reach_production_fails_the_test_whatever_the_app_makes_of_it(runs: Runs) -> None:
@@ -504,7 +504,7 @@ def test_a_client_made_at_import_shows_why_it_cannot_connect(runs: Runs) -> None
         """
     )
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *APIConnectionError: Connection error.", f"E *{ADVICE}"])
+    result.stdout.fnmatch_lines(["E *APIConnectionError: Connection error.", f"E *{ADVICE_FOR_EARLY_CLIENT}"])
 
 
 def test_rules_that_are_ignored_do_not_fail_strict_tests(runs: Runs, pytester: pytest.Pytester) -> None:
@@ -541,7 +541,28 @@ def test_an_unknown_rule_to_ignore_is_reported(runs: Runs) -> None:
         """
     )
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["strict_ignore: there is no rule 'unknown-key'; did you mean unknown-keys?"])
+    told = "unknown rule 'unknown-key'; did you mean unknown-keys?; docs/rules.md lists the rules"
+    result.stdout.fnmatch_lines([f"marker ours_emulator: strict_ignore: {told}"])
+
+
+def test_an_unknown_rule_to_ignore_in_the_ini_file_is_reported(runs: Runs, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nours_emulator_strict = true\nours_emulator_strict_ignore = nonsense")
+    result = runs("def test_it(ours_emulator): pass")
+    result.assert_outcomes(errors=1)
+    told = "ours_emulator_strict_ignore: unknown rule 'nonsense'; docs/rules.md lists the rules"
+    result.stdout.fnmatch_lines([told])
+
+
+def test_what_strict_openapi_refuses_is_ignored_by_the_rule_schema(runs: Runs) -> None:
+    runs(
+        """
+        import pytest
+
+        @pytest.mark.ours_emulator(strict=True, strict_openapi=True, strict_ignore=["schema"])
+        def test_it(ours_emulator, track):
+            track(userId="u", eventProperties={"amount": 5})
+        """
+    ).assert_outcomes(passed=1)
 
 
 def test_what_production_is_blocked_with_is_gone_after_the_session(runs: Runs) -> None:
@@ -572,8 +593,23 @@ def test_the_marker_stops_the_clock(runs: Runs) -> None:
     ).assert_outcomes(passed=2)
 
 
-@pytest.mark.parametrize("mistake", ["stric=True", "True"])
-def test_a_mistake_in_the_marker_is_reported(runs: Runs, mistake: str) -> None:
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        ("stric=True", "unknown option stric; did you mean strict?"),
+        ("True", "options need names, such as strict=True; got True"),
+        ("strict='yes'", "strict must be True or False, not 'yes'"),
+        ("strict_openapi=1", "strict_openapi must be True or False, not 1"),
+        ("strict_ignore=3", "strict_ignore must be a list of rules, such as ?'unknown-keys'?, not 3"),
+        ("tokens='live'", "tokens must be a list of tokens, such as ?'live_123'?, not 'live'"),
+        ("public_keys=['key']", "public_keys.0: a key must begin with pk_ or sk_"),
+        ("allowed_events='Paid'", "allowed_events must be a list of names, such as ?'Paid'?, not 'Paid'"),
+        ("clock=1.5", "clock must be a datetime, ISO 8601, or milliseconds since the epoch, not 1.5"),
+        ("clock='soon'", "clock: 'soon' is not a valid timestamp; use ISO 8601"),
+        ("seed=5", "seed must be the path of a file, not 5"),
+    ],
+)
+def test_a_mistake_in_the_marker_is_reported_in_one_form(runs: Runs, mistake: str, told: str) -> None:
     result = runs(
         f"""
         import pytest
@@ -584,7 +620,53 @@ def test_a_mistake_in_the_marker_is_reported(runs: Runs, mistake: str) -> None:
         """
     )
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([f"*{mistake.partition('=')[0]} is none of *strict*"])
+    result.stdout.fnmatch_lines([f"marker ours_emulator: {told}*"])
+    result.stdout.no_fnmatch_line("*pytest_support*")
+
+
+def test_a_marker_without_the_fixture_is_a_mistake_unless_it_may_be_meant_for_other_tests(runs: Runs) -> None:
+    result = runs(
+        """
+        import pytest
+
+        pytestmark = pytest.mark.ours_emulator(allowed_events=["Paid"])
+
+        @pytest.mark.ours_emulator(strict=True)
+        def test_that_forgot_it():
+            pass
+
+        @pytest.mark.ours_emulator(strict=True)
+        def test_that_asks_late(request):
+            request.getfixturevalue("ours_emulator")
+
+        @pytest.mark.ours_emulator(strict=True)
+        def test_of_the_session(ours_emulator_session):
+            pass
+
+        def test_with_the_marker_of_the_module():
+            pass
+        """
+    )
+    result.assert_outcomes(passed=3, failed=1)
+    told = "marker ours_emulator: the test does not use the fixture ours_emulator; request it, or remove the marker"
+    result.stdout.fnmatch_lines([told])
+
+
+def test_a_setting_that_is_refused_is_told_from_the_marker(runs: Runs) -> None:
+    result = runs(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def ours_emulator_settings():
+            return {"public_keys": ["key"]}
+
+        def test_it(ours_emulator):
+            pass
+        """,
+        attach=True,
+    )
+    result.stdout.fnmatch_lines(["ours_emulator_settings: public_keys.0: a key must begin with pk_ or sk_*"])
 
 
 def test_a_seed_that_is_nowhere_is_reported_with_both_places(runs: Runs, pytester: pytest.Pytester) -> None:
@@ -615,7 +697,7 @@ def test_a_seed_that_cannot_be_sown_is_reported_in_one_line(
         """
     )
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([f"@pytest.mark.ours_emulator: seed {seed}: *{told}*"])
+    result.stdout.fnmatch_lines([f"marker ours_emulator: seed {seed}: *{told}*"])
     result.stdout.no_fnmatch_line("*pytest_support*")
     result.stdout.no_fnmatch_line("*During handling*")
 

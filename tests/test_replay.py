@@ -254,7 +254,7 @@ def test_a_kept_store_is_sown_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "can't be read"), (text_of(line()) + b"nonsense\n", "line 2: not JSON")],
+    [(None, "cannot be read"), (text_of(line()) + b"nonsense\n", "line 2: not JSON")],
 )
 def test_a_seed_that_is_none_is_told_in_one_line(tmp_path: Path, content: bytes | None, said: str) -> None:
     seed = tmp_path / "seed.jsonl"
@@ -353,7 +353,7 @@ def test_a_seed_that_the_store_cannot_hold_is_told_and_leaves_the_store_closed(t
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, before[1]))
     try:
-        with pytest.raises(StoreError, match=r"seed\.jsonl can't be stored"):
+        with pytest.raises(StoreError, match=r"seed\.jsonl cannot be stored"):
             create_app(load({"seed": str(seed), "database": str(database)}))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -259,12 +259,12 @@ def test_a_bad_value_that_a_better_source_overrules_does_no_harm(
 def test_an_unknown_name_in_the_file_is_told(tmp_path: Path, line: str) -> None:
     file = toml(tmp_path, line)
     said = refused(file=file)
-    assert "no such setting" in said
+    assert "unknown setting" in said
     assert str(file) in said
 
 
 def test_a_name_in_other_letters_in_the_file_does_not_win_over_a_flag(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"PORT in .*: there is no such setting"):
+    with pytest.raises(SettingsError, match=r"PORT in .*: unknown setting"):
         load({"port": "3"}, toml(tmp_path, "PORT = 1\nport = 2"))
 
 

@@ -1,4 +1,4 @@
-"""The store: what a restart finds, what is kept, what can't be opened, and what a failing write leaves behind."""
+"""The store: what a restart finds, what is kept, what cannot be opened, and what a failing write leaves behind."""
 
 import asyncio
 import io
@@ -389,7 +389,7 @@ def test_the_accounts_1_and_11_are_not_mixed_up_by_a_reset() -> None:
             assert account.visitor(user_id="u")["event_count"] == 1
 
 
-# What can't be opened
+# What cannot be opened
 
 
 def unusable(path: Path) -> str:
@@ -425,8 +425,8 @@ def test_an_empty_database_that_something_else_has_marked_is_refused(path: Path)
 @pytest.mark.parametrize(
     ("version", "why"),
     [
-        (0, f"has store version 0, which can't be migrated to {SCHEMA_VERSION}; use a new file"),
-        (1, f"has store version 1, which can't be migrated to {SCHEMA_VERSION}; use a new file"),
+        (0, f"has store version 0, which cannot be migrated to {SCHEMA_VERSION}; use a new file"),
+        (1, f"has store version 1, which cannot be migrated to {SCHEMA_VERSION}; use a new file"),
         (
             SCHEMA_VERSION + 1,
             f"has store version {SCHEMA_VERSION + 1}, but this program supports at most {SCHEMA_VERSION}; "
@@ -445,12 +445,12 @@ def test_a_store_that_is_newer_or_too_old_to_be_migrated_is_refused(path: Path, 
 def test_a_directory_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "directory"
     path.mkdir()
-    assert "can't be opened" in unusable(path)
+    assert "cannot be opened" in unusable(path)
 
 
 def test_a_file_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    assert "can't be opened" in unusable(tmp_path / "file" / "store.db")
+    assert "cannot be opened" in unusable(tmp_path / "file" / "store.db")
 
 
 def test_a_store_in_use_is_refused_until_it_is_free(path: Path) -> None:

@@ -194,6 +194,14 @@ def test_what_came_after_a_reset_is_told_after_it(account: Account) -> None:
             assert stream.next()[1] == "reset"
 
 
+def test_a_reset_names_its_account_or_all_of_them() -> None:
+    with serving() as server, streaming(server.account()) as one, streaming(server.default) as every:
+        for asked, account in (({"account": "a"}, "a"), ({"account": "b"}, "b"), ({"all": True}, None)):
+            server.default.post("/debug/reset", asked)
+            assert every.next()[1:] == ("reset", {"account": account})
+        assert one.next()[1:] == ("reset", {"account": None})
+
+
 def test_a_client_that_reads_too_slowly_is_told_so_and_resumes_without_a_gap(account: Account) -> None:
     address = urlsplit(account.url)
     rows = [

@@ -21,9 +21,9 @@ from serving import Account, Server, serving
 from waiting import Sent, catch_up, sending
 
 NOT_UNDERSTOOD: list[tuple[str, dict[str, Any], str]] = [
-    ("verify", {"match": {"evnt": "X"}}, "match.evnt: there is no such field; did you mean event?"),
-    ("wait", {"match": {"event": {"$rgex": "X"}}}, "match.event.$rgex: there is no such operator; did you mean"),
-    ("wait", {"match": {"event_property.x": 1}}, "match.event_property: there is no such field; did you mean"),
+    ("verify", {"match": {"evnt": "X"}}, "match.evnt: unknown field; did you mean event?"),
+    ("wait", {"match": {"event": {"$rgex": "X"}}}, "match.event.$rgex: unknown operator; did you mean"),
+    ("wait", {"match": {"event_property.x": 1}}, "match.event_property: unknown field; did you mean"),
     ("wait", {"mtach": {}}, "match: Field required"),
     ("verify", {}, "match: Field required"),
     ("verify", {"match": []}, "match: must be an object of fields"),
@@ -42,7 +42,7 @@ NOT_UNDERSTOOD: list[tuple[str, dict[str, Any], str]] = [
     ("verify", {"match": {}, "after": 2**63}, "after: "),
     ("verify", {"match": {}, "account": "a/b"}, "account: "),
     ("verify/sequence", {"sequence": []}, "sequence: "),
-    ("verify/sequence", {"sequence": [{}, {"evnt": 1}]}, "sequence.1.evnt: there is no such field"),
+    ("verify/sequence", {"sequence": [{}, {"evnt": 1}]}, "sequence.1.evnt: unknown field"),
     ("verify/sequence", {"sequence": [{}, 5]}, "sequence.1: must be an object of fields"),
     ("verify/sequence", {"sequence": [{}] * 101}, "sequence: "),
     ("verify/sequence", {"sequence": [{}], "mode": "none"}, "mode: "),
@@ -670,11 +670,11 @@ def test_a_duplicate_is_not_blamed_where_its_original_tells_what_differs(account
 def test_what_is_there_instead_is_named(account: Account) -> None:
     account.track(event="K", userId="u", eventProperties={"amount": "1", "city": "Bern"})
     answer = unmet(ask(account, "verify", match={"event_properties.xyz": "1"}))
-    assert answer["error"].endswith("event_properties.xyz: not there; there are amount, city")
+    assert answer["error"].endswith("event_properties.xyz: not there; present: amount, city")
     answer = unmet(ask(account, "verify", match={"event_properties": {"amout": "1"}}))
     assert answer["near_misses"][0]["misses"][0]["why"] == "not there; did you mean amount?"
     said = refused(ask(account, "verify", match={"amount": "1"}))
-    assert said == "match.amount: there is no such field; did you mean account, or event_properties.amount?"
+    assert said == "match.amount: unknown field; did you mean account, or event_properties.amount?"
 
 
 def test_an_event_that_went_to_the_default_account_is_told(server: Server) -> None:
@@ -702,3 +702,21 @@ def test_what_was_accepted_is_not_blamed_where_another_outcome_is_asked_for(acco
         account.track(event="E", userId="u", distinctId="d")
     answer = unmet(ask(account, "verify", match={"event": "E"}, outcome="duplicate", count=2))
     assert (answer["candidates"], answer["error"]) == ([], "1 event matched; expected at least 2")
+
+
+def test_a_missing_value_and_null_are_told_apart_in_words(account: Account) -> None:
+    account.track(event="E", userId="u", eventProperties={"plan": None, "flags": [True]})
+    match = {"event": "E", "event_properties": {"plan": "pro", "pla": 1, "flags": False}}
+    told = account.post("/debug/verify", {"match": match}).json()["explanation"]
+    assert told.startswith(
+        'expected at least 1 event \'E\' event_properties={"plan": "pro", "pla": 1, "flags": false}\n'
+    )
+    assert "event_properties.plan: expected 'pro', got null (null, not a string)\n" in told
+    assert "event_properties.pla: expected 1, got nothing (did you mean plan?)\n" in told
+    assert told.endswith("event_properties.flags: expected false, got [true] (a list, not a boolean)")
+
+
+def test_what_is_not_known_of_a_refused_event_is_no_value(account: Account) -> None:
+    account.track(event="E")
+    told = account.post("/debug/verify", {"match": {"event": "E", "email": "a@b.co"}}).json()["explanation"]
+    assert told.endswith("email: expected 'a@b.co'; not known, because the event was rejected")

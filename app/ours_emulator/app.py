@@ -118,7 +118,7 @@ def _pipeline(
         return Pipeline(store.writer, contracts, accounts, feed, seed)
     except StoreWriteError as error:
         store.writer.close()
-        raise StoreError(f"{settings.seed} can't be stored: {error}") from error
+        raise StoreError(f"{settings.seed} cannot be stored: {error}") from error
 
 
 def _account(settings: Settings) -> AccountConfig:
@@ -145,6 +145,6 @@ def _seed(file: Path | None) -> Sequence[Request]:
             return [line.request() for _, line in read(opened)]
     except OSError as error:
         # A relative path begins at the directory that the emulator was started in.
-        raise SettingsError(f"seed {Path.cwd() / file} can't be read: {error.strerror}") from None
+        raise SettingsError(f"seed {Path.cwd() / file} cannot be read: {error.strerror}") from None
     except LineError as error:
         raise SettingsError(f"{file}, {error}") from None

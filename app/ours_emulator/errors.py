@@ -6,4 +6,4 @@ class SettingsError(Exception):
 
 
 class StoreError(Exception):
-    """The store can't be used; the message is one line for the user."""
+    """The store cannot be used; the message is one line for the user."""

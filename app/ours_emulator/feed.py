@@ -5,12 +5,15 @@ import threading
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import TypeAlias
 
 from ours_emulator.event_view import EventView, event_of
 from ours_emulator.model import Exchange
 
 _Key = tuple[str | None, str | None]
 _Parcel = tuple["Listener", Sequence[EventView]]
+Resets: TypeAlias = dict[str | None, int]
+"""For each account that was reset (None: all of them) the first id that events have after it."""
 _MAX_KEPT_EVENTS = 2000
 _MAX_KEPT_CHARACTERS = 4 * 1024 * 1024
 """What is kept for a bounded listener that does not take it. Events are shared by all listeners, but each client that
@@ -47,12 +50,12 @@ class Listener:
         self._overrun = False
         self._woken = asyncio.Event()
         self._closed = False
-        self._reset_at: int | None = None
+        self._resets: Resets = {}
 
-    def reset_at(self) -> int | None:
-        """Return, once, the first id that events have after the last reset since the previous call; None without."""
-        reset_at, self._reset_at = self._reset_at, None
-        return reset_at
+    def resets(self) -> Resets:
+        """Return, once, the resets since the previous call."""
+        resets, self._resets = self._resets, {}
+        return resets
 
     async def next(self, seconds: float | None) -> Sequence[EventView] | None:
         """Return the events of the next commit; None if there was no commit for *seconds*.
@@ -86,9 +89,9 @@ class Listener:
         self._rest()
         return None if overrun else events
 
-    def hear(self, events: Sequence[EventView], reset_at: int | None = None) -> None:
+    def hear(self, events: Sequence[EventView], resets: Resets) -> None:
         """Keep *events* for `next`; on the listener's loop only."""
-        self._reset_at = reset_at if reset_at is not None else self._reset_at
+        self._resets.update(resets)
         if not self._overrun:
             self._unheard.append(events)
             if self._bounded and self._kept.exceeded_by(events):
@@ -150,7 +153,7 @@ class Feed:
                     view = EventView(event_of(exchange, receipt))
                     for listener in listeners:
                         wanted.setdefault(listener, []).append(view)
-        _hand_over(wanted)
+        _hand_over(wanted, {})
 
     def cleared(self, account: str | None, next_id: int) -> None:
         """Tell that *account* was reset (all of them if None), and which id is next. For the writer, after COMMIT."""
@@ -161,7 +164,7 @@ class Feed:
                 if account is None or listened_to in (None, account)
                 for listener in group
             ]
-        _hand_over(dict.fromkeys(listeners, ()), next_id)
+        _hand_over(dict.fromkeys(listeners, ()), {account: next_id})
 
     def close(self) -> None:
         """End all listening, now and later. Doing it twice is doing it once; any thread may."""
@@ -188,7 +191,7 @@ class Feed:
         return [listener for key in keys for listener in self._listeners.get(key, ())]
 
 
-def _hand_over(wanted: Mapping[Listener, Sequence[EventView]], reset_at: int | None = None) -> None:
+def _hand_over(wanted: Mapping[Listener, Sequence[EventView]], resets: Resets) -> None:
     """Wake every event loop with a listener, each once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[_Parcel]] = {}
     for listener, events in wanted.items():
@@ -196,9 +199,9 @@ def _hand_over(wanted: Mapping[Listener, Sequence[EventView]], reset_at: int | N
     for loop, parcels in by_loop.items():
         # The loop may have been closed meanwhile; then nobody listens there any more.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_hear, parcels, reset_at)
+            loop.call_soon_threadsafe(_hear, parcels, resets)
 
 
-def _hear(parcels: Sequence[_Parcel], reset_at: int | None) -> None:
+def _hear(parcels: Sequence[_Parcel], resets: Resets) -> None:
     for listener, events in parcels:
-        listener.hear(events, reset_at)
+        listener.hear(events, resets)

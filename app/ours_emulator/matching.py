@@ -25,7 +25,8 @@ _MAX_COMPARED = 200
 _MAX_SHOWN = 100
 _MAX_NAMES = 10
 _CLOSE_CUTOFF = 0.85
-_NOT_THERE = "not there"
+NOT_THERE = "not there"
+"""What the reason of a miss begins with if there is no value."""
 
 
 class MatchError(ValueError):
@@ -108,7 +109,7 @@ def _closeness(miss: Miss) -> float:
 
 def advised(miss: Miss, view: Mapping[str, JsonValue]) -> Miss:
     """Return *miss*; if the field is missing, with a similar name that *view* has, or all its names."""
-    if miss.why != _NOT_THERE:
+    if miss.why != NOT_THERE:
         return miss
     here: JsonValue = dict(view)
     for part in miss.path.split("."):
@@ -116,7 +117,7 @@ def advised(miss: Miss, view: Mapping[str, JsonValue]) -> Miss:
             return miss
         if part not in here:
             names = [name[:_MAX_SHOWN] for name in here]
-            known = f"; there are {listed(names, _MAX_NAMES)}" if names else ""
+            known = f"; present: {listed(names, _MAX_NAMES)}" if names else ""
             return replace(miss, why=miss.why + (did_you_mean(part, names) or known))
         here = here[part]
     return miss
@@ -124,7 +125,7 @@ def advised(miss: Miss, view: Mapping[str, JsonValue]) -> Miss:
 
 def _instead(word: str, shape: Shape, *, outermost: bool) -> str:
     """Return what *word* probably means: a field of *shape*, or one inside an open object."""
-    known = f"; there are {', '.join(shape)}"
+    known = f"; use one of {', '.join(shape)}"
     open_field = next((name for name, inner in shape.items() if inner is None), None)
     sure = nearest(word, shape, _CLOSE_CUTOFF)
     if not outermost or open_field is None or sure or not 0 < len(word) < _MAX_SHOWN:
@@ -234,7 +235,7 @@ class _Compiler:
             return shape[part]
         if not shape:
             raise self._error(path, f"{path[-2]} is a plain value with nothing inside")
-        raise self._error(path, "there is no such field" + _instead(part, shape, outermost=len(path) == 1))
+        raise self._error(path, "unknown field" + _instead(part, shape, outermost=len(path) == 1))
 
     def _test(
         self, path: tuple[str, ...], expected: JsonValue, shape: Shape | None, level: int, *, known: bool
@@ -262,8 +263,8 @@ class _Compiler:
         for name, operand in expected.items():
             place = (*path, name)
             if name not in _NAMES:
-                problem = "there is no such operator" if name.startswith("$") else "fields and operators can't be mixed"
-                instead = did_you_mean(name, _NAMES) or f"; there are {', '.join(_NAMES)}"
+                problem = "unknown operator" if name.startswith("$") else "fields and operators cannot be mixed"
+                instead = did_you_mean(name, _NAMES) or f"; use one of {', '.join(_NAMES)}"
                 raise self._error(place, problem + instead)
             try:
                 check = self._regex(operand) if name == "$regex" else _OPERATORS[name](operand)
@@ -336,7 +337,7 @@ def _kind(value: JsonValue) -> str:
 
 def _difference(expected: JsonValue, actual: Actual) -> str:
     if actual is _MISSING:
-        return _NOT_THERE
+        return NOT_THERE
     if _kind(expected) != _kind(actual):
         return f"{_KINDS[_kind(actual)]}, not {_KINDS[_kind(expected)]}"
     if isinstance(expected, str) and isinstance(actual, str):
@@ -369,7 +370,7 @@ def _searched(pattern: Pattern) -> Problem:
 def _any(operand: JsonValue) -> Problem:
     if operand is not True:
         raise ValueError("must be true; use $absent for a field that must be missing")
-    return lambda actual: _NOT_THERE if actual is _MISSING else None
+    return lambda actual: NOT_THERE if actual is _MISSING else None
 
 
 def _absent(operand: JsonValue) -> Problem:
@@ -410,7 +411,7 @@ def _among(operand: JsonValue) -> Problem:
         value = None if actual is _MISSING else actual
         if any(same(value, option) for option in operand):
             return None
-        return _NOT_THERE if actual is _MISSING else "not one of them"
+        return NOT_THERE if actual is _MISSING else "not one of them"
 
     return problem
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,9 @@ import pytest
 if TYPE_CHECKING:
     from ours_emulator.emulator import AsyncEmulator, Emulator
 
+_NAME = "ours_emulator"
+_USED = pytest.StashKey[bool]()
+"""Whether a test used the fixture, which it may ask for late."""
 _MARKER = (
     "ours_emulator(strict, strict_ignore, clock, seed, allowed_events, tokens, public_keys, require_identifier, "
     "strict_openapi): options of the test's account of the emulator; strict=True fails the test on refusals and hints, "
@@ -70,6 +73,22 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             import_module("ours_emulator.pytest_support.accounts")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test that has the marker and passed without the emulator: its marker had no effect.
+
+    A marker of its class or module may be meant for other tests.
+    """
+    result = yield
+    own: list[pytest.Mark] = getattr(getattr(item, "obj", None), "pytestmark", [])
+    names: list[str] = getattr(item, "fixturenames", [])
+    uses = item.stash.get(_USED, False) or any(name.startswith(_NAME) for name in names)
+    if not uses and any(marker.name == _NAME for marker in own):
+        advice = f"the test does not use the fixture {_NAME}; request it, or remove the marker"
+        pytest.fail(f"marker {_NAME}: {advice}", pytrace=False)
+    return result
+
+
 @pytest.fixture(scope="session")
 def ours_emulator_settings() -> Mapping[str, Any]:
     """Override this to start the emulator with other settings of `ours-emulator serve`, like `{"tokens": ["t"]}`."""
@@ -107,6 +126,7 @@ def ours_emulator(
     """A fresh account of the emulator, which OURS_PRIVACY_BASE_URL points to while the test runs."""
     from ours_emulator.pytest_support.accounts import account_of_test
 
+    request.node.stash[_USED] = True
     with account_of_test(request, ours_emulator_server, ours_emulator_settings, monkeypatch) as emulator:
         yield emulator
 

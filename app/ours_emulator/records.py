@@ -111,11 +111,14 @@ class FaultAnswer:
 
     @property
     def sentence(self) -> str:
-        """What the fault does, as a reason: `fault busy answered 429`."""
+        """What the fault does, as a reason: `planned fault 'busy': answered 429`."""
+        return f"planned fault '{self.name}': {self._effect}"
+
+    @property
+    def _effect(self) -> str:
         if self.connection is not None:
-            done = {"reset": "reset the connection", "hang": "never answers", "close": "closed the connection"}
-            return f"fault {self.name} {done[self.connection]}"
-        return f"fault {self.name} " + (f"failed the row: {self.code}" if self.code else f"answered {self.status}")
+            return {"reset": "connection reset", "hang": "no answer", "close": "connection closed"}[self.connection]
+        return f"row failed with {self.code}" if self.code else f"answered {self.status}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,6 +319,13 @@ class Cleared:
     visitors: int
     receipts: int
     requests: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reset:
+    """Part of a stream: the earlier events of `account` were deleted, those of all accounts if it is None."""
+
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

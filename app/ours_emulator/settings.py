@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from ours_emulator.clock import LAST_MOMENT, milliseconds
 from ours_emulator.errors import SettingsError as SettingsError
-from ours_emulator.wording import did_you_mean, nearest, suggested
+from ours_emulator.wording import did_you_mean, nearest, plain, suggested
 
 ENV_PREFIX = "OURS_EMULATOR_"
 _OTHER_VARIABLES = ("CONFIG", "URL", "COMMAND", "CLIENT_URL", "TOKEN", "PUBLIC_KEY")
@@ -186,13 +186,13 @@ def load(flags: Mapping[str, object] | None = None, file: Path | None = None, *,
         origins.update(dict.fromkeys(source, origin))
     for name in sorted(values.keys() - Settings.model_fields.keys()):
         advice = did_you_mean(name.replace("-", "_"), Settings.model_fields)
-        raise SettingsError(f"{_spelled(name, origins[name], file)}: there is no such setting{advice}")
+        raise SettingsError(f"{_spelled(name, origins[name], file)}: unknown setting{advice}")
     try:
         return Loaded(Settings.model_validate(values), origins)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
-        problem = first["msg"].removeprefix("Value error, ")
+        problem = plain(first["msg"])
         raise SettingsError(f"{_spelled(name, origins[name], file)}: {problem}") from None
 
 
@@ -201,7 +201,7 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     known = {name.upper() for name in (*Settings.model_fields, *_OTHER_VARIABLES)}
     ours = (name for name in sorted(environment) if name.upper().startswith(ENV_PREFIX))
     return [
-        f"{name} has no effect: there is no such variable{_suggestion(name[len(ENV_PREFIX) :], known)}"
+        f"{name} has no effect: unknown variable{_suggestion(name[len(ENV_PREFIX) :], known)}"
         for name in ours
         if name[len(ENV_PREFIX) :].upper() not in known and _SERVICE.fullmatch(name[len(ENV_PREFIX) :]) is None
     ]

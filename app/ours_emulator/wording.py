@@ -90,3 +90,8 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
 def suggested(name: str | None) -> str:
     """Return `; did you mean NAME?`; an empty string for None."""
     return f"; did you mean {name}?" if name else ""
+
+
+def plain(message: str) -> str:
+    """Return a *message* of pydantic as we write it."""
+    return message.removeprefix("Value error, ").replace("Input should be", "must be", 1)

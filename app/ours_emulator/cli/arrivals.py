@@ -21,6 +21,6 @@ def summary(arrivals: Arrivals, emulator: Emulator) -> str:
 
 def _what_to_check(emulator: Emulator) -> str:
     return (
-        f"check that the app takes its base URL from {BASE_URL_VARIABLE}, which was {emulator.ingest_url}, that it "
-        "sends before it exits, and that it runs on this machine and not in a container"
+        f"check that the app reads its base URL from {BASE_URL_VARIABLE} (it was {emulator.ingest_url}), that it sends "
+        "its events before it exits, and that it runs on this machine and not in a container"
     )

@@ -15,9 +15,11 @@ from ours_emulator.cli.target import (
     exit_not_met,
     json_option,
     options,
+    report_unknown_account,
     url_option,
 )
 from ours_emulator.model import DEFAULT_ACCOUNT
+from ours_emulator.records import Event
 from ours_emulator.wording import plural
 
 if TYPE_CHECKING:
@@ -33,11 +35,14 @@ _OTHER_OUTCOMES = ("rejected", "duplicate", "dropped")
 _limit_option = click.option("--limit", default=100, show_default=True, type=click.IntRange(1))
 
 
-def _event_id(_context: click.Context, _argument: click.Parameter, text: str) -> int:
-    """Return the id of an event, which may have the # that the log puts before it."""
+def _id(_context: click.Context, argument: click.Parameter, text: str | None) -> int | None:
+    """Return the id of an event or a request, which may have the # that the log puts before it."""
+    if text is None:
+        return None
     digits = text.removeprefix("#")
     if not (digits.isascii() and digits.isdigit()):
-        raise click.ClickException(f"{text} is not the id of an event; use its number, such as 17")
+        kind = "an event" if argument.name == "event_id" else "a request"
+        raise click.ClickException(f"{text} is not the id of {kind}; use its number, such as 17")
     return int(digits)
 
 
@@ -57,8 +62,7 @@ def visitors(url: str | None, account: str | None, as_json: bool, limit: int, **
     emulator, given = emulator_at(url, account), _given(filters)
     items = emulator.latest_visitors(limit, **given)
     shown = output.show(items, as_json, account, output.VISITOR_HEADS, output.visitor_row)
-    if not as_json:
-        _report_more(emulator, operations.visitors(given), shown, limit)
+    _report_rest(emulator, None if as_json else operations.visitors(given), shown, limit)
 
 
 @debug_command()
@@ -84,19 +88,18 @@ def events(
     emulator = emulator_at(url, account)
     items = emulator.latest_events(limit, outcome=outcome, **given)
     shown = output.show(items, as_json, account, output.EVENT_HEADS, output.event_row)
-    if not as_json:
-        _report_more(emulator, operations.events(outcome, None, given), shown, limit)
-        if outcome is None:
-            _report_other_outcomes(emulator, given)
+    _report_rest(emulator, None if as_json else operations.events(outcome, None, given), shown, limit)
+    if outcome is None and not as_json:
+        _report_other_outcomes(emulator, given)
 
 
 @debug_command()
 @options()
 @json_option
-@click.argument("event_id", metavar="ID", callback=_event_id)
+@click.argument("event_id", metavar="ID", callback=_id)
 def show(url: str | None, account: str | None, as_json: bool, event_id: int) -> None:
     """Show one event with everything that is known of it. ID is its number, as in the log: 17 or '#17'."""
-    output.show_one(emulator_at(url, account).event(event_id), as_json)
+    output.show_event(emulator_at(url, account).event(event_id), as_json)
 
 
 @debug_command()
@@ -113,19 +116,26 @@ def visitor(url: str | None, account: str | None, as_json: bool, visitor_id: str
 @debug_command()
 @options()
 @json_option
-@click.option("--status", help="Only those answered with this status.")
+@click.option("--status", help="Only requests that were answered with this status.")
 @click.option("--endpoint", help="track, identify, batch, client/events, …")
 @click.option("--call-id", help="Only the attempts of this call.")
 @_limit_option
-def requests(url: str | None, account: str | None, as_json: bool, limit: int, **filters: str | None) -> None:
-    """List the requests in the journal, the latest first."""
+@click.argument("request_id", metavar="[ID]", required=False, callback=_id)
+def requests(
+    url: str | None, account: str | None, as_json: bool, limit: int, request_id: int | None, **filters: str | None
+) -> None:
+    """List the requests in the journal, the latest first; or show the request ID with its body and its events."""
     from ours_emulator.emulator import operations
 
     emulator, given = emulator_at(url, account), _given(filters)
+    if request_id is not None:
+        if given:
+            raise click.ClickException("use an ID or filters, not both")
+        output.show_request(emulator.request(request_id), as_json)
+        return
     items = emulator.latest_requests(limit, **given)
     shown = output.show(items, as_json, account, output.REQUEST_HEADS, output.request_row)
-    if not as_json:
-        _report_more(emulator, operations.requests(given), shown, limit)
+    _report_rest(emulator, None if as_json else operations.requests(given), shown, limit)
 
 
 @debug_command()
@@ -138,13 +148,14 @@ def tail(url: str | None, account: str | None, as_json: bool, event: str | None,
     from ours_emulator.emulator import EmulatorError
 
     emulator = emulator_at(url, account)
+    report_unknown_account(emulator)
     emulator.version()
     last: int | None = None
     reported = False
     while True:
         try:
             for item in emulator.tail(event, outcome=outcome, after=last):
-                last, reported = (last if item is None else item.id), False
+                last, reported = (item.id if isinstance(item, Event) else last), False
                 click.echo(output.tail_line(item, as_json))
         except EmulatorError as error:
             if error.status is not None:
@@ -183,9 +194,11 @@ def reset(url: str | None, account: str | None, all_: bool) -> None:
 @click.option("--redact", is_flag=True, help="Without tokens and keys.")
 def export(url: str | None, account: str | None, path: Path | None, redact: bool) -> None:
     """Write the journal as JSON Lines, one request each, the oldest first."""
-    with emulator_at(url, account).stream_export(redact=redact) as exported, output.writing(path) as file:
-        for part in exported.parts:
-            file.write(part)
+    emulator = emulator_at(url, account)
+    with emulator.stream_export(redact=redact) as exported, output.writing(path) as file:
+        written = sum(file.write(part) for part in exported.parts)
+    if not written:
+        report_unknown_account(emulator)
     if exported.evicted:
         older = plural(exported.evicted, "older request")
         click.echo(f"ours-emulator: {older} not exported: evicted earlier; set a larger --keep", err=True)
@@ -201,7 +214,7 @@ def import_(url: str | None, account: str | None, file: IO[bytes]) -> None:
     click.echo(f"imported {plural(imported.imported, 'request')}" + (f": {counts}" if counts else ""))
     for line in imported.differing:
         click.echo(
-            f"line {line.line}: answered {line.now or 'nothing'}, but {line.recorded or 'nothing'} when it was recorded"
+            f"line {line.line}: answered {line.now or 'nothing'}, but {line.recorded or 'nothing'} when recorded"
         )
 
 
@@ -254,9 +267,11 @@ debug_commands: Sequence[click.Command] = (
 )
 
 
-def _report_more(emulator: "Emulator", operation: "Operation[Listing[T]]", shown: int, limit: int) -> None:
-    """Report how many more items *operation* has than the *limit* let through."""
-    if shown == limit:
+def _report_rest(emulator: "Emulator", operation: "Operation[Listing[T]] | None", shown: int, limit: int) -> None:
+    """Report how many more items *operation* has than the *limit* let through, or that there is no such account."""
+    if shown == 0:
+        report_unknown_account(emulator)
+    elif operation is not None and shown == limit:
         more = _total(emulator, operation) - shown
         if more > 0:
             click.echo(f"not shown: {more} more: --limit {shown + more}", err=True)

@@ -70,7 +70,8 @@ def _run(command: Sequence[str], loaded: Loaded) -> int:
         except OSError as error:
             sys.stderr.write(f"ours-emulator: {command[0]} cannot be run: {error.strerror}\n")
             return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-    sys.stderr.write(summary(child.arrivals, emulator))
+    # An empty line first: the last line of the command's own output may not have ended.
+    sys.stderr.write("\n" + summary(child.arrivals, emulator))
     return code
 
 

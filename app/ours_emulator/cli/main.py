@@ -11,6 +11,7 @@ from ours_emulator.cli.commands import debug_commands
 from ours_emulator.cli.exec import exec_
 from ours_emulator.cli.serve import child_process, serve
 from ours_emulator.cli.steering import steering_commands
+from ours_emulator.cli.target import NOT_MET, NotMetError
 from ours_emulator.settings import unknown_variables
 
 _FAILED = 2
@@ -18,12 +19,12 @@ _INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line. An error is one line on standard error, and exit code 2."""
+    """Run the command line. An error is one line on standard error, and exit code 2, or 1 for a NotMetError."""
     try:
         commands.main(standalone_mode=False, prog_name="ours-emulator")
     except click.ClickException as error:
         _report(" ".join(error.format_message().split()))
-        sys.exit(_FAILED)
+        sys.exit(NOT_MET if isinstance(error, NotMetError) else _FAILED)
     except click.Abort:
         sys.exit(_INTERRUPTED)
 

@@ -9,15 +9,17 @@ from typing import IO, TypeVar
 
 import click
 
-from ours_emulator.records import Event, Json, RequestRecord, Visitor, iso, to_json
-from ours_emulator.terminal import columns
-from ours_emulator.wording import with_rule
+from ours_emulator.records import Event, Json, RequestDetail, RequestRecord, Reset, Visitor, iso, to_json, utc
+from ours_emulator.terminal import columns, printable
+from ours_emulator.wording import MAX_LISTED, first_of, name_of, outcome_of, with_rule
 
 R = TypeVar("R", Event, Visitor, RequestRecord)
 VISITOR_HEADS = ("ACCOUNT", "VISITOR", "EXTERNAL ID", "EMAIL", "ANONYMOUS ID", "EVENTS", "LAST SEEN")
 EVENT_HEADS = ("ACCOUNT", "ID", "TIME", "OUTCOME", "ENDPOINT", "EVENT", "VISITOR", "PROPERTIES", "WHY")
 REQUEST_HEADS = ("ACCOUNT", "ID", "TIME", "METHOD", "PATH", "STATUS", "ATTEMPT", "EVENTS", "MS", "FAULT")
 _MAX_SHORT = 60
+_MAX_BODY = 2000
+"""Characters of a body that are shown."""
 
 
 def show(
@@ -40,13 +42,45 @@ def show_one(item: object, as_json: bool) -> None:
     """Print a record as JSON, or its fields one per line, except for those that are empty."""
     if as_json:
         _show_json(item)
+    else:
+        _show_fields(to_json(item))
+
+
+def show_event(event: Event, as_json: bool) -> None:
+    """Print all of *event*; its time as the tables have it."""
+    if as_json:
+        _show_json(event)
+    else:
+        _show_fields({**to_json(event), "time": iso(utc(int(event.time)))})
+
+
+def show_request(request: RequestDetail, as_json: bool) -> None:
+    """Print *request*, each of its events in one line, and its body, cut if it is long."""
+    if as_json:
+        _show_json(request)
         return
-    fields = [(name, value) for name, value in to_json(item).items() if value not in (None, {}, [], "")]
-    rows = [
-        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)) for name, value in fields
-    ]
+    events = [f"{name_of(event)} {outcome_of(event)}" for event in request.events]
+    _show_fields({**to_json(request), "events": "", "body": "", "body_base64": ""})
+    _show_lines("events", first_of(events, MAX_LISTED))
+    _show_lines("body", _cut_body(request.body or "").splitlines())
+    _show_lines("body in base64", [_cut_body(request.body_base64 or "")])
+
+
+def _show_fields(fields: Json) -> None:
+    shown = [(name, value) for name, value in fields.items() if value not in (None, {}, [], "")]
+    rows = [(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)) for name, value in shown]
     for line in columns(rows):
         click.echo(line)
+
+
+def _show_lines(heading: str, lines: Sequence[str]) -> None:
+    if any(lines):
+        click.echo("\n".join(["", f"{heading}:", *map(printable, lines)]))
+
+
+def _cut_body(body: str) -> str:
+    more = len(body) - _MAX_BODY
+    return body if more <= 0 else f"{body[:_MAX_BODY]}…\n({more} more characters: --json)"
 
 
 def visitor_row(visitor: Visitor) -> Sequence[object]:
@@ -81,10 +115,11 @@ def short(properties: Json) -> str | None:
     return text or None
 
 
-def tail_line(event: Event | None, as_json: bool) -> str:
-    """Return the line of one event of a stream; None stands for a reset."""
-    if event is None:
-        return json.dumps({"reset": True}) if as_json else "--- reset ---"
+def tail_line(event: Event | Reset, as_json: bool) -> str:
+    """Return the line of one event of a stream, or of a reset."""
+    if isinstance(event, Reset):
+        account = "all accounts" if event.account is None else f"account {event.account}"
+        return json.dumps({"reset": True, "account": event.account}) if as_json else f"--- reset of {account} ---"
     return json.dumps(to_json(event)) if as_json else columns([event_row(event)])[0]
 
 

@@ -94,7 +94,11 @@ def _addresses(settings: Settings, port: int) -> tuple[str, Properties]:
 def _banner(settings: Settings, port: int) -> str:
     url = url_of(settings.host, port)
     clock = "" if settings.now is None else f"Clock: stopped at {iso(utc(settings.now))} (--now)\n"
-    store = f"kept in {settings.database}" if settings.database else "nothing is kept after the process (--database)"
+    store = (
+        f"kept in {settings.database}"
+        if settings.database
+        else "temporary, deleted when the process ends (--database FILE keeps it)"
+    )
     return f"""\
 ours-emulator {__version__}: the Ours Privacy Ingest API and Client API on {url}
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ours_emulator.cli import output
-from ours_emulator.cli.target import debug_command, emulator_at, exit_not_met, json_option, options
+from ours_emulator.cli.target import (
+    debug_command,
+    emulator_at,
+    exit_not_met,
+    json_option,
+    options,
+    report_unknown_account,
+)
 from ours_emulator.records import FaultCounts, Json, Moment, iso
 from ours_emulator.terminal import columns
 from ours_emulator.wording import plural
@@ -59,6 +66,7 @@ def wait(
     try:
         met = emulator.wait(operations.wait(condition, timeout=timeout, after=after))
     except ExpectationError as error:
+        report_unknown_account(emulator)
         exit_not_met(str(error))
     click.echo(output.tail_line(met.event, as_json))
 
@@ -71,17 +79,23 @@ def wait(
 @click.option("--event", help="Only requests with an event of this name.")
 @click.option("--token", help="Only requests with this token or key.")
 @click.option("--distinct-id", help="Only requests with this distinctId.")
-@click.option("--status", type=int, help="Answer this status.")
+@click.option("--status", type=int, help="Answer with this status.")
 @click.option("--retry-after", type=float, help="Seconds that the client is told to wait.")
 @click.option("--error", help="The message in the body of the answer.")
-@click.option("--delay-ms", type=float, help="Answer so many milliseconds later.")
-@click.option("--connection", type=click.Choice(["reset", "hang", "close"]), help="What happens to the connection.")
-@click.option("--code", type=click.Choice(["queue_failed", "invalid_event"]), help="Rows of a batch fail with it.")
+@click.option("--delay-ms", type=float, help="Delay of the answer, in milliseconds.")
+@click.option(
+    "--connection",
+    type=click.Choice(["reset", "hang", "close"]),
+    help="The connection is reset, never answered (hang), or closed in the middle of the body.",
+)
+@click.option(
+    "--code", type=click.Choice(["queue_failed", "invalid_event"]), help="Rows of a batch fail with this code."
+)
 @click.option("--row", "rows", type=int, multiple=True, help="Only these rows fail; may be given several times.")
 @click.option("--stored", is_flag=True, default=None, help="The request is stored, and only its answer is lost.")
 @click.option("--times", type=int, help="How many requests it hits. [default: all]")
-@click.option("--probability", type=float, help="Of a hit, from 0 to 1.")
-@click.option("--seed", type=int, help="The same one gives the same hits.")
+@click.option("--probability", type=float, help="Probability of a hit, from 0 to 1. [default: 1]")
+@click.option("--seed", type=int, help="Seed of the probability: the same seed gives the same hits.")
 @click.option("--drop", is_flag=True, help="End the fault NAME.")
 def fault(url: str | None, account: str | None, as_json: bool, name: str | None, drop: bool, **plan: object) -> None:
     """Plan the fault NAME, end it (--drop), or show its counts. Without NAME: list the faults of the account.
@@ -97,7 +111,11 @@ def fault(url: str | None, account: str | None, as_json: bool, name: str | None,
     elif given and drop:
         raise click.ClickException("use --drop or a plan, not both")
     else:
-        _show_fault(_changed_fault(emulator, name, given, drop), as_json)
+        counts = _changed_fault(emulator, name, given, drop)
+        if given and not as_json:
+            click.echo(f"fault {name}: planned")
+        else:
+            _show_fault(counts, as_json)
 
 
 @debug_command()
@@ -111,7 +129,7 @@ def clock(url: str | None, account: str | None, as_json: bool, action: str | Non
     \b
     clock freeze [TIME]      stop it, where it is or at TIME
     clock set TIME           set it; it goes on from there, unless it is stopped
-    clock advance LENGTH     advance it: 500ms, 30s, 5m, 2h, 8d or 1w
+    clock advance DURATION   advance it: 500ms, 30s, 5m, 2h, 8d or 1w
     clock resume             let it tell the real time again
 
     TIME is ISO 8601, or milliseconds since the epoch.
@@ -139,15 +157,17 @@ def _object(text: str | None) -> Json:
 def _changed_fault(emulator: "Emulator", name: str, plan: Mapping[str, object], drop: bool) -> FaultCounts:
     from ours_emulator.emulator import operations
 
-    if drop:
-        return emulator.perform(operations.drop_fault(name))
-    return emulator.perform(operations.plan_fault(name, plan) if plan else operations.fault(name))
+    if plan:
+        return emulator.perform(operations.plan_fault(name, plan))
+    return emulator.perform(operations.drop_fault(name) if drop else operations.fault(name))
 
 
 def _list_faults(emulator: "Emulator", as_json: bool) -> None:
     from ours_emulator.emulator import operations
 
     faults = emulator.perform(operations.faults())
+    if not faults:
+        report_unknown_account(emulator)
     if as_json:
         for one in faults:
             click.echo(json.dumps(one))
@@ -170,7 +190,7 @@ def _clock_change(action: str, value: str | None) -> dict[str, object]:
     if value is None and action in ("set", "advance"):
         raise click.ClickException(f"clock {action} needs a value; see ours-emulator clock --help")
     if value is not None and action == "resume":
-        raise click.ClickException(f"clock resume takes no value, but {value} is given")
+        raise click.ClickException(f"clock resume takes no value, but got {value}")
     if action == "advance":
         return {"advance_ms": _milliseconds(value or "")}
     return {action: True if value is None else int(value) if value.isdecimal() else value}
@@ -179,7 +199,7 @@ def _clock_change(action: str, value: str | None) -> dict[str, object]:
 def _milliseconds(length: str) -> int:
     parts = _LENGTH.findall(length)
     if not parts or "".join(number + unit for number, unit in parts) != length:
-        raise click.ClickException(f"{length} is not a length of time; use 500ms, 30s, 5m, 2h, 8d or 1w")
+        raise click.ClickException(f"{length} is not a duration; use 500ms, 30s, 5m, 2h, 8d or 1w")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     return round(timedelta(seconds=seconds) / timedelta(milliseconds=1))
 

@@ -11,15 +11,23 @@ import click
 from ours_emulator.locator import places, url_of
 from ours_emulator.model import ACCOUNT_NAME
 from ours_emulator.settings import ENV_PREFIX, SettingsError, load
+from ours_emulator.wording import listed
 
 if TYPE_CHECKING:
-    from ours_emulator.emulator import Emulator
+    from ours_emulator.emulator import Emulator, EmulatorError
 
 NOT_MET = 1
-"""The exit code of a command that waits or checks in vain."""
+"""The exit code of a command that waits or checks in vain, asks for what is not there, or meets a failed emulator."""
+_GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.GONE)
 _ADMIN_TOKEN = ENV_PREFIX + "ADMIN_TOKEN"
 _EPILOG = f"For an emulator with an admin token, set {_ADMIN_TOKEN} to it."
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class NotMetError(click.ClickException):
+    """The command is right, but what it asks for is not there, or the emulator failed."""
+
+    exit_code = NOT_MET
 
 
 class DebugCommand(click.Command):
@@ -71,8 +79,29 @@ def emulator_errors() -> Generator[None]:
     try:
         yield
     except EmulatorError as error:
-        advice = f"; set {_ADMIN_TOKEN} to the token" if error.status == HTTPStatus.UNAUTHORIZED else ""
-        raise click.ClickException(f"{error}{advice}") from None
+        raise _as_click_error(error) from None
+
+
+def _as_click_error(error: "EmulatorError") -> click.ClickException:
+    """Return *error* in the emulator's own words, which need no method, path and status."""
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        return click.ClickException(f"the admin token is missing or wrong; set {_ADMIN_TOKEN} to it")
+    message = error.reason or str(error)
+    failed = error.status is not None and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    gone = error.reason is not None and error.status in _GONE
+    return NotMetError(message) if failed or gone else click.ClickException(message)
+
+
+def report_unknown_account(emulator: "Emulator") -> None:
+    """Report on standard error if the account of *emulator* does not exist: it is made by its first request."""
+    from ours_emulator.emulator import operations
+
+    if emulator.account is None:
+        return
+    names = emulator.perform(operations.accounts())
+    if emulator.account not in names:
+        known = f"existing accounts: {listed(names)}" if names else "there are no accounts yet"
+        click.echo(f"ours-emulator: account {emulator.account} has no requests; {known}", err=True)
 
 
 def exit_not_met(message: str) -> NoReturn:

@@ -131,7 +131,7 @@ def _deeper_than(value: JsonValue, levels: int) -> bool:
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise OverflowError("the body has a number that no double can hold")
+        raise OverflowError("the body has a number that is too large for a 64-bit float")
     return number
 
 

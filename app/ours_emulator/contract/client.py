@@ -246,7 +246,9 @@ def _event(request: Request, index: int, item: Properties) -> Message:
 def _without_ids(sent: Properties) -> Iterator[Hint]:
     """Yield a hint if *sent* names no visitor, so that each such message makes another one (rule client-look-up)."""
     if all(sent.get(name) is None for name in _IDS):
-        yield Hint("client-look-up", "", "both ids are null, so this makes a new visitor, whom no later id can name")
+        yield Hint(
+            "client-look-up", "", "both ids are null, so this creates a visitor that no later request can refer to"
+        )
 
 
 def _message(
@@ -370,7 +372,7 @@ def _unknown(sent: Properties, known: Mapping[str, Field], path: str = "") -> li
 
     def advice(name: str) -> str:
         if path and name in _IDS:
-            return "; the visitor is named by the ids beside `user`"
+            return "; the visitor is identified by the ids beside `user`"
         return _ADVICE.get(name, "") if "data" in known else ""
 
     names = [name for name in sent if name not in known]

@@ -79,7 +79,7 @@ def _advice(shape: Shape, name: str) -> str:
     if inner is not None:
         return suggested(f"{shape.homes[inner]}.{inner}")
     if "custom_properties" in shape.known:
-        return "; put properties of your own into custom_properties"
+        return "; put your own properties into custom_properties"
     return ""
 
 

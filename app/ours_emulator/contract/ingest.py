@@ -182,7 +182,7 @@ def _allow(endpoint: str, status: int | None) -> dict[str, str]:
 
 def _missing_token(request: Request, message: str, status: int) -> Reason:
     """Return why *request* names no source; many put the token where other APIs have it (rule body-token)."""
-    elsewhere = "; the Authorization header is not looked at" if request.authorization else ""
+    elsewhere = "; the Authorization header is ignored" if request.authorization else ""
     return Reason("missing-token", "/token", message + elsewhere, status)
 
 
@@ -283,7 +283,7 @@ def _out_of_window(time: float, now: int, window_ms: int) -> Reason:
     else:
         message = f"more than {window_ms // DAY_MS} days before the emulator's clock"
     if now - window_ms <= time * 1000 <= now:
-        message += "; looks like seconds, and milliseconds are asked for"
+        message += "; looks like seconds; use milliseconds"
     return Reason("time-window", "/time", message, 400)
 
 
@@ -292,7 +292,7 @@ def _unknown_token(token: str, account: AccountConfig) -> Reason:
         message = "is a key of the Client API; the Ingest API takes the token of a source"
     else:
         count = len(account.tokens)
-        message = f"is none of the {count} tokens that are set" if count > 1 else "is not the token that is set"
+        message = f"is not one of the {count} configured tokens" if count > 1 else "is not the configured token"
     return Reason("401", "/token", message, 401)
 
 

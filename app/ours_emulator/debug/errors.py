@@ -15,7 +15,7 @@ from ours_emulator.http.fault_effects import ConnectionCutError
 from ours_emulator.matching import MatchError
 from ours_emulator.pipeline import StoreWriteError
 from ours_emulator.store import CursorError, StoreFailedError, StoreLostError
-from ours_emulator.wording import did_you_mean
+from ours_emulator.wording import did_you_mean, plain
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -41,11 +41,11 @@ async def _invalid(request: Request, error: Exception) -> Response:
     # message says most.
     problem = [other for other in errors if other["loc"][:2] == errors[0]["loc"][:2]][-1]
     place = _place(problem, invalid.body)
-    message = problem["msg"].removeprefix("Value error, ")
+    message = plain(problem["msg"])
     if problem["type"] == "extra_forbidden":
         field = cast(APIRoute, request.scope["route"]).body_field
         names = _fields(field and field.field_info.annotation, place[:-1])
-        message = "there is no such field" + did_you_mean(place[-1], names)
+        message = "unknown field" + did_you_mean(place[-1], names)
     return _problem(400, f"{'.'.join(place)}: {message}" if place else message)
 
 

@@ -1,11 +1,21 @@
 """Why an expectation is not met: the one place where that is put into words, for programs and for people."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pydantic import JsonValue
 
-from ours_emulator.debug.match_progress import Diagnosis, MatchProgress, SequenceProgress, Terms, became, shown_of
+from ours_emulator.debug.match_progress import (
+    NOT_KNOWN,
+    Diagnosis,
+    MatchProgress,
+    SequenceProgress,
+    Terms,
+    became,
+    shown_of,
+)
+from ours_emulator.matching import NOT_THERE
 from ours_emulator.records import Event, Miss, NearMiss, Unmet
 from ours_emulator.terminal import printable
 from ours_emulator.wording import cut, first_of, name_of, outcome_of, plural
@@ -139,11 +149,16 @@ def _lines_of(event: Event, misses: Sequence[Miss]) -> list[str]:
 
 
 def _miss_line(miss: Miss) -> str:
-    why = "" if miss.why in ("", "another value") else f" ({miss.why})"
-    return f"    {cut(miss.path)}: expected {_short(miss.expected)}, got {_short(miss.actual)}{cut(why)}"
+    place = f"    {cut(miss.path)}: expected {_short(miss.expected)}"
+    if miss.actual is None and miss.why.startswith(NOT_KNOWN):
+        return f"{place}; {cut(miss.why)}"
+    nothing = miss.actual is None and miss.why.startswith(NOT_THERE)
+    why = miss.why.removeprefix(NOT_THERE).removeprefix("; ") if nothing else miss.why
+    remark = "" if why in ("", "another value") else f" ({cut(why)})"
+    return f"{place}, got {'nothing' if nothing else _short(miss.actual)}{remark}"
 
 
 def _short(value: JsonValue) -> str:
     """Return *value* as text, of a very long one the beginning; the answer has all of it in `near_misses`."""
-    text = repr(value)
+    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _MAX_VALUE else text[:_MAX_VALUE] + "…"

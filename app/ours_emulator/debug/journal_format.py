@@ -31,6 +31,7 @@ from ours_emulator.http.wire import attempt_number
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT, Properties, Request
 from ours_emulator.records import Connection, FaultAnswer, RowCode, StoredRequest, from_json, milliseconds_of, to_json
+from ours_emulator.wording import plain
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 _AUTHORIZATION = re.compile(r"(Bearer +(?:[ps]k_)?)?(.+)", re.IGNORECASE | re.DOTALL)
@@ -71,7 +72,7 @@ class _Fault(_Strict):
 def _text_or_json(body: JsonValue) -> JsonValue:
     if body is None or isinstance(body, (str, dict, list)):
         return body
-    raise ValueError("must be the body as text, or the JSON object or array that it is; put anything else into a text")
+    raise ValueError("must be a JSON object or array, or the body as text")
 
 
 class Line(_Strict):
@@ -151,7 +152,7 @@ def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = "".join(f"{part}: " for part in first["loc"][:1])
-            raise LineError(f"line {number}: {place}{first['msg'].removeprefix('Value error, ')}") from None
+            raise LineError(f"line {number}: {place}{plain(first['msg'])}") from None
         except (ValueError, RecursionError) as error:
             raise LineError(f"line {number}: not JSON: {error}") from None
 

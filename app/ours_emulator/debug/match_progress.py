@@ -29,7 +29,9 @@ _UNKNOWN_FIELDS = {
         *IDENTIFIERS,
     },
 }
-"""What is not known of an event that was not accepted, by outcome; so it can't tell whether the event was meant."""
+"""What is not known of an event that was not accepted, by outcome; so it cannot tell whether the event was meant."""
+NOT_KNOWN = "not known"
+"""What the reason of a miss begins with if the value is not known."""
 _WITH_ARTICLE = {"rejected": "rejected", "dropped": "dropped", "duplicate": "a duplicate", "accepted": "accepted"}
 
 
@@ -277,4 +279,4 @@ def _unknown(event: Event, miss: Miss) -> bool:
 
 
 def _not_known(event: Event) -> str:
-    return f"not known, because the event was {became(event)}"
+    return f"{NOT_KNOWN}, because the event was {became(event)}"

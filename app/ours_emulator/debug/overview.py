@@ -1,7 +1,8 @@
 """What the emulator is and has: index, summary, rules, settings, health; and the reset of it all."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import HTTPException, Request
 from pydantic import ConfigDict, Field, JsonValue
@@ -14,11 +15,7 @@ from ours_emulator.http.redaction import masked
 from ours_emulator.model import ACCOUNT_NAME
 from ours_emulator.records import Cleared, Page, Summary
 
-_RESOURCES = (
-    *("visitors", "events", "events/latest", "requests", "calls", "summary"),
-    *("wait", "verify", "verify/sequence", "stream", "export", "import", "reset"),
-    *("accounts", "clock", "faults", "rules", "settings", "health", "openapi.json"),
-)
+_DOCUMENT = {"GET /debug/openapi.json": "Show the OpenAPI document of the debug API."}
 router = debug_router()
 
 
@@ -41,11 +38,11 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Where to look."""
+    """Every call of the debug API, and what it is for."""
 
     name: str
     version: str
-    debug: list[str]
+    debug: dict[str, str]
 
 
 class ResetBody(Body):
@@ -58,9 +55,15 @@ class ResetBody(Body):
 
 
 @router.get("", response_model=Index)
-async def index() -> Response:
-    """Say what this is and where to look."""
-    return answer(Index("ours-emulator", __version__, [f"/debug/{name}" for name in _RESOURCES]))
+async def index(request: Request) -> Response:
+    """List the calls of the debug API."""
+    document: Mapping[str, Any] = request.app.debug_document()
+    calls = {
+        f"{method.upper()} {path}": _first_line(operation["description"])
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+    return answer(Index("ours-emulator", __version__, {**calls, **_DOCUMENT}))
 
 
 @router.get("/summary", response_model=Summary)
@@ -104,6 +107,10 @@ async def reset(request: Request, parts: Needs, body: ResetBody) -> Response:
             raise HTTPException(400, f"this path is for account {account}; omit `all`, or omit /accounts/{account}")
         raise HTTPException(400, 'give either the account to reset or {"all": true}')
     return answer(await parts.pipeline.reset(account))
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
 
 
 async def no_icon() -> Response:

@@ -189,6 +189,6 @@ def _check_parameters(request: Request, known: Sequence[str]) -> None:
             raise HTTPException(400, f"parameter {name} is given more than once; give it once")
         if name in known or (ANY_PROPERTY in known and name.startswith(PROPERTY) and name != PROPERTY):
             continue
-        others = f"; use {', '.join(known)}" if known else "; omit it, none are accepted here"
+        others = f"; use {', '.join(known)}" if known else "; this call takes none"
         instead = did_you_mean(name, known) or others
-        raise HTTPException(400, f"there is no parameter {name}{instead}")
+        raise HTTPException(400, f"unknown parameter {name}{instead}")

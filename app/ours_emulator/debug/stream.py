@@ -9,13 +9,13 @@ from starlette.responses import Response, StreamingResponse
 
 from ours_emulator.debug.params import Account, AskedOutcome, Needs, debug_router
 from ours_emulator.event_view import EventView
-from ours_emulator.feed import Feed, FeedClosedError
-from ours_emulator.store import EventFilter, StoreReader
+from ours_emulator.feed import Feed, FeedClosedError, Resets
+from ours_emulator.jsontext import json_text
+from ours_emulator.store import LARGEST, EventFilter, StoreReader
 
 MEDIA_TYPE = "text/event-stream"
 _PAGE = 200
 _HEARTBEAT_SECONDS = 15
-_RESET = "event: reset\ndata: {}\n\n"
 _BEHIND = "event: behind\ndata: {}\n\n"
 _CHUNK_CHARACTERS = 64 * 1024
 _PAUSE_SECONDS = 0.0002
@@ -43,8 +43,9 @@ async def stream(
     """Send every arrival, whatever its outcome, the first one first, as GET /debug/events/{id} shows it.
 
     The id of each message is the event's id. With Last-Event-ID the stream goes on after that event, without a gap or a
-    repeat. A message `reset` means that earlier events are gone. A message `behind` is the last one: the client reads
-    more slowly than events arrive, and has to resume. A comment every 15 seconds keeps the connection alive.
+    repeat. A message `reset` means that the earlier events of its account (null: of all accounts) are gone. A message
+    `behind` is the last one: the client reads more slowly than events arrive, and has to resume. A comment every 15
+    seconds keeps the connection alive.
     """
     after = _event_id(resumed if resumed is not None else last_event_id)
     which = EventFilter(event=event, outcome=None if outcome == "any" else outcome)
@@ -69,18 +70,18 @@ async def _messages(
             if progress.last > newest:
                 # An emulator that is gone gave out that id.
                 progress.last = 0
-                yield _RESET
+                yield _reset(account)
             full = True
             while full:
                 listener.take()  # The store has it as well.
                 part = await reader.arrivals(account, which, progress.last, _PAGE)
                 # Asked after the read, so that an event which came after a reset is never sent before it.
-                progress.note_reset(listener.reset_at())
+                progress.note(listener.resets())
                 for chunk in progress.chunks(map(EventView, part.events)):
                     yield chunk
                 full = part.more
             while (views := listener.take()) is not None:
-                progress.note_reset(listener.reset_at())
+                progress.note(listener.resets())
                 for chunk in progress.chunks(views, complete=True):
                     yield chunk
                 await asyncio.sleep(_PAUSE_SECONDS * feed.listeners)
@@ -98,11 +99,11 @@ class _Progress:
         self._outcome = outcome
         self.last = last
         """The id of the last event that was sent or left out."""
-        self._reset_at: int | None = None
+        self._resets: Resets = {}
 
-    def note_reset(self, reset_at: int | None) -> None:
-        """Note that there was a reset, if *reset_at* is given: events have that id or a larger one since then."""
-        self._reset_at = self._reset_at if reset_at is None else reset_at
+    def note(self, resets: Resets) -> None:
+        """Note *resets*, to tell of each before the events after it."""
+        self._resets.update(resets)
 
     def chunks(self, views: Iterable[EventView], *, complete: bool = False) -> Generator[str]:
         """Yield the messages for those of *views* that are new, in parts of some size.
@@ -127,15 +128,21 @@ class _Progress:
             if event.id <= self.last or self._outcome not in (None, event.outcome):
                 continue
             self.last = event.id
-            if self._reset_at is not None and self.last >= self._reset_at:
-                yield self._reset()
+            yield from self._due(self.last)
             yield f"id: {self.last}\nevent: receipt\ndata: {view.text}\n\n"
-        if complete and self._reset_at is not None:
-            yield self._reset()
+        if complete:
+            yield from self._due(LARGEST)
 
-    def _reset(self) -> str:
-        self._reset_at = None
-        return _RESET
+    def _due(self, event_id: int) -> Generator[str]:
+        """Yield a message for each reset before the event with that id."""
+        due = [account for account, first_id in self._resets.items() if first_id <= event_id]
+        for account in due:
+            del self._resets[account]
+            yield _reset(account)
+
+
+def _reset(account: str | None) -> str:
+    return f"event: reset\ndata: {json_text({'account': account})}\n\n"
 
 
 def _event_id(text: str | None) -> int | None:

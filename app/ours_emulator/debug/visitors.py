@@ -20,6 +20,7 @@ from ours_emulator.debug.params import (
 from ours_emulator.model import Identifier
 from ours_emulator.records import Event, Page, Visitor
 from ours_emulator.store import EventFilter, StoreReader, VisitorFilter
+from ours_emulator.wording import listed
 
 router = debug_router()
 
@@ -64,9 +65,10 @@ async def visitor_events(
 
 
 async def _visitor(reader: StoreReader, account: str | None, visitor_id: str) -> Visitor:
-    page = await reader.visitors(account, VisitorFilter({"user_id": visitor_id}), 2, None)
+    page = await reader.visitors(account, VisitorFilter({"user_id": visitor_id}), DEFAULT_LIMIT, None)
     if len(page.items) > 1:
-        raise HTTPException(400, f"several accounts have visitor {visitor_id}; name one with ?account=")
+        names = listed([visitor.account for visitor in page.items])
+        raise HTTPException(400, f"several accounts have visitor {visitor_id}: {names}; name the account")
     return found(next(iter(page.items), None), f"there is no visitor {visitor_id}")
 
 

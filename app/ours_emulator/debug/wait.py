@@ -51,7 +51,7 @@ def _example(value: object) -> dict[str, Any]:
 
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    400: {**REFUSED[400], **_example({"error": "match.evnt: there is no such field; did you mean event?"})},
+    400: {**REFUSED[400], **_example({"error": "match.evnt: unknown field; did you mean event?"})},
     406: {"model": Unmet, "description": "The expectation is not met, and why.", **_example(examples.UNMET)},
     **NOT_JSON,
 }
@@ -115,7 +115,7 @@ async def verify_sequence(request: Request, parts: Needs, body: SequenceBody) ->
 async def _followed(
     reader: StoreReader, scope: Scope, match: Match, terms: Terms, body: WaitBody, listener: Listener
 ) -> MatchProgress:
-    """Count what is stored, then what arrives, until the terms are met, or can't be met any more, or time is up."""
+    """Count what is stored, then what arrives, until the terms are met, or cannot be met any more, or time is up."""
     deadline = _now() + body.timeout_ms / 1000
     settle = body.settle_ms / 1000
     progress = await _stored(reader, scope, match)

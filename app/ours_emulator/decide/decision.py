@@ -83,7 +83,7 @@ class Decision:
         hints = message.hints
         kept = original.content
         if kept is not None and not (message.event == original.event and same_content(content, kept)):
-            text = f"event {original.receipt_id} has the same distinctId and other content; only that event is kept"
+            text = f"event {original.receipt_id} has the same distinctId and different content; only that event is kept"
             hints = (*hints, Hint("dedup", "/distinctId", text))
         return Receipt(
             id_,
@@ -164,11 +164,11 @@ class Decision:
         hints: list[Hint] = []
         for claim in message.identity:
             if claim.kind == "anonymous_id" and not self._visitors.adopt(visitor, claim):
-                text = "belongs to another visitor and stays theirs; not linked, and visitors are never merged"
+                text = "belongs to another visitor; not linked, because visitors are never merged"
                 hints.append(Hint("client-identify", "/anonymous_id", text))
             elif claim.kind == "external_id" and visitor.properties.get("external_id", claim.value) != claim.value:
                 # If the visitor has none, its alias may be on the way: SDKs send both at once.
-                text = "not written: the visitor that anonymous_id found has another one, which no call replaces"
+                text = "not stored: the visitor with this anonymous_id has another external_id, which is never replaced"
                 hints.append(Hint("client-identify", "/external_id", text))
         return hints
 

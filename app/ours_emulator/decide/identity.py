@@ -150,7 +150,9 @@ class Visitors:
         for claim in others:
             holders = self._matches(account_id, claim)
             if claim.kind == "external_id" and any(holder is not visitor for holder in holders):
-                message = "belongs to another visitor, who is left as is; userId decided, and visitors are never merged"
+                message = (
+                    "belongs to another visitor, which is not changed: userId decided, and visitors are never merged"
+                )
                 yield Hint("never-merged", f"/{claim.given_as}", message)
 
 

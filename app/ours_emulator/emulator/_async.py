@@ -38,6 +38,7 @@ from ours_emulator.records import (
     Moment,
     RequestDetail,
     RequestRecord,
+    Reset,
     Summary,
     Visitor,
 )
@@ -144,8 +145,8 @@ class AsyncEmulator(Handle):
 
     async def tail(
         self, event: str | None = None, *, outcome: str | None = None, after: int | None = None
-    ) -> AsyncGenerator[Event | None]:
-        """Yield events as they arrive, whatever their outcome, until the emulator ends. None stands for a reset.
+    ) -> AsyncGenerator[Event | Reset]:
+        """Yield events as they arrive, whatever their outcome, until the emulator ends. A Reset stands for a reset.
 
         It begins with the events that arrived after the one with the id *after*, or by default with the next one.
         """

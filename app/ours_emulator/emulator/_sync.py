@@ -39,6 +39,7 @@ from ours_emulator.records import (
     Moment,
     RequestDetail,
     RequestRecord,
+    Reset,
     Summary,
     Visitor,
 )
@@ -143,8 +144,8 @@ class Emulator(Handle):
 
     def tail(
         self, event: str | None = None, *, outcome: str | None = None, after: int | None = None
-    ) -> Generator[Event | None]:
-        """Yield events as they arrive, whatever their outcome, until the emulator ends. None stands for a reset.
+    ) -> Generator[Event | Reset]:
+        """Yield events as they arrive, whatever their outcome, until the emulator ends. A Reset stands for a reset.
 
         It begins with the events that arrived after the one with the id *after*, or by default with the next one.
         """

@@ -82,7 +82,7 @@ class Handle:
 
     def _request(self, operation: Operation[Any]) -> Request:
         # Accounts belong to the server: a closed one refuses everything under its own prefix.
-        base = self.server_url if operation.path.startswith("accounts/") else self.url
+        base = self.server_url if operation.path.partition("/")[0] == "accounts" else self.url
         query = f"?{urlencode(operation.params)}" if operation.params else ""
         admin = {} if self.admin_token is None else {"authorization": f"Bearer {self.admin_token}"}
         return Request(

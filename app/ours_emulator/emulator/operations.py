@@ -20,6 +20,7 @@ from ours_emulator.records import (
     Moment,
     RequestDetail,
     RequestRecord,
+    Reset,
     Summary,
     Unmet,
     Visitor,
@@ -152,8 +153,9 @@ class Operation(Generic[T]):
         if status == _NOT_ACCEPTABLE and "found" in answer:
             unmet = from_json(Unmet, answer)
             return ExpectationError(unmet.explanation or unmet.error, unmet.candidates, unmet.near_misses)
-        message = answer.get("error") or answer.get("detail") or body[:200].decode("utf-8", "replace")
-        return EmulatorError(f"{self} was answered {status}: {message}", status)
+        reason = answer.get("error")
+        message = reason or answer.get("detail") or body[:200].decode("utf-8", "replace")
+        return EmulatorError(f"{self} was answered {status}: {message}", status, reason)
 
     def __str__(self) -> str:
         return f"{self.method} /debug/{self.path}"
@@ -219,6 +221,11 @@ def request(request_id: int) -> Operation[RequestDetail]:
 def summary() -> Operation[Summary]:
     """The counts."""
     return Operation("GET", "summary", record(Summary))
+
+
+def accounts() -> Operation[list[str]]:
+    """The names of the open accounts. Sent to the server, not to an account."""
+    return Operation("GET", "accounts", _open_accounts)
 
 
 def rules() -> Operation[frozenset[str]]:
@@ -324,14 +331,14 @@ class EventStream:
     def __init__(self) -> None:
         self._partial = b""
 
-    def feed(self, part: bytes) -> Iterator[Event | None]:
-        """Yield the events that *part* completes; None stands for a reset."""
+    def feed(self, part: bytes) -> Iterator[Event | Reset]:
+        """Yield the events and resets that *part* completes."""
         *messages, self._partial = (self._partial + part).split(b"\n\n")
         for message in messages:
             lines = (line.partition(b": ") for line in message.split(b"\n"))
             fields = {name: text for name, _, text in lines}
             if fields.get(b"event") == b"reset":
-                yield None
+                yield from_json(Reset, _object(fields.get(b"data", b"")))
             elif b"data" in fields:
                 yield from_json(Event, json.loads(fields[b"data"]))
 
@@ -416,6 +423,10 @@ def _text(value: object) -> str:
 
 def _quoted(name: str) -> str:
     return quote(name, safe="", errors="surrogatepass")
+
+
+def _open_accounts(answer: Any) -> list[str]:
+    return [str(account["account"]) for account in answer["items"] if account["state"] == "open"]
 
 
 def _nothing(_: object) -> None:

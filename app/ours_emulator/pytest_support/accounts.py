@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -15,8 +15,17 @@ import pytest
 from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, operations
 from ours_emulator.emulator.handle import BASE_URL_VARIABLE
 from ours_emulator.emulator.local import COMMAND_VARIABLE
-from ours_emulator.emulator.operations import AccountPlan
-from ours_emulator.pytest_support.marker import MARKER, OF_ACCOUNT, ignored_rules, is_strict, options_of
+from ours_emulator.emulator.operations import AccountPlan, When
+from ours_emulator.pytest_support.marker import (
+    IGNORED,
+    INI_IGNORED,
+    OF_ACCOUNT,
+    ignored_by_ini,
+    ignored_by_marker,
+    is_strict,
+    options_of,
+    wrong,
+)
 from ours_emulator.pytest_support.reports import ACCOUNT, WatchedAccount
 from ours_emulator.wording import did_you_mean
 
@@ -48,14 +57,14 @@ def account_of_test(
     test: pytest.Item = request.node
     options = options_of(test)
     if is_strict(test):
-        _check_rules(server, ignored_rules(test))
-    with _account(server, test.name, {**settings, **options}) as emulator:
+        _check_rules(server, test)
+    with _account(server, test.name, settings, options) as emulator:
         account = WatchedAccount(emulator)
         if "seed" in options:
             _replay_seed(test, emulator, options["seed"])
             account.newest_before = account.newest_request()
         if "clock" in options:
-            emulator.clock.freeze(options["clock"])
+            _stop_clock(emulator, options["clock"])
         patch.setenv(BASE_URL_VARIABLE, emulator.ingest_url)
         test.stash[ACCOUNT] = account
         yield emulator
@@ -66,7 +75,7 @@ def account_of_session(
     request: pytest.FixtureRequest, server: Emulator, settings: Mapping[str, Any]
 ) -> Generator[Emulator]:
     """Give an account to the whole session."""
-    with _account(server, "session", settings) as emulator, pytest.MonkeyPatch.context() as patch:
+    with _account(server, "session", settings, {}) as emulator, pytest.MonkeyPatch.context() as patch:
         patch.setenv(BASE_URL_VARIABLE, emulator.ingest_url)
         request.session.stash[ACCOUNT] = WatchedAccount(emulator)
         yield emulator
@@ -79,12 +88,34 @@ def async_handle(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncEmu
     return handle
 
 
-def _check_rules(server: Emulator, ignored: Collection[str]) -> None:
-    """Fail the test if there is no rule of a name in *ignored*."""
-    unknown = sorted(set(ignored) - _rules(server)) if ignored else ()
-    for name in unknown:
-        advice = did_you_mean(name, _rules(server)) or "; GET /debug/rules lists them"
-        pytest.fail(f"strict_ignore: there is no rule {name!r}{advice}", pytrace=False)
+def _check_rules(server: Emulator, test: pytest.Item) -> None:
+    """Fail *test* if it ignores a rule that does not exist."""
+    for name in sorted(ignored_by_marker(test)):
+        if problem := _unknown_rule(server, name):
+            raise wrong(f"{IGNORED}: {problem}")
+    for name in sorted(ignored_by_ini(test)):
+        if problem := _unknown_rule(server, name):
+            pytest.fail(f"{INI_IGNORED}: {problem}", pytrace=False)
+
+
+def _unknown_rule(server: Emulator, name: str) -> str:
+    """Return what is wrong with the *name* of a rule; an empty string if there is such a rule."""
+    known = _rules(server)
+    return "" if name in known else f"unknown rule {name!r}{did_you_mean(name, known)}; docs/rules.md lists the rules"
+
+
+def _stop_clock(emulator: Emulator, at: When) -> None:
+    try:
+        emulator.clock.freeze(at)
+    except EmulatorError as error:
+        raise _refused(error, "clock: ") from None
+
+
+def _refused(error: EmulatorError, place: str = "") -> BaseException:
+    """Return how it is reported that the emulator refused an option of the marker, or that it does not answer."""
+    if error.reason is None:
+        return pytest.fail.Exception(str(error), pytrace=False)
+    return wrong(place + error.reason.removeprefix("freeze: "))
 
 
 @cache
@@ -93,18 +124,28 @@ def _rules(server: Emulator) -> frozenset[str]:
 
 
 @contextmanager
-def _account(server: Emulator, title: str, settings: Mapping[str, Any]) -> Generator[Emulator]:
+def _account(
+    server: Emulator, title: str, settings: Mapping[str, Any], options: Mapping[str, Any]
+) -> Generator[Emulator]:
     if ended := server.ended():
         pytest.fail(f"the emulator of {server.server_url} has ended: {ended}", pytrace=False)
     name = f"{_NOT_IN_NAMES.sub('-', title).strip('-')[:60] or 'test'}-{uuid4().hex[:12]}"
     try:
-        emulator = server.open_account(name, **_plan(settings))
+        emulator = server.open_account(name, **_plan({**settings, **options}))
     except EmulatorError as error:
-        raise pytest.fail.Exception(str(error), pytrace=False) from None
+        raise _refused_plan(error, options) from None
     try:
         yield emulator
     finally:
         _close(emulator, [*emulator.opened, name])
+
+
+def _refused_plan(error: EmulatorError, options: Mapping[str, Any]) -> BaseException:
+    """Return *error* with where the value that was refused comes from: the marker's *options*, or the settings."""
+    names = re.match(r"\w+", error.reason or "")
+    if error.reason is None or (names and names[0] in options):
+        return _refused(error)
+    return pytest.fail.Exception(f"ours_emulator_settings: {error.reason}", pytrace=False)
 
 
 def _plan(settings: Mapping[str, Any]) -> AccountPlan:
@@ -131,7 +172,8 @@ def _replay_seed(test: pytest.Item, emulator: Emulator, name: str | Path) -> Non
     try:
         emulator.replay(_existing(places).read_text("utf-8"))
     except (OSError, ValueError, EmulatorError) as error:
-        raise pytest.fail.Exception(f"@pytest.mark.{MARKER}: seed {name}: {error}", pytrace=False) from None
+        reason = error.reason if isinstance(error, EmulatorError) else None
+        raise wrong(f"seed {name}: {reason or error}") from None
 
 
 def _existing(places: Sequence[Path]) -> Path:

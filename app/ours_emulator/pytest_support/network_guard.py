@@ -12,6 +12,11 @@ ADVICE = (
     f"a test tried to reach {HOST}, the real API; set {BASE_URL_VARIABLE} before the app reads it "
     f"(the ours_emulator fixture does), or give the app the emulator's ingest_url"
 )
+ADVICE_FOR_EARLY_CLIENT = (
+    f"a test tried to reach {HOST}, the real API; the client was made before {BASE_URL_VARIABLE} was set for this "
+    f"test, or with another base URL; make it in the test or in a fixture, or use "
+    f"client.with_options(base_url=ours_emulator.ingest_url)"
+)
 
 
 class ProductionBlockedError(ConnectionError):
@@ -34,8 +39,8 @@ def block(patch: Patch, attempts: list[str]) -> None:
     def check(host: object) -> None:
         if _host_name(host) == HOST:
             if not attempts:
-                attempts.append(ADVICE)
-            raise ProductionBlockedError(ADVICE)
+                attempts.append(ADVICE_FOR_EARLY_CLIENT if os.environ.get(BASE_URL_VARIABLE) else ADVICE)
+            raise ProductionBlockedError(attempts[0])
 
     for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "create_connection"):
         patch.setattr(socket, name, _checked(getattr(socket, name), check))

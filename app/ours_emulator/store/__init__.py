@@ -31,7 +31,7 @@ class StoreLostError(StoreError):
 
 
 class StoreBusyError(StoreError):
-    """The store can't be written at all, whatever it is: somebody else has it, or its file is gone."""
+    """The store cannot be written at all: somebody else has it, or its file is gone."""
 
 
 class StoreFailedError(StoreError):
@@ -136,7 +136,7 @@ class StoreWriter(Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """Commit what happens inside, or, if it raises, leave the store as it was.
 
-        Raises StoreBusyError if the store can't be written at all, StoreFailedError if the disk is full or fails, and
+        Raises StoreBusyError if the store cannot be written at all, StoreFailedError if the disk is full or fails, and
         StoreError for what should not happen.
         """
         ...
@@ -190,8 +190,8 @@ class StoreReader(Protocol):
     """Read access for the debug API. *account* is always a name, or None for all accounts.
 
     A list ends early, with `next_cursor` or `more`, at LIST_BYTES. Everything raises StoreFailedError if the store
-    can't be read, and StoreLostError if a file of it was removed, replaced or truncated. A cursor that no list gave out
-    is a CursorError.
+    cannot be read, and StoreLostError if a file of it was removed, replaced or truncated. A cursor that no list gave
+    out is a CursorError.
     """
 
     async def close(self) -> None:
@@ -305,7 +305,7 @@ class Store:
 def open_store(url: str | None, retention: Retention) -> Store:
     """Return the store at *url*, made if it is new: a path or `sqlite:///path`; None is a temporary store.
 
-    Raises StoreError if it can't be opened, which never has a password of *url* in its message.
+    Raises StoreError if it cannot be opened, which never has a password of *url* in its message.
     """
     # Imported here: whoever only speaks of a store needs no driver.
     from ours_emulator.store.sqlite import open_sqlite

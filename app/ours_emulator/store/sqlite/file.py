@@ -46,7 +46,7 @@ class StoreFile:
     def open(self) -> sqlite3.Connection:
         """Return the one connection that writes, with the schema in place; `close` closes it.
 
-        Raises StoreError if the file is in use, no database, not ours, of another version, or can't be written.
+        Raises StoreError if the file is in use, no database, not ours, of another version, or cannot be written.
         """
         try:
             # The lock would make the directory, and a mistyped path would look like a new store.
@@ -59,7 +59,7 @@ class StoreFile:
         except OSError as error:
             if self._lock.is_locked:
                 self._give_up()
-            raise StoreError(f"{self.path} can't be opened: {error.strerror}") from None
+            raise StoreError(f"{self.path} cannot be opened: {error.strerror}") from None
         try:
             # The file .lock may have been removed since another emulator locked it.
             if not lock_database(self._descriptor):
@@ -70,7 +70,7 @@ class StoreFile:
             return connection
         except (sqlite3.Error, OSError) as error:
             self._give_up()
-            raise StoreError(f"{self.path} can't be opened: {error}") from None
+            raise StoreError(f"{self.path} cannot be opened: {error}") from None
         except BaseException:
             self._give_up()
             raise
@@ -151,12 +151,12 @@ class StoreFile:
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise StoreError(
-                f"{self.path} can't have a write-ahead log (journal_mode is {mode}); use another file system"
+                f"{self.path} cannot have a write-ahead log (journal_mode is {mode}); use another file system"
             )
         if self.path.stat().st_nlink > 1:
             # Each name has a lock and a write-ahead log of its own: two emulators would write over each other.
             raise StoreError(
-                f"{self.path} has hard links, by which another emulator could write to it; remove them or use a copy"
+                f"{self.path} has hard links, so another emulator could write to it; remove them or use a copy"
             )
         # In WAL mode only FULL syncs at each commit: with NORMAL, an acknowledged event is lost with the power. A
         # temporary store does not outlive the process, so it need not wait for the disk at all.
@@ -175,8 +175,8 @@ def _temporary_directory() -> tempfile.TemporaryDirectory[str]:
         _sweep()
         return tempfile.TemporaryDirectory(prefix=_PREFIX)
     except OSError as error:
-        advice = "set TMPDIR to a directory that can be written, or use --database"
-        raise StoreError(f"no temporary store can be made: {error.strerror}; {advice}") from None
+        advice = "set TMPDIR to a writable directory, or use --database"
+        raise StoreError(f"cannot create a temporary store: {error.strerror}; {advice}") from None
 
 
 def _sweep() -> None:

@@ -1,4 +1,4 @@
-"""What the debug API asks of the store: pages of visitors, events and requests, on connections that can't write."""
+"""What the debug API asks of the store: pages of visitors, events and requests, on connections that cannot write."""
 
 import json
 import math

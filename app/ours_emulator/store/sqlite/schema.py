@@ -64,7 +64,7 @@ def _version(connection: sqlite3.Connection, path: Path) -> int | None:
         )
     if version < OLDEST_VERSION:
         raise StoreError(
-            f"{path} has store version {version}, which can't be migrated to {SCHEMA_VERSION}; use a new file"
+            f"{path} has store version {version}, which cannot be migrated to {SCHEMA_VERSION}; use a new file"
         )
     return version
 
@@ -74,12 +74,12 @@ def _damage(connection: sqlite3.Connection) -> str | None:
     for needed, present in zip(_new_schema(), _schema(connection), strict=True):
         names = {name for name, *_ in present}
         for name, *_ in sorted(needed - present, key=str):
-            return f"{name} is {'not as it was made' if name in names else 'missing'}"
+            return f"{name} is {'not as it was created' if name in names else 'missing'}"
         # Others may add tables and indexes, but a column that is not known might have to be filled.
         tables = {_table_of(column) for column in needed}
         for column in sorted(present - needed, key=str):
             if "." in str(column[0]) and _table_of(column) in tables:
-                return f"{column[0]} is not known"
+                return f"{column[0]} is unknown"
     return None
 
 

@@ -72,7 +72,7 @@ class SqliteWriter:
                 self._pending_bytes = self._run(sql.SUM_PENDING)[0][0]
         except StoreError as error:
             self.close()
-            raise StoreError(f"{file.path} can't be read: {error}") from None
+            raise StoreError(f"{file.path} cannot be read: {error}") from None
 
     @property
     def any_pending(self) -> bool:
