@@ -9,6 +9,7 @@ from typing import Literal, TextIO
 
 from ours_emulator.http.line_writer import LineWriter
 from ours_emulator.http.redaction import Redactor
+from ours_emulator.http.routes import account_at
 from ours_emulator.http.wire import hints, outcome, place, reasons
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Answer, Exchange, Message, Properties, Receipt, Rejection, Request
@@ -20,6 +21,7 @@ LogFormat = Literal["human", "json", "none"]
 Level = Literal["info", "warning", "error"]
 _MAX_SHOWN = 3
 _MAX_LISTED = 20
+_OWN_FAULT = 500
 
 
 class RequestLog:
@@ -71,7 +73,27 @@ class RequestLog:
             "duration_ms": None,
             "reasons": [rule],
         }
-        self._write_record("warning", f"REFUSED {status} {method} {path} {message} [{rule}]", fields)
+        text = f"REFUSED {status} {method} {path} {message} [{rule}]"
+        self._write_record("warning", text, fields, account_at(path))
+
+    def unread(self, status: int | None, method: str, path: str, error: str) -> None:
+        """Write that a request could not be read, and why; without *status*, it was cut off and not answered.
+
+        *method* and *path* are empty if even they are not known.
+        """
+        outcome = "incomplete" if status is None else "failed" if status >= _OWN_FAULT else "refused"
+        words = (outcome.upper(), str(status or "---"), method, path, error)
+        fields: Properties = {
+            "outcome": outcome,
+            "status": status,
+            "method": method or None,
+            "path": path or None,
+            "event_ids": [],
+            "duration_ms": None,
+            "error": error,
+        }
+        level: Level = "error" if outcome == "failed" else "warning"
+        self._write_record(level, " ".join(filter(None, words)), fields, account_at(path))
 
     def close(self) -> None:
         """Write what is pending, for at most 1 s. Later lines are ignored."""
