@@ -32,12 +32,13 @@ _END_SECONDS = 8.0
 def main() -> None:
     """Serve as the parent orders on standard input, until it closes the pipe or ends."""
     answers = _taken_stdout()
-    logging.basicConfig(handlers=[WarningHandler()])
+    warnings = WarningHandler()
+    logging.basicConfig(handlers=[warnings])
     line = sys.stdin.buffer.readline()
     if not line:
         return
     try:
-        _serve(read_order(line), answers)
+        _serve(read_order(line), answers, warnings)
     except ProtocolError:
         answers.write(Failed(__version__, "ProtocolError", ()).line())
         sys.exit(_FAILED)
@@ -57,13 +58,14 @@ def _taken_stdout() -> BinaryIO:
     return answers
 
 
-def _serve(order: Order, answers: BinaryIO) -> None:
+def _serve(order: Order, answers: BinaryIO, warnings: WarningHandler) -> None:
     loaded = load(order.settings, environment=False)
     if order.origins is not None:
         loaded = Loaded(loaded.settings, order.origins)
     counts = _counts() if order.arrivals else None
     with listen(loaded.settings.host, loaded.settings.port) as listening:
         app = create_standalone(loaded, counts)
+        warnings.redactor = app.log.redactor
         url = url_of(loaded.settings.host, listening.getsockname()[1])
 
         def started() -> None:

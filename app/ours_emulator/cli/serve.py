@@ -67,11 +67,13 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
             announcement.withdraw()
         app.stop()
 
-    logging.basicConfig(handlers=[WarningHandler()])
+    warnings = WarningHandler()
+    logging.basicConfig(handlers=[warnings])
     try:
         app = create_standalone(loaded)
     except (StoreError, SettingsError) as error:
         raise click.ClickException(str(error)) from None
+    warnings.redactor = app.log.redactor
     write_port_file(loaded.settings, port)
     prepare_process()
     with suppress(KeyboardInterrupt):

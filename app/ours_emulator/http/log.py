@@ -32,7 +32,8 @@ class RequestLog:
     """
 
     def __init__(self, form: LogFormat, stream: TextIO | None, redactor: Redactor | None = None) -> None:
-        self._redacted = redactor or Redactor()
+        self.redactor = redactor or Redactor()
+        """What masks secrets in each line."""
         self._form = form
         formats: dict[LogFormat, Callable[[Exchange], str]] = {"human": human, "json": machine}
         self._line = formats.get(form)
@@ -105,7 +106,7 @@ class RequestLog:
             self._write(_record(level, text, fields) if self._form == "json" else text, account)
 
     def _write(self, line: str, account: str | None = None) -> None:
-        self._writer.write(self._redacted(line, account))
+        self._writer.write(self.redactor(line, account))
 
     def _notice(self, count: int) -> str:
         message = f"{plural(count, 'line')} of the log dropped: the output did not take them"
@@ -113,16 +114,21 @@ class RequestLog:
 
 
 class WarningHandler(logging.Handler):
-    """Writes what libraries and the emulator itself log to standard error, which nobody may be reading either."""
+    """Writes what libraries and the emulator itself log to standard error, which nobody may be reading either.
 
-    def __init__(self) -> None:
+    The text of an error may have in it what a client sent: *redactor* masks secrets.
+    """
+
+    def __init__(self, redactor: Redactor | None = None) -> None:
         super().__init__(logging.WARNING)
+        self.redactor = redactor or Redactor()
+        """What masks secrets in each message."""
         self.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
         self._writer = LineWriter(sys.stderr, lambda count: f"WARNING: {plural(count, 'message')} dropped")
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write *record*."""
-        self._writer.write(self.format(record))
+        self._writer.write(self.redactor(self.format(record)))
 
     def flush(self) -> None:
         """Write what is pending, for at most 1 s. It is the end: later messages are ignored."""
