@@ -132,7 +132,7 @@ def test_fetch_with_credentials_is_stopped_by_the_browser_and_the_log_says_why(p
         script = f"fetch(URL_, {options}).then(a => a.text(), e => e.name)"
         assert send(page, server, "credentialed", script) == "TypeError"
         assert outcomes(server) == []
-        assert "with credentials" in log.next()
+        assert "probably because the page asked for credentials" in log.next()
 
 
 def test_a_beacon_of_text_arrives_and_is_refused_for_its_content_type(page: "Page") -> None:

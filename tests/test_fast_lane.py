@@ -4,6 +4,7 @@ import json
 import random
 import re
 import socket
+import tracemalloc
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
@@ -12,6 +13,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from ours_emulator.app import create_standalone
+from ours_emulator.http import connection as connection_module
+from ours_emulator.http import fast_lane
+from ours_emulator.http.fast_lane import FastLane, Usual
+from ours_emulator.http.log import RequestLog
+from ours_emulator.pipeline import Pipeline
 from ours_emulator.settings import load
 from serving import listening_server
 from waiting import PATIENCE
@@ -183,3 +189,67 @@ def test_the_fast_lane_is_taken_by_the_usual_requests(monkeypatch: pytest.Monkey
             for _ in range(3):
                 connection.sendall(sent)
                 assert connection.recv(65536).endswith(b'{"success":true}')
+
+
+BODY = b'{"token":"t","event":"E","userId":"u"}'
+WHOLE = written("POST", "/track", ["Content-Type: application/json", f"Content-Length: {len(BODY)}"], BODY)
+
+
+class BrokenError(Exception):
+    """What only a mistake of the emulator raises."""
+
+
+def broken(*_: object) -> Any:
+    raise BrokenError
+
+
+@pytest.mark.parametrize("part", ["a head", "a body", "the pipeline", "an answer", "the log"])
+def test_a_mistake_in_the_fast_lane_is_answered_500_and_logged(
+    part: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner, name = {
+        "a head": (FastLane, "usual"),
+        "a body": (Usual, "request"),
+        "the pipeline": (Pipeline, "begin"),
+        "an answer": (connection_module, "head_of"),
+        "the log": (RequestLog, "exchange"),
+    }[part]
+    with emulator(fast=True) as address:
+        monkeypatch.setattr(owner, name, broken)
+        received = everything(address, WHOLE)
+    assert received.startswith(b"HTTP/1.1 200" if part == "the log" else b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert received.count(b"HTTP/1.1") == 1
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert (record.levelname, record.exc_info[0]) == ("ERROR", BrokenError)
+
+
+@pytest.mark.parametrize("zeros", [5, 5000])
+def test_a_length_of_many_digits_is_a_number_all_the_same(zeros: int) -> None:
+    length = f"Content-Length: {'0' * zeros}{len(BODY)}"
+    sent = written("POST", "/track", ["Content-Type: application/json", length], BODY)
+    with emulator(fast=True) as address, closing(socket.create_connection(address, timeout=PATIENCE)) as connection:
+        connection.sendall(sent)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_long_paths_are_not_remembered() -> None:
+    """A thousand of 64 KiB would take 64 MiB."""
+    with emulator(fast=True) as address, closing(socket.create_connection(address, timeout=PATIENCE)) as connection:
+
+        def post(number: int) -> None:
+            target = f"/{number}/" + "x" * 60_000
+            connection.sendall(written("POST", target, ["Content-Type: application/json", "Content-Length: 2"], b"{}"))
+            assert connection.recv(65536).startswith(b"HTTP/1.1 404")
+
+        post(0)
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            for number in range(50):
+                post(number)
+            kept = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, fast_lane.__file__)])
+        finally:
+            tracemalloc.stop()
+        assert before < 1_000_000
+        assert sum(one.size for one in kept.statistics("filename")) < 500_000

@@ -1,5 +1,6 @@
 """The line in the log: what it says, and that one request is always one line."""
 
+import asyncio
 import io
 import json
 from datetime import datetime
@@ -8,8 +9,11 @@ from typing import Any
 import pytest
 
 from ours_emulator.http.log import LogFormat, RequestLog, human, machine
+from ours_emulator.http.preflights import Preflights
+from ours_emulator.http.routes import find_route
 from ours_emulator.model import Answer, Arrival, Attempt, Exchange, Message, Receipt, Rejection, Request
 from ours_emulator.records import Hint, Outcome, Reason
+from waiting import until
 
 NASTY = [
     "new\nline",
@@ -243,3 +247,25 @@ def test_a_stream_that_cannot_say_everything_still_gets_its_line() -> None:
     RequestLog("human", stream).exchange(exchange(receipt(message("Zoë"))))
     assert raw.getvalue().startswith(b"ACCEPTED 200 POST /track #1 Zo")
     assert raw.getvalue().count(b"\n") == 1
+
+
+def test_preflights_of_loops_that_have_ended_leave_room_for_later_ones() -> None:
+    stream = io.StringIO()
+    preflights = Preflights(RequestLog("human", stream))
+
+    def preflight(number: int) -> None:
+        headers = [(b"origin", b"http://%d.example" % number), (b"access-control-request-method", b"POST")]
+        preflights.answered({"headers": headers}, find_route("/track"))
+
+    async def preflights_from(first: int) -> None:
+        for number in range(first, first + 100):
+            preflight(number)
+
+    async def last() -> None:
+        preflight(1000)
+        await asyncio.to_thread(until, lambda: "http://1000.example" in stream.getvalue())
+
+    for first in range(0, 1000, 100):
+        asyncio.run(preflights_from(first))
+    asyncio.run(last())
+    assert stream.getvalue().count("\n") == 1

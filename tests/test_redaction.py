@@ -1,14 +1,19 @@
 """Secrets made unreadable, and nothing else changed."""
 
+import base64
 import gzip
 import hashlib
 import json
+import logging
 import re
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from ours_emulator.http.log import WarningHandler
 from ours_emulator.http.redaction import Redactor, masked, without_tokens
 from serving import Account, serving
 
@@ -49,12 +54,121 @@ def test_only_what_is_long_enough_to_be_a_secret_is_looked_for() -> None:
     )
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_the_journal_can_be_shown_without_secrets(account: Account, packed: bool) -> None:
+def percent(text: str, times: int = 1) -> str:
+    """Return *text* with every character percent-encoded, so many *times*."""
+    encoded = "".join(f"%{byte:02x}" for byte in text.encode())
+    return encoded.replace("%", "%" + "25" * (times - 1))
+
+
+def escaped(text: str, backslashes: int = 1) -> str:
+    units = text.encode("utf-16-be").hex(" ", 2).upper().split()
+    return "".join(backslashes * "\\" + f"u{unit}" for unit in units)
+
+
+def base64s(text: str) -> list[str]:
+    """Return *text* in base64, after no, one and two other bytes."""
+    return [base64.b64encode(b"xx"[:before] + text.encode() + b":y").decode() for before in range(3)]
+
+
+WAYS: Sequence[Callable[[str], str]] = (
+    percent,
+    lambda secret: percent(secret, 2),
+    lambda secret: percent(secret, 5),
+    lambda secret: percent(secret[0], 2) + secret[1:],
+    lambda secret: secret[:-1] + percent(secret[-1]),
+    lambda secret: "%2F" + secret,
+    escaped,
+    lambda secret: escaped(secret, 4),
+    lambda secret: secret[0] + escaped(secret[1]) + secret[2:],
+)
+
+
+@pytest.mark.parametrize("way", range(len(WAYS)))
+@pytest.mark.parametrize("secret", ["live_SECRET_12345", "pk_SECRET12345", "wörd😀/SECRET"])
+def test_a_secret_is_masked_however_it_is_escaped(secret: str, way: int) -> None:
+    shown = f"…{secret[-4:]}"
+    spelled = WAYS[way](secret)
+    redactor = Redactor([] if secret.startswith("pk_") else [secret])
+    assert redactor(f"POST /a/{spelled} b").removeprefix("POST /a/").removeprefix("%2F") == f"{shown} b"
+
+
+@pytest.mark.parametrize("secret", ["live_SECRET_12345", "pk_SECRET12345", "wörd~~~???SECRET"])
+def test_a_configured_secret_is_masked_in_base64(secret: str) -> None:
+    redactor = Redactor([secret])
+    for spelled in base64s(secret):
+        for text in (spelled, spelled.replace("+", "-").replace("/", "_")):
+            shown = redactor(f'{{"data":"{text}"}}')
+            assert "…" in shown
+            assert not any(text[start : start + 8] in shown for start in range(3, len(text) - 10))
+
+
+def test_a_key_as_basic_credentials_is_masked_though_nobody_configured_it() -> None:
+    credentials = base64.b64encode(b"sk_SECRET12345:").decode()
+    assert Redactor()(f"Basic {credentials} /{credentials}") == "Basic …NDU6 /…NDU6"
+
+
+def test_what_stands_for_a_secret_leaves_json_as_it_is() -> None:
+    secret = 'ends with"\\'
+    text = json.dumps({"a": secret, "b": 1})
+    assert json.loads(Redactor([secret])(text)) == {"a": "…", "b": 1}
+
+
+def test_a_text_of_nothing_but_escapes_takes_little_time() -> None:
+    redactor = Redactor(["live_SECRET_12345"])
+    for text in ("\\" * 1_000_000, "%25" * 300_000, "%" + "25" * 500_000, "%70" * 300_000, "\\u0070" * 200_000):
+        started = time.process_time()
+        redactor(text)
+        assert time.process_time() - started < 5
+
+
+def test_a_token_in_a_form_is_masked_like_one_in_json() -> None:
+    assert without_tokens("event=E&token=secret-live-7xyz&a=b") == "event=E&token=…7xyz&a=b"
+
+
+def test_nothing_of_a_secret_is_in_an_export_or_in_the_log_however_it_was_sent(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    secrets = ("live_SECRET_12345", "pk_SECRET12345")
+    spelled = [spell(secret) for secret in secrets for spell in WAYS] + base64s(secrets[0]) + base64s(secrets[1])[:1]
+    with serving(tokens=[secrets[0], "t-other"], log_format="json") as server:
+        for text in spelled:
+            path = text if text[0] != "\\" else "x"
+            server.default.post(f"/track/{path}", json.dumps({"note": text}).encode())
+            server.default.track(token="t-other", event=text, userId="u")
+        exported = server.http.get(f"{server.url}/debug/export", params={"redact": "true"}).text
+        ids = [one["id"] for one in server.default.debug("requests", limit=100)["items"]]
+        shown = [server.default.debug(f"requests/{id_}", redact="true") for id_ in ids]
+    assert len(shown) == 2 * len(spelled)
+    for text in (exported, json.dumps(shown), capsys.readouterr().out):
+        for way in spelled:
+            assert way[4:-5] not in text
+            assert json.dumps(way)[5:-6] not in text
+
+
+def test_secrets_of_an_account_are_masked_in_the_refusals_of_its_requests(capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(log_format="human") as server:
+        account = server.account()
+        account.configure(tokens=["live_SECRET_12345"])
+        assert account.http.get(f"{account.url}/live_SECRET_12345").status_code == 404
+        assert account.http.post(f"{account.url}/debug/live_SECRET_12345").status_code == 415
+    lines = capsys.readouterr().out.splitlines()
+    assert [("…2345" in line, "SECRET" in line) for line in lines] == [(True, False)] * 2
+
+
+def test_secrets_are_masked_in_what_is_logged_as_a_warning(capfd: pytest.CaptureFixture[str]) -> None:
+    handler = WarningHandler(Redactor(["live_SECRET_12345"]))
+    record = logging.LogRecord("a", logging.ERROR, "", 0, "no live_SECRET_12345, no pk_SECRET12345", None, None)
+    handler.handle(record)
+    handler.flush()
+    assert capfd.readouterr().err == "ERROR: no …2345, no …2345\n"
+
+
+@pytest.mark.parametrize("coding", ["", "gzip", "x-gzip"])
+def test_the_journal_can_be_shown_without_secrets(account: Account, coding: str) -> None:
     body: dict[str, Any] = {"token": "secret-live-7xyz", "event": "E", "userId": "u"}
     text = json.dumps(body).encode()
-    headers = {"content-encoding": "gzip"} if packed else {}
-    assert account.post("/track", gzip.compress(text) if packed else text, headers).status_code == 200
+    headers = {"content-encoding": coding} if coding else {}
+    assert account.post("/track", gzip.compress(text) if coding else text, headers).status_code == 200
     account.post("/track/pk_5c4d9e2a77", b"\xff")
     second, first = account.debug("requests")["items"]
     shown = account.debug(f"requests/{first['id']}", redact="true")

@@ -1,15 +1,17 @@
 """The server: what slow, large, half-open and stuck clients meet, and how it ends."""
 
 import gzip
+import json
 import os
 import re
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import cast
@@ -392,6 +394,191 @@ def test_requests_one_after_the_other_without_waiting_are_answered_in_order(serv
         while received.count(b"HTTP/1.1") < 6:
             received += connection.recv(65536)
         assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"] * 5 + [b"404"]
+
+
+# Half-closed connections
+
+SLOW = {"match": {"path": "/track"}, "answer": {"delay_ms": 300}}
+STREAM = b"GET /debug/stream HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CLOSED = b"Connection: close\r\n"
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_who_half_closes_after_a_request_is_answered(slow: bool) -> None:
+    with serving() as server, closing(connect(server.url)) as connection:
+        if slow:
+            server.default.http.put(server.url + "/debug/faults/slow", json=SLOW).raise_for_status()
+        connection.sendall(WHOLE * 2 + WHOLE.replace(b"/track", b"/never"))
+        connection.shutdown(socket.SHUT_WR)
+        assert re.findall(rb"HTTP/1.1 (\d+)", everything(connection)) == [b"200"] * 2 + [b"404"]
+
+
+def test_who_half_closes_in_a_process_is_answered(tmp_path: Path) -> None:
+    """There the loop is another one, if uvloop is installed."""
+    with process(tmp_path) as running, closing(connect(running.url)) as connection:
+        connection.sendall(WHOLE)
+        connection.shutdown(socket.SHUT_WR)
+        assert status(everything(connection)) == 200
+        assert running.complained() == ""
+
+
+def test_who_half_closes_during_a_wait_is_answered(server: Server) -> None:
+    account = server.account()
+    path = account.url.removeprefix(server.url).encode()
+    body = b'{"match":{"event":"E"},"timeout_ms":20000}'
+    with closing(connect(server.url)) as connection:
+        head = HEAD.replace(b"/track", path + b"/debug/wait")
+        connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        connection.shutdown(socket.SHUT_WR)
+        catch_up(server.url)
+        account.track(event="E", userId="u")
+        assert status(everything(connection)) == 200
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_what_has_no_end_ends_when_its_client_half_closes(server: Server, early: bool) -> None:
+    """A client that has left looks the same."""
+    with closing(connect(server.url)) as connection:
+        connection.sendall(STREAM)
+        if not early:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        connection.shutdown(socket.SHUT_WR)
+        everything(connection)
+
+
+def test_a_client_that_is_never_answered_may_leave() -> None:
+    with serving() as server, closing(connect(server.url)) as connection:
+        fault = {"match": {"path": "/track"}, "answer": {"connection": "hang"}}
+        server.default.http.put(server.url + "/debug/faults/hang", json=fault).raise_for_status()
+        connection.sendall(WHOLE)
+        connection.shutdown(socket.SHUT_WR)
+        assert everything(connection) == b""
+
+
+@pytest.mark.parametrize(
+    ("then", "told"),
+    [
+        (b"nonsense\r\n\r\n", [b"200", b"400"]),
+        (WHOLE + b"nonsense\r\n\r\n", [b"200", b"200", b"400"]),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nZ\r\n", [b"200", b"400"]),
+        (b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", [b"200", b"400"]),
+        (HEAD + b"x: y\r\n" * 300 + b"\r\n", [b"200", b"431"]),
+    ],
+)
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_request_before_nonsense_is_answered_first(then: bytes, told: list[bytes], slow: bool) -> None:
+    with serving() as server, closing(connect(server.url)) as connection:
+        if slow:
+            server.default.http.put(server.url + "/debug/faults/slow", json=SLOW).raise_for_status()
+        connection.sendall(WHOLE + then)
+        received = everything(connection)
+        assert re.findall(rb"HTTP/1.1 (\d+)", received) == told
+        assert received.count(b"connection: close") == 1
+
+
+def test_nothing_is_answered_after_the_last_request() -> None:
+    with serving() as server, closing(connect(server.url)) as connection:
+        connection.sendall(HEAD + CLOSED + WHOLE[len(HEAD) :] + b"nonsense\r\n\r\n")
+        assert re.findall(rb"HTTP/1.1 (\d+)", everything(connection)) == [b"200"]
+
+
+def test_a_request_that_was_answered_before_its_body_ended_is_answered_once(impatient: Server) -> None:
+    with closing(connect(impatient.url)) as connection:
+        connection.sendall(HEAD.replace(b"localhost", b"evil.example") + b"Content-Length: 99\r\n\r\n{")
+        assert re.findall(rb"HTTP/1.1 (\d+)", everything(connection)) == [b"403"]
+
+
+# What could not be read, in the log
+
+UNREAD: Sequence[tuple[bytes, str]] = (
+    (HEAD, "INCOMPLETE --- POST /track the head was cut off"),
+    (b"POST /tr", "INCOMPLETE --- the head was cut off"),
+    (
+        HEAD.replace(b"/track", b"/tr%61ck?x=1") + b"Content-Length: 9\r\n\r\n{",
+        "INCOMPLETE --- POST /track the body was cut off: 1 of 9 bytes arrived",
+    ),
+    (
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{",
+        "INCOMPLETE --- POST /track the body was cut off: 1 byte arrived",
+    ),
+    (
+        HEAD.replace(b"/track", b"/debug/reset") + b"Content-Length: 9\r\n\r\n{",
+        "INCOMPLETE --- POST /debug/reset the body was cut off: 1 of 9 bytes arrived",
+    ),
+    (b"nonsense\r\n\r\n", "REFUSED 400 not valid HTTP: Invalid method encountered"),
+    (
+        HEAD + b"Content-Length: x\r\n\r\n",
+        "REFUSED 400 POST /track not valid HTTP: Invalid character in Content-Length",
+    ),
+    (
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nZ\r\n",
+        "REFUSED 400 POST /track not valid HTTP: Invalid character in chunk size",
+    ),
+    (
+        HEAD + b"x: y\r\n" * 300 + b"\r\n",
+        "REFUSED 431 POST /track the head is too large; send at most 64 KiB and 256 fields",
+    ),
+    (b"GET /" + b"x" * 300_000, "REFUSED 431 the head is too large; send at most 64 KiB and 256 fields"),
+    (WHOLE + b"\r\n", "ACCEPTED 200 POST /track #1 E visitor=u"),
+    (
+        HEAD.replace(b"localhost", b"evil.example") + b"Content-Length: 99\r\n\r\n{",
+        "REFUSED 403 POST /track host 'evil.example' is not allowed; add it to --allowed-hosts [host]",
+    ),
+    (b"\r\n", ""),
+)
+
+
+@pytest.mark.parametrize(("sent", "line"), UNREAD)
+def test_what_could_not_be_read_is_one_line_in_the_log(
+    sent: bytes, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(log_format="human") as server, closing(connect(server.url)) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        everything(connection)
+        assert server.default.debug("summary")["requests"] == line.startswith("ACCEPTED")
+    assert capsys.readouterr().out.splitlines() == ([line] if line else [])
+
+
+@pytest.mark.parametrize(
+    ("sent", "line"),
+    [
+        (HEAD, "REFUSED 408 POST /track the head did not arrive within 1 s"),
+        (
+            HEAD + b"Content-Length: 9\r\n\r\n{",
+            "REFUSED 408 POST /track the body did not arrive in time: 1 of 9 bytes arrived",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("impatient")
+def test_who_is_late_is_one_line_in_the_log(sent: bytes, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(log_format="human") as server, closing(connect(server.url)) as connection:
+        connection.sendall(sent)
+        assert status(everything(connection)) == 408
+    assert capsys.readouterr().out.splitlines() == [line]
+
+
+def test_a_client_that_breaks_off_is_one_line_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(log_format="json") as server:
+        connection = connect(server.url)
+        connection.sendall(HEAD.replace(b"/track", b"/accounts/a/track") + b"Content-Length: 9\r\n\r\n{")
+        catch_up(server.url)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        catch_up(server.url)
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    del line["time"]
+    assert line == {
+        "level": "warning",
+        "message": "INCOMPLETE --- POST /accounts/a/track the body was cut off: 1 of 9 bytes arrived",
+        "outcome": "incomplete",
+        "status": None,
+        "method": "POST",
+        "path": "/accounts/a/track",
+        "event_ids": [],
+        "duration_ms": None,
+        "error": "the body was cut off: 1 of 9 bytes arrived",
+    }
 
 
 # Resets

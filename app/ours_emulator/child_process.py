@@ -32,12 +32,13 @@ _END_SECONDS = 8.0
 def main() -> None:
     """Serve as the parent orders on standard input, until it closes the pipe or ends."""
     answers = _taken_stdout()
-    logging.basicConfig(handlers=[WarningHandler()])
+    warnings = WarningHandler()
+    logging.basicConfig(handlers=[warnings])
     line = sys.stdin.buffer.readline()
     if not line.endswith(b"\n"):
         return  # The parent ended before it had written its order.
     try:
-        _serve(read_order(line), answers)
+        _serve(read_order(line), answers, warnings)
     except ProtocolError:
         _answer(answers, Failed(__version__, "ProtocolError", ()).line())
         sys.exit(_FAILED)
@@ -57,7 +58,7 @@ def _taken_stdout() -> BinaryIO:
     return answers
 
 
-def _serve(order: Order, answers: BinaryIO) -> None:
+def _serve(order: Order, answers: BinaryIO, warnings: WarningHandler) -> None:
     loaded = load(order.settings, environment=False)
     if order.origins is not None:
         loaded = Loaded(loaded.settings, order.origins)
@@ -65,6 +66,7 @@ def _serve(order: Order, answers: BinaryIO) -> None:
     prepare_process()
     with listen(loaded.settings.host, loaded.settings.port) as listening:
         app = create_standalone(loaded, counts)
+        warnings.redactor = app.log.redactor
         url = url_of(loaded.settings.host, listening.getsockname()[1])
 
         def started() -> None:

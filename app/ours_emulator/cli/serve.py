@@ -67,12 +67,14 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
             announcement.withdraw()
         app.stop()
 
-    logging.basicConfig(handlers=[WarningHandler()])
+    warnings = WarningHandler()
+    logging.basicConfig(handlers=[warnings])
     prepare_process()
     try:
         app = create_standalone(loaded)
     except (StoreError, SettingsError) as error:
         raise click.ClickException(str(error)) from None
+    warnings.redactor = app.log.redactor
     write_port_file(loaded.settings, port)
     with suppress(KeyboardInterrupt):
         Server(app, started, stopping).run(sockets=[listening])

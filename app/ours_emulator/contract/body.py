@@ -14,7 +14,7 @@ from ours_emulator.records import Reason
 # Python's own limit depends on the stack that is left, and what is accepted is encoded and compared recursively later.
 MAX_DEPTH = 200
 _SLICE_BYTES = 1 << 14
-_GZIP = ("gzip", "x-gzip")
+GZIP = ("gzip", "x-gzip")
 """The name of the content coding, and its old name, which means the same (RFC 9110, 8.4.1.3)."""
 _BYTE_ORDER_MARK = "\ufeff"
 # Real clients send one. A member costs time even if it is empty, and a megabyte has room for fifty thousand.
@@ -47,12 +47,12 @@ def read(request: Request, statuses: Statuses, limit: int) -> JsonValue | Reason
     *limit* bounds the body in bytes, on the wire and after inflating (rules encoding, size, malformed, nesting).
     """
     coding = request.content_encoding.strip().lower()
-    if coding not in ("", "identity", *_GZIP):
+    if coding not in ("", "identity", *GZIP):
         return Reason("encoding", "", "the content coding must be gzip or identity", statuses.coding)
     if request.oversized or len(request.body) > limit:
         return Reason("size", "", f"the body is larger than {limit} bytes", statuses.size, limit)
     raw: bytes | None = request.body
-    if coding in _GZIP:
+    if coding in GZIP:
         try:
             raw = inflate(request.body, limit)
         except zlib.error:

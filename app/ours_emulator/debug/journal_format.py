@@ -24,8 +24,8 @@ from pydantic import (
 )
 
 from ours_emulator.clock import LAST_MOMENT
-from ours_emulator.contract.body import inflate
-from ours_emulator.http.redaction import TOKEN_FIELD, Redactor, each_text
+from ours_emulator.contract.body import GZIP, inflate
+from ours_emulator.http.redaction import FORM_TOKEN, TOKEN_FIELD, Redactor, each_text, keys_replaced
 from ours_emulator.http.routes import emulated_at, prefixed, within_account
 from ours_emulator.http.wire import attempt_number
 from ours_emulator.jsontext import json_text
@@ -35,9 +35,7 @@ from ours_emulator.wording import plain
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 _AUTHORIZATION = re.compile(r"(Bearer +(?:[ps]k_)?)?(.+)", re.IGNORECASE | re.DOTALL)
-_KEY = re.compile(r"\b[ps]k_(?!redacted_)[A-Za-z0-9_-]+")
 _KIND = re.compile(r"[ps]k_|test_")
-_FORM_TOKEN = re.compile(r"\b(token=)([^&\s\"]+)", re.IGNORECASE)
 
 
 class LineError(ValueError):
@@ -203,7 +201,7 @@ def in_base64(body: bytes) -> str:
 
 
 def _is_gzip(coding: str) -> bool:
-    return coding.strip().lower() == "gzip"
+    return coding.strip().lower() in GZIP
 
 
 def _body(body: bytes) -> Properties:
@@ -217,7 +215,7 @@ def _redacted(body: bytes, coding: str, hide: Callable[[str], str]) -> tuple[byt
     if text is None:
         return b"", coding
     hidden = TOKEN_FIELD.sub(lambda field: field[1] + _hidden(_unescaped(field[2])), text)
-    hidden = _FORM_TOKEN.sub(lambda match: match[1] + _hidden(match[2]), hidden)
+    hidden = FORM_TOKEN.sub(lambda match: match[1] + _hidden(match[2]), hidden)
     return _hidden_escapes(hidden, hide).encode("utf-8"), "" if _is_gzip(coding) else coding
 
 
@@ -232,7 +230,7 @@ def _hidden_escapes(text: str, hide: Callable[[str], str]) -> str:
 
 
 def _without_keys(text: str) -> str:
-    return _KEY.sub(lambda match: _hidden(match[0]), text)
+    return keys_replaced(text, _hidden, 1)
 
 
 def _unescaped(inside: str) -> str:

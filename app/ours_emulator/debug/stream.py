@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterable
 from typing import Annotated, Any
 
-from fastapi import Header, HTTPException, Query
+from fastapi import Header, HTTPException, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from ours_emulator.debug.params import Account, AskedOutcome, Needs, debug_router
 from ours_emulator.event_view import EventView
 from ours_emulator.feed import Feed, FeedClosedError, Resets
 from ours_emulator.jsontext import json_text
+from ours_emulator.http.wire import go_on_without_end
 from ours_emulator.store import LARGEST, EventFilter, StoreReader
 
 MEDIA_TYPE = "text/event-stream"
@@ -33,6 +34,7 @@ router = debug_router()
 
 @router.get("/stream", response_class=Response, responses=_RESPONSES)
 async def stream(
+    request: Request,
     parts: Needs,
     account: Account,
     event: str | None = None,
@@ -49,6 +51,7 @@ async def stream(
     """
     after = _event_id(resumed if resumed is not None else last_event_id)
     which = EventFilter(event=event, outcome=None if outcome == "any" else outcome)
+    go_on_without_end(request.scope)
     messages = _messages(parts.reader, parts.feed, account, which, after)
     headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
     return StreamingResponse(messages, media_type=MEDIA_TYPE, headers=headers)

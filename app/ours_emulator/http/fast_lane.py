@@ -22,7 +22,11 @@ _UNUSUAL = frozenset((b"connection", b"expect", b"origin", b"transfer-encoding",
 _MAX_LENGTH = 64 * 1024
 """Bytes of a body. The ordinary way makes those of a larger one wait their turn."""
 _PLAIN = re.compile(rb"/[A-Za-z0-9/_.~-]*")
-_route_at = lru_cache(1024)(find_route)
+_MAX_DIGITS = 20
+"""Of a Content-Length. The parser bounds its value, but a client may write any number of zeros before it."""
+_MAX_KNOWN = 256
+"""Bytes of a path whose route is remembered, since a client may send a thousand paths of 64 KiB."""
+_known_route = lru_cache(1024)(find_route)
 
 
 class Usual(NamedTuple):
@@ -50,10 +54,11 @@ class FastLane:
         headers = dict(pairs)
         if len(headers) < len(pairs) or not _UNUSUAL.isdisjoint(headers) or not _PLAIN.fullmatch(target):
             return None
-        route = _route_at(target.decode("ascii"))
+        path = target.decode("ascii")
+        route = _known_route(path) if len(path) <= _MAX_KNOWN else find_route(path)
         endpoint = self._endpoints.get(route.endpoint)
         length = headers.get(b"content-length", b"x")
-        if not isinstance(endpoint, Endpoint) or not length.isdigit():
+        if not isinstance(endpoint, Endpoint) or not length.isdigit() or len(length) > _MAX_DIGITS:
             return None
         too_long = int(length) > min(_MAX_LENGTH, endpoint.parts.limit)
         if too_long or self._guard.refusal("POST", pairs, route) is not None:

@@ -7,7 +7,7 @@ from typing import cast
 
 from starlette.types import Receive, Scope, Send
 
-from ours_emulator.http.wire import send_answer
+from ours_emulator.http.wire import go_on_without_end, send_answer
 from ours_emulator.model import Exchange
 from ours_emulator.records import FaultAnswer
 
@@ -29,6 +29,7 @@ async def misbehave(exchange: Exchange, fault: FaultAnswer, scope: Scope, receiv
     elif fault.connection == "reset":
         await _cut(scope, receive)
     elif fault.connection == "hang":
+        go_on_without_end(scope)
         await _stays(receive, None)
     else:
         await _send_half(send)

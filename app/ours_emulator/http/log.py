@@ -9,6 +9,7 @@ from typing import Literal, TextIO
 
 from ours_emulator.http.line_writer import LineWriter
 from ours_emulator.http.redaction import Redactor
+from ours_emulator.http.routes import account_at
 from ours_emulator.http.wire import hints, outcome, place, reasons
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Answer, Exchange, Message, Properties, Receipt, Rejection, Request
@@ -20,6 +21,7 @@ LogFormat = Literal["human", "json", "none"]
 Level = Literal["info", "warning", "error"]
 _MAX_SHOWN = 3
 _MAX_LISTED = 20
+_OWN_FAULT = 500
 
 
 class RequestLog:
@@ -30,7 +32,8 @@ class RequestLog:
     """
 
     def __init__(self, form: LogFormat, stream: TextIO | None, redactor: Redactor | None = None) -> None:
-        self._redacted = redactor or Redactor()
+        self.redactor = redactor or Redactor()
+        """What masks secrets in each line."""
         self._form = form
         formats: dict[LogFormat, Callable[[Exchange], str]] = {"human": human, "json": machine}
         self._line = formats.get(form)
@@ -71,7 +74,27 @@ class RequestLog:
             "duration_ms": None,
             "reasons": [rule],
         }
-        self._write_record("warning", f"REFUSED {status} {method} {path} {message} [{rule}]", fields)
+        text = f"REFUSED {status} {method} {path} {message} [{rule}]"
+        self._write_record("warning", text, fields, account_at(path))
+
+    def unread(self, status: int | None, method: str, path: str, error: str) -> None:
+        """Write that a request could not be read, and why; without *status*, it was cut off and not answered.
+
+        *method* and *path* are empty if even they are not known.
+        """
+        outcome = "incomplete" if status is None else "failed" if status >= _OWN_FAULT else "refused"
+        words = (outcome.upper(), str(status or "---"), method, path, error)
+        fields: Properties = {
+            "outcome": outcome,
+            "status": status,
+            "method": method or None,
+            "path": path or None,
+            "event_ids": [],
+            "duration_ms": None,
+            "error": error,
+        }
+        level: Level = "error" if outcome == "failed" else "warning"
+        self._write_record(level, " ".join(filter(None, words)), fields, account_at(path))
 
     def close(self) -> None:
         """Write what is pending, for at most 1 s. Later lines are ignored."""
@@ -83,7 +106,7 @@ class RequestLog:
             self._write(_record(level, text, fields) if self._form == "json" else text, account)
 
     def _write(self, line: str, account: str | None = None) -> None:
-        self._writer.write(self._redacted(line, account))
+        self._writer.write(self.redactor(line, account))
 
     def _notice(self, count: int) -> str:
         message = f"{plural(count, 'line')} of the log dropped: the output did not take them"
@@ -91,16 +114,21 @@ class RequestLog:
 
 
 class WarningHandler(logging.Handler):
-    """Writes what libraries and the emulator itself log to standard error, which nobody may be reading either."""
+    """Writes what libraries and the emulator itself log to standard error, which nobody may be reading either.
 
-    def __init__(self) -> None:
+    The text of an error may have in it what a client sent: *redactor* masks secrets.
+    """
+
+    def __init__(self, redactor: Redactor | None = None) -> None:
         super().__init__(logging.WARNING)
+        self.redactor = redactor or Redactor()
+        """What masks secrets in each message."""
         self.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
         self._writer = LineWriter(sys.stderr, lambda count: f"WARNING: {plural(count, 'message')} dropped")
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write *record*."""
-        self._writer.write(self.format(record))
+        self._writer.write(self.redactor(self.format(record)))
 
     def flush(self) -> None:
         """Write what is pending, for at most 1 s. It is the end: later messages are ignored."""

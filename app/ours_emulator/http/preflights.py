@@ -1,6 +1,7 @@
 """CORS preflights that no request followed: the browser held something against it, which its page cannot see."""
 
 import asyncio
+from typing import NamedTuple
 
 from starlette.types import Scope
 
@@ -12,10 +13,18 @@ _SECONDS = 2.0
 _MAX_PENDING = 1000
 _SHOWN = 100
 _UNFOLLOWED = (
-    "no request from {origin} followed within 2 s: browsers send none with credentials where any origin is allowed; "
-    "use fetch without credentials: 'include', and with keepalive: true instead of sendBeacon"
+    "no request from {origin} followed within 2 s, probably because the page asked for credentials, which browsers do "
+    "not send where any origin is allowed; if so, use fetch without credentials: 'include', and with keepalive: true "
+    "instead of sendBeacon"
 )
 _METHOD = "browsers will not send {method} from {origin}: the answer allows {allowed}"
+
+
+class _Pending(NamedTuple):
+    """A preflight whose request may still come."""
+
+    loop: asyncio.AbstractEventLoop
+    timer: asyncio.TimerHandle
 
 
 class Preflights:
@@ -27,7 +36,7 @@ class Preflights:
 
     def __init__(self, log: RequestLog) -> None:
         self._log = log
-        self._pending: dict[tuple[str, str], asyncio.TimerHandle] = {}
+        self._pending: dict[tuple[str, str], _Pending] = {}
 
     def answered(self, scope: Scope, route: Route) -> None:
         """Note that the preflight *scope* for *route* was answered. Without an origin it is none."""
@@ -38,20 +47,25 @@ class Preflights:
             allowed = ", ".join(PREFLIGHT_METHODS)
             self._refused(route, _METHOD.format(method=method, origin=origin, allowed=allowed))
             return
+        self._forget_ended_loops()
         self.followed(scope, route)
         if len(self._pending) < _MAX_PENDING:
-            message = _UNFOLLOWED.format(origin=origin)
-            timer = asyncio.get_running_loop().call_later(
-                _SECONDS, self._unfollowed, (origin, route.called), route, message
-            )
-            self._pending[origin, route.called] = timer
+            loop, key = asyncio.get_running_loop(), (origin, route.called)
+            timer = loop.call_later(_SECONDS, self._unfollowed, key, route, _UNFOLLOWED.format(origin=origin))
+            self._pending[key] = _Pending(loop, timer)
 
     def followed(self, scope: Scope, route: Route) -> None:
         """Note that the request *scope* for *route* came."""
         if self._pending:
-            timer = self._pending.pop((_header(scope, b"origin"), route.called), None)
-            if timer is not None:
-                timer.cancel()
+            pending = self._pending.pop((_header(scope, b"origin"), route.called), None)
+            if pending is not None:
+                pending.timer.cancel()
+
+    def _forget_ended_loops(self) -> None:
+        """Forget the preflights whose timers never run. An app under test may run on a new loop for each test."""
+        ended = [key for key, pending in self._pending.items() if pending.loop.is_closed()]
+        for key in ended:
+            del self._pending[key]
 
     def _unfollowed(self, key: tuple[str, str], route: Route, message: str) -> None:
         del self._pending[key]

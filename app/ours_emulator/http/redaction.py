@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pydantic import JsonValue
 
@@ -12,25 +13,73 @@ from ours_emulator.jsontext import json_text
 
 _MIN_SECRET = 6
 """A shorter text is no secret, and occurs in too many words."""
-_KEY = re.compile(r"\b[ps]k_[A-Za-z0-9_-]{6,}")
+_MAX_DEPTH = 5
+"""How often something may be encoded and is still found: `%70`, `%2570`, `%252570`."""
+_PERCENT = f"%(?:25){{0,{_MAX_DEPTH - 1}}}"
+_BACKSLASH = r"\\(?:\\{0,15})"
+"""As many as there are before an escape if JSON is in a JSON string, five times over. Bounded, since a client may send
+a million."""
+_ESCAPE = re.compile(rf"{_PERCENT}([0-9A-Fa-f]{{2}})|{_BACKSLASH}u00([0-9A-Fa-f]{{2}})")
+_JSON_ESCAPE = re.compile(rf"{_BACKSLASH}(?:u([0-9A-Fa-f]{{4}})|([\"/]))")
+_ESCAPED_PREFIX = re.compile(rf"(?:{_PERCENT}|{_BACKSLASH}u00)(?:7[03]|6[bB]|5[fF])")
+_BASE64_KEY = re.compile(r"(?<![A-Za-z0-9+_-])(?:cGtf|c2tf)[A-Za-z0-9+/_-]{8,}={0,2}")
+FORM_TOKEN = re.compile(r"\b(token=)([^&\s\"]+)", re.IGNORECASE)
 TOKEN_FIELD = re.compile(
     r'("(?:t|\\u0074)(?:o|\\u006[fF])(?:k|\\u006[bB])(?:e|\\u0065)(?:n|\\u006[eE])"\s*:\s*")((?:[^"\\]|\\.)*)'
 )
 
 
 def masked(secret: str) -> str:
-    """Return the end of *secret*, at most four characters and never more than a third of it."""
-    return "…" + secret[len(secret) - min(4, len(secret) // 3) :]
+    """Return the end of *secret*, at most four characters and never more than a third of it.
+
+    It can stand inside a JSON string: an end with a quotation mark or a backslash is not shown.
+    """
+    end = secret[len(secret) - min(4, len(secret) // 3) :]
+    return "…" if '"' in end or "\\" in end else "…" + end
 
 
 def without_tokens(body: str) -> str:
     """Return the JSON text *body* with the value of each field `token` masked and everything else unchanged."""
-    return TOKEN_FIELD.sub(lambda field: field[1] + _masked_inside(field[2]), without_keys(body))
+    shown = TOKEN_FIELD.sub(lambda field: field[1] + _masked_inside(field[2]), without_keys(body))
+    return FORM_TOKEN.sub(lambda field: field[1] + masked(field[2]), shown)
 
 
 def without_keys(text: str) -> str:
     """Return *text* with each key of the Client API masked."""
-    return _KEY.sub(lambda key: masked(key[0]), text) if "k_" in text else text
+    return keys_replaced(text, masked, _MIN_SECRET)
+
+
+def keys_replaced(text: str, by: Callable[[str], str], least: int) -> str:
+    """Return *text* with each key of the Client API that has *least* characters after its prefix replaced *by* another.
+
+    A key is found with escapes of URLs and JSON in it too, and at the beginning of base64, as `Basic` has it.
+    """
+    if "k_" in text or (_may_be_escaped(text) and _ESCAPED_PREFIX.search(text)):
+        text = _keys(least).sub(lambda key: by(_ESCAPE.sub(_unescaped, key[0])), text)
+    return _BASE64_KEY.sub(lambda key: by(key[0]), text) if "tf" in text else text
+
+
+def _may_be_escaped(text: str) -> bool:
+    return "%" in text or "\\" in text
+
+
+def _escaped(codes: str) -> str:
+    """Return a pattern of the escapes of characters whose two hexadecimal digits match *codes*."""
+    return rf"{_PERCENT}(?:{codes})|{_BACKSLASH}u00(?:{codes})"
+
+
+@lru_cache
+def _keys(least: int) -> re.Pattern[str]:
+    kind, k, underscore = (
+        f"(?:{plain}|{_escaped(codes)})" for plain, codes in (("[ps]", "7[03]"), ("k", "6[bB]"), ("_", "5[fF]"))
+    )
+    rest = f"(?:[A-Za-z0-9_-]|{_escaped('3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|5[fF]|2[dD]')})"
+    begins = r"(?:(?<!\w)|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4}))"
+    return re.compile(f"{begins}{kind}{k}{underscore}(?!redacted_){rest}{{{least},}}")
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    return chr(int(escape[1] or escape[2], 16))
 
 
 def _masked_inside(string: str) -> str:
@@ -66,10 +115,45 @@ class Redactor:
     def replaced(self, text: str, account: str | None, by: Callable[[str], str]) -> str:
         """Return *text*, which is about *account*, with each secret replaced *by* something; keys stay."""
         of_account = () if account is None else self._secrets_of(account)
-        for spelled, secret in _spellings(self._secrets.union(of_account)):
+        secrets = self._secrets.union(of_account)
+        for spelled, secret in _spellings(secrets):
             if spelled in text:
                 text = text.replace(spelled, by(secret))
-        return text
+        return _escaped_replaced(text, secrets, by) if _may_be_escaped(text) else text
+
+
+def _escaped_replaced(text: str, secrets: frozenset[str], by: Callable[[str], str]) -> str:
+    """Return *text* with each of *secrets* that stands in it with escapes, of any of its characters, replaced."""
+    plain = _plain(text)
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _MIN_SECRET and secret in plain:
+            text = _with_escapes(secret).sub(by(secret).replace("\\", r"\\"), text)
+    return text
+
+
+def _plain(text: str) -> str:
+    """Return *text* without the escapes of URLs and JSON."""
+    for _ in range(_MAX_DEPTH):
+        before, text = text, unquote(text)
+        if text == before:
+            break
+    text = _JSON_ESCAPE.sub(lambda escape: escape[2] or chr(int(escape[1], 16)), text)
+    # Two escapes may be one character.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+@lru_cache(maxsize=1024)
+def _with_escapes(secret: str) -> re.Pattern[str]:
+    return re.compile("".join(f"(?:{'|'.join(_ways(character))})" for character in secret))
+
+
+def _ways(character: str) -> Sequence[str]:
+    """Return patterns for *character*: as it is, and as it is escaped in a URL and in JSON."""
+    encoded = character.encode("utf-8", "surrogatepass")
+    units = character.encode("utf-16-be", "surrogatepass").hex(" ", 2).split()
+    ways = [re.escape(character), "".join(f"{_PERCENT}(?i:{byte:02x})" for byte in encoded)]
+    ways.append("".join(f"{_BACKSLASH}u(?i:{unit})" for unit in units))
+    return [*ways, _BACKSLASH + re.escape(character)] if character in '"\\/' else ways
 
 
 # Every line of the log needs the same ones.
@@ -88,10 +172,19 @@ def _spellings(secrets: frozenset[str]) -> Sequence[tuple[str, str]]:
 
 
 def _spelled(secret: str) -> set[str]:
-    """Return *secret* as it stands in text, in a JSON string, in a JSON pointer and in a URL."""
+    """Return *secret* as it stands in text, in a JSON string, in a JSON pointer, in a URL and in base64."""
     pointer = secret.replace("~", "~0").replace("/", "~1")
     return {
         *(secret, json_text(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], pointer),
         *(quote(secret, safe, errors="backslashreplace") for safe in ("", "/~$@")),
         quote(pointer, "/~$@", errors="backslashreplace"),
+        *_in_base64(secret.encode("utf-8", "surrogatepass")),
     }
+
+
+def _in_base64(secret: bytes) -> Iterator[str]:
+    """Yield the digits that *secret* has in base64, after any number of other bytes, unless they tell of others too."""
+    for before in range(3):
+        digits = slice(-(-before * 8 // 6), (before + len(secret)) * 8 // 6)
+        for encode in (b64encode, urlsafe_b64encode):
+            yield encode(bytes(before) + secret)[digits].decode("ascii")

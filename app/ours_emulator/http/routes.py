@@ -127,6 +127,11 @@ def within_account(path: str) -> tuple[str | None, str]:
     return None, path
 
 
+def account_at(path: str) -> str:
+    """Return the account that *path* belongs to."""
+    return within_account(path)[0] or DEFAULT_ACCOUNT
+
+
 def prefixed(account: str, path: str) -> str:
     """Return *path* as it is sent to *account* (rule accounts)."""
     return path if account == DEFAULT_ACCOUNT else f"{_ACCOUNTS}{account}{path}"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import cast
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect
@@ -24,6 +25,9 @@ NOSNIFF = (b"x-content-type-options", b"nosniff")
 """Tells browsers to believe the content type: what is answered may be what somebody sent."""
 PREFLIGHT_METHODS = ("GET", "POST", "OPTIONS")
 """The methods that pages on other origins may use."""
+ENDLESS = "ours_emulator.endless"
+"""The ASGI extension by which an app tells that its answer has no end: a callable without arguments and result. The
+answer is then over when the client closes its half of the connection."""
 _PREFLIGHT = (
     *_CORS,
     (b"access-control-allow-methods", ", ".join(PREFLIGHT_METHODS).encode()),
@@ -125,6 +129,13 @@ async def send_json(send: Send, status: int, body: Properties, headers: Iterable
     own = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})
     await send({"type": "http.response.body", "body": content})
+
+
+def go_on_without_end(scope: Scope) -> None:
+    """Tell the server, if it is ours, that the answer to *scope* has no end."""
+    endless = cast(dict[str, Callable[[], None]], scope.get("extensions") or {}).get(ENDLESS)
+    if endless is not None:
+        endless()
 
 
 async def send_preflight(send: Send) -> None:
