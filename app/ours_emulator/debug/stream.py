@@ -10,8 +10,8 @@ from starlette.responses import Response, StreamingResponse
 from ours_emulator.debug.params import Account, AskedOutcome, Needs, debug_router
 from ours_emulator.event_view import EventView
 from ours_emulator.feed import Feed, FeedClosedError, Resets
-from ours_emulator.jsontext import json_text
 from ours_emulator.http.wire import go_on_without_end
+from ours_emulator.jsontext import json_text
 from ours_emulator.store import LARGEST, EventFilter, StoreReader
 
 MEDIA_TYPE = "text/event-stream"
