@@ -98,7 +98,8 @@ def report_unknown_account(emulator: "Emulator") -> None:
 
     if emulator.account is None:
         return
-    names = emulator.perform(operations.accounts())
+    accounts = emulator.perform(operations.accounts())
+    names = [account["account"] for account in accounts if account["state"] == "open"]
     if emulator.account not in names:
         known = f"existing accounts: {listed(names)}" if names else "there are no accounts yet"
         click.echo(f"ours-emulator: account {emulator.account} has no requests; {known}", err=True)
