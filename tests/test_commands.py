@@ -452,6 +452,10 @@ def test_an_account_without_requests_is_reported_with_those_that_exist(environme
             assert tail.stderr
             assert tail.stderr.readline().decode() == note
             tail.terminate()
+        server.default.http.delete(f"{server.url}/debug/accounts/default")
+        assert result(here, "events", "--account", "default").stderr == (
+            "ours-emulator: account default is closed; no account exists\n"
+        )
 
 
 def test_a_visitor_of_several_accounts_is_reported_with_their_names(environment: dict[str, str]) -> None:

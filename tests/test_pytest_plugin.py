@@ -507,6 +507,39 @@ def test_a_client_made_at_import_shows_why_it_cannot_connect(runs: Runs) -> None
     result.stdout.fnmatch_lines(["E *APIConnectionError: Connection error.", f"E *{ADVICE_FOR_EARLY_CLIENT}"])
 
 
+@pytest.mark.parametrize("attach", [True, False])
+def test_a_client_of_an_earlier_test_is_named_in_the_report(runs: Runs, attach: bool) -> None:
+    result = runs(
+        """
+        from functools import cache
+
+        from ours_privacy import APIStatusError, OursPrivacy
+
+        @cache
+        def client():
+            return OursPrivacy(max_retries=0)
+
+        def test_that_makes_it(ours_emulator):
+            client().track.event(token="t", event="Signed Up", user_id="u")
+
+        def test_that_fails_before_it_sends(ours_emulator):
+            assert False
+
+        def test_that_sends_elsewhere(ours_emulator):
+            try:
+                client().track.event(token="t", event="Signed Up", user_id="u")
+            except APIStatusError:
+                pass  # as many apps do
+            ours_emulator.assert_tracked("Signed Up")
+        """,
+        attach=attach,
+    )
+    result.assert_outcomes(passed=1, failed=2)
+    told = "1 request came too late to the closed account of an earlier test; *client.with_options(base_url=*"
+    result.stdout.fnmatch_lines(["*test_that_sends_elsewhere*", told])
+    assert result.stdout.str().count("came too late") == 1
+
+
 def test_rules_that_are_ignored_do_not_fail_strict_tests(runs: Runs, pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nours_emulator_strict = true\nours_emulator_strict_ignore = allow-list")
     runs(

@@ -93,15 +93,18 @@ def _as_click_error(error: "EmulatorError") -> click.ClickException:
 
 
 def report_unknown_account(emulator: "Emulator") -> None:
-    """Report on standard error if the account of *emulator* does not exist: it is made by its first request."""
+    """Report on standard error if the account of *emulator* is closed, or does not exist: a request makes it."""
     from ours_emulator.emulator import operations
 
     if emulator.account is None:
         return
-    names = emulator.perform(operations.accounts())
-    if emulator.account not in names:
-        known = f"existing accounts: {listed(names)}" if names else "there are no accounts yet"
-        click.echo(f"ours-emulator: account {emulator.account} has no requests; {known}", err=True)
+    states = {account["account"]: account["state"] for account in emulator.perform(operations.accounts())}
+    state = states.get(emulator.account)
+    names = [name for name, state in states.items() if state == "open"]
+    if state != "open":
+        known = f"existing accounts: {listed(names)}" if names else "no account exists"
+        problem = "has no requests" if state is None else "is closed"
+        click.echo(f"ours-emulator: account {emulator.account} {problem}; {known}", err=True)
 
 
 def exit_not_met(message: str) -> NoReturn:

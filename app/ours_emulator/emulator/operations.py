@@ -223,9 +223,9 @@ def summary() -> Operation[Summary]:
     return Operation("GET", "summary", record(Summary))
 
 
-def accounts() -> Operation[list[str]]:
-    """The names of the open accounts. Sent to the server, not to an account."""
-    return Operation("GET", "accounts", _open_accounts)
+def accounts() -> Operation[list[Json]]:
+    """The accounts with their state. Sent to the server, not to an account."""
+    return Operation("GET", "accounts", lambda answer: list(answer["items"]))
 
 
 def rules() -> Operation[frozenset[str]]:
@@ -423,10 +423,6 @@ def _text(value: object) -> str:
 
 def _quoted(name: str) -> str:
     return quote(name, safe="", errors="surrogatepass")
-
-
-def _open_accounts(answer: Any) -> list[str]:
-    return [str(account["account"]) for account in answer["items"] if account["state"] == "open"]
 
 
 def _nothing(_: object) -> None:

@@ -26,7 +26,7 @@ from ours_emulator.pytest_support.marker import (
     options_of,
     wrong,
 )
-from ours_emulator.pytest_support.reports import ACCOUNT, WatchedAccount
+from ours_emulator.pytest_support.reports import ACCOUNT, CLOSED, WatchedAccount
 from ours_emulator.wording import did_you_mean
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
@@ -68,6 +68,7 @@ def account_of_test(
         patch.setenv(BASE_URL_VARIABLE, emulator.ingest_url)
         test.stash[ACCOUNT] = account
         yield emulator
+    request.session.stash.setdefault(CLOSED, set()).add(emulator.account or "")
 
 
 @contextmanager

@@ -6,9 +6,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, Event, RequestRecord, report
+from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, Event, RequestRecord, operations, report
 from ours_emulator.pytest_support import network_guard
 from ours_emulator.pytest_support.marker import ignored_rules, is_strict
+from ours_emulator.wording import plural
+
+_KEPT = (
+    "a client that was made there may still be in use; make one for each test, or use "
+    "client.with_options(base_url=ours_emulator.ingest_url)"
+)
 
 
 @dataclass
@@ -39,17 +45,25 @@ class WatchedAccount:
         planned = {request.id for request in requests if request.fault is not None}
         return report.objections((event for event in events if event.request_id not in planned), ignored)
 
-    def report(self, raised: BaseException | None) -> str:
-        """Return what arrived, for the report of a test that failed with *raised*."""
+    def report(self, raised: BaseException | None, closed: Collection[str]) -> str:
+        """Return what arrived, for the report of a test that failed with *raised*, and what *closed* accounts got."""
         try:
             requests, events = self._arrived(self.newest_before)
+            late = self._late(closed)
         except EmulatorError as error:
             return str(error)
         lines = [f"{self.emulator.url}: {report.counts(requests, events)}", *report.timeline(requests, events)]
         handles = [self.emulator, *([] if self.async_emulator is None else [self.async_emulator])]
         misses = [handle.last_miss for handle in handles]
         lines += [f"the last wait failed: {miss}" for miss in misses if miss is not None and miss is not raised]
-        return "\n".join(lines)
+        return "\n".join([*lines, *late])
+
+    def _late(self, closed: Collection[str]) -> list[str]:
+        """Return a line if requests came to accounts that are *closed*, those of earlier tests."""
+        accounts = self.emulator.perform(operations.accounts()) if closed else []
+        count = sum(account["late_requests"] for account in accounts if account["account"] in closed)
+        late = f"{plural(count, 'request')} came too late to the closed account of an earlier test; {_KEPT}"
+        return [late] if count else []
 
     def _arrived(self, newest_before: int) -> tuple[list[RequestRecord], list[Event]]:
         """Return the requests after *newest_before* and their events, also of accounts that were opened from here."""
@@ -66,6 +80,8 @@ class WatchedAccount:
 
 ACCOUNT = pytest.StashKey[WatchedAccount]()
 """The account of a test, and of the session."""
+CLOSED = pytest.StashKey[set[str]]()
+"""The names of the accounts of earlier tests, in the stash of the session."""
 
 
 class Reports:
@@ -124,7 +140,8 @@ class Reports:
         made = yield
         if made.failed and made.when != "teardown":
             raised = None if call.excinfo is None else call.excinfo.value
-            reports = [_report(account, raised) for account in _accounts(item)]
+            closed = item.session.stash.get(CLOSED, set[str]())
+            reports = [_report(account, raised, closed) for account in _accounts(item)]
             made.sections += [("ours-emulator", text) for text in (*reports, *self.blocked)]
         return made
 
@@ -157,10 +174,10 @@ def reporting(config: pytest.Config) -> Generator[None]:
         config.pluginmanager.unregister(reports)
 
 
-def _report(account: WatchedAccount, raised: BaseException | None) -> str:
+def _report(account: WatchedAccount, raised: BaseException | None, closed: Collection[str]) -> str:
     """Return what arrived. An error is only reported: pytest ends the whole run when a hook raises it."""
     try:
-        return account.report(raised)
+        return account.report(raised, closed)
     except Exception as error:
         return f"what arrived is not known: {type(error).__name__}: {error}"
 
