@@ -2,6 +2,8 @@ r"""Regular expressions: what Python reads is what RE2 does, and nothing that th
 
 import random
 import re
+import subprocess
+import sys
 import time
 import warnings
 
@@ -217,6 +219,25 @@ def test_a_pattern_that_would_take_seconds_for_one_text_is_refused_before_it_sta
     with pytest.raises(PatternError, match=r"takes too long on a text of 1100000 bytes"):
         Pattern("[a-q][^u-z]{500}x").matches("abcdefghijk" * 100_000)
     assert time.thread_time() - started < 1
+
+
+MEMORY = """
+import random, resource
+from ours_emulator.patterns import Pattern
+
+text = "".join(random.Random(1).choices("ab", k=20_000))
+for count in range(300, 400):
+    assert not Pattern(f"a[ab]{{{count}}}c").matches(text)
+    if count == 340:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / before)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell")
+def test_patterns_of_earlier_calls_do_not_add_up_in_memory() -> None:
+    done = subprocess.run([sys.executable, "-c", MEMORY], stdout=subprocess.PIPE, check=True, text=True, timeout=50)
+    assert float(done.stdout) < 1.2
 
 
 def test_the_length_of_a_text_is_that_of_its_bytes() -> None:

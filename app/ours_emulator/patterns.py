@@ -17,6 +17,8 @@ _MAX_PATTERN = 1000
 """Bytes of a pattern in UTF-8."""
 _MAX_BYTES = 4 << 20
 """Memory of one compiled pattern, in bytes: enough for a hundred `\\w` outside ASCII."""
+_KEPT = 32
+"""How many compiled patterns are kept for the next call: what they learned while searching is up to 1.5 MB each."""
 _MAX_STEPS = 500_000_000
 """Instructions of a pattern times bytes of a text; RE2 takes at most a second for that."""
 _MAX_SECONDS = 2.0
@@ -73,11 +75,14 @@ def _encoded(text: str) -> bytes:
     return (text if text.isascii() else _SURROGATES.sub(_STAND_IN, text)).encode()
 
 
-@lru_cache(256)
+@lru_cache(_KEPT)
 def _compiled(translation: str) -> _Program:
     options = re2.Options()
     options.log_errors, options.never_capture, options.max_mem = False, True, _MAX_BYTES
-    return re2.compile(translation, options)
+    program = re2.compile(translation, options)
+    # Its own cache would keep 128 more.
+    re2.purge()
+    return program
 
 
 def _program(source: str, classes: Classes) -> _Program:
