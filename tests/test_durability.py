@@ -115,7 +115,7 @@ def test_a_file_that_comes_back_is_written_again(tmp_path: Path) -> None:
 
 # Root may write anything. Whoever is not root may be unable to read Python itself, so all of it is loaded before.
 READ_ONLY = """
-import asyncio, encodings.idna, os, sys
+import asyncio, encodings.idna, os, resource, sys
 from ours_emulator import app, cli, settings
 from ours_emulator.http import server
 asyncio.run(app.create_app(settings.load()).aclose())
