@@ -9,7 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from ours_emulator.debug.params import Account, AskedOutcome, Needs, debug_router
 from ours_emulator.event_view import EventView
-from ours_emulator.feed import Feed, FeedClosedError, Resets
+from ours_emulator.feed import Feed, FeedClosedError, Listener, Resets
 from ours_emulator.http.wire import go_on_without_end
 from ours_emulator.jsontext import json_text
 from ours_emulator.store import LARGEST, EventFilter, StoreReader
@@ -67,22 +67,12 @@ async def _messages(
     """
     try:
         with feed.listen(account, which.event, bounded=True) as listener:
-            newest = await reader.newest_event()
             yield "retry: 1000\n\n"
-            progress = _Progress(which.outcome, newest if after is None else after)
-            if progress.last > newest:
-                # An emulator that is gone gave out that id.
-                progress.last = 0
-                yield _reset(account)
-            full = True
-            while full:
-                listener.take()  # The store has it as well.
-                part = await reader.arrivals(account, which, progress.last, _PAGE)
-                # Asked after the read, so that an event which came after a reset is never sent before it.
-                progress.note(listener.resets())
-                for chunk in progress.chunks(map(EventView, part.events)):
+            progress = _Progress(which.outcome, after or 0)
+            # Without `after` there is nothing to catch up with: whatever comes from here on is handed over.
+            if after is not None:
+                async for chunk in _missed(reader, account, which, listener, progress):
                     yield chunk
-                full = part.more
             while (views := listener.take()) is not None:
                 progress.note(listener.resets())
                 for chunk in progress.chunks(views, complete=True):
@@ -93,6 +83,25 @@ async def _messages(
             yield _BEHIND
     except FeedClosedError:
         return
+
+
+async def _missed(
+    reader: StoreReader, account: str | None, which: EventFilter, listener: Listener, progress: "_Progress"
+) -> AsyncGenerator[str]:
+    """Yield what the store has after the event that the client had last."""
+    if progress.last > await reader.newest_event():
+        # An emulator that is gone gave out that id.
+        progress.last = 0
+        yield _reset(account)
+    more = True
+    while more:
+        listener.take()  # The store has it as well.
+        part = await reader.arrivals(account, which, progress.last, _PAGE)
+        # Asked after the read, so that an event which came after a reset is never sent before it.
+        progress.note(listener.resets())
+        for chunk in progress.chunks(map(EventView, part.events)):
+            yield chunk
+        more = part.more
 
 
 class _Progress:
