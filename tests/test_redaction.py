@@ -80,6 +80,7 @@ WAYS: Sequence[Callable[[str], str]] = (
     escaped,
     lambda secret: escaped(secret, 4),
     lambda secret: secret[0] + escaped(secret[1]) + secret[2:],
+    lambda secret: escaped(secret).replace("\\", "%5C"),
 )
 
 

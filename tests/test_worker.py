@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ours_emulator.worker import GroupWorker, StoppedError
+from waiting import PATIENCE, until
 
 
 def test_what_waits_while_a_group_is_done_is_done_together_and_in_order() -> None:
@@ -169,8 +170,10 @@ def test_jobs_of_several_loops_are_done_one_group_at_a_time_and_tidied_up_after(
 
     def work(jobs: list[int]) -> list[int]:
         assert busy.acquire(blocking=False)
-        busy.release()
-        counts.extend(jobs)
+        try:
+            counts.extend(jobs)
+        finally:
+            busy.release()
         return jobs
 
     worker: GroupWorker[int, int] = GroupWorker(
@@ -208,3 +211,65 @@ def test_what_was_gathered_is_done_though_its_loop_has_ended() -> None:
     loop.close()
     worker.stop()
     assert done == [1]
+
+
+def test_what_was_passed_on_is_not_done_by_the_loop_it_came_from_nor_by_another() -> None:
+    threads: dict[int, int] = {}
+
+    def work(jobs: list[int]) -> list[int]:
+        threads.update(dict.fromkeys(jobs, threading.get_ident()))
+        return jobs
+
+    worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, most=8, small=lambda _: True)
+    done: list[int] = []
+
+    async def use(job: int) -> None:
+        done.append(await worker.submit(job))
+
+    # The first loop has gathered its job, and gets no turn while a second one submits.
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    waiting = first.create_task(use(1))
+    first.call_soon(first.stop)
+    first.run_forever()
+    waiting_too = second.create_task(use(2))
+    second.call_soon(second.stop)
+    second.run_forever()
+    until(lambda: 1 in threads or done == [1])
+    first.run_until_complete(waiting)
+    assert 2 not in threads
+    second.run_until_complete(waiting_too)
+    first.close()
+    second.close()
+    worker.stop()
+    assert sorted(done) == [1, 2]
+
+
+def test_stopping_waits_for_a_group_in_progress_on_a_loop() -> None:
+    begun, may_go_on, stopped = threading.Event(), threading.Event(), threading.Event()
+
+    def work(jobs: list[int]) -> list[int]:
+        begun.set()
+        assert may_go_on.wait(PATIENCE)
+        assert not stopped.is_set()
+        return jobs
+
+    before = set(threading.enumerate())
+    worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, most=8, small=lambda _: True)
+    [thread] = [thread for thread in set(threading.enumerate()) - before if thread.name == "ours-emulator-writer"]
+
+    async def use() -> int:
+        return await worker.submit(5)
+
+    def stop() -> None:
+        worker.stop()
+        stopped.set()
+
+    with ThreadPoolExecutor() as pool:
+        used = pool.submit(asyncio.run, use())
+        assert begun.wait(PATIENCE)
+        ending = pool.submit(stop)
+        # The thread of the worker ends before the group does.
+        thread.join(PATIENCE)
+        may_go_on.set()
+        assert used.result() == 5
+        ending.result()

@@ -69,7 +69,7 @@ def _fastapi_app(parts: Parts) -> EmulatorApp:
     """Return the FastAPI app for everything that is not emulated, and open what it reads with."""
     from ours_emulator.openapi.app import EmulatorApp
 
-    _ = parts.reader
+    parts.store.open_reader()
     return EmulatorApp(parts)
 
 

@@ -1,4 +1,4 @@
-"""The feed: what was just committed, handed to whoever listens, from the writer's thread to their event loops."""
+"""The feed: what was just committed, handed from the thread that did so to the event loops of those who listen."""
 
 import asyncio
 import threading

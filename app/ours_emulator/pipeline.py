@@ -37,7 +37,7 @@ from ours_emulator.worker import GroupWorker, StoppedError
 _MIN_WEIGHT = 32 * 1024
 _MAX_WEIGHT = 256 * _MIN_WEIGHT
 _SMALL_BYTES = 4096
-"""Of the body of a request that is done between two others, without the thread, if no disk has to be waited for."""
+"""Largest body of a request that is handled on the event loop instead of the worker's thread; temporary stores only."""
 # As many as a group of small ones: all that a group mentions is in memory at once, and a seed may be of any length.
 _SEED_REQUESTS = 256
 _log = logging.getLogger(__name__)

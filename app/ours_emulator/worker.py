@@ -43,6 +43,8 @@ class GroupWorker(Generic[Job, Done]):
         self._small = small
         self._waiting: SimpleQueue[tuple[Job, asyncio.Future[Done]] | None] = SimpleQueue()
         self._gathered: list[tuple[Job, asyncio.Future[Done]]] = []
+        self._left_to_thread = 0
+        """Jobs that the thread has not done yet."""
         self._groups_on_loops = 0
         self._stopped = False
         self._changing = threading.Lock()
@@ -61,10 +63,10 @@ class GroupWorker(Generic[Job, Done]):
                 self._pass_on()
             if self._small(job):
                 if not self._gathered:
-                    loop.call_soon(self._do_gathered)
+                    loop.call_soon(self._do_gathered, loop)
                 self._gathered.append((job, future))
             else:
-                self._waiting.put((job, future))
+                self._leave_to_thread((job, future))
         return future
 
     def stop(self) -> None:
@@ -75,6 +77,8 @@ class GroupWorker(Generic[Job, Done]):
                 self._pass_on()
                 self._waiting.put(None)
         self._thread.join()
+        with self._working:
+            pass  # A group may still be in progress on an event loop.
 
     def _fits(self, job: Job, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether *job* can be done together with what was gathered."""
@@ -86,15 +90,21 @@ class GroupWorker(Generic[Job, Done]):
     def _pass_on(self) -> None:
         """Leave to the thread what was gathered."""
         for submitted in self._gathered:
-            self._waiting.put(submitted)
+            self._leave_to_thread(submitted)
         self._gathered = []
 
-    def _do_gathered(self) -> None:
-        """Do what was gathered, unless the thread is at work: then that does it."""
+    def _leave_to_thread(self, submitted: tuple[Job, asyncio.Future[Done]]) -> None:
+        self._left_to_thread += 1
+        self._waiting.put(submitted)
+
+    def _do_gathered(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Do what *loop* gathered, unless the thread has something to do: then that does it."""
         with self._changing:
+            if not self._gathered or self._gathered[0][1].get_loop() is not loop:
+                return  # Passed on meanwhile; what is gathered now has a callback of its own.
             # Now and then the thread gets a group even so, and tidies up.
             self._groups_on_loops = (self._groups_on_loops + 1) % _GROUPS_BEFORE_TIDYING
-            on_loop = self._groups_on_loops and self._waiting.empty() and self._working.acquire(blocking=False)
+            on_loop = self._groups_on_loops and not self._left_to_thread and self._working.acquire(blocking=False)
             if not on_loop:
                 self._pass_on()
                 return
@@ -106,26 +116,30 @@ class GroupWorker(Generic[Job, Done]):
         _resolve([(future, result) for (_, future), result in zip(group, results, strict=True)])
 
     def _run(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            group = [first]
-            weight = self._weight(first[0])
-            ended = False
-            while weight < self._most and not ended:
-                try:
-                    item = self._waiting.get_nowait()
-                except Empty:
-                    break
-                if item is None:
-                    ended = True
-                else:
-                    group.append(item)
-                    weight += self._weight(item[0])
+        while group := self._next_group():
             with self._working:
                 results = self._results([job for job, _ in group])
+                with self._changing:
+                    self._left_to_thread -= len(group)
                 _deliver([(future, result) for (_, future), result in zip(group, results, strict=True)])
                 self._tidy_up()
-            if ended:
-                return
+
+    def _next_group(self) -> list[tuple[Job, asyncio.Future[Done]]]:
+        """Wait for jobs and return those of one group; none once stopped."""
+        group: list[tuple[Job, asyncio.Future[Done]]] = []
+        weight, submitted = 0, self._waiting.get()
+        while submitted is not None:
+            group.append(submitted)
+            weight += self._weight(submitted[0])
+            if weight >= self._most:
+                return group
+            try:
+                submitted = self._waiting.get_nowait()
+            except Empty:
+                return group
+        if group:
+            self._waiting.put(None)  # For the next call.
+        return group
 
     def _tidy_up(self) -> None:
         try:
@@ -135,8 +149,6 @@ class GroupWorker(Generic[Job, Done]):
 
     def _results(self, jobs: list[Job]) -> Sequence[Done | Exception]:
         """Return a result for each of *jobs*. An error in *work* is the result of all; the thread goes on."""
-        if not jobs:
-            return ()
         try:
             results = self._work(jobs)
         except Exception as error:

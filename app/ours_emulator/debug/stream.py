@@ -20,8 +20,8 @@ _HEARTBEAT_SECONDS = 15
 _BEHIND = "event: behind\ndata: {}\n\n"
 _CHUNK_CHARACTERS = 64 * 1024
 _PAUSE_SECONDS = 0.0002
-"""Pause of a stream between two sends, for each stream that there is. A send takes a fifth of that: however many there
-are, they leave most of the event loop to others. What arrives meanwhile is sent together."""
+"""Pause of a stream between two sends, for each stream and wait there is. A send takes a fifth of that: however many
+there are, they leave most of the event loop to others. What arrives meanwhile is sent together."""
 _EXAMPLE = 'id: 17\nevent: receipt\ndata: {"id":17,"event":"Purchase","outcome":"accepted"}\n\n'
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -110,7 +110,7 @@ class _Progress:
     def __init__(self, outcome: str | None, last: int) -> None:
         self._outcome = outcome
         self.last = last
-        """The id of the last event that was sent or left out."""
+        """The id of the last event that was sent."""
         self._resets: Resets = {}
 
     def note(self, resets: Resets) -> None:

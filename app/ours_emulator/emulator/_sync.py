@@ -145,9 +145,10 @@ class Emulator(Handle):
     def tail(
         self, event: str | None = None, *, outcome: str | None = None, after: int | None = None
     ) -> Generator[Event | Reset]:
-        """Yield events as they arrive, whatever their outcome, until the emulator ends. A Reset stands for a reset.
+        """Yield events as they arrive, whatever their outcome, and a Reset where earlier ones were deleted.
 
-        It begins with the events that arrived after the one with the id *after*, or by default with the next one.
+        It begins with the events that arrived after the one with the id *after*, or by default with the next one. It
+        ends with the emulator, or when events arrive faster than they are taken: then go on with *after*.
         """
         stream = operations.EventStream()
         with self._streaming(operations.tail(event, outcome, after)) as answer:

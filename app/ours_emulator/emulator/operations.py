@@ -339,7 +339,7 @@ class EventStream:
             fields = {name: text for name, _, text in lines}
             if fields.get(b"event") == b"reset":
                 yield from_json(Reset, _object(fields.get(b"data", b"")))
-            elif b"data" in fields:
+            elif fields.get(b"event") == b"receipt":
                 yield from_json(Event, json.loads(fields[b"data"]))
 
 

@@ -63,12 +63,13 @@ class Preflights:
 
     def _forget_ended_loops(self) -> None:
         """Forget the preflights whose timers never run. An app under test may run on a new loop for each test."""
-        ended = [key for key, pending in self._pending.items() if pending.loop.is_closed()]
-        for key in ended:
-            del self._pending[key]
+        # A list, as other loops may add and remove meanwhile.
+        for key, pending in list(self._pending.items()):
+            if pending.loop.is_closed():
+                self._pending.pop(key, None)
 
     def _unfollowed(self, key: tuple[str, str], route: Route, message: str) -> None:
-        del self._pending[key]
+        self._pending.pop(key, None)
         self._refused(route, message)
 
     def _refused(self, route: Route, message: str) -> None:

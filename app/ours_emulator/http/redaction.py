@@ -16,10 +16,10 @@ _MIN_SECRET = 6
 _MAX_DEPTH = 5
 """How often something may be encoded and is still found: `%70`, `%2570`, `%252570`."""
 _PERCENT = f"%(?:25){{0,{_MAX_DEPTH - 1}}}"
-_BACKSLASH = r"\\(?:\\{0,15})"
+_BACKSLASH = rf"(?:\\|{_PERCENT}5[Cc]){{1,16}}"
 """As many as there are before an escape if JSON is in a JSON string, five times over. Bounded, since a client may send
 a million."""
-_ESCAPE = re.compile(rf"{_PERCENT}([0-9A-Fa-f]{{2}})|{_BACKSLASH}u00([0-9A-Fa-f]{{2}})")
+_ESCAPE = re.compile(rf"{_BACKSLASH}u00([0-9A-Fa-f]{{2}})|{_PERCENT}([0-9A-Fa-f]{{2}})")
 _JSON_ESCAPE = re.compile(rf"{_BACKSLASH}(?:u([0-9A-Fa-f]{{4}})|([\"/]))")
 _ESCAPED_PREFIX = re.compile(rf"(?:{_PERCENT}|{_BACKSLASH}u00)(?:7[03]|6[bB]|5[fF])")
 _BASE64_KEY = re.compile(r"(?<![A-Za-z0-9+_-])(?:cGtf|c2tf)[A-Za-z0-9+/_-]{8,}={0,2}")
@@ -39,7 +39,7 @@ def masked(secret: str) -> str:
 
 
 def without_tokens(body: str) -> str:
-    """Return the JSON text *body* with the value of each field `token` masked and everything else unchanged."""
+    """Return *body*, JSON or a form, with the value of each field `token` masked and everything else unchanged."""
     shown = TOKEN_FIELD.sub(lambda field: field[1] + _masked_inside(field[2]), without_keys(body))
     return FORM_TOKEN.sub(lambda field: field[1] + masked(field[2]), shown)
 

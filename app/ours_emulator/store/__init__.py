@@ -101,7 +101,7 @@ class Slice:
 
 
 class StoreWriter(Protocol):
-    """Load and save for the pipeline. Everything happens inside `transaction`, on one thread."""
+    """Load and save for the pipeline. Everything happens inside `transaction`, on one thread at a time."""
 
     @property
     def next_receipt_id(self) -> int:
@@ -273,23 +273,28 @@ class StoreReader(Protocol):
 class Store:
     """An open store. Its `reader` is opened when it is first asked for: what that imports takes a while."""
 
-    def __init__(self, writer: StoreWriter, open_reader: Callable[[], StoreReader]) -> None:
+    def __init__(self, writer: StoreWriter, make_reader: Callable[[], StoreReader]) -> None:
         self.writer = writer
-        self._open_reader = open_reader
+        self._make_reader = make_reader
         self._reader: StoreReader | None = None
         self._opening = threading.Lock()
 
     @property
     def reader(self) -> StoreReader:
-        """What reads. Any thread may ask for it."""
+        """What reads."""
+        return self.open_reader()
+
+    def open_reader(self) -> StoreReader:
+        """Open what reads, unless that was done before. Any thread may."""
         with self._opening:
             if self._reader is None:
-                self._reader = self._open_reader()
+                self._reader = self._make_reader()
             return self._reader
 
     async def ping(self) -> None:
         """Read something; raises what keeps the store from being read."""
-        await (await asyncio.to_thread(lambda: self.reader)).ping()
+        reader = await asyncio.to_thread(self.open_reader)
+        await reader.ping()
 
     async def close_reader(self) -> None:
         """Close the reader, if it was opened."""

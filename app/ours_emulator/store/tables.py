@@ -1,7 +1,7 @@
 """The tables.
 
-Importing SQLAlchemy takes a fifth of a second, so only what reads does. What writes has texts that were made from these
-tables beforehand, by scripts/generate_table_sql.py.
+Importing SQLAlchemy takes a fifth of a second, so the writer does without: it uses SQL that was generated from these
+tables by scripts/generate_table_sql.py.
 """
 
 import sqlalchemy as sa

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import stat
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +38,7 @@ class StoreFile:
         self._connection: sqlite3.Connection | None = None
         self._descriptor: int | None = None
         self._watch: Watch | None = None
+        self._watching = threading.Lock()
 
     @property
     def kept(self) -> bool:
@@ -46,7 +48,8 @@ class StoreFile:
     def open(self) -> sqlite3.Connection:
         """Return the one connection that writes, with the schema in place; `close` closes it.
 
-        Raises StoreError if the file is in use, no database, not ours, of another version, or cannot be written.
+        Raises StoreError if the file is in use, not a database, another program's, of another version, or cannot be
+        written.
         """
         try:
             # The lock would make the directory, and a mistyped path would look like a new store.
@@ -65,6 +68,7 @@ class StoreFile:
             if not lock_database(self._descriptor):
                 raise StoreError(self._in_use)
             self._check_log(self._descriptor)
+            self._check_links(self._descriptor)
             connection = self._connect(self._descriptor)
             self._check_readers(self._descriptor)
             return connection
@@ -80,6 +84,13 @@ class StoreFile:
         log = Path(f"{self.path}-wal")
         if os.fstat(descriptor).st_size == 0 and log.exists() and log.stat().st_size > 0:
             raise StoreError(f"{self.path} is empty, but {log} is not; restore it, or remove {log} to start anew")
+
+    def _check_links(self, descriptor: int) -> None:
+        """Refuse a file with other names: each has a lock and a write-ahead log of its own."""
+        if os.fstat(descriptor).st_nlink > 1:
+            raise StoreError(
+                f"{self.path} has hard links, so another emulator could write to it; remove them or use a copy"
+            )
 
     def _check_readers(self, descriptor: int) -> None:
         """Warn of a store that other users can read."""
@@ -104,13 +115,15 @@ class StoreFile:
 
     def check(self) -> None:
         """Raise StoreLostError if what is written would be lost. Any thread may call this."""
-        if self._watch is not None:
-            self._watch.check()
+        with self._watching:
+            if self._watch is not None:
+                self._watch.check()
 
     def committed(self) -> None:
         """Raise StoreLostError if what was just committed is lost, or what came before."""
-        if self._watch is not None:
-            self._watch.committed()
+        with self._watching:
+            if self._watch is not None:
+                self._watch.committed()
 
     def close(self) -> None:
         """Close the writing connection, give up the lock and remove a temporary store."""
@@ -118,9 +131,10 @@ class StoreFile:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
+        with self._watching:
+            if self._watch is not None:
+                self._watch.close()
+                self._watch = None
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -152,11 +166,6 @@ class StoreFile:
         if mode != "wal":
             raise StoreError(
                 f"{self.path} cannot have a write-ahead log (journal_mode is {mode}); use another file system"
-            )
-        if self.path.stat().st_nlink > 1:
-            # Each name has a lock and a write-ahead log of its own: two emulators would write over each other.
-            raise StoreError(
-                f"{self.path} has hard links, so another emulator could write to it; remove them or use a copy"
             )
         # In WAL mode only FULL syncs at each commit: with NORMAL, an acknowledged event is lost with the power. A
         # temporary store does not outlive the process, so it need not wait for the disk at all.

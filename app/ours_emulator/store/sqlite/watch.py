@@ -7,7 +7,7 @@ log has to be, the index of the log says (https://sqlite.org/walformat.html).
 import os
 import struct
 import threading
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class _Index:
     frame_bytes: int
     salt: bytes
 
-    def offset(self, frame: int) -> int:
+    def end_of(self, frame: int) -> int:
         """Return where in the log the frame of that number, from 1 on, ends."""
         return _LOG_HEADER_BYTES + frame * self.frame_bytes
 
@@ -41,9 +41,9 @@ class _Index:
 class _File:
     """A file, open for reading, that its path has to lead to."""
 
-    def __init__(self, path: str, descriptor: int | None = None) -> None:
+    def __init__(self, path: str, descriptor: int) -> None:
         self.path = path
-        self.descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)) if descriptor is None else descriptor
+        self.descriptor = descriptor
         self._identity = _identity(os.fstat(self.descriptor))
 
     def size(self) -> int:
@@ -70,22 +70,22 @@ class Watch:
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
-        self._database = _File(str(path), descriptor)
-        self._log = _File(f"{path}-wal")
-        self._shared = _File(f"{path}-shm")
-        self._database_bytes = self._database.size()
-        self.log_bytes = self._log.size()
-        """Bytes of the write-ahead log after the last commit."""
         self._cut: _File | None = None
         self._index: _Index | None = None
         self._last_frame = b""
-        self._remember(self._read_index())
+        self._database = _File(str(path), descriptor)
+        self._database_bytes = self._database.size()
+        with ExitStack() as opened:
+            self._log = _opened(f"{path}-wal", opened)
+            self._shared = _opened(f"{path}-shm", opened)
+            self.log_bytes = self._log.size()
+            """Bytes of the write-ahead log after the last commit."""
+            self._remember(self._read_index())
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
         """Close the files but the database, whose descriptor is the caller's."""
-        for file in (self._log, self._shared):
-            with suppress(OSError):
-                os.close(file.descriptor)
+        self._opened.close()
 
     @property
     def frames(self) -> int:
@@ -106,7 +106,7 @@ class Watch:
         index = self._read_index()
         log_bytes = self._log.size()
         # A commit or a checkpoint between the two looks like a short log.
-        if index and index.frames and log_bytes < index.offset(index.frames) and index == self._read_index():
+        if index and index.frames and log_bytes < index.end_of(index.frames) and index == self._read_index():
             raise self._truncated(self._log)
 
     def committed(self) -> None:
@@ -134,7 +134,7 @@ class Watch:
         return TruncatedError(f"{file.path} was truncated or overwritten by another program; restart the emulator")
 
     def _read_frame(self, index: _Index) -> bytes:
-        return self._log.read(index.offset(index.frames - 1), index.frame_bytes)
+        return self._log.read(index.end_of(index.frames - 1), index.frame_bytes)
 
     def _read_index(self) -> _Index | None:
         """Return what the index says; None while another process changes it. Raises StoreLostError if it is cut."""
@@ -148,6 +148,13 @@ class Watch:
         # 65536 does not fit, and is written as 1.
         page_bytes = (page_bytes & 0xFE00) + ((page_bytes & 1) << 16)
         return _Index(frames, _FRAME_HEADER_BYTES + page_bytes, salt)
+
+
+def _opened(path: str, files: ExitStack) -> _File:
+    """Open the file at *path* until *files* are closed."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    files.callback(os.close, descriptor)
+    return _File(path, descriptor)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
