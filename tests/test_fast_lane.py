@@ -245,11 +245,9 @@ def test_long_paths_are_not_remembered() -> None:
         post(0)
         tracemalloc.start()
         try:
-            before = tracemalloc.get_traced_memory()[0]
             for number in range(50):
                 post(number)
             kept = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, fast_lane.__file__)])
         finally:
             tracemalloc.stop()
-        assert before < 1_000_000
         assert sum(one.size for one in kept.statistics("filename")) < 500_000

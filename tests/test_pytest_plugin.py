@@ -630,7 +630,7 @@ def test_the_marker_stops_the_clock(runs: Runs) -> None:
     ("mistake", "told"),
     [
         ("stric=True", "unknown option stric; did you mean strict?"),
-        ("True", "options need names, such as strict=True; got True"),
+        ("True", "it takes keyword arguments only, such as strict=True; got True"),
         ("strict='yes'", "strict must be True or False, not 'yes'"),
         ("strict_openapi=1", "strict_openapi must be True or False, not 1"),
         ("strict_ignore=3", "strict_ignore must be a list of rules, such as ?'unknown-keys'?, not 3"),

@@ -80,10 +80,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     A marker of its class or module may be meant for other tests.
     """
     result = yield
-    own: list[pytest.Mark] = getattr(getattr(item, "obj", None), "pytestmark", [])
     names: list[str] = getattr(item, "fixturenames", [])
     uses = item.stash.get(_USED, False) or any(name.startswith(_NAME) for name in names)
-    if not uses and any(marker.name == _NAME for marker in own):
+    if not uses and any(marker.name == _NAME for marker in item.own_markers):
         advice = f"the test does not use the fixture {_NAME}; request it, or remove the marker"
         pytest.fail(f"marker {_NAME}: {advice}", pytrace=False)
     return result

@@ -36,7 +36,7 @@ def _is_list_or_one(value: object) -> bool:
 
 
 def _is_moment(value: object) -> bool:
-    return value is None or isinstance(value, str | int | datetime)
+    return value is None or (isinstance(value, str | int | datetime) and not _is_bool(value))
 
 
 def _is_path(value: object) -> bool:
@@ -96,7 +96,7 @@ def ignored_rules(test: pytest.Item) -> frozenset[str]:
 def _check(marker: pytest.Mark) -> None:
     known = f"use {', '.join(_OPTIONS)}"
     if marker.args:
-        raise wrong(f"options need names, such as strict=True; got {marker.args[0]!r}")
+        raise wrong(f"it takes keyword arguments only, such as strict=True; got {marker.args[0]!r}")
     for name, value in marker.kwargs.items():
         if name not in _OPTIONS:
             raise wrong(f"unknown option {name}{did_you_mean(name, _OPTIONS) or f'; {known}'}")
