@@ -220,6 +220,10 @@ class StoreReader(Protocol):
         """Return events, the latest by `time` first (rule event-order)."""
         ...
 
+    async def latest_event(self, account: str | None, which: EventFilter) -> Event | None:
+        """Return the last event by `time` (rule event-order); None if there is none."""
+        ...
+
     async def event(self, account: str | None, event_id: int) -> Event | None:
         """Return one event, whatever its outcome."""
         ...

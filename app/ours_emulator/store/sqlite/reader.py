@@ -71,6 +71,11 @@ class _Kind(Generic[R]):
     record: Callable[[Row], R]
     evicted: str | None = None
 
+    @property
+    def latest_first(self) -> Sequence[sa.ColumnElement[Any]]:
+        """The order of a list."""
+        return [column.desc() for column in self.key]
+
 
 def _with_state(source: sa.FromClause, *columns: sa.Column[Any]) -> sa.Select[Any]:
     return sa.select(*columns, _account, *STATE_COLUMNS).select_from(source)
@@ -168,12 +173,20 @@ class SqliteReader:
             where += [visitors.c.pk.in_(_pks_named(stored.ids, *name)) for name in which.identifiers.items()]
             if which.text is None:
                 return await stored.page(_VISITORS, where, limit, cursor)
-            return await stored.page(_VISITORS, [*where, contains(which.text)], limit, cursor, _from_visitors)
+            where.append(contains(which.text))
+            return await stored.page(_VISITORS, where, limit, cursor, total=await stored.count(_from_visitors, where))
 
     async def events(self, account: str | None, which: EventFilter, limit: int, cursor: str | None) -> Page[Event]:
         """Return events, the latest by `time` first (rule event-order)."""
         async with self._snapshot(account) as stored:
             return await stored.page(_EVENTS, _event_conditions(stored.ids, which), limit, cursor)
+
+    async def latest_event(self, account: str | None, which: EventFilter) -> Event | None:
+        """Return the last event by `time` (rule event-order); None if there is none."""
+        async with self._snapshot(account) as stored:
+            last = _EVENTS.selected.where(*_event_conditions(stored.ids, which)).order_by(*_EVENTS.latest_first)
+            rows, _ = await stored.first_rows(last, 1)
+        return event_record(rows[0]) if rows else None
 
     async def arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
         """Return the events with an id greater than *after*, the first to arrive first."""
@@ -267,7 +280,7 @@ class SqliteReader:
         """Return calls with all their attempts, the latest call first; of one with very many, the first attempts."""
         async with self._snapshot(account) as stored:
             firsts = [stored.owns(requests), requests.c.id == requests.c.call_id]
-            page = await stored.page(_REQUESTS, firsts, limit, cursor)
+            page = await stored.page(_REQUESTS, firsts, limit, cursor, total=await stored.count_calls())
             of_page = _attempts_of([first.call_id for first in page.items])
             in_order = _REQUESTS.selected.where(of_page).order_by(requests.c.call_id.desc(), requests.c.id)
             rows, more = await stored.first_rows(in_order, LARGEST - 1)
@@ -361,6 +374,11 @@ class _Snapshot:
         """Return how many rows of *table* match all of *where*."""
         return await self.scalar(sa.select(sa.func.count()).select_from(table).where(*where)) or 0
 
+    async def count_calls(self) -> int:
+        """Return how many calls there are: a first attempt is what is no further one. Both counts need indexes only."""
+        further = [requests.c.attempt > 1, _among(requests.c.account_id + 0, self.ids)]
+        return await self.count(requests, [self.owns(requests)]) - await self.count(requests, further)
+
     async def counts(self, statement: sa.Executable) -> dict[Any, int]:
         """Return the counts that *statement* selects, by what it groups them by."""
         return {row[0]: row[1] for row in (await self._connection.execute(statement)).all()}
@@ -376,14 +394,14 @@ class _Snapshot:
         where: Sequence[Condition],
         limit: int,
         cursor: str | None,
-        counted: sa.FromClause | None = None,
+        total: int | None = None,
     ) -> Page[R]:
-        """Return a page of the records that match *where*; *counted* is the table, or join, that has its columns."""
-        total = await self.count(kind.table if counted is None else counted, where)
+        """Return a page of the records that match *where*; *total* is how many there are, if that was counted."""
+        if total is None:
+            total = await self.count(kind.table, where)
         if cursor is not None:
             where = [*where, sa.tuple_(*kind.key) < sa.tuple_(*_position(cursor, len(kind.key)))]
-        order = [column.desc() for column in kind.key]
-        rows, more = await self.first_rows(kind.selected.where(*where).order_by(*order), limit)
+        rows, more = await self.first_rows(kind.selected.where(*where).order_by(*kind.latest_first), limit)
         next_cursor = _cursor(rows[-1], kind.key) if more else None
         return Page(tuple(map(kind.record, rows)), total, next_cursor, self.evicted(kind))
 
