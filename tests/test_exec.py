@@ -173,3 +173,8 @@ def test_the_port_is_reported_in_a_file_before_the_command_runs(tmp_path: Path) 
     done = run("--port-file", str(file), "sh", "-c", f'echo "$OURS_EMULATOR_URL $(cat {file})"')
     url, port = done.stdout.split()
     assert url.endswith(f":{port}")
+
+
+def test_a_flag_that_is_none_of_its_own_is_not_taken_for_the_command() -> None:
+    done = run("--porrt", "4", "--", "true")
+    assert (done.returncode, "No such option" in done.stderr, "--port" in done.stderr) == (2, True, True)

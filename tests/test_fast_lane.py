@@ -4,12 +4,15 @@ import json
 import random
 import re
 import socket
+import sys
 import tracemalloc
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from ours_emulator.app import create_standalone
@@ -20,6 +23,7 @@ from ours_emulator.http.log import RequestLog
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.settings import load
 from serving import listening_server
+from test_cli import serving as process
 from waiting import PATIENCE
 
 SETTINGS: dict[str, Any] = {
@@ -251,3 +255,24 @@ def test_long_paths_are_not_remembered() -> None:
         finally:
             tracemalloc.stop()
         assert sum(one.size for one in kept.statistics("filename")) < 500_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory is used")
+def test_pipelined_requests_are_forgotten_once_they_are_answered(tmp_path: Path) -> None:
+    large_head = ["Content-Type: application/json", "Content-Length: 2", "X-Large: " + "x" * 40_000]
+    pair = written("POST", "/track", large_head, b"{}") * 2
+    with process(tmp_path, "--log-format", "none") as running:
+        port = int(running.url.rpartition(":")[2])
+        with closing(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)) as connection:
+
+            def send(pairs: int) -> int:
+                for _ in range(pairs):
+                    connection.sendall(pair)
+                    answers = b""
+                    while answers.count(b"HTTP/1.1 401") < 2:
+                        answers += connection.recv(65536)
+                assert httpx.get(running.url + "/debug/summary", trust_env=False, timeout=PATIENCE).status_code == 200
+                return int(re.findall(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{running.process.pid}/status").read_text())[0])
+
+            before = send(100)
+            assert send(400) - before < 10_000

@@ -163,6 +163,19 @@ def test_under_load_nothing_is_acknowledged_after_a_damage_that_would_be_lost(
             assert get(running, "/debug/summary").json()["requests"] == count
 
 
+def test_a_database_that_another_program_compacts_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    with kept(tmp_path) as running:
+        assert len(acknowledged(running, "before", 300)) == 300
+        assert httpx.post(running.url + "/debug/reset", json={"all": True}, trust_env=False).status_code == 200
+        with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        ids = acknowledged(running, "after")
+        assert len(ids) == 20
+        assert get(running, "/debug/health").status_code == 200
+        assert stored(running) == ids
+
+
 def test_a_database_that_grows_while_it_is_looked_at_is_not_taken_for_damaged(tmp_path: Path) -> None:
     with closing(StoreFile(tmp_path / "store.db")) as file, closing(file.open()) as connection:
         cursor, written = connection.cursor(), threading.Event()

@@ -183,6 +183,21 @@ USED = {
                 threading.setprofile(None)
             assert not [file for file in files if "ours_emulator/" in file]
     """,
+    "forks that fail": """
+        import os
+        import pytest
+
+        @pytest.mark.parametrize("end", [AssertionError, SystemExit])
+        def test_forked(ours_emulator, send, end):
+            child = os.fork()
+            if child == 0:
+                # No output, and none of the tests after this one.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+                raise end
+            os.waitpid(child, 0)
+            assert send() == 200
+            assert len(ours_emulator.events()) == 1
+    """,
     "forks": """
         import atexit
         import gc

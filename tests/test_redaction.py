@@ -238,3 +238,21 @@ def test_a_token_is_masked_wherever_somebody_put_it(secret: str, capsys: pytest.
 
 def hidden(secret: str) -> str:
     return hashlib.blake2b(secret.encode(), digest_size=6).hexdigest()
+
+
+def test_a_secret_in_a_name_that_is_cut_is_masked_too(capsys: pytest.CaptureFixture[str]) -> None:
+    secret = "Sup3rS3cretTokenLong"
+    with serving(tokens=[secret], log_format="human") as server:
+        for length in range(75, 96):
+            server.default.track(token=secret, userId="u", **{"y" * length + secret: 1})
+    logged = capsys.readouterr().out
+    assert "yyy" in logged
+    assert secret[:6] not in logged
+
+
+@pytest.mark.parametrize("depth", [400, 600, 900, 3000])
+def test_a_deeply_nested_body_does_not_end_a_redacted_export(account: Account, depth: int) -> None:
+    account.post("/track", b"[" * depth + b"]" * depth)
+    account.track(userId="u")
+    exported = account.http.get(f"{account.url}/debug/export", params={"redact": "true"})
+    assert len(exported.text.splitlines()) == 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -273,3 +274,24 @@ def test_stopping_waits_for_a_group_in_progress_on_a_loop() -> None:
         may_go_on.set()
         assert used.result() == 5
         ending.result()
+
+
+def test_after_a_group_that_took_long_the_next_ones_are_done_on_the_thread() -> None:
+    threads: list[int] = []
+
+    def work(jobs: list[int]) -> list[int]:
+        threads.append(threading.get_ident())
+        until_then = time.perf_counter() + max(jobs) / 1000
+        while time.perf_counter() < until_then:
+            pass
+        return jobs
+
+    async def use() -> None:
+        worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, most=8, small=lambda _: True)
+        for milliseconds in (0, 50, 0, 0):
+            assert await worker.submit(milliseconds) == milliseconds
+        await asyncio.to_thread(worker.stop)
+
+    asyncio.run(use())
+    here = threading.get_ident()
+    assert [thread == here for thread in threads] == [True, True, False, False]

@@ -36,6 +36,7 @@ from ours_emulator.worker import GroupWorker, StoppedError
 # A group holds up to 256 small requests, or what makes 8 MiB: a batch must not make everybody wait for ten others.
 _MIN_WEIGHT = 32 * 1024
 _MAX_WEIGHT = 256 * _MIN_WEIGHT
+_ONE_EVENT = frozenset(("track", "identify"))
 _SMALL_BYTES = 4096
 """Largest body of a request that is handled on the event loop instead of the worker's thread; temporary stores only."""
 # As many as a group of small ones: all that a group mentions is in memory at once, and a seed may be of any length.
@@ -196,7 +197,10 @@ class Pipeline:
         return cleared
 
     def _is_small(self, job: Request | Task) -> bool:
-        return not self._store.waits_for_disk and isinstance(job, Request) and len(job.body) <= _SMALL_BYTES
+        """Whether *job* is one event, which takes a fraction of a millisecond. A batch may be small, encoded or not."""
+        if self._store.waits_for_disk or not isinstance(job, Request):
+            return False
+        return job.endpoint in _ONE_EVENT and not job.content_encoding and len(job.body) <= _SMALL_BYTES
 
     def _work(self, jobs: list[Request | Task]) -> list[object]:
         results: list[object] = []

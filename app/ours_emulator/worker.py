@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -13,6 +14,8 @@ Job = TypeVar("Job")
 Done = TypeVar("Done")
 _MOST_ON_LOOP = 16
 _GROUPS_BEFORE_TIDYING = 16
+_SLOW_SECONDS = 0.02
+_GROUPS_AFTER_SLOW = 64
 
 
 class StoppedError(Exception):
@@ -46,6 +49,8 @@ class GroupWorker(Generic[Job, Done]):
         self._left_to_thread = 0
         """Jobs that the thread has not done yet."""
         self._groups_on_loops = 0
+        self._groups_for_thread = 0
+        """How many of the next groups the thread gets, because one took long on a loop."""
         self._stopped = False
         self._changing = threading.Lock()
         self._working = threading.Lock()
@@ -102,18 +107,26 @@ class GroupWorker(Generic[Job, Done]):
         with self._changing:
             if not self._gathered or self._gathered[0][1].get_loop() is not loop:
                 return  # Passed on meanwhile; what is gathered now has a callback of its own.
-            # Now and then the thread gets a group even so, and tidies up.
-            self._groups_on_loops = (self._groups_on_loops + 1) % _GROUPS_BEFORE_TIDYING
-            on_loop = self._groups_on_loops and not self._left_to_thread and self._working.acquire(blocking=False)
-            if not on_loop:
+            if not (self._may_be_on_loop() and self._working.acquire(blocking=False)):
                 self._pass_on()
                 return
             group, self._gathered = self._gathered, []
+        started = time.perf_counter()
         try:
             results = self._results([job for job, _ in group])
         finally:
             self._working.release()
+        if time.perf_counter() - started > _SLOW_SECONDS:
+            self._groups_for_thread = _GROUPS_AFTER_SLOW
         _resolve([(future, result) for (_, future), result in zip(group, results, strict=True)])
+
+    def _may_be_on_loop(self) -> bool:
+        if self._groups_for_thread:
+            self._groups_for_thread -= 1
+            return False
+        # Now and then the thread gets a group even so, and tidies up.
+        self._groups_on_loops = (self._groups_on_loops + 1) % _GROUPS_BEFORE_TIDYING
+        return self._groups_on_loops != 0 and not self._left_to_thread
 
     def _run(self) -> None:
         while group := self._next_group():

@@ -25,7 +25,7 @@ _DEFAULTS: Mapping[str, object] = {"port": 0, "log_format": "none"}
 """Used in place of environment, file and usual default where no flag is given."""
 
 
-@click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command("exec", context_settings={"allow_interspersed_args": False})
 @setting_flags(**_DEFAULTS)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:

@@ -223,10 +223,10 @@ def _hidden_escapes(text: str, hide: Callable[[str], str]) -> str:
     """Return *text*; if it is JSON in which a secret stands with escapes, which nothing finds in a text, then anew."""
     try:
         value = json.loads(text, parse_constant=_no_number)
+        hidden = each_text(value, lambda inside: hide(_without_keys(inside)))
+        return text if hidden == value else json_text(hidden)
     except (ValueError, RecursionError):
         return text
-    hidden = each_text(value, lambda inside: hide(_without_keys(inside)))
-    return text if hidden == value else json_text(hidden)
 
 
 def _without_keys(text: str) -> str:

@@ -200,6 +200,8 @@ class Connection(HttpToolsProtocol):
             # An absolute target without a path is one of `/` (RFC 9112, 3.2.2); uvicorn fails on it.
             self.url = _WITHOUT_PATH.sub(rb"\1/\2", self.url)
             before = self._unanswered()
+            if before is None:
+                self._overtaken.clear()
             self._usual = self._usual_request() if before is None else None
             if self._usual is not None:
                 # Like any request it has a cycle, for what ends or follows it meanwhile.
@@ -209,8 +211,6 @@ class Connection(HttpToolsProtocol):
             self._reading = self.cycle
             if before is not None:
                 self._overtaken.append(before)
-            elif self._overtaken:
-                self._overtaken.clear()
 
     def on_body(self, body: bytes) -> None:
         """Pass a part of the body on."""

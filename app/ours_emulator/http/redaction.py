@@ -110,16 +110,27 @@ class Redactor:
 
     def __call__(self, text: str, account: str | None = None) -> str:
         """Return *text*, which is about *account*, with its secrets and keys masked."""
-        return without_keys(self.replaced(text, account, masked))
+        shown = without_keys(self.replaced(text, account, masked))
+        return _beginnings_replaced(shown, self._of(account)) if "…" in shown else shown
 
     def replaced(self, text: str, account: str | None, by: Callable[[str], str]) -> str:
         """Return *text*, which is about *account*, with each secret replaced *by* something; keys stay."""
-        of_account = () if account is None else self._secrets_of(account)
-        secrets = self._secrets.union(of_account)
+        secrets = self._of(account)
         for spelled, secret in _spellings(secrets):
             if spelled in text:
                 text = text.replace(spelled, by(secret))
         return _escaped_replaced(text, secrets, by) if _may_be_escaped(text) else text
+
+    def _of(self, account: str | None) -> frozenset[str]:
+        return self._secrets if account is None else self._secrets.union(self._secrets_of(account))
+
+
+def _beginnings_replaced(text: str, secrets: Iterable[str]) -> str:
+    """Return *text* with what it has of *secrets* where a long name was cut, which ends with an ellipsis, replaced."""
+    for secret in secrets:
+        for length in range(len(secret) - 1, _MIN_SECRET - 1, -1):
+            text = text.replace(f"{secret[:length]}…", "…")
+    return text
 
 
 def _escaped_replaced(text: str, secrets: frozenset[str], by: Callable[[str], str]) -> str:

@@ -135,10 +135,13 @@ def _account(
         emulator = server.open_account(name, **_plan({**settings, **options}))
     except EmulatorError as error:
         raise _refused_plan(error, options) from None
+    process = os.getpid()
     try:
         yield emulator
     finally:
-        _close(emulator, [*emulator.opened, name])
+        # A fork that fails or exits goes through the end of the test as well.
+        if os.getpid() == process:
+            _close(emulator, [*emulator.opened, name])
 
 
 def _refused_plan(error: EmulatorError, options: Mapping[str, Any]) -> BaseException:

@@ -10,10 +10,12 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from ours_emulator.store import StoreLostError
 
 _MAGIC = b"SQLite format 3\0"
+_DATABASE_HEADER = struct.Struct(">16sH10xI")
 _INDEX_HEADER = struct.Struct("=14xHI12x8s8x")
 _LOG_HEADER_BYTES = 32
 _FRAME_HEADER_BYTES = 24
@@ -101,7 +103,7 @@ class Watch:
             raise self._truncated(self._cut)
         # Read before the size: a commit meanwhile makes both larger.
         at_least = self._database_bytes
-        if self._database.size() < at_least:
+        if self._database.size() < at_least and not self._is_whole_database():
             raise self._truncated(self._database)
         index = self._read_index()
         log_bytes = self._log.size()
@@ -123,6 +125,12 @@ class Watch:
             raise self._truncated(self._database)
         self._database_bytes, self.log_bytes = self._database.size(), self._log.size()
         self._remember(index)
+
+    def _is_whole_database(self) -> bool:
+        """Whether the database is as long as it says: after VACUUM, SQLite itself makes it shorter."""
+        header = self._database.read(0, _DATABASE_HEADER.size).ljust(_DATABASE_HEADER.size)
+        magic, page_bytes, pages = cast(tuple[bytes, int, int], _DATABASE_HEADER.unpack(header))
+        return magic == _MAGIC and pages * (65536 if page_bytes == 1 else page_bytes) == self._database.size()
 
     def _remember(self, index: _Index | None) -> None:
         self._index = index if index and index.frames else None
