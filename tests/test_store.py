@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 from starlette.responses import Response
 
@@ -38,7 +40,7 @@ from ours_emulator.model import Exchange, Request
 from ours_emulator.pipeline import Contract, Pipeline
 from ours_emulator.records import Summary
 from ours_emulator.settings import load
-from ours_emulator.store import EventFilter, RequestFilter, Retention, StoreError, VisitorFilter
+from ours_emulator.store import EventFilter, RequestFilter, Retention, StoreError, VisitorFilter, open_store
 from ours_emulator.store.sqlite import file as files
 from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.sqlite.migration import SCHEMA_VERSION
@@ -746,6 +748,40 @@ def test_a_file_with_two_names_is_refused_as_each_has_a_lock_of_its_own(path: Pa
     for name in (path, tmp_path / "other.db"):
         with pytest.raises(StoreError, match="has hard links"):
             StoreFile(name).open()
+
+
+# How it reads
+
+
+def test_calls_and_the_latest_event_are_found_by_indexes(path: Path) -> None:
+    statements: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if statement.startswith("SELECT"):
+            statements.append((statement, parameters))
+
+    async def read() -> None:
+        store = open_store(str(path), Retention())
+        await store.reader.calls("default", 100, None)
+        await store.reader.latest_event("default", EventFilter())
+        await store.close()
+
+    with serving(database=path) as server:
+        server.default.track(userId="u")
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        asyncio.run(read())
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert len(statements) > 5
+    with closing(sqlite3.connect(path)) as connection:
+        for statement, parameters in statements:
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            # The index of further attempts is small.
+            scans = [
+                step for step in plan if re.match("SCAN (requests|receipts)(?! USING INDEX requests_by_call)", step)
+            ]
+            assert not scans + [step for step in plan if "AUTOMATIC" in step], statement
 
 
 # How it starts
