@@ -31,4 +31,4 @@ class _Head:
             await self._send({"type": "http.response.body", "body": b""})
             self._sent = True
         elif message.get("more_body", False):
-            raise OSError("a HEAD has no body")  # What servers raise, since ASGI 2.4, when the client has left.
+            raise ClientDisconnect  # An OSError is taken for one by some servers' protocol versions only.
