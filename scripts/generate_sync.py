@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from generating import write_or_check
+
 HANDLE = Path(__file__).parent.parent / "app" / "ours_emulator" / "emulator"
 SOURCE, GENERATED = HANDLE / "_async.py", HANDLE / "_sync.py"
 SETTINGS = str(HANDLE.parent.parent.parent / "pyproject.toml")
@@ -46,14 +48,5 @@ def generated() -> str:
         return target.read_text("utf-8")
 
 
-def main() -> None:
-    """Write the generated file, or check it."""
-    text = generated()
-    if sys.argv[1:] != ["--check"]:
-        GENERATED.write_text(text, "utf-8")
-    elif GENERATED.read_text("utf-8") != text:
-        sys.exit(f"{GENERATED.name} is not up to date; run python scripts/generate_sync.py")
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check(GENERATED, generated())

@@ -3,11 +3,11 @@
 With --check nothing is written; the exit code is 1 if the generated file is not up to date.
 """
 
-import sys
 from collections.abc import Generator
 from pathlib import Path
 
 import sqlalchemy as sa
+from generating import write_or_check
 from sqlalchemy.dialects.sqlite import dialect, insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -71,14 +71,5 @@ def _literal(text: str) -> str:
     return '"""\n' + "\n".join(line.rstrip() for line in lines) + '\n"""'
 
 
-def main() -> None:
-    """Write the generated file, or check it."""
-    text = generated()
-    if sys.argv[1:] != ["--check"]:
-        GENERATED.write_text(text, "utf-8")
-    elif GENERATED.read_text("utf-8") != text:
-        sys.exit(f"{GENERATED.name} is not up to date; run python scripts/generate_table_sql.py")
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check(GENERATED, generated())

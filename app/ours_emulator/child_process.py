@@ -15,7 +15,7 @@ from ours_emulator import __version__
 from ours_emulator.app import create_standalone
 from ours_emulator.handshake import Failed, Order, ProtocolError, Ready, failure, read_order
 from ours_emulator.http.log import WarningHandler
-from ours_emulator.http.server import Server, collect_garbage, prepare_process
+from ours_emulator.http.server import Server, prepare_process, standalone_server
 from ours_emulator.http.sockets import listen
 from ours_emulator.locator import url_of
 from ours_emulator.settings import Loaded, Settings, load
@@ -71,9 +71,8 @@ def _serve(order: Order, answers: BinaryIO, warnings: WarningHandler) -> None:
 
         def started() -> None:
             _answer(answers, _ready(loaded.settings, url).line())
-            app.prepare().add_done_callback(lambda _: collect_garbage())
 
-        server = Server(app, started, app.stop)
+        server = standalone_server(app, started, app.stop)
         threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listening])

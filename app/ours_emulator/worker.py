@@ -61,12 +61,13 @@ class GroupWorker(Generic[Job, Done]):
         """Queue *job*; its future is done when the whole group is. Raises StoppedError after `stop`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Done] = loop.create_future()
+        small = self._small(job)
         with self._changing:
             if self._stopped:
                 raise StoppedError
-            if not self._fits(job, loop):
+            if not small or len(self._gathered) == _MOST_ON_LOOP or not self._has_gathered(loop):
                 self._pass_on()
-            if self._small(job):
+            if small:
                 if not self._gathered:
                     loop.call_soon(self._do_gathered, loop)
                 self._gathered.append((job, future))
@@ -85,15 +86,12 @@ class GroupWorker(Generic[Job, Done]):
         with self._working:
             pass  # A group may still be in progress on an event loop.
 
-    def _fits(self, job: Job, loop: asyncio.AbstractEventLoop) -> bool:
-        """Whether *job* can be done together with what was gathered."""
-        if not self._gathered:
-            return True
-        together = len(self._gathered) < _MOST_ON_LOOP and self._gathered[0][1].get_loop() is loop
-        return together and self._small(job)
+    def _has_gathered(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether there is something gathered, and *loop* has done so."""
+        return bool(self._gathered) and self._gathered[0][1].get_loop() is loop
 
     def _pass_on(self) -> None:
-        """Leave to the thread what was gathered."""
+        """Leave to the thread what was gathered, if anything was."""
         for submitted in self._gathered:
             self._leave_to_thread(submitted)
         self._gathered = []
@@ -105,7 +103,7 @@ class GroupWorker(Generic[Job, Done]):
     def _do_gathered(self, loop: asyncio.AbstractEventLoop) -> None:
         """Do what *loop* gathered, unless the thread has something to do: then that does it."""
         with self._changing:
-            if not self._gathered or self._gathered[0][1].get_loop() is not loop:
+            if not self._has_gathered(loop):
                 return  # Passed on meanwhile; what is gathered now has a callback of its own.
             if not (self._may_be_on_loop() and self._working.acquire(blocking=False)):
                 self._pass_on()

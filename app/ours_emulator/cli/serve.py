@@ -50,7 +50,7 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     # Imported here because the other commands, and --help, need none of it.
     from ours_emulator.app import create_standalone
     from ours_emulator.http.log import WarningHandler
-    from ours_emulator.http.server import Server, collect_garbage, prepare_process
+    from ours_emulator.http.server import prepare_process, standalone_server
     from ours_emulator.store import StoreError
 
     announced: list[Announced] = []
@@ -60,7 +60,6 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
         announced.extend(announce(url_of(loaded.settings.host, port)))
         message, addresses = _addresses(loaded.settings, port)
         app.log.ready(_banner(loaded.settings, port), message, addresses)
-        app.prepare().add_done_callback(lambda _: collect_garbage())
 
     def stopping() -> None:
         for announcement in announced:
@@ -77,7 +76,7 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
     warnings.redactor = app.log.redactor
     write_port_file(loaded.settings, port)
     with suppress(KeyboardInterrupt):
-        Server(app, started, stopping).run(sockets=[listening])
+        standalone_server(app, started, stopping).run(sockets=[listening])
 
 
 def _addresses(settings: Settings, port: int) -> tuple[str, Properties]:

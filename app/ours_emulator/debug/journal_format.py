@@ -25,7 +25,7 @@ from pydantic import (
 
 from ours_emulator.clock import LAST_MOMENT
 from ours_emulator.contract.body import GZIP, inflate
-from ours_emulator.http.redaction import FORM_TOKEN, TOKEN_FIELD, Redactor, each_text, keys_replaced
+from ours_emulator.http.redaction import Redactor, each_text, keys_replaced, tokens_replaced
 from ours_emulator.http.routes import emulated_at, prefixed, within_account
 from ours_emulator.http.wire import attempt_number
 from ours_emulator.jsontext import json_text
@@ -214,8 +214,7 @@ def _redacted(body: bytes, coding: str, hide: Callable[[str], str]) -> tuple[byt
     text = text_of(body, coding, MAX_LINE_BYTES)
     if text is None:
         return b"", coding
-    hidden = TOKEN_FIELD.sub(lambda field: field[1] + _hidden(_unescaped(field[2])), text)
-    hidden = FORM_TOKEN.sub(lambda match: match[1] + _hidden(match[2]), hidden)
+    hidden = tokens_replaced(text, lambda inside: _hidden(_unescaped(inside)), _hidden)
     return _hidden_escapes(hidden, hide).encode("utf-8"), "" if _is_gzip(coding) else coding
 
 

@@ -1,13 +1,11 @@
 """The effects of a fault on the wire: a late answer, a reset, no answer, or half an answer."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
-from typing import cast
 
 from starlette.types import Receive, Scope, Send
 
-from ours_emulator.http.wire import go_on_without_end, send_answer
+from ours_emulator.http.wire import extension, go_on_without_end, send_answer
 from ours_emulator.model import Exchange
 from ours_emulator.records import FaultAnswer
 
@@ -54,8 +52,7 @@ async def _send_half(send: Send) -> None:
 
 
 async def _cut(scope: Scope, receive: Receive) -> None:
-    extensions = cast(dict[str, Callable[[], None]], scope.get("extensions") or {})
-    abort = extensions.get(ABORT)
+    abort = extension(scope, ABORT)
     if abort is None:
         raise ConnectionCutError("cut by a fault")
     abort()

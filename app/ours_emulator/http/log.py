@@ -51,29 +51,13 @@ class RequestLog:
     def failure(self, request: Request, answer: Answer, error: str) -> None:
         """Write that nothing of a request was kept, and why."""
         text = f"FAILED {answer.status} {request.method} {request.path} {error}"
-        fields: Properties = {
-            "account": request.account,
-            "outcome": "failed",
-            "status": answer.status,
-            "method": request.method,
-            "path": request.path,
-            "event_ids": [],
-            "duration_ms": _since(request.started),
-            "error": error,
-        }
+        problem = _problem("failed", answer.status, request.method, request.path, duration_ms=_since(request.started))
+        fields: Properties = {"account": request.account, **problem, "error": error}
         self._write_record("error", text, fields, request.account)
 
     def refusal(self, status: int, method: str, path: str, rule: str, message: str) -> None:
         """Write that the guard refused a request, which then takes no time."""
-        fields: Properties = {
-            "outcome": "refused",
-            "status": status,
-            "method": method,
-            "path": path,
-            "event_ids": [],
-            "duration_ms": None,
-            "reasons": [rule],
-        }
+        fields: Properties = {**_problem("refused", status, method, path), "reasons": [rule]}
         text = f"REFUSED {status} {method} {path} {message} [{rule}]"
         self._write_record("warning", text, fields, account_at(path))
 
@@ -82,18 +66,10 @@ class RequestLog:
 
         *method* and *path* are empty if even they are not known.
         """
-        outcome = "incomplete" if status is None else "failed" if status >= _OWN_FAULT else "refused"
-        words = (outcome.upper(), str(status or "---"), method, path, error)
-        fields: Properties = {
-            "outcome": outcome,
-            "status": status,
-            "method": method or None,
-            "path": path or None,
-            "event_ids": [],
-            "duration_ms": None,
-            "error": error,
-        }
-        level: Level = "error" if outcome == "failed" else "warning"
+        became = "incomplete" if status is None else "failed" if status >= _OWN_FAULT else "refused"
+        words = (became.upper(), str(status or "---"), method, path, error)
+        fields: Properties = {**_problem(became, status, method or None, path or None), "error": error}
+        level: Level = "error" if became == "failed" else "warning"
         self._write_record(level, " ".join(filter(None, words)), fields, account_at(path))
 
     def close(self) -> None:
@@ -111,6 +87,20 @@ class RequestLog:
     def _notice(self, count: int) -> str:
         message = f"{plural(count, 'line')} of the log dropped: the output did not take them"
         return _record("warning", message, {"dropped": count}) if self._form == "json" else f"WARNING {message}"
+
+
+def _problem(
+    became: str, status: int | None, method: str | None, path: str | None, duration_ms: float | None = None
+) -> Properties:
+    """Return the fields that every request has of which nothing was kept."""
+    return {
+        "outcome": became,
+        "status": status,
+        "method": method,
+        "path": path,
+        "event_ids": [],
+        "duration_ms": duration_ms,
+    }
 
 
 class WarningHandler(logging.Handler):

@@ -23,8 +23,8 @@ _ESCAPE = re.compile(rf"{_BACKSLASH}u00([0-9A-Fa-f]{{2}})|{_PERCENT}([0-9A-Fa-f]
 _JSON_ESCAPE = re.compile(rf"{_BACKSLASH}(?:u([0-9A-Fa-f]{{4}})|([\"/]))")
 _ESCAPED_PREFIX = re.compile(rf"(?:{_PERCENT}|{_BACKSLASH}u00)(?:7[03]|6[bB]|5[fF])")
 _BASE64_KEY = re.compile(r"(?<![A-Za-z0-9+_-])(?:cGtf|c2tf)[A-Za-z0-9+/_-]{8,}={0,2}")
-FORM_TOKEN = re.compile(r"\b(token=)([^&\s\"]+)", re.IGNORECASE)
-TOKEN_FIELD = re.compile(
+_FORM_TOKEN = re.compile(r"\b(token=)([^&\s\"]+)", re.IGNORECASE)
+_TOKEN_FIELD = re.compile(
     r'("(?:t|\\u0074)(?:o|\\u006[fF])(?:k|\\u006[bB])(?:e|\\u0065)(?:n|\\u006[eE])"\s*:\s*")((?:[^"\\]|\\.)*)'
 )
 
@@ -40,8 +40,13 @@ def masked(secret: str) -> str:
 
 def without_tokens(body: str) -> str:
     """Return *body*, JSON or a form, with the value of each field `token` masked and everything else unchanged."""
-    shown = TOKEN_FIELD.sub(lambda field: field[1] + _masked_inside(field[2]), without_keys(body))
-    return FORM_TOKEN.sub(lambda field: field[1] + masked(field[2]), shown)
+    return tokens_replaced(without_keys(body), _masked_inside, masked)
+
+
+def tokens_replaced(body: str, in_json: Callable[[str], str], in_form: Callable[[str], str]) -> str:
+    """Return *body* with the value of each field `token` replaced: *in_json* gets the inside of a JSON string."""
+    shown = _TOKEN_FIELD.sub(lambda field: field[1] + in_json(field[2]), body)
+    return _FORM_TOKEN.sub(lambda field: field[1] + in_form(field[2]), shown)
 
 
 def without_keys(text: str) -> str:

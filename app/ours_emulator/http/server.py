@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ours_emulator.http.connection import Connection
+from ours_emulator.http.standalone import StandaloneFront
 
 _KEEP_ALIVE_SECONDS = 75
 _STUCK_SECONDS = 4.0
@@ -105,13 +106,23 @@ class Server(uvicorn.Server):
 
 
 def prepare_process() -> None:
-    """Prepare a process that does nothing but serve. It does not collect garbage before `collect_garbage`."""
+    """Prepare a process that does nothing but serve. It collects no garbage before its `standalone_server` is ready."""
     # What imports make is no garbage, and looking for it takes a tenth of the start.
     gc.disable()
     _allow_many_connections()
 
 
-def collect_garbage() -> None:
+def standalone_server(app: StandaloneFront, started: Callable[[], None], stopping: Callable[[], None]) -> Server:
+    """Return the server of a process that was prepared: it calls *started*, and only then makes the rest of *app*."""
+
+    def ready() -> None:
+        started()
+        app.prepare().add_done_callback(lambda _: _collect_garbage())
+
+    return Server(app, ready, stopping)
+
+
+def _collect_garbage() -> None:
     """Collect garbage from now on, once everything is imported.
 
     What was imported is left out, and collections are less frequent: a full batch takes a tenth less time.

@@ -131,9 +131,14 @@ async def send_json(send: Send, status: int, body: Properties, headers: Iterable
     await send({"type": "http.response.body", "body": content})
 
 
+def extension(scope: Scope, name: str) -> Callable[[], None] | None:
+    """Return what the server, if it is ours, offers for *scope* by that *name*."""
+    return cast(dict[str, Callable[[], None]], scope.get("extensions") or {}).get(name)
+
+
 def go_on_without_end(scope: Scope) -> None:
     """Tell the server, if it is ours, that the answer to *scope* has no end."""
-    endless = cast(dict[str, Callable[[], None]], scope.get("extensions") or {}).get(ENDLESS)
+    endless = extension(scope, ENDLESS)
     if endless is not None:
         endless()
 

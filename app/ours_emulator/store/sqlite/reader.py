@@ -173,8 +173,7 @@ class SqliteReader:
             where += [visitors.c.pk.in_(_pks_named(stored.ids, *name)) for name in which.identifiers.items()]
             if which.text is None:
                 return await stored.page(_VISITORS, where, limit, cursor)
-            where.append(contains(which.text))
-            return await stored.page(_VISITORS, where, limit, cursor, total=await stored.count(_from_visitors, where))
+            return await stored.page(_VISITORS, [*where, contains(which.text)], limit, cursor, _from_visitors)
 
     async def events(self, account: str | None, which: EventFilter, limit: int, cursor: str | None) -> Page[Event]:
         """Return events, the latest by `time` first (rule event-order)."""
@@ -389,11 +388,10 @@ class _Snapshot:
         where: Sequence[Condition],
         limit: int,
         cursor: str | None,
-        total: int | None = None,
+        counted: sa.FromClause | None = None,
     ) -> Page[R]:
-        """Return a page of the records that match *where*; *total* is how many there are, if that was counted."""
-        if total is None:
-            total = await self.count(kind.table, where)
+        """Return a page of the records that match *where*; *counted* is the table, or join, that has its columns."""
+        total = await self.count(kind.table if counted is None else counted, where)
         if cursor is not None:
             where = [*where, sa.tuple_(*kind.key) < sa.tuple_(*_position(cursor, len(kind.key)))]
         rows, more = await self.first_rows(kind.selected.where(*where).order_by(*kind.latest_first), limit)
