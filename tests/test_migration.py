@@ -57,8 +57,8 @@ def fail_over(found: list[str]) -> None:
         pytest.fail("\n".join([f"{len(found)} places differ:", *found[:MOST_SHOWN]]), pytrace=False)
 
 
-def test_there_is_a_file_of_version_2() -> None:
-    assert "store-v2" in STORES
+def test_there_is_a_file_of_each_earlier_version() -> None:
+    assert STORES == [f"store-v{number}" for number in range(2, SCHEMA_VERSION)]
 
 
 @EACH_STORE

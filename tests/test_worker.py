@@ -51,7 +51,7 @@ def test_one_job_may_fail_beside_another() -> None:
 
 
 def test_an_error_in_tidying_up_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    def tidy() -> None:
+    def tidy() -> bool:
         raise OSError("no such device")
 
     async def use() -> None:
@@ -61,7 +61,32 @@ def test_an_error_in_tidying_up_stops_nothing(caplog: pytest.LogCaptureFixture) 
         worker.stop()
 
     asyncio.run(use())
-    assert [record.getMessage() for record in caplog.records] == ["tidying up failed"] * 2
+    assert [record.getMessage() for record in caplog.records] == ["tidying up failed"] * 3
+
+
+def test_what_is_left_to_tidy_up_is_done_between_groups_and_while_there_is_none() -> None:
+    done: list[str] = []
+    finished = threading.Event()
+
+    def work(jobs: list[int]) -> list[int]:
+        done.extend(f"job {job}" for job in jobs)
+        return jobs
+
+    def tidy() -> bool:
+        done.append("tidied")
+        if done.count("tidied") == 1000:
+            finished.set()
+        return done.count("tidied") < 1000
+
+    async def use() -> None:
+        worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, most=8, tidy=tidy)
+        for number in range(3):
+            assert await worker.submit(number) == number
+        assert await asyncio.to_thread(finished.wait, 30)
+        worker.stop()
+
+    asyncio.run(use())
+    assert [entry for entry in done if entry != "tidied"] == ["job 0", "job 1", "job 2"]
 
 
 def test_stopping_finishes_what_was_submitted() -> None:
@@ -177,9 +202,11 @@ def test_jobs_of_several_loops_are_done_one_group_at_a_time_and_tidied_up_after(
             busy.release()
         return jobs
 
-    worker: GroupWorker[int, int] = GroupWorker(
-        work, lambda _: 1, most=256, tidy=lambda: tidied.append(len(counts)), small=lambda job: job % 7 != 0
-    )
+    def tidy() -> bool:
+        tidied.append(len(counts))
+        return False
+
+    worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, most=256, tidy=tidy, small=lambda job: job % 7 != 0)
 
     async def use(begin: int) -> None:
         for number in range(begin, begin + 500):

@@ -27,8 +27,9 @@ class GroupWorker(Generic[Job, Done]):
 
     *work* gets a group in order of arrival and returns one result, or one exception, for each job. A group is complete
     when the sum of the *weight* of its jobs reaches *most*. It is done on a thread; but a few jobs that are *small* are
-    done on the event loop that they came from, which saves the way there and back. *tidy* is called on the thread after
-    each of its groups, when the results are delivered; an error in it is logged.
+    done on the event loop that they came from, which saves the way there and back. *tidy* is called on the thread at
+    its start, after each of its groups, when the results are delivered, and again while it returns that there is more
+    to do and no job is waiting; an error in it is logged.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class GroupWorker(Generic[Job, Done]):
         work: Callable[[list[Job]], Sequence[Done | Exception]],
         weight: Callable[[Job], int],
         most: int,
-        tidy: Callable[[], None] = lambda: None,
+        tidy: Callable[[], bool] = lambda: False,
         small: Callable[[Job], bool] = lambda _: False,
     ) -> None:
         self._work = work
@@ -127,36 +128,44 @@ class GroupWorker(Generic[Job, Done]):
         return self._groups_on_loops != 0 and not self._left_to_thread
 
     def _run(self) -> None:
-        while group := self._next_group():
+        more = True
+        while (group := self._next_group(wait=not more)) is not None:
             with self._working:
-                results = self._results([job for job, _ in group])
-                with self._changing:
-                    self._left_to_thread -= len(group)
-                _deliver([(future, result) for (_, future), result in zip(group, results, strict=True)])
-                self._tidy_up()
+                if group:
+                    self._do_left(group)
+                more = self._tidy_up()
 
-    def _next_group(self) -> list[tuple[Job, asyncio.Future[Done]]]:
-        """Wait for jobs and return those of one group; none once stopped."""
+    def _do_left(self, group: list[tuple[Job, asyncio.Future[Done]]]) -> None:
+        results = self._results([job for job, _ in group])
+        with self._changing:
+            self._left_to_thread -= len(group)
+        _deliver([(future, result) for (_, future), result in zip(group, results, strict=True)])
+
+    def _next_group(self, *, wait: bool) -> list[tuple[Job, asyncio.Future[Done]]] | None:
+        """Return the jobs of one group; none if there is none and nobody should *wait* for it, None once stopped."""
         group: list[tuple[Job, asyncio.Future[Done]]] = []
-        weight, submitted = 0, self._waiting.get()
-        while submitted is not None:
-            group.append(submitted)
-            weight += self._weight(submitted[0])
-            if weight >= self._most:
-                return group
-            try:
+        weight = 0
+        try:
+            submitted = self._waiting.get(block=wait)
+            while submitted is not None:
+                group.append(submitted)
+                weight += self._weight(submitted[0])
+                if weight >= self._most:
+                    return group
                 submitted = self._waiting.get_nowait()
-            except Empty:
-                return group
-        if group:
-            self._waiting.put(None)  # For the next call.
+        except Empty:
+            return group
+        if not group:
+            return None
+        self._waiting.put(None)  # For the next call.
         return group
 
-    def _tidy_up(self) -> None:
+    def _tidy_up(self) -> bool:
         try:
-            self._tidy()
+            return self._tidy()
         except Exception:
             _log.exception("tidying up failed")
+            return False
 
     def _results(self, jobs: list[Job]) -> Sequence[Done | Exception]:
         """Return a result for each of *jobs*. An error in *work* is the result of all; the thread goes on."""

@@ -177,8 +177,11 @@ class StoreWriter(Protocol):
         """Whether nothing was ever stored."""
         ...
 
-    def tidy(self) -> None:
-        """Do what can wait until clients are answered. Outside `transaction`; raises nothing."""
+    def tidy(self) -> bool:
+        """Do some of what can wait until clients are answered, and return whether there is more.
+
+        Outside `transaction`; raises nothing.
+        """
         ...
 
     def close(self) -> None:

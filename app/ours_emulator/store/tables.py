@@ -89,6 +89,20 @@ requests = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index("requests_by_call", "call_id", sqlite_where=sa.text("attempt > 1")),
 )
+# How many receipts there are of each kind, so that nobody has to count them. `last_id` is the newest one's.
+receipt_counts = sa.Table(
+    "receipt_counts",
+    metadata,
+    sa.Column("account_id", sa.Integer, primary_key=True),
+    sa.Column("outcome", sa.Text, primary_key=True),
+    sa.Column("endpoint", sa.Text, primary_key=True),
+    # JSON: null if it has no name.
+    sa.Column("event", sa.Text, primary_key=True),
+    sa.Column("test", sa.Boolean, primary_key=True),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("last_id", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
 # The highest numbers that were ever given out, when what had them is forgotten: ids are never used again.
 marks = sa.Table(
     "marks",

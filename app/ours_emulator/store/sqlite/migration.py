@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 OLDEST_VERSION = 2
 
 
@@ -107,8 +107,7 @@ CREATE INDEX ix_pending_devices_anonymous_digest ON pending_devices (anonymous_d
 
 
 def _from_2_to_3(connection: sqlite3.Connection) -> None:
-    for statement in _2_TO_3.split(";\n"):
-        connection.execute(statement)
+    _run_each(connection, _2_TO_3)
     faults = connection.execute("SELECT id, fault FROM requests WHERE fault IS NOT NULL").fetchall()
     for request_id, fault in faults:
         connection.execute("UPDATE requests SET fault = ? WHERE id = ?", (_fault_3(fault), request_id))
@@ -119,4 +118,26 @@ def _fault_3(fault: str) -> str:
     return json.dumps({"name" if key == "fault" else key: part for key, part in json.loads(fault).items()})
 
 
-_STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {2: _from_2_to_3}
+_3_TO_4 = """
+CREATE TABLE receipt_counts (
+    account_id INTEGER NOT NULL, outcome TEXT NOT NULL, endpoint TEXT NOT NULL, event TEXT NOT NULL,
+    test BOOLEAN NOT NULL, count INTEGER NOT NULL, last_id INTEGER NOT NULL,
+    PRIMARY KEY (account_id, outcome, endpoint, event, test)
+) WITHOUT ROWID;
+
+INSERT INTO receipt_counts
+SELECT account_id, outcome, endpoint, coalesce('"' || event || '"', 'null'), test, count(*), max(id)
+FROM receipts GROUP BY 1, 2, 3, 4, 5
+"""
+
+
+def _from_3_to_4(connection: sqlite3.Connection) -> None:
+    _run_each(connection, _3_TO_4)
+
+
+def _run_each(connection: sqlite3.Connection, statements: str) -> None:
+    for statement in statements.split(";\n"):
+        connection.execute(statement)
+
+
+_STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {2: _from_2_to_3, 3: _from_3_to_4}

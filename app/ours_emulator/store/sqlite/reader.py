@@ -47,9 +47,19 @@ from ours_emulator.store.sqlite.decode import (
 )
 from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.sqlite.reading import reading_engine
+from ours_emulator.store.sqlite.removal import PREFIX
 from ours_emulator.store.sqlite.visitor_columns import STATE_COLUMNS, base, contains, version
-from ours_emulator.store.tables import accounts, distinct_ids, identifiers, marks, receipts, requests, visitors
-from ours_emulator.store.texts import decoded, distinct_digest, encoded, name_digest
+from ours_emulator.store.tables import (
+    accounts,
+    distinct_ids,
+    identifiers,
+    marks,
+    receipt_counts,
+    receipts,
+    requests,
+    visitors,
+)
+from ours_emulator.store.texts import distinct_digest, encoded, name_digest
 
 _OUTCOMES: Sequence[Outcome] = get_args(Outcome)
 _PAGE_ROWS = 500
@@ -141,9 +151,7 @@ class SqliteReader:
     @asynccontextmanager
     async def _snapshot(self, account: str | None) -> AsyncGenerator["_Snapshot"]:
         """Give what the store has of *account*, or of all accounts if None, at one moment."""
-        covered = sa.select(accounts)
-        if account is not None:
-            covered = covered.where(accounts.c.name == account)
+        covered = sa.select(accounts).where(_covered(account))
         self._file.check()
         try:
             async with self._engine.connect() as connection:
@@ -171,14 +179,17 @@ class SqliteReader:
         async with self._snapshot(account) as stored:
             where = [stored.owns(visitors)]
             where += [visitors.c.pk.in_(_pks_named(stored.ids, *name)) for name in which.identifiers.items()]
-            if which.text is None:
-                return await stored.page(_VISITORS, where, limit, cursor)
-            return await stored.page(_VISITORS, [*where, contains(which.text)], limit, cursor, _from_visitors)
+            counted: sa.FromClause = visitors
+            if which.text is not None:
+                where, counted = [*where, contains(which.text)], _from_visitors
+            return await stored.page(_VISITORS, where, limit, cursor, await stored.count(counted, where))
 
     async def events(self, account: str | None, which: EventFilter, limit: int, cursor: str | None) -> Page[Event]:
         """Return events, the latest by `time` first (rule event-order)."""
         async with self._snapshot(account) as stored:
-            return await stored.page(_EVENTS, _event_conditions(stored.ids, which), limit, cursor)
+            where = _event_conditions(stored.ids, which)
+            total = await stored.receipts_counted(which) if _is_counted(which) else await stored.count(receipts, where)
+            return await stored.page(_EVENTS, where, limit, cursor, total)
 
     async def latest_event(self, account: str | None, which: EventFilter) -> Event | None:
         """Return the last event by `time` (rule event-order); None if there is none."""
@@ -194,10 +205,9 @@ class SqliteReader:
     async def latest_arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
         """Return, of the last *limit* events with an id greater than *after*, those asked for, the last first."""
         last = receipts.alias()
-        ids = sa.select(last.c.id).where(last.c.id > after).order_by(last.c.id.desc()).limit(limit)
-        if account is not None:
-            own = sa.select(accounts.c.id).where(accounts.c.name == account).scalar_subquery()
-            ids = ids.where(last.c.account_id == own)
+        own = sa.select(accounts.c.id).where(_covered(account))
+        of_account = last.c.account_id.in_(own) if account is None else last.c.account_id == own.scalar_subquery()
+        ids = sa.select(last.c.id).where(last.c.id > after, of_account).order_by(last.c.id.desc()).limit(limit)
         # Chosen by an index alone: to sort whole rows of a large account takes ten times as long.
         return await self._slice(account, which, [receipts.c.id.in_(ids)], [receipts.c.id.desc()], limit)
 
@@ -250,7 +260,8 @@ class SqliteReader:
         where = [] if which.call_id is None else [_attempts_of([which.call_id])]
         where += _equal(requests, status=which.status, endpoint=which.endpoint)
         async with self._snapshot(account) as stored:
-            return await stored.page(_REQUESTS, [stored.owns(requests), *where], limit, cursor)
+            where = [stored.owns(requests), *where]
+            return await stored.page(_REQUESTS, where, limit, cursor, await stored.count(requests, where))
 
     async def stored_requests(self, account: str | None, after: int) -> Sequence[StoredRequest]:
         """Return some requests with their bodies, a few megabytes at most, the oldest first: those with an id greater
@@ -279,7 +290,7 @@ class SqliteReader:
         """Return calls with all their attempts, the latest call first; of one with very many, the first attempts."""
         async with self._snapshot(account) as stored:
             firsts = [stored.owns(requests), requests.c.id == requests.c.call_id]
-            page = await stored.page(_REQUESTS, firsts, limit, cursor)
+            page = await stored.page(_REQUESTS, firsts, limit, cursor, await stored.calls())
             of_page = _attempts_of([first.call_id for first in page.items])
             in_order = _REQUESTS.selected.where(of_page).order_by(requests.c.call_id.desc(), requests.c.id)
             rows, more = await stored.first_rows(in_order, LARGEST - 1)
@@ -308,13 +319,12 @@ class SqliteReader:
     async def summary(self, account: str | None) -> Summary:
         """Return counts of everything."""
         async with self._snapshot(account) as stored:
-            owned = stored.owns(receipts)
-            outcomes = sa.select(receipts.c.outcome, sa.func.count()).where(owned).group_by(receipts.c.outcome)
-            named = sa.and_(receipts.c.outcome == "accepted", receipts.c.event.is_not(None))
-            accepted = sa.select(receipts.c.event, sa.func.count()).where(owned, named)
-            by_event = accepted.group_by(receipts.c.event).order_by(sa.func.count().desc()).limit(100)
+            outcomes = sa.select(receipt_counts.c.outcome, _counted).group_by(receipt_counts.c.outcome)
+            accepted = sa.select(receipt_counts.c.event, _counted).where(*_kind_conditions(EventFilter(named=True)))
+            by_event = accepted.group_by(receipt_counts.c.event).order_by(_counted.desc()).limit(100)
+            owned = stored.owns(receipt_counts)
             newest_event, newest_request = await stored.newest()
-            counts = await stored.counts(outcomes)
+            counts, events = await stored.counts(outcomes.where(owned)), await stored.counts(by_event.where(owned))
             return Summary(
                 account=account,
                 newest_event=newest_event,
@@ -322,7 +332,7 @@ class SqliteReader:
                 visitors=await stored.count(visitors, [stored.owns(visitors)]),
                 requests=await stored.count(requests, [stored.owns(requests)]),
                 outcomes={outcome: counts.get(outcome, 0) for outcome in _OUTCOMES},
-                events={decoded(name): count for name, count in (await stored.counts(by_event)).items()},
+                events={json.loads(name): count for name, count in events.items()},
                 evicted_requests=stored.evicted(_REQUESTS),
                 evicted_events=stored.evicted(_EVENTS),
             )
@@ -336,9 +346,10 @@ class _Snapshot:
         self.accounts = accounts
         self.ids: Sequence[int] = [account["id"] for account in accounts]
 
-    def owns(self, table: sa.Table) -> Condition:
-        """Match the rows of *table* that belong to these accounts."""
-        return _among(table.c.account_id, self.ids)
+    def owns(self, table: sa.Table, *, by_index: bool = True) -> Condition:
+        """Match the rows of *table* that belong to these accounts; without the index, if another one is better."""
+        # SQLite does not look for an expression in an index.
+        return _among(table.c.account_id if by_index else table.c.account_id + 0, self.ids)
 
     def evicted(self, kind: _Kind[Any]) -> int:
         """Return how many of that *kind* are no longer there."""
@@ -388,27 +399,55 @@ class _Snapshot:
         where: Sequence[Condition],
         limit: int,
         cursor: str | None,
-        counted: sa.FromClause | None = None,
+        total: int,
     ) -> Page[R]:
-        """Return a page of the records that match *where*; *counted* is the table, or join, that has its columns."""
-        total = await self.count(kind.table if counted is None else counted, where)
+        """Return a page of the *total* records that match *where*."""
         if cursor is not None:
             where = [*where, sa.tuple_(*kind.key) < sa.tuple_(*_position(cursor, len(kind.key)))]
         rows, more = await self.first_rows(kind.selected.where(*where).order_by(*kind.latest_first), limit)
         next_cursor = _cursor(rows[-1], kind.key) if more else None
         return Page(tuple(map(kind.record, rows)), total, next_cursor, self.evicted(kind))
 
+    async def receipts_counted(self, which: EventFilter) -> int:
+        """Return how many receipts match *which*, without a look at them."""
+        return await self.scalar(sa.select(_counted).where(self.owns(receipt_counts), *_kind_conditions(which))) or 0
+
+    async def calls(self) -> int:
+        """Return how many calls there are: of each that is counted, the first attempt has come."""
+        # All requests that begin no call are further attempts, which have an index of their own; and they are few.
+        later = sa.and_(requests.c.attempt > 1, requests.c.id != requests.c.call_id)
+        every = await self.count(requests, [self.owns(requests)])
+        return every - await self.count(requests, [self.owns(requests, by_index=False), later])
+
     async def newest(self) -> tuple[int, int]:
         """Return the largest ids of an event and of a request. Each table knows of what was evicted from the other."""
-        newest = [
-            sa.select(event, request).where(self.owns(table)).order_by(table.c.id.desc()).limit(1)
-            for table, event, request in (
-                (requests, _last_receipt, requests.c.id),
-                (receipts, receipts.c.id, receipts.c.request_id),
-            )
-        ]
-        known = [row for statement in newest for row in (await self._connection.execute(statement)).all()]
+        last_receipt = sa.select(sa.func.max(receipt_counts.c.last_id)).where(self.owns(receipt_counts))
+        statements = (
+            sa.select(_last_receipt, requests.c.id).where(self.owns(requests)).order_by(requests.c.id.desc()).limit(1),
+            sa.select(receipts.c.id, receipts.c.request_id).where(receipts.c.id == last_receipt.scalar_subquery()),
+        )
+        known = [row for statement in statements for row in (await self._connection.execute(statement)).all()]
         return max((row[0] for row in known), default=0), max((row[1] for row in known), default=0)
+
+
+_counted = sa.func.sum(receipt_counts.c.count)
+
+
+def _is_counted(which: EventFilter) -> bool:
+    """Whether *which* asks only for what receipts are counted by."""
+    return (which.visitor_id, which.distinct_id, which.since) == (None, None, None) and not which.properties
+
+
+def _kind_conditions(which: EventFilter) -> list[Condition]:
+    """Match the kinds of receipts that *which* asks for."""
+    event = None if which.event is None else f'"{encoded(which.event)}"'
+    where = _equal(receipt_counts, event=event, endpoint=which.endpoint, outcome=which.outcome, test=which.test)
+    return [*where, receipt_counts.c.event != "null"] if which.named else where
+
+
+def _covered(account: str | None) -> Condition:
+    """Match the row of *account*, or those of all accounts that are not being removed."""
+    return accounts.c.name.not_like(f"{PREFIX}%") if account is None else accounts.c.name == account
 
 
 def _among(column: sa.ColumnElement[Any], values: Sequence[int] | Sequence[str]) -> Condition:

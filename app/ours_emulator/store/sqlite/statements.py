@@ -86,9 +86,23 @@ UPDATE_REPEATS = "UPDATE receipts SET repeats = repeats + ? WHERE id = ?"
 DELETE_IDENTIFIERS = "DELETE FROM identifiers WHERE digest = ? AND visitor_pk = ?"
 DELETE_PENDING = "DELETE FROM pending_devices WHERE pk = ?"
 
+ADD_RECEIPT_COUNTS = """
+INSERT INTO receipt_counts (account_id, outcome, endpoint, event, test, count, last_id) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (account_id, outcome, endpoint, event, test)
+DO UPDATE SET count = count + excluded.count, last_id = excluded.last_id
+"""
+SUBTRACT_RECEIPT_COUNTS = """
+UPDATE receipt_counts SET count = count - ?6
+WHERE account_id = ?1 AND outcome = ?2 AND endpoint = ?3 AND event = ?4 AND test = ?5
+"""
+DELETE_EMPTY_RECEIPT_COUNTS = """
+DELETE FROM receipt_counts
+WHERE account_id = ? AND outcome = ? AND endpoint = ? AND event = ? AND test = ? AND count <= 0
+"""
+
 EVICT_RECEIPTS = """
 DELETE FROM receipts WHERE id IN (SELECT id FROM receipts ORDER BY id LIMIT ?)
-RETURNING account_id, visitor_pk, length(content) + length(explanation)
+RETURNING account_id, outcome, endpoint, event, test, visitor_pk, length(content) + length(explanation)
 """
 # Of each visitor: what is older than the version in force right before the oldest receipt that is kept, but for the
 # version that this one is a patch of.
@@ -113,6 +127,46 @@ DELETE FROM requests WHERE id IN (SELECT id FROM requests ORDER BY id LIMIT ?) R
 COUNT_EVICTED_RECEIPTS = "UPDATE accounts SET evicted_receipts = evicted_receipts + ? WHERE id = ?"
 COUNT_EVICTED_REQUESTS = "UPDATE accounts SET evicted_requests = evicted_requests + ? WHERE id = ?"
 
+# An account that is being removed.
+RENAME_ACCOUNT = "UPDATE accounts SET name = ? WHERE id = ?"
+COUNT_VISITORS_OF = "SELECT count(*) FROM visitors WHERE account_id = ?"
+COUNT_REQUESTS_OF = "SELECT count(*) FROM requests WHERE account_id = ?"
+COUNT_RECEIPTS_OF = "SELECT coalesce(sum(count), 0) FROM receipt_counts WHERE account_id = ?"
+REMOVE_IDENTIFIERS = """
+DELETE FROM identifiers WHERE digest IN (SELECT digest FROM identifiers WHERE digest >= ? AND digest < ? LIMIT ?)
+"""
+REMOVE_DISTINCT_IDS = """
+DELETE FROM distinct_ids WHERE digest IN (SELECT digest FROM distinct_ids WHERE digest >= ? AND digest < ? LIMIT ?)
+"""
+REMOVE_RECEIPTS = """
+DELETE FROM receipts WHERE id IN (SELECT id FROM receipts WHERE account_id = ? LIMIT ?)
+RETURNING length(content) + length(explanation)
+"""
+REMOVE_REQUESTS = """
+DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE account_id = ? LIMIT ?) RETURNING length(body)
+"""
+SELECT_SOME_VISITORS = "SELECT pk FROM visitors WHERE account_id = ? LIMIT ?"
+REMOVE_EARLIER_VERSIONS = """
+DELETE FROM visitor_versions WHERE id IN (
+    SELECT earlier.id FROM json_each(?) AS wanted
+    JOIN visitors ON pk = wanted.value
+    JOIN visitor_versions AS present ON present.id = version_id
+    JOIN visitor_versions AS earlier
+        ON earlier.visitor_pk = pk AND earlier.id <> version_id AND earlier.id IS NOT present.base_id
+    LIMIT ?
+)
+RETURNING length(content)
+"""
+SUM_PRESENT_VERSIONS = """
+SELECT coalesce(sum(length(version.content) + coalesce(length(base.content), 0)), 0)
+FROM json_each(?) AS wanted JOIN visitors ON pk = wanted.value
+JOIN visitor_versions AS version ON version.id = version_id
+LEFT JOIN visitor_versions AS base ON base.id = version.base_id
+"""
+REMOVE_VERSIONS = """
+DELETE FROM visitor_versions WHERE visitor_pk IN (SELECT value FROM json_each(?)) RETURNING length(content)
+"""
+REMOVE_VISITORS = "DELETE FROM visitors WHERE pk IN (SELECT value FROM json_each(?))"
 DELETE_ACCOUNT = "DELETE FROM accounts WHERE name = ?"
 CLEAR_VERSIONS = """
 DELETE FROM visitor_versions WHERE visitor_pk IN (SELECT pk FROM visitors WHERE account_id = ?)
@@ -123,4 +177,5 @@ CLEAR_REQUESTS = "DELETE FROM requests WHERE account_id = ?"
 CLEAR_IDENTIFIERS = "DELETE FROM identifiers WHERE digest >= ? AND digest < ?"
 CLEAR_DISTINCT_IDS = "DELETE FROM distinct_ids WHERE digest >= ? AND digest < ?"
 CLEAR_PENDING = "DELETE FROM pending_devices WHERE account_id = ?"
+CLEAR_COUNTS = "DELETE FROM receipt_counts WHERE account_id = ?"
 CLEAR_EVICTED = "UPDATE accounts SET evicted_requests = 0, evicted_receipts = 0 WHERE id = ?"

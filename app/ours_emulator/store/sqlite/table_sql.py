@@ -30,6 +30,11 @@ CREATE INDEX ix_pending_devices_anonymous_digest ON pending_devices (anonymous_d
 CREATE INDEX ix_pending_devices_external_digest ON pending_devices (external_digest)
 """,
     """
+CREATE TABLE receipt_counts (account_id INTEGER NOT NULL, outcome TEXT NOT NULL, endpoint TEXT NOT NULL, event
+TEXT NOT NULL, test BOOLEAN NOT NULL, count INTEGER NOT NULL, last_id INTEGER NOT NULL, PRIMARY KEY
+(account_id, outcome, endpoint, event, test)) WITHOUT ROWID
+""",
+    """
 CREATE TABLE receipts (id INTEGER NOT NULL, account_id INTEGER NOT NULL, request_id INTEGER NOT NULL,
 batch_index INTEGER, endpoint TEXT NOT NULL, outcome TEXT NOT NULL, event TEXT, visitor_pk INTEGER,
 distinct_id TEXT, time FLOAT NOT NULL, received_at BIGINT NOT NULL, test BOOLEAN NOT NULL, repeats INTEGER NOT

@@ -16,10 +16,12 @@ from ours_emulator.jsontext import json_text
 from ours_emulator.model import Exchange, Request, Version
 from ours_emulator.records import Cleared
 from ours_emulator.store import Retention, StoreBusyError, StoreError, StoreFailedError, StoreLostError
+from ours_emulator.store.sqlite import receipt_counts, table_sql
 from ours_emulator.store.sqlite import statements as sql
-from ours_emulator.store.sqlite import table_sql
 from ours_emulator.store.sqlite.file import BUSY_SECONDS, StoreFile
+from ours_emulator.store.sqlite.removal import PREFIX, Removal, name_of
 from ours_emulator.store.sqlite.rows import (
+    counted,
     distinct_rows,
     original_of,
     pending_of,
@@ -37,6 +39,8 @@ from ours_emulator.store.versions import Keyframe
 _RECENT_REQUESTS = 10_000
 _ROWS_PER_SLACK = 400
 _BYTES_PER_SLACK = 16
+_CLEARED_AT_ONCE = 1000
+"""Rows of an account, of each kind, that are deleted together; of one with more, they are removed in slices."""
 _OLDEST = 1000
 """Events whose sizes are looked at together when some of them have to go."""
 _MAX_PENDING = 10_000
@@ -63,6 +67,7 @@ class SqliteWriter:
         self._present_bytes: int = 0
         """Those of the versions that visitors have now."""
         self._long_log = _LOG_BYTES
+        self._removal = Removal()
         self._keyframes: dict[int, Keyframe] = {}
         """Of the visitors in this transaction, by their pk."""
         self._counters_known = False
@@ -121,7 +126,28 @@ class SqliteWriter:
         except sqlite3.Error as error:
             raise StoreError(str(error)) from error
 
-    def tidy(self) -> None:
+    def tidy(self) -> bool:
+        """Bound the write-ahead log, and go on with the removal of accounts; return whether some of it is left."""
+        self._shorten_log()
+        if not self._removal.account_ids:
+            return False
+        try:
+            with self.transaction():
+                self._remove_some()
+        except StoreError:
+            # Whoever writes next is told; then it goes on.
+            return False
+        return bool(self._removal.account_ids)
+
+    def _remove_some(self) -> None:
+        removed = self._removal.slice(self._cursor)
+        self._receipts -= removed.receipts
+        self._requests -= removed.requests
+        self._body_bytes -= removed.body_bytes
+        self._event_bytes -= removed.event_bytes
+        self._present_bytes -= removed.present_bytes
+
+    def _shorten_log(self) -> None:
         """Copy the write-ahead log into the database if it has grown, and cut it if it is long all the same."""
         if self._file.log_frames < _LOG_FRAMES:
             return
@@ -152,7 +178,7 @@ class SqliteWriter:
         """Return the id of the account *name*, made on first use."""
         known = self._account_ids.get(name)
         if known is None:
-            known = max(self._account_ids.values(), default=0) + 1
+            known = max((*self._account_ids.values(), *self._removal.account_ids), default=0) + 1
             self._run(table_sql.INSERT_ACCOUNTS, known, name, 0, 0)
             self._account_ids[name] = known
         return known
@@ -191,6 +217,7 @@ class SqliteWriter:
         receipts = [receipt_row(exchange, receipt) for exchange, receipt in saved]
         self._write(table_sql.INSERT_RECEIPTS, receipts)
         self._event_bytes += sum(len(content) + len(explanation) for *_, content, explanation in receipts)
+        receipt_counts.add(self._cursor, map(counted, receipts))
         self._write(table_sql.INSERT_DISTINCT_IDS, list(distinct_rows(saved)))
         self._write(sql.UPDATE_REPEATS, [(count, receipt_id) for receipt_id, count in decision.repeats.items()])
         self._save_versions(decision.versions)
@@ -205,18 +232,16 @@ class SqliteWriter:
 
     def reset(self, account: str | None) -> Cleared:
         """Delete everything of *account*, or of all accounts if None, but the accounts themselves."""
-        ids = [id_ for name, id_ in self._account_ids.items() if account in (None, name)]
+        names = [name for name in self._account_ids if account in (None, name)]
         marks = (self.next_receipt_id, self.next_request_id, self.next_visitor_pk)
         self._write(table_sql.UPSERT_MARKS, list(zip(("receipt", "request", "visitor"), marks, strict=True)))
-        cleared = [self._clear(account_id) for account_id in ids]
+        cleared = [self._clear(name) for name in names]
         total = Cleared(
             account=account,
             visitors=sum(one.visitors for one in cleared),
             receipts=sum(one.receipts for one in cleared),
             requests=sum(one.requests for one in cleared),
         )
-        self._receipts -= total.receipts
-        self._requests -= total.requests
         self._recount_pending()
         return total
 
@@ -289,6 +314,9 @@ class SqliteWriter:
 
         Several rows at a time: one by one they would take as long as everything else that is written.
         """
+        if self._removal.account_ids:
+            # What is being removed still counts, and the rows of others must not have to go for it.
+            return
         most = self._retention.rows
         slack = most // _ROWS_PER_SLACK
         if self._receipts > most + slack:
@@ -315,9 +343,10 @@ class SqliteWriter:
         rows = self._run(sql.EVICT_RECEIPTS, count)
         self._receipts -= len(rows)
         self._count_evicted(sql.COUNT_EVICTED_RECEIPTS, Counter(row[0] for row in rows))
-        visitors = json_text(list({row[1] for row in rows if row[1] is not None}))
+        receipt_counts.subtract(self._cursor, Counter(receipt_counts.kind_of(*row[:5]) for row in rows))
+        visitors = json_text(list({row[5] for row in rows if row[5] is not None}))
         versions = self._run(sql.EVICT_VERSIONS, visitors)
-        self._event_bytes -= sum(row[2] for row in rows) + sum(row[0] for row in versions)
+        self._event_bytes -= sum(row[6] for row in rows) + sum(row[0] for row in versions)
         return len(rows)
 
     def _evict_requests(self, count: int) -> None:
@@ -331,32 +360,48 @@ class SqliteWriter:
     def _count_evicted(self, statement: str, counts: Mapping[int, int]) -> None:
         self._write(statement, [(count, account_id) for account_id, count in counts.items()])
 
-    def _clear(self, account_id: int) -> Cleared:
-        def run(statement: str, *values: object) -> int:
-            self._cursor.execute(statement, values)
-            return self._cursor.rowcount
+    def _clear(self, account: str) -> Cleared:
+        """Delete everything of *account*, or, if that is much, give its name to a new one and have it removed."""
+        account_id = self._account_ids[account]
+        visitors, requests, receipts = (
+            self._run(statement, account_id)[0][0]
+            for statement in (sql.COUNT_VISITORS_OF, sql.COUNT_REQUESTS_OF, sql.COUNT_RECEIPTS_OF)
+        )
+        self._run(sql.CLEAR_PENDING, account_id)
+        self._run(sql.CLEAR_COUNTS, account_id)
+        if max(visitors, requests, receipts) > _CLEARED_AT_ONCE:
+            self._run(sql.RENAME_ACCOUNT, name_of(account_id), account_id)
+            self._removal.account_ids.append(account_id)
+            del self._account_ids[account]
+            self.account_id(account)
+        else:
+            self._delete_rows(account_id)
+            self._receipts -= receipts
+            self._requests -= requests
+        return Cleared(account=account, visitors=visitors, receipts=receipts, requests=requests)
 
+    def _delete_rows(self, account_id: int) -> None:
         # Counting all that is left would take longer the more others have.
         self._body_bytes -= self._run(sql.SUM_BODIES, account_id)[0][0]
         event_bytes, present_bytes = self._run(sql.SUM_EVENTS_OF, account_id)[0]
         self._event_bytes -= event_bytes
         self._present_bytes -= present_bytes
-        low, high = digests_of(account_id)
-        run(sql.CLEAR_IDENTIFIERS, low, high)
-        run(sql.CLEAR_DISTINCT_IDS, low, high)
-        run(sql.CLEAR_PENDING, account_id)
-        run(sql.CLEAR_EVICTED, account_id)
-        run(sql.CLEAR_VERSIONS, account_id)
-        return Cleared(
-            visitors=run(sql.CLEAR_VISITORS, account_id),
-            receipts=run(sql.CLEAR_RECEIPTS, account_id),
-            requests=run(sql.CLEAR_REQUESTS, account_id),
-        )
+        for statement in (sql.CLEAR_IDENTIFIERS, sql.CLEAR_DISTINCT_IDS):
+            self._run(statement, *digests_of(account_id))
+        for statement in (
+            sql.CLEAR_EVICTED,
+            sql.CLEAR_VERSIONS,
+            sql.CLEAR_VISITORS,
+            sql.CLEAR_RECEIPTS,
+            sql.CLEAR_REQUESTS,
+        ):
+            self._run(statement, account_id)
 
     def _read_counters(self) -> None:
         """Take over what the database has. Ids only ever grow."""
         rows = self._run(sql.SELECT_ACCOUNTS)
-        self._account_ids = {row[0]: row[1] for row in rows}
+        self._account_ids = {name: id_ for name, id_ in rows if not name.startswith(PREFIX)}
+        self._removal.account_ids = [id_ for name, id_ in rows if name.startswith(PREFIX)]
         count = self._run(sql.SELECT_COUNTERS)[0]
         self._receipts, self._requests, self._body_bytes = count[0], count[1], count[2] or 0
         marks = dict(self._run(sql.SELECT_MARKS))

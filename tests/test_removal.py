@@ -1,0 +1,181 @@
+"""Accounts with much in them that are reset or closed: gone at once for everybody, and from the file bit by bit."""
+
+import json
+import signal
+import sqlite3
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from serving import Account, Server, serving
+from test_cli import serving as process
+from waiting import until
+
+ROWS = 3000
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+def fill(account: Account, rows: int = ROWS) -> None:
+    """Store *rows* events of 500 visitors, one of whom has many versions."""
+    events = [
+        {
+            "event": f"E{number % 7}",
+            "userId": f"u{number % 500}" if number % 2 else "often",
+            "distinctId": f"d{number}",
+            "userProperties": {"first_name": f"N{number}"},
+        }
+        for number in range(rows)
+    ]
+    for first in range(0, rows, 1000):
+        answer = account.post("/batch", {"token": "t", "events": events[first : first + 1000]})
+        assert answer.status_code == 200
+
+
+def rows(path: Path) -> dict[str, int]:
+    """Return how many rows each table has that has any."""
+    with closing(sqlite3.connect(path)) as connection:
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        counts = {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
+    return {table: count for table, count in counts.items() if count}
+
+
+def pages(path: Path) -> int:
+    """Return the size of the database with its log, in pages."""
+    with closing(sqlite3.connect(path)) as connection:
+        count: int = connection.execute("PRAGMA page_count").fetchone()[0]
+    return count
+
+
+def named(server: Server, name: str) -> Account:
+    return Account(f"{server.url}/accounts/{name}", server.http)
+
+
+def test_what_was_reset_is_gone_at_once_and_from_the_file_soon(path: Path) -> None:
+    with serving(database=path) as server:
+        fill(server.default)
+        before = server.default.debug("summary")
+        cleared = server.default.post("/debug/reset", {"account": "default"}).json()
+        assert cleared == {"account": "default", "visitors": 251, "receipts": ROWS, "requests": ROWS // 1000}
+        assert before["outcomes"]["accepted"] == ROWS
+        for account in (server.default, Account(server.url, server.http)):
+            summary = account.debug("summary")
+            assert (summary["visitors"], summary["requests"], summary["events"]) == (0, 0, {})
+            assert (account.debug("events", outcome="any")["total"], account.debug("calls")["total"]) == (0, 0)
+            assert account.debug("visitors")["items"] == []
+        # The same ids are new ones: nothing of before is found.
+        server.default.track(userId="u1", event="E1", distinctId="d1")
+        event = server.default.debug("events/latest")
+        assert (event["outcome"], event["resolution"]["created"]) == ("accepted", True)
+        assert event["id"] > ROWS
+        until(lambda: rows(path).get("receipts") == 1)
+        until(lambda: rows(path)["accounts"] == 1)
+        assert rows(path) == {
+            "accounts": 1,
+            "distinct_ids": 1,
+            "identifiers": 1,
+            "marks": 3,
+            "receipt_counts": 1,
+            "receipts": 1,
+            "requests": 1,
+            "visitor_versions": 1,
+            "visitors": 1,
+        }
+
+
+def test_another_account_keeps_what_it_has_while_one_is_removed(path: Path) -> None:
+    with serving(database=path, keep=ROWS + 10) as server:
+        other = named(server, "other")
+        fill(other, 5)
+        fill(server.default)
+        assert server.http.delete(f"{server.url}/debug/accounts/default").status_code == 200
+        fill(other, 5)
+        fill(named(server, "third"), 1500)
+        until(lambda: rows(path)["accounts"] == 2)
+        assert other.debug("events", outcome="any")["total"] == 10
+        assert other.debug("events")["evicted"] == 0
+        assert named(server, "third").debug("events")["total"] == 1500
+
+
+def test_the_room_of_what_was_removed_is_used_again(path: Path) -> None:
+    sizes: list[int] = []
+    with serving(database=path) as server:
+        for _ in range(4):
+            fill(server.default)
+            server.default.post("/debug/reset", {"all": True})
+            until(lambda: "receipts" not in rows(path))
+            sizes.append(pages(path))
+    assert sizes[-1] < 1.5 * sizes[0]
+
+
+def test_bounds_in_bytes_go_by_what_is_left_after_a_removal(path: Path) -> None:
+    with serving(database=path, keep_event_bytes=4 << 20) as server:
+        for _ in range(3):
+            fill(server.default)
+            assert server.default.debug("events")["evicted"] == 0
+            server.default.post("/debug/reset", {"all": True})
+            until(lambda: "receipts" not in rows(path))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_start_goes_on_with_what_a_crash_left(tmp_path: Path) -> None:
+    database = tmp_path / "store.db"
+    with process(tmp_path, "--database", "store.db", "--log-format", "none") as running:
+        with httpx.Client(base_url=running.url, trust_env=False, timeout=60) as http:
+            fill(Account(running.url, http), 20_000)
+            assert http.post("/debug/reset", json={"account": "default"}).json()["receipts"] == 20_000
+        running.process.send_signal(signal.SIGKILL)
+        running.process.wait()
+    (tmp_path / "port").unlink()
+    left = rows(database)
+    assert left["accounts"] == 2
+    assert left["receipts"] > 0
+    with process(tmp_path, "--database", "store.db", "--log-format", "none") as running:
+        accounts = httpx.get(f"{running.url}/debug/accounts", trust_env=False).json()
+        assert [account["account"] for account in accounts["items"]] == ["default"]
+        until(lambda: rows(database) == {"accounts": 1, "marks": 3})
+
+
+def test_many_events_arrive_while_accounts_are_reset_again_and_again(path: Path) -> None:
+    with serving(database=path) as server:
+        fill(server.default)
+
+        def send(number: int) -> None:
+            server.default.track(userId=f"u{number % 20}", event="E", distinctId=f"new{number}")
+
+        with ThreadPoolExecutor(4) as pool:
+            sent = pool.map(send, range(300))
+            fill(named(server, "a"))
+            named(server, "a").post("/debug/reset", {"account": "a"})
+            fill(named(server, "b"))
+            server.http.delete(f"{server.url}/debug/accounts/b")
+            list(sent)
+        assert server.default.debug("events", event="E")["total"] == 300
+        until(lambda: rows(path)["receipts"] == ROWS + 300)
+        counts: dict[str, Any] = server.default.debug("summary")
+        assert counts["outcomes"]["accepted"] == ROWS + 300
+        assert json.dumps(counts["events"]).count("E") == 8
+
+
+def test_the_kept_counts_are_those_of_the_rows(path: Path) -> None:
+    kinds = """
+        SELECT account_id, outcome, endpoint, coalesce('"' || event || '"', 'null'), test, count(*), max(id)
+        FROM receipts GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+    """
+    with serving(database=path, keep=100) as server:
+        for number in range(150):
+            server.default.track(event=f'"{number % 11}\\', userId="u", distinctId=f"d{number % 140}")
+            named(server, "other").identify(userId=f"u{number}")
+        server.default.post("/track", {"event": None})
+    with closing(sqlite3.connect(path)) as connection:
+        kept = connection.execute("SELECT * FROM receipt_counts ORDER BY 1, 2, 3, 4, 5").fetchall()
+        assert kept == connection.execute(kinds).fetchall()
+        assert len(kept) > 5
