@@ -59,6 +59,7 @@ _READS = (
     _verify("by name", {"event": "Event 7"}),
     _verify("by name, nothing matches", {"event": "No Such Event"}, status=406),
     _verify("without a name", {"event_properties.plan": "rare"}, _SCAN_MS),
+    _verify("by a pattern, without a name", {"event_properties.order": {"$regex": "-9+$"}}, _SCAN_MS),
     _verify("without a name, nothing matches", {"event_properties.plan": "none"}, _SCAN_MS, status=406),
 )
 

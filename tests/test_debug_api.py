@@ -1362,6 +1362,29 @@ def test_an_id_below_all_ids_is_not_there(account: Account, path: str) -> None:
     assert "there is no" in refusal(response, 404)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "query"),
+    [
+        ("n", "\ud83d", 'property.n="\\ud83d"'),
+        ("n", "\ud83d", "property.n=%ED%A0%BD"),
+        ("\ud83d", "v", "property.%ED%A0%BD=v"),
+        ("n", "a\0b", "property.n=a%00b"),
+        ("a\0b", "v", "property.a%00b=v"),
+        ("a\0b", None, "property.a%00b=null"),
+        ("a\0b", {"c.d": 1}, 'property.a%00b={"c.d":1}'),
+    ],
+)
+def test_properties_with_characters_that_no_database_has_are_found(
+    account: Account, name: str, value: Any, query: str
+) -> None:
+    body = {"token": "t", "event": "E", "userId": "u", "eventProperties": {name: value}}
+    account.post("/track", json.dumps(body).encode())
+    account.track(event="Other", eventProperties={"n": "v"})
+    answer = account.http.get(f"{account.url}/debug/events?{query}").json()
+    assert [event["event"] for event in answer["items"]] == ["E"]
+    assert account.http.get(f"{account.url}/debug/events?{query}x").json()["items"] == []
+
+
 @pytest.mark.parametrize("query", ["&".join(f"property.p{at}=x" for at in range(60)), f"property.{'a.' * 400}b=x"])
 def test_too_many_properties_at_once_are_refused(account: Account, query: str) -> None:
     assert "at most 50" in refusal(account.http.get(f"{account.url}/debug/events?{query}"), 400)

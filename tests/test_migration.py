@@ -58,7 +58,7 @@ def fail_over(found: list[str]) -> None:
 
 
 def test_there_is_a_file_of_each_earlier_version() -> None:
-    assert STORES == [f"store-v{number}" for number in range(2, SCHEMA_VERSION)]
+    assert [f"store-v{number}" for number in range(2, SCHEMA_VERSION)] == STORES
 
 
 @EACH_STORE

@@ -1,7 +1,7 @@
 """An event as it is shown and matched, made straight from the receipt or read from the store."""
 
 from functools import cached_property
-from typing import get_args
+from typing import cast, get_args
 
 from ours_emulator.contract.revision import identifier_kinds
 from ours_emulator.decide.versions import state_of
@@ -12,6 +12,8 @@ from ours_emulator.records import Event, Reason, Resolution, to_json, utc, whole
 
 IDENTIFIERS: tuple[Identifier, ...] = get_args(Identifier)
 """The fields that a match may use to name an event's visitor, beside those of the event."""
+_OF_IDENTIFIERS = frozenset(("visitor_id", "visitor_properties", "identity"))
+"""The fields of an event that tell its identifiers."""
 MATCH_SHAPE: Shape = {
     **dict.fromkeys((*Event.__annotations__, *IDENTIFIERS), PLAIN),
     **dict.fromkeys(
@@ -42,17 +44,30 @@ class EventView:
     @cached_property
     def fields(self) -> Properties:
         """The same with the identifiers of the visitor beside: those the message gave, else those the visitor has."""
-        event = self.event
-        snapshot = event.visitor_properties or {}
-        known: Properties = {
-            "email": snapshot.get("email"),
-            "external_id": snapshot.get("external_id"),
-            "user_id": event.visitor_id,
-            "anonymous_id": None,
-        }
-        kinds = identifier_kinds()
-        given: Properties = {kinds[name]: value for name, value in event.identity.items() if name in kinds}
-        return {**self.json, **known, **given}
+        return with_identifiers(self.json)
+
+
+def excerpt_fields(fields: frozenset[str]) -> frozenset[str]:
+    """Return which fields of an event are needed to know those *fields* that it may be matched by."""
+    plain = fields.difference(IDENTIFIERS)
+    return plain if plain == fields else plain | _OF_IDENTIFIERS
+
+
+def with_identifiers(event: Properties) -> Properties:
+    """Return the JSON of an event, or an excerpt, with the identifiers beside, if what tells them is there."""
+    if not event.keys() >= _OF_IDENTIFIERS:
+        return event
+    snapshot = cast(Properties, event["visitor_properties"] or {})
+    known: Properties = {
+        "email": snapshot.get("email"),
+        "external_id": snapshot.get("external_id"),
+        "user_id": event["visitor_id"],
+        "anonymous_id": None,
+    }
+    kinds = identifier_kinds()
+    identity = cast(Properties, event["identity"])
+    given: Properties = {kinds[name]: value for name, value in identity.items() if name in kinds}
+    return {**event, **known, **given}
 
 
 def event_of(exchange: Exchange, receipt: Receipt) -> Event:

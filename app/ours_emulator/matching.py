@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from enum import Enum
 from functools import lru_cache
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeGuard
 
 from pydantic import JsonValue
 
@@ -21,6 +21,8 @@ MAX_LEVELS = 64
 MAX_CONDITIONS = 1000
 _MAX_PATTERNS_SIZE = 300_000
 """Instructions of all regular expressions of a match together; 16 bytes each, and some milliseconds for 10,000."""
+_LARGEST_EXACT = 2**53
+"""The largest integer up to which each is a double too."""
 _MAX_COMPARED = 200
 _MAX_SHOWN = 100
 _MAX_NAMES = 10
@@ -73,6 +75,11 @@ class Match:
                 return test.expected
         return None
 
+    @property
+    def event_properties(self) -> Mapping[str, str | bool | int]:
+        """The values that event properties must have, but for those that a database may compare otherwise."""
+        return dict(_simple_values(self._test, ("event_properties",)))
+
     def misses(self, view: Mapping[str, JsonValue]) -> list[Miss]:
         """Return every condition that *view* does not meet; none if it matches."""
         return list(self._test.misses(dict(view)))
@@ -92,6 +99,25 @@ def compiled(match: JsonValue, shape: Shape, root: str = "match") -> Match:
         raise MatchError(f"{root}: must be an object of fields")
     compiler = _Compiler(root)
     return Match(compiler.object((), match, shape, 0), searches=compiler.patterns_size > 0)
+
+
+def _simple_values(test: "_Object", place: tuple[str, ...]) -> Iterator[tuple[str, str | bool | int]]:
+    """Yield the names and values that *test* demands in the object at *place*."""
+    for condition in test.fields:
+        inner = condition.test
+        if condition.parts == place and isinstance(inner, _Object):
+            yield from _simple_values(inner, ())
+        elif condition.parts[:-1] == place and isinstance(inner, _Leaf):
+            name, value = condition.parts[-1], inner.expected
+            if name.isprintable() and _is_simple(value):
+                yield name, value
+
+
+def _is_simple(value: JsonValue) -> TypeGuard[str | bool | int]:
+    """Whether every database compares *value* as this program does: not NUL, lone surrogates and long numbers."""
+    if isinstance(value, str):
+        return value.isprintable()
+    return isinstance(value, int) and abs(value) <= _LARGEST_EXACT
 
 
 def closest(misses: Sequence[Miss]) -> tuple[int, float]:

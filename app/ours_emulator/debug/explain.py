@@ -39,7 +39,7 @@ def unmet(
     count = len(progress.ids)
     counted = f"{plural(count, 'event') if count else 'no events'} matched"
     in_time = "" if timeout_ms is None or count >= terms.count else f" within {timeout_ms} ms"
-    doubt = _doubt(progress.evicted) if progress.incomplete and not terms.exceeded(count) else ""
+    doubt = "" if terms.exceeded(count) else _doubt(progress)
     why = Unmet(
         error=f"{counted}{in_time}; expected {terms}",
         found=f"{counted}{in_time}{elsewhere}",
@@ -72,7 +72,7 @@ def unmet_sequence(
         near_misses=progress.near.near_misses,
         evicted=evicted,
     )
-    return _explained(why, wish, diagnosis, "", _doubt(evicted) if incomplete else "")
+    return _explained(why, wish, diagnosis, "", _evicted(evicted) if incomplete else "")
 
 
 def _explained(unmet: Unmet, wish: str, diagnosis: Diagnosis | None, elsewhere: str, doubt: str) -> Unmet:
@@ -115,7 +115,15 @@ def _because(candidates: Sequence[NearMiss], near: Sequence[NearMiss]) -> str:
     return ""
 
 
-def _doubt(evicted: int) -> str:
+def _doubt(progress: MatchProgress) -> str:
+    """Return what keeps the count from being sure, as the end of a sentence."""
+    doubt = _evicted(progress.evicted) if progress.incomplete else ""
+    if progress.searched_to is not None:
+        doubt += f"; time was up when stored events were searched up to #{progress.searched_to}: set a longer timeout"
+    return doubt
+
+
+def _evicted(evicted: int) -> str:
     return f"; {plural(evicted, 'event')} evicted that may have matched: set a larger --keep"
 
 

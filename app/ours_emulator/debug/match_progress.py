@@ -5,10 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 
-from ours_emulator.event_view import IDENTIFIERS, EventView
+from ours_emulator.event_view import IDENTIFIERS, EventView, with_identifiers
+from ours_emulator.jsontext import json_text
 from ours_emulator.matching import Match, advised, closest
+from ours_emulator.model import Properties
 from ours_emulator.records import Event, Miss, Mode, NearMiss
-from ours_emulator.store import LIST_BYTES, EventFilter, Slice
+from ours_emulator.store import LIST_BYTES, EventFilter, Excerpts, Slice
 from ours_emulator.wording import cut, why_not_accepted
 
 _MAX_ITEMS = 1000
@@ -49,7 +51,10 @@ class Scope:
         if match is None:
             return EventFilter(outcome=self.outcome, named=self.named)
         event, visitor_id, distinct_id = map(match.text, ("event", "visitor_id", "distinct_id"))
-        return EventFilter(event, visitor_id, distinct_id, outcome=self.outcome, named=self.named)
+        properties = {name: json_text(value) for name, value in match.event_properties.items()}
+        return EventFilter(
+            event, visitor_id, distinct_id, outcome=self.outcome, named=self.named, properties=properties
+        )
 
     def has(self, event: Event) -> bool:
         """Whether *event* is one of them."""
@@ -57,7 +62,7 @@ class Scope:
             event.id > self.after and self.outcome in (None, event.outcome) and not (self.named and event.event is None)
         )
 
-    def incomplete(self, part: Slice) -> bool:
+    def incomplete(self, part: Slice | Excerpts) -> bool:
         """Whether an event of this scope may have been evicted, going by *part* of what is stored."""
         return part.evicted > 0 and (part.first_kept is None or part.first_kept > self.after + 1)
 
@@ -97,13 +102,25 @@ class MatchProgress:
     evicted: int = 0
     incomplete: bool = False
     """Whether an evicted event may have matched."""
+    searched_to: int | None = None
+    """The id of the last stored event that was looked at, if time was up before all were."""
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether more events may match than are known."""
+        return self.incomplete or self.searched_to is not None
+
+    @property
+    def room(self) -> int:
+        """How many more events can be shown."""
+        return _MAX_ITEMS - len(self.items) if self.items_bytes < LIST_BYTES else 0
 
     @property
     def arrived(self) -> tuple[Event, ...]:
         """The matching events, the first to arrive first."""
         return tuple(sorted(self.items, key=attrgetter("id")))
 
-    def note_evicted(self, part: Slice) -> None:
+    def note_evicted(self, part: Slice | Excerpts) -> None:
         """Note what may be missing in *part* of what is stored."""
         self.evicted = part.evicted
         self.incomplete = self.scope.incomplete(part)
@@ -115,17 +132,21 @@ class MatchProgress:
             event = view.event
             if event.id not in self.ids and self.scope.has(event) and self.match.fits(view.fields):
                 self.ids.add(event.id)
-                self._keep(view)
-                if self.last is None or event.id > self.last.id:
-                    self.last = event
+                self.keep(view)
+                self.note_last(event)
         return len(self.ids) > before
 
-    def _keep(self, view: EventView) -> None:
-        """Keep *view* to show it, unless there are many already, or they are large."""
-        if len(self.items) < _MAX_ITEMS and self.items_bytes < LIST_BYTES:
+    def keep(self, view: EventView) -> None:
+        """Keep *view*, a matching event, to show it, unless there are many already, or they are large."""
+        if self.room:
             self.items_bytes += len(view.text)
             if not self.items or self.items_bytes <= LIST_BYTES:
                 self.items.append(view.event)
+
+    def note_last(self, event: Event) -> None:
+        """Note *event*, a matching one, if it is the last to arrive so far."""
+        if self.last is None or event.id > self.last.id:
+            self.last = event
 
 
 @dataclass(slots=True)
@@ -243,6 +264,11 @@ def shown_of(views: Sequence[EventView]) -> tuple[Event, ...]:
             break
         shown.append(view.event)
     return tuple(shown)
+
+
+def fitting(match: Match, excerpts: Iterable[tuple[int, Properties]]) -> list[int]:
+    """Return the ids of those events that match, going by *excerpts* that have the fields of *match*."""
+    return [event_id for event_id, fields in excerpts if match.fits(with_identifiers(fields))]
 
 
 def diagnose(scope: Scope, match: Match, met: set[int], views: Sequence[EventView]) -> Diagnosis:

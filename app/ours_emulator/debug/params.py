@@ -130,7 +130,7 @@ class _SurrogateRequest(Request):
             pairs = parse_qsl(query, keep_blank_values=True, errors="surrogatepass")
         except UnicodeDecodeError:
             return super().query_params
-        as_text = any(name in _COMPARED_AS_TEXT or name.startswith(PROPERTY) for name, _ in pairs)
+        as_text = any(name in _COMPARED_AS_TEXT for name, _ in pairs)
         return super().query_params if as_text else QueryParams(pairs)
 
 

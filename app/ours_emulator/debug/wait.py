@@ -22,20 +22,21 @@ from ours_emulator.debug.match_progress import (
     SequenceProgress,
     Terms,
     diagnose,
+    fitting,
     shown_of,
 )
 from ours_emulator.debug.params import NOT_JSON, REFUSED, ErrorBody, Needs, account_of, answer, debug_router
-from ours_emulator.event_view import MATCH_SHAPE, EventView
+from ours_emulator.event_view import MATCH_SHAPE, EventView, excerpt_fields
 from ours_emulator.feed import FeedClosedError, Listener
 from ours_emulator.matching import Match, MatchError, compiled
 from ours_emulator.model import DEFAULT_ACCOUNT
-from ours_emulator.records import Event, Met, Outcome, Unmet
+from ours_emulator.records import Met, Outcome, Unmet
 from ours_emulator.store import EventFilter, StoreReader
 
 _PAGE = 500
-_LARGE_PAGE = 10_000
-"""Events of a page after the first. Each page costs the store a look at every event of the account."""
+_EXCERPTS = 2000
 _CHUNK = 100
+"""Events that are looked at before other tasks have their turn: about a millisecond."""
 _MAX_SEARCHED = 300
 _OUTCOMES: Sequence[str] = get_args(Outcome)
 _MATCHING = ThreadPoolExecutor(2, thread_name_prefix="matching")
@@ -118,7 +119,7 @@ async def _followed(
     """Count what is stored, then what arrives, until the terms are met, or cannot be met any more, or time is up."""
     deadline = _now() + body.timeout_ms / 1000
     settle = body.settle_ms / 1000
-    progress = await _stored(reader, scope, match)
+    progress = await _stored(reader, scope, match, deadline)
     settled = _now() + settle
     while not _final(progress, terms):
         until = min(settled, deadline + settle) if terms.met(len(progress.ids)) else deadline
@@ -129,7 +130,7 @@ async def _followed(
         if views is None:
             continue
         if not views or ("repeats" in match.fields and any(view.event.outcome == "duplicate" for view in views)):
-            progress = await _stored(reader, scope, match)
+            progress = await _stored(reader, scope, match, deadline)
             settled = _now() + settle
         elif await _matched(match, progress.add, views):
             settled = _now() + settle
@@ -138,21 +139,37 @@ async def _followed(
 
 def _final(progress: MatchProgress, terms: Terms) -> bool:
     """Whether nothing that arrives can change the result."""
-    return terms.exceeded(len(progress.ids)) or (progress.incomplete and terms.mode != "at_least")
+    return terms.exceeded(len(progress.ids)) or (progress.uncertain and terms.mode != "at_least")
 
 
-async def _stored(reader: StoreReader, scope: Scope, match: Match) -> MatchProgress:
-    """Count what is stored."""
+async def _stored(reader: StoreReader, scope: Scope, match: Match, deadline: float | None = None) -> MatchProgress:
+    """Count what is stored, until *deadline* if one is given."""
     progress = MatchProgress(scope, match)
-    last, where, limit = scope.after, scope.where(match), _PAGE
+    where, fields, last = scope.where(match), excerpt_fields(match.fields), scope.after
     while True:
-        part = await reader.arrivals(scope.account, where, last, limit)
+        part = await reader.excerpts(scope.account, where, fields, last, _EXCERPTS)
         progress.note_evicted(part)
-        async for events in _chunks(part.events):
-            await _matched(match, progress.add, list(map(EventView, events)))
+        async for items in _chunks(part.items):
+            progress.ids.update(await _matched(match, fitting, match, items))
+        await _read_for_show(reader, progress, last)
         if not part.more:
-            return progress
-        last, limit = part.events[-1].id, _LARGE_PAGE
+            break
+        last = part.items[-1][0]
+        if deadline is not None and _now() > deadline:
+            progress.searched_to = last
+            break
+    for event in await reader.events_of(scope.account, [max(progress.ids, default=0)]):
+        progress.note_last(event)
+    return progress
+
+
+async def _read_for_show(reader: StoreReader, progress: MatchProgress, after: int) -> None:
+    """Read as many of the matching events with an id greater than *after* as *progress* has room for."""
+    while progress.room and (ids := sorted(id_ for id_ in progress.ids if id_ > after)):
+        events = await reader.events_of(progress.scope.account, ids[: progress.room])
+        for event in events:
+            progress.keep(EventView(event))
+        after = events[-1].id if events else ids[-1]
 
 
 async def _ordered(reader: StoreReader, scope: Scope, progress: SequenceProgress) -> tuple[int, bool]:
@@ -176,7 +193,7 @@ async def _result(
     timeout_ms: int | None = None,
 ) -> Response:
     count = len(progress.ids)
-    if terms.met(count) and not (progress.incomplete and terms.mode != "at_least"):
+    if terms.met(count) and not (progress.uncertain and terms.mode != "at_least"):
         last, evicted = progress.last, progress.evicted
         return answer(Met(items=progress.arrived, last=last, count=count, evicted=evicted, waited_ms=waited_ms))
     diagnosis, elsewhere = None, ""
@@ -209,10 +226,10 @@ async def _latest(reader: StoreReader, account: str | None, where: EventFilter, 
     return [EventView(event) async for events in _chunks(part.events) for event in events]
 
 
-async def _chunks(events: Sequence[Event]) -> AsyncGenerator[Sequence[Event]]:
-    """Yield *events* in parts, between which other tasks have their turn."""
-    for first in range(0, len(events), _CHUNK):
-        yield events[first : first + _CHUNK]
+async def _chunks(items: Sequence[_T]) -> AsyncGenerator[Sequence[_T]]:
+    """Yield *items* in parts, between which other tasks have their turn."""
+    for first in range(0, len(items), _CHUNK):
+        yield items[first : first + _CHUNK]
         await asyncio.sleep(0)
 
 

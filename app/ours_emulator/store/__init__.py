@@ -6,6 +6,7 @@ No exception of a driver leaves this package.
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -16,7 +17,7 @@ from ours_emulator.decide.devices import PendingDevice
 from ours_emulator.decide.identity import Name, Visitor
 from ours_emulator.decide.retries import AttemptBefore
 from ours_emulator.errors import StoreError as StoreError
-from ours_emulator.model import Exchange, Identifier, Request
+from ours_emulator.model import Exchange, Identifier, Properties, Request
 from ours_emulator.records import Call, Cleared, Event, Page, RequestRecord, StoredRequest, Summary, VisitorVersion
 from ours_emulator.records import Visitor as VisitorRecord
 
@@ -95,6 +96,20 @@ class Slice:
     """
 
     events: Sequence[Event]
+    more: bool
+    evicted: int
+    first_kept: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpts:
+    """Some fields of some events, in the order of arrival, each as the JSON of the event has them.
+
+    `more`, `evicted` and `first_kept` are those of a `Slice`.
+    """
+
+    items: Sequence[tuple[int, Properties]]
+    """The id of an event, and its fields."""
     more: bool
     evicted: int
     first_kept: int | None
@@ -237,6 +252,16 @@ class StoreReader(Protocol):
 
     async def arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
         """Return the events with an id greater than *after*, the first to arrive first."""
+        ...
+
+    async def excerpts(
+        self, account: str | None, which: EventFilter, fields: AbstractSet[str], after: int, limit: int
+    ) -> Excerpts:
+        """Return only *fields* of the events that `arrivals` would return."""
+        ...
+
+    async def events_of(self, account: str | None, ids: Sequence[int]) -> Sequence[Event]:
+        """Return the events with *ids* that are still there, the first to arrive first, as many as a list has."""
         ...
 
     async def latest_arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:

@@ -107,9 +107,9 @@ def event_record(row: Row) -> Event:
         account=row["account"],
         endpoint=row["endpoint"],
         outcome=row["outcome"],
-        event=_text(row["event"]),
-        visitor_id=_text(row["visitor_id"]),
-        distinct_id=_text(row["distinct_id"]),
+        event=text(row["event"]),
+        visitor_id=text(row["visitor_id"]),
+        distinct_id=text(row["distinct_id"]),
         time=whole(row["time"]),
         received_at=received_at,
         test=row["test"],
@@ -168,5 +168,6 @@ def _fault(answer: Json) -> FaultAnswer:
     return from_json(FaultAnswer, {**answer, "delay_ms": round(answer["delay_ms"], 3)})
 
 
-def _text(value: str | None) -> str | None:
+def text(value: str | None) -> str | None:
+    """Return the text in a column, which may be NULL."""
     return None if value is None else decoded(value)

@@ -3,12 +3,12 @@
 import json
 import math
 from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar, get_args
 
 import sqlalchemy as sa
-from pydantic import JsonValue
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,6 +31,7 @@ from ours_emulator.store import (
     LIST_BYTES,
     CursorError,
     EventFilter,
+    Excerpts,
     RequestFilter,
     Slice,
     StoreFailedError,
@@ -45,6 +46,8 @@ from ours_emulator.store.sqlite.decode import (
     version_record,
     visitor_record,
 )
+from ours_emulator.store.sqlite.event_columns import property_is
+from ours_emulator.store.sqlite.excerpts import ExcerptOf
 from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.sqlite.reading import reading_engine
 from ours_emulator.store.sqlite.removal import PREFIX
@@ -63,6 +66,8 @@ from ours_emulator.store.texts import distinct_digest, encoded, name_digest
 
 _OUTCOMES: Sequence[Outcome] = get_args(Outcome)
 _PAGE_ROWS = 500
+_MAX_TOGETHER = 100
+_SORTED_ROWS = 20_000
 _PAGE_BYTES = 8 * 1024 * 1024
 Condition: TypeAlias = sa.ColumnElement[bool]
 R = TypeVar("R")
@@ -200,7 +205,26 @@ class SqliteReader:
 
     async def arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
         """Return the events with an id greater than *after*, the first to arrive first."""
-        return await self._slice(account, which, [receipts.c.id > after], [receipts.c.id], limit)
+        async with self._snapshot(account) as stored:
+            rows, more = await stored.arrivals(_EVENTS.selected, which, after, limit)
+            return Slice(list(map(event_record, rows)), more, *await stored.kept_events())
+
+    async def excerpts(
+        self, account: str | None, which: EventFilter, fields: AbstractSet[str], after: int, limit: int
+    ) -> Excerpts:
+        """Return only *fields* of the events that `arrivals` would return."""
+        excerpt = ExcerptOf(fields)
+        selected = sa.select(*excerpt.columns).select_from(_from_receipts) if excerpt.columns else _EVENTS.selected
+        async with self._snapshot(account) as stored:
+            rows, more = await stored.arrivals(selected, which, after, limit)
+            return Excerpts([(row["id"], excerpt(row)) for row in rows], more, *await stored.kept_events())
+
+    async def events_of(self, account: str | None, ids: Sequence[int]) -> Sequence[Event]:
+        """Return the events with *ids* that are still there, the first to arrive first, as many as a list has."""
+        async with self._snapshot(account) as stored:
+            wanted = _EVENTS.selected.where(_among(receipts.c.id, ids), stored.owns(receipts, by_index=False))
+            rows, _ = await stored.first_rows(wanted.order_by(receipts.c.id), max(1, len(ids)))
+        return list(map(event_record, rows))
 
     async def latest_arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
         """Return, of the last *limit* events with an id greater than *after*, those asked for, the last first."""
@@ -239,9 +263,7 @@ class SqliteReader:
         async with self._snapshot(account) as stored:
             conditions = [*_event_conditions(stored.ids, which), *where]
             events, more = await stored.first_rows(_EVENTS.selected.where(*conditions).order_by(*order), limit)
-            evicted = stored.evicted(_EVENTS)
-            first = await stored.scalar(sa.select(sa.func.min(receipts.c.id))) if evicted else None
-        return Slice(list(map(event_record, events)), more, evicted, first)
+            return Slice(list(map(event_record, events)), more, *await stored.kept_events())
 
     async def event(self, account: str | None, event_id: int) -> Event | None:
         """Return one event, whatever its outcome."""
@@ -363,17 +385,38 @@ class _Snapshot:
     async def first_rows(self, statement: sa.Select[Any], limit: int) -> tuple[list[sa.RowMapping], bool]:
         """Return the first rows that *statement* selects, and whether there are more.
 
-        They are at most *limit* and, unless it is a single one, LIST_BYTES: none that is left out is read for it.
+        They are at most *limit* and, unless it is a single one, LIST_BYTES.
         """
         rows: list[sa.RowMapping] = []
-        left = LIST_BYTES
+        left, largest, together = LIST_BYTES, 1, 1
         async with self._connection.stream(statement.limit(limit + 1)) as result:
-            async for row in result.mappings():
-                left -= sum(len(value) for value in row.values() if isinstance(value, str | bytes))
-                if rows and (len(rows) == limit or left < 0):
-                    return rows, True
-                rows.append(row)
+            # One by one, small rows take longer on the way from the driver's thread than for all the rest.
+            mappings = result.mappings()
+            while some := await mappings.fetchmany(together):
+                for row in some:
+                    size = sum(len(value) for value in row.values() if isinstance(value, str | bytes))
+                    left -= size
+                    if rows and (len(rows) == limit or left < 0):
+                        return rows, True
+                    rows.append(row)
+                    largest = max(largest, size)
+                together = min(2 * together, _MAX_TOGETHER, left // largest + 1)
         return rows, False
+
+    async def arrivals(
+        self, selected: sa.Select[Any], which: EventFilter, after: int, limit: int
+    ) -> tuple[list[sa.RowMapping], bool]:
+        """Return the first rows of events that arrived after *after*, and whether there are more."""
+        # The ids of an account are in no index. Those of a small one are sorted; else SQLite would sort them anew for
+        # each page, and a walk through the table, which has them in order, takes a tenth of the time.
+        by_index = await self.receipts_counted(EventFilter(outcome=None)) <= _SORTED_ROWS
+        where = _event_conditions(self.ids, which, by_index=by_index)
+        return await self.first_rows(selected.where(*where, receipts.c.id > after).order_by(receipts.c.id), limit)
+
+    async def kept_events(self) -> tuple[int, int | None]:
+        """Return how many events were evicted and, if any were, the oldest id still kept."""
+        evicted = self.evicted(_EVENTS)
+        return evicted, await self.scalar(sa.select(sa.func.min(receipts.c.id))) if evicted else None
 
     async def scalar(self, statement: sa.Executable) -> int | None:
         """Return the number that *statement* selects; max and min of nothing are None."""
@@ -479,7 +522,8 @@ def _equal(table: sa.Table, **values: object) -> list[Condition]:
     return [table.c[name] == value for name, value in values.items() if value is not None]
 
 
-def _event_conditions(ids: Sequence[int], which: EventFilter) -> list[Condition]:
+def _event_conditions(ids: Sequence[int], which: EventFilter, *, by_index: bool = True) -> list[Condition]:
+    """Match the events of accounts that *which* asks for, but not *by_index* of the account if that is said."""
     where: list[Condition] = []
     # A visitor and a held distinct id belong to an account already; naming it too would lead away from their index.
     if which.visitor_id is not None:
@@ -487,7 +531,9 @@ def _event_conditions(ids: Sequence[int], which: EventFilter) -> list[Condition]
     elif which.distinct_id is not None and which.outcome == "accepted":
         where.append(receipts.c.id.in_(_holders(ids, which.distinct_id)))
     else:
-        where.append(_among(receipts.c.account_id, ids))
+        # SQLite does not look for an expression in an index.
+        by_index = by_index or which.event is not None
+        where.append(_among(receipts.c.account_id if by_index else receipts.c.account_id + 0, ids))
     names = {"event": which.event, "distinct_id": which.distinct_id}
     where += _equal(receipts, **{name: text and encoded(text) for name, text in names.items()})
     where += _equal(receipts, endpoint=which.endpoint, outcome=which.outcome, test=which.test)
@@ -495,40 +541,12 @@ def _event_conditions(ids: Sequence[int], which: EventFilter) -> list[Condition]
         where.append(receipts.c.event.is_not(None))
     if which.since is not None:
         where.append(receipts.c.received_at >= which.since)
-    return where + [_property_is(path, text) for path, text in which.properties.items()]
+    return where + [property_is(path, text) for path, text in which.properties.items()]
 
 
 def _holders(ids: Sequence[int], distinct_id: str) -> sa.Select[tuple[int]]:
     digests = [distinct_digest(account_id, distinct_id, test=test) for account_id in ids for test in (False, True)]
     return sa.select(distinct_ids.c.receipt_id).where(_among(distinct_ids.c.digest, digests))
-
-
-def _property_is(path: str, text: str) -> Condition:
-    """Match an event property with *text*; *path* is its name, or leads to it through objects by dots."""
-    place = "$.event_properties" + "".join(f".{json_text(part)}" for part in path.split("."))
-    content = receipts.c.content
-    nested = _is(sa.func.json_type(content, place), sa.func.json_extract(content, place), text)
-    entries = sa.func.json_each(content, "$.event_properties").table_valued("key", "value", "type")
-    named = sa.and_(entries.c.key == path, _is(entries.c.type, entries.c.value, text))
-    return sa.or_(nested, sa.select(sa.literal(1)).select_from(entries).where(named).exists())
-
-
-def _is(kind: sa.ColumnElement[Any], value: sa.ColumnElement[Any], text: str) -> Condition:
-    """Match a JSON value of SQLite with *text*, taken as a string or as JSON."""
-    as_text = sa.and_(kind == "text", value == text)
-    try:
-        wanted: JsonValue = json.loads(text)
-    except (ValueError, RecursionError):
-        return as_text
-    if isinstance(wanted, str):
-        return sa.or_(as_text, sa.and_(kind == "text", value == wanted))
-    if isinstance(wanted, int | float) and not isinstance(wanted, bool):
-        # What no integer of SQLite can hold it has as a double.
-        number = wanted if abs(wanted) <= LARGEST else json.loads(text, parse_int=float)
-        return sa.or_(as_text, sa.and_(kind.in_(("integer", "real")), value == number))
-    if isinstance(wanted, dict | list):
-        return sa.or_(as_text, sa.and_(kind.in_(("object", "array")), value == json_text(wanted)))
-    return sa.or_(as_text, kind == json_text(wanted))
 
 
 def _pks_named(ids: Sequence[int], kind: Identifier, value: str) -> sa.Select[tuple[int]]:

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from ours_emulator.store.sqlite.visitor_columns import Connection, add_functions
+from ours_emulator.store.sqlite import event_columns, visitor_columns
+from ours_emulator.store.sqlite.visitor_columns import Connection
 
 
 def reading_engine(path: Path) -> AsyncEngine:
@@ -30,7 +31,8 @@ def reading_engine(path: Path) -> AsyncEngine:
 
 def _prepare(connection: Connection, _: object) -> None:
     connection.execute("PRAGMA query_only = ON")
-    add_functions(connection)
+    visitor_columns.add_functions(connection)
+    event_columns.add_functions(connection)
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -1,0 +1,77 @@
+"""Conditions on what the content of an event has."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import JsonValue
+
+from ours_emulator.jsontext import json_text, same
+from ours_emulator.model import Properties
+from ours_emulator.store import LARGEST
+from ours_emulator.store.sqlite.visitor_columns import Connection
+from ours_emulator.store.tables import receipts
+
+Condition = sa.ColumnElement[bool]
+
+
+def add_functions(connection: Connection) -> None:
+    """Let *connection* run what the conditions of this module need."""
+    connection.create_function("has_property", 2, _has_property, deterministic=True)
+
+
+def property_is(path: str, text: str) -> sa.ColumnElement[bool]:
+    """Match an event property with *text*, as a string or as JSON; *path* is its name, or leads to it by dots."""
+    wanted = _json_in(text)
+    if not (path.isprintable() and text.isprintable()) or (isinstance(wanted, str) and not wanted.isprintable()):
+        # SQLite cuts texts at NUL, and has no lone surrogates.
+        return sa.func.has_property(receipts.c.content, json_text([path, text])) == 1
+    place = "$.event_properties" + "".join(f".{json_text(part)}" for part in path.split("."))
+    content = receipts.c.content
+    nested = _is(sa.func.json_type(content, place), sa.func.json_extract(content, place), text, wanted)
+    entries = sa.func.json_each(content, "$.event_properties").table_valued("key", "value", "type")
+    named = sa.and_(entries.c.key == path, _is(entries.c.type, entries.c.value, text, wanted))
+    return sa.or_(nested, sa.select(sa.literal(1)).select_from(entries).where(named).exists())
+
+
+def _is(kind: sa.ColumnElement[Any], value: sa.ColumnElement[Any], text: str, wanted: JsonValue) -> Condition:
+    """Match a JSON value of SQLite with *text*, or with *wanted*, what it is as JSON."""
+    as_text = sa.and_(kind == "text", value == text)
+    if isinstance(wanted, str):
+        return sa.or_(as_text, sa.and_(kind == "text", value == wanted))
+    if isinstance(wanted, int | float) and not isinstance(wanted, bool):
+        # What no integer of SQLite can hold it has as a double.
+        number = wanted if abs(wanted) <= LARGEST else json.loads(text, parse_int=float)
+        return sa.or_(as_text, sa.and_(kind.in_(("integer", "real")), value == number))
+    if isinstance(wanted, dict | list):
+        return sa.or_(as_text, sa.and_(kind.in_(("object", "array")), value == json_text(wanted)))
+    return sa.or_(as_text, kind == json_text(wanted))
+
+
+def _has_property(content: str, asked: str) -> bool:
+    path, text = json.loads(asked)
+    properties = json.loads(content).get("event_properties", {})
+    wanted = (text, _json_in(text))
+    return any(same(value, one) for value in _values_at(properties, path) for one in wanted)
+
+
+def _values_at(properties: Properties, path: str) -> Iterator[JsonValue]:
+    """Yield the value of the property called *path*, and the one that its dots lead to."""
+    if path in properties:
+        yield properties[path]
+    value: JsonValue = properties
+    for part in path.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return
+        value = value[part]
+    yield value
+
+
+def _json_in(text: str) -> JsonValue:
+    """Return *text* read as JSON; as it is, if it is none."""
+    try:
+        value: JsonValue = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value

@@ -1,0 +1,171 @@
+"""Matches without a name, which look at every stored event: they find what a look at each record would find."""
+
+import asyncio
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import JsonValue
+
+from ours_emulator.event_view import MATCH_SHAPE, EventView, with_identifiers
+from ours_emulator.matching import compiled
+from ours_emulator.records import Event, to_json
+from ours_emulator.store import EventFilter, Retention, open_store
+from serving import Account, serving
+
+NAMES = ["plan", "", "a.b", 'q"q', "back\\slash", "é", "😀", "a\0b", "\ud800", "$x", "[0]", "0"]
+VALUES: list[Any] = [
+    "rare", "", "true", "1", "null", '"rare"', "é😀", "a\0b", "\ud800", "x" * 3000, True, False, 1, 1.0, -1, 0, 2**53,
+    2**53 + 1, 2**63, -(2**63), 10**30, 0.1, 1e300, 123456789.123456789, None, [1], {"plan": "rare"}, {}, [],
+]  # fmt: skip
+
+
+UNMET = {"mode": "exactly", "count": 10**6}
+
+
+def ascii_json(body: object) -> bytes:
+    """Return *body* as JSON in ASCII, which may have lone surrogates."""
+    return json.dumps(body).encode()
+
+
+def row(number: int) -> dict[str, Any]:
+    """Return a row of a batch."""
+    return {"event": "E", "userId": f"u{number % 5}", "distinctId": f"d{number}"}
+
+
+def fill(account: Account) -> None:
+    """Store an event for each name and value, and some of every other kind."""
+    events = [
+        {**row(number), "event": f"E{number % 3}", "eventProperties": {name: value, "also": number}}
+        for number, (name, value) in enumerate(itertools.product(NAMES, VALUES))
+    ]
+    assert account.post("/batch", ascii_json({"token": "t", "events": events})).json()["success"]
+    account.track(event="Twice", distinctId="d", email="a@example.com", userId=None)
+    account.track(event="Twice", distinctId="d", email="a@example.com", userId=None)
+    account.identify(userId="u1", userProperties={"external_id": "x", "email": "b@example.com", "first_name": "Ann"})
+    account.post("/track", {"token": "t", "event": "", "userId": "u"})
+    account.post("/api/client/alias", {"anonymous_id": "anon", "external_id": "x9"}, {"authorization": "Bearer pk_k"})
+    account.track(event="Test", test=True, time=1_700_000_000_000)
+
+
+def events_in(database: Path) -> list[Event]:
+    """Return all events that are stored, by id."""
+
+    async def read() -> list[Event]:
+        store = open_store(str(database), Retention())
+        part = await store.reader.arrivals(None, EventFilter(outcome=None), 0, 10_000)
+        await store.close()
+        return list(part.events)
+
+    return asyncio.run(read())
+
+
+def matches() -> list[dict[str, Any]]:
+    """Return matches of all kinds."""
+    made: list[dict[str, Any]] = [
+        {"event_properties": {name: value}} for name in NAMES if name != "$x" for value in VALUES
+    ]
+    made += [{f"event_properties.{name}": value} for name in ("plan", "é", "$x", "0") for value in VALUES]
+    made += [{"event_properties.a.b": value} for value in VALUES]
+    made += [{"event_properties.also": number, "event": "E1"} for number in range(30)]
+    made += [
+        {"email": "a@example.com"},
+        {"user_id": "u1", "event_properties.plan": "rare"},
+        {"external_id": "x"},
+        {"anonymous_id": "anon"},
+        {"identity.userId": "u2", "outcome": "accepted"},
+        {"visitor_properties.first_name": "Ann"},
+        {"outcome": "duplicate"},
+        {"outcome": "rejected", "reason.status": 400},
+        {"resolution.created": True},
+        {"hints": []},
+        {"received_at": {"$any": True}, "time": 1_700_000_000_000},
+        {"default_properties.received_at": {"$any": True}, "test": True},
+        {"event_properties.plan": {"$in": ["rare", 1]}},
+        {"event_properties.plan": {"$regex": "^r"}},
+        {"event_properties.plan": {"$absent": True}},
+        {"endpoint": "identify"},
+        {},
+    ]
+    return made
+
+
+def test_a_match_finds_among_stored_events_what_a_look_at_each_would_find(tmp_path: Path) -> None:
+    database = tmp_path / "store.db"
+    wrong: list[object] = []
+    with serving(database=database, public_keys=["pk_k"], tokens=["t"]) as server:
+        fill(server.default)
+        found = [
+            server.default.post("/debug/verify", ascii_json({"match": match, "outcome": "any", **UNMET}))
+            for match in matches()
+        ]
+    views = [EventView(event) for event in events_in(database)]
+    assert len(views) > len(NAMES) * len(VALUES)
+    for match, response in zip(matches(), found, strict=True):
+        test = compiled(match, MATCH_SHAPE)
+        fitting = [view.event for view in views if test.fits(view.fields)]
+        answer = response.json()
+        ids = [item["id"] for item in answer["items"]]
+        if (answer["count"], ids) != (len(fitting), [event.id for event in fitting]):
+            wrong.append((match, ids, [event.id for event in fitting]))
+    assert not wrong
+
+
+def test_an_excerpt_has_what_the_event_has(tmp_path: Path) -> None:
+    database = tmp_path / "store.db"
+    with serving(database=database, public_keys=["pk_k"], tokens=["t"]) as server:
+        fill(server.default)
+    names = sorted(to_json(events_in(database)[0]))
+    wanted = [{name} for name in names] + [set(pair) for pair in itertools.pairwise(names)] + [set(names), set[str]()]
+
+    async def read() -> None:
+        store = open_store(str(database), Retention())
+        events = (await store.reader.arrivals(None, EventFilter(outcome=None), 0, 10_000)).events
+        for fields in wanted:
+            part = await store.reader.excerpts(None, EventFilter(outcome=None), fields, 0, 10_000)
+            for event, (event_id, excerpt) in zip(events, part.items, strict=True):
+                assert event_id == event.id
+                assert excerpt == {name: to_json(event)[name] for name in fields}
+        await store.close()
+
+    asyncio.run(read())
+
+
+def test_identifiers_follow_from_an_excerpt() -> None:
+    event: dict[str, JsonValue] = {
+        "visitor_id": "v",
+        "visitor_properties": {"email": "a@example.com"},
+        "identity": {"userId": "u"},
+    }
+    known = {"user_id": "u", "email": "a@example.com", "external_id": None, "anonymous_id": None}
+    assert with_identifiers(event) == {**event, **known}
+    assert with_identifiers({"event": "E"}) == {"event": "E"}
+
+
+def test_a_wait_that_could_not_look_at_all_in_time_says_so() -> None:
+    with serving(keep=20_000) as server:
+        for first in range(0, 5000, 1000):
+            events = [row(number) for number in range(first, first + 1000)]
+            assert server.default.batch(*events).status_code == 200
+        never = {"match": {"event_properties.plan": {"$regex": "x"}}, "mode": "none", "timeout_ms": 0}
+        response = server.default.post("/debug/wait", never)
+        assert response.status_code == 406
+        answer: dict[str, Any] = response.json()
+        assert answer["count"] == 0
+        assert "; time was up when stored events were searched up to #2000: set a longer timeout" in answer["error"]
+        assert server.default.post("/debug/wait", {**never, "timeout_ms": 30_000}).status_code == 200
+        assert server.default.post("/debug/verify", {"match": never["match"], "mode": "none"}).status_code == 200
+
+
+@pytest.mark.parametrize("rows", [5, 25_000])
+def test_a_match_of_one_account_passes_over_the_events_of_others(rows: int) -> None:
+    with serving() as server:
+        own, other = (Account(f"{server.url}/accounts/{name}", server.http) for name in ("own", "other"))
+        for first in range(0, rows, 1000):
+            for account in (own, other):
+                assert account.batch(*map(row, range(first, min(first + 1000, rows)))).status_code == 200
+        answer = own.post("/debug/verify", {"match": {"user_id": {"$any": True}}, **UNMET}).json()
+        assert answer["count"] == rows
+        assert len(answer["items"]) == min(rows, 1000)
