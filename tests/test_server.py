@@ -20,7 +20,7 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from ours_emulator.http import connection as connection_module
+from ours_emulator.http import read_progress
 from ours_emulator.http.fault_effects import ABORT
 from serving import Server, listening_server, serving
 from test_cli import Running
@@ -78,13 +78,13 @@ def healthy(url: str) -> bool:
 @pytest.fixture(scope="module")
 def impatient() -> Iterator[Server]:
     """An emulator that waits a second for a head and as long for a body."""
-    patient = connection_module.HEAD_SECONDS, connection_module.BODY_SECONDS
-    connection_module.HEAD_SECONDS = connection_module.BODY_SECONDS = 1.0
+    patient = read_progress.HEAD_SECONDS, read_progress.BODY_SECONDS
+    read_progress.HEAD_SECONDS = read_progress.BODY_SECONDS = 1.0
     try:
         with serving() as running:
             yield running
     finally:
-        connection_module.HEAD_SECONDS, connection_module.BODY_SECONDS = patient
+        read_progress.HEAD_SECONDS, read_progress.BODY_SECONDS = patient
 
 
 # Deadlines
