@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ours_emulator.http.log import LogFormat, RequestLog, human, machine
+from ours_emulator.http.log import LogFormat, RequestLog, human_line, json_line
 from ours_emulator.http.preflights import Preflights
 from ours_emulator.http.routes import find_route
 from ours_emulator.model import Answer, Arrival, Attempt, Exchange, Message, Receipt, Rejection, Request
@@ -94,56 +94,58 @@ def written(form: LogFormat, *exchanges: Exchange) -> list[str]:
 
 
 def test_an_accepted_event_is_told_with_its_name_and_visitor() -> None:
-    assert human(exchange(receipt(message()))) == "ACCEPTED 200 POST /track #1 Purchase visitor=user123"
+    assert human_line(exchange(receipt(message()))) == "ACCEPTED 200 POST /track #1 Purchase visitor=user123"
 
 
 def test_a_refusal_is_told_with_place_reason_and_rule() -> None:
-    assert human(exchange(receipt(rejection()), status=400)) == "REJECTED 400 POST /track #1 event: required [schema]"
+    assert (
+        human_line(exchange(receipt(rejection()), status=400)) == "REJECTED 400 POST /track #1 event: required [schema]"
+    )
 
 
 def test_a_refusal_of_no_place_is_told_with_reason_and_rule() -> None:
-    line = human(exchange(receipt(rejection("", "the body is not JSON", "malformed")), status=400))
+    line = human_line(exchange(receipt(rejection("", "the body is not JSON", "malformed")), status=400))
     assert line == "REJECTED 400 POST /track #1 the body is not JSON [malformed]"
 
 
 def test_the_place_of_a_refusal_is_told_with_dots() -> None:
-    line = human(exchange(receipt(rejection("/userProperties/email", "too long")), status=400))
+    line = human_line(exchange(receipt(rejection("/userProperties/email", "too long")), status=400))
     assert line == "REJECTED 400 POST /track #1 userProperties.email: too long [schema]"
 
 
 @pytest.mark.parametrize("outcome", ["duplicate", "dropped"])
 def test_what_was_not_kept_says_so(outcome: Outcome) -> None:
-    line = human(exchange(receipt(message(), outcome, visitor_id=None)))
+    line = human_line(exchange(receipt(message(), outcome, visitor_id=None)))
     assert line == f"{outcome.upper()} 200 POST /track #1 Purchase"
 
 
 def test_a_batch_is_told_by_its_counts_and_refusals() -> None:
     rows = [receipt(message(index=0)), receipt(rejection(index=1)), receipt(rejection("", "other", index=2))]
-    line = human(exchange(*rows, status=207, path="/batch"))
+    line = human_line(exchange(*rows, status=207, path="/batch"))
     refusals = "events.1.event: required [schema] events.2: other [schema]"
     assert line == f"ACCEPTED=1, REJECTED=2 207 POST /batch 3 events #1-#3 {refusals}"
 
 
 def test_of_many_refusals_three_are_told_and_the_rest_counted() -> None:
-    line = human(exchange(*(receipt(rejection("", "no", index=index)) for index in range(5)), path="/batch"))
+    line = human_line(exchange(*(receipt(rejection("", "no", index=index)) for index in range(5)), path="/batch"))
     assert line.endswith("events.2: no [schema] and 2 more refusals")
 
 
 def test_a_batch_of_which_everything_was_accepted_says_just_that() -> None:
     rows = [receipt(message(index=index)) for index in range(3)]
-    assert human(exchange(*rows, path="/batch")) == "ACCEPTED 200 POST /batch 3 events #1-#3"
+    assert human_line(exchange(*rows, path="/batch")) == "ACCEPTED 200 POST /batch 3 events #1-#3"
 
 
 def test_a_hint_of_a_row_says_which_row() -> None:
     hint = Hint("unknown-keys", "/foo", "dropped")
-    line = human(exchange(receipt(message(index=0)), receipt(message(index=1, hints=(hint,))), path="/batch"))
+    line = human_line(exchange(receipt(message(index=0)), receipt(message(index=1, hints=(hint,))), path="/batch"))
     assert line.endswith("2 events #1-#2 hint: events.1.foo: dropped [unknown-keys]")
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 23])
 def test_three_hints_are_told_and_the_rest_counted(count: int) -> None:
     hints = tuple(Hint("unknown-keys", f"/k{number}", "dropped") for number in range(count))
-    line = human(exchange(receipt(message(hints=hints))))
+    line = human_line(exchange(receipt(message(hints=hints))))
     shown = " ".join(f"hint: k{number}: dropped [unknown-keys]" for number in range(min(count, 3)))
     more = {4: " and 1 more hint", 5: " and 2 more hints", 23: " and 20 more hints"}.get(count, "")
     assert line == f"ACCEPTED 200 POST /track #1 Purchase visitor=user123 {shown}{more}"
@@ -174,12 +176,12 @@ def test_one_request_is_one_printable_line_whatever_it_says(text: str) -> None:
     [("a\nb", "a\\nb"), ("\x1b[31m", "\\x1b[31m"), ("\u202e", "\\u202e"), ("\ud800", "\\ud800"), ("Zoë ✓", "Zoë ✓")],
 )
 def test_control_characters_are_escaped_and_text_is_left(event: str, shown: str) -> None:
-    assert human(exchange(receipt(message(event)))) == f"ACCEPTED 200 POST /track #1 {shown} visitor=user123"
+    assert human_line(exchange(receipt(message(event)))) == f"ACCEPTED 200 POST /track #1 {shown} visitor=user123"
 
 
 def test_the_line_for_programs_is_an_object() -> None:
     hint = Hint("unknown-keys", "/properties", "dropped")
-    line = json.loads(machine(exchange(receipt(message("Zoë\n", hints=(hint,))))))
+    line = json.loads(json_line(exchange(receipt(message("Zoë\n", hints=(hint,))))))
     assert datetime.fromisoformat(line.pop("time")).tzinfo
     assert line.pop("duration_ms") > 0
     assert line == {
@@ -204,20 +206,20 @@ def test_the_line_for_programs_is_an_object() -> None:
 
 def test_a_request_that_a_fault_left_unanswered_has_no_status() -> None:
     unanswered = exchange(receipt(rejection("", "planned fault 'busy': no answer", "429-500")), status=None)
-    assert json.loads(machine(unanswered))["status"] is None
-    assert human(unanswered).startswith("REJECTED --- POST /track ")
+    assert json.loads(json_line(unanswered))["status"] is None
+    assert human_line(unanswered).startswith("REJECTED --- POST /track ")
 
 
 def test_the_line_for_programs_says_why_a_row_was_refused() -> None:
     rows = [receipt(message(index=0)), receipt(rejection(index=1))]
-    line: dict[str, Any] = json.loads(machine(exchange(*rows, status=207, path="/batch")))
+    line: dict[str, Any] = json.loads(json_line(exchange(*rows, status=207, path="/batch")))
     assert (line["outcome"], line["status"], line["events"]) == ("accepted=1, rejected=1", 207, 2)
     assert line["reasons"] == ["schema /events/1/event"]
 
 
 def test_the_line_for_programs_has_a_bound() -> None:
     rows = [receipt(rejection("/" + "x" * 1000, index=index)) for index in range(1000)]
-    line = machine(exchange(*rows, status=400, path="/batch"))
+    line = json_line(exchange(*rows, status=400, path="/batch"))
     assert len(json.loads(line)["reasons"]) == 20
     assert len(line) < 10_000
 

@@ -30,7 +30,7 @@ from ours_emulator.contract.client import ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.contract.revision import revision
 from ours_emulator.feed import Feed
-from ours_emulator.http.endpoint import Emulated, Endpoint
+from ours_emulator.http.endpoint import Endpoint, EndpointParts
 from ours_emulator.http.front import Front, Served
 from ours_emulator.http.guard import Guard
 from ours_emulator.http.log import RequestLog
@@ -639,7 +639,7 @@ def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> No
     accounts = Accounts(AccountConfig("default", revision()))
     pipeline = Pipeline(SqliteWriter(file, Retention()), dict.fromkeys(INGEST_NAMES, contract), accounts, Feed())
     log = RequestLog("none", io.StringIO())
-    track = Endpoint(Emulated(pipeline, contract, accounts, log, Preflights(log), 5_000_000))
+    track = Endpoint(EndpointParts(pipeline, contract, accounts, log, Preflights(log), 5_000_000))
     app = Front(Response(), Served(Guard((), None), {"track": track}, log, 5_000_000))
     large = {"text": "x" * 200_000}
 

@@ -18,7 +18,7 @@ from ours_emulator.contract.revision import revision
 from ours_emulator.debug.journal_format import LineError, read
 from ours_emulator.debug.parts import Parts
 from ours_emulator.feed import Feed
-from ours_emulator.http.endpoint import DocumentEndpoint, Emulated, Endpoint
+from ours_emulator.http.endpoint import DocumentEndpoint, Endpoint, EndpointParts
 from ours_emulator.http.front import Answerer, Front, Served
 from ours_emulator.http.guard import Guard
 from ours_emulator.http.log import RequestLog
@@ -91,8 +91,8 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
     redactor = Redactor((*settings.tokens, *settings.public_keys, settings.admin_token or ""), accounts.secrets)
     log = RequestLog(settings.log_format, sys.stdout, redactor)
     preflights = Preflights(log)
-    ingest = Emulated(pipeline, ingest_contract, accounts, log, preflights, limits.body)
-    client = Emulated(pipeline, client_contract, accounts, log, preflights, client_limit)
+    ingest = EndpointParts(pipeline, ingest_contract, accounts, log, preflights, limits.body)
+    client = EndpointParts(pipeline, client_contract, accounts, log, preflights, client_limit)
     endpoints: dict[str, Answerer] = {
         **dict.fromkeys(INGEST_NAMES, Endpoint(ingest)),
         **dict.fromkeys(CLIENT_NAMES, Endpoint(client)),

@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from ours_emulator.debug.params import Account, AskedOutcome, Needs, debug_router
 from ours_emulator.event_view import EventView
 from ours_emulator.feed import Feed, FeedClosedError, Listener, Resets
-from ours_emulator.http.wire import go_on_without_end
+from ours_emulator.http.wire import mark_endless
 from ours_emulator.jsontext import json_text
 from ours_emulator.store import LARGEST, EventFilter, StoreReader
 
@@ -51,7 +51,7 @@ async def stream(
     """
     after = _event_id(resumed if resumed is not None else last_event_id)
     which = EventFilter(event=event, outcome=None if outcome == "any" else outcome)
-    go_on_without_end(request.scope)
+    mark_endless(request.scope)
     messages = _messages(parts.reader, parts.feed, account, which, after)
     headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
     return StreamingResponse(messages, media_type=MEDIA_TYPE, headers=headers)

@@ -1,4 +1,4 @@
-"""An emulated endpoint. It is no FastAPI route: a parameter model would refuse bodies in its own way, with a 422."""
+"""An emulated endpoint. It is not a FastAPI route: a parameter model would refuse bodies its own way, with 422."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from ours_emulator.accounts import Accounts
 from ours_emulator.contract.paths import unknown_path
-from ours_emulator.http.fault_effects import misbehave
+from ours_emulator.http.fault_effects import apply_fault
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.preflights import Preflights
 from ours_emulator.http.routes import CLIENT_UNKNOWN, INGEST_UNKNOWN, Route
@@ -17,11 +17,11 @@ from ours_emulator.pipeline import Contract, Pipeline
 
 _GONE = 410
 _UNKNOWN = (INGEST_UNKNOWN, CLIENT_UNKNOWN)
-_LOOKING = ("GET", "HEAD")
+_READ_METHODS = ("GET", "HEAD")
 
 
 @dataclass(frozen=True, slots=True)
-class Emulated:
+class EndpointParts:
     """What every endpoint of an emulated API needs."""
 
     pipeline: Pipeline
@@ -36,11 +36,11 @@ class Emulated:
 class Endpoint:
     """One emulated endpoint: every request for it becomes an exchange of the pipeline."""
 
-    def __init__(self, parts: Emulated) -> None:
+    def __init__(self, parts: EndpointParts) -> None:
         self.parts = parts
 
     async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request for *route*, once what became of it is committed."""
+        """Answer the request for *route* once its outcome is committed."""
         parts = self.parts
         if scope["method"] == "OPTIONS":
             await send_preflight(send)
@@ -51,7 +51,7 @@ class Endpoint:
             request = await read_request(scope, receive, route, parts.limit, parts.accounts.now)
         except ClientDisconnect:
             return
-        if request.endpoint in _UNKNOWN and request.method in _LOOKING:
+        if request.endpoint in _UNKNOWN and request.method in _READ_METHODS:
             await self._refuse_unknown(send, request)
             return
         await self.finish(request, await parts.pipeline.submit(request), scope, receive, send)
@@ -70,10 +70,10 @@ class Endpoint:
             parts.log.exchange(exchange)
         else:
             parts.log.exchange(exchange)
-            await misbehave(exchange, exchange.fault, scope, receive, send)
+            await apply_fault(exchange, exchange.fault, scope, receive, send)
 
     async def _refuse_unknown(self, send: Send, request: Request) -> None:
-        """Answer 404 and keep nothing: a browser or a health check asks, and no event is lost (rule methods)."""
+        """Answer 404 and keep nothing: browsers and health checks send such requests, not events (rule methods)."""
         error = unknown_path(request.path, ("openapi",))
         answer = self.parts.contract.failure(request, 404, error)
         await send_answer(send, answer, reason="methods")

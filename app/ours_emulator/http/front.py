@@ -1,4 +1,4 @@
-"""The front: looks a request's route up, refuses what the guard refuses, and passes the rest to who answers it.
+"""The front: finds the route of a request, refuses what the guard refuses, and passes the rest to its endpoint.
 
 A body of the debug API that is too large is answered 413 here; those of the emulated APIs by their contract.
 """
@@ -11,7 +11,7 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ours_emulator.http.guard import IMPORT_PATH, READING, Guard, Refusal
+from ours_emulator.http.guard import IMPORT_PATH, SAFE_METHODS, Guard, Refusal
 from ours_emulator.http.head import answer_head
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.routes import Route, called_path, find_route, is_sent_as
@@ -63,7 +63,7 @@ class Front:
             await self._refuse(scope, send, route, Refusal(404, "methods", "there is no such path"))
         elif scope["method"] == "HEAD":
             await answer_head(self._app, _scope_for_app(scope, route), receive, send)
-        elif scope["method"] in READING or route.path == IMPORT_PATH:
+        elif scope["method"] in SAFE_METHODS or route.path == IMPORT_PATH:
             await self._app(_scope_for_app(scope, route), receive, send)
         else:
             await self._pass_on_unless_too_large(scope, receive, send, route)
@@ -77,7 +77,7 @@ class Front:
         if oversized:
             await self._refuse(scope, send, route, Refusal(413, "size", f"the body exceeds {self._served.limit} bytes"))
         else:
-            await self._app(_scope_for_app(scope, route), _again(body, receive), send)
+            await self._app(_scope_for_app(scope, route), _with_body(body, receive), send)
 
     async def _refuse(self, scope: Scope, send: Send, route: Route, refusal: Refusal) -> None:
         """Answer in the shape of the API that was called."""
@@ -116,11 +116,11 @@ def _quoted(path: str | bytes) -> str:
     return quote(path, safe="/%:@!$&'()*+,;=~")
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
+def _with_body(body: bytes, receive: Receive) -> Receive:
     """Return a receive that gives *body* once more, and then what *receive* gives."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def receive_again() -> Message:
+    async def receive_with_body() -> Message:
         return waiting.pop() if waiting else await receive()
 
-    return receive_again
+    return receive_with_body

@@ -11,12 +11,12 @@ from ours_emulator.http.routes import Route
 
 IMPORT_PATH = "/debug/import"
 _HEALTH = "/debug/health"
-READING = ("GET", "HEAD", "OPTIONS")
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _JSON = (b"application/json",)
-_LINES = (*_JSON, b"application/jsonl", b"application/x-ndjson")
+_JSON_LINES = (*_JSON, b"application/jsonl", b"application/x-ndjson")
 _PORTS = {b"http": 80, b"https": 443}
 _EMPTY = (None, [b"0"])
-_MAX_KNOWN = 1000
+_MAX_CHECKED_HOSTS = 1000
 _MAX_SHOWN = 100
 _AUTHORITY = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z_.-]+))(?::(\d{0,5}))?")
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
@@ -54,39 +54,41 @@ class Guard:
         self._names = frozenset(name for name in allowed_hosts if not name.startswith("*."))
         self._endings = tuple(name[1:] for name in allowed_hosts if name.startswith("*."))
         self._admin_token = None if admin_token is None else admin_token.encode()
-        # Whether each Host header seen is allowed: to parse one for each request takes longer than the rest of the
-        # guard. Bounded, since a client may send any.
-        self._known: dict[bytes, bool] = {}
+        # Whether each Host header seen so far is allowed. Parsing it again for each request would take longer than
+        # the rest of the guard.
+        self._checked_hosts: dict[bytes, bool] = {}
 
     def refusal(self, method: str, headers: Headers, route: Route) -> Refusal | None:
         """Return why the request for *route* is refused; None if it may pass."""
-        return self._host_refusal(headers) or (None if route.endpoint else self._own_refusal(method, headers, route))
+        return self._host_refusal(headers) or (
+            None if route.endpoint else self._own_path_refusal(method, headers, route)
+        )
 
     def _host_refusal(self, headers: Headers) -> Refusal | None:
         """Refuse a request to another host: a name that is not ours may be that of a web site (rule host)."""
         hosts = [value for name, value in headers if name == b"host"]
         if len(hosts) != 1:
             return Refusal(403, "host", f"a request needs one Host header; this one has {len(hosts)}")
-        allowed = self._known.get(hosts[0])
-        if allowed or (allowed is None and self._learn(hosts[0])):
+        allowed = self._checked_hosts.get(hosts[0])
+        if allowed or (allowed is None and self._check_host(hosts[0])):
             return None
         shown = hosts[0][:_MAX_SHOWN].decode("latin-1")
         return Refusal(403, "host", f"host {shown!r} is not allowed; add it to --allowed-hosts")
 
-    def _learn(self, host: bytes) -> bool:
+    def _check_host(self, host: bytes) -> bool:
         parsed = authority(host)
-        allowed = parsed is not None and (is_local(parsed.host) or self._configured(parsed.host))
-        if len(self._known) >= _MAX_KNOWN:
-            self._known.clear()
+        allowed = parsed is not None and (is_local(parsed.host) or self._is_configured(parsed.host))
+        if len(self._checked_hosts) >= _MAX_CHECKED_HOSTS:
+            self._checked_hosts.clear()
         if len(host) <= _MAX_SHOWN:
-            self._known[host] = allowed
+            self._checked_hosts[host] = allowed
         return allowed
 
-    def _configured(self, host: str) -> bool:
+    def _is_configured(self, host: str) -> bool:
         return host in self._names or host.endswith(self._endings)
 
-    def _own_refusal(self, method: str, headers: Headers, route: Route) -> Refusal | None:
-        """Refuse what may not see or change anything: web pages on other origins, and callers without the token."""
+    def _own_path_refusal(self, method: str, headers: Headers, route: Route) -> Refusal | None:
+        """Refuse web pages on other origins and callers without the token, on the paths that are not emulated."""
         by_name: dict[bytes, list[bytes]] = {}
         for name, value in headers:
             by_name.setdefault(name, []).append(value)
@@ -95,8 +97,8 @@ class Guard:
         if not self._authorized(by_name, route):
             message = "the admin token is required; send it as `Authorization: Bearer`"
             return Refusal(401, "admin-token", message, ((b"www-authenticate", b'Bearer realm="ours-emulator"'),))
-        accepted = _LINES if route.path == IMPORT_PATH else _JSON
-        if method not in READING and not _declares(method, by_name, accepted):
+        accepted = _JSON_LINES if route.path == IMPORT_PATH else _JSON
+        if method not in SAFE_METHODS and not _has_accepted_type(method, by_name, accepted):
             types = " or ".join(media_type.decode() for media_type in accepted)
             return Refusal(415, "debug-json", f"the content type must be {types}")
         return None
@@ -113,7 +115,7 @@ class Guard:
         if page is None or called is None or default is None:
             return False
         same = (page.host, page.port or default) == (called.host, called.port or default)
-        return same or self._configured(page.host)
+        return same or self._is_configured(page.host)
 
     def _authorized(self, headers: HeaderLists, route: Route) -> bool:
         if self._admin_token is None or route.path == _HEALTH or not f"{route.path}/".startswith("/debug/"):
@@ -161,7 +163,7 @@ def _sent_by_page(headers: HeaderLists, route: Route) -> bool:
     return not is_link or f"{route.path}/".startswith("/debug/")
 
 
-def _declares(method: str, headers: HeaderLists, accepted: Sequence[bytes]) -> bool:
+def _has_accepted_type(method: str, headers: HeaderLists, accepted: Sequence[bytes]) -> bool:
     """Tell whether the content type is one of *accepted*: a page on another origin cannot send those unasked."""
     media_types = headers.get(b"content-type", [])
     if not media_types:

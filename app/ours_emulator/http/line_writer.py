@@ -19,8 +19,8 @@ class LineWriter:
     """Writes lines to *stream* in their order, about 50 ms after `write` or sooner, without waiting for its reader.
 
     At most 1 MiB waits to be written. Lines beyond that, and lines that *stream* refuses (its reader has left, the disk
-    is full), are dropped; a line in their place is what *notice* makes of their count. A stream without a file, such as
-    a StringIO, is written to at once. None, which is what a closed standard output is, takes nothing.
+    is full), are dropped; a line that *notice* makes of their count takes their place. A stream without a file, such as a
+    StringIO, is written to at once. None, which is what a closed standard output is, takes nothing.
     """
 
     def __init__(self, stream: TextIO | None, notice: Callable[[int], str]) -> None:
@@ -36,8 +36,8 @@ class LineWriter:
         self._deadline = math.inf
         self._thread: threading.Thread | None = None
         # Only the thread uses these two.
-        self._lost = 0
-        self._torn = False
+        self._unreported = 0
+        self._is_line_partial = False
 
     def write(self, line: str) -> None:
         """Write *line*, which has no end of line yet."""
@@ -98,28 +98,28 @@ class LineWriter:
             dropped, self._dropped = self._dropped, 0
         if lines:
             self._send(lines)
-        self._lost += dropped
+        self._unreported += dropped
         if dropped:
             self._send([])
         return bool(lines or dropped)
 
     def _send(self, lines: list[bytes]) -> None:
         """Send *lines* after a notice of those that were lost before; those that are not sent are lost."""
-        head = (b"\n" if self._torn else b"") + self._notice_of_lost()
+        head = (b"\n" if self._is_line_partial else b"") + self._notice_of_lost()
         content = head + b"".join(lines)
-        sent = self._sent(content)
+        sent = self._write_raw(content)
         lost = sum(end > sent for end in accumulate(map(len, lines), initial=len(head)))
         if sent >= len(head):
-            self._lost = lost
+            self._unreported = lost
         else:
-            self._lost += len(lines)
+            self._unreported += len(lines)
         if sent:
-            self._torn = content[sent - 1 : sent] != b"\n"
+            self._is_line_partial = content[sent - 1 : sent] != b"\n"
 
     def _notice_of_lost(self) -> bytes:
-        return self._notice(self._lost).encode("ascii", "backslashreplace") + b"\n" if self._lost else b""
+        return self._notice(self._unreported).encode("ascii", "backslashreplace") + b"\n" if self._unreported else b""
 
-    def _sent(self, content: bytes) -> int:
+    def _write_raw(self, content: bytes) -> int:
         """Return how many bytes of *content* the stream has taken: all of them, unless it failed."""
         assert self._raw is not None
         rest = memoryview(content)

@@ -10,7 +10,7 @@ from typing import Literal, TextIO
 from ours_emulator.http.line_writer import LineWriter
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.http.routes import account_at
-from ours_emulator.http.wire import hints, outcome, place, reasons
+from ours_emulator.http.wire import hints, message_at, outcome, reasons
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Answer, Exchange, Message, Properties, Receipt, Rejection, Request
 from ours_emulator.records import iso
@@ -21,7 +21,7 @@ LogFormat = Literal["human", "json", "none"]
 Level = Literal["info", "warning", "error"]
 _MAX_SHOWN = 3
 _MAX_LISTED = 20
-_OWN_FAULT = 500
+_SERVER_ERROR = 500
 
 
 class RequestLog:
@@ -35,7 +35,7 @@ class RequestLog:
         self.redactor = redactor or Redactor()
         """What masks secrets in each line."""
         self._form = form
-        formats: dict[LogFormat, Callable[[Exchange], str]] = {"human": human, "json": machine}
+        formats: dict[LogFormat, Callable[[Exchange], str]] = {"human": human_line, "json": json_line}
         self._line = formats.get(form)
         self._writer = LineWriter(stream, self._notice)
 
@@ -51,7 +51,9 @@ class RequestLog:
     def failure(self, request: Request, answer: Answer, error: str) -> None:
         """Write that nothing of a request was kept, and why."""
         text = f"FAILED {answer.status} {request.method} {request.path} {error}"
-        problem = _problem("failed", answer.status, request.method, request.path, duration_ms=_since(request.started))
+        problem = _problem(
+            "failed", answer.status, request.method, request.path, duration_ms=_elapsed_ms(request.started)
+        )
         fields: Properties = {"account": request.account, **problem, "error": error}
         self._write_record("error", text, fields, request.account)
 
@@ -66,11 +68,11 @@ class RequestLog:
 
         *method* and *path* are empty if even they are not known.
         """
-        became = "incomplete" if status is None else "failed" if status >= _OWN_FAULT else "refused"
-        words = (became.upper(), str(status or "---"), method, path, error)
-        fields: Properties = {**_problem(became, status, method or None, path or None), "error": error}
-        level: Level = "error" if became == "failed" else "warning"
-        self._write_record(level, " ".join(filter(None, words)), fields, account_at(path))
+        result = "incomplete" if status is None else "failed" if status >= _SERVER_ERROR else "refused"
+        parts = (result.upper(), str(status or "---"), method, path, error)
+        fields: Properties = {**_problem(result, status, method or None, path or None), "error": error}
+        level: Level = "error" if result == "failed" else "warning"
+        self._write_record(level, " ".join(filter(None, parts)), fields, account_at(path))
 
     def close(self) -> None:
         """Write what is pending, for at most 1 s. Later lines are ignored."""
@@ -90,11 +92,11 @@ class RequestLog:
 
 
 def _problem(
-    became: str, status: int | None, method: str | None, path: str | None, duration_ms: float | None = None
+    result: str, status: int | None, method: str | None, path: str | None, duration_ms: float | None = None
 ) -> Properties:
     """Return the fields that every request has of which nothing was kept."""
     return {
-        "outcome": became,
+        "outcome": result,
         "status": status,
         "method": method,
         "path": path,
@@ -125,15 +127,15 @@ class WarningHandler(logging.Handler):
         self._writer.close()
 
 
-def human(exchange: Exchange) -> str:
+def human_line(exchange: Exchange) -> str:
     """Return the line for people: `ACCEPTED 200 POST /track #17 Purchase visitor=user123`."""
     request, receipts = exchange.request, exchange.receipts
     words = [outcome(receipts).upper(), str(exchange.answer.status or "---"), request.method, request.path]
     first = receipts[0]
     if first.arrival.batch_index is not None:
-        words += [plural(len(receipts), "event"), _ids(receipts)]
+        words += [plural(len(receipts), "event"), _event_ids(receipts)]
     else:
-        words.append(_ids(receipts))
+        words.append(_event_ids(receipts))
         words.append(first.arrival.event or "")
         words.append("" if first.visitor_id is None else f"visitor={first.visitor_id}")
     if any(isinstance(receipt.arrival, Message) and receipt.arrival.test for receipt in receipts):
@@ -144,19 +146,19 @@ def human(exchange: Exchange) -> str:
     if exchange.fault is not None and not exchange.fault.replaces:
         words.append(f"[fault {exchange.fault.name}]")
     hinted = [(receipt.arrival, hint) for receipt in receipts for hint in receipt.hints]
-    remarks = [f"hint: {place(arrival, hint.path, hint.message)} [{hint.rule}]" for arrival, hint in hinted]
+    remarks = [f"hint: {message_at(arrival, hint.path, hint.message)} [{hint.rule}]" for arrival, hint in hinted]
     words += first_of(remarks, _MAX_SHOWN, "hint")
     return printable(" ".join(word for word in words if word))
 
 
-def machine(exchange: Exchange) -> str:
+def json_line(exchange: Exchange) -> str:
     """Return the line for programs: a JSON object. Its lists have at most 20 items; `events` counts all of them."""
     request, receipts = exchange.request, exchange.receipts
     first = receipts[0]
     rejected = any(receipt.outcome == "rejected" for receipt in receipts)
     return _record(
         "warning" if rejected else "info",
-        human(exchange),
+        human_line(exchange),
         {
             "request_id": exchange.id,
             "account": request.account,
@@ -170,7 +172,7 @@ def machine(exchange: Exchange) -> str:
             "event_ids": [receipt.id for receipt in receipts[:_MAX_LISTED]],
             "event": first.arrival.event,
             "visitor_id": first.visitor_id,
-            "duration_ms": _since(request.started),
+            "duration_ms": _elapsed_ms(request.started),
             "reasons": [*reasons(receipts)[:_MAX_LISTED]],
             "hints": [*hints(receipts)[:_MAX_LISTED]],
         },
@@ -182,12 +184,12 @@ def _record(level: Level, message: str, fields: Properties) -> str:
     return json_text({"time": iso(datetime.now(UTC)), "level": level, "message": message, **fields})
 
 
-def _since(started: float) -> float:
+def _elapsed_ms(started: float) -> float:
     """Return the milliseconds since *started*, a `time.perf_counter()`."""
     return round((time.perf_counter() - started) * 1000, 3)
 
 
-def _ids(receipts: Sequence[Receipt]) -> str:
+def _event_ids(receipts: Sequence[Receipt]) -> str:
     """Return how the events of *receipts* are named elsewhere: `#17`, or `#17-#19`."""
     first, last = receipts[0].id, receipts[-1].id
     return f"#{first}" if first == last else f"#{first}-#{last}"

@@ -1,4 +1,4 @@
-"""CORS preflights that no request followed: the browser held something against it, which its page cannot see."""
+"""Logs CORS preflights that no request followed: the browser did not send it, and its page cannot see why."""
 
 import asyncio
 from typing import NamedTuple
@@ -9,15 +9,15 @@ from ours_emulator.http.log import RequestLog
 from ours_emulator.http.routes import Route
 from ours_emulator.http.wire import PREFLIGHT_METHODS
 
-_SECONDS = 2.0
+_FOLLOW_SECONDS = 2.0
 _MAX_PENDING = 1000
-_SHOWN = 100
+_MAX_SHOWN = 100
 _UNFOLLOWED = (
     "no request from {origin} followed within 2 s, probably because the page asked for credentials, which browsers do "
     "not send where any origin is allowed; if so, use fetch without credentials: 'include', and with keepalive: true "
     "instead of sendBeacon"
 )
-_METHOD = "browsers will not send {method} from {origin}: the answer allows {allowed}"
+_METHOD_REFUSED = "browsers will not send {method} from {origin}: the answer allows {allowed}"
 
 
 class _Pending(NamedTuple):
@@ -28,10 +28,10 @@ class _Pending(NamedTuple):
 
 
 class Preflights:
-    """Remembers for a moment from where each preflight came, and logs what a browser will not send (rule cors).
+    """Remembers the origin of each preflight for 2 s, and logs the requests that browsers do not send (rule cors).
 
-    A browser sends the request as soon as the preflight is answered, unless that does not allow what the page asked
-    for. Whether a page asked for credentials is not in a preflight.
+    A browser sends the request as soon as the preflight is answered, unless the answer does not allow it. A preflight
+    does not tell whether the page asked for credentials.
     """
 
     def __init__(self, log: RequestLog) -> None:
@@ -39,19 +39,21 @@ class Preflights:
         self._pending: dict[tuple[str, str], _Pending] = {}
 
     def answered(self, scope: Scope, route: Route) -> None:
-        """Note that the preflight *scope* for *route* was answered. Without an origin it is none."""
+        """Note that the OPTIONS request *scope* for *route* was answered. Without an origin it is no preflight."""
         origin, method = _header(scope, b"origin"), _header(scope, b"access-control-request-method")
         if not origin or not method:
             return
         if method not in PREFLIGHT_METHODS:
             allowed = ", ".join(PREFLIGHT_METHODS)
-            self._refused(route, _METHOD.format(method=method, origin=origin, allowed=allowed))
+            self._log_refusal(route, _METHOD_REFUSED.format(method=method, origin=origin, allowed=allowed))
             return
         self._forget_ended_loops()
         self.followed(scope, route)
         if len(self._pending) < _MAX_PENDING:
             loop, key = asyncio.get_running_loop(), (origin, route.called)
-            timer = loop.call_later(_SECONDS, self._unfollowed, key, route, _UNFOLLOWED.format(origin=origin))
+            timer = loop.call_later(
+                _FOLLOW_SECONDS, self._log_unfollowed, key, route, _UNFOLLOWED.format(origin=origin)
+            )
             self._pending[key] = _Pending(loop, timer)
 
     def followed(self, scope: Scope, route: Route) -> None:
@@ -68,13 +70,13 @@ class Preflights:
             if pending.loop.is_closed():
                 self._pending.pop(key, None)
 
-    def _unfollowed(self, key: tuple[str, str], route: Route, message: str) -> None:
+    def _log_unfollowed(self, key: tuple[str, str], route: Route, message: str) -> None:
         self._pending.pop(key, None)
-        self._refused(route, message)
+        self._log_refusal(route, message)
 
-    def _refused(self, route: Route, message: str) -> None:
+    def _log_refusal(self, route: Route, message: str) -> None:
         self._log.refusal(204, "OPTIONS", route.called, "cors", message)
 
 
 def _header(scope: Scope, name: bytes) -> str:
-    return next((value.decode("latin-1")[:_SHOWN] for other, value in scope["headers"] if other == name), "")
+    return next((value.decode("latin-1")[:_MAX_SHOWN] for other, value in scope["headers"] if other == name), "")

@@ -1,4 +1,4 @@
-"""The server under the app: uvicorn with our connections, and a quick, clean end."""
+"""The server: uvicorn with our connections, and a shutdown that does not wait for idle or stuck clients."""
 
 import asyncio
 import gc
@@ -20,14 +20,15 @@ _KEEP_ALIVE_SECONDS = 75
 _STUCK_SECONDS = 4.0
 _GRACEFUL_SECONDS = 5
 _SWEEP_TICKS = 5
-_END_SIGNALS = ("SIGHUP", "SIGQUIT")
+_EXIT_SIGNALS = ("SIGHUP", "SIGQUIT")
 _MAX_OPEN_FILES = 65_536
 
 
 class Server(uvicorn.Server):
     """Serve *app* until `should_exit`. *ready* is called once it listens, *stopping* when it begins to shut down.
 
-    It ends at once if no request is in progress; else it answers those first, and resets what is stuck after 4 s.
+    It shuts down at once if no request is in progress. Otherwise it answers those first, and resets after 4 s the
+    connections that are stuck.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        numbers = [getattr(signal, name) for name in _END_SIGNALS if hasattr(signal, name)]
+        numbers = [getattr(signal, name) for name in _EXIT_SIGNALS if hasattr(signal, name)]
         # A signal that is ignored (nohup) stays ignored.
         before = {
             number: signal.signal(number, self.handle_exit)
@@ -87,11 +88,11 @@ class Server(uvicorn.Server):
         """End once the requests in progress are answered."""
         if self._stopping is not None:
             self._stopping()
-        cut_off = asyncio.get_running_loop().call_later(_STUCK_SECONDS, self._cut_off)
+        abort_timer = asyncio.get_running_loop().call_later(_STUCK_SECONDS, self._abort_all)
         try:
             await super().shutdown(sockets)
         finally:
-            cut_off.cancel()
+            abort_timer.cancel()
             # What ended the server is raised again when it has ended, and then no exit handler runs.
             for handler in logging.getLogger().handlers:
                 handler.flush()
@@ -100,14 +101,14 @@ class Server(uvicorn.Server):
         connections = self.server_state.connections
         return [connection for connection in connections if isinstance(connection, Connection)]
 
-    def _cut_off(self) -> None:
+    def _abort_all(self) -> None:
         for connection in self._connections():
             connection.abort()
 
 
 def prepare_process() -> None:
     """Prepare a process that does nothing but serve. It collects no garbage before its `standalone_server` is ready."""
-    # What imports make is no garbage, and looking for it takes a tenth of the start.
+    # Imports make no garbage, and collections take a tenth of the start.
     gc.disable()
     _allow_many_connections()
 
@@ -125,7 +126,7 @@ def standalone_server(app: StandaloneFront, started: Callable[[], None], stoppin
 def _collect_garbage() -> None:
     """Collect garbage from now on, once everything is imported.
 
-    What was imported is left out, and collections are less frequent: a full batch takes a tenth less time.
+    What was imported is never looked at again, and collections are less frequent: a full batch takes a tenth less time.
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
@@ -138,9 +139,9 @@ def _allow_many_connections() -> None:
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = _MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_OPEN_FILES)
-        if soft != resource.RLIM_INFINITY and soft < most:
+        limit = _MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_OPEN_FILES)
+        if soft != resource.RLIM_INFINITY and soft < limit:
             try:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
             except (OSError, ValueError):
                 return  # Some systems have a lower limit than the one they report.

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ours_emulator.http.fast_lane import FastLane
 from ours_emulator.http.front import Front, Served
 
-_STEP_SECONDS = 0.0005
+_SWITCH_SECONDS = 0.0005
 
 
 class StandaloneFront(Front):
@@ -27,11 +27,11 @@ class StandaloneFront(Front):
         stop: Callable[[], None],
         close: Callable[[], Awaitable[None]],
     ) -> None:
-        super().__init__(self._pass_on, served)
+        super().__init__(self._call_app, served)
         self.fast_lane: FastLane | None = FastLane(served)
         """What connections may use instead of calling this; None has them always call."""
         self._make_app = make_app
-        self._made: Future[ASGIApp] | None = None
+        self._app_future: Future[ASGIApp] | None = None
         self._close = close
         self.log = served.log
         """The request log, which `close` ends."""
@@ -40,26 +40,26 @@ class StandaloneFront(Front):
 
     def prepare(self) -> Future[ASGIApp]:
         """Begin to make the app, unless that was done before."""
-        if self._made is None:
+        if self._app_future is None:
             # Not a daemon: one that is still importing when the interpreter ends would abort the process.
             executor = ThreadPoolExecutor(1, "ours-emulator-app")
-            self._made = executor.submit(_in_small_steps, self._make_app)
+            self._app_future = executor.submit(_with_short_switch_interval, self._make_app)
             executor.shutdown(wait=False)
-        return self._made
+        return self._app_future
 
     async def aclose(self) -> None:
         """Finish writing and close the store. Calling it twice is harmless."""
         await self._close()
 
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _call_app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._lifespan(receive, send)
         else:
             made = self.prepare()
             app = made.result() if made.done() else await asyncio.wrap_future(made)
             await app(scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
         """Go through the server's lifespan: nothing is to be done at its start, and at its end the store is closed."""
         await receive()
         await send({"type": "lifespan.startup.complete"})
@@ -68,14 +68,14 @@ class StandaloneFront(Front):
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _in_small_steps(make_app: Callable[[], ASGIApp]) -> ASGIApp:
-    """Return what *make_app* returns, and let other threads run in between: an event needs the interpreter three times.
+def _with_short_switch_interval(make_app: Callable[[], ASGIApp]) -> ASGIApp:
+    """Return what *make_app* returns, and let other threads run often meanwhile.
 
-    With the usual 5 ms, the events that are answered meanwhile take twice as long.
+    An event needs the interpreter three times. With the default interval of 5 ms, the events that are answered meanwhile take twice as long.
     """
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(_STEP_SECONDS)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         return make_app()
     finally:
-        sys.setswitchinterval(usual)
+        sys.setswitchinterval(interval)

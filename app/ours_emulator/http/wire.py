@@ -26,8 +26,8 @@ NOSNIFF = (b"x-content-type-options", b"nosniff")
 PREFLIGHT_METHODS = ("GET", "POST", "OPTIONS")
 """The methods that pages on other origins may use."""
 ENDLESS = "ours_emulator.endless"
-"""The ASGI extension by which an app tells that its answer has no end: a callable without arguments and result. The
-answer is then over when the client closes its half of the connection."""
+"""The ASGI extension by which an app says that its answer has no end: a callable without arguments or result. The
+answer then ends when the client closes its half of the connection."""
 _PREFLIGHT = (
     *_CORS,
     (b"access-control-allow-methods", ", ".join(PREFLIGHT_METHODS).encode()),
@@ -136,7 +136,7 @@ def extension(scope: Scope, name: str) -> Callable[[], None] | None:
     return cast(dict[str, Callable[[], None]], scope.get("extensions") or {}).get(name)
 
 
-def go_on_without_end(scope: Scope) -> None:
+def mark_endless(scope: Scope) -> None:
     """Tell the server, if it is ours, that the answer to *scope* has no end."""
     endless = extension(scope, ENDLESS)
     if endless is not None:
@@ -216,16 +216,16 @@ def _joined(parts: list[str]) -> bytes:
 
 
 def _rule_at(rule: str, path: str, arrival: Arrival) -> str:
-    shown = (_row(arrival) + path)[:200]
+    shown = (_row_path(arrival) + path)[:200]
     return f"{rule} {quote(shown, safe='/~$@', errors='backslashreplace')}".rstrip()
 
 
-def place(arrival: Arrival, path: str, message: str) -> str:
+def message_at(arrival: Arrival, path: str, message: str) -> str:
     """Return *message* after its place in the whole request: `events.3.foo: dropped`."""
-    return sentence(_row(arrival) + path, message)
+    return sentence(_row_path(arrival) + path, message)
 
 
-def _row(arrival: Arrival) -> str:
+def _row_path(arrival: Arrival) -> str:
     """Return the path of *arrival*: rows of /batch are in `events`; on the Client API the body itself is the array."""
     if arrival.batch_index is None:
         return ""
