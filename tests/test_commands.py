@@ -43,6 +43,33 @@ def at(account: Account, environment: dict[str, str]) -> dict[str, str]:
     return {**environment, "OURS_EMULATOR_URL": account.url}
 
 
+@pytest.fixture
+def fresh() -> Generator[Server]:
+    """An emulator that no other test uses."""
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def here(fresh: Server, environment: dict[str, str]) -> dict[str, str]:
+    """An environment in which the commands are about a fresh emulator."""
+    return {**environment, "OURS_EMULATOR_URL": fresh.url}
+
+
+@pytest.fixture
+def by_port(fresh: Server, environment: dict[str, str]) -> dict[str, str]:
+    """An environment that has only the port of a fresh emulator."""
+    return {**environment, "OURS_EMULATOR_PORT": fresh.url.rpartition(":")[2]}
+
+
+def tracked_in_two_accounts(server: Server) -> Account:
+    """Track an event in the default account and in another one; return the other one."""
+    other = server.account()
+    for account in (server.default, other):
+        account.track(userId="u")
+    return other
+
+
 @contextmanager
 def served(environment: dict[str, str], *words: str) -> Generator[subprocess.Popen[str]]:
     command = [*COMMAND, "serve", "--port", "0", *words]
@@ -70,20 +97,15 @@ def test_visitors_and_events_are_shown_in_columns(account: Account, at: dict[str
     assert "[identifier]" in run(at, "events", "--outcome", "rejected").splitlines()[1]
 
 
-def test_the_account_is_shown_unless_it_was_asked_for(environment: dict[str, str]) -> None:
-    with serving() as server:
-        here = {**environment, "OURS_EMULATOR_URL": server.url}
-        other = server.account()
-        name = other.url.rpartition("/")[2]
-        for account in (server.default, other):
-            account.track(userId="u")
-        for command in ("visitors", "events"):
-            heads, *rows = run(here, command).splitlines()
-            assert heads.startswith("ACCOUNT ")
-            assert {row.split()[0] for row in rows} == {"default", name}
-            heads, row = run(here, command, "--account", name).splitlines()
-            assert "ACCOUNT" not in heads
-            assert name not in row
+def test_the_account_is_shown_unless_it_was_asked_for(fresh: Server, here: dict[str, str]) -> None:
+    name = tracked_in_two_accounts(fresh).url.rpartition("/")[2]
+    for command in ("visitors", "events"):
+        heads, *rows = run(here, command).splitlines()
+        assert heads.startswith("ACCOUNT ")
+        assert {row.split()[0] for row in rows} == {"default", name}
+        heads, row = run(here, command, "--account", name).splitlines()
+        assert "ACCOUNT" not in heads
+        assert name not in row
 
 
 def test_what_is_refused_names_the_field(account: Account, at: dict[str, str]) -> None:
@@ -111,17 +133,13 @@ def test_what_a_client_sent_can_not_move_the_cursor(account: Account, at: dict[s
     assert "\\x1b[2J\\nforged" in shown
 
 
-def test_reset_deletes_what_it_is_reported_to(environment: dict[str, str]) -> None:
-    with serving() as server:
-        here = {**environment, "OURS_EMULATOR_URL": server.url}
-        other = server.account()
-        for account in (server.default, other):
-            account.track(userId="u")
-        assert run(here, "reset") == f"deleted 1 visitor, 1 event, 1 request of account default at {server.url}\n"
-        assert len(other.visitors()) == 1
-        assert f"of all accounts at {server.url}" in run(here, "reset", "--all")
-        assert other.visitors() == []
-        assert "not both" in run(here, "reset", "--all", "--account", "a", code=2)
+def test_reset_deletes_what_it_is_reported_to(fresh: Server, here: dict[str, str]) -> None:
+    other = tracked_in_two_accounts(fresh)
+    assert run(here, "reset") == f"deleted 1 visitor, 1 event, 1 request of account default at {fresh.url}\n"
+    assert len(other.visitors()) == 1
+    assert f"of all accounts at {fresh.url}" in run(here, "reset", "--all")
+    assert other.visitors() == []
+    assert "not both" in run(here, "reset", "--all", "--account", "a", code=2)
 
 
 def test_export_and_import(account: Account, at: dict[str, str], tmp_path: Path) -> None:
@@ -189,17 +207,15 @@ def test_one_that_was_killed_is_not_found(environment: dict[str, str]) -> None:
             assert run(environment, "healthcheck") == ""
 
 
-def test_a_place_that_somebody_else_announced_is_not_believed(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_place_that_somebody_else_announced_is_not_believed(by_port: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "1.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "pid": os.getpid()}))
     (tmp_path / f"ours-emulator-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
-    with serving() as server:
-        port = server.url.rpartition(":")[2]
-        assert run({**environment, "OURS_EMULATOR_PORT": port}, "healthcheck") == ""
+    assert run(by_port, "healthcheck") == ""
 
 
 def test_a_file_left_behind_is_not_believed_if_its_process_id_is_another_programs(
-    environment: dict[str, str], tmp_path: Path
+    by_port: dict[str, str], tmp_path: Path
 ) -> None:
     directory = tmp_path / f"ours-emulator-{os.getuid()}"
     directory.mkdir(mode=0o700)
@@ -207,9 +223,7 @@ def test_a_file_left_behind_is_not_believed_if_its_process_id_is_another_program
     for name in (f"{os.getpid()}.json", f"{os.getpid()}-0.json"):
         place = {"url": "http://127.0.0.1:1", "pid": os.getpid(), "network": network}
         (directory / name).write_text(json.dumps(place))
-    with serving() as server:
-        port = server.url.rpartition(":")[2]
-        assert run({**environment, "OURS_EMULATOR_PORT": port}, "healthcheck") == ""
+    assert run(by_port, "healthcheck") == ""
     assert list(directory.iterdir()) == []
 
 
@@ -321,18 +335,16 @@ def test_help_says_what_happens_without_an_option(environment: dict[str, str], c
     assert said in " ".join(run({**environment, "COLUMNS": "500"}, command, "--help").split())
 
 
-def test_import_puts_each_request_into_its_account_or_all_into_one(environment: dict[str, str]) -> None:
-    with serving() as server:
-        here = {**environment, "OURS_EMULATOR_URL": server.url}
-        for account in (server.account(), server.account()):
-            account.track(userId="u")
-        journal = run(here, "export").encode()
-        run(here, "reset", "--all")
-        run(here, "import", "-", given=journal)
-        assert run(here, "visitors", "--account", "default").count("\n") == 1
-        run(here, "import", "-", "--account", "default", given=journal)
-        assert len(server.default.debug("events", account="default")["items"]) == 2
-        assert len(server.default.events()) == 4
+def test_import_puts_each_request_into_its_account_or_all_into_one(fresh: Server, here: dict[str, str]) -> None:
+    for account in (fresh.account(), fresh.account()):
+        account.track(userId="u")
+    journal = run(here, "export").encode()
+    run(here, "reset", "--all")
+    run(here, "import", "-", given=journal)
+    assert run(here, "visitors", "--account", "default").count("\n") == 1
+    run(here, "import", "-", "--account", "default", given=journal)
+    assert len(fresh.default.debug("events", account="default")["items"]) == 2
+    assert len(fresh.default.events()) == 4
 
 
 def test_help_needs_nothing_of_the_server(environment: dict[str, str]) -> None:
@@ -439,34 +451,28 @@ def test_a_body_that_is_no_text_is_shown_in_base64(account: Account, at: dict[st
     assert run(at, "requests", str(request["id"])).endswith("\nbody in base64:\n/xtbMko=\n")
 
 
-def test_an_account_without_requests_is_reported_with_those_that_exist(environment: dict[str, str]) -> None:
-    with serving() as server:
-        here = {**environment, "OURS_EMULATOR_URL": server.url}
-        server.default.track(userId="u")
-        note = "ours-emulator: account nosuch has no requests; existing accounts: default\n"
-        for command in ("visitors", "events", "requests", "export", "fault"):
-            assert result(here, command, "--account", "nosuch").stderr == note
-            assert result(here, command, "--account", "default").stderr == ""
-        assert result(here, "wait", "X", "--account", "nosuch", "--timeout", "0").stderr.startswith(note)
-        with subprocess.Popen([*COMMAND, "tail", "--account", "nosuch"], env=here, stderr=subprocess.PIPE) as tail:
-            assert tail.stderr
-            assert tail.stderr.readline().decode() == note
-            tail.terminate()
-        server.default.http.delete(f"{server.url}/debug/accounts/default")
-        assert result(here, "events", "--account", "default").stderr == (
-            "ours-emulator: account default is closed; no account exists\n"
-        )
+def test_an_account_without_requests_is_reported_with_those_that_exist(fresh: Server, here: dict[str, str]) -> None:
+    fresh.default.track(userId="u")
+    note = "ours-emulator: account nosuch has no requests; existing accounts: default\n"
+    for command in ("visitors", "events", "requests", "export", "fault"):
+        assert result(here, command, "--account", "nosuch").stderr == note
+        assert result(here, command, "--account", "default").stderr == ""
+    assert result(here, "wait", "X", "--account", "nosuch", "--timeout", "0").stderr.startswith(note)
+    with subprocess.Popen([*COMMAND, "tail", "--account", "nosuch"], env=here, stderr=subprocess.PIPE) as tail:
+        assert tail.stderr
+        assert tail.stderr.readline().decode() == note
+        tail.terminate()
+    fresh.default.http.delete(f"{fresh.url}/debug/accounts/default")
+    assert result(here, "events", "--account", "default").stderr == (
+        "ours-emulator: account default is closed; no account exists\n"
+    )
 
 
-def test_a_visitor_of_several_accounts_is_reported_with_their_names(environment: dict[str, str]) -> None:
-    with serving() as server:
-        here = {**environment, "OURS_EMULATOR_URL": server.url}
-        other = server.account()
-        for account in (server.default, other):
-            account.track(userId="u")
-        name = other.url.rpartition("/")[2]
-        told = run(here, "visitor", "u", code=2)
-        assert told == f"ours-emulator: several accounts have visitor u: {name}, default; name the account\n"
+def test_a_visitor_of_several_accounts_is_reported_with_their_names(fresh: Server, here: dict[str, str]) -> None:
+    other = tracked_in_two_accounts(fresh)
+    name = other.url.rpartition("/")[2]
+    told = run(here, "visitor", "u", code=2)
+    assert told == f"ours-emulator: several accounts have visitor u: {name}, default; name the account\n"
 
 
 def test_tail_names_the_account_of_a_reset() -> None:

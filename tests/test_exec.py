@@ -61,9 +61,9 @@ def test_what_was_closed_or_reset_meanwhile_is_counted_too(tmp_path: Path) -> No
     (tmp_path / "test_it.py").write_text(CLOSE_AND_RESET)
     done = run("--allowed-events", "Paid", sys.executable, "-m", "pytest", "-q", str(tmp_path))
     assert done.returncode == 0, done.stdout
-    _, first, *objections = done.stderr.splitlines()
+    _, first, *problems = done.stderr.splitlines()
     assert first == "ours-emulator: 5 requests, 4 events accepted, 1 dropped, 1 hint"
-    assert [line.split()[1:3] for line in objections] == [["'Other'", "dropped:"]]
+    assert [line.split()[1:3] for line in problems] == [["'Other'", "dropped:"]]
 
 
 def test_what_is_no_longer_kept_is_counted_too() -> None:
@@ -71,13 +71,13 @@ def test_what_is_no_longer_kept_is_counted_too() -> None:
     assert done.stderr.splitlines()[1] == "ours-emulator: 2 requests, 2 events accepted, 1 hint"
 
 
-def test_only_the_first_objections_are_listed() -> None:
+def test_only_the_first_problems_are_listed() -> None:
     script = "from ours_privacy import OursPrivacy\n"
     script += "with OursPrivacy() as client:\n for number in range(25):\n"
     script += "  client.track.event(token='t', event='E', user_id='u', extra_body={'properties': {}})\n"
-    _, first, *objections, more = run(sys.executable, "-c", script).stderr.splitlines()
+    _, first, *problems, more = run(sys.executable, "-c", script).stderr.splitlines()
     assert first == "ours-emulator: 25 requests, 25 events accepted, 25 hints"
-    assert len(objections) == 20
+    assert len(problems) == 20
     assert more == "  and 5 more"
 
 

@@ -22,7 +22,7 @@ def test_what_waits_while_a_group_is_done_is_done_together_and_in_order() -> Non
         return [job * 10 for job in jobs]
 
     async def use() -> list[int]:
-        worker = GroupWorker(work, lambda _: 1, most=64)
+        worker = GroupWorker(work, lambda _: 1, max_weight=64)
         first = worker.submit(0)
         await asyncio.to_thread(first_begun.wait, 5)
         rest = [worker.submit(number) for number in range(1, 100)]
@@ -40,7 +40,7 @@ def test_one_job_may_fail_beside_another() -> None:
         return [ValueError(str(job)) if job % 2 else job for job in jobs]
 
     async def use() -> None:
-        worker = GroupWorker(work, lambda _: 1, most=8)
+        worker = GroupWorker(work, lambda _: 1, max_weight=8)
         even, odd = worker.submit(2), worker.submit(3)
         assert await even == 2
         with pytest.raises(ValueError, match="3"):
@@ -55,7 +55,7 @@ def test_an_error_in_tidying_up_stops_nothing(caplog: pytest.LogCaptureFixture) 
         raise OSError("no such device")
 
     async def use() -> None:
-        worker: GroupWorker[int, int] = GroupWorker(lambda jobs: jobs, lambda _: 1, most=8, tidy=tidy)
+        worker: GroupWorker[int, int] = GroupWorker(lambda jobs: jobs, lambda _: 1, max_weight=8, tidy=tidy)
         assert await worker.submit(1) == 1
         assert await worker.submit(2) == 2
         worker.stop()
@@ -79,7 +79,7 @@ def test_what_is_left_to_tidy_up_is_done_between_groups_and_while_there_is_none(
         return done.count("tidied") < 1000
 
     async def use() -> None:
-        worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, most=8, tidy=tidy)
+        worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, max_weight=8, tidy=tidy)
         for number in range(3):
             assert await worker.submit(number) == number
         assert await asyncio.to_thread(finished.wait, 30)
@@ -91,7 +91,7 @@ def test_what_is_left_to_tidy_up_is_done_between_groups_and_while_there_is_none(
 
 def test_stopping_finishes_what_was_submitted() -> None:
     async def use() -> list[int]:
-        worker: GroupWorker[int, int] = GroupWorker(lambda jobs: jobs, lambda _: 1, most=3)
+        worker: GroupWorker[int, int] = GroupWorker(lambda jobs: jobs, lambda _: 1, max_weight=3)
         waiting = [worker.submit(number) for number in range(20)]
         await asyncio.to_thread(worker.stop)
         return list(await asyncio.gather(*waiting))
@@ -100,7 +100,7 @@ def test_stopping_finishes_what_was_submitted() -> None:
 
 
 def test_loops_that_went_away_and_jobs_nobody_waits_for_harm_nobody() -> None:
-    worker: GroupWorker[int, int] = GroupWorker(lambda jobs: jobs, lambda _: 1, most=8)
+    worker: GroupWorker[int, int] = GroupWorker(lambda jobs: jobs, lambda _: 1, max_weight=8)
 
     async def leave() -> None:
         worker.submit(1).cancel()
@@ -125,7 +125,7 @@ def test_a_heavy_job_ends_its_group() -> None:
         return jobs
 
     async def use() -> None:
-        worker = GroupWorker(work, lambda job: job, most=10)
+        worker = GroupWorker(work, lambda job: job, max_weight=10)
         first = worker.submit(1)
         await asyncio.to_thread(begun.wait, 5)
         rest = [worker.submit(number) for number in (3, 4, 5, 100, 1)]
@@ -138,7 +138,7 @@ def test_a_heavy_job_ends_its_group() -> None:
 
 
 def test_after_the_end_a_job_is_refused_at_once() -> None:
-    worker: GroupWorker[int, int] = GroupWorker(lambda jobs: jobs, lambda _: 1, most=8)
+    worker: GroupWorker[int, int] = GroupWorker(lambda jobs: jobs, lambda _: 1, max_weight=8)
     worker.stop()
     worker.stop()
 
@@ -152,7 +152,7 @@ def test_after_the_end_a_job_is_refused_at_once() -> None:
 @pytest.mark.parametrize("wrong", [[], [1, 2]])
 def test_work_that_breaks_its_word_answers_everybody_and_the_thread_lives_on(wrong: list[int]) -> None:
     results = iter([wrong, [7]])
-    worker: GroupWorker[int, int] = GroupWorker(lambda _: next(results), lambda _: 1, most=8)
+    worker: GroupWorker[int, int] = GroupWorker(lambda _: next(results), lambda _: 1, max_weight=8)
 
     async def use() -> None:
         with pytest.raises(RuntimeError):
@@ -171,7 +171,7 @@ def test_a_few_small_jobs_are_done_together_on_the_loop_they_came_from() -> None
         return jobs
 
     async def use() -> None:
-        worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, most=256, small=lambda job: job < 100)
+        worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, max_weight=256, small=lambda job: job < 100)
         assert await asyncio.gather(*map(worker.submit, range(5))) == [0, 1, 2, 3, 4]
         assert groups == [([0, 1, 2, 3, 4], threading.get_ident())]
         # What is not small goes to the thread, with those before it; so do many.
@@ -206,7 +206,9 @@ def test_jobs_of_several_loops_are_done_one_group_at_a_time_and_tidied_up_after(
         tidied.append(len(counts))
         return False
 
-    worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, most=256, tidy=tidy, small=lambda job: job % 7 != 0)
+    worker: GroupWorker[int, int] = GroupWorker(
+        work, lambda _: 1, max_weight=256, tidy=tidy, small=lambda job: job % 7 != 0
+    )
 
     async def use(begin: int) -> None:
         for number in range(begin, begin + 500):
@@ -229,7 +231,7 @@ def test_what_was_gathered_is_done_though_its_loop_has_ended() -> None:
         done.extend(jobs)
         return jobs
 
-    worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, most=8, small=lambda _: True)
+    worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, max_weight=8, small=lambda _: True)
 
     async def leave() -> None:
         worker.submit(1).cancel()
@@ -248,7 +250,7 @@ def test_what_was_passed_on_is_not_done_by_the_loop_it_came_from_nor_by_another(
         threads.update(dict.fromkeys(jobs, threading.get_ident()))
         return jobs
 
-    worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, most=8, small=lambda _: True)
+    worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, max_weight=8, small=lambda _: True)
     done: list[int] = []
 
     async def use(job: int) -> None:
@@ -282,7 +284,7 @@ def test_stopping_waits_for_a_group_in_progress_on_a_loop() -> None:
         return jobs
 
     before = set(threading.enumerate())
-    worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, most=8, small=lambda _: True)
+    worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, max_weight=8, small=lambda _: True)
     [thread] = [thread for thread in set(threading.enumerate()) - before if thread.name == "ours-emulator-writer"]
 
     async def use() -> int:
@@ -314,7 +316,7 @@ def test_after_a_group_that_took_long_the_next_ones_are_done_on_the_thread() -> 
         return jobs
 
     async def use() -> None:
-        worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, most=8, small=lambda _: True)
+        worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, max_weight=8, small=lambda _: True)
         for milliseconds in (0, 50, 0, 0):
             assert await worker.submit(milliseconds) == milliseconds
         await asyncio.to_thread(worker.stop)

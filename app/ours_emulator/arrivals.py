@@ -5,31 +5,28 @@ from collections.abc import Sequence
 
 from ours_emulator.emulator import report
 from ours_emulator.event_view import event_of
-from ours_emulator.feed import Feed
 from ours_emulator.handshake import Arrivals
 from ours_emulator.model import Exchange
 
-_MAX_OBJECTIONS = 20
+_MAX_PROBLEMS = 20
 
 
-class ArrivalCounts(Feed):
-    """A feed that counts what arrives, however soon the store forgets it. What is replayed did not arrive."""
+class ArrivalCounts:
+    """Counts what arrives, however soon the store forgets it. Replayed requests are counted apart."""
 
     def __init__(self) -> None:
-        super().__init__()
         self._counts = Counter[str]()
         self._outcomes = Counter[str]()
-        self._objections: list[str] = []
+        self._problems: list[str] = []
         self._more = 0
 
-    def publish(self, exchanges: Sequence[Exchange]) -> None:
-        """Count *exchanges* before they are handed over."""
+    def add(self, exchanges: Sequence[Exchange]) -> None:
+        """Count *exchanges*."""
         for exchange in exchanges:
             if exchange.request.replayed:
                 self._counts["replayed"] += 1
             else:
-                self._count(exchange)
-        super().publish(exchanges)
+                self._add_arrival(exchange)
 
     def arrivals(self) -> Arrivals:
         """Return the counts so far."""
@@ -38,20 +35,20 @@ class ArrivalCounts(Feed):
             requests=counts["requests"],
             outcomes=dict(self._outcomes),
             hints=counts["hints"],
-            objections=tuple(self._objections),
+            problems=tuple(self._problems),
             more=self._more,
             replayed=counts["replayed"],
         )
 
-    def _count(self, exchange: Exchange) -> None:
+    def _add_arrival(self, exchange: Exchange) -> None:
         self._counts["requests"] += 1
         for receipt in exchange.receipts:
             self._outcomes[receipt.outcome] += 1
             self._counts["hints"] += len(receipt.hints)
             if receipt.hints or receipt.outcome in ("rejected", "dropped"):
-                self._object(report.objections([event_of(exchange, receipt)]))
+                self._add_problems(report.problems([event_of(exchange, receipt)]))
 
-    def _object(self, lines: Sequence[str]) -> None:
-        room = _MAX_OBJECTIONS - len(self._objections)
-        self._objections += lines[:room]
+    def _add_problems(self, lines: Sequence[str]) -> None:
+        room = _MAX_PROBLEMS - len(self._problems)
+        self._problems += lines[:room]
         self._more += len(lines[room:])

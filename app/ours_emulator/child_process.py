@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 import sys
@@ -31,12 +30,19 @@ _END_SECONDS = 8.0
 
 def main() -> None:
     """Serve as the parent orders on standard input, until it closes the pipe or ends."""
-    answers = _taken_stdout()
-    warnings = WarningHandler()
-    logging.basicConfig(handlers=[warnings])
-    line = sys.stdin.buffer.readline()
-    if not line.endswith(b"\n"):
-        return  # The parent ended before it had written its order.
+    with open(os.dup(1), "wb", buffering=0) as answers:
+        # What anybody prints from now on goes to standard error, and is not read as an answer.
+        with suppress(OSError):
+            os.dup2(2, 1)
+        warnings = prepare_process()
+        line = sys.stdin.buffer.readline()
+        # Without its end the order is not complete: the parent ended before it had written it.
+        if line.endswith(b"\n"):
+            _obey(line, answers, warnings)
+
+
+def _obey(line: bytes, answers: BinaryIO, warnings: WarningHandler) -> None:
+    """Serve as the order in *line* says. An error that keeps this from happening is an answer too."""
     try:
         _serve(read_order(line), answers, warnings)
     except ProtocolError:
@@ -50,29 +56,19 @@ def main() -> None:
         sys.exit(_FAILED)
 
 
-def _taken_stdout() -> BinaryIO:
-    """Return a file for the answers. What anybody prints from now on goes to standard error, and is not read as one."""
-    answers = open(os.dup(1), "wb", buffering=0)  # noqa: SIM115
-    with suppress(OSError):
-        os.dup2(2, 1)
-    return answers
-
-
 def _serve(order: Order, answers: BinaryIO, warnings: WarningHandler) -> None:
     loaded = load(order.settings, environment=False)
     if order.origins is not None:
         loaded = Loaded(loaded.settings, order.origins)
     counts = _counts() if order.arrivals else None
-    prepare_process()
     with listen(loaded.settings.host, loaded.settings.port) as listening:
-        app = create_standalone(loaded, counts)
-        warnings.redactor = app.log.redactor
+        app = create_standalone(loaded, None if counts is None else counts.add)
         url = url_of(loaded.settings.host, listening.getsockname()[1])
 
         def started() -> None:
             _answer(answers, _ready(loaded.settings, url).line())
 
-        server = standalone_server(app, started, app.stop)
+        server = standalone_server(app, warnings, started, app.stop)
         threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listening])

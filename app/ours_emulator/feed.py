@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
@@ -12,6 +12,7 @@ from ours_emulator.model import Exchange
 
 _Key = tuple[str | None, str | None]
 _Parcel = tuple["Listener", Sequence[EventView]]
+Observer: TypeAlias = Callable[[Sequence[Exchange]], None]
 Resets: TypeAlias = dict[str | None, int]
 """For each account that was reset (None: all of them) the first id that events have after it."""
 _MAX_KEPT_EVENTS = 2000
@@ -40,12 +41,12 @@ class _Kept:
 
 
 class Listener:
-    """The commits that one listener has not heard of yet. Belongs to one event loop; get one from `Feed.listen`."""
+    """The commits that one listener has not taken yet. Belongs to one event loop; get one from `Feed.listen`."""
 
     def __init__(self, *, bounded: bool) -> None:
         self.loop = asyncio.get_running_loop()
         self._bounded = bounded
-        self._unheard: deque[Sequence[EventView]] = deque()
+        self._pending: deque[Sequence[EventView]] = deque()
         self._kept = _Kept()
         self._overrun = False
         self._woken = asyncio.Event()
@@ -65,8 +66,8 @@ class Listener:
         """
         if not await self.woken(seconds):
             return None
-        events = self._unheard.popleft()
-        self._rest()
+        events = self._pending.popleft()
+        self._sleep_if_empty()
         return events
 
     async def woken(self, seconds: float | None) -> bool:
@@ -83,20 +84,20 @@ class Listener:
 
         Then they are gone, and have to be read from the store.
         """
-        events = [event for commit in self._unheard for event in commit]
+        events = [event for commit in self._pending for event in commit]
         overrun, self._overrun, self._kept = self._overrun, False, _Kept()
-        self._unheard.clear()
-        self._rest()
+        self._pending.clear()
+        self._sleep_if_empty()
         return None if overrun else events
 
-    def hear(self, events: Sequence[EventView], resets: Resets) -> None:
+    def receive(self, events: Sequence[EventView], resets: Resets) -> None:
         """Keep *events* for `next`; on the listener's loop only."""
         self._resets.update(resets)
         if not self._overrun:
-            self._unheard.append(events)
+            self._pending.append(events)
             if self._bounded and self._kept.exceeded_by(events):
                 self._overrun = True
-                self._unheard.clear()
+                self._pending.clear()
         self._woken.set()
 
     def close(self) -> None:
@@ -104,9 +105,9 @@ class Listener:
         self._closed = True
         self._woken.set()
 
-    def _rest(self) -> None:
+    def _sleep_if_empty(self) -> None:
         """Sleep until something comes, if nothing is left and something may come."""
-        if not self._unheard and not self._closed:
+        if not self._pending and not self._closed:
             self._woken.clear()
 
 
@@ -114,10 +115,11 @@ class Feed:
     """Fan-out of commits. Nothing is polled, and while nobody listens a commit costs one look at a dictionary.
 
     A listener that was there before a read of the store misses nothing: what that read did not see yet is handed over
-    when it is committed.
+    when it is committed. *observer* is given every commit, on the thread that made it and before any listener.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, observer: Observer | None = None) -> None:
+        self._observer = observer
         # Tuples are replaced, never changed, so that the writer reads them without the lock.
         self._listeners: dict[_Key, tuple[Listener, ...]] = {}
         self._changing = threading.Lock()
@@ -132,7 +134,7 @@ class Feed:
     def listen(self, account: str | None, event: str | None = None, *, bounded: bool = False) -> Generator[Listener]:
         """Listen to *account* (all of them if None), and only to events of that name if one is given.
 
-        A *bounded* listener keeps only so much; one without bounds must take what it hears promptly.
+        A *bounded* listener keeps only so much; one without bounds must take events promptly.
         """
         listener = Listener(bounded=bounded)
         self._change((account, event), added=(listener,))
@@ -143,6 +145,8 @@ class Feed:
 
     def publish(self, exchanges: Sequence[Exchange]) -> None:
         """Hand over the events of *exchanges*, each made once for all listeners. For the writer, after COMMIT."""
+        if self._observer is not None:
+            self._observer(exchanges)
         if not self._listeners:
             return
         wanted: dict[Listener, list[EventView]] = {}
@@ -199,9 +203,9 @@ def _hand_over(wanted: Mapping[Listener, Sequence[EventView]], resets: Resets) -
     for loop, parcels in by_loop.items():
         # The loop may have been closed meanwhile; then nobody listens there any more.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_hear, parcels, resets)
+            loop.call_soon_threadsafe(_deliver, parcels, resets)
 
 
-def _hear(parcels: Sequence[_Parcel], resets: Resets) -> None:
+def _deliver(parcels: Sequence[_Parcel], resets: Resets) -> None:
     for listener, events in parcels:
-        listener.hear(events, resets)
+        listener.receive(events, resets)

@@ -74,14 +74,14 @@ class Failed:
 class Arrivals:
     """What arrived until the child ended: how many requests, events of each outcome, and hints.
 
-    *objections* has a line for each of the first refusals, drops and hints, *more* is how many others there were, and
+    *problems* has a line for each of the first refusals, drops and hints, *more* is how many others there were, and
     *replayed* how many requests were imported or came from a seed, which count as none of the above.
     """
 
     requests: int = 0
     outcomes: Mapping[str, int] | None = None
     hints: int = 0
-    objections: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     more: int = 0
     replayed: int = 0
 

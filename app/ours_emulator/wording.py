@@ -59,10 +59,10 @@ def and_more(count: int, noun: str = "") -> str:
     return f"and {plural(count, f'more {noun}') if noun else f'{count} more'}" if count > 0 else ""
 
 
-def first_of(lines: Sequence[str], most: int, noun: str = "") -> list[str]:
-    """Return the first *most* of *lines* and, if there are others, a line that says how many."""
-    more = and_more(len(lines) - most, noun)
-    return [*lines[:most], *([more] if more else [])]
+def first_of(lines: Sequence[str], limit: int, noun: str = "") -> list[str]:
+    """Return the first *limit* of *lines* and, if there are others, a line that says how many."""
+    more = and_more(len(lines) - limit, noun)
+    return [*lines[:limit], *([more] if more else [])]
 
 
 def cut(name: str) -> str:
@@ -70,9 +70,9 @@ def cut(name: str) -> str:
     return name if len(name) <= _MAX_LENGTH else name[:_MAX_LENGTH] + "…"
 
 
-def listed(names: Sequence[str], most: int = MAX_LISTED) -> str:
-    """Return the first *most* of *names* in one line, each cut if it is long, and how many more there are."""
-    return " ".join(filter(None, (", ".join(map(cut, names[:most])), and_more(len(names) - most))))
+def listed(names: Sequence[str], limit: int = MAX_LISTED) -> str:
+    """Return the first *limit* of *names* in one line, each cut if it is long, and how many more there are."""
+    return " ".join(filter(None, (", ".join(map(cut, names[:limit])), and_more(len(names) - limit))))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -26,23 +26,23 @@ class GroupWorker(Generic[Job, Done]):
     """Takes jobs from any event loop and does all that wait in one call of *work*, one call at a time.
 
     *work* gets a group in order of arrival and returns one result, or one exception, for each job. A group is complete
-    when the sum of the *weight* of its jobs reaches *most*. It is done on a thread; but a few jobs that are *small* are
-    done on the event loop that they came from, which saves the way there and back. *tidy* is called on the thread at
-    its start, after each of its groups, when the results are delivered, and again while it returns that there is more
-    to do and no job is waiting; an error in it is logged.
+    when the sum of the *weight* of its jobs reaches *max_weight*. It is done on a thread; but a few jobs that are
+    *small* are done on the event loop that they came from, which saves the way there and back. *tidy* is called on the
+    thread at its start, after each of its groups, when the results are delivered, and again while it returns that there
+    is more to do and no job is waiting; an error in it is logged.
     """
 
     def __init__(
         self,
         work: Callable[[list[Job]], Sequence[Done | Exception]],
         weight: Callable[[Job], int],
-        most: int,
+        max_weight: int,
         tidy: Callable[[], bool] = lambda: False,
         small: Callable[[Job], bool] = lambda _: False,
     ) -> None:
         self._work = work
         self._weight = weight
-        self._most = most
+        self._max_weight = max_weight
         self._tidy = tidy
         self._small = small
         self._waiting: SimpleQueue[tuple[Job, asyncio.Future[Done]] | None] = SimpleQueue()
@@ -150,7 +150,7 @@ class GroupWorker(Generic[Job, Done]):
             while submitted is not None:
                 group.append(submitted)
                 weight += self._weight(submitted[0])
-                if weight >= self._most:
+                if weight >= self._max_weight:
                     return group
                 submitted = self._waiting.get_nowait()
         except Empty:

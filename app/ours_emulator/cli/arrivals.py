@@ -11,7 +11,7 @@ def summary(arrivals: Arrivals, emulator: Emulator) -> str:
     outcomes = arrivals.outcomes or {}
     counts = report.counted(arrivals.requests, outcomes, arrivals.hints)
     replayed = f"; {plural(arrivals.replayed, 'request')} replayed" if arrivals.replayed else ""
-    lines = [f"ours-emulator: {counts}{replayed}", *(f"  {line}" for line in arrivals.objections)]
+    lines = [f"ours-emulator: {counts}{replayed}", *(f"  {line}" for line in arrivals.problems)]
     if arrivals.more:
         lines.append(f"  and {arrivals.more} more")
     if arrivals.requests == 0:

@@ -62,7 +62,7 @@ def visitors(url: str | None, account: str | None, as_json: bool, limit: int, **
     emulator, given = emulator_at(url, account), _given(filters)
     items = emulator.latest_visitors(limit, **given)
     shown = output.show(items, as_json, account, output.VISITOR_HEADS, output.visitor_row)
-    _report_rest(emulator, None if as_json else operations.visitors(given), shown, limit)
+    _report_rest(emulator, operations.visitors(given), shown, limit, as_json)
 
 
 @debug_command()
@@ -88,7 +88,7 @@ def events(
     emulator = emulator_at(url, account)
     items = emulator.latest_events(limit, outcome=outcome, **given)
     shown = output.show(items, as_json, account, output.EVENT_HEADS, output.event_row)
-    _report_rest(emulator, None if as_json else operations.events(outcome, None, given), shown, limit)
+    _report_rest(emulator, operations.events(outcome, None, given), shown, limit, as_json)
     if outcome is None and not as_json:
         _report_other_outcomes(emulator, given)
 
@@ -135,7 +135,7 @@ def requests(
         return
     items = emulator.latest_requests(limit, **given)
     shown = output.show(items, as_json, account, output.REQUEST_HEADS, output.request_row)
-    _report_rest(emulator, None if as_json else operations.requests(given), shown, limit)
+    _report_rest(emulator, operations.requests(given), shown, limit, as_json)
 
 
 @debug_command()
@@ -267,11 +267,13 @@ debug_commands: Sequence[click.Command] = (
 )
 
 
-def _report_rest(emulator: "Emulator", operation: "Operation[Listing[T]] | None", shown: int, limit: int) -> None:
-    """Report how many more items *operation* has than the *limit* let through, or that there is no such account."""
+def _report_rest(
+    emulator: "Emulator", operation: "Operation[Listing[T]]", shown: int, limit: int, as_json: bool
+) -> None:
+    """Report that there is no such account, or beside a table how many more items *operation* has than the *limit*."""
     if shown == 0:
         report_unknown_account(emulator)
-    elif operation is not None and shown == limit:
+    elif shown == limit and not as_json:
         more = _total(emulator, operation) - shown
         if more > 0:
             click.echo(f"not shown: {more} more: --limit {shown + more}", err=True)

@@ -1,6 +1,5 @@
 """`ours-emulator serve`: an emulator until it is stopped."""
 
-import logging
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -49,7 +48,6 @@ def _listening(settings: Settings) -> socket.socket:
 def _serve(loaded: Loaded, listening: socket.socket) -> None:
     # Imported here because the other commands, and --help, need none of it.
     from ours_emulator.app import create_standalone
-    from ours_emulator.http.log import WarningHandler
     from ours_emulator.http.server import prepare_process, standalone_server
     from ours_emulator.store import StoreError
 
@@ -66,17 +64,14 @@ def _serve(loaded: Loaded, listening: socket.socket) -> None:
             announcement.withdraw()
         app.stop()
 
-    warnings = WarningHandler()
-    logging.basicConfig(handlers=[warnings])
-    prepare_process()
+    warnings = prepare_process()
     try:
         app = create_standalone(loaded)
     except (StoreError, SettingsError) as error:
         raise click.ClickException(str(error)) from None
-    warnings.redactor = app.log.redactor
     write_port_file(loaded.settings, port)
     with suppress(KeyboardInterrupt):
-        standalone_server(app, started, stopping).run(sockets=[listening])
+        standalone_server(app, warnings, started, stopping).run(sockets=[listening])
 
 
 def _addresses(settings: Settings, port: int) -> tuple[str, Properties]:

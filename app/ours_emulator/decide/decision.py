@@ -290,8 +290,8 @@ def _too_large(id_: int, context: Context, message: AnyMessage) -> Receipt:
 
     A row of a batch is refused alone; an item of the Client API refuses its whole request (rule client-whole).
     """
-    most = context.max_visitor_bytes
-    reason = Reason("visitor-size", "", f"the visitor would become larger than {most} bytes", 400, most)
+    limit = context.max_visitor_bytes
+    reason = Reason("visitor-size", "", f"the visitor would become larger than {limit} bytes", 400, limit)
     index = message.batch_index if message.endpoint == "batch" else None
     distinct_id = message.distinct_id if isinstance(message, Message) else None
     rejection = Rejection(message.endpoint, index, reason, message.event, distinct_id, message.hints)

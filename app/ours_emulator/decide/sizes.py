@@ -11,15 +11,15 @@ from ours_emulator.jsontext import json_text
 from ours_emulator.model import UNKNOWN, Change, Properties, VisitorState
 
 
-def grow(visitor: Visitor, change: Change, most: int) -> bool:
-    """Count what *change* adds to *visitor*; False, and nothing is counted, if they would exceed *most* bytes.
+def grow(visitor: Visitor, change: Change, limit: int) -> bool:
+    """Count what *change* adds to *visitor*; False, and nothing is counted, if they would exceed *limit* bytes.
 
     What makes a visitor smaller always fits.
     """
     growth = growth_of(visitor.state, change)
-    if visitor.size + growth > most and not visitor.measured:
+    if visitor.size + growth > limit and not visitor.measured:
         visitor.size, visitor.measured = size_of(visitor.state), True
-    if growth > 0 and visitor.size + growth > most:
+    if growth > 0 and visitor.size + growth > limit:
         return False
     visitor.size += growth
     return True

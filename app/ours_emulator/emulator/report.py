@@ -46,9 +46,9 @@ def counted(requests: int, outcomes: Mapping[str, int], hints: int) -> str:
     return ", ".join([*parts, *([plural(hints, "hint")] if hints else [])])
 
 
-def objections(events: Iterable[Event], ignored: Collection[str] = ()) -> list[str]:
+def problems(events: Iterable[Event], ignored: Collection[str] = ()) -> list[str]:
     """Return a line for each of *events* that was rejected or dropped, and each hint, but not of *ignored* rules."""
-    return [printable(line) for event in events for line in _objections(event, ignored)]
+    return [printable(line) for event in events for line in _problems(event, ignored)]
 
 
 def hint_lines(events: Iterable[Event], ignore: Iterable[str] = ()) -> list[str]:
@@ -94,7 +94,7 @@ def _common_outcome(events: Sequence[Event]) -> str:
     return outcomes.pop() if len(outcomes) == 1 else "mixed" if outcomes else ""
 
 
-def _objections(event: Event, ignored: Collection[str]) -> Iterator[str]:
+def _problems(event: Event, ignored: Collection[str]) -> Iterator[str]:
     if event.outcome in ("rejected", "dropped") and not any(rule in ignored for rule in rules_against(event)):
         yield f"{name_of(event)} {outcome_of(event)}"
     yield from (f"{name_of(event)}: {with_rule(hint)}" for hint in hints_beside(event) if hint.rule not in ignored)

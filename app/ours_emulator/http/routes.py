@@ -56,7 +56,7 @@ PROBES: Mapping[str, str] = {"/livez": "alive", "/readyz": "ready", "/healthz": 
 """The probe at each path of the root: whether the process answers, or whether it can also read its store."""
 _DEBUG = Target("debug")
 _DOCS = Target("docs")
-_OWN_PATHS: Mapping[str, Target] = {
+_OWN: Mapping[str, Target] = {
     "/": _DEBUG,
     "/favicon.ico": _DEBUG,
     "/debug": _DEBUG,
@@ -64,7 +64,7 @@ _OWN_PATHS: Mapping[str, Target] = {
     "/openapi.json": _DOCS,
     **{path: Target("probe", name) for path, name in PROBES.items()},
 }
-_OWN_PREFIXES: Mapping[str, Target] = {"/debug/": _DEBUG, "/docs/": _DOCS}
+_OWN_BELOW: Mapping[str, Target] = {"/debug/": _DEBUG, "/docs/": _DOCS}
 # A trailing slash changes nothing on an emulated path (rule methods).
 _EMULATED: Mapping[str, Target] = {
     path + slash: target
@@ -79,7 +79,7 @@ _EMULATED: Mapping[str, Target] = {
 def find_route(called: str) -> Route:
     """Return what the path *called* names. Every path names something: an unknown one is refused by one of the APIs."""
     account, path = within_account(called)
-    target = _EMULATED.get(path) or _own_target(path) or emulated_at(path)
+    target = _EMULATED.get(path) or _own(path) or emulated_at(path)
     return Route(called, account, path, target.owner, target.endpoint)
 
 
@@ -101,13 +101,13 @@ def is_sent_as(route: Route, sent: str) -> bool:
     differ: `/accounts/a%2Fdocs/debug/events` is decoded to a path of the docs, which need no token.
     """
     account, path = within_account(sent)
-    own = _own_target(path)
+    own = _own(path)
     return account == route.account and own is not None and own.owner == route.owner
 
 
-def _own_target(path: str) -> Target | None:
+def _own(path: str) -> Target | None:
     """Return who answers *path*, if that is one of the emulator's own."""
-    return _OWN_PATHS.get(path) or _OWN_PREFIXES.get(path[: path.find("/", 1) + 1])
+    return _OWN.get(path) or _OWN_BELOW.get(path[: path.find("/", 1) + 1])
 
 
 def called_path(scope: Scope) -> str:

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ours_emulator.http.connection import Connection
+from ours_emulator.http.log import WarningHandler
 from ours_emulator.http.standalone import StandaloneFront
 
 _KEEP_ALIVE_SECONDS = 75
@@ -106,15 +107,27 @@ class Server(uvicorn.Server):
             connection.abort()
 
 
-def prepare_process() -> None:
-    """Prepare a process that does nothing but serve. It collects no garbage before its `standalone_server` is ready."""
+def prepare_process() -> WarningHandler:
+    """Prepare a process that does nothing but serve, and return the handler of its warnings for `standalone_server`.
+
+    No garbage is collected before that is ready.
+    """
+    warnings = WarningHandler()
+    logging.basicConfig(handlers=[warnings])
     # Imports make no garbage, and collections take a tenth of the start.
     gc.disable()
     _allow_many_connections()
+    return warnings
 
 
-def standalone_server(app: StandaloneFront, started: Callable[[], None], stopping: Callable[[], None]) -> Server:
-    """Return the server of a process that was prepared: it calls *started*, and only then makes the rest of *app*."""
+def standalone_server(
+    app: StandaloneFront, warnings: WarningHandler, started: Callable[[], None], stopping: Callable[[], None]
+) -> Server:
+    """Return the server of a process that was prepared: it calls *started*, and only then makes the rest of *app*.
+
+    From now on *warnings* have the secrets of *app* masked.
+    """
+    warnings.redactor = app.log.redactor
 
     def ready() -> None:
         started()

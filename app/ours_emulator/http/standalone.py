@@ -71,7 +71,8 @@ class StandaloneFront(Front):
 def _with_short_switch_interval(make_app: Callable[[], ASGIApp]) -> ASGIApp:
     """Return what *make_app* returns, and let other threads run often meanwhile.
 
-    An event needs the interpreter three times. With the default interval of 5 ms, the events that are answered meanwhile take twice as long.
+    An event needs the interpreter three times.
+    With the default interval of 5 ms, the events that are answered meanwhile take twice as long.
     """
     interval = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_SECONDS)

@@ -1,4 +1,4 @@
-"""What the plugin adds to the outcome of a test: objections of strict tests, and what arrived in failed ones."""
+"""What the plugin adds to the outcome of a test: problems of strict tests, and what arrived in failed ones."""
 
 from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ class WatchedAccount:
         except EmulatorError as error:
             pytest.fail(str(error), pytrace=False)
 
-    def objections(self, newest_before: int, ignored: Collection[str]) -> list[str]:
+    def problems(self, newest_before: int, ignored: Collection[str]) -> list[str]:
         """Return what strict tests fail on, in requests after *newest_before*, except for the rules in *ignored*.
 
         A fault is what the test asked for.
@@ -43,7 +43,7 @@ class WatchedAccount:
         except EmulatorError as error:
             pytest.fail(str(error), pytrace=False)
         planned = {request.id for request in requests if request.fault is not None}
-        return report.objections((event for event in events if event.request_id not in planned), ignored)
+        return report.problems((event for event in events if event.request_id not in planned), ignored)
 
     def report(self, raised: BaseException | None, closed: Collection[str]) -> str:
         """Return what arrived, for the report of a test that failed with *raised*, and what *closed* accounts got."""
@@ -118,9 +118,9 @@ class Reports:
             result = yield
         own = item.stash.get(ACCOUNT, None) if strict else None
         ignored = ignored_rules(item)
-        objections = [] if own is None else own.objections(own.newest_before, ignored)
-        objections += [] if shared is None else shared.objections(newest_before, ignored)
-        self._fail([*self.blocked, *(["the emulator objects (strict):", *objections] if objections else [])])
+        problems = [] if own is None else own.problems(own.newest_before, ignored)
+        problems += [] if shared is None else shared.problems(newest_before, ignored)
+        self._fail([*self.blocked, *(["the emulator objects (strict):", *problems] if problems else [])])
         return result
 
     @pytest.hookimpl(wrapper=True)

@@ -160,8 +160,8 @@ class StoreWriter(Protocol):
         """Return the id of the account *name*, made on first use."""
         ...
 
-    def visitors(self, names: Iterable[Name], most: int) -> list[Visitor]:
-        """Return the visitors that have any of *names*: for each name the *most* oldest ones."""
+    def visitors(self, names: Iterable[Name], limit: int) -> list[Visitor]:
+        """Return the visitors that have any of *names*: for each name the *limit* oldest ones."""
         ...
 
     def pending(self, names: Iterable[Name]) -> list[PendingDevice]:

@@ -30,7 +30,7 @@ def distinct_digest(account_id: int, distinct_id: str, *, test: bool) -> str:
     return _digest(account_id, "test" if test else "live", distinct_id)
 
 
-def digests_of(account_id: int) -> tuple[str, str]:
+def digest_range(account_id: int) -> tuple[str, str]:
     """Return the range (from, up to but not including) in which all digests of an account lie."""
     return f"{account_id}:", f"{account_id};"
 

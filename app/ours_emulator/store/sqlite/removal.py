@@ -12,7 +12,7 @@ from typing import Any
 
 from ours_emulator.jsontext import json_text
 from ours_emulator.store.sqlite import statements as sql
-from ours_emulator.store.texts import digests_of
+from ours_emulator.store.texts import digest_range
 
 PREFIX = "/"
 """What the name of an account that is being removed begins with."""
@@ -56,7 +56,7 @@ class Removal:
         return removed
 
     def _delete_names(self, cursor: sqlite3.Cursor, account_id: int, _: Removed) -> bool:
-        low, high = digests_of(account_id)
+        low, high = digest_range(account_id)
         statements = (sql.REMOVE_IDENTIFIERS, sql.REMOVE_DISTINCT_IDS)
         return any(cursor.execute(statement, (low, high, self._rows)).rowcount for statement in statements)
 

@@ -72,7 +72,7 @@ class Watch:
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
-        self._cut: _File | None = None
+        self._truncated_file: _File | None = None
         self._index: _Index | None = None
         self._last_frame = b""
         self._database = _File(str(path), descriptor)
@@ -99,8 +99,8 @@ class Watch:
 
         A file that was cut once stays damaged, also when it has grown since: there is a gap in it.
         """
-        if self._cut is not None:
-            raise self._truncated(self._cut)
+        if self._truncated_file is not None:
+            raise self._truncated(self._truncated_file)
         # Read before the size: a commit meanwhile makes both larger.
         at_least = self._database_bytes
         if self._database.size() < at_least and not self._is_whole_database():
@@ -138,7 +138,7 @@ class Watch:
 
     def _truncated(self, file: _File) -> TruncatedError:
         """Note that *file* was cut, and return the error that tells of it."""
-        self._cut = file
+        self._truncated_file = file
         return TruncatedError(f"{file.path} was truncated or overwritten by another program; restart the emulator")
 
     def _read_frame(self, index: _Index) -> bytes:

@@ -33,7 +33,7 @@ from ours_emulator.store.sqlite.rows import (
     visitor_row,
 )
 from ours_emulator.store.sqlite.watch import TruncatedError
-from ours_emulator.store.texts import digests_of, distinct_digest, encoded, name_digest
+from ours_emulator.store.texts import digest_range, distinct_digest, encoded, name_digest
 from ours_emulator.store.versions import Keyframe
 
 _RECENT_REQUESTS = 10_000
@@ -183,10 +183,10 @@ class SqliteWriter:
             self._account_ids[name] = known
         return known
 
-    def visitors(self, names: Iterable[Name], most: int) -> list[Visitor]:
-        """Return the visitors that have any of *names*: for each name the *most* oldest ones."""
+    def visitors(self, names: Iterable[Name], limit: int) -> list[Visitor]:
+        """Return the visitors that have any of *names*: for each name the *limit* oldest ones."""
         digests = json_text([name_digest(name) for name in names])
-        rows = {row[0]: row for row in self._run(sql.SELECT_VISITORS, most, digests)}
+        rows = {row[0]: row for row in self._run(sql.SELECT_VISITORS, limit, digests)}
         loaded = [visitor_of(row) for row in rows.values()]
         self._keyframes.update((visitor.pk, keyframe) for visitor, keyframe in loaded)
         return [visitor for visitor, _ in loaded]
@@ -317,22 +317,22 @@ class SqliteWriter:
         if self._removal.account_ids:
             # What is being removed still counts, and the rows of others must not have to go for it.
             return
-        most = self._retention.rows
-        slack = most // _ROWS_PER_SLACK
-        if self._receipts > most + slack:
-            self._evict_receipts(self._receipts - most)
+        limit = self._retention.rows
+        slack = limit // _ROWS_PER_SLACK
+        if self._receipts > limit + slack:
+            self._evict_receipts(self._receipts - limit)
         if self._event_bytes - self._present_bytes > self._retention.event_bytes:
             self._evict_event_bytes()
-        if self._requests > most + slack:
-            self._evict_requests(self._requests - most)
+        if self._requests > limit + slack:
+            self._evict_requests(self._requests - limit)
         while self._body_bytes > self._retention.body_bytes and self._counters_known:
             self._evict_requests(1)
 
     def _evict_event_bytes(self) -> None:
         """Delete the oldest events over the limit, and some more. What a visitor is now stays, and is not counted."""
-        most = self._retention.event_bytes
-        most -= most // _BYTES_PER_SLACK
-        while (excess := self._event_bytes - self._present_bytes - most) > 0:
+        limit = self._retention.event_bytes
+        limit -= limit // _BYTES_PER_SLACK
+        while (excess := self._event_bytes - self._present_bytes - limit) > 0:
             sizes = accumulate(row[0] for row in self._run(sql.SELECT_OLDEST_SIZES, _OLDEST))
             count = sum(1 for size in sizes if size < excess) + 1
             if not self._evict_receipts(count):
@@ -387,7 +387,7 @@ class SqliteWriter:
         self._event_bytes -= event_bytes
         self._present_bytes -= present_bytes
         for statement in (sql.CLEAR_IDENTIFIERS, sql.CLEAR_DISTINCT_IDS):
-            self._run(statement, *digests_of(account_id))
+            self._run(statement, *digest_range(account_id))
         for statement in (
             sql.CLEAR_EVICTED,
             sql.CLEAR_VERSIONS,
