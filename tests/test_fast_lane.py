@@ -290,5 +290,6 @@ def test_a_client_that_is_always_one_request_ahead_leaves_no_cycles_behind() -> 
             received = b""
             while not received.endswith(b'{"success":true}'):
                 received += connection.recv(65536)
+        gc.collect()
         cycles = sum(type(one) is RequestResponseCycle for one in gc.get_objects())
     assert cycles < 20

@@ -38,19 +38,17 @@ class Closing:
         self._progress = progress
         self._pending = pending
         self._loop = loop
-        self._final_response: bytes | None = None
+        self._final_response = b""
+        self.has_begun = False
+        """Whether nothing more is read."""
         self.half_closed = False
         """Whether the client will send nothing more."""
         self.endless = False
         """Whether the answer in progress has no end."""
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether nothing more is read."""
-        return self._final_response is not None
-
     def begin(self, final_response: bytes = b"") -> None:
         """Read no further requests, and end with *final_response* once those before are answered."""
+        self.has_begun = True
         self._final_response = final_response
         self._progress.waiting_since = None
         self.finish_if_answered()
@@ -60,12 +58,11 @@ class Closing:
 
         Reading goes on for a moment: a client still sending would see a reset instead of the response.
         """
-        final_response = self._final_response
-        if final_response is None or self._pending.any_answerable() or self._transport.is_closing():
+        if not self.has_begun or self._pending.any_answerable() or self._transport.is_closing():
             return
         self._progress.begin_closing(self._loop.time())
         self._flow.resume_reading()
-        self._transport.write(final_response)
+        self._transport.write(self._final_response)
         if self.half_closed:
             self._transport.close()
         else:

@@ -13,7 +13,7 @@ Fields = Sequence[tuple[bytes, bytes]]
 
 def with_path(target: bytes) -> bytes:
     """Return *target* with a path: an absolute one without a path means `/` (RFC 9112, 3.2.2); uvicorn fails on it."""
-    return _WITHOUT_PATH.sub(rb"\1/\2", target)
+    return target if target.startswith(b"/") else _WITHOUT_PATH.sub(rb"\1/\2", target)
 
 
 def path_of(target: bytes) -> str:
