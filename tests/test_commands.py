@@ -500,7 +500,7 @@ def test_a_fault_is_planned_shown_and_dropped(account: Account, at: dict[str, st
     assert "needs a NAME" in run(at, "fault", "--status", "429", code=2)
     assert "not both" in run(at, "fault", "busy", "--status", "429", "--drop", code=2)
     assert "has no effect" in run(at, "fault", "busy", "--stored", code=2)
-    too_large = "ours-emulator: answer.status: must be less than or equal to 599\n"
+    too_large = "ours-emulator: answer.status: must be at most 599\n"
     assert run(at, "fault", "busy", "--status", "4290", code=2) == too_large
 
 

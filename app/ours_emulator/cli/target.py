@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from ours_emulator.locator import places, url_of
-from ours_emulator.model import ACCOUNT_NAME
+from ours_emulator.model import ACCOUNT_NAME, ACCOUNT_NAME_FORM
 from ours_emulator.settings import ENV_PREFIX, SettingsError, load
 from ours_emulator.wording import listed
 
@@ -62,8 +62,7 @@ def options(account: str = "Only this account. [default: all of them]") -> Calla
 def _account_name(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
     """Return *name* if an account can have it: another one would lead to another path of the server."""
     if name is not None and ACCOUNT_NAME.fullmatch(name) is None:
-        characters = "letters, digits, dot, dash, underscore"
-        raise click.ClickException(f"--account {name}: not a valid account name; use {characters}")
+        raise click.ClickException(f"--account {name}: not a valid account name; use {ACCOUNT_NAME_FORM}")
     return name
 
 

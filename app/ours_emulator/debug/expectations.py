@@ -4,8 +4,8 @@ from typing import Annotated, TypeAlias
 
 from pydantic import ConfigDict, Field, JsonValue, SkipValidation
 
+from ours_emulator.debug.names import Name
 from ours_emulator.debug.params import AskedOutcome, Body
-from ours_emulator.model import ACCOUNT_NAME
 from ours_emulator.records import Mode
 from ours_emulator.store import LARGEST
 
@@ -19,7 +19,7 @@ Milliseconds: TypeAlias = Annotated[int, Field(ge=0, le=MAX_MS)]
 class ScopeBody(Body):
     """Which events are looked at."""
 
-    account: str | None = Field(None, pattern=f"^{ACCOUNT_NAME.pattern}$", description="Default: all accounts.")
+    account: Name | None = Field(None, description="Default: all accounts.")
     outcome: AskedOutcome | None = Field(None, description="Default: accepted, unless the match asks for an outcome.")
     after: int = Field(0, ge=0, le=LARGEST, description="Only events with a greater id.")
 
