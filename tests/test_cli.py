@@ -229,6 +229,7 @@ def test_a_taken_port_is_reported(tmp_path: Path) -> None:
         (["serve", "--port", "0", "--port-file", "/dev/null/port"], "/dev/null/port cannot be written"),
         (["serve", "--port", "0", "--database", "tmp"], "tmp"),
         (["serve", "--port", "0", "--database", ""], "--database"),
+        (["serve", "--port", "0", "--database", "no/x.db"], "no does not exist; create it"),
         (["serve", "--port", "0", "--database", "tmp/\udcff.db"], "--database: must be UTF-8"),
     ],
 )
@@ -249,7 +250,11 @@ def test_a_bad_line_of_the_file_is_reported_with_the_file(tmp_path: Path) -> Non
 
 def test_a_file_that_is_no_store_is_reported(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no database " * 100)
-    assert "notes.txt" in complaint(tmp_path, "serve", "--port", "0", "--database", "notes.txt")
+    line = complaint(tmp_path, "serve", "--port", "0", "--database", "notes.txt")
+    assert line == (
+        f"ours-emulator: {tmp_path / 'notes.txt'} cannot be opened: file is not a database; "
+        "restore it from a backup or use a new file"
+    )
     with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
         connection.execute("CREATE TABLE mine (id)")
     assert "other.db" in complaint(tmp_path, "serve", "--port", "0", "--database", "other.db")

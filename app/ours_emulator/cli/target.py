@@ -39,9 +39,11 @@ class DebugCommand(click.Command):
             return super().invoke(ctx)
 
 
-def debug_command(name: str | None = None) -> Callable[[Callable[..., None]], click.Command]:
+def debug_command(
+    name: str | None = None, cls: type[DebugCommand] = DebugCommand
+) -> Callable[[Callable[..., None]], click.Command]:
     """Make a function a command, with the *name* of the function unless another one is given."""
-    return click.command(name, cls=DebugCommand, epilog=_EPILOG)
+    return click.command(name, cls=cls, epilog=_EPILOG)
 
 
 def url_option(command: F) -> F:
@@ -91,8 +93,11 @@ def _as_click_error(error: "EmulatorError") -> click.ClickException:
     return NotMetError(message) if failed or gone else click.ClickException(message)
 
 
-def report_unknown_account(emulator: "Emulator") -> None:
-    """Report on standard error if the account of *emulator* is closed, or does not exist: a request makes it."""
+def report_unknown_account(emulator: "Emulator", *, closed: bool = True) -> None:
+    """Report on standard error if the account of *emulator* does not exist, because a request makes it.
+
+    *closed*: also if it is closed, which the emulator answers to those who want to change it.
+    """
     from ours_emulator.emulator import operations
 
     if emulator.account is None:
@@ -100,10 +105,23 @@ def report_unknown_account(emulator: "Emulator") -> None:
     states = {account["account"]: account["state"] for account in emulator.perform(operations.accounts())}
     state = states.get(emulator.account)
     names = [name for name, state in states.items() if state == "open"]
-    if state != "open":
+    if state is None or (closed and state != "open"):
         known = f"existing accounts: {listed(names)}" if names else "no account exists"
         problem = "has no requests" if state is None else "is closed"
         click.echo(f"ours-emulator: account {emulator.account} {problem}; {known}", err=True)
+
+
+@contextmanager
+def account_reported(emulator: "Emulator") -> Generator[None]:
+    """Report with an error that something is not there if that is because the account does not exist."""
+    from ours_emulator.emulator import EmulatorError
+
+    try:
+        yield
+    except EmulatorError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            report_unknown_account(emulator)
+        raise
 
 
 def exit_not_met(message: str) -> NoReturn:
