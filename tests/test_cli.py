@@ -323,14 +323,17 @@ def test_variables_that_our_other_programs_or_kubernetes_set_are_known(tmp_path:
 # Ending
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
-def test_a_signal_ends_it_and_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 0), (signal.SIGHUP, 0), (signal.SIGQUIT, 0)],
+)
+def test_a_signal_ends_it_and_nothing_is_left(tmp_path: Path, number: signal.Signals, code: int) -> None:
     with serving(tmp_path) as running, httpx.Client(trust_env=False) as http:
         assert track(running) == 200
         assert list((tmp_path / "tmp").glob("*/*store.db")) != []
         # A connection that is kept alive does not hold it up.
         assert http.get(running.url + "/debug/events").json()["total"] == 1
-        running.end(number)
+        assert running.end(number) == code
         assert list((tmp_path / "tmp").iterdir()) == []
         assert running.complained() == ""
 

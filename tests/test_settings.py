@@ -166,7 +166,7 @@ def test_a_list_that_names_nothing_is_a_mistake(name: str, text: str) -> None:
 def test_a_value_that_is_not_valid_is_told_in_plain_words(name: str, value: object, said: str) -> None:
     assert refused({name: value}) == f"{flag(name)}: {said}"
     with pytest.raises(SettingsError, match=f"^{name}: "):
-        load({name: value}, environment=False)
+        load({name: value}, keywords=True)
 
 
 def test_the_test_mode_twin_of_a_token_is_no_token_to_configure() -> None:

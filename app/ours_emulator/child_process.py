@@ -59,7 +59,7 @@ def _taken_stdout() -> BinaryIO:
 
 
 def _serve(order: Order, answers: BinaryIO, warnings: WarningHandler) -> None:
-    loaded = load(order.settings, environment=False)
+    loaded = load(order.settings, environment=False, keywords=True)
     if order.origins is not None:
         loaded = Loaded(loaded.settings, order.origins)
     counts = _counts() if order.arrivals else None

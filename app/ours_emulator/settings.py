@@ -182,10 +182,17 @@ class Loaded:
         self.origins = origins
 
 
-def load(flags: Mapping[str, object] | None = None, file: Path | None = None, *, environment: bool = True) -> Loaded:
+def load(
+    flags: Mapping[str, object] | None = None,
+    file: Path | None = None,
+    *,
+    environment: bool = True,
+    keywords: bool = False,
+) -> Loaded:
     """Return the settings from *flags*, the environment, the TOML *file* and the defaults; the first one wins.
 
-    *environment* is False for an emulator that runs inside a test, which should not depend on the shell.
+    *environment* is False for an emulator that runs inside a test, which should not depend on the shell. *keywords*:
+    the flags were given as arguments of a function, and errors name them so.
     Raises SettingsError with the setting, where its value comes from, and what is wrong with it.
     """
     sources: dict[str, Mapping[str, object]] = {
@@ -193,7 +200,7 @@ def load(flags: Mapping[str, object] | None = None, file: Path | None = None, *,
         "environment": _environment() if environment else {},
         "file": _read(file),
     }
-    spelled = partial(_spelled, file=file) if environment else _keyword
+    spelled = partial(_spelled, file=file, keywords=keywords)
     values: dict[str, Any] = {}
     origins = dict.fromkeys(Settings.model_fields, "default")
     for origin, source in reversed(sources.items()):
@@ -231,16 +238,13 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _keyword(name: str, _origin: str) -> str:
-    """Return how the setting *name* is given to an emulator that runs inside a test: as an argument."""
-    return name if name.isprintable() else repr(name)
-
-
-def _spelled(name: str, origin: str, file: Path | None) -> str:
+def _spelled(name: str, origin: str, file: Path | None, *, keywords: bool) -> str:
     if origin == "environment":
         return ENV_PREFIX + name.upper()
     printed = name if name.isprintable() else repr(name)
-    return f"{printed} in {file}" if origin == "file" else flag(printed)
+    if origin == "file":
+        return f"{printed} in {file}"
+    return printed if keywords else flag(printed)
 
 
 def _environment() -> Mapping[str, object]:
