@@ -229,6 +229,7 @@ def test_a_taken_port_is_reported(tmp_path: Path) -> None:
         (["serve", "--port", "0", "--port-file", "/dev/null/port"], "/dev/null/port cannot be written"),
         (["serve", "--port", "0", "--database", "tmp"], "tmp"),
         (["serve", "--port", "0", "--database", ""], "--database"),
+        (["serve", "--port", "0", "--database", "no/x.db"], "no does not exist; create it"),
         (["serve", "--port", "0", "--database", "tmp/\udcff.db"], "--database: must be UTF-8"),
     ],
 )
@@ -249,7 +250,11 @@ def test_a_bad_line_of_the_file_is_reported_with_the_file(tmp_path: Path) -> Non
 
 def test_a_file_that_is_no_store_is_reported(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no database " * 100)
-    assert "notes.txt" in complaint(tmp_path, "serve", "--port", "0", "--database", "notes.txt")
+    line = complaint(tmp_path, "serve", "--port", "0", "--database", "notes.txt")
+    assert line == (
+        f"ours-emulator: {tmp_path / 'notes.txt'} cannot be opened: file is not a database; "
+        "restore it from a backup or use a new file"
+    )
     with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
         connection.execute("CREATE TABLE mine (id)")
     assert "other.db" in complaint(tmp_path, "serve", "--port", "0", "--database", "other.db")
@@ -318,14 +323,17 @@ def test_variables_that_our_other_programs_or_kubernetes_set_are_known(tmp_path:
 # Ending
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
-def test_a_signal_ends_it_and_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 0), (signal.SIGHUP, 0), (signal.SIGQUIT, 0)],
+)
+def test_a_signal_ends_it_and_nothing_is_left(tmp_path: Path, number: signal.Signals, code: int) -> None:
     with serving(tmp_path) as running, httpx.Client(trust_env=False) as http:
         assert track(running) == 200
         assert list((tmp_path / "tmp").glob("*/*store.db")) != []
         # A connection that is kept alive does not hold it up.
         assert http.get(running.url + "/debug/events").json()["total"] == 1
-        running.end(number)
+        assert running.end(number) == code
         assert list((tmp_path / "tmp").iterdir()) == []
         assert running.complained() == ""
 

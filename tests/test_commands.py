@@ -451,20 +451,39 @@ def test_a_body_that_is_no_text_is_shown_in_base64(account: Account, at: dict[st
     assert run(at, "requests", str(request["id"])).endswith("\nbody in base64:\n/xtbMko=\n")
 
 
+def test_a_number_that_is_none_is_told_by_the_option_and_in_its_unit(at: dict[str, str]) -> None:
+    problem = "is not in the range 0<=x<=55"
+    told: dict[tuple[str, ...], str] = {
+        ("wait", "X", "--timeout", "100"): f"Invalid value for '--timeout': 100.0 {problem}.",
+        ("wait", "X", "--timeout", "soon"): "Invalid value for '--timeout': 'soon' is not a valid number.",
+        ("wait", "X", "--count", "many"): "Invalid value for '--count': 'many' is not a valid integer.",
+        ("wait-ready", "--timeout", "soon"): "Invalid value for '--timeout': 'soon' is not a valid number.",
+        ("fault", "f", "--probability", "x"): "Invalid value for '--probability': 'x' is not a valid number.",
+    }
+    for words, line in told.items():
+        assert run(at, *words, code=2) == f"ours-emulator: {line}\n"
+
+
 def test_an_account_without_requests_is_reported_with_those_that_exist(fresh: Server, here: dict[str, str]) -> None:
     fresh.default.track(userId="u")
     note = "ours-emulator: account nosuch has no requests; existing accounts: default\n"
-    for command in ("visitors", "events", "requests", "export", "fault"):
+    for command in ("visitors", "events", "requests", "export", "fault", "clock", "reset"):
         assert result(here, command, "--account", "nosuch").stderr == note
         assert result(here, command, "--account", "default").stderr == ""
+    for words in (("visitor", "x"), ("show", "99"), ("requests", "99"), ("fault", "x")):
+        stderr = result(here, *words, "--account", "nosuch").stderr
+        assert (stderr.count(note), stderr.startswith(note), stderr.count("\n")) == (1, True, 2), words
+        assert result(here, *words, "--account", "default").stderr == stderr.removeprefix(note)
     assert result(here, "wait", "X", "--account", "nosuch", "--timeout", "0").stderr.startswith(note)
     with subprocess.Popen([*COMMAND, "tail", "--account", "nosuch"], env=here, stderr=subprocess.PIPE) as tail:
         assert tail.stderr
         assert tail.stderr.readline().decode() == note
         tail.terminate()
+    dropped = result(here, "fault", "x", "--drop", "--account", "nosuch")
+    assert dropped.stderr == note + "ours-emulator: there is no fault x\n"
     fresh.default.http.delete(f"{fresh.url}/debug/accounts/default")
     assert result(here, "events", "--account", "default").stderr == (
-        "ours-emulator: account default is closed; no account exists\n"
+        "ours-emulator: account default is closed; existing accounts: nosuch\n"
     )
 
 
@@ -506,7 +525,7 @@ def test_a_fault_is_planned_shown_and_dropped(account: Account, at: dict[str, st
     assert "needs a NAME" in run(at, "fault", "--status", "429", code=2)
     assert "not both" in run(at, "fault", "busy", "--status", "429", "--drop", code=2)
     assert "has no effect" in run(at, "fault", "busy", "--stored", code=2)
-    too_large = "ours-emulator: answer.status: must be less than or equal to 599\n"
+    too_large = "ours-emulator: answer.status: must be at most 599\n"
     assert run(at, "fault", "busy", "--status", "4290", code=2) == too_large
 
 
@@ -516,6 +535,9 @@ def test_the_clock_is_shown_and_moved(account: Account, at: dict[str, str]) -> N
     frozen = run(at, "clock", "freeze", "2026-01-01T00:00:00Z")
     assert frozen == f"2026-01-01T00:00:00.000Z (frozen) in account {name}\n"
     assert run(at, "clock", "advance", "1d2h30m").startswith("2026-01-02T02:30:00.000Z (frozen)")
+    assert run(at, "clock", "advance", "-1d").startswith("2026-01-01T02:30:00.000Z (frozen)")
+    assert run(at, "clock", "advance", "--", "-30m").startswith("2026-01-01T02:00:00.000Z (frozen)")
+    assert "No such option" in run(at, "clock", "-d", code=2)
     assert json.loads(run(at, "clock", "set", "1767225600000", "--json"))["now_ms"] == 1767225600000
     assert "(real)" in run(at, "clock", "resume")
     for words, said in (

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -279,6 +281,55 @@ def test_a_timeout_in_the_spelling_of_the_debug_api_names_the_right_argument(emu
         emulator.expect("E", **also_wrong)
 
 
+@pytest.mark.parametrize(
+    ("timeout", "kind", "said"),
+    [
+        ("5", TypeError, "timeout must be a number of seconds, not '5'"),
+        (None, TypeError, "timeout must be a number of seconds, not None"),
+        (100, ValueError, "timeout must be from 0 to 55 seconds, not 100"),
+        (-0.5, ValueError, "timeout must be from 0 to 55 seconds, not -0.5"),
+        (float("nan"), ValueError, "timeout must be from 0 to 55 seconds, not nan"),
+    ],
+)
+def test_a_timeout_that_is_none_is_told_in_seconds(
+    emulator: Emulator, timeout: Any, kind: type[Exception], said: str
+) -> None:
+    with pytest.raises(kind, match=f"^{re.escape(said)}$"):
+        emulator.wait_for("E", timeout=timeout)
+    with pytest.raises(kind, match=f"^{re.escape(said)}$"):
+        emulator.expect("E", timeout=timeout)
+    with pytest.raises(kind, match="settle"):
+        emulator.expect("E", settle=timeout)
+
+
+def test_a_timeout_of_readiness_has_no_upper_limit_but_must_be_a_number(emulator: Emulator) -> None:
+    wrong: Any = "5"
+    emulator.wait_ready(timeout=100)
+    for call in (emulator.wait_ready, emulator.version, partial(emulator.replay, "")):
+        with pytest.raises(TypeError, match=r"^timeout must be a number of seconds, not '5'$"):
+            call(timeout=wrong)
+    with pytest.raises(ValueError, match=r"^timeout must be at least 0 seconds, not -1$"):
+        emulator.wait_ready(-1)
+
+
+def test_a_step_of_the_clock_that_is_none_says_what_one_is(emulator: Emulator) -> None:
+    wrong: Any = 8
+    misspelt: Any = {"dayz": 8}
+    with pytest.raises(TypeError, match=r"^advance takes a timedelta, or parts of one such as days=8, not 8$"):
+        emulator.clock.advance(wrong)
+    with pytest.raises(TypeError, match=r"^dayz is not a timedelta part; did you mean days\?$"):
+        emulator.clock.advance(**misspelt)
+
+
+def test_an_unknown_option_of_a_fault_is_told_with_the_nearest_one(emulator: Emulator) -> None:
+    misspelt: Any = {"statuss": 429}
+    with pytest.raises(TypeError, match=r"^statuss is not a fault option; did you mean status\?$"):
+        emulator.fault(**misspelt)
+    as_in_the_debug_api: Any = {"answer": {"status": 429}, "match": {"path": "/batch"}}
+    with emulator.fault(**as_in_the_debug_api) as fault:
+        assert fault.hits == 0
+
+
 def test_hints_are_asserted_to_be_none(emulator: Emulator, account: Account) -> None:
     account.track(userId="u")
     emulator.assert_no_hints()
@@ -527,7 +578,7 @@ def test_an_emulator_runs_for_the_length_of_a_block(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_emulator_that_cannot_run_says_why(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="--keep"), run_emulator(keep=0):
+    with pytest.raises(SettingsError, match=r"^keep: must be at least 1$"), run_emulator(keep=0):
         pass
     with pytest.raises(StoreError), run_emulator(database=tmp_path):
         pass
@@ -536,7 +587,7 @@ def test_an_emulator_that_cannot_run_says_why(tmp_path: Path) -> None:
 def test_an_emulator_whose_port_is_taken_says_so(tmp_path: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
-        pytest.raises(OSError, match="in use"),
+        pytest.raises(OSError, match=r"^cannot listen on 127\.0\.0\.1:\d+: Address already in use; .*use another port"),
         run_emulator(port=taken.getsockname()[1], database=tmp_path / "store.db"),
     ):
         pass

@@ -39,6 +39,15 @@ def test_its_tests_pass_and_print_nothing(copy: Path, options: list[str]) -> Non
 
 
 @pytest.mark.timeout(120)
+def test_it_runs_in_a_checkout_as_the_readme_says_without_what_the_tests_of_the_repository_need() -> None:
+    assert "`pytest examples/signup`" in (ROOT / "README.md").read_text("utf-8")
+    for directory, where in ((ROOT, "examples/signup"), (SIGNUP, ".")):
+        done = run(directory, where, "-p", "no:timeout", "-p", "no:xdist")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "5 passed" in done.stdout
+
+
+@pytest.mark.timeout(120)
 def test_a_refusal_that_was_not_expected_is_printed(copy: Path) -> None:
     with (copy / "test_signup.py").open("a") as file:
         file.write(BROKEN)

@@ -675,7 +675,7 @@ def test_the_vendors_sdk_repeats_an_event_whose_answer_was_lost_and_it_is_stored
             {"answer": {"delay_ms": {"median": 5, "sigma": 1, "mode": 2}}},
             "answer.delay_ms.mode: unknown",
         ),
-        ({"answer": {"delay_ms": -1}}, "answer.delay_ms: must be greater than or equal to 0"),
+        ({"answer": {"delay_ms": -1}}, "answer.delay_ms: must be at least 0"),
         ({"sequence": [None, {"stats": 500}]}, "sequence.1.stats: unknown field; did you mean status?"),
     ],
 )

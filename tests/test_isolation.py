@@ -531,7 +531,7 @@ def says(*lines: object) -> list[str]:
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["no-such-command"], "'no-such-command child-process' cannot be run .*: No such file or directory"),
+        (["no-such-command"], "'no-such-command' cannot be run .*: No such file or directory"),
         (says("hello"), "ended before the emulator was ready"),
         (says(json.dumps({"ours_emulator_protocol": 99})), "another version .* which speaks protocol 99 and not 1"),
         ([sys.executable, "-m", "ours_emulator", "no-such-command"], "ended before the emulator was ready"),

@@ -41,6 +41,15 @@ class Runs:
         return self._pytester.runpytest_inprocess("-W", "error", "-p", "no:cacheprovider", *attached, *options)
 
 
+def errors_of(result: pytest.RunResult) -> list[str]:
+    """Return what is printed of a test that did not begin, between its heading and the summary."""
+    result.assert_outcomes(errors=1)
+    lines = result.stdout.lines
+    begin = next(number for number, text in enumerate(lines) if "ERROR at setup of" in text)
+    end = next(number for number, text in enumerate(lines) if "short test summary info" in text)
+    return lines[begin + 1 : end]
+
+
 @pytest.fixture(scope="module", autouse=True)
 def late_imports(server: Server) -> None:
     """Import what the debug API imports with its first call.
@@ -53,6 +62,7 @@ def late_imports(server: Server) -> None:
 @pytest.fixture(autouse=True)
 def no_url_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OURS_EMULATOR_URL", raising=False)
+    monkeypatch.delenv("OURS_EMULATOR_COMMAND", raising=False)
     monkeypatch.delenv("OURS_PRIVACY_BASE_URL", raising=False)
 
 
@@ -239,10 +249,116 @@ def test_what_is_set_at_the_start_cannot_be_set_for_a_running_emulator(runs: Run
     result.stdout.fnmatch_lines(["*keep cannot be set for an emulator that is running already*"])
 
 
-def test_an_emulator_that_is_not_there_is_reported(runs: Runs) -> None:
-    result = runs("def test_it(ours_emulator): pass", "--ours-emulator-url=http://127.0.0.1:9", attach=False)
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*no emulator answers at http://127.0.0.1:9: *"])
+def test_a_setting_that_is_unknown_is_told_with_the_nearest_name(runs: Runs) -> None:
+    source = """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def ours_emulator_settings():
+            return {"toknes": ["live"]}
+
+        def test_settings(ours_emulator):
+            pass
+        """
+    nearest = {True: "cannot be set for an emulator that is running already", False: "unknown setting"}
+    for attach, told in nearest.items():
+        assert errors_of(runs(source, attach=attach)) == [
+            f"ours_emulator_settings: toknes{'' if attach else ':'} {told}; did you mean tokens?"
+        ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("None", " must return a dict of settings, such as {'tokens': ['live_123']}, not None"),
+        ("['tokens']", " must return a dict of settings, such as {'tokens': ['live_123']}, not ['tokens']"),
+        ("{'tokens': 'live'}", ": tokens must be a list of tokens, such as ['live_123'], not 'live'"),
+        ("{'keep': 0}", ": keep: must be at least 1"),
+        ("{'keep': print}", ": keep: <built-in function print> is not a value of a setting"),
+        ("{'database': '/no/such.db'}", ": /no/such.db cannot be opened: the folder /no does not exist; create it"),
+        ("{'command': ['x']}", ": command is not a setting; use --ours-emulator-command, or OURS_EMULATOR_COMMAND"),
+    ],
+)
+def test_settings_that_are_not_valid_are_told_in_one_line(runs: Runs, settings: str, told: str) -> None:
+    result = runs(
+        f"""
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def ours_emulator_settings():
+            return {settings}
+
+        def test_settings(ours_emulator):
+            pass
+        """,
+        attach=False,
+    )
+    assert errors_of(result) == [f"ours_emulator_settings{told}"]
+
+
+def test_a_port_that_is_in_use_is_told_in_one_line(runs: Runs) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = runs(
+            f"""
+            import pytest
+
+            @pytest.fixture(scope="session")
+            def ours_emulator_settings():
+                return {{"port": {port}}}
+
+            def test_settings(ours_emulator):
+                pass
+            """,
+            attach=False,
+        )
+    (told,) = errors_of(result)
+    assert told.startswith(f"ours_emulator_settings: cannot listen on 127.0.0.1:{port}: Address already in use; ")
+
+
+def test_an_ini_setting_that_is_not_valid_is_told_by_its_name(runs: Runs) -> None:
+    result = runs("def test_it(ours_emulator): pass", "-o", "ours_emulator_strict=maybe")
+    result.stderr.fnmatch_lines(["ERROR: ours_emulator_strict in the ini file must be true or false: *maybe*"])
+
+
+@pytest.mark.parametrize("given_by", ["option", "variable", "ini"])
+def test_an_emulator_that_is_not_there_is_reported_with_where_its_url_comes_from(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, given_by: str
+) -> None:
+    url = "http://127.0.0.1:9"
+    places = {
+        "option": "--ours-emulator-url",
+        "variable": "OURS_EMULATOR_URL",
+        "ini": "ours_emulator_url in the ini file",
+    }
+    if given_by == "variable":
+        monkeypatch.setenv("OURS_EMULATOR_URL", url)
+    options = {"option": [f"--ours-emulator-url={url}"], "variable": [], "ini": ["-o", f"ours_emulator_url={url}"]}
+    result = runs("def test_it(ours_emulator): pass", *options[given_by], attach=False)
+    (told,) = errors_of(result)
+    assert told.startswith(f"no emulator answers at {url}: ")
+    assert told.endswith(f" (the URL is that of {places[given_by]})")
+
+
+@pytest.mark.parametrize("given_by", ["option", "variable", "ini"])
+def test_a_command_that_cannot_be_run_is_reported_as_it_was_given(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, given_by: str
+) -> None:
+    places = {
+        "option": "--ours-emulator-command",
+        "variable": "OURS_EMULATOR_COMMAND",
+        "ini": "ours_emulator_command in the ini file",
+    }
+    if given_by == "variable":
+        monkeypatch.setenv("OURS_EMULATOR_COMMAND", "no-such -x")
+    options = {
+        "option": ["--ours-emulator-command=no-such -x"],
+        "variable": [],
+        "ini": ["-o", "ours_emulator_command=no-such -x"],
+    }
+    told = errors_of(runs("def test_it(ours_emulator): pass", *options[given_by], attach=False))
+    problem = "'no-such -x' cannot be run to start the emulator: No such file or directory"
+    assert told == [f"{problem} (the command is that of {places[given_by]})"]
 
 
 @pytest.mark.parametrize("given_by", ["option", "variable", "ini"])
@@ -429,12 +545,11 @@ def test_production_stays_out_of_reach_after_the_test(runs: Runs) -> None:
         """
     )
     result.assert_outcomes(passed=1, failed=2)
-    result.stdout.fnmatch_lines(
-        ["*test_without_the_fixture*", "*- ours-emulator -*", ADVICE, "*test_that_fails_later*"]
-    )
+    result.stdout.fnmatch_lines(["*test_without_the_fixture*", f"E *{ADVICE}", "*test_that_fails_later*"])
     # Where CI is set, pytest's summary has the whole message of the assertion once more.
     details, _ = result.stdout.str().split("short test summary info")
-    assert details.splitlines().count(ADVICE) == 1
+    assert details.splitlines().count(f"E       {ADVICE}") == 1
+    assert ADVICE not in details.splitlines()
 
 
 def test_strict_fails_on_an_attempt_to_reach_production_in_its_test_only(runs: Runs) -> None:
@@ -455,7 +570,9 @@ def test_strict_fails_on_an_attempt_to_reach_production_in_its_test_only(runs: R
         """
     )
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines([ADVICE_FOR_EARLY_CLIENT, "*- ours-emulator -*", ADVICE_FOR_EARLY_CLIENT])
+    result.stdout.fnmatch_lines([ADVICE_FOR_EARLY_CLIENT, "*- ours-emulator -*", "http://*: 0 requests, *"])
+    details, _ = result.stdout.str().split("short test summary info")
+    assert details.count(ADVICE_FOR_EARLY_CLIENT) == 1
 
 
 def test_an_attempt_to_reach_production_fails_the_test_whatever_the_app_makes_of_it(runs: Runs) -> None:
@@ -505,6 +622,7 @@ def test_a_client_made_at_import_shows_why_it_cannot_connect(runs: Runs) -> None
     )
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E *APIConnectionError: Connection error.", f"E *{ADVICE_FOR_EARLY_CLIENT}"])
+    assert ADVICE_FOR_EARLY_CLIENT not in result.stdout.lines
 
 
 @pytest.mark.parametrize("attach", [True, False])
@@ -635,6 +753,7 @@ def test_the_marker_stops_the_clock(runs: Runs) -> None:
         ("strict_openapi=1", "strict_openapi must be True or False, not 1"),
         ("strict_ignore=3", "strict_ignore must be a list of rules, such as ?'unknown-keys'?, not 3"),
         ("tokens='live'", "tokens must be a list of tokens, such as ?'live_123'?, not 'live'"),
+        ("tokens=[]", "tokens must not be empty; omit it to use the default"),
         ("public_keys=['key']", "public_keys.0: a key must begin with pk_ or sk_"),
         ("allowed_events='Paid'", "allowed_events must be a list of names, such as ?'Paid'?, not 'Paid'"),
         ("clock=1.5", "clock must be a datetime, ISO 8601, or milliseconds since the epoch, not 1.5"),

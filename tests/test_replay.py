@@ -152,8 +152,8 @@ def test_without_a_prefix_each_line_goes_to_its_own_account() -> None:
     ("bad", "named"),
     [
         (b"{", "not JSON"),
-        (b"[]", "dictionary"),
-        (b"null", "dictionary"),
+        (b"[]", "must be an object"),
+        (b"null", "must be an object"),
         (b"NaN", "NaN"),
         (b"\xff", "not JSON"),
         (b"[" * 100_000, "not JSON"),

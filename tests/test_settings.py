@@ -146,6 +146,29 @@ def test_a_list_that_names_nothing_is_a_mistake(name: str, text: str) -> None:
         load({name: text})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("port", "x", "must be an integer"),
+        ("port", "4010.5", "must be an integer"),
+        ("port", 70_000, "must be at most 65535"),
+        ("keep", 0, "must be at least 1"),
+        ("strict_openapi", "maybe", "must be true or false"),
+        ("tokens", None, "must be a list"),
+        ("tokens", [1], "must be a string"),
+        ("tokens", [""], "must not be empty"),
+        ("seed", 5, "must be a path"),
+        ("log_format", "xml", "must be 'human', 'json' or 'none'"),
+        ("allowed_hosts", "a/b", "'a/b' is not a host name; use one such as app.example.com or *.example.com"),
+        ("admin_token", "a b", "must be visible ASCII characters, without spaces, as it is sent in a header"),
+    ],
+)
+def test_a_value_that_is_not_valid_is_told_in_plain_words(name: str, value: object, said: str) -> None:
+    assert refused({name: value}) == f"{flag(name)}: {said}"
+    with pytest.raises(SettingsError, match=f"^{name}: "):
+        load({name: value}, keywords=True)
+
+
 def test_the_test_mode_twin_of_a_token_is_no_token_to_configure() -> None:
     with pytest.raises(SettingsError, match="must be the live token"):
         load({"tokens": "test_a"})

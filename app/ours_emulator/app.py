@@ -53,7 +53,7 @@ def create_app(
     if loaded is None:
         for warning in unknown_variables(os.environ):
             _log.warning(warning)
-    parts, served = _open(loaded or load(settings), feed or Feed(), accounts)
+    parts, served = _open(loaded or load(settings, keywords=True), feed or Feed(), accounts)
     app = _fastapi_app(parts)
     app.add_middleware(Front, served)
     return app

@@ -57,7 +57,7 @@ def _obey(line: bytes, answers: BinaryIO, warnings: WarningHandler) -> None:
 
 
 def _serve(order: Order, answers: BinaryIO, warnings: WarningHandler) -> None:
-    loaded = load(order.settings, environment=False)
+    loaded = load(order.settings, environment=False, keywords=True)
     if order.origins is not None:
         loaded = Loaded(loaded.settings, order.origins)
     counts = _counts() if order.arrivals else None

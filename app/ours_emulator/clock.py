@@ -84,6 +84,12 @@ def milliseconds(text: str) -> int:
 
 
 def moment(value: object) -> object:
-    """Return *value* as milliseconds if it is text or an integer (see `milliseconds`), else unchanged."""
-    is_timestamp = isinstance(value, str | int) and not isinstance(value, bool)
-    return milliseconds(str(value)) if is_timestamp else value
+    """Return *value*, text or an integer, as milliseconds (see `milliseconds`); None unchanged.
+
+    Raises ValueError for other values.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"must be a timestamp: ISO 8601, for example {_EXAMPLE}, or milliseconds")
+    return milliseconds(str(value))

@@ -5,5 +5,14 @@ class SettingsError(Exception):
     """A setting that is not valid; the message is one line for the user."""
 
 
+class ListenError(OSError):
+    """The address cannot be listened on; the message is one line for the user."""
+
+
 class StoreError(Exception):
     """The store cannot be used; the message is one line for the user."""
+
+
+def why(error: Exception) -> str:
+    """Return what *error* says, without the number that a system error has."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -150,4 +150,4 @@ def _plain(name: str, value: object) -> object:
         return str(value)
     if isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping)):
         return [_plain(name, item) for item in cast(Iterable[object], value)]
-    raise SettingsError(f"--{name.replace('_', '-')}: {value!r} is not a value of a setting")
+    raise SettingsError(f"{name}: {value!r} is not a value of a setting")

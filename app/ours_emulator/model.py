@@ -12,6 +12,7 @@ from ours_emulator.records import FaultAnswer, Hint, Outcome, Reason, Resolution
 from ours_emulator.values import value
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+ACCOUNT_NAME_FORM = "letters, digits, dot, dash, underscore; up to 100, beginning with a letter or digit"
 DEFAULT_ACCOUNT = "default"
 Properties: TypeAlias = dict[str, JsonValue]
 Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id"]

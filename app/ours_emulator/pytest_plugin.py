@@ -5,11 +5,10 @@ Every pytest run where the package is installed imports this module, so it impor
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +55,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the marker, and refuse a setting of the ini file that is not valid."""
     config.addinivalue_line("markers", _MARKER)
+    try:
+        config.getini("ours_emulator_strict")
+    except (pytest.UsageError, ValueError, TypeError) as error:  # Which one depends on the version of pytest.
+        raise pytest.UsageError(f"ours_emulator_strict in the ini file must be true or false: {error}") from None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -99,19 +102,10 @@ def ours_emulator_server(
     request: pytest.FixtureRequest, ours_emulator_settings: Mapping[str, Any]
 ) -> Iterator[Emulator]:
     """The emulator itself, for all tests: a new one, or the one that --ours-emulator-url names."""
-    from ours_emulator.emulator import run_emulator
-    from ours_emulator.pytest_support.accounts import attached, command_of
     from ours_emulator.pytest_support.reports import reporting
+    from ours_emulator.pytest_support.server import server_of_run
 
-    config = request.config
-    url = config.getoption("--ours-emulator-url") or os.environ.get("OURS_EMULATOR_URL")
-    url = url or config.getini("ours_emulator_url")
-    running = (
-        nullcontext(attached(url, ours_emulator_settings))
-        if url
-        else run_emulator(command=command_of(config), **ours_emulator_settings)
-    )
-    with reporting(config), running as emulator:
+    with reporting(request.config), server_of_run(request.config, ours_emulator_settings) as emulator:
         yield emulator
 
 

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -18,7 +19,8 @@ _OTHER_VARIABLES = ("CONFIG", "URL", "COMMAND", "CLIENT_URL", "TOKEN", "PUBLIC_K
 """Those that are no settings: --config, what the commands and the pytest plugin read, and what `exec` sets."""
 _SERVICE = re.compile(r"SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?")
 """Those that Kubernetes sets in every container if a service is called ours-emulator."""
-_HOST = r"^(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$"
+_LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
+_HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
 
 
 def _split(value: object) -> object:
@@ -41,6 +43,18 @@ def _key(key: str) -> str:
     if re.fullmatch(r"[ps]k_\S+", key) is None:
         raise ValueError("a key must begin with pk_ or sk_")
     return key
+
+
+def _host(name: str) -> str:
+    if _HOST.fullmatch(name) is None:
+        raise ValueError(f"{name!r} is not a host name; use one such as app.example.com or *.example.com")
+    return name.lower()
+
+
+def _visible(token: str) -> str:
+    if re.fullmatch("[!-~]+", token) is None:
+        raise ValueError("must be visible ASCII characters, without spaces, as it is sent in a header")
+    return token
 
 
 def _named(path: Path) -> Path:
@@ -88,7 +102,7 @@ Token = Annotated[str, Field(min_length=1), AfterValidator(_live)]
 Tokens = tuple[Token, ...]
 Key = Annotated[str, AfterValidator(_key)]
 Keys = tuple[Key, ...]
-Hosts = tuple[Annotated[str, Field(pattern=_HOST), AfterValidator(str.lower)], ...]
+Hosts = tuple[Annotated[str, AfterValidator(_host)], ...]
 File = Annotated[Path, AfterValidator(_named)]
 Database = Annotated[str, BeforeValidator(_text), AfterValidator(_database)]
 
@@ -120,8 +134,8 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         (),
         description="Host names to accept besides the local ones; `*.example.com` accepts every name below it.",
     )
-    admin_token: str | None = Field(
-        None, pattern=r"^[!-~]+$", description="Bearer token that /debug requires, except for its health."
+    admin_token: Annotated[str, AfterValidator(_visible)] | None = Field(
+        None, description="Bearer token that /debug requires, except for its health."
     )
     allowed_events: Annotated[Names | None, BeforeValidator(_split)] = Field(
         None, description="Event names to keep; other events are dropped. Without it, every event is kept."
@@ -168,10 +182,17 @@ class Loaded:
         self.origins = origins
 
 
-def load(flags: Mapping[str, object] | None = None, file: Path | None = None, *, environment: bool = True) -> Loaded:
+def load(
+    flags: Mapping[str, object] | None = None,
+    file: Path | None = None,
+    *,
+    environment: bool = True,
+    keywords: bool = False,
+) -> Loaded:
     """Return the settings from *flags*, the environment, the TOML *file* and the defaults; the first one wins.
 
-    *environment* is False for an emulator that runs inside a test, which should not depend on the shell.
+    *environment* is False for an emulator that runs inside a test, which should not depend on the shell. *keywords*:
+    the flags were given as arguments of a function, and errors name them so.
     Raises SettingsError with the setting, where its value comes from, and what is wrong with it.
     """
     sources: dict[str, Mapping[str, object]] = {
@@ -179,6 +200,7 @@ def load(flags: Mapping[str, object] | None = None, file: Path | None = None, *,
         "environment": _environment() if environment else {},
         "file": _read(file),
     }
+    spelled = partial(_spelled, file=file, keywords=keywords)
     values: dict[str, Any] = {}
     origins = dict.fromkeys(Settings.model_fields, "default")
     for origin, source in reversed(sources.items()):
@@ -186,14 +208,13 @@ def load(flags: Mapping[str, object] | None = None, file: Path | None = None, *,
         origins.update(dict.fromkeys(source, origin))
     for name in sorted(values.keys() - Settings.model_fields.keys()):
         advice = did_you_mean(name.replace("-", "_"), Settings.model_fields)
-        raise SettingsError(f"{_spelled(name, origins[name], file)}: unknown setting{advice}")
+        raise SettingsError(f"{spelled(name, origins[name])}: unknown setting{advice}")
     try:
         return Loaded(Settings.model_validate(values), origins)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
-        problem = plain(first["msg"])
-        raise SettingsError(f"{_spelled(name, origins[name], file)}: {problem}") from None
+        raise SettingsError(f"{spelled(name, origins[name])}: {plain(first)}") from None
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
@@ -217,11 +238,13 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _spelled(name: str, origin: str, file: Path | None) -> str:
+def _spelled(name: str, origin: str, file: Path | None, *, keywords: bool) -> str:
     if origin == "environment":
         return ENV_PREFIX + name.upper()
     printed = name if name.isprintable() else repr(name)
-    return f"{printed} in {file}" if origin == "file" else flag(printed)
+    if origin == "file":
+        return f"{printed} in {file}"
+    return printed if keywords else flag(printed)
 
 
 def _environment() -> Mapping[str, object]:

@@ -1,7 +1,8 @@
 """Wording that is the same everywhere: events, counts, shortened lists, suggestions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 from ours_emulator.records import Event, Hint, Reason
 
@@ -9,6 +10,43 @@ MAX_LISTED = 20
 """How many names one hint lists, and how many hints about names there are."""
 _MAX_LENGTH = 100
 _DROPPED = "allow-list"
+_INTEGER = "must be an integer"
+_NUMBER = "must be a number"
+_BOOLEAN = "must be true or false"
+_LIST = "must be a list"
+_OBJECT = "must be an object"
+_PLAIN: Mapping[str, str] = {
+    "missing": "is missing",
+    "extra_forbidden": "unknown field",
+    "int_type": _INTEGER,
+    "int_parsing": _INTEGER,
+    "int_parsing_size": _INTEGER,
+    "int_from_float": _INTEGER,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "finite_number": "must be a finite number",
+    "bool_type": _BOOLEAN,
+    "bool_parsing": _BOOLEAN,
+    "string_type": "must be a string",
+    "string_unicode": "must not contain lone surrogates",
+    "string_sub_type": "must be a string",
+    "path_type": "must be a path",
+    "list_type": _LIST,
+    "tuple_type": _LIST,
+    "dict_type": _OBJECT,
+    "model_type": _OBJECT,
+    "model_attributes_type": _OBJECT,
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_long": "must have at most {max_length} items",
+    "none_required": "must be null",
+    "json_invalid": "not valid JSON: {error}",
+}
+"""What is wrong with a value, for each kind of error that pydantic has. Its own words are those of Python."""
+_EMPTY = ("string_too_short", "too_short")
 
 
 def name_of(event: Event) -> str:
@@ -92,6 +130,13 @@ def suggested(name: str | None) -> str:
     return f"; did you mean {name}?" if name else ""
 
 
-def plain(message: str) -> str:
-    """Return a *message* of pydantic as we write it."""
-    return message.removeprefix("Value error, ").replace("Input should be", "must be", 1)
+def plain(error: Mapping[str, Any]) -> str:
+    """Return what is wrong with a value, of an *error* of pydantic: `must be an integer`."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in _EMPTY and context["min_length"] == 1:
+        return "must not be empty"
+    if kind in _PLAIN:
+        return _PLAIN[kind].format_map(context)
+    if kind == "literal_error":
+        return f"must be {context['expected'].replace('True', 'true')}"
+    return str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "must be", 1)

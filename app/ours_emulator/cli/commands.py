@@ -8,7 +8,9 @@ from typing import IO, TYPE_CHECKING, TypeVar
 import click
 
 from ours_emulator.cli import output
+from ours_emulator.cli.numbers import Integer, Number
 from ours_emulator.cli.target import (
+    account_reported,
     debug_command,
     emulator_at,
     emulator_errors,
@@ -32,7 +34,7 @@ _PART_BYTES = 64 * 1024
 _RETRY_SECONDS = 1.0
 _POLL_SECONDS = 0.1
 _OTHER_OUTCOMES = ("rejected", "duplicate", "dropped")
-_limit_option = click.option("--limit", default=100, show_default=True, type=click.IntRange(1))
+_limit_option = click.option("--limit", default=100, show_default=True, type=Integer(1))
 
 
 def _id(_context: click.Context, argument: click.Parameter, text: str | None) -> int | None:
@@ -99,7 +101,9 @@ def events(
 @click.argument("event_id", metavar="ID", callback=_id)
 def show(url: str | None, account: str | None, as_json: bool, event_id: int) -> None:
     """Show one event with everything that is known of it. ID is its number, as in the log: 17 or '#17'."""
-    output.show_event(emulator_at(url, account).event(event_id), as_json)
+    emulator = emulator_at(url, account)
+    with account_reported(emulator):
+        output.show_event(emulator.event(event_id), as_json)
 
 
 @debug_command()
@@ -110,7 +114,9 @@ def visitor(url: str | None, account: str | None, as_json: bool, visitor_id: str
     """Show one visitor with all properties."""
     from ours_emulator.emulator import operations
 
-    output.show_one(emulator_at(url, account).perform(operations.visitor(visitor_id)), as_json)
+    emulator = emulator_at(url, account)
+    with account_reported(emulator):
+        output.show_one(emulator.perform(operations.visitor(visitor_id)), as_json)
 
 
 @debug_command()
@@ -131,7 +137,8 @@ def requests(
     if request_id is not None:
         if given:
             raise click.ClickException("use an ID or filters, not both")
-        output.show_request(emulator.request(request_id), as_json)
+        with account_reported(emulator):
+            output.show_request(emulator.request(request_id), as_json)
         return
     items = emulator.latest_requests(limit, **given)
     shown = output.show(items, as_json, account, output.REQUEST_HEADS, output.request_row)
@@ -176,6 +183,8 @@ def reset(url: str | None, account: str | None, all_: bool) -> None:
     emulator = emulator_at(url, account)
     name = emulator.account or DEFAULT_ACCOUNT
     target = emulator_at(emulator.server_url, None if all_ else name)
+    if account:
+        report_unknown_account(target, closed=False)
     cleared = target.reset()
     counts = (plural(cleared.visitors, "visitor"), plural(cleared.receipts, "event"))
     where = f"{'all accounts' if all_ else f'account {name}'} at {emulator.server_url}"
@@ -220,7 +229,7 @@ def import_(url: str | None, account: str | None, file: IO[bytes]) -> None:
 
 @click.command("wait-ready")
 @url_option
-@click.option("--timeout", default=30.0, show_default=True, help="Seconds.")
+@click.option("--timeout", default=30.0, show_default=True, type=Number(0), help="Seconds.")
 def wait_ready(url: str | None, timeout: float) -> None:
     """Wait until the emulator answers. Exit code 1 if it does not in time."""
     deadline = time.monotonic() + timeout
@@ -242,7 +251,7 @@ def wait_ready(url: str | None, timeout: float) -> None:
 
 @click.command()
 @url_option
-@click.option("--timeout", default=3.0, show_default=True, help="Seconds.")
+@click.option("--timeout", default=3.0, show_default=True, type=Number(0), help="Seconds.")
 def healthcheck(url: str | None, timeout: float) -> None:
     """Check once whether the emulator is healthy. Exit code 1 if it is not."""
     try:

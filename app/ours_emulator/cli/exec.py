@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ours_emulator.cli.flags import loaded, setting_flags
-from ours_emulator.cli.ports import listening_error, write_port_file
+from ours_emulator.cli.ports import write_port_file
 from ours_emulator.emulator.errors import EmulatorError
-from ours_emulator.errors import SettingsError, StoreError
+from ours_emulator.errors import SettingsError, StoreError, why
 from ours_emulator.settings import Loaded
 
 if TYPE_CHECKING:
@@ -45,10 +45,8 @@ def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
     settings = loaded(flags, config, **_DEFAULTS)
     try:
         code = _run(command, settings)
-    except (StoreError, SettingsError, EmulatorError) as error:
-        raise click.ClickException(str(error)) from None
-    except (OSError, UnicodeError) as error:
-        raise listening_error(settings.settings, error) from None
+    except (StoreError, SettingsError, EmulatorError, OSError) as error:
+        raise click.ClickException(why(error)) from None
     sys.exit(code)
 
 

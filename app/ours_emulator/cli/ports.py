@@ -1,16 +1,10 @@
-"""The port of an emulator that a command runs: how a taken one is reported, and the file it is written to."""
+"""The port of an emulator that a command runs: the file it is written to."""
 
 from contextlib import suppress
 
 import click
 
 from ours_emulator.settings import Settings
-
-
-def listening_error(settings: Settings, error: OSError | UnicodeError) -> click.ClickException:
-    """Return how it is reported that the address of *settings* cannot be listened on."""
-    why = getattr(error, "strerror", None) or error
-    return click.ClickException(f"cannot listen on {settings.host}:{settings.port}: {why}")
 
 
 def write_port_file(settings: Settings, port: int) -> None:

@@ -8,7 +8,8 @@ import click
 
 from ours_emulator import __version__
 from ours_emulator.cli.flags import loaded, setting_flags
-from ours_emulator.cli.ports import listening_error, write_port_file
+from ours_emulator.cli.ports import write_port_file
+from ours_emulator.errors import ListenError
 from ours_emulator.http.sockets import listen
 from ours_emulator.locator import Announced, announce, url_of
 from ours_emulator.model import Properties
@@ -25,8 +26,12 @@ def serve(config: Path | None, **flags: object) -> None:
     (port = 4010); a flag wins over the environment, and that over the file. Lists are separated by commas.
     """
     settings = loaded(flags, config)
-    # Bound before anything else happens, so that a taken port is reported at once.
-    _serve(settings, _listening(settings.settings))
+    try:
+        # Bound before anything else happens, so that a taken port is reported at once.
+        listening = listen(settings.settings.host, settings.settings.port)
+    except ListenError as error:
+        raise click.ClickException(str(error)) from None
+    _serve(settings, listening)
 
 
 @click.command(hidden=True)
@@ -36,13 +41,6 @@ def child_process() -> None:
     from ours_emulator.child_process import main
 
     main()
-
-
-def _listening(settings: Settings) -> socket.socket:
-    try:
-        return listen(settings.host, settings.port)
-    except (OSError, UnicodeError) as error:
-        raise listening_error(settings, error) from None
 
 
 def _serve(loaded: Loaded, listening: socket.socket) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ours_emulator.cli import output
+from ours_emulator.cli.numbers import Integer, Number
 from ours_emulator.cli.target import (
+    DebugCommand,
     debug_command,
     emulator_at,
     exit_not_met,
@@ -17,7 +19,7 @@ from ours_emulator.cli.target import (
     options,
     report_unknown_account,
 )
-from ours_emulator.records import FaultCounts, Json, Moment, iso
+from ours_emulator.records import MAX_WAIT_SECONDS, FaultCounts, Json, Moment, iso
 from ours_emulator.terminal import columns
 from ours_emulator.wording import plural
 
@@ -26,15 +28,26 @@ if TYPE_CHECKING:
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LENGTH = re.compile(r"(-?\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_NEGATIVE = re.compile(r"-\d.*")
 _ONE_ACCOUNT = "The account. [default: default]"
+
+
+class ClockCommand(DebugCommand):
+    """The command whose value may be a negative duration, which looks like an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments: durations are put where none is an option."""
+        negative = [] if "--" in args else [arg for arg in args if _NEGATIVE.fullmatch(arg)]
+        rest = [arg for arg in args if arg not in negative]
+        return super().parse_args(ctx, [*rest, "--", *negative] if negative else rest)
 
 
 @debug_command()
 @options()
 @json_option
 @click.argument("event", required=False)
-@click.option("--count", default=1, show_default=True, type=click.IntRange(1), help="How many events to wait for.")
-@click.option("--timeout", default=5.0, show_default=True, type=click.FloatRange(0), help="Seconds.")
+@click.option("--count", default=1, show_default=True, type=Integer(1), help="How many events to wait for.")
+@click.option("--timeout", default=5.0, show_default=True, type=Number(0, MAX_WAIT_SECONDS), help="Seconds.")
 @click.option("--new", is_flag=True, help="Only events that arrive from now on.")
 @click.option("--outcome", help="accepted, duplicate, dropped, rejected or any. [default: accepted]")
 @click.option("--user-id")
@@ -79,10 +92,10 @@ def wait(
 @click.option("--event", help="Only requests with an event of this name.")
 @click.option("--token", help="Only requests with this token or key.")
 @click.option("--distinct-id", help="Only requests with this distinctId.")
-@click.option("--status", type=int, help="Answer with this status.")
-@click.option("--retry-after", type=float, help="Seconds that the client is told to wait.")
+@click.option("--status", type=Integer(), help="Answer with this status.")
+@click.option("--retry-after", type=Number(), help="Seconds that the client is told to wait.")
 @click.option("--error", help="The message in the body of the answer.")
-@click.option("--delay-ms", type=float, help="Delay of the answer, in milliseconds.")
+@click.option("--delay-ms", type=Number(), help="Delay of the answer, in milliseconds.")
 @click.option(
     "--connection",
     type=click.Choice(["reset", "hang", "close"]),
@@ -91,11 +104,11 @@ def wait(
 @click.option(
     "--code", type=click.Choice(["queue_failed", "invalid_event"]), help="Rows of a batch fail with this code."
 )
-@click.option("--row", "rows", type=int, multiple=True, help="Only these rows fail; may be given several times.")
+@click.option("--row", "rows", type=Integer(), multiple=True, help="Only these rows fail; may be given several times.")
 @click.option("--stored", is_flag=True, default=None, help="The request is stored, and only its answer is lost.")
-@click.option("--times", type=int, help="How many requests it hits. [default: all]")
-@click.option("--probability", type=float, help="Probability of a hit, from 0 to 1. [default: 1]")
-@click.option("--seed", type=int, help="Seed of the probability: the same seed gives the same hits.")
+@click.option("--times", type=Integer(), help="How many requests it hits. [default: all]")
+@click.option("--probability", type=Number(), help="Probability of a hit, from 0 to 1. [default: 1]")
+@click.option("--seed", type=Integer(), help="Seed of the probability: the same seed gives the same hits.")
 @click.option("--drop", is_flag=True, help="End the fault NAME.")
 def fault(url: str | None, account: str | None, as_json: bool, name: str | None, drop: bool, **plan: object) -> None:
     """Plan the fault NAME, end it (--drop), or show its counts. Without NAME: list the faults of the account.
@@ -111,6 +124,8 @@ def fault(url: str | None, account: str | None, as_json: bool, name: str | None,
     elif given and drop:
         raise click.ClickException("use --drop or a plan, not both")
     else:
+        # Before, because a change makes the account.
+        report_unknown_account(emulator, closed=False)
         counts = _changed_fault(emulator, name, given, drop)
         if given and not as_json:
             click.echo(f"fault {name}: planned")
@@ -118,7 +133,7 @@ def fault(url: str | None, account: str | None, as_json: bool, name: str | None,
             _show_fault(counts, as_json)
 
 
-@debug_command()
+@debug_command(cls=ClockCommand)
 @options(_ONE_ACCOUNT)
 @json_option
 @click.argument("action", required=False, type=click.Choice(["freeze", "set", "advance", "resume"]))
@@ -129,7 +144,7 @@ def clock(url: str | None, account: str | None, as_json: bool, action: str | Non
     \b
     clock freeze [TIME]      stop it, where it is or at TIME
     clock set TIME           set it; it goes on from there, unless it is stopped
-    clock advance DURATION   advance it: 500ms, 30s, 5m, 2h, 8d or 1w
+    clock advance DURATION   advance it: 500ms, 30s, 5m, 2h, 8d or 1w; -1d sets it back
     clock resume             let it tell the real time again
 
     TIME is ISO 8601, or milliseconds since the epoch.
@@ -138,6 +153,7 @@ def clock(url: str | None, account: str | None, as_json: bool, action: str | Non
 
     emulator = emulator_at(url, account)
     operation = operations.clock() if action is None else operations.set_clock(_clock_change(action, value))
+    report_unknown_account(emulator, closed=False)
     _show_moment(emulator.perform(operation), as_json)
 
 

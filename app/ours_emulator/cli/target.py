@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from ours_emulator.locator import places, url_of
-from ours_emulator.model import ACCOUNT_NAME
+from ours_emulator.model import ACCOUNT_NAME, ACCOUNT_NAME_FORM
 from ours_emulator.settings import ENV_PREFIX, SettingsError, load
 from ours_emulator.wording import listed
 
@@ -39,9 +39,11 @@ class DebugCommand(click.Command):
             return super().invoke(ctx)
 
 
-def debug_command(name: str | None = None) -> Callable[[Callable[..., None]], click.Command]:
+def debug_command(
+    name: str | None = None, cls: type[DebugCommand] = DebugCommand
+) -> Callable[[Callable[..., None]], click.Command]:
     """Make a function a command, with the *name* of the function unless another one is given."""
-    return click.command(name, cls=DebugCommand, epilog=_EPILOG)
+    return click.command(name, cls=cls, epilog=_EPILOG)
 
 
 def url_option(command: F) -> F:
@@ -62,8 +64,7 @@ def options(account: str = "Only this account. [default: all of them]") -> Calla
 def _account_name(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
     """Return *name* if an account can have it: another one would lead to another path of the server."""
     if name is not None and ACCOUNT_NAME.fullmatch(name) is None:
-        characters = "letters, digits, dot, dash, underscore"
-        raise click.ClickException(f"--account {name}: not a valid account name; use {characters}")
+        raise click.ClickException(f"--account {name}: not a valid account name; use {ACCOUNT_NAME_FORM}")
     return name
 
 
@@ -92,8 +93,11 @@ def _as_click_error(error: "EmulatorError") -> click.ClickException:
     return NotMetError(message) if failed or gone else click.ClickException(message)
 
 
-def report_unknown_account(emulator: "Emulator") -> None:
-    """Report on standard error if the account of *emulator* is closed, or does not exist: a request makes it."""
+def report_unknown_account(emulator: "Emulator", *, closed: bool = True) -> None:
+    """Report on standard error if the account of *emulator* does not exist, because a request makes it.
+
+    *closed*: also if it is closed, which the emulator answers to those who want to change it.
+    """
     from ours_emulator.emulator import operations
 
     if emulator.account is None:
@@ -101,10 +105,23 @@ def report_unknown_account(emulator: "Emulator") -> None:
     states = {account["account"]: account["state"] for account in emulator.perform(operations.accounts())}
     state = states.get(emulator.account)
     names = [name for name, state in states.items() if state == "open"]
-    if state != "open":
+    if state is None or (closed and state != "open"):
         known = f"existing accounts: {listed(names)}" if names else "no account exists"
         problem = "has no requests" if state is None else "is closed"
         click.echo(f"ours-emulator: account {emulator.account} {problem}; {known}", err=True)
+
+
+@contextmanager
+def account_reported(emulator: "Emulator") -> Generator[None]:
+    """Report with an error that something is not there if that is because the account does not exist."""
+    from ours_emulator.emulator import EmulatorError
+
+    try:
+        yield
+    except EmulatorError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            report_unknown_account(emulator)
+        raise
 
 
 def exit_not_met(message: str) -> NoReturn:

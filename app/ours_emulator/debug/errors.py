@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_args
+from urllib.parse import unquote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -41,12 +42,16 @@ async def _invalid(request: Request, error: Exception) -> Response:
     # message says most.
     problem = [other for other in errors if other["loc"][:2] == errors[0]["loc"][:2]][-1]
     place = _place(problem, invalid.body)
-    message = plain(problem["msg"])
+    message = plain(problem)
+    if problem["type"] == "json_invalid":
+        return _problem(400, f"the body is {message}, at character {problem['loc'][-1]}")
     if problem["type"] == "extra_forbidden":
         field = cast(APIRoute, request.scope["route"]).body_field
         names = _fields(field and field.field_info.annotation, place[:-1])
         message = "unknown field" + did_you_mean(place[-1], names)
-    return _problem(400, f"{'.'.join(place)}: {message}" if place else message)
+    if place:
+        return _problem(400, f"{'.'.join(place)}: {message}")
+    return _problem(400, message if problem["type"] == "value_error" else f"the body {message}")
 
 
 def _place(error: Mapping[str, Any], body: object) -> list[str]:
@@ -82,9 +87,20 @@ def _models(annotation: object) -> list[type[BaseModel]]:
     return [model for inner in get_args(annotation) for model in _models(inner)]
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     refusal = cast(HTTPException, error)
-    return _problem(refusal.status_code, refusal.detail, refusal.headers)
+    return _problem(refusal.status_code, _why(request, refusal), refusal.headers)
+
+
+def _why(request: Request, refusal: HTTPException) -> str:
+    """Return the sentence of *refusal*. The frameworks that route the request and read its body have only words."""
+    path = unquote(request.scope["path"])
+    sentences = {
+        "Not Found": f"there is no {path}; GET /debug lists every call",
+        "Method Not Allowed": f"{path} does not take {request.method}; GET /debug lists every call",
+        "There was an error parsing the body": "the body is not valid JSON: it is not UTF-8",
+    }
+    return sentences.get(refusal.detail, refusal.detail)
 
 
 async def _no_match(_: Request, error: Exception) -> Response:

@@ -4,13 +4,12 @@ from typing import Annotated, TypeAlias
 
 from pydantic import ConfigDict, Field, JsonValue, SkipValidation
 
+from ours_emulator.debug.names import Name
 from ours_emulator.debug.params import AskedOutcome, Body
-from ours_emulator.model import ACCOUNT_NAME
-from ours_emulator.records import Mode
+from ours_emulator.records import MAX_WAIT_SECONDS, Mode
 from ours_emulator.store import LARGEST
 
-MAX_MS = 55_000
-"""The longest wait: many clients, and what is between them and here, give up after a minute."""
+MAX_MS = MAX_WAIT_SECONDS * 1000
 EventMatch: TypeAlias = SkipValidation[dict[str, JsonValue]]
 """Checked by `compiled`: pydantic takes no text with lone surrogates, which events may have."""
 Milliseconds: TypeAlias = Annotated[int, Field(ge=0, le=MAX_MS)]
@@ -19,7 +18,7 @@ Milliseconds: TypeAlias = Annotated[int, Field(ge=0, le=MAX_MS)]
 class ScopeBody(Body):
     """Which events are looked at."""
 
-    account: str | None = Field(None, pattern=f"^{ACCOUNT_NAME.pattern}$", description="Default: all accounts.")
+    account: Name | None = Field(None, description="Default: all accounts.")
     outcome: AskedOutcome | None = Field(None, description="Default: accepted, unless the match asks for an outcome.")
     after: int = Field(0, ge=0, le=LARGEST, description="Only events with a greater id.")
 

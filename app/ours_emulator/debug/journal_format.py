@@ -13,6 +13,7 @@ from itertools import count
 from typing import IO, Annotated
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,11 +26,12 @@ from pydantic import (
 
 from ours_emulator.clock import LAST_MOMENT
 from ours_emulator.contract.body import GZIP, inflate
+from ours_emulator.debug.names import Name
 from ours_emulator.http.redaction import Redactor, each_text, keys_replaced, tokens_replaced
 from ours_emulator.http.routes import emulated_at, prefixed, within_account
 from ours_emulator.http.wire import attempt_number
 from ours_emulator.jsontext import json_text
-from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT, Properties, Request
+from ours_emulator.model import DEFAULT_ACCOUNT, Properties, Request
 from ours_emulator.records import Connection, FaultAnswer, RowCode, StoredRequest, from_json, milliseconds_of, to_json
 from ours_emulator.wording import plain
 
@@ -73,15 +75,21 @@ def _text_or_json(body: JsonValue) -> JsonValue:
     raise ValueError("must be a JSON object or array, or the body as text")
 
 
+def _request_target(path: str) -> str:
+    if path != "*" and not path.startswith("/"):
+        raise ValueError("must begin with a slash")
+    return path
+
+
 class Line(_Strict):
     """One request as a line has it. `received_at` is in milliseconds since the epoch.
 
     An export has `body` as text, byte for byte; by hand it is easier to write as the JSON that it is.
     """
 
-    account: Annotated[str, Field(pattern=f"^{ACCOUNT_NAME.pattern}$")] = DEFAULT_ACCOUNT
+    account: Name = DEFAULT_ACCOUNT
     method: str = "POST"
-    path: Annotated[str, Field(pattern=r"^(/|\*$)")]
+    path: Annotated[str, AfterValidator(_request_target)]
     headers: dict[str, str] = {"content-type": "application/json"}
     body: Annotated[str | dict[str, JsonValue] | list[JsonValue] | None, BeforeValidator(_text_or_json)] = None
     body_base64: str | None = None
@@ -150,7 +158,7 @@ def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = "".join(f"{part}: " for part in first["loc"][:1])
-            raise LineError(f"line {number}: {place}{plain(first['msg'])}") from None
+            raise LineError(f"line {number}: {place}{plain(first)}") from None
         except (ValueError, RecursionError) as error:
             raise LineError(f"line {number}: not JSON: {error}") from None
 

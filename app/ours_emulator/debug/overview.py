@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fastapi import HTTPException, Request
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, JsonValue
 from starlette.responses import Response
 
 from ours_emulator import __version__
 from ours_emulator.contract.rules import Rule
+from ours_emulator.debug.names import Name
 from ours_emulator.debug.params import NOT_JSON, Account, AsciiJSON, Body, Needs, account_of, answer, debug_router
 from ours_emulator.http.redaction import masked
-from ours_emulator.model import ACCOUNT_NAME
 from ours_emulator.records import Cleared, Page, Summary
 
 _DOCUMENT = {"GET /debug/openapi.json": "Show the OpenAPI document of the debug API."}
@@ -50,7 +50,7 @@ class ResetBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"account": "default"}, {"all": True}]})
 
-    account: str | None = Field(None, pattern=f"^{ACCOUNT_NAME.pattern}$")
+    account: Name | None = None
     all: bool = False
 
 

@@ -12,10 +12,11 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from ours_emulator.clock import LAST_MOMENT, moment
+from ours_emulator.debug.names import Name
 from ours_emulator.debug.parts import Parts
 from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
 from ours_emulator.jsontext import json_text
-from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT
+from ours_emulator.model import DEFAULT_ACCOUNT
 from ours_emulator.records import Outcome, to_json
 from ours_emulator.store import LARGEST
 from ours_emulator.wording import did_you_mean
@@ -29,7 +30,6 @@ _MAX_LIMIT = 1000
 _SURROGATE = b"%ED%"
 _COMPARED_AS_TEXT = ("q",)
 T = TypeVar("T")
-AccountName: TypeAlias = Annotated[str, Path(pattern=f"^{ACCOUNT_NAME.pattern}$", description="The account's name.")]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MAX_LIMIT, description="Items on a page.")]
 AskedOutcome: TypeAlias = Literal[Outcome, "any"]
 Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of the previous page.")]
@@ -38,6 +38,7 @@ Since: TypeAlias = Annotated[
     BeforeValidator(moment),
     Query(le=LAST_MOMENT, description="Received at this moment or later: ISO 8601, or milliseconds since the epoch."),
 ]
+AccountName: TypeAlias = Annotated[Name, Path(description="The account's name.")]
 _ENDPOINTS = (*INGEST_NAMES, *CLIENT_NAMES)
 
 
@@ -79,19 +80,14 @@ async def _parts(request: Request) -> Parts:
 
 async def _account(
     request: Request,
-    account: Annotated[
-        str | None,
-        Query(pattern=f"^{ACCOUNT_NAME.pattern}$", description="Only this account. Default: all accounts."),
-    ] = None,
+    account: Annotated[Name | None, Query(description="Only this account. Default: all accounts.")] = None,
 ) -> str | None:
     return account_of(request, account)
 
 
 async def _one_account(
     request: Request,
-    account: Annotated[
-        str | None, Query(pattern=f"^{ACCOUNT_NAME.pattern}$", description="The account. Default: `default`.")
-    ] = None,
+    account: Annotated[Name | None, Query(description="The account. Default: `default`.")] = None,
 ) -> str:
     return account_of(request, account) or DEFAULT_ACCOUNT
 

@@ -191,6 +191,7 @@ class AsyncEmulator(Handle):
         *settle* is for how many seconds no further event may match, for the modes `exactly`, `at_most` and `none`.
         """
         condition = Condition(operations.full_match(event, match, fields), count, mode, outcome)
+        operations.check_wait(timeout, settle)
         return AsyncExpectation(self, partial(operations.wait, condition, timeout=timeout, settle=settle))
 
     async def assert_tracked(
@@ -249,7 +250,7 @@ class AsyncEmulator(Handle):
         Its *name* is unique in the account. The synchronous one acts at once; the asynchronous one once it is awaited
         or its block, `async with`, begins.
         """
-        return planned_later(AsyncFault(self, name or f"fault-{uuid4().hex[:4]}", plan))
+        return planned_later(AsyncFault(self, name or f"fault-{uuid4().hex[:4]}", operations.known_plan(plan)))
 
     async def reset(self) -> Cleared:
         """Delete the visitors, events and requests of this account; without an account, those of all."""
@@ -302,6 +303,7 @@ class AsyncEmulator(Handle):
 
     async def wait_ready(self, timeout: float = 30.0) -> None:
         """Wait until the emulator answers. Raises EmulatorError if it does not within *timeout* seconds."""
+        operations.check_seconds("timeout", timeout)
         deadline = Deadline(timeout)
         while True:
             try:
@@ -472,7 +474,7 @@ class AsyncClock:
 
     async def advance(self, time: timedelta | None = None, **parts: Unpack[Duration]) -> Moment:
         """Advance it by *time*, or by parts of a timedelta: `advance(days=8)`."""
-        return await self._change(operations.advance((time or timedelta()) + timedelta(**parts)))
+        return await self._change(operations.advance(time, parts))
 
     async def resume(self) -> Moment:
         """Let it tell the real time again."""

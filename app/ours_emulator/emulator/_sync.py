@@ -189,6 +189,7 @@ class Emulator(Handle):
         *settle* is for how many seconds no further event may match, for the modes `exactly`, `at_most` and `none`.
         """
         condition = Condition(operations.full_match(event, match, fields), count, mode, outcome)
+        operations.check_wait(timeout, settle)
         return Expectation(self, partial(operations.wait, condition, timeout=timeout, settle=settle))
 
     def assert_tracked(
@@ -247,7 +248,7 @@ class Emulator(Handle):
         Its *name* is unique in the account. The synchronous one acts at once; the asynchronous one once it is awaited
         or its block, `async with`, begins.
         """
-        return planned_now(Fault(self, name or f"fault-{uuid4().hex[:4]}", plan))
+        return planned_now(Fault(self, name or f"fault-{uuid4().hex[:4]}", operations.known_plan(plan)))
 
     def reset(self) -> Cleared:
         """Delete the visitors, events and requests of this account; without an account, those of all."""
@@ -300,6 +301,7 @@ class Emulator(Handle):
 
     def wait_ready(self, timeout: float = 30.0) -> None:
         """Wait until the emulator answers. Raises EmulatorError if it does not within *timeout* seconds."""
+        operations.check_seconds("timeout", timeout)
         deadline = Deadline(timeout)
         while True:
             try:
@@ -468,7 +470,7 @@ class Clock:
 
     def advance(self, time: timedelta | None = None, **parts: Unpack[Duration]) -> Moment:
         """Advance it by *time*, or by parts of a timedelta: `advance(days=8)`."""
-        return self._change(operations.advance((time or timedelta()) + timedelta(**parts)))
+        return self._change(operations.advance(time, parts))
 
     def resume(self) -> Moment:
         """Let it tell the real time again."""

@@ -24,6 +24,7 @@ from ours_emulator.emulator._sync import Emulator
 from ours_emulator.emulator.errors import EmulatorError
 from ours_emulator.emulator.handle import ENDED
 from ours_emulator.emulator.transport import in_thread
+from ours_emulator.errors import SettingsError, StoreError, why
 from ours_emulator.handshake import (
     PROTOCOL,
     Arrivals,
@@ -93,6 +94,7 @@ def run_emulator(*, command: Sequence[str] | None = None, **settings: Any) -> Ge
     *command* starts `ours-emulator`, by default the one of this environment (`["uvx", "ours-emulator"]`).
     Raises SettingsError, StoreError or OSError if it cannot run with them, and EmulatorError if it does not start.
     """
+    __tracebackhide__ = True
     with running(Order({"port": 0, "log_format": "none", **settings}), command or ()) as child:
         yield child.handle()
 
@@ -100,6 +102,7 @@ def run_emulator(*, command: Sequence[str] | None = None, **settings: Any) -> Ge
 @asynccontextmanager
 async def run_emulator_async(*, command: Sequence[str] | None = None, **settings: Any) -> AsyncGenerator[AsyncEmulator]:
     """Do what `run_emulator` does, for coroutines."""
+    __tracebackhide__ = True
     block = run_emulator(command=command, **settings)
     emulator = await in_thread(block.__enter__)
     try:
@@ -111,6 +114,7 @@ async def run_emulator_async(*, command: Sequence[str] | None = None, **settings
 @contextmanager
 def running(order: Order, command: Sequence[str] = ()) -> Generator[Child]:
     """Run the emulator of *order* until the block ends; its `arrivals` are known after that."""
+    __tracebackhide__ = True
     child = Child(order, command)
     try:
         child.start()
@@ -124,6 +128,7 @@ class Child:
 
     def __init__(self, order: Order, command: Sequence[str] = ()) -> None:
         self._line = order.line()
+        self._given = command
         self._command = [*command, SUBCOMMAND] if command else [_PYTHON, "-P", _BOOT, *_PATHS]
         self._owner = _System.getpid()
         self._process: subprocess.Popen[bytes] | None = None
@@ -149,6 +154,7 @@ class Child:
 
     def start(self) -> None:
         """Start it, and return when it serves. Raises what keeps it from that."""
+        __tracebackhide__ = True
         process = self._spawn()
         self._process = process
         CHILDREN.append(self)
@@ -156,6 +162,9 @@ class Child:
             self._ready = _within(_START_SECONDS, lambda: self._ordered(process))
         except TimeoutError:
             raise EmulatorError(f"{self} did not start the emulator within {_START_SECONDS} s") from None
+        except (SettingsError, StoreError, EmulatorError, OSError) as error:
+            # The lines that read it in another thread say nothing of what is wrong with a setting.
+            raise error.with_traceback(None) from None
         ENDED[self.url] = self.end
 
     def stop(self) -> None:
@@ -196,7 +205,7 @@ class Child:
             self._process = None
 
     def __str__(self) -> str:
-        return repr(" ".join(self._command))
+        return repr(" ".join(self._given) or _PYTHON)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         # Apart from the process group of the parent, which gets the signals of the terminal.
@@ -204,7 +213,7 @@ class Child:
         try:
             return _System.popen(self._command, stdin=_PIPE, stdout=_PIPE, bufsize=0, env=_ENVIRONMENT, **apart)
         except OSError as error:
-            raise EmulatorError(f"{self} cannot be run to start the emulator: {error.strerror}") from None
+            raise EmulatorError(f"{self} cannot be run to start the emulator: {why(error)}") from None
 
     def _ordered(self, process: subprocess.Popen[bytes]) -> Ready:
         """Return the child's answer to its order. A command that reads no order, or gives no answer, takes for ever."""

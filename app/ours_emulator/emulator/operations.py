@@ -4,11 +4,14 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from math import inf
+from numbers import Real
 from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar, cast
 from urllib.parse import quote
 
 from ours_emulator.emulator.errors import EmulatorError, ExpectationError
 from ours_emulator.records import (
+    MAX_WAIT_SECONDS,
     Cleared,
     Event,
     FaultCounts,
@@ -26,6 +29,7 @@ from ours_emulator.records import (
     Visitor,
     from_json,
 )
+from ours_emulator.wording import did_you_mean
 
 _TIMES = {"timeout_ms": "timeout", "settle_ms": "settle"}
 T = TypeVar("T")
@@ -112,7 +116,10 @@ class AccountPlan(TypedDict, total=False):
 
 
 _FAULT_MATCH = ("path", "event", "token", "distinct_id")
+_PARTS = tuple(Duration.__annotations__)
 _FAULT_ANSWER = ("status", "retry_after", "error", "delay_ms", "connection", "rows", "code", "stored")
+_FAULT_OPTIONS = (*FaultPlan.__annotations__, "match", "answer")
+"""The last two as the debug API has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,11 +242,13 @@ def rules() -> Operation[frozenset[str]]:
 
 def health(seconds: float) -> Operation[str]:
     """Whether the emulator is healthy; the result is its version."""
+    check_seconds("timeout", seconds)
     return Operation("GET", "health", lambda answer: str(answer["version"]), seconds=seconds)
 
 
 def wait(condition: Condition, *, timeout: float, settle: float = 0, after: int | None = None) -> Operation[Met]:
     """Wait until *condition* is met, by events after the one with the id *after*; times are in seconds."""
+    check_wait(timeout, settle)
     times = {"timeout_ms": round(timeout * 1000), "settle_ms": round(settle * 1000)}
     body = {**condition.body, **times, **({} if after is None else {"after": after})}
     operation = _post("wait", body, record(Met))
@@ -314,6 +323,8 @@ def export(*, redact: bool, seconds: float | None = _SECONDS) -> Operation[str]:
 
 def replay(lines: Lines, seconds: float | None) -> Operation[Imported]:
     """Replay exported requests."""
+    if seconds is not None:
+        check_seconds("timeout", seconds)
     content = lines.encode() if isinstance(lines, str) else lines
     return Operation("POST", "import", record(Imported), content=content, media_type=JSON_LINES, seconds=seconds)
 
@@ -361,9 +372,41 @@ def moment(when: When) -> str | int:
     return when
 
 
-def advance(time: timedelta) -> dict[str, object]:
-    """Return the change of the clock that advances it by *time*."""
-    return {"advance_ms": round(time / timedelta(milliseconds=1))}
+def advance(time: object, parts: Duration) -> dict[str, object]:
+    """Return the change of the clock that advances it by *time* and *parts*. Raises TypeError for others."""
+    step = time or timedelta()
+    if not isinstance(step, timedelta):
+        raise TypeError(f"advance takes a timedelta, or parts of one such as days=8, not {time!r}")
+    check_names("timedelta part", parts, _PARTS)
+    return {"advance_ms": round((step + timedelta(**parts)) / timedelta(milliseconds=1))}
+
+
+def known_plan(plan: FaultPlan) -> FaultPlan:
+    """Return *plan*. Raises TypeError if a fault has no option of one of its names."""
+    check_names("fault option", plan, _FAULT_OPTIONS)
+    return plan
+
+
+def check_names(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise TypeError, with the nearest one of *known*, if one of *names* is none of that *kind*."""
+    for name in names:
+        if name not in known:
+            advice = did_you_mean(name, known) or f"; use {', '.join(known)}"
+            raise TypeError(f"{name} is not a {kind}{advice}")
+
+
+def check_wait(timeout: object, settle: object) -> None:
+    """Raise TypeError or ValueError if a wait cannot have this *timeout* or this *settle*."""
+    check_seconds("timeout", timeout, MAX_WAIT_SECONDS)
+    check_seconds("settle", settle, MAX_WAIT_SECONDS)
+
+
+def check_seconds(name: str, value: object, most: float = inf) -> None:
+    """Raise TypeError or ValueError if the *value* of the argument *name* is not a number of seconds, up to *most*."""
+    if not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    if not 0 <= float(value) <= most:
+        raise ValueError(f"{name} must be {f'from 0 to {most}' if most < inf else 'at least 0'} seconds, not {value}")
 
 
 def first(names: Sequence[str] | None) -> str | None:

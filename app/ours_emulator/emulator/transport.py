@@ -22,6 +22,8 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
+from ours_emulator.errors import why
+
 if TYPE_CHECKING:
     import ssl
 
@@ -355,7 +357,7 @@ def _errors_of_sockets() -> Generator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        raise TransportError(str(error) or type(error).__name__) from None
+        raise TransportError(why(error)) from None
 
 
 @contextmanager
@@ -366,7 +368,7 @@ def _errors_of_client() -> Generator[None]:
     except Exception as error:
         if "TransportError" not in {kind.__name__ for kind in type(error).__mro__}:
             raise
-        raise TransportError(str(error) or type(error).__name__) from None
+        raise TransportError(why(error)) from None
 
 
 def _parts_of_client(answer: httpx.Response) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ours_emulator.http.guard import IMPORT_PATH, SAFE_METHODS, Guard, Refusal
 from ours_emulator.http.head import answer_head
 from ours_emulator.http.log import RequestLog
-from ours_emulator.http.routes import Route, called_path, find_route, is_sent_as
+from ours_emulator.http.routes import Route, called_path, find_route, is_sent_as, no_such_path
 from ours_emulator.http.wire import read_body, send_json, with_nosniff
 from ours_emulator.model import Properties
 
@@ -60,7 +60,7 @@ class Front:
         elif route.endpoint:
             await self._served.endpoints[route.endpoint](route, scope, receive, send)
         elif not is_sent_as(route, _sent_path(scope)[1]):
-            await self._refuse(scope, send, route, Refusal(404, "methods", "there is no such path"))
+            await self._refuse(scope, send, route, Refusal(404, "methods", no_such_path(route)))
         elif scope["method"] == "HEAD":
             await answer_head(self._app, _scope_for_app(scope, route), receive, send)
         elif scope["method"] in SAFE_METHODS or route.path == IMPORT_PATH:

@@ -6,7 +6,8 @@ from typing import Literal, NamedTuple, TypeAlias
 from starlette.types import Scope
 
 from ours_emulator.contract import client, ingest
-from ours_emulator.model import ACCOUNT_NAME, DEFAULT_ACCOUNT
+from ours_emulator.model import ACCOUNT_NAME, ACCOUNT_NAME_FORM, DEFAULT_ACCOUNT
+from ours_emulator.wording import cut
 
 Owner: TypeAlias = Literal["ingest", "client", "debug", "docs", "probe"]
 
@@ -79,7 +80,7 @@ _EMULATED: Mapping[str, Target] = {
 def find_route(called: str) -> Route:
     """Return what the path *called* names. Every path names something: an unknown one is refused by one of the APIs."""
     account, path = within_account(called)
-    target = _EMULATED.get(path) or _own(path) or emulated_at(path)
+    target = _EMULATED.get(path) or _own(path) or _misnamed(path) or emulated_at(path)
     return Route(called, account, path, target.owner, target.endpoint)
 
 
@@ -105,9 +106,23 @@ def is_sent_as(route: Route, sent: str) -> bool:
     return account == route.account and own is not None and own.owner == route.owner
 
 
+def no_such_path(route: Route) -> str:
+    """Return why *route*, which is none of the emulator's own, does not exist."""
+    name = route.path.removeprefix(_ACCOUNTS).partition("/")[0]
+    if not route.path.startswith(_ACCOUNTS):
+        return "there is no such path; GET /debug lists every call"
+    return f"{cut(name)!r} is not a valid account name; use {ACCOUNT_NAME_FORM}"
+
+
 def _own(path: str) -> Target | None:
     """Return who answers *path*, if that is one of the emulator's own."""
     return _OWN.get(path) or _OWN_BELOW.get(path[: path.find("/", 1) + 1])
+
+
+def _misnamed(path: str) -> Target | None:
+    """Return the debug API if *path* names it below an account that can have no such name: it says what is wrong."""
+    below = path.removeprefix(_ACCOUNTS).partition("/")[2]
+    return _DEBUG if path.startswith(_ACCOUNTS) and f"{below}/".startswith("debug/") else None
 
 
 def called_path(scope: Scope) -> str:

@@ -78,7 +78,7 @@ async def _page(_: Request) -> Response:
 async def _asset(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in _ASSETS:
-        return AsciiJSON({"error": "Not Found"}, status_code=404)
+        return AsciiJSON({"error": f"there is no /docs/{name}; see /docs"}, status_code=404)
     return _file(name)
 
 

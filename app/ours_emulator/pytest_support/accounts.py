@@ -1,8 +1,7 @@
-"""What the fixtures of the pytest plugin give: the emulator, and accounts of it."""
+"""What the fixtures of the pytest plugin give: accounts of the emulator."""
 
 import os
 import re
-import shlex
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -14,7 +13,6 @@ import pytest
 
 from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, operations
 from ours_emulator.emulator.handle import BASE_URL_VARIABLE
-from ours_emulator.emulator.local import COMMAND_VARIABLE
 from ours_emulator.emulator.operations import AccountPlan, When
 from ours_emulator.pytest_support.marker import (
     IGNORED,
@@ -30,23 +28,6 @@ from ours_emulator.pytest_support.reports import ACCOUNT, CLOSED, WatchedAccount
 from ours_emulator.wording import did_you_mean
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
-
-
-def attached(url: str, settings: Mapping[str, Any]) -> Emulator:
-    """Return the handle of the emulator that runs at *url*. Fails if *settings* has what only its start can set."""
-    for name in settings.keys() - OF_ACCOUNT:
-        message = f"ours_emulator_settings: {name} cannot be set for an emulator that is running already"
-        pytest.fail(message, pytrace=False)
-    emulator = Emulator(Emulator(url).server_url)
-    emulator.version()
-    return emulator
-
-
-def command_of(config: pytest.Config) -> Sequence[str]:
-    """Return the command that starts the emulator: of the option, the environment or the ini file; none by default."""
-    command: str = config.getoption("--ours-emulator-command") or os.environ.get(COMMAND_VARIABLE, "")
-    configured: list[str] = config.getini("ours_emulator_command")
-    return shlex.split(command) or configured
 
 
 @contextmanager

@@ -55,6 +55,8 @@ _OPTIONS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "tokens": (_is_list, "a list of tokens, such as ['live_123']"),
 }
 """Which values each option takes, and that in words."""
+_NOT_EMPTY = ("tokens", "public_keys")
+"""Without any, every one is accepted, which is not what an empty list looks like."""
 
 
 def wrong(problem: str) -> BaseException:
@@ -100,6 +102,13 @@ def _check(marker: pytest.Mark) -> None:
     for name, value in marker.kwargs.items():
         if name not in _OPTIONS:
             raise wrong(f"unknown option {name}{did_you_mean(name, _OPTIONS) or f'; {known}'}")
-        fits, expected = _OPTIONS[name]
-        if not fits(value):
-            raise wrong(f"{name} must be {expected}, not {value!r}")
+        if problem := problem_of(name, value):
+            raise wrong(problem)
+        if name in _NOT_EMPTY and not value:
+            raise wrong(f"{name} must not be empty; omit it to use the default")
+
+
+def problem_of(name: str, value: object) -> str:
+    """Return what is wrong with the *value* of the option *name*: `strict must be True or False, not 1`; or ""."""
+    fits, expected = _OPTIONS[name]
+    return "" if fits(value) else f"{name} must be {expected}, not {value!r}"

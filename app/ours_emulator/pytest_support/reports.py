@@ -142,7 +142,8 @@ class Reports:
             raised = None if call.excinfo is None else call.excinfo.value
             closed = item.session.stash.get(CLOSED, set[str]())
             reports = [_report(account, raised, closed) for account in _accounts(item)]
-            made.sections += [("ours-emulator", text) for text in (*reports, *self.blocked)]
+            advice = [text for text in self.blocked if text not in made.longreprtext]
+            made.sections += [("ours-emulator", text) for text in (*reports, *advice)]
         return made
 
     @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ours_emulator.errors import why
 from ours_emulator.store import StoreError, StoreLostError
 from ours_emulator.store.sqlite.locking import lock_database, prevent_checkpoint
 from ours_emulator.store.sqlite.schema import prepare
@@ -62,7 +63,7 @@ class StoreFile:
         except OSError as error:
             if self._lock.is_locked:
                 self._give_up()
-            raise StoreError(f"{self.path} cannot be opened: {error.strerror}") from None
+            raise StoreError(f"{self.path} cannot be opened: {self._problem(error)}") from None
         try:
             # The file .lock may have been removed since another emulator locked it.
             if not lock_database(self._descriptor):
@@ -74,10 +75,15 @@ class StoreFile:
             return connection
         except (sqlite3.Error, OSError) as error:
             self._give_up()
-            raise StoreError(f"{self.path} cannot be opened: {error}") from None
+            raise StoreError(f"{self.path} cannot be opened: {why(error)}{_advice(error)}") from None
         except BaseException:
             self._give_up()
             raise
+
+    def _problem(self, error: OSError) -> str:
+        if isinstance(error, FileNotFoundError):
+            return f"the folder {self.path.parent} does not exist; create it"
+        return why(error)
 
     def _check_log(self, descriptor: int) -> None:
         """Refuse an emptied database, whose log SQLite would remove."""
@@ -176,6 +182,11 @@ class StoreFile:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         self._watch = Watch(self.path, descriptor)
         return connection
+
+
+def _advice(error: Exception) -> str:
+    """Return what to do about a file that is no whole database: the errors of SQLite that are of no other kind."""
+    return "; restore it from a backup or use a new file" if type(error) is sqlite3.DatabaseError else ""
 
 
 def _temporary_directory() -> tempfile.TemporaryDirectory[str]:

@@ -1,0 +1,85 @@
+"""The emulator of a run of pytest: a new one, or the one at the URL that the run is given."""
+
+import os
+import shlex
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, cast
+
+import pytest
+
+from ours_emulator.emulator import Emulator, EmulatorError, run_emulator
+from ours_emulator.emulator.handle import URL_VARIABLE
+from ours_emulator.emulator.local import COMMAND_VARIABLE
+from ours_emulator.errors import SettingsError, StoreError, why
+from ours_emulator.pytest_support.marker import OF_ACCOUNT, problem_of
+from ours_emulator.wording import did_you_mean
+
+_SETTINGS = "ours_emulator_settings"
+_FORM = "a dict of settings, such as {'tokens': ['live_123']}"
+
+
+@contextmanager
+def server_of_run(config: pytest.Config, settings: Mapping[str, Any]) -> Generator[Emulator]:
+    """Give the emulator of the run until the block ends. Fails with one line if there is none."""
+    _check(settings)
+    url, url_origin = _configured_url(config)
+    command, command_origin = _configured_command(config)
+    with ExitStack() as stack:
+        try:
+            if url:
+                emulator = _attached(url, settings)
+            else:
+                emulator = stack.enter_context(run_emulator(command=command, **settings))
+        except (SettingsError, StoreError, OSError) as error:
+            raise _failed(f"{_SETTINGS}: {why(error)}") from None
+        except (EmulatorError, ValueError) as error:
+            raise _failed(f"{error}{url_origin or command_origin}") from None
+        yield emulator
+
+
+def _configured_url(config: pytest.Config) -> tuple[str, str]:
+    """Return the URL that the emulator has, and the words that say where that is configured; or two empty strings."""
+    places = {
+        "--ours-emulator-url": config.getoption("--ours-emulator-url"),
+        URL_VARIABLE: os.environ.get(URL_VARIABLE),
+        "ours_emulator_url in the ini file": config.getini("ours_emulator_url"),
+    }
+    return next(((url, f" (the URL is that of {place})") for place, url in places.items() if url), ("", ""))
+
+
+def _configured_command(config: pytest.Config) -> tuple[Sequence[str], str]:
+    """Return the command that starts the emulator, and where that is configured; by default an empty one."""
+    places = {
+        "--ours-emulator-command": shlex.split(config.getoption("--ours-emulator-command") or ""),
+        COMMAND_VARIABLE: shlex.split(os.environ.get(COMMAND_VARIABLE, "")),
+        "ours_emulator_command in the ini file": config.getini("ours_emulator_command"),
+    }
+    given = ((command, f" (the command is that of {place})") for place, command in places.items() if command)
+    return next(given, ((), ""))
+
+
+def _attached(url: str, settings: Mapping[str, Any]) -> Emulator:
+    """Return the handle of the emulator that runs at *url*. Fails if *settings* has what only its start can set."""
+    for name in settings.keys() - OF_ACCOUNT:
+        advice = did_you_mean(name, OF_ACCOUNT)
+        raise _failed(f"{_SETTINGS}: {name} cannot be set for an emulator that is running already{advice}")
+    emulator = Emulator(Emulator(url).server_url)
+    emulator.version()
+    return emulator
+
+
+def _check(returned: object) -> None:
+    """Fail if what the fixture *returned* has another form than settings."""
+    settings = cast(Mapping[object, object], returned) if isinstance(returned, Mapping) else None
+    if settings is None or not all(isinstance(name, str) for name in settings):
+        raise _failed(f"{_SETTINGS} must return {_FORM}, not {returned!r}")
+    for name, value in cast(Mapping[str, object], settings).items():
+        if problem := problem_of(name, value) if name in OF_ACCOUNT else "":
+            raise _failed(f"{_SETTINGS}: {problem}")
+    if "command" in settings:
+        raise _failed(f"{_SETTINGS}: command is not a setting; use --ours-emulator-command, or {COMMAND_VARIABLE}")
+
+
+def _failed(problem: str) -> BaseException:
+    return pytest.fail.Exception(problem, pytrace=False)
