@@ -302,6 +302,12 @@ def test_a_timeout_that_is_none_is_told_in_seconds(
         emulator.expect("E", settle=timeout)
 
 
+def test_the_times_of_a_wait_that_are_too_long_together_are_told_in_seconds(emulator: Emulator) -> None:
+    told = "timeout and settle together must be from 0 to 55 seconds, not 70"
+    with pytest.raises(ValueError, match=f"^{told}$"):
+        emulator.expect("E", timeout=40, settle=30)
+
+
 def test_a_timeout_of_readiness_has_no_upper_limit_but_must_be_a_number(emulator: Emulator) -> None:
     wrong: Any = "5"
     emulator.wait_ready(timeout=100)
@@ -319,6 +325,13 @@ def test_a_step_of_the_clock_that_is_none_says_what_one_is(emulator: Emulator) -
         emulator.clock.advance(wrong)
     with pytest.raises(TypeError, match=r"^dayz is not a timedelta part; did you mean days\?$"):
         emulator.clock.advance(**misspelt)
+
+
+@pytest.mark.parametrize("at", [1.5, datetime(2026, 1, 1, tzinfo=UTC).date(), timedelta(days=8)], ids=repr)
+def test_a_time_of_the_clock_that_is_none_says_what_one_is(emulator: Emulator, at: Any) -> None:
+    for change in (emulator.clock.freeze, emulator.clock.set):
+        with pytest.raises(TypeError, match=r"^a time must be a datetime, ISO 8601, or milliseconds since the epoch, "):
+            change(at)
 
 
 def test_an_unknown_option_of_a_fault_is_told_with_the_nearest_one(emulator: Emulator) -> None:

@@ -365,10 +365,12 @@ def full_match(event: str | None, match: Json | None, fields: Mapping[str, Any])
     return {**name, **fields, **(match or {})}
 
 
-def moment(when: When) -> str | int:
-    """Return *when* as the debug API reads it. A datetime without a zone is in UTC."""
+def moment(when: object) -> str | int:
+    """Return *when* as the debug API reads it. A datetime without a zone is in UTC. Raises TypeError for others."""
     if isinstance(when, datetime):
         return when.isoformat() if when.tzinfo else when.isoformat() + "Z"
+    if not isinstance(when, str | int):
+        raise TypeError(f"a time must be a datetime, ISO 8601, or milliseconds since the epoch, not {when!r}")
     return when
 
 
@@ -395,10 +397,11 @@ def check_names(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
             raise TypeError(f"{name} is not a {kind}{advice}")
 
 
-def check_wait(timeout: object, settle: object) -> None:
-    """Raise TypeError or ValueError if a wait cannot have this *timeout* or this *settle*."""
+def check_wait(timeout: float, settle: float) -> None:
+    """Raise TypeError or ValueError if a wait cannot have this *timeout* and this *settle*."""
     check_seconds("timeout", timeout, MAX_WAIT_SECONDS)
     check_seconds("settle", settle, MAX_WAIT_SECONDS)
+    check_seconds("timeout and settle together", timeout + settle, MAX_WAIT_SECONDS)
 
 
 def check_seconds(name: str, value: object, most: float = inf) -> None:
