@@ -378,7 +378,7 @@ def test_a_migration_is_told_before_and_after(tmp_path: Path) -> None:
     with process(tmp_path, "--database", str(database), "--log-format", "none") as running:
         until(lambda: len(running.complained().splitlines()) == 2)
         before, after = running.complained().splitlines()
-        assert before.endswith(f"store: migrating {database} from version 2 to 3")
+        assert before.endswith(f"store: migrating {database} from version 2 to 4")
         assert after.endswith(" events)")
 
 
