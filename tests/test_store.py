@@ -42,10 +42,10 @@ from ours_emulator.records import Summary
 from ours_emulator.settings import load
 from ours_emulator.store import EventFilter, RequestFilter, Retention, StoreError, VisitorFilter, open_store
 from ours_emulator.store.sqlite import file as files
+from ours_emulator.store.sqlite.engine import read_only_engine
 from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.sqlite.migration import SCHEMA_VERSION
 from ours_emulator.store.sqlite.reader import SqliteReader
-from ours_emulator.store.sqlite.reading import reading_engine
 from ours_emulator.store.sqlite.schema import APPLICATION_ID
 from ours_emulator.store.sqlite.writer import SqliteWriter
 from serving import Account, Server, serving
@@ -532,7 +532,7 @@ def test_readers_can_not_write(path: Path) -> None:
     file.open()
 
     async def write() -> None:
-        engine = reading_engine(path)
+        engine = read_only_engine(path)
         try:
             async with engine.connect() as reading:
                 await reading.execute(sa.text("DELETE FROM visitors"))

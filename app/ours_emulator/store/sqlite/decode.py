@@ -23,7 +23,7 @@ from ours_emulator.records import (
     utc,
     whole,
 )
-from ours_emulator.store.texts import decoded
+from ours_emulator.store.encoding import decoded
 from ours_emulator.store.versions import stored_state, unknown_in
 
 _UNKNOWN = {"data": "data", "devices": "devices", "anonymous_id": "identifiers.anonymous_id"}

@@ -37,6 +37,7 @@ from ours_emulator.store import (
     StoreFailedError,
     VisitorFilter,
 )
+from ours_emulator.store.encoding import distinct_digest, encoded, name_digest
 from ours_emulator.store.sqlite.decode import (
     Row,
     call_record,
@@ -46,10 +47,10 @@ from ours_emulator.store.sqlite.decode import (
     version_record,
     visitor_record,
 )
+from ours_emulator.store.sqlite.engine import read_only_engine
 from ours_emulator.store.sqlite.event_columns import property_is
 from ours_emulator.store.sqlite.excerpts import ExcerptOf
 from ours_emulator.store.sqlite.file import StoreFile
-from ours_emulator.store.sqlite.reading import reading_engine
 from ours_emulator.store.sqlite.removal import PREFIX
 from ours_emulator.store.sqlite.visitor_columns import STATE_COLUMNS, base, contains, version
 from ours_emulator.store.tables import (
@@ -62,7 +63,6 @@ from ours_emulator.store.tables import (
     requests,
     visitors,
 )
-from ours_emulator.store.texts import distinct_digest, encoded, name_digest
 
 _OUTCOMES: Sequence[Outcome] = get_args(Outcome)
 _PAGE_ROWS = 500
@@ -147,7 +147,7 @@ class SqliteReader:
 
     def __init__(self, file: StoreFile) -> None:
         self._file = file
-        self._engine = reading_engine(file.path)
+        self._engine = read_only_engine(file.path)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ours_emulator.jsontext import json_text
+from ours_emulator.store.encoding import digest_range
 from ours_emulator.store.sqlite import statements as sql
-from ours_emulator.store.texts import digest_range
 
 PREFIX = "/"
 """What the name of an account that is being removed begins with."""

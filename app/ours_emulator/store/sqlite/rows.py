@@ -13,8 +13,8 @@ from ours_emulator.decide.versions import patched
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import UNCHANGED, Exchange, Identifier, Message, Receipt, Rejection, Version
 from ours_emulator.records import Json, Resolution, to_json
+from ours_emulator.store.encoding import decoded, distinct_digest, encoded, name_digest
 from ours_emulator.store.sqlite.receipt_counts import Kind, kind_of
-from ours_emulator.store.texts import decoded, distinct_digest, encoded, name_digest
 from ours_emulator.store.versions import Keyframe, base_state, change_in, state_in
 
 

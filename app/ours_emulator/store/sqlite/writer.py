@@ -16,6 +16,7 @@ from ours_emulator.jsontext import json_text
 from ours_emulator.model import Exchange, Request, Version
 from ours_emulator.records import Cleared
 from ours_emulator.store import Retention, StoreBusyError, StoreError, StoreFailedError, StoreLostError
+from ours_emulator.store.encoding import digest_range, distinct_digest, encoded, name_digest
 from ours_emulator.store.sqlite import receipt_counts, table_sql
 from ours_emulator.store.sqlite import statements as sql
 from ours_emulator.store.sqlite.file import BUSY_SECONDS, StoreFile
@@ -33,7 +34,6 @@ from ours_emulator.store.sqlite.rows import (
     visitor_row,
 )
 from ours_emulator.store.sqlite.watch import TruncatedError
-from ours_emulator.store.texts import digest_range, distinct_digest, encoded, name_digest
 from ours_emulator.store.versions import Keyframe
 
 _RECENT_REQUESTS = 10_000
@@ -66,7 +66,7 @@ class SqliteWriter:
         self._event_bytes: int = 0
         self._present_bytes: int = 0
         """Those of the versions that visitors have now."""
-        self._long_log = _LOG_BYTES
+        self._truncate_at_bytes = _LOG_BYTES
         self._removal = Removal()
         self._keyframes: dict[int, Keyframe] = {}
         """Of the visitors in this transaction, by their pk."""
@@ -119,7 +119,7 @@ class SqliteWriter:
             if not isinstance(error, TruncatedError):
                 # The log that is open still has what was acknowledged, wherever its database is now. What another
                 # file at the same path would make of it is damage.
-                self._copy_log("TRUNCATE")
+                self._checkpoint("TRUNCATE")
             raise StoreBusyError(str(error)) from error
         except sqlite3.OperationalError as error:
             raise StoreBusyError(str(error)) from error
@@ -128,7 +128,7 @@ class SqliteWriter:
 
     def tidy(self) -> bool:
         """Bound the write-ahead log, and go on with the removal of accounts; return whether some of it is left."""
-        self._shorten_log()
+        self._bound_log()
         if not self._removal.account_ids:
             return False
         try:
@@ -147,21 +147,21 @@ class SqliteWriter:
         self._event_bytes -= removed.event_bytes
         self._present_bytes -= removed.present_bytes
 
-    def _shorten_log(self) -> None:
+    def _bound_log(self) -> None:
         """Copy the write-ahead log into the database if it has grown, and cut it if it is long all the same."""
         if self._file.log_frames < _LOG_FRAMES:
             return
-        long = self._file.log_bytes >= self._long_log
+        long = self._file.log_bytes >= self._truncate_at_bytes
         with suppress(StoreLostError):
             # A copy from or into a file that was cut would hide it.
             self._file.check()
-            self._copy_log("TRUNCATE" if long else "PASSIVE")
+            self._checkpoint("TRUNCATE" if long else "PASSIVE")
             self._file.committed()
         if long:
             # Readers that still need the log may keep it as it is; then the next try is worth a pause only later.
-            self._long_log = max(_LOG_BYTES, self._file.log_bytes + _LOG_BYTES // 4)
+            self._truncate_at_bytes = max(_LOG_BYTES, self._file.log_bytes + _LOG_BYTES // 4)
 
-    def _copy_log(self, mode: str) -> None:
+    def _checkpoint(self, mode: str) -> None:
         """Copy the log into the database, as much of it as readers allow; TRUNCATE waits a moment for them."""
         with suppress(sqlite3.Error):
             self._cursor.execute(f"PRAGMA busy_timeout = {_TIDY_MS}").fetchall()

@@ -11,7 +11,7 @@ from ours_emulator.store.sqlite import event_columns, visitor_columns
 from ours_emulator.store.sqlite.visitor_columns import Connection
 
 
-def reading_engine(path: Path) -> AsyncEngine:
+def read_only_engine(path: Path) -> AsyncEngine:
     """Return an engine whose connections cannot write to the database; each block reads one snapshot of it."""
     # With mode=rw SQLite does not create a file that is gone.
     name = f"file:{quote(path.as_posix())}"
