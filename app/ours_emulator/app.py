@@ -62,14 +62,14 @@ def create_app(
 def create_standalone(loaded: Loaded, observer: Observer | None = None) -> StandaloneFront:
     """Return the same for a server of our own: it answers before FastAPI is imported. Raises as `create_app` does."""
     parts, served = _open(loaded, Feed(observer), None)
-    return StandaloneFront(partial(_fastapi_app, parts), served, parts.feed.close, parts.close)
+    make_app = partial(_fastapi_app, parts)
+    return StandaloneFront(make_app, parts.store.open_reader, served, parts.feed.close, parts.close)
 
 
 def _fastapi_app(parts: Parts) -> EmulatorApp:
-    """Return the FastAPI app for everything that is not emulated, and open what it reads with."""
+    """Return the FastAPI app for everything that is not emulated."""
     from ours_emulator.openapi.app import EmulatorApp
 
-    parts.store.open_reader()
     return EmulatorApp(parts)
 
 

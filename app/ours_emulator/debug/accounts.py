@@ -69,7 +69,8 @@ class AccountState:
 @router.get("/accounts", response_model=Page[AccountState])
 async def accounts(parts: Needs) -> Response:
     """List the accounts that were used since the start, or have something stored."""
-    names = sorted({*parts.accounts.names(), *await parts.reader.account_names()})
+    reader = await parts.reader()
+    names = sorted({*parts.accounts.names(), *await reader.account_names()})
     return answer(Page(tuple(_state(parts.accounts, name) for name in names), len(names)))
 
 
@@ -77,7 +78,8 @@ async def accounts(parts: Needs) -> Response:
 async def account(request: Request, parts: Needs, name: AccountName) -> Response:
     """Show what an account accepts, and its clock."""
     account_of(request, name)
-    if name not in parts.accounts.names() and name not in await parts.reader.account_names():
+    # What reads the store may not be open yet, and nothing has to be read of an account that was used.
+    if name not in parts.accounts.names() and name not in await (await parts.reader()).account_names():
         raise HTTPException(404, f"there is no account {name}")
     return answer(_state(parts.accounts, name))
 

@@ -80,7 +80,8 @@ async def events(
         since,
         properties,
     )
-    return answer(await parts.reader.events(account, which, limit, cursor))
+    reader = await parts.reader()
+    return answer(await reader.events(account, which, limit, cursor))
 
 
 @router.get("/events/latest", response_model=Event, responses=NOT_FOUND)
@@ -95,7 +96,8 @@ async def latest_event(
     """Show the latest event by time."""
     asked, named = _outcome(outcome), outcome is None
     which = EventFilter(event, visitor_id, outcome=asked, named=named, properties=properties)
-    latest = await parts.reader.latest_event(account, which)
+    reader = await parts.reader()
+    latest = await reader.latest_event(account, which)
     nothing = "no such event was accepted; add outcome=any to include the others"
     return answer(found(latest, nothing))
 
@@ -103,7 +105,8 @@ async def latest_event(
 @router.get("/events/{event_id}", response_model=Event, responses=NOT_FOUND)
 async def event(parts: Needs, account: Account, event_id: int) -> Response:
     """Show one event, whatever its outcome."""
-    return answer(found(await parts.reader.event(account, stored_id(event_id)), f"there is no event {event_id}"))
+    reader = await parts.reader()
+    return answer(found(await reader.event(account, stored_id(event_id)), f"there is no event {event_id}"))
 
 
 @router.get("/events/{event_id}/visitor", response_model=VisitorVersion, responses=NOT_FOUND)
@@ -112,7 +115,8 @@ async def event_visitor(parts: Needs, account: Account, event_id: int) -> Respon
 
     A part that the store never recorded (in a file of version 2) is null, and its name is in `unknown`.
     """
-    version = await parts.reader.visitor_version(account, stored_id(event_id))
+    reader = await parts.reader()
+    version = await reader.visitor_version(account, stored_id(event_id))
     return answer(found(version, f"event {event_id} has no visitor"))
 
 

@@ -44,8 +44,8 @@ async def export(
 
     The header X-Emulator-Evicted counts the requests that are no longer there.
     """
-    headers = {"x-emulator-evicted": str(await parts.reader.evicted_requests(account))}
-    lines = _lines(parts.reader, account, parts.redactor if redact else None)
+    headers = {"x-emulator-evicted": str(await (await parts.reader()).evicted_requests(account))}
+    lines = _lines(await parts.reader(), account, parts.redactor if redact else None)
     return StreamingResponse(lines, media_type=MEDIA_TYPE, headers=headers)
 
 

@@ -69,7 +69,8 @@ async def index(request: Request) -> Response:
 @router.get("/summary", response_model=Summary)
 async def summary(parts: Needs, account: Account) -> Response:
     """Count what is stored."""
-    return answer(await parts.reader.summary(account))
+    reader = await parts.reader()
+    return answer(await reader.summary(account))
 
 
 @router.get("/rules", response_model=Page[Rule])
@@ -94,7 +95,7 @@ async def settings(parts: Needs) -> Response:
 @router.get("/health", response_model=Health)
 async def health(request: Request, parts: Needs) -> Response:
     """Check that the emulator answers and can read its store."""
-    await parts.reader.ping()
+    await parts.store.ping()
     return answer(Health("ok", __version__, parts.accounts.revision(account_of(request, None)).name))
 
 

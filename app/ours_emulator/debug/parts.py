@@ -26,10 +26,9 @@ class Parts:
     redactor: Redactor
     log: RequestLog
 
-    @property
-    def reader(self) -> StoreReader:
-        """What reads the store."""
-        return self.store.reader
+    async def reader(self) -> StoreReader:
+        """Return what reads the store. Opening it takes a while, the first time."""
+        return await self.store.opened_reader()
 
     def opened(self, account: str) -> OpenAccount:
         """Return *account* to change it, made on first use. A closed one is answered 409."""

@@ -42,7 +42,8 @@ async def requests(
 ) -> Response:
     """List the journal, the latest request first."""
     which = RequestFilter(call_id, status, endpoint)
-    return answer(await parts.reader.requests(account, which, limit, cursor))
+    reader = await parts.reader()
+    return answer(await reader.requests(account, which, limit, cursor))
 
 
 @router.get("/requests/{request_id}", response_model=RequestDetail, responses=NOT_FOUND)
@@ -53,7 +54,8 @@ async def request(
     redact: Annotated[bool, Query(description="Mask tokens and keys.")] = False,
 ) -> Response:
     """Show one request with its body and its events."""
-    stored = await parts.reader.request(account, stored_id(request_id))
+    reader = await parts.reader()
+    stored = await reader.request(account, stored_id(request_id))
     detail = _detail(*found(stored, f"there is no request {request_id}"))
     return answer(_redacted(detail, parts.redactor) if redact else detail)
 
@@ -61,7 +63,8 @@ async def request(
 @router.get("/calls", response_model=Page[Call])
 async def calls(parts: Needs, account: Account, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response:
     """List calls, the latest first, with their attempts and the gaps between them (rule attempts)."""
-    return answer(await parts.reader.calls(account, limit, cursor))
+    reader = await parts.reader()
+    return answer(await reader.calls(account, limit, cursor))
 
 
 def _detail(stored: StoredRequest, events: Sequence[Event]) -> RequestDetail:

@@ -52,7 +52,7 @@ async def stream(
     after = _event_id(resumed if resumed is not None else last_event_id)
     which = EventFilter(event=event, outcome=None if outcome == "any" else outcome)
     mark_endless(request.scope)
-    messages = _messages(parts.reader, parts.feed, account, which, after)
+    messages = _messages(await parts.reader(), parts.feed, account, which, after)
     headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
     return StreamingResponse(messages, media_type=MEDIA_TYPE, headers=headers)
 

@@ -45,13 +45,14 @@ async def visitors(
         "anonymous_id": anonymous_id,
     }
     which = VisitorFilter({kind: value for kind, value in asked.items() if value is not None}, q)
-    return answer(await parts.reader.visitors(account, which, limit, cursor))
+    reader = await parts.reader()
+    return answer(await reader.visitors(account, which, limit, cursor))
 
 
 @router.get("/visitors/{visitor_id}", response_model=Visitor, responses=NOT_FOUND)
 async def visitor(parts: Needs, account: Account, visitor_id: str) -> Response:
     """Show one visitor."""
-    return answer(await _visitor(parts.reader, account, _unquoted(visitor_id)))
+    return answer(await _visitor(await parts.reader(), account, _unquoted(visitor_id)))
 
 
 @router.get("/visitors/{visitor_id}/events", response_model=Page[Event], responses=NOT_FOUND)
@@ -59,9 +60,10 @@ async def visitor_events(
     parts: Needs, account: Account, visitor_id: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Response:
     """List the accepted events of one visitor, the latest by time first."""
-    shown = await _visitor(parts.reader, account, _unquoted(visitor_id))
+    reader = await parts.reader()
+    shown = await _visitor(reader, account, _unquoted(visitor_id))
     which = EventFilter(visitor_id=shown.visitor_id, named=True)
-    return answer(await parts.reader.events(shown.account, which, limit, cursor))
+    return answer(await reader.events(shown.account, which, limit, cursor))
 
 
 async def _visitor(reader: StoreReader, account: str | None, visitor_id: str) -> Visitor:

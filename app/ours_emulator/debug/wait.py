@@ -70,25 +70,25 @@ async def wait(request: Request, parts: Needs, body: WaitBody) -> Response:
         raise HTTPException(400, f"settle_ms: together with timeout_ms it exceeds {MAX_MS}; lower one of them")
     terms, match = _terms(body), await _compiled(body.match)
     scope = _scope(request, body, [match])
-    started = _now()
+    reader, started = await parts.reader(), _now()
     try:
         # Any event during the wait may change how often an older one was repeated.
         name = None if "repeats" in match.fields else match.text("event")
         with parts.feed.listen(scope.account, name) as listener:
             async with _ended_with(request, listener):
-                progress = await _followed(parts.reader, scope, match, terms, body, listener)
+                progress = await _followed(reader, scope, match, terms, body, listener)
     except FeedClosedError:
         raise HTTPException(503, "the emulator shut down during the wait") from None
-    return await _result(parts.reader, progress, terms, body, _since(started), body.timeout_ms)
+    return await _result(reader, progress, terms, body, _since(started), body.timeout_ms)
 
 
 @router.post("/verify", response_model=Met)
 async def verify(request: Request, parts: Needs, body: VerifyBody) -> Response:
     """Check at once whether events match."""
     terms, match = _terms(body), await _compiled(body.match)
-    started = _now()
-    progress = await _stored(parts.reader, _scope(request, body, [match]), match)
-    return await _result(parts.reader, progress, terms, body, _since(started))
+    reader, started = await parts.reader(), _now()
+    progress = await _stored(reader, _scope(request, body, [match]), match)
+    return await _result(reader, progress, terms, body, _since(started))
 
 
 @router.post("/verify/sequence", response_model=Met)
@@ -96,16 +96,16 @@ async def verify_sequence(request: Request, parts: Needs, body: SequenceBody) ->
     """Check at once whether events match one after the other, by their time."""
     steps = [await _compiled(match, f"sequence.{number}") for number, match in enumerate(body.sequence)]
     scope = _scope(request, body, steps)
-    started = _now()
+    reader, started = await parts.reader(), _now()
     progress = SequenceProgress(steps, strict=body.strict)
-    evicted, incomplete = await _ordered(parts.reader, scope, progress)
+    evicted, incomplete = await _ordered(reader, scope, progress)
     items = tuple(view.event for view in progress.matched)
     if progress.met and not (incomplete and body.strict):
         shown = shown_of(progress.matched)
         return answer(Met(items=shown, last=items[-1], count=len(items), evicted=evicted, waited_ms=_since(started)))
     diagnosis = None
     if not progress.met:
-        diagnosis = await _diagnosis(parts.reader, scope, steps[progress.next], {event.id for event in items})
+        diagnosis = await _diagnosis(reader, scope, steps[progress.next], {event.id for event in items})
         if body.strict:
             diagnosis.fitting.clear()
     wish = wish_of_sequence(body.sequence)

@@ -4,25 +4,29 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ours_emulator.http.fast_lane import FastLane
 from ours_emulator.http.front import Front, Served
 
+T = TypeVar("T")
 _SWITCH_SECONDS = 0.0005
 
 
 class StandaloneFront(Front):
     """A front whose app is made in a thread, while the emulated endpoints answer already.
 
-    `prepare` begins to make it, as does the first request for it; each request that comes earlier waits. *stop* ends
-    what would go on without end; *close* closes the store.
+    `prepare` begins to make it, as does the first request for it; each request that comes earlier waits. *warm_up* is
+    called then, in the same thread: what most requests to the app need and some do not. *stop* ends what would go on
+    without end; *close* closes the store.
     """
 
     def __init__(
         self,
         make_app: Callable[[], ASGIApp],
+        warm_up: Callable[[], object],
         served: Served,
         stop: Callable[[], None],
         close: Callable[[], Awaitable[None]],
@@ -31,21 +35,27 @@ class StandaloneFront(Front):
         self.fast_lane: FastLane | None = FastLane(served)
         """What connections may use instead of calling this; None has them always call."""
         self._make_app = make_app
-        self._app_future: Future[ASGIApp] | None = None
+        self._warm_up = warm_up
+        self._futures: tuple[Future[ASGIApp], Future[object]] | None = None
         self._close = close
         self.log = served.log
         """The request log, which `close` ends."""
         self.stop = stop
         """End waits and streams, which would go on without end. From any thread."""
 
-    def prepare(self) -> Future[ASGIApp]:
-        """Begin to make the app, unless that was done before."""
-        if self._app_future is None:
+    def prepare(self) -> Future[object]:
+        """Begin to make the app, unless that was done before; the future is done when it is made and warm."""
+        _, warm = self._prepared()
+        return warm
+
+    def _prepared(self) -> tuple[Future[ASGIApp], Future[object]]:
+        if self._futures is None:
             # Not a daemon: one that is still importing when the interpreter ends would abort the process.
             executor = ThreadPoolExecutor(1, "ours-emulator-app")
-            self._app_future = executor.submit(_with_short_switch_interval, self._make_app)
+            made = executor.submit(_with_short_switch_interval, self._make_app)
+            self._futures = made, executor.submit(_with_short_switch_interval, self._warm_up)
             executor.shutdown(wait=False)
-        return self._app_future
+        return self._futures
 
     async def aclose(self) -> None:
         """Finish writing and close the store. Calling it twice is harmless."""
@@ -55,7 +65,7 @@ class StandaloneFront(Front):
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
-            made = self.prepare()
+            made, _ = self._prepared()
             app = made.result() if made.done() else await asyncio.wrap_future(made)
             await app(scope, receive, send)
 
@@ -68,8 +78,8 @@ class StandaloneFront(Front):
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _with_short_switch_interval(make_app: Callable[[], ASGIApp]) -> ASGIApp:
-    """Return what *make_app* returns, and let other threads run often meanwhile.
+def _with_short_switch_interval(call: Callable[[], T]) -> T:
+    """Return what *call* returns, and let other threads run often meanwhile.
 
     An event needs the interpreter three times.
     With the default interval of 5 ms, the events that are answered meanwhile take twice as long.
@@ -77,6 +87,6 @@ def _with_short_switch_interval(make_app: Callable[[], ASGIApp]) -> ASGIApp:
     interval = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:
-        return make_app()
+        return call()
     finally:
         sys.setswitchinterval(interval)

@@ -323,9 +323,13 @@ class Store:
                 self._reader = self._make_reader()
             return self._reader
 
+    async def opened_reader(self) -> StoreReader:
+        """Return what reads, opened in a thread if it was not yet."""
+        return await asyncio.to_thread(self.open_reader) if self._reader is None else self._reader
+
     async def ping(self) -> None:
         """Read something; raises what keeps the store from being read."""
-        reader = await asyncio.to_thread(self.open_reader)
+        reader = await self.opened_reader()
         await reader.ping()
 
     async def close_reader(self) -> None:
