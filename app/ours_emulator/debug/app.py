@@ -20,7 +20,7 @@ from ours_emulator.debug import (
     visitors,
     wait,
 )
-from ours_emulator.debug.params import AsciiJSON
+from ours_emulator.debug.params import ERROR_SCHEMA, AsciiJSON
 from ours_emulator.debug.parts import Parts
 
 _RESOURCES = (overview, visitors, events, requests, wait, stream, export, account_resource, clock, faults)
@@ -50,6 +50,7 @@ class DebugApp(FastAPI):
                 for operation in operations.values():
                     # FastAPI adds it to every operation; what is not understood is answered 400.
                     operation["responses"].pop("422", None)
+            document["components"]["schemas"]["ErrorBody"] = ERROR_SCHEMA
             examples.add_to(document)
         return super().openapi()
 

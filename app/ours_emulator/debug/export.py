@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
 from ours_emulator.debug import journal_format
-from ours_emulator.debug.params import Account, ErrorBody, Needs, account_of, answer, debug_router
+from ours_emulator.debug.params import Account, Needs, account_of, answer, debug_router, error_response
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Closed, Exchange
@@ -30,7 +30,7 @@ _CONTENT = {MEDIA_TYPE: {"schema": {"type": "string"}, "example": _EXAMPLE}}
 _EXPORTED: dict[int | str, dict[str, Any]] = {
     200: {"content": _CONTENT, "description": "The journal, one request per line."}
 }
-_NOT_LINES: dict[int | str, dict[str, Any]] = {415: {"model": ErrorBody, "description": "The body is not JSON Lines."}}
+_NOT_LINES = error_response(415, "The body is not JSON Lines.")
 router = debug_router()
 
 

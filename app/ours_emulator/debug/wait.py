@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, ParamSpec, TypeAlias, TypeVar, get_args
+from typing import ParamSpec, TypeAlias, TypeVar, get_args
 
 from fastapi import HTTPException, Request
 from pydantic import JsonValue
@@ -25,7 +25,16 @@ from ours_emulator.debug.match_progress import (
     fitting,
     shown_of,
 )
-from ours_emulator.debug.params import NOT_JSON, REFUSED, ErrorBody, Needs, account_of, answer, debug_router
+from ours_emulator.debug.params import (
+    NOT_JSON,
+    NOT_UNDERSTOOD,
+    Needs,
+    Responses,
+    account_of,
+    answer,
+    debug_router,
+    error_response,
+)
 from ours_emulator.event_view import MATCH_SHAPE, EventView, excerpt_fields
 from ours_emulator.feed import FeedClosedError, Listener
 from ours_emulator.matching import Match, MatchError, compiled
@@ -47,16 +56,13 @@ _T = TypeVar("_T")
 _Matching: TypeAlias = Match | SequenceProgress
 
 
-def _example(value: object) -> dict[str, Any]:
-    return {"content": {"application/json": {"example": value}}}
-
-
-_RESPONSES: dict[int | str, dict[str, Any]] = {
-    400: {**REFUSED[400], **_example({"error": "match.evnt: unknown field; did you mean event?"})},
-    406: {"model": Unmet, "description": "The expectation is not met, and why.", **_example(examples.UNMET)},
+_UNMET = {"application/json": {"example": examples.UNMET}}
+_RESPONSES: Responses = {
+    **error_response(400, NOT_UNDERSTOOD, "match.evnt: unknown field; did you mean event?"),
+    406: {"model": Unmet, "description": "The expectation is not met, and why.", "content": _UNMET},
     **NOT_JSON,
 }
-_SHUT_DOWN: dict[int | str, dict[str, Any]] = {503: {"model": ErrorBody, "description": "The emulator shut down."}}
+_SHUT_DOWN = error_response(503, "The emulator shut down.")
 router = debug_router(_RESPONSES)
 
 
