@@ -1,12 +1,11 @@
 """Waiting for events and verifying them: POST /debug/wait, /debug/verify and /debug/verify/sequence."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
-from typing import Any, ParamSpec, TypeAlias, TypeVar, get_args
+from itertools import chain
+from typing import Any, TypeAlias, TypeVar, get_args
 
 from fastapi import HTTPException, Request
 from pydantic import JsonValue
@@ -25,10 +24,12 @@ from ours_emulator.debug.match_progress import (
     shown_of,
 )
 from ours_emulator.debug.params import NOT_JSON, REFUSED, ErrorBody, Needs, account_of, answer, debug_router
+from ours_emulator.debug.turns import QUICK_STEPS, Turns
 from ours_emulator.event_view import MATCH_SHAPE, EventView
 from ours_emulator.feed import FeedClosedError, Listener
 from ours_emulator.matching import Match, MatchError, compiled
 from ours_emulator.model import DEFAULT_ACCOUNT
+from ours_emulator.patterns import Budget
 from ours_emulator.records import Event, Met, Outcome, Unmet
 from ours_emulator.store import EventFilter, StoreReader
 
@@ -38,10 +39,9 @@ _LARGE_PAGE = 10_000
 _CHUNK = 100
 _MAX_SEARCHED = 300
 _OUTCOMES: Sequence[str] = get_args(Outcome)
-_MATCHING = ThreadPoolExecutor(2, thread_name_prefix="matching")
+_TURNS = Turns()
 """Where regular expressions are compiled and searched for. RE2 lets go of the interpreter's lock while it searches, so
-that a costly one holds up neither the event loop nor the writer, only other regular expressions, and those briefly."""
-_P = ParamSpec("_P")
+that a costly one holds up neither the event loop nor the writer."""
 _T = TypeVar("_T")
 _Matching: TypeAlias = Match | SequenceProgress
 
@@ -93,7 +93,8 @@ async def verify(request: Request, parts: Needs, body: VerifyBody) -> Response:
 @router.post("/verify/sequence", response_model=Met)
 async def verify_sequence(request: Request, parts: Needs, body: SequenceBody) -> Response:
     """Check at once whether events match one after the other, by their time."""
-    steps = [await _compiled(match, f"sequence.{number}") for number, match in enumerate(body.sequence)]
+    budget = Budget()
+    steps = [await _compiled(match, f"sequence.{number}", budget) for number, match in enumerate(body.sequence)]
     scope = _scope(request, body, steps)
     started = _now()
     progress = SequenceProgress(steps, strict=body.strict)
@@ -131,7 +132,7 @@ async def _followed(
         if not views or ("repeats" in match.fields and any(view.event.outcome == "duplicate" for view in views)):
             progress = await _stored(reader, scope, match)
             settled = _now() + settle
-        elif await _matched(match, progress.add, views):
+        elif any(await _searched(match, progress.add, views)):
             settled = _now() + settle
     return progress
 
@@ -149,7 +150,7 @@ async def _stored(reader: StoreReader, scope: Scope, match: Match) -> MatchProgr
         part = await reader.arrivals(scope.account, where, last, limit)
         progress.note_evicted(part)
         async for events in _chunks(part.events):
-            await _matched(match, progress.add, list(map(EventView, events)))
+            await _searched(match, progress.add, list(map(EventView, events)))
         if not part.more:
             return progress
         last, limit = part.events[-1].id, _LARGE_PAGE
@@ -161,7 +162,7 @@ async def _ordered(reader: StoreReader, scope: Scope, progress: SequenceProgress
     while True:
         part = await reader.timeline(scope.account, scope.where(), scope.after, since, _PAGE)
         async for events in _chunks(part.events):
-            await _matched(progress, progress.add_all, list(map(EventView, events)))
+            await _searched(progress, progress.add_all, list(map(EventView, events)))
         if progress.met or not part.more:
             return part.evicted, scope.incomplete(part)
         since = (part.events[-1].time, part.events[-1].id)
@@ -191,7 +192,8 @@ async def _result(
 async def _diagnosis(reader: StoreReader, scope: Scope, match: Match, met: set[int]) -> Diagnosis:
     """Return, of the last events to arrive, what would match had it been accepted, what comes near, and what fits."""
     latest = await _latest(reader, scope.account, EventFilter(outcome=None), scope.after)
-    return await _matched(match, diagnose, scope, match, met, latest)
+    missed = chain(*await _searched(match, lambda views: [match.misses(view.fields) for view in views], latest))
+    return diagnose(scope, match, met, latest, list(missed))
 
 
 async def _elsewhere(reader: StoreReader, scope: Scope, match: Match) -> str:
@@ -199,7 +201,7 @@ async def _elsewhere(reader: StoreReader, scope: Scope, match: Match) -> str:
     if scope.account in (None, DEFAULT_ACCOUNT):
         return ""
     there = await _latest(reader, DEFAULT_ACCOUNT, scope.where(match), scope.after)
-    if not await _matched(match, any, (match.fits(view.fields) for view in there)):
+    if not any(await _searched(match, lambda views: any(match.fits(view.fields) for view in views), there)):
         return ""
     return "; a matching event arrived in account default; point the app to the address of this account"
 
@@ -227,8 +229,9 @@ def _terms(body: VerifyBody) -> Terms:
     return Terms(body.mode, count)
 
 
-async def _compiled(match: dict[str, JsonValue], root: str = "match") -> Match:
-    made = await _off_loop(compiled, match, MATCH_SHAPE, root)
+async def _compiled(match: dict[str, JsonValue], root: str = "match", budget: Budget | None = None) -> Match:
+    budget = budget or Budget()
+    made = await _TURNS.take(budget, 0, compiled, match, MATCH_SHAPE, root, budget)
     outcome = made.text("outcome")
     if outcome is not None and outcome not in _OUTCOMES:
         raise MatchError(f"{root}.outcome: {outcome[:100]} is not an outcome; use one of {', '.join(_OUTCOMES)}")
@@ -243,13 +246,27 @@ def _scope(request: Request, body: ScopeBody, matches: Sequence[Match]) -> Scope
     return Scope(account_of(request, body.account), None if outcome == "any" else outcome, named, body.after)
 
 
-async def _matched(match: _Matching, evaluate: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Call *evaluate*, which applies *match*: off the event loop if that may take a while."""
-    return await _off_loop(evaluate, *args, **kwargs) if match.searches else evaluate(*args, **kwargs)
+async def _searched(
+    match: _Matching, evaluate: Callable[[Sequence[EventView]], _T], views: Sequence[EventView]
+) -> list[_T]:
+    """Return what *evaluate*, which applies *match*, returns for *views*: for slices of them, off the event loop and in
+    turns with other calls, if that may take a while."""
+    if not match.searches:
+        return [evaluate(views)]
+    return [await _TURNS.take(match.budget, steps, evaluate, part) for part, steps in _slices(match, views)]
 
 
-async def _off_loop(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    return await asyncio.get_running_loop().run_in_executor(_MATCHING, partial(function, *args, **kwargs))
+def _slices(match: _Matching, views: Sequence[EventView]) -> Generator[tuple[Sequence[EventView], int]]:
+    """Yield *views* in parts, each with the steps that *match* takes on it: no more than is quick, or of one event."""
+    first = total = 0
+    for number, view in enumerate(views):
+        steps = match.steps(view.fields)
+        if number > first and (total + steps > QUICK_STEPS or number - first == _CHUNK):
+            yield views[first:number], total
+            first, total = number, 0
+        total += steps
+    if views:
+        yield views[first:], total
 
 
 def _now() -> float:
