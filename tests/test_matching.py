@@ -7,6 +7,7 @@ import pytest
 from pydantic import JsonValue
 
 from ours_emulator.matching import MAX_CONDITIONS, MAX_LEVELS, PLAIN, MatchError, Shape, closest, compiled
+from ours_emulator.patterns import Pattern
 
 SHAPE: Shape = {
     "id": PLAIN,
@@ -187,6 +188,18 @@ def test_a_match_knows_its_fields_and_what_must_be_equal() -> None:
     match = compiled({"event": "Purchase", "visitor_id": {"$any": True}, "event_properties.a.b": 1}, SHAPE)
     assert match.fields == {"event", "visitor_id", "event_properties"}
     assert (match.text("event"), match.text("visitor_id"), match.text("id")) == ("Purchase", None, None)
+
+
+def test_a_match_tells_before_it_is_applied_how_much_its_regular_expressions_may_cost() -> None:
+    def steps(match: dict[str, JsonValue]) -> int:
+        return compiled(match, SHAPE).steps({"event": "x" * 10, "event_properties": {"a": "x" * 100, "b": ["x", 5]}})
+
+    one: JsonValue = {"$regex": "x"}
+    size = Pattern("x").size
+    assert steps({"event": one}) == 10 * size
+    assert steps({"event": {"$regex": "x", "$ne": "y"}, "event_properties": {"a": one}}) == 110 * size
+    assert steps({"event_properties.b": [one, one]}) == size
+    assert steps({"event": "x", "event_properties": {"c": one, "a": [one]}}) == 0
 
 
 @pytest.mark.parametrize("levels", [MAX_LEVELS + 1, 500])

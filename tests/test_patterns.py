@@ -242,12 +242,12 @@ def test_patterns_of_earlier_calls_do_not_add_up_in_memory() -> None:
 
 def test_the_length_of_a_text_is_that_of_its_bytes() -> None:
     pattern = Pattern("[a-q][^u-z]{500}x")
-    characters = 500_000_000 // pattern.size
+    characters = 200_000_000 // pattern.size
     with pytest.raises(PatternError, match=f"takes too long on a text of {3 * characters} bytes"):
         pattern.matches("日" * characters)
 
 
 def test_a_pattern_that_takes_seconds_for_many_texts_is_ended() -> None:
     pattern, text = Pattern("a[ab]{500}c"), "".join(random.Random(1).choices("ab", k=50_000))
-    with pytest.raises(PatternError, match="takes too long on all texts together"):
+    with pytest.raises(PatternError, match="takes too long on all events together"):
         any(pattern.matches(text) for _ in range(10_000))

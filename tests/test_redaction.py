@@ -15,7 +15,7 @@ import pytest
 
 from ours_emulator.http.log import WarningHandler
 from ours_emulator.http.redaction import Redactor, masked, without_tokens
-from serving import Account, serving
+from serving import Account, Server, serving
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_of_a_secret_only_the_end_is_shown(secret: str, shown: str) -> None:
         ('{"token":"a\\"b\\\\c\\u0041defghijkl"}', '{"token":"\\u2026ijkl"}'),
         ('{"\\u0074oken":"secret-live-7xyz"}', '{"\\u0074oken":"\\u20267xyz"}'),
         ('{"token":5,"tokens":"abcdefghi"}', '{"token":5,"tokens":"abcdefghi"}'),
-        ('{"token":"bad \\x escape"}', '{"token":"…"}'),
+        ('{"token":"bad \\x escape"}', "…"),
         ('{"note":"call with sk_live-123456789"}', '{"note":"call with …6789"}'),
         ("no JSON", "no JSON"),
     ],
@@ -44,6 +44,45 @@ def test_the_tokens_of_a_body_are_masked(body: str, shown: str | None) -> None:
     found = without_tokens(body)
     assert shown is None or found == shown
     assert not any(secret in found for secret in ("secret-live", "aaaaaaaa", "bbbbbbbb", "sk_live"))
+
+
+SECRET = "secret-live-7xyz"
+IN_JSON = json.dumps({"token": SECRET, "a": 1})
+TWICE = json.dumps({"data": json.dumps({"Token": SECRET})})
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (f'{{"Token" : "{SECRET}","a":1}}', '{"Token" : "\\u20267xyz","a":1}'),
+        (f'\ufeff{{"token":"{SECRET}"}}', '\ufeff{"token":"\\u20267xyz"}'),
+        (json.dumps({"data": TWICE, "event": "Token Created"}), None),
+        (f'{{"token":["{SECRET}"]}}', '{"token":["\\u20267xyz"]}'),
+        (f'{{"token":["{SECRET}"],"token":"t"}}', "…"),
+        (f'{{"note":"Token: {SECRET}"}}', '{"note":"\\u20267xyz"}'),
+        (f'{{"event":"token","a":"/x?token={SECRET}&b=1"}}', '{"event":"token","a":"/x?token=\\u20267xyz&b=1"}'),
+        (f"{{'token': '{SECRET}'}}", None),
+        (f"{{token: {SECRET}}}", None),
+        (f'{{"token":"ab"{SECRET}"}}', None),
+        (f'{{"token":"{SECRET}","event":', None),
+        (f'--b\r\nContent-Disposition: form-data; name="token"\r\n\r\n{SECRET}\r\n--b--', None),
+        (f"%74oken={SECRET}&a=b", "…&a=b"),
+        (f"token=t&access_token={SECRET}", None),
+        (IN_JSON.encode("utf-16-le").decode(), None),
+        (IN_JSON.encode("utf-16-be").decode(), None),
+        ('{"a":1,', '{"a":1,'),
+    ],
+)
+def test_a_token_that_nobody_configured_is_masked_wherever_a_body_names_it(body: str, shown: str | None) -> None:
+    found = without_tokens(body)
+    assert shown is None or found == shown
+    assert "secret" not in found
+
+
+def test_what_json_has_beside_a_token_in_a_text_is_kept() -> None:
+    shown = json.loads(without_tokens(json.dumps({"data": TWICE, "event": "Token Created"})))
+    assert shown["event"] == "Token Created"
+    assert json.loads(json.loads(shown["data"])["data"]) == {"Token": "…7xyz"}
 
 
 def test_only_what_is_long_enough_to_be_a_secret_is_looked_for() -> None:
@@ -200,6 +239,17 @@ def test_what_is_configured_as_secret_is_redacted_wherever_it_stands() -> None:
         for id_ in ids:
             shown = server.default.debug(f"requests/{id_}", redact="true")
             assert "SECRET" not in json.dumps([shown["body"], shown["path"]])
+
+
+@pytest.mark.parametrize("body", [b"{'token': 'SECRET_1'}", IN_JSON.encode("utf-16-le"), IN_JSON.encode("utf-16")])
+def test_a_body_that_is_redacted_whole_is_refused_again_when_replayed(server: Server, body: bytes) -> None:
+    one, other = server.account(), server.account()
+    assert one.post("/track", body).status_code == 400
+    exported = one.http.get(f"{one.url}/debug/export", params={"redact": "true"}).text
+    assert "SECRET" not in exported
+    assert "secret" not in exported
+    replayed = other.post("/debug/import", exported.encode(), {"content-type": "application/jsonl"}).json()
+    assert (replayed["outcomes"], replayed["differing"]) == ({"rejected": 1}, [])
 
 
 def test_in_a_redacted_export_the_same_secret_is_the_same_wherever_it_stands() -> None:

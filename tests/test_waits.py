@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import socket
 import time
 from collections.abc import Generator
@@ -652,6 +653,33 @@ def test_costly_regular_expressions_of_many_waits_hold_up_nobody(server: Server)
             slowest = max(slowest, time.monotonic() - started)
         assert {waiting.result() for waiting in waits} <= {400, 406}
     assert slowest < 5  # It was as long as all the searches together, with the lock of the interpreter held.
+
+
+def test_a_cheap_regular_expression_is_answered_before_costly_ones_that_came_first(server: Server) -> None:
+    account = server.account()
+    letters = random.Random(1)
+    for _ in range(3):
+        account.track(event="Purchase", userId="u", eventProperties={"text": "".join(letters.choices("ab", k=30_000))})
+    costly = {"event_properties.text": {"$regex": "[ab]*a[ab]{900}c"}}
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(ask, account, "verify", match=costly) for _ in range(4)]
+        catch_up(server.url)
+        for match in ({"event": {"$regex": "^Purch"}}, {"event_properties.text": {"$regex": "ab[ab]a"}}):
+            assert met(ask(account, "verify", match=match))["count"] == 3
+        assert not any(call.done() for call in calls)
+    for call in calls:
+        assert unmet(call.result())["near_misses"][0]["misses"][0]["why"] == "does not match"
+
+
+def test_the_steps_of_a_sequence_share_one_budget(account: Account) -> None:
+    letters = random.Random(1)
+    sequence = [{"event_properties.text": {"$regex": "[ab]*a[ab]{900}c"}}] * 8
+    for _ in sequence:
+        text = "".join(letters.choices("ab", k=100_000)) + "a" * 901 + "c"
+        account.track(event="E", userId="u", eventProperties={"text": text})
+    # Each step takes a part of what a call may take, and has its event.
+    said = refused(ask(account, "verify/sequence", sequence=sequence))
+    assert "takes too long on all events together (2 s of CPU time)" in said
 
 
 def test_an_outcome_that_is_none_is_refused_by_name(account: Account) -> None:

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from ours_emulator.jsontext import same
 from ours_emulator.pattern_syntax import PatternError
-from ours_emulator.patterns import Pattern
+from ours_emulator.patterns import Budget, Pattern
 from ours_emulator.records import Miss
 from ours_emulator.wording import did_you_mean, listed, nearest
 
@@ -53,12 +53,16 @@ PLAIN: Shape = {}
 class _Test(Protocol):
     def misses(self, actual: Actual) -> Iterator[Miss]: ...
 
+    def steps(self, actual: Actual) -> int: ...
+
 
 class Match:
     """A compiled match; `compiled` makes it."""
 
-    def __init__(self, test: "_Object", *, searches: bool) -> None:
+    def __init__(self, test: "_Object", budget: Budget, *, searches: bool) -> None:
         self._test = test
+        self.budget = budget
+        """What its regular expressions have cost so far, together with others of the same call."""
         self.searches = searches
         """Whether there is a regular expression in it: such a match belongs off the event loop."""
 
@@ -84,12 +88,16 @@ class Match:
         """Return every condition that *view* does not meet; none if it matches."""
         return list(self._test.misses(dict(view)))
 
+    def steps(self, view: Mapping[str, JsonValue]) -> int:
+        """Return how many steps its regular expressions may take on *view*, about."""
+        return self._test.steps(dict(view))
+
     def fits(self, view: dict[str, JsonValue]) -> bool:
         """Whether *view* meets every condition."""
         return next(self._test.misses(view), None) is None
 
 
-def compiled(match: JsonValue, shape: Shape, root: str = "match") -> Match:
+def compiled(match: JsonValue, shape: Shape, root: str = "match", budget: Budget | None = None) -> Match:
     """Return *match* compiled for objects of *shape*. Raises MatchError with the place, which begins with *root*.
 
     A match is an object of fields. A name may be a path with dots, into objects by name and into lists by number. Each
@@ -97,8 +105,8 @@ def compiled(match: JsonValue, shape: Shape, root: str = "match") -> Match:
     """
     if not isinstance(match, dict):
         raise MatchError(f"{root}: must be an object of fields")
-    compiler = _Compiler(root)
-    return Match(compiler.object((), match, shape, 0), searches=compiler.patterns_size > 0)
+    compiler = _Compiler(root, budget or Budget())
+    return Match(compiler.object((), match, shape, 0), compiler.budget, searches=compiler.patterns_size > 0)
 
 
 def _simple_values(test: "_Object", place: tuple[str, ...]) -> Iterator[tuple[str, str | bool | int]]:
@@ -174,6 +182,10 @@ class _Leaf:
     expected: JsonValue
     known: bool
     problem: Problem
+    pattern: Pattern | None = None
+
+    def steps(self, actual: Actual) -> int:
+        return self.pattern.steps(actual) if self.pattern and isinstance(actual, str) else 0
 
     def misses(self, actual: Actual) -> Iterator[Miss]:
         if self.known and actual is None and self.expected is not None:
@@ -190,6 +202,9 @@ class _All:
     """Several operators at one place."""
 
     tests: Sequence[_Test]
+
+    def steps(self, actual: Actual) -> int:
+        return sum(test.steps(actual) for test in self.tests)
 
     def misses(self, actual: Actual) -> Iterator[Miss]:
         for test in self.tests:
@@ -209,6 +224,9 @@ class _Object:
     path: str
     fields: Sequence[_Field]
 
+    def steps(self, actual: Actual) -> int:
+        return sum(field.test.steps(_looked_up(actual, field.parts)) for field in self.fields)
+
     def misses(self, actual: Actual) -> Iterator[Miss]:
         if not self.fields and not isinstance(actual, dict):
             yield _miss(self.path, {}, actual, _difference({}, actual))
@@ -224,6 +242,10 @@ class _List:
     expected: list[JsonValue]
     items: Sequence[_Test]
 
+    def steps(self, actual: Actual) -> int:
+        items = actual if isinstance(actual, list) else ()
+        return sum(test.steps(item) for test, item in zip(self.items, items, strict=False))
+
     def misses(self, actual: Actual) -> Iterator[Miss]:
         if not isinstance(actual, list):
             yield _miss(self.path, self.expected, actual, _difference(self.expected, actual))
@@ -235,8 +257,9 @@ class _List:
 
 
 class _Compiler:
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, budget: Budget) -> None:
         self._root = root
+        self.budget = budget
         self._conditions = 0
         self.patterns_size = 0
 
@@ -293,20 +316,21 @@ class _Compiler:
                 instead = did_you_mean(name, _NAMES) or f"; use one of {', '.join(_NAMES)}"
                 raise self._error(place, problem + instead)
             try:
-                check = self._regex(operand) if name == "$regex" else _OPERATORS[name](operand)
+                pattern = self._regex(operand) if name == "$regex" else None
+                check = _searched(pattern) if pattern else _OPERATORS[name](operand)
             except ValueError as error:
                 raise self._error(place, str(error)) from None
-            tests.append(_Leaf(".".join(path), {name: operand}, known, check))
+            tests.append(_Leaf(".".join(path), {name: operand}, known, check, pattern))
         return _All(tests) if len(tests) > 1 else tests[0]
 
-    def _regex(self, operand: JsonValue) -> Problem:
+    def _regex(self, operand: JsonValue) -> Pattern:
         if not isinstance(operand, str):
             raise ValueError("must be a regular expression, as a string")
-        pattern = Pattern(operand)
+        pattern = Pattern(operand, self.budget)
         self.patterns_size += pattern.size
         if self.patterns_size > _MAX_PATTERNS_SIZE:
             raise ValueError("the regular expressions of the match are too large together; use fewer or shorter ones")
-        return _searched(pattern)
+        return pattern
 
     def _check(self, path: tuple[str, ...], level: int) -> None:
         if level > MAX_LEVELS:

@@ -6,6 +6,7 @@ the interpreter's lock while it searches. The syntax is that of Python's `re`; s
 
 import re
 import time
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
@@ -19,10 +20,11 @@ _MAX_BYTES = 4 << 20
 """Memory of one compiled pattern, in bytes: enough for a hundred `\\w` outside ASCII."""
 _KEPT = 32
 """How many compiled patterns are kept for the next call: what they learned while searching is up to 1.5 MB each."""
-_MAX_STEPS = 500_000_000
-"""Instructions of a pattern times bytes of a text; RE2 takes at most a second for that."""
+_MAX_STEPS = 200_000_000
+"""Instructions of a pattern times bytes of a text. RE2 takes 4 ns for a step when it has more states than it can keep,
+so at most a second for that, during which no other costly search has its turn."""
 _MAX_SECONDS = 2.0
-"""Time of the processor for all the texts of one match."""
+"""Time of the processor for all the searches of one call."""
 _SHOWN = 100
 _STAND_IN = "\uefff"
 """What stands for a lone surrogate, which UTF-8 has not: a private character, no more a letter or space than that."""
@@ -38,33 +40,48 @@ class _Program(Protocol):
     def search(self, text: bytes) -> object | None: ...
 
 
+@dataclass(slots=True)
+class Budget:
+    """What the searches of one call have cost so far."""
+
+    steps: int = 0
+    """At most so many, as far as can be told before the search."""
+    seconds: float = 0.0
+    """Time of the processor."""
+
+
 class Pattern:
     """A compiled regular expression. Raises PatternError if *source* is not valid or too large."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, budget: Budget | None = None) -> None:
         size = len(source.encode(errors="surrogatepass"))
         if size > _MAX_PATTERN:
             raise PatternError(f"the regular expression has {size} bytes in UTF-8; use at most {_MAX_PATTERN}")
         self._source = source
         self._ascii = _program(source, ASCII)
         self._unicode = _program(source, UNICODE)
-        self._seconds = 0.0
+        self._budget = budget or Budget()
 
     @property
     def size(self) -> int:
         """The number of instructions that the pattern is compiled to."""
         return self._unicode.programsize
 
+    def steps(self, text: str) -> int:
+        """Return how many steps a search in *text* may take, about."""
+        return self.size * len(text)
+
     def matches(self, text: str) -> bool:
-        """Whether *text* contains a match. Raises PatternError if that takes, or all texts so far took, too long."""
+        """Whether *text* contains a match. Raises PatternError if that takes, or all searches took, too long."""
         program, encoded = self._ascii if text.isascii() else self._unicode, _encoded(text)
         if program.programsize * len(encoded) > _MAX_STEPS:
-            raise self._too_long(f"on a text of {len(encoded)} bytes")
+            raise self._too_long(f"on a text of {len(encoded)} bytes; use smaller counts")
         started = time.thread_time()
         matches = program.search(encoded) is not None
-        self._seconds += time.thread_time() - started
-        if self._seconds > _MAX_SECONDS:
-            raise self._too_long(f"on all texts together ({_MAX_SECONDS:g} s)")
+        self._budget.seconds += time.thread_time() - started
+        if self._budget.seconds > _MAX_SECONDS:
+            spent = f"{_MAX_SECONDS:g} s of CPU time"
+            raise self._too_long(f"on all events together ({spent}); simplify it, or match the name of the event too")
         return matches
 
     def _too_long(self, where: str) -> PatternError:

@@ -222,8 +222,7 @@ def _redacted(body: bytes, coding: str, hide: Callable[[str], str]) -> tuple[byt
     text = text_of(body, coding, MAX_LINE_BYTES)
     if text is None:
         return b"", coding
-    hidden = tokens_replaced(text, lambda inside: _hidden(_unescaped(inside)), _hidden)
-    return _hidden_escapes(hidden, hide).encode("utf-8"), "" if _is_gzip(coding) else coding
+    return _hidden_escapes(tokens_replaced(text, _hidden), hide).encode("utf-8"), "" if _is_gzip(coding) else coding
 
 
 def _hidden_escapes(text: str, hide: Callable[[str], str]) -> str:
@@ -238,14 +237,6 @@ def _hidden_escapes(text: str, hide: Callable[[str], str]) -> str:
 
 def _without_keys(text: str) -> str:
     return keys_replaced(text, _hidden, 1)
-
-
-def _unescaped(inside: str) -> str:
-    """Return the text that a JSON string has *inside*; as it is, if it is none."""
-    try:
-        return str(json.loads(f'"{inside}"'))
-    except ValueError:
-        return inside
 
 
 def _hidden(secret: str) -> str:

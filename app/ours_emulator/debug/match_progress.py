@@ -1,11 +1,13 @@
 """Events against a match: which ones match, which come near, and why one is missing. No store, no HTTP."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 
-from ours_emulator.event_view import IDENTIFIERS, EventView, with_identifiers
+from pydantic import JsonValue
+
+from ours_emulator.event_view import IDENTIFIERS, EventView
 from ours_emulator.jsontext import json_text
 from ours_emulator.matching import Match, advised, closest
 from ours_emulator.model import Properties
@@ -193,12 +195,18 @@ class SequenceProgress:
     def __init__(self, steps: Sequence[Match], *, strict: bool) -> None:
         self._steps = steps
         self._strict = strict
+        self.budget = steps[0].budget
+        """What the regular expressions of all steps have cost so far."""
         self._runs: set[int] = set()
         self._window: deque[EventView] = deque(maxlen=len(steps))
         self.matched: list[EventView] = []
         self.near = Nearest(steps[0])
         self.searches = any(step.searches for step in steps)
         """Whether there is a regular expression in a step."""
+
+    def steps(self, view: Mapping[str, JsonValue]) -> int:
+        """Return how many steps the regular expressions may take on *view*, about."""
+        return sum(step.steps(view) for step in self._steps)
 
     @property
     def met(self) -> bool:
@@ -268,15 +276,17 @@ def shown_of(views: Sequence[EventView]) -> tuple[Event, ...]:
 
 def fitting(match: Match, excerpts: Iterable[tuple[int, Properties]]) -> list[int]:
     """Return the ids of those events that match, going by *excerpts* that have the fields of *match*."""
-    return [event_id for event_id, fields in excerpts if match.fits(with_identifiers(fields))]
+    return [event_id for event_id, fields in excerpts if match.fits(fields)]
 
 
-def diagnose(scope: Scope, match: Match, met: set[int], views: Sequence[EventView]) -> Diagnosis:
-    """Return why no more of *views* match than those with the ids in *met*."""
+def diagnose(
+    scope: Scope, match: Match, met: set[int], views: Sequence[EventView], missed: Sequence[Sequence[Miss]]
+) -> Diagnosis:
+    """Return why no more of *views*, each with what it *missed*, match than those with the ids in *met*."""
     diagnosis = Diagnosis(Nearest(match), Nearest(match))
     originals = {view.event.distinct_id for view in views if view.event.outcome == "accepted"}
-    for view in views:
-        misses, event = match.misses(view.fields), view.event
+    for view, misses in zip(views, missed, strict=True):
+        event = view.event
         if scope.has(event):
             if misses and event.id not in met:
                 diagnosis.near.add(view, misses)

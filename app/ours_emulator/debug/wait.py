@@ -1,12 +1,13 @@
 """Waiting for events and verifying them: POST /debug/wait, /debug/verify and /debug/verify/sequence."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import ParamSpec, TypeAlias, TypeVar, get_args
+from itertools import chain
+from operator import attrgetter, itemgetter
+from typing import TypeAlias, TypeVar, get_args
 
 from fastapi import HTTPException, Request
 from pydantic import JsonValue
@@ -35,10 +36,12 @@ from ours_emulator.debug.params import (
     debug_router,
     error_response,
 )
-from ours_emulator.event_view import MATCH_SHAPE, EventView, excerpt_fields
+from ours_emulator.debug.turns import QUICK_STEPS, Turns
+from ours_emulator.event_view import MATCH_SHAPE, EventView, excerpt_fields, with_identifiers
 from ours_emulator.feed import FeedClosedError, Listener
 from ours_emulator.matching import Match, MatchError, compiled
-from ours_emulator.model import DEFAULT_ACCOUNT
+from ours_emulator.model import DEFAULT_ACCOUNT, Properties
+from ours_emulator.patterns import Budget
 from ours_emulator.records import Met, Outcome, Unmet
 from ours_emulator.store import EventFilter, StoreReader
 
@@ -48,11 +51,12 @@ _CHUNK = 100
 """Events that are looked at before other tasks have their turn: about a millisecond."""
 _MAX_SEARCHED = 300
 _OUTCOMES: Sequence[str] = get_args(Outcome)
-_MATCHING = ThreadPoolExecutor(2, thread_name_prefix="matching")
+_TURNS = Turns()
 """Where regular expressions are compiled and searched for. RE2 lets go of the interpreter's lock while it searches, so
-that a costly one holds up neither the event loop nor the writer, only other regular expressions, and those briefly."""
-_P = ParamSpec("_P")
+that a costly one holds up neither the event loop nor the writer."""
+_FIELDS = attrgetter("fields")
 _T = TypeVar("_T")
+_Item = TypeVar("_Item")
 _Matching: TypeAlias = Match | SequenceProgress
 
 
@@ -100,7 +104,8 @@ async def verify(request: Request, parts: Needs, body: VerifyBody) -> Response:
 @router.post("/verify/sequence", response_model=Met)
 async def verify_sequence(request: Request, parts: Needs, body: SequenceBody) -> Response:
     """Check at once whether events match one after the other, by their time."""
-    steps = [await _compiled(match, f"sequence.{number}") for number, match in enumerate(body.sequence)]
+    budget = Budget()
+    steps = [await _compiled(match, f"sequence.{number}", budget) for number, match in enumerate(body.sequence)]
     scope = _scope(request, body, steps)
     reader, started = await parts.reader(), _now()
     progress = SequenceProgress(steps, strict=body.strict)
@@ -138,7 +143,7 @@ async def _followed(
         if not views or ("repeats" in match.fields and any(view.event.outcome == "duplicate" for view in views)):
             progress = await _stored(reader, scope, match, deadline)
             settled = _now() + settle
-        elif await _matched(match, progress.add, views):
+        elif any(await _searched(match, progress.add, views, _FIELDS)):
             settled = _now() + settle
     return progress
 
@@ -156,7 +161,8 @@ async def _stored(reader: StoreReader, scope: Scope, match: Match, deadline: flo
         part = await reader.excerpts(scope.account, where, fields, last, _EXCERPTS)
         progress.note_evicted(part)
         async for items in _chunks(part.items):
-            progress.ids.update(await _matched(match, fitting, match, items))
+            excerpts = [(event_id, with_identifiers(fields)) for event_id, fields in items]
+            progress.ids.update(*await _searched(match, partial(fitting, match), excerpts, itemgetter(1)))
         await _read_for_show(reader, progress, last)
         if not part.more:
             break
@@ -184,7 +190,7 @@ async def _ordered(reader: StoreReader, scope: Scope, progress: SequenceProgress
     while True:
         part = await reader.timeline(scope.account, scope.where(), scope.after, since, _PAGE)
         async for events in _chunks(part.events):
-            await _matched(progress, progress.add_all, list(map(EventView, events)))
+            await _searched(progress, progress.add_all, list(map(EventView, events)), _FIELDS)
         if progress.met or not part.more:
             return part.evicted, scope.incomplete(part)
         since = (part.events[-1].time, part.events[-1].id)
@@ -214,7 +220,10 @@ async def _result(
 async def _diagnosis(reader: StoreReader, scope: Scope, match: Match, met: set[int]) -> Diagnosis:
     """Return, of the last events to arrive, what would match had it been accepted, what comes near, and what fits."""
     latest = await _latest(reader, scope.account, EventFilter(outcome=None), scope.after)
-    return await _matched(match, diagnose, scope, match, met, latest)
+    missed = chain(
+        *await _searched(match, lambda views: [match.misses(view.fields) for view in views], latest, _FIELDS)
+    )
+    return diagnose(scope, match, met, latest, list(missed))
 
 
 async def _elsewhere(reader: StoreReader, scope: Scope, match: Match) -> str:
@@ -222,7 +231,7 @@ async def _elsewhere(reader: StoreReader, scope: Scope, match: Match) -> str:
     if scope.account in (None, DEFAULT_ACCOUNT):
         return ""
     there = await _latest(reader, DEFAULT_ACCOUNT, scope.where(match), scope.after)
-    if not await _matched(match, any, (match.fits(view.fields) for view in there)):
+    if not any(await _searched(match, lambda views: any(match.fits(view.fields) for view in views), there, _FIELDS)):
         return ""
     return "; a matching event arrived in account default; point the app to the address of this account"
 
@@ -250,8 +259,9 @@ def _terms(body: VerifyBody) -> Terms:
     return Terms(body.mode, count)
 
 
-async def _compiled(match: dict[str, JsonValue], root: str = "match") -> Match:
-    made = await _off_loop(compiled, match, MATCH_SHAPE, root)
+async def _compiled(match: dict[str, JsonValue], root: str = "match", budget: Budget | None = None) -> Match:
+    budget = budget or Budget()
+    made = await _TURNS.take(budget, 0, compiled, match, MATCH_SHAPE, root, budget)
     outcome = made.text("outcome")
     if outcome is not None and outcome not in _OUTCOMES:
         raise MatchError(f"{root}.outcome: {outcome[:100]} is not an outcome; use one of {', '.join(_OUTCOMES)}")
@@ -266,13 +276,34 @@ def _scope(request: Request, body: ScopeBody, matches: Sequence[Match]) -> Scope
     return Scope(account_of(request, body.account), None if outcome == "any" else outcome, named, body.after)
 
 
-async def _matched(match: _Matching, evaluate: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Call *evaluate*, which applies *match*: off the event loop if that may take a while."""
-    return await _off_loop(evaluate, *args, **kwargs) if match.searches else evaluate(*args, **kwargs)
+async def _searched(
+    match: _Matching,
+    evaluate: Callable[[Sequence[_Item]], _T],
+    items: Sequence[_Item],
+    fields: Callable[[_Item], Properties],
+) -> list[_T]:
+    """Return what *evaluate*, which applies *match* to the *fields* of *items*, returns for slices of these.
+
+    If that may take a while, it is done off the event loop, in turns with other calls.
+    """
+    if not match.searches:
+        return [evaluate(items)]
+    return [await _TURNS.take(match.budget, steps, evaluate, part) for part, steps in _slices(match, items, fields)]
 
 
-async def _off_loop(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    return await asyncio.get_running_loop().run_in_executor(_MATCHING, partial(function, *args, **kwargs))
+def _slices(
+    match: _Matching, items: Sequence[_Item], fields: Callable[[_Item], Properties]
+) -> Generator[tuple[Sequence[_Item], int]]:
+    """Yield *items* in parts, each with the steps that *match* takes on it: no more than is quick, or of one item."""
+    first = total = 0
+    for number, item in enumerate(items):
+        steps = match.steps(fields(item))
+        if number > first and (total + steps > QUICK_STEPS or number - first == _CHUNK):
+            yield items[first:number], total
+            first, total = number, 0
+        total += steps
+    if items:
+        yield items[first:], total
 
 
 def _now() -> float:

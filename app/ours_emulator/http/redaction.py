@@ -23,10 +23,15 @@ _ESCAPE = re.compile(rf"{_BACKSLASH}u00([0-9A-Fa-f]{{2}})|{_PERCENT}([0-9A-Fa-f]
 _JSON_ESCAPE = re.compile(rf"{_BACKSLASH}(?:u([0-9A-Fa-f]{{4}})|([\"/]))")
 _ESCAPED_PREFIX = re.compile(rf"(?:{_PERCENT}|{_BACKSLASH}u00)(?:7[03]|6[bB]|5[fF])")
 _BASE64_KEY = re.compile(r"(?<![A-Za-z0-9+_-])(?:cGtf|c2tf)[A-Za-z0-9+/_-]{8,}={0,2}")
+_FORM = re.compile(r"[^\s\"'{}<>]*")
 _FORM_TOKEN = re.compile(r"\b(token=)([^&\s\"]+)", re.IGNORECASE)
 _TOKEN_FIELD = re.compile(
-    r'("(?:t|\\u0074)(?:o|\\u006[fF])(?:k|\\u006[bB])(?:e|\\u0065)(?:n|\\u006[eE])"\s*:\s*")((?:[^"\\]|\\.)*)'
+    r'("(?:t|\\u00[57]4)(?:o|\\u00[46][fF])(?:k|\\u00[46][bB])(?:e|\\u00[46]5)(?:n|\\u00[46][eE])"\s*:\s*")'
+    r'((?:[^"\\]|\\.)*)',
+    re.IGNORECASE,
 )
+_NAMED = re.compile(r"token\W*[:=]", re.IGNORECASE)
+"""Of a text inside JSON: what looks as if a token followed."""
 
 
 def masked(secret: str) -> str:
@@ -39,14 +44,67 @@ def masked(secret: str) -> str:
 
 
 def without_tokens(body: str) -> str:
-    """Return *body*, JSON or a form, with the value of each field `token` masked and everything else unchanged."""
-    return tokens_replaced(without_keys(body), _masked_inside, masked)
+    """Return *body* with its tokens and keys masked, and as much as can be of the rest unchanged."""
+    return without_keys(tokens_replaced(body, masked))
 
 
-def tokens_replaced(body: str, in_json: Callable[[str], str], in_form: Callable[[str], str]) -> str:
-    """Return *body* with the value of each field `token` replaced: *in_json* gets the inside of a JSON string."""
-    shown = _TOKEN_FIELD.sub(lambda field: field[1] + in_json(field[2]), body)
-    return _FORM_TOKEN.sub(lambda field: field[1] + in_form(field[2]), shown)
+def tokens_replaced(body: str, by: Callable[[str], str]) -> str:
+    """Return *body* with each token that it names replaced *by* another text, also those that nobody configured.
+
+    In JSON those are the texts in a field `token`, whatever its case, also of JSON inside a text; in a form they are
+    the fields `token`. Another body is replaced whole if it names a token anywhere, or is not text.
+    """
+    if "\0" in body:
+        return by(body)
+    if not _names_token(body):
+        return body
+    try:
+        wanted = _replaced_in(json.loads(body.removeprefix("\ufeff"), object_pairs_hook=_object), by)
+    except (ValueError, RecursionError):
+        return _replaced_in_form(body, by)
+    shown = _TOKEN_FIELD.sub(lambda field: field[1] + json_text(by(json.loads(f'"{field[2]}"')))[1:-1], body)
+    return shown if json.loads(shown.removeprefix("\ufeff")) == wanted else json_text(wanted)
+
+
+def _object(pairs: Sequence[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    """Return an object of *pairs*. Raises ValueError for several tokens, of which an object has only the last."""
+    if sum(map(_is_token, dict(pairs))) < sum(_is_token(name) for name, _ in pairs):
+        raise ValueError("a token is given twice")
+    return dict(pairs)
+
+
+def _is_token(name: str) -> bool:
+    return name.strip().lower() == "token"
+
+
+def _names_token(text: str) -> bool:
+    return "token" in (_plain(text) if _may_be_escaped(text) else text).lower()
+
+
+def _replaced_in(value: JsonValue, by: Callable[[str], str]) -> JsonValue:
+    """Return the JSON *value* with the tokens in it replaced."""
+    if isinstance(value, str):
+        return _replaced_in_text(value, by)
+    if isinstance(value, list):
+        return [_replaced_in(item, by) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        _replaced_in_text(name, by): each_text(inner, by) if _is_token(name) else _replaced_in(inner, by)
+        for name, inner in value.items()
+    }
+
+
+def _replaced_in_text(text: str, by: Callable[[str], str]) -> str:
+    """Return a *text* inside JSON with the tokens in it replaced, if they are named as fields."""
+    return tokens_replaced(text, by) if _NAMED.search(_plain(text)) else text
+
+
+def _replaced_in_form(body: str, by: Callable[[str], str]) -> str:
+    """Return *body*, which is not JSON: a form with its tokens replaced, anything else replaced whole."""
+    if not _FORM.fullmatch(body) or _names_token(_FORM_TOKEN.sub("", body)):
+        return by(body)
+    return _FORM_TOKEN.sub(lambda field: field[1] + by(field[2]), body)
 
 
 def without_keys(text: str) -> str:
@@ -85,14 +143,6 @@ def _keys(least: int) -> re.Pattern[str]:
 
 def _unescaped(escape: re.Match[str]) -> str:
     return chr(int(escape[1] or escape[2], 16))
-
-
-def _masked_inside(string: str) -> str:
-    """Return the inside of a JSON string masked; nothing of it is shown if it is malformed."""
-    try:
-        return json_text(masked(json.loads(f'"{string}"')))[1:-1]
-    except ValueError:
-        return "…"
 
 
 def each_text(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
