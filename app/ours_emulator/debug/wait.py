@@ -49,6 +49,8 @@ _PAGE = 500
 _EXCERPTS = 2000
 _CHUNK = 100
 """Events that are looked at before other tasks have their turn: about a millisecond."""
+_SEARCHED = 500
+"""Events that are searched before other calls have their turn, at most."""
 _MAX_SEARCHED = 300
 _OUTCOMES: Sequence[str] = get_args(Outcome)
 _TURNS = Turns()
@@ -160,9 +162,8 @@ async def _stored(reader: StoreReader, scope: Scope, match: Match, deadline: flo
     while True:
         part = await reader.excerpts(scope.account, where, fields, last, _EXCERPTS)
         progress.note_evicted(part)
-        async for items in _chunks(part.items):
-            excerpts = [(event_id, with_identifiers(fields)) for event_id, fields in items]
-            progress.ids.update(*await _searched(match, partial(fitting, match), excerpts, itemgetter(1)))
+        excerpts = [(event_id, with_identifiers(excerpt)) for event_id, excerpt in part.items]
+        progress.ids.update(*await _searched(match, partial(fitting, match), excerpts, itemgetter(1)))
         await _read_for_show(reader, progress, last)
         if not part.more:
             break
@@ -189,8 +190,7 @@ async def _ordered(reader: StoreReader, scope: Scope, progress: SequenceProgress
     since = None
     while True:
         part = await reader.timeline(scope.account, scope.where(), scope.after, since, _PAGE)
-        async for events in _chunks(part.events):
-            await _searched(progress, progress.add_all, list(map(EventView, events)), _FIELDS)
+        await _searched(progress, progress.add_all, list(map(EventView, part.events)), _FIELDS)
         if progress.met or not part.more:
             return part.evicted, scope.incomplete(part)
         since = (part.events[-1].time, part.events[-1].id)
@@ -238,7 +238,7 @@ async def _elsewhere(reader: StoreReader, scope: Scope, match: Match) -> str:
 
 async def _latest(reader: StoreReader, account: str | None, where: EventFilter, after: int) -> list[EventView]:
     part = await reader.latest_arrivals(account, where, after, _MAX_SEARCHED)
-    return [EventView(event) async for events in _chunks(part.events) for event in events]
+    return list(map(EventView, part.events))
 
 
 async def _chunks(items: Sequence[_T]) -> AsyncGenerator[Sequence[_T]]:
@@ -284,10 +284,10 @@ async def _searched(
 ) -> list[_T]:
     """Return what *evaluate*, which applies *match* to the *fields* of *items*, returns for slices of these.
 
-    If that may take a while, it is done off the event loop, in turns with other calls.
+    Other tasks have their turn in between. A search is done off the event loop, in turns with other calls.
     """
     if not match.searches:
-        return [evaluate(items)]
+        return [evaluate(part) async for part in _chunks(items)]
     return [await _TURNS.take(match.budget, steps, evaluate, part) for part, steps in _slices(match, items, fields)]
 
 
@@ -298,7 +298,7 @@ def _slices(
     first = total = 0
     for number, item in enumerate(items):
         steps = match.steps(fields(item))
-        if number > first and (total + steps > QUICK_STEPS or number - first == _CHUNK):
+        if number > first and (total + steps > QUICK_STEPS or number - first == _SEARCHED):
             yield items[first:number], total
             first, total = number, 0
         total += steps
