@@ -134,14 +134,14 @@ class Pipeline:
         except (StoreWriteError, StoppedError):
             return None
 
-    def begin(self, request: Request, done: Callable[[Exchange | Closed | None], None]) -> None:
-        """Call *done* with what `submit` returns. For callers on an event loop that need no task for each request."""
+    def begin(
+        self, request: Request, loop: asyncio.AbstractEventLoop, done: Callable[[Exchange | Closed | None], None]
+    ) -> None:
+        """Call *done* with what `submit` returns, on *loop*: for callers that run on it, and need no task for each."""
         try:
-            future = self._worker.submit(request)
+            self._worker.begin(request, loop, lambda result: done(_exchange_of(result)))
         except StoppedError:
             done(None)
-        else:
-            future.add_done_callback(lambda ended: done(_exchange_of(ended)))
 
     async def reset(self, account: str | None) -> Cleared:
         """Delete everything of *account* (of all if None), after what was submitted before. Raises StoreWriteError.
@@ -331,9 +331,8 @@ def _refused_as_a_whole(parsed: _Parsed, exchange: Exchange) -> _Parsed:
     return parsed
 
 
-def _exchange_of(ended: asyncio.Future[object]) -> Exchange | Closed | None:
-    failed = ended.cancelled() or ended.exception() is not None
-    return None if failed else cast(Exchange | Closed, ended.result())
+def _exchange_of(result: object) -> Exchange | Closed | None:
+    return None if isinstance(result, Exception) else cast(Exchange | Closed, result)
 
 
 def _attempted(task: Task) -> object:

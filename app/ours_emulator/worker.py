@@ -6,8 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 _log = logging.getLogger(__name__)
 Job = TypeVar("Job")
@@ -16,6 +18,18 @@ _MOST_ON_LOOP = 16
 _GROUPS_BEFORE_TIDYING = 16
 _SLOW_SECONDS = 0.02
 _GROUPS_AFTER_SLOW = 64
+
+
+@dataclass(slots=True)
+class _Submitted(Generic[Job, Done]):
+    """A job, and whom to tell of its result, on which loop."""
+
+    job: Job
+    loop: asyncio.AbstractEventLoop
+    done: Callable[[Done | Exception], None]
+
+
+_Results: TypeAlias = list[tuple[_Submitted[Job, Done], Done | Exception]]
 
 
 class StoppedError(Exception):
@@ -45,8 +59,8 @@ class GroupWorker(Generic[Job, Done]):
         self._max_weight = max_weight
         self._tidy = tidy
         self._small = small
-        self._waiting: SimpleQueue[tuple[Job, asyncio.Future[Done]] | None] = SimpleQueue()
-        self._gathered: list[tuple[Job, asyncio.Future[Done]]] = []
+        self._waiting: SimpleQueue[_Submitted[Job, Done] | None] = SimpleQueue()
+        self._gathered: list[_Submitted[Job, Done]] = []
         self._left_to_thread = 0
         """Jobs that the thread has not done yet."""
         self._groups_on_loops = 0
@@ -62,7 +76,14 @@ class GroupWorker(Generic[Job, Done]):
         """Queue *job*; its future is done when the whole group is. Raises StoppedError after `stop`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Done] = loop.create_future()
+        self.begin(job, loop, partial(_settle, future))
+        return future
+
+    def begin(self, job: Job, loop: asyncio.AbstractEventLoop, done: Callable[[Done | Exception], None]) -> None:
+        """Queue *job*, and call *done* on *loop*, which is the running one, with its result when the whole group is
+        done. Raises as `submit` does, which takes a tenth longer: asking for the loop is a system call."""
         small = self._small(job)
+        submitted: _Submitted[Job, Done] = _Submitted(job, loop, done)
         with self._changing:
             if self._stopped:
                 raise StoppedError
@@ -71,10 +92,9 @@ class GroupWorker(Generic[Job, Done]):
             if small:
                 if not self._gathered:
                     loop.call_soon(self._do_gathered, loop)
-                self._gathered.append((job, future))
+                self._gathered.append(submitted)
             else:
-                self._leave_to_thread((job, future))
-        return future
+                self._leave_to_thread(submitted)
 
     def stop(self) -> None:
         """Finish the submitted jobs, then end the thread. May be called several times."""
@@ -89,7 +109,7 @@ class GroupWorker(Generic[Job, Done]):
 
     def _has_gathered(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether there is something gathered, and *loop* has done so."""
-        return bool(self._gathered) and self._gathered[0][1].get_loop() is loop
+        return bool(self._gathered) and self._gathered[0].loop is loop
 
     def _pass_on(self) -> None:
         """Leave to the thread what was gathered, if anything was."""
@@ -97,7 +117,7 @@ class GroupWorker(Generic[Job, Done]):
             self._leave_to_thread(submitted)
         self._gathered = []
 
-    def _leave_to_thread(self, submitted: tuple[Job, asyncio.Future[Done]]) -> None:
+    def _leave_to_thread(self, submitted: _Submitted[Job, Done]) -> None:
         self._left_to_thread += 1
         self._waiting.put(submitted)
 
@@ -112,12 +132,12 @@ class GroupWorker(Generic[Job, Done]):
             group, self._gathered = self._gathered, []
         started = time.perf_counter()
         try:
-            results = self._results([job for job, _ in group])
+            results = self._results([submitted.job for submitted in group])
         finally:
             self._working.release()
         if time.perf_counter() - started > _SLOW_SECONDS:
             self._groups_for_thread = _GROUPS_AFTER_SLOW
-        _resolve([(future, result) for (_, future), result in zip(group, results, strict=True)])
+        _tell(list(zip(group, results, strict=True)))
 
     def _may_be_on_loop(self) -> bool:
         if self._groups_for_thread:
@@ -135,21 +155,21 @@ class GroupWorker(Generic[Job, Done]):
                     self._do_left(group)
                 more = self._tidy_up()
 
-    def _do_left(self, group: list[tuple[Job, asyncio.Future[Done]]]) -> None:
-        results = self._results([job for job, _ in group])
+    def _do_left(self, group: list[_Submitted[Job, Done]]) -> None:
+        results = self._results([submitted.job for submitted in group])
         with self._changing:
             self._left_to_thread -= len(group)
-        _deliver([(future, result) for (_, future), result in zip(group, results, strict=True)])
+        _deliver(list(zip(group, results, strict=True)))
 
-    def _next_group(self, *, wait: bool) -> list[tuple[Job, asyncio.Future[Done]]] | None:
+    def _next_group(self, *, wait: bool) -> list[_Submitted[Job, Done]] | None:
         """Return the jobs of one group; none if there is none and nobody should *wait* for it, None once stopped."""
-        group: list[tuple[Job, asyncio.Future[Done]]] = []
+        group: list[_Submitted[Job, Done]] = []
         weight = 0
         try:
             submitted = self._waiting.get(block=wait)
             while submitted is not None:
                 group.append(submitted)
-                weight += self._weight(submitted[0])
+                weight += self._weight(submitted.job)
                 if weight >= self._max_weight:
                     return group
                 submitted = self._waiting.get_nowait()
@@ -178,22 +198,29 @@ class GroupWorker(Generic[Job, Done]):
         return results
 
 
-def _deliver(results: list[tuple[asyncio.Future[Done], Done | Exception]]) -> None:
-    """Set *results* in the event loops that wait for them; each loop is woken once."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Done], Done | Exception]]] = {}
+def _deliver(results: _Results[Job, Done]) -> None:
+    """Tell *results* in the event loops that wait for them; each loop is woken once."""
+    by_loop: dict[asyncio.AbstractEventLoop, _Results[Job, Done]] = {}
     for result in results:
-        by_loop.setdefault(result[0].get_loop(), []).append(result)
+        by_loop.setdefault(result[0].loop, []).append(result)
     for loop, its_results in by_loop.items():
         # The loop may be closed by now; then nobody waits for the result.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_resolve, its_results)
+            loop.call_soon_threadsafe(_tell, its_results)
 
 
-def _resolve(results: list[tuple[asyncio.Future[Done], Done | Exception]]) -> None:
-    for future, result in results:
-        if future.cancelled():
-            continue
-        if isinstance(result, Exception):
-            future.set_exception(result)
-        else:
-            future.set_result(result)
+def _tell(results: _Results[Job, Done]) -> None:
+    for submitted, result in results:
+        try:
+            submitted.done(result)
+        except Exception:
+            _log.exception("nobody could be told of a result")
+
+
+def _settle(future: asyncio.Future[Done], result: Done | Exception) -> None:
+    if future.cancelled():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

@@ -71,7 +71,7 @@ class Connection(HttpToolsProtocol):
         self._progress = ReadProgress(self.loop.time())
         self._pending = PendingCycles()
         self._closing = Closing(transport, self._flow, self._progress, self._pending, self.loop)
-        self._responder = FastResponder(transport, self._flow, self.server_state, self._start_asgi_task)
+        self._responder = FastResponder(self.loop, transport, self._flow, self.server_state, self._start_asgi_task)
         self._extensions = {ABORT: self.abort, ENDLESS: self._closing.mark_endless}
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -50,8 +50,14 @@ class FastResponder:
     """
 
     def __init__(
-        self, transport: asyncio.Transport, flow: FlowControl, server_state: ServerState, start_task: _StartTask
+        self,
+        loop: asyncio.AbstractEventLoop,
+        transport: asyncio.Transport,
+        flow: FlowControl,
+        server_state: ServerState,
+        start_task: _StartTask,
     ) -> None:
+        self._loop = loop
         self._transport = transport
         self._flow = flow
         self._server_state = server_state
@@ -63,7 +69,8 @@ class FastResponder:
         endpoint = fast_request.endpoint
         try:
             request = fast_request.request()
-            endpoint.parts.pipeline.begin(request, partial(self._answer_or_fail, cycle, endpoint, request))
+            done = partial(self._answer_or_fail, cycle, endpoint, request)
+            endpoint.parts.pipeline.begin(request, self._loop, done)
         except Exception as error:
             self._run(cycle, _FailingApp(error))
 
