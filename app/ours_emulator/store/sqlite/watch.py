@@ -6,6 +6,7 @@ log has to be, the index of the log says (https://sqlite.org/walformat.html).
 
 import os
 import struct
+import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ class _File:
 
     def read(self, offset: int, count: int) -> bytes:
         """Return *count* bytes, or as many as there are."""
+        if sys.platform != "win32":
+            return os.pread(self.descriptor, count, offset)
         with _reading:
             os.lseek(self.descriptor, offset, os.SEEK_SET)
             return os.read(self.descriptor, count)
