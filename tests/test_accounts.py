@@ -172,6 +172,13 @@ def test_settings_of_an_account_that_make_no_sense_are_refused_by_name(
     assert named in response.json()["error"]
 
 
+def test_faults_that_are_removed_where_there_are_none_make_no_account(server: Server) -> None:
+    unused = Account(f"{server.url}/accounts/never-used", server.http)
+    assert server.http.delete(f"{unused.url}/debug/faults/x").status_code == 404
+    assert server.http.delete(f"{unused.url}/debug/faults").json() == {"removed": 0}
+    assert server.http.get(f"{unused.url}/debug/accounts/never-used").status_code == 404
+
+
 def test_a_name_that_can_be_no_accounts_is_refused(server: Server) -> None:
     response = server.http.put(f"{server.url}/debug/accounts/no spaces", json={})
     assert response.status_code == 400

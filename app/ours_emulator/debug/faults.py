@@ -204,7 +204,7 @@ async def faults(parts: Needs, account: OneAccount) -> Response:
 @router.delete("/faults", response_model=Removed)
 async def clear_faults(parts: Needs, account: OneAccount) -> Response:
     """Remove all faults of the account."""
-    return answer(Removed(parts.opened(account).faults.clear()))
+    return answer(Removed(parts.shown(account).faults.clear()))
 
 
 @router.get("/faults/{name}", response_model=FaultState, responses=NOT_FOUND)
@@ -224,7 +224,7 @@ async def plan_fault(parts: Needs, account: OneAccount, name: FaultName, body: F
 @router.delete("/faults/{name}", response_model=FaultState, responses=NOT_FOUND)
 async def remove_fault(parts: Needs, account: OneAccount, name: FaultName) -> Response:
     """Remove a fault and show its last counts."""
-    removed = parts.opened(account).faults.remove(name)
+    removed = parts.shown(account).faults.remove(name)
     return AsciiJSON(_shown(account, found(removed, f"there is no fault {name}")))
 
 
