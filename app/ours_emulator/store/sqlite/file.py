@@ -80,14 +80,14 @@ class StoreFile:
             raise
 
     def _check_log(self, descriptor: int) -> None:
-        """Refuse an emptied database, whose log SQLite would remove, and a log of which SQLite would use what is left."""
+        """Refuse an emptied database, whose log SQLite would remove, and a cut log, of which it would use the rest."""
         log = Path(f"{self.path}-wal")
         if os.fstat(descriptor).st_size == 0 and log.exists() and log.stat().st_size > 0:
             raise StoreError(f"{self.path} is empty, but {log} is not; restore it, or remove {log} to start anew")
         if log_lacks_commits(self.path):
             raise StoreError(
-                f"{log} was truncated by another program, so events are lost; close whatever has {self.path} open, then "
-                f"restore both from a backup, or remove {self.path}-shm to start with what is left"
+                f"{log} was truncated by another program, so events are lost; close whatever has {self.path} open, "
+                f"then restore both from a backup, or remove {self.path}-shm to start with what is left"
             )
 
     def _check_links(self, descriptor: int) -> None:
