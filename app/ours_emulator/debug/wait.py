@@ -38,6 +38,9 @@ _LARGE_PAGE = 10_000
 """Events of a page after the first. Each page costs the store a look at every event of the account."""
 _CHUNK = 100
 _MAX_SEARCHED = 300
+_TINY_STEPS = 50_000
+"""What a slice may cost on the event loop: at most 0.2 ms, as much as a thread costs that takes the interpreter's lock
+from the loop and has to give it back. Sixty waits that did so for each event held up /debug/health for two seconds."""
 _OUTCOMES: Sequence[str] = get_args(Outcome)
 _TURNS = Turns()
 """Where regular expressions are compiled and searched for. RE2 lets go of the interpreter's lock while it searches, so
@@ -192,8 +195,8 @@ async def _result(
 async def _diagnosis(reader: StoreReader, scope: Scope, match: Match, met: set[int]) -> Diagnosis:
     """Return, of the last events to arrive, what would match had it been accepted, what comes near, and what fits."""
     latest = await _latest(reader, scope.account, EventFilter(outcome=None), scope.after)
-    missed = chain(*await _searched(match, lambda views: [match.misses(view.fields) for view in views], latest))
-    return diagnose(scope, match, met, latest, list(missed))
+    missed = list(chain(*await _searched(match, lambda views: [match.misses(view.fields) for view in views], latest)))
+    return await _TURNS.take(match.budget, 0, diagnose, scope, match, met, latest, missed)
 
 
 async def _elsewhere(reader: StoreReader, scope: Scope, match: Match) -> str:
@@ -253,7 +256,10 @@ async def _searched(
     turns with other calls, if that may take a while."""
     if not match.searches:
         return [evaluate(views)]
-    return [await _TURNS.take(match.budget, steps, evaluate, part) for part, steps in _slices(match, views)]
+    return [
+        await _TURNS.take(match.budget, steps, evaluate, part) if steps > _TINY_STEPS else evaluate(part)
+        for part, steps in _slices(match, views)
+    ]
 
 
 def _slices(match: _Matching, views: Sequence[EventView]) -> Generator[tuple[Sequence[EventView], int]]:
