@@ -287,6 +287,42 @@ def test_an_emptied_database_with_a_log_is_refused_and_both_are_left_alone(tmp_p
     assert (database.read_bytes(), log_of(database).read_bytes()) == (b"", log)
 
 
+@pytest.mark.parametrize("share", [0.97, 0.5, 0])
+@pytest.mark.parametrize("open_elsewhere", [True, False])
+def test_a_log_that_was_cut_after_a_kill_is_refused_and_can_be_given_up(
+    tmp_path: Path, share: float, open_elsewhere: bool
+) -> None:
+    database = tmp_path / "store.db"
+    with kept(tmp_path) as running:
+        acknowledged(running, "before")
+        running.end(signal.SIGKILL)
+    with closing(sqlite3.connect(database)) as other:
+        if open_elsewhere:
+            assert other.execute("SELECT count(*) FROM receipts").fetchone() == (20,)
+        cut(log_of(database), share)
+        line = complaint(tmp_path, "serve", "--port", "0", "--database", str(database))
+        assert line == (
+            f"ours-emulator: {database}-wal was truncated by another program, so events are lost; "
+            f"close whatever has {database} open, then restore both from a backup, "
+            f"or remove {database}-shm to start with what is left"
+        )
+    Path(f"{database}-shm").unlink(missing_ok=True)
+    with kept(tmp_path, "second") as running:
+        assert len(stored(running)) < 20
+
+
+def test_a_log_of_which_only_what_was_copied_was_cut_is_no_damage(tmp_path: Path) -> None:
+    database = tmp_path / "store.db"
+    with kept(tmp_path) as running:
+        ids = acknowledged(running, "before")
+        with closing(sqlite3.connect(database)) as other:
+            other.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+        running.end(signal.SIGKILL)
+    cut(log_of(database), 0)
+    with kept(tmp_path, "second") as running:
+        assert stored(running) == ids
+
+
 # The schema
 
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -532,7 +533,7 @@ def test_readers_can_not_write(path: Path) -> None:
     file.open()
 
     async def write() -> None:
-        engine = read_only_engine(path)
+        engine = read_only_engine(path, 1, 0)
         try:
             async with engine.connect() as reading:
                 await reading.execute(sa.text("DELETE FROM visitors"))
@@ -542,6 +543,28 @@ def test_readers_can_not_write(path: Path) -> None:
     with pytest.raises(OperationalError, match="readonly"):
         asyncio.run(write())
     file.close()
+
+
+def test_a_probe_does_not_queue_behind_the_reads_of_others(path: Path) -> None:
+    with serving(database=path) as server:
+        for _ in range(3):
+            server.default.batch(*({"event": "E", "userId": "u", "distinctId": str(uuid4())} for _ in range(100)))
+
+    async def answered_before_the_probe(reads: int) -> int:
+        reader = SqliteReader(file)
+        waiting = [
+            asyncio.create_task(reader.latest_arrivals(None, EventFilter(outcome=None), 0, 300)) for _ in range(reads)
+        ]
+        await asyncio.sleep(0)
+        await reader.ping()
+        answered = sum(task.done() for task in waiting)
+        await asyncio.gather(*waiting)
+        await reader.close()
+        return answered
+
+    with closing(StoreFile(path)) as file:
+        file.open()
+        assert asyncio.run(answered_before_the_probe(60)) < 30
 
 
 # A write that fails

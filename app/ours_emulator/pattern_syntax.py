@@ -34,6 +34,7 @@ _TOKEN = re.compile(
     r"|(?P<character>.)",
     re.DOTALL,
 )
+_BEGINNING = re.compile(r"(?:\(\?#[^)]*\)|\(\?[a-zA-Z]+\))*")
 _CLASS = re.compile(rf"{_POSIX}|\\{_PROPERTY}|\\[dDsSwW]")
 _ITEM = re.compile(
     rf"(?P<class>{_CLASS.pattern})|(?P<low>{_ESCAPE_IN_SET}|.)(?:-(?P<high>{_ESCAPE_IN_SET}|.))?", re.DOTALL
@@ -57,6 +58,7 @@ ASCII: Classes = {
 UNICODE: Classes = {r"\w": _LETTERS, r"\W": _NO_LETTERS, r"\d": r"\p{Nd}", r"\D": r"\P{Nd}", **_SPACES}
 """What a class of Python stands for, inside brackets: in texts that are ASCII, and in all texts."""
 
+_AT_MOST_ONCE = re.compile(r"\?|\{(?:0*[01]?,)?0*[01]\}")
 _EXTENSIONS = {
     "(?=": "look-ahead",
     "(?!": "look-ahead",
@@ -100,6 +102,9 @@ class _Translator:
     def __init__(self, source: str, classes: Classes) -> None:
         self._source = source
         self._classes = classes
+        beginning = _BEGINNING.match(source)
+        self._flags_end = beginning.end() if beginning else 0
+        self._names: set[str] = set()
         self._groups = [_Group(0, is_multiline=False)]
         self._repeatable = ""
         """What may be repeated before the next token: an "atom", a "group" that ends with `$`, or nothing."""
@@ -137,12 +142,18 @@ class _Translator:
                 raise problem(token, position, f"sets the flag {flag}, which is not supported; use only i, m and s")
         is_multiline = "m" not in off and ("m" in on or self._groups[-1].is_multiline)
         if token.endswith(")"):
+            if position >= self._flags_end:
+                raise problem(token, position, f"must be at the beginning; use {token[:-1]}:…) for a part")
             self._groups[-1].is_multiline = is_multiline
         else:
             self._open(position, is_multiline=is_multiline)
         return token
 
-    def named(self, _token: str, position: int) -> str:
+    def named(self, token: str, position: int) -> str:
+        name = token[token.index("<") + 1 : -1]
+        if name in self._names:
+            raise problem(token, position, "gives a name that another group has")
+        self._names.add(name)
         return self.group("(", position)
 
     def group(self, token: str, position: int) -> str:
@@ -192,7 +203,7 @@ class _Translator:
             raise problem(token, position, f"has nothing to repeat; write \\{token[0]} for the character")
         if len(token) > len(count) and token.endswith("+"):
             raise problem(f"possessive {token}", position, "is not supported")
-        if self._repeatable == "group" and count != "?":
+        if self._repeatable == "group" and not _AT_MOST_ONCE.fullmatch(count):
             raise problem(token, position, "repeats a group that ends with $, which is not supported")
         self._repeated = True
         return _count(token, position) if token.startswith("{") else token

@@ -52,6 +52,9 @@ _CHUNK = 100
 _SEARCHED = 500
 """Events that are searched before other calls have their turn, at most."""
 _MAX_SEARCHED = 300
+_TINY_STEPS = 50_000
+"""What a slice may cost on the event loop: at most 0.2 ms, as much as a thread costs that takes the interpreter's lock
+from the loop and has to give it back. Sixty waits that did so for each event held up /debug/health for two seconds."""
 _OUTCOMES: Sequence[str] = get_args(Outcome)
 _TURNS = Turns()
 """Where regular expressions are compiled and searched for. RE2 lets go of the interpreter's lock while it searches, so
@@ -220,10 +223,8 @@ async def _result(
 async def _diagnosis(reader: StoreReader, scope: Scope, match: Match, met: set[int]) -> Diagnosis:
     """Return, of the last events to arrive, what would match had it been accepted, what comes near, and what fits."""
     latest = await _latest(reader, scope.account, EventFilter(outcome=None), scope.after)
-    missed = chain(
-        *await _searched(match, lambda views: [match.misses(view.fields) for view in views], latest, _FIELDS)
-    )
-    return diagnose(scope, match, met, latest, list(missed))
+    missed = await _searched(match, lambda views: [match.misses(view.fields) for view in views], latest, _FIELDS)
+    return await _TURNS.take(match.budget, 0, diagnose, scope, match, met, latest, list(chain(*missed)))
 
 
 async def _elsewhere(reader: StoreReader, scope: Scope, match: Match) -> str:
@@ -288,7 +289,11 @@ async def _searched(
     """
     if not match.searches:
         return [evaluate(part) async for part in _chunks(items)]
-    return [await _TURNS.take(match.budget, steps, evaluate, part) for part, steps in _slices(match, items, fields)]
+    results: list[_T] = []
+    for part, steps in _slices(match, items, fields):
+        tiny = steps <= _TINY_STEPS and len(part) <= _CHUNK
+        results.append(evaluate(part) if tiny else await _TURNS.take(match.budget, steps, evaluate, part))
+    return results
 
 
 def _slices(

@@ -11,17 +11,18 @@ from ours_emulator.store.sqlite import event_columns, visitor_columns
 from ours_emulator.store.sqlite.visitor_columns import Connection
 
 
-def read_only_engine(path: Path) -> AsyncEngine:
-    """Return an engine whose connections cannot write to the database; each block reads one snapshot of it."""
+def read_only_engine(path: Path, kept: int, more: int) -> AsyncEngine:
+    """Return an engine whose connections cannot write to the database; each block reads one snapshot of it.
+
+    It keeps so many connections. *more* serve a burst and are closed after use; further reads queue.
+    """
     # With mode=rw SQLite does not create a file that is gone.
     name = f"file:{quote(path.as_posix())}"
     engine = create_async_engine(
         sa.URL.create("sqlite+aiosqlite", database=name, query={"mode": "rw", "uri": "true"}),
         hide_parameters=True,
-        # Each connection is a thread. Two are enough for a test and the page; the others serve a burst of waits
-        # and are closed after use. More would only fight for the interpreter, so further reads queue.
-        pool_size=2,
-        max_overflow=6,
+        pool_size=kept,
+        max_overflow=more,
         connect_args={"isolation_level": None},
     )
     event.listen(engine.sync_engine, "connect", _prepare)

@@ -17,7 +17,7 @@ from ours_emulator.errors import why
 from ours_emulator.store import StoreError, StoreLostError
 from ours_emulator.store.sqlite.locking import lock_database, prevent_checkpoint
 from ours_emulator.store.sqlite.schema import prepare
-from ours_emulator.store.sqlite.watch import TruncatedError, Watch
+from ours_emulator.store.sqlite.watch import TruncatedError, Watch, log_lacks_commits
 
 BUSY_SECONDS = 30
 _PREFIX = "ours-emulator-"
@@ -86,10 +86,15 @@ class StoreFile:
         return why(error)
 
     def _check_log(self, descriptor: int) -> None:
-        """Refuse an emptied database, whose log SQLite would remove."""
+        """Refuse an emptied database, whose log SQLite would remove, and a cut log, of which it would use the rest."""
         log = Path(f"{self.path}-wal")
         if os.fstat(descriptor).st_size == 0 and log.exists() and log.stat().st_size > 0:
             raise StoreError(f"{self.path} is empty, but {log} is not; restore it, or remove {log} to start anew")
+        if log_lacks_commits(self.path):
+            raise StoreError(
+                f"{log} was truncated by another program, so events are lost; close whatever has {self.path} open, "
+                f"then restore both from a backup, or remove {self.path}-shm to start with what is left"
+            )
 
     def _check_links(self, descriptor: int) -> None:
         """Refuse a file with other names: each has a lock and a write-ahead log of its own."""

@@ -18,7 +18,8 @@ from ours_emulator.store import StoreLostError
 _MAGIC = b"SQLite format 3\0"
 _DATABASE_HEADER = struct.Struct(">16sH10xI")
 _INDEX_HEADER = struct.Struct("=14xHI12x8s8x")
-_LOG_HEADER_BYTES = 32
+_LOG_HEADER = struct.Struct("16x8s8x")
+_COPIED = struct.Struct("=I")
 _FRAME_HEADER_BYTES = 24
 # The offset of a descriptor is shared by all threads, and not every system can read without it.
 _reading = threading.Lock()
@@ -38,7 +39,7 @@ class _Index:
 
     def end_of(self, frame: int) -> int:
         """Return where in the log the frame of that number, from 1 on, ends."""
-        return _LOG_HEADER_BYTES + frame * self.frame_bytes
+        return _LOG_HEADER.size + frame * self.frame_bytes
 
 
 class _File:
@@ -149,16 +150,40 @@ class Watch:
 
     def _read_index(self) -> _Index | None:
         """Return what the index says; None while another process changes it. Raises StoreLostError if it is cut."""
-        size = _INDEX_HEADER.size
-        headers = self._shared.read(0, 2 * size)
-        if len(headers) < 2 * size:
+        headers = self._shared.read(0, 2 * _INDEX_HEADER.size)
+        if len(headers) < 2 * _INDEX_HEADER.size:
             raise self._truncated(self._shared)
-        if headers[:size] != headers[size:]:
-            return None
-        page_bytes, frames, salt = _INDEX_HEADER.unpack(headers[:size])
-        # 65536 does not fit, and is written as 1.
-        page_bytes = (page_bytes & 0xFE00) + ((page_bytes & 1) << 16)
-        return _Index(frames, _FRAME_HEADER_BYTES + page_bytes, salt)
+        return _index_in(headers)
+
+
+def log_lacks_commits(path: Path) -> bool:
+    """Whether the log of a database that this process has not open is shorter than its index says.
+
+    The index is left behind by a process that was killed. One of another log tells nothing, nor does one of a log that
+    was copied into the database.
+    """
+    try:
+        shared, log = Path(f"{path}-shm").read_bytes(), Path(f"{path}-wal")
+        with log.open("rb") as file:
+            header, log_bytes = file.read(_LOG_HEADER.size), log.stat().st_size
+    except FileNotFoundError:
+        return False
+    index = _index_in(shared) if len(shared) > 2 * _INDEX_HEADER.size + _COPIED.size else None
+    if index is None or _COPIED.unpack_from(shared, 2 * _INDEX_HEADER.size)[0] >= index.frames:
+        return False
+    is_of_log = len(header) < _LOG_HEADER.size or _LOG_HEADER.unpack(header)[0] == index.salt
+    return is_of_log and log_bytes < index.end_of(index.frames)
+
+
+def _index_in(shared: bytes) -> _Index | None:
+    """Return what the two headers of an index say; None if they differ, while another process changes them."""
+    size = _INDEX_HEADER.size
+    if shared[:size] != shared[size : 2 * size]:
+        return None
+    page_bytes, frames, salt = _INDEX_HEADER.unpack_from(shared)
+    # 65536 does not fit, and is written as 1.
+    page_bytes = (page_bytes & 0xFE00) + ((page_bytes & 1) << 16)
+    return _Index(frames, _FRAME_HEADER_BYTES + page_bytes, salt)
 
 
 def _opened(path: str, files: ExitStack) -> _File:
