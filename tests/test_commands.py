@@ -483,7 +483,7 @@ def test_an_account_without_requests_is_reported_with_those_that_exist(fresh: Se
     assert dropped.stderr == note + "ours-emulator: there is no fault x\n"
     fresh.default.http.delete(f"{fresh.url}/debug/accounts/default")
     assert result(here, "events", "--account", "default").stderr == (
-        "ours-emulator: account default is closed; existing accounts: nosuch\n"
+        "ours-emulator: account default is closed; no account exists\n"
     )
 
 
