@@ -1374,6 +1374,8 @@ def test_an_id_below_all_ids_is_not_there(account: Account, path: str) -> None:
         ("a\0b", "v", "property.a%00b=v"),
         ("a\0b", None, "property.a%00b=null"),
         ("a\0b", {"c.d": 1}, 'property.a%00b={"c.d":1}'),
+        ("n", {'q"r': "y"}, 'property.n.q"r=y'),
+        ("n", {"b\\s": "y"}, "property.n.b\\s=y"),
     ],
 )
 def test_properties_with_characters_that_no_database_has_are_found(
@@ -1382,6 +1384,8 @@ def test_properties_with_characters_that_no_database_has_are_found(
     body = {"token": "t", "event": "E", "userId": "u", "eventProperties": {name: value}}
     account.post("/track", json.dumps(body).encode())
     account.track(event="Other", eventProperties={"n": "v"})
+    for other in ({"n": "a\0c"}, {"a\0c": "v"}, {"n": "a"}):
+        account.track(event="Other", eventProperties=other)
     answer = account.http.get(f"{account.url}/debug/events?{query}").json()
     assert [event["event"] for event in answer["items"]] == ["E"]
     assert account.http.get(f"{account.url}/debug/events?{query}x").json()["items"] == []

@@ -215,7 +215,7 @@ def test_a_mistake_in_the_fast_lane_is_answered_500_and_logged(
     owner, name = {
         "a head": (FastLane, "fast_request"),
         "a body": (FastRequest, "request"),
-        "the pipeline": (Pipeline, "begin"),
+        "the pipeline": (Pipeline, "enqueue"),
         "an answer": (fast_responder, "head_of"),
         "the log": (RequestLog, "exchange"),
     }[part]

@@ -78,7 +78,7 @@ def test_an_event_is_handed_over_as_the_reader_returns_it(play: Callable[[Scenar
         part = await emulator.reader.arrivals("a", EventFilter(outcome=None), 0, 10)
         assert [event.outcome for event in heard] == ["accepted", "duplicate", "rejected"]
         # A repeat is counted on the event that was handed over before.
-        assert [replace(event, repeats=0) for event in part.events] == heard
+        assert [replace(event, repeats=0) for event in part.items] == heard
 
     play(scenario)
 
@@ -123,11 +123,11 @@ def test_who_listens_before_reading_misses_nothing_and_what_is_read_can_be_told_
     async def scenario(emulator: Emulator) -> None:
         posting = asyncio.gather(*(emulator.track("X") for _ in range(300)))
         # In the middle of it.
-        while not (await emulator.reader.arrivals("a", EventFilter(), 0, 1)).events:
+        while not (await emulator.reader.arrivals("a", EventFilter(), 0, 1)).items:
             pass
         with emulator.feed.listen("a") as listener:
             part = await emulator.reader.arrivals("a", EventFilter(), 0, 1000)
-            ids = {event.id for event in part.events}
+            ids = {event.id for event in part.items}
             await posting
             # A commit is handed over before it is answered, so all of them are.
             while (rows := await listener.next(0)) is not None:
@@ -143,7 +143,7 @@ def test_what_was_posted_is_there_every_time_without_a_pause(play: Callable[[Sce
             await emulator.track("X", f"a{number % 7}", distinctId=str(number))
             where = EventFilter("X", distinct_id=str(number))
             part = await emulator.reader.arrivals(f"a{number % 7}", where, 0, 10)
-            assert [event.id for event in part.events] == [number + 1]
+            assert [event.id for event in part.items] == [number + 1]
 
     play(scenario)
 

@@ -1,5 +1,6 @@
 """Accounts with much in them that are reset or closed: gone at once for everybody, and from the file bit by bit."""
 
+import itertools
 import json
 import signal
 import sqlite3
@@ -12,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from ours_emulator.store.sqlite import table_sql
+from ours_emulator.store.sqlite.removal import Removal
 from serving import Account, Server, serving
 from test_cli import serving as process
 from waiting import until
@@ -179,3 +182,65 @@ def test_the_kept_counts_are_those_of_the_rows(path: Path) -> None:
         kept = connection.execute("SELECT * FROM receipt_counts ORDER BY 1, 2, 3, 4, 5").fetchall()
         assert kept == connection.execute(kinds).fetchall()
         assert len(kept) > 5
+
+
+def test_ids_are_never_used_again_though_what_had_them_was_evicted(path: Path) -> None:
+    settings: dict[str, Any] = {
+        "database": path,
+        "allowed_events": ["Kept"],
+        "keep_event_bytes": 100_000,
+        "keep_body_bytes": 1,
+    }
+    with serving(**settings) as server:
+        for number in range(3):
+            large = {"text": "x" * 200_000}
+            named(server, "a").track(event="Other", userId="u", distinctId=f"x{number}", eventProperties=large)
+        assert server.default.debug("summary")["newest_event"] == 3
+    with serving(**settings) as server:
+        named(server, "b").track(event="Kept", userId="bob", distinctId="k")
+        event = named(server, "b").debug("events/latest")
+        assert (event["id"], event["request_id"]) == (4, 4)
+
+
+def test_what_was_evicted_before_a_mark_is_no_reason_to_doubt() -> None:
+    with serving(keep=5) as server:
+        first, second = named(server, "first"), named(server, "second")
+        for number in range(3):
+            first.track(event="E", userId="u", distinctId=f"a{number}")
+        for number in range(10):
+            second.track(event="E", userId="u", distinctId=f"b{number}")
+        newest = first.debug("summary")["newest_event"]
+        assert newest == 3
+        none = {"match": {"event": "X"}, "mode": "none"}
+        assert first.post("/debug/verify", {**none, "after": newest}).status_code == 200
+        assert first.post("/debug/verify", none).json()["evicted"] == 3
+        second.post("/debug/reset", {"account": "second"})
+        everything = Account(server.url, server.http)
+        assert everything.post("/debug/verify", {**none, "after": 1000}).status_code == 200
+
+
+def test_many_small_accounts_are_not_all_deleted_at_once(path: Path) -> None:
+    with serving(database=path) as server:
+        for number in range(5):
+            fill(named(server, f"a{number}"), 400)
+        cleared = server.http.post(f"{server.url}/debug/reset", json={"all": True}).json()
+        assert (cleared["receipts"], cleared["requests"]) == (2000, 5)
+        until(lambda: "receipts" not in rows(path))
+        until(lambda: rows(path)["accounts"] == 5)
+
+
+def test_a_slice_of_names_is_bounded_though_many_visitors_share_one() -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for statement in table_sql.CREATE:
+            connection.execute(statement)
+        names = [("7:shared", pk) for pk in range(20_000)]
+        connection.executemany(table_sql.INSERT_IDENTIFIERS, names)
+        connection.execute(table_sql.INSERT_ACCOUNTS, (7, "/7", 0, 0, 0))
+        removal = Removal()
+        removal.account_ids.append(7)
+        cursor, left = connection.cursor(), [20_000]
+        while removal.account_ids:
+            removal.delete_slice(cursor)
+            left.append(connection.execute("SELECT count(*) FROM identifiers").fetchone()[0])
+        assert max(before - after for before, after in itertools.pairwise(left)) <= 4000
+        assert (left[-1], connection.execute("SELECT count(*) FROM accounts").fetchone()[0]) == (0, 0)

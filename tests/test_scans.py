@@ -3,17 +3,23 @@
 import asyncio
 import itertools
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import JsonValue
 
+from ours_emulator.debug.explain import unmet
+from ours_emulator.debug.match_progress import MatchProgress, Scope, Terms
+from ours_emulator.debug.search import stored_matches
 from ours_emulator.event_view import MATCH_SHAPE, EventView, with_identifiers
 from ours_emulator.matching import compiled
 from ours_emulator.records import Event, to_json
 from ours_emulator.store import EventFilter, Retention, open_store
 from serving import Account, serving
+from waiting import until
 
 NAMES = ["plan", "", "a.b", 'q"q', "back\\slash", "é", "😀", "a\0b", "\ud800", "$x", "[0]", "0"]
 VALUES: list[Any] = [
@@ -57,7 +63,7 @@ def events_in(database: Path) -> list[Event]:
         store = open_store(str(database), Retention())
         part = await store.reader.arrivals(None, EventFilter(outcome=None), 0, 10_000)
         await store.close()
-        return list(part.events)
+        return list(part.items)
 
     return asyncio.run(read())
 
@@ -122,7 +128,7 @@ def test_an_excerpt_has_what_the_event_has(tmp_path: Path) -> None:
 
     async def read() -> None:
         store = open_store(str(database), Retention())
-        events = (await store.reader.arrivals(None, EventFilter(outcome=None), 0, 10_000)).events
+        events = (await store.reader.arrivals(None, EventFilter(outcome=None), 0, 10_000)).items
         for fields in wanted:
             part = await store.reader.excerpts(None, EventFilter(outcome=None), fields, 0, 10_000)
             for event, (event_id, excerpt) in zip(events, part.items, strict=True):
@@ -144,19 +150,61 @@ def test_identifiers_follow_from_an_excerpt() -> None:
     assert with_identifiers({"event": "E"}) == {"event": "E"}
 
 
-def test_a_wait_that_could_not_look_at_all_in_time_says_so() -> None:
-    with serving(keep=20_000) as server:
+def test_a_search_that_could_not_look_at_all_in_time_says_so(tmp_path: Path) -> None:
+    database = tmp_path / "store.db"
+    match = compiled({"event_properties.plan": {"$regex": "x"}}, MATCH_SHAPE)
+    with serving(database=database) as server:
         for first in range(0, 5000, 1000):
-            events = [row(number) for number in range(first, first + 1000)]
-            assert server.default.batch(*events).status_code == 200
-        never = {"match": {"event_properties.plan": {"$regex": "x"}}, "mode": "none", "timeout_ms": 0}
-        response = server.default.post("/debug/wait", never)
-        assert response.status_code == 406
-        answer: dict[str, Any] = response.json()
-        assert answer["count"] == 0
-        assert "; time was up when stored events were searched up to #2000: set a longer timeout" in answer["error"]
-        assert server.default.post("/debug/wait", {**never, "timeout_ms": 30_000}).status_code == 200
-        assert server.default.post("/debug/verify", {"match": never["match"], "mode": "none"}).status_code == 200
+            assert server.default.batch(*map(row, range(first, first + 1000))).status_code == 200
+        for timeout_ms in (0, 30_000):
+            asked = {"match": {"event_properties.plan": {"$regex": "x"}}, "mode": "none", "timeout_ms": timeout_ms}
+            assert server.default.post("/debug/wait", asked).status_code == 200
+
+    async def search(deadline: float | None) -> MatchProgress:
+        store = open_store(str(database), Retention())
+        progress = await stored_matches(store.reader, Scope(None, "accepted", True, 0), match, deadline)
+        await store.close()
+        return progress
+
+    progress = asyncio.run(search(0.0))
+    assert (progress.searched_to, progress.uncertain) == (2000, True)
+    why = unmet(progress, Terms("none", 0), "", None, "", 0)
+    assert "; timed out after searching stored events up to #2000: set a longer timeout" in why.error
+    assert not asyncio.run(search(None)).uncertain
+
+
+def test_what_a_search_finds_is_of_one_moment_though_accounts_are_reset_meanwhile() -> None:
+    wrong: list[object] = []
+    stop = threading.Event()
+
+    def verify(account: Account) -> None:
+        while not stop.is_set():
+            answer = account.post("/debug/verify", {"match": {"user_id": {"$any": True}}, **UNMET}).json()
+            if answer["count"] not in (0, 3000) or (answer["count"] > 0) != bool(answer["items"]):
+                wrong.append(answer["count"])
+
+    with serving() as server, ThreadPoolExecutor(2) as pool:
+        for _ in range(4):
+            for first in range(0, 3000, 1000):
+                assert server.default.batch(*map(row, range(first, first + 1000))).status_code == 200
+            stop.clear()
+            searches = [pool.submit(verify, server.default) for _ in range(2)]
+            server.default.post("/debug/reset", {"all": True})
+            until(lambda: server.default.debug("summary")["outcomes"]["accepted"] == 0)
+            stop.set()
+            for search in searches:
+                search.result()
+    assert not wrong
+
+
+@pytest.mark.parametrize("count", [900, 985, 999])
+def test_a_match_of_many_properties_is_answered(count: int) -> None:
+    properties = {f"k{number}": "v" for number in range(count)}
+    with serving() as server:
+        server.default.track(userId="u", eventProperties=properties)
+        server.default.track(userId="u", eventProperties={**properties, "k0": "w"})
+        response = server.default.post("/debug/verify", {"match": {"event_properties": properties}})
+        assert (response.status_code, response.json()["count"]) == (200, 1)
 
 
 @pytest.mark.parametrize("rows", [5, 25_000])

@@ -181,7 +181,7 @@ def test_a_database_may_be_called_anything(tmp_path: Path, name: str) -> None:
     connection = file.open()
     try:
         assert path.is_file()
-        connection.execute("INSERT INTO accounts VALUES (1, 'a', 2, 3)")
+        connection.execute("INSERT INTO accounts VALUES (1, 'a', 2, 3, 0)")
         summary = asyncio.run(summary_of(file))
         assert (summary.evicted_requests, summary.evicted_events) == (2, 3)
     finally:

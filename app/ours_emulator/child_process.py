@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _obey(line: bytes, answers: BinaryIO, warnings: WarningHandler) -> None:
-    """Serve as the order in *line* says. An error that keeps this from happening is an answer too."""
+    """Serve as the order in *line* says. If the server cannot start, the error is the answer."""
     try:
         _serve(read_order(line), answers, warnings)
     except ProtocolError:

@@ -69,7 +69,7 @@ class Pattern:
 
     def steps(self, text: str) -> int:
         """Return how many steps a search in *text* may take, about."""
-        return self.size * len(text)
+        return self.size * len(text) * (1 if text.isascii() else 4)
 
     def matches(self, text: str) -> bool:
         """Whether *text* contains a match. Raises PatternError if that takes, or all searches took, too long."""

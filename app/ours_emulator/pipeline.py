@@ -134,14 +134,14 @@ class Pipeline:
         except (StoreWriteError, StoppedError):
             return None
 
-    def begin(
-        self, request: Request, loop: asyncio.AbstractEventLoop, done: Callable[[Exchange | Closed | None], None]
+    def enqueue(
+        self, request: Request, loop: asyncio.AbstractEventLoop, on_done: Callable[[Exchange | Closed | None], None]
     ) -> None:
-        """Call *done* with what `submit` returns, on *loop*: for callers that run on it, and need no task for each."""
+        """Call *on_done* on *loop*, the running one, with what `submit` returns: without a task for each request."""
         try:
-            self._worker.begin(request, loop, lambda result: done(_exchange_of(result)))
+            self._worker.enqueue(request, loop, lambda result: on_done(_exchange_of(result)))
         except StoppedError:
-            done(None)
+            on_done(None)
 
     async def reset(self, account: str | None) -> Cleared:
         """Delete everything of *account* (of all if None), after what was submitted before. Raises StoreWriteError.

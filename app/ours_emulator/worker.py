@@ -13,7 +13,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 _log = logging.getLogger(__name__)
 Job = TypeVar("Job")
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 _MOST_ON_LOOP = 16
 _GROUPS_BEFORE_TIDYING = 16
 _SLOW_SECONDS = 0.02
@@ -21,22 +21,22 @@ _GROUPS_AFTER_SLOW = 64
 
 
 @dataclass(slots=True)
-class _Submitted(Generic[Job, Done]):
+class _Submitted(Generic[Job, Result]):
     """A job, and whom to tell of its result, on which loop."""
 
     job: Job
     loop: asyncio.AbstractEventLoop
-    done: Callable[[Done | Exception], None]
+    on_done: Callable[[Result | Exception], None]
 
 
-_Results: TypeAlias = list[tuple[_Submitted[Job, Done], Done | Exception]]
+_Results: TypeAlias = list[tuple[_Submitted[Job, Result], Result | Exception]]
 
 
 class StoppedError(Exception):
     """The worker has been stopped and takes no more jobs."""
 
 
-class GroupWorker(Generic[Job, Done]):
+class GroupWorker(Generic[Job, Result]):
     """Takes jobs from any event loop and does all that wait in one call of *work*, one call at a time.
 
     *work* gets a group in order of arrival and returns one result, or one exception, for each job. A group is complete
@@ -48,7 +48,7 @@ class GroupWorker(Generic[Job, Done]):
 
     def __init__(
         self,
-        work: Callable[[list[Job]], Sequence[Done | Exception]],
+        work: Callable[[list[Job]], Sequence[Result | Exception]],
         weight: Callable[[Job], int],
         max_weight: int,
         tidy: Callable[[], bool] = lambda: False,
@@ -59,8 +59,8 @@ class GroupWorker(Generic[Job, Done]):
         self._max_weight = max_weight
         self._tidy = tidy
         self._small = small
-        self._waiting: SimpleQueue[_Submitted[Job, Done] | None] = SimpleQueue()
-        self._gathered: list[_Submitted[Job, Done]] = []
+        self._waiting: SimpleQueue[_Submitted[Job, Result] | None] = SimpleQueue()
+        self._gathered: list[_Submitted[Job, Result]] = []
         self._left_to_thread = 0
         """Jobs that the thread has not done yet."""
         self._groups_on_loops = 0
@@ -72,18 +72,20 @@ class GroupWorker(Generic[Job, Done]):
         self._thread = threading.Thread(target=self._run, name="ours-emulator-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, job: Job) -> asyncio.Future[Done]:
+    def submit(self, job: Job) -> asyncio.Future[Result]:
         """Queue *job*; its future is done when the whole group is. Raises StoppedError after `stop`."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Done] = loop.create_future()
-        self.begin(job, loop, partial(_settle, future))
+        future: asyncio.Future[Result] = loop.create_future()
+        self.enqueue(job, loop, partial(_settle, future))
         return future
 
-    def begin(self, job: Job, loop: asyncio.AbstractEventLoop, done: Callable[[Done | Exception], None]) -> None:
-        """Queue *job*, and call *done* on *loop*, which is the running one, with its result when the whole group is
-        done. Raises as `submit` does, which takes a tenth longer: asking for the loop is a system call."""
+    def enqueue(self, job: Job, loop: asyncio.AbstractEventLoop, on_done: Callable[[Result | Exception], None]) -> None:
+        """Queue *job*; *on_done* is called on *loop*, the running one, with its result once its group is done.
+
+        Cheaper than `submit`, which makes a future and looks the loop up: that is a system call. Raises as it does.
+        """
         small = self._small(job)
-        submitted: _Submitted[Job, Done] = _Submitted(job, loop, done)
+        submitted: _Submitted[Job, Result] = _Submitted(job, loop, on_done)
         with self._changing:
             if self._stopped:
                 raise StoppedError
@@ -117,7 +119,7 @@ class GroupWorker(Generic[Job, Done]):
             self._leave_to_thread(submitted)
         self._gathered = []
 
-    def _leave_to_thread(self, submitted: _Submitted[Job, Done]) -> None:
+    def _leave_to_thread(self, submitted: _Submitted[Job, Result]) -> None:
         self._left_to_thread += 1
         self._waiting.put(submitted)
 
@@ -137,7 +139,7 @@ class GroupWorker(Generic[Job, Done]):
             self._working.release()
         if time.perf_counter() - started > _SLOW_SECONDS:
             self._groups_for_thread = _GROUPS_AFTER_SLOW
-        _tell(list(zip(group, results, strict=True)))
+        _run_callbacks(list(zip(group, results, strict=True)))
 
     def _may_be_on_loop(self) -> bool:
         if self._groups_for_thread:
@@ -155,15 +157,15 @@ class GroupWorker(Generic[Job, Done]):
                     self._do_left(group)
                 more = self._tidy_up()
 
-    def _do_left(self, group: list[_Submitted[Job, Done]]) -> None:
+    def _do_left(self, group: list[_Submitted[Job, Result]]) -> None:
         results = self._results([submitted.job for submitted in group])
         with self._changing:
             self._left_to_thread -= len(group)
         _deliver(list(zip(group, results, strict=True)))
 
-    def _next_group(self, *, wait: bool) -> list[_Submitted[Job, Done]] | None:
+    def _next_group(self, *, wait: bool) -> list[_Submitted[Job, Result]] | None:
         """Return the jobs of one group; none if there is none and nobody should *wait* for it, None once stopped."""
-        group: list[_Submitted[Job, Done]] = []
+        group: list[_Submitted[Job, Result]] = []
         weight = 0
         try:
             submitted = self._waiting.get(block=wait)
@@ -187,7 +189,7 @@ class GroupWorker(Generic[Job, Done]):
             _log.exception("tidying up failed")
             return False
 
-    def _results(self, jobs: list[Job]) -> Sequence[Done | Exception]:
+    def _results(self, jobs: list[Job]) -> Sequence[Result | Exception]:
         """Return a result for each of *jobs*. An error in *work* is the result of all; the thread goes on."""
         try:
             results = self._work(jobs)
@@ -198,26 +200,26 @@ class GroupWorker(Generic[Job, Done]):
         return results
 
 
-def _deliver(results: _Results[Job, Done]) -> None:
-    """Tell *results* in the event loops that wait for them; each loop is woken once."""
-    by_loop: dict[asyncio.AbstractEventLoop, _Results[Job, Done]] = {}
+def _deliver(results: _Results[Job, Result]) -> None:
+    """Hand *results* to the event loops that wait for them; each loop is woken once."""
+    by_loop: dict[asyncio.AbstractEventLoop, _Results[Job, Result]] = {}
     for result in results:
         by_loop.setdefault(result[0].loop, []).append(result)
     for loop, its_results in by_loop.items():
         # The loop may be closed by now; then nobody waits for the result.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_tell, its_results)
+            loop.call_soon_threadsafe(_run_callbacks, its_results)
 
 
-def _tell(results: _Results[Job, Done]) -> None:
+def _run_callbacks(results: _Results[Job, Result]) -> None:
     for submitted, result in results:
         try:
-            submitted.done(result)
+            submitted.on_done(result)
         except Exception:
-            _log.exception("nobody could be told of a result")
+            _log.exception("a result callback failed")
 
 
-def _settle(future: asyncio.Future[Done], result: Done | Exception) -> None:
+def _settle(future: asyncio.Future[Result], result: Result | Exception) -> None:
     if future.cancelled():
         return
     if isinstance(result, Exception):

@@ -124,7 +124,7 @@ def fault(url: str | None, account: str | None, as_json: bool, name: str | None,
     elif given and drop:
         raise click.ClickException("use --drop or a plan, not both")
     else:
-        # Before, because a change makes the account.
+        # Check first: the change below would make the account.
         report_unknown_account(emulator, closed=False)
         counts = _changed_fault(emulator, name, given, drop)
         if given and not as_json:

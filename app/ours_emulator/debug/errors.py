@@ -98,9 +98,16 @@ def _why(request: Request, refusal: HTTPException) -> str:
     sentences = {
         "Not Found": f"there is no {path}; GET /debug lists every call",
         "Method Not Allowed": f"{path} does not take {request.method}; GET /debug lists every call",
-        "There was an error parsing the body": "the body is not valid JSON: it is not UTF-8",
+        "There was an error parsing the body": f"the body is not valid JSON: {_unreadable(refusal.__cause__)}",
     }
     return sentences.get(refusal.detail, refusal.detail)
+
+
+def _unreadable(cause: BaseException | None) -> str:
+    """Return why a body could not be read that may be JSON for others."""
+    if isinstance(cause, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return "it is nested too deep" if isinstance(cause, RecursionError) else "it has a number that is too long"
 
 
 async def _no_match(_: Request, error: Exception) -> Response:

@@ -119,7 +119,7 @@ def _doubt(progress: MatchProgress) -> str:
     """Return what keeps the count from being sure, as the end of a sentence."""
     doubt = _evicted(progress.evicted) if progress.incomplete else ""
     if progress.searched_to is not None:
-        doubt += f"; time was up when stored events were searched up to #{progress.searched_to}: set a longer timeout"
+        doubt += f"; timed out after searching stored events up to #{progress.searched_to}: set a longer timeout"
     return doubt
 
 

@@ -3,7 +3,9 @@
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import attrgetter, itemgetter
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -12,11 +14,13 @@ from ours_emulator.jsontext import json_text
 from ours_emulator.matching import Match, advised, closest
 from ours_emulator.model import Properties
 from ours_emulator.records import Event, Miss, Mode, NearMiss
-from ours_emulator.store import LIST_BYTES, EventFilter, Excerpts, Slice
+from ours_emulator.store import LIST_BYTES, EventFilter, Slice
 from ours_emulator.wording import cut, why_not_accepted
 
 _MAX_ITEMS = 1000
 _MAX_NEAR = 5
+_MAX_PROPERTIES = 20
+"""Conditions on properties that the store decides: SQLite bounds the depth of an expression."""
 _UNKNOWN_FIELDS = {
     "duplicate": {"visitor_properties", "resolution"},
     "dropped": {"visitor_id", "visitor_properties", "resolution", *IDENTIFIERS},
@@ -53,7 +57,8 @@ class Scope:
         if match is None:
             return EventFilter(outcome=self.outcome, named=self.named)
         event, visitor_id, distinct_id = map(match.text, ("event", "visitor_id", "distinct_id"))
-        properties = {name: json_text(value) for name, value in match.event_properties.items()}
+        simple = islice(match.event_properties.items(), _MAX_PROPERTIES)
+        properties = {name: json_text(value) for name, value in simple}
         return EventFilter(
             event, visitor_id, distinct_id, outcome=self.outcome, named=self.named, properties=properties
         )
@@ -64,9 +69,9 @@ class Scope:
             event.id > self.after and self.outcome in (None, event.outcome) and not (self.named and event.event is None)
         )
 
-    def incomplete(self, part: Slice | Excerpts) -> bool:
+    def incomplete(self, part: Slice[Any]) -> bool:
         """Whether an event of this scope may have been evicted, going by *part* of what is stored."""
-        return part.evicted > 0 and (part.first_kept is None or part.first_kept > self.after + 1)
+        return part.last_evicted > self.after
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ class MatchProgress:
         """The matching events, the first to arrive first."""
         return tuple(sorted(self.items, key=attrgetter("id")))
 
-    def note_evicted(self, part: Slice | Excerpts) -> None:
+    def note_evicted(self, part: Slice[Any]) -> None:
         """Note what may be missing in *part* of what is stored."""
         self.evicted = part.evicted
         self.incomplete = self.scope.incomplete(part)

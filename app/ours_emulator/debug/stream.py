@@ -99,7 +99,7 @@ async def _missed(
         part = await reader.arrivals(account, which, progress.last, _PAGE)
         # Asked after the read, so that an event which came after a reset is never sent before it.
         progress.note(listener.resets())
-        for chunk in progress.chunks(map(EventView, part.events)):
+        for chunk in progress.chunks(map(EventView, part.items)):
             yield chunk
         more = part.more
 

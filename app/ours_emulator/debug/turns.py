@@ -17,10 +17,9 @@ _T = TypeVar("_T")
 
 
 class Turns:
-    """Two threads, of which one is for quick slices. In both, the call that has asked for least comes first.
+    """Two threads, one for quick slices and one for costly ones.
 
-    Calls share them slice by slice, so however many costly ones there are, a quick slice waits for one other at most,
-    and a costly one only for those of calls that had less.
+    Each runs the waiting slice of the call that has used the fewest steps, so a costly search never delays a quick one.
     """
 
     def __init__(self) -> None:

@@ -163,7 +163,7 @@ class Child:
         except TimeoutError:
             raise EmulatorError(f"{self} did not start the emulator within {_START_SECONDS} s") from None
         except (SettingsError, StoreError, EmulatorError, OSError) as error:
-            # The lines that read it in another thread say nothing of what is wrong with a setting.
+            # Its frames are in the thread that reads, and say nothing about the setting.
             raise error.with_traceback(None) from None
         ENDED[self.url] = self.end
 

@@ -69,8 +69,8 @@ class FastResponder:
         endpoint = fast_request.endpoint
         try:
             request = fast_request.request()
-            done = partial(self._answer_or_fail, cycle, endpoint, request)
-            endpoint.parts.pipeline.begin(request, self._loop, done)
+            on_done = partial(self._answer_or_fail, cycle, endpoint, request)
+            endpoint.parts.pipeline.enqueue(request, self._loop, on_done)
         except Exception as error:
             self._run(cycle, _FailingApp(error))
 

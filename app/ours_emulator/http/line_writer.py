@@ -19,9 +19,8 @@ class LineWriter:
     """Writes lines to *stream* in their order, about 50 ms after `write` or sooner, without waiting for its reader.
 
     At most 1 MiB waits to be written. Lines beyond that, and lines that *stream* refuses (its reader has left, the disk
-    is full), are dropped; a line
-    that *notice* makes of their count takes their place. A stream without a file, such as a
-    StringIO, is written to at once. None, which is what a closed standard output is, takes nothing.
+    is full), are dropped; a line that *notice* makes of their count takes their place. A stream without a file, such as
+    a StringIO, is written to at once. None, which is what a closed standard output is, takes nothing.
     """
 
     def __init__(self, stream: TextIO | None, notice: Callable[[int], str]) -> None:

@@ -81,8 +81,8 @@ class StandaloneFront(Front):
 def _with_short_switch_interval(call: Callable[[], T]) -> T:
     """Return what *call* returns, and let other threads run often meanwhile.
 
-    An event needs the interpreter three times.
-    With the default interval of 5 ms, the events that are answered meanwhile take twice as long.
+    Handling an event takes the interpreter's lock three times: at the default interval of 5 ms, events that are
+    answered during the start take twice as long.
     """
     interval = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_SECONDS)

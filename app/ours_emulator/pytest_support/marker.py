@@ -56,7 +56,7 @@ _OPTIONS: Mapping[str, tuple[Callable[[object], bool], str]] = {
 }
 """Which values each option takes, and that in words."""
 _NOT_EMPTY = ("tokens", "public_keys")
-"""Without any, every one is accepted, which is not what an empty list looks like."""
+"""An empty list would accept every one, the opposite of what it looks like."""
 
 
 def wrong(problem: str) -> BaseException:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from ours_emulator.decide.decision import Decision
 from ours_emulator.decide.deduplication import DistinctId, Original
@@ -21,6 +21,7 @@ from ours_emulator.model import Exchange, Identifier, Properties, Request
 from ours_emulator.records import Call, Cleared, Event, Page, RequestRecord, StoredRequest, Summary, VisitorVersion
 from ours_emulator.records import Visitor as VisitorRecord
 
+T = TypeVar("T")
 LARGEST = 2**63 - 1
 """The largest integer that the store can hold, and so the largest id."""
 LIST_BYTES = 16 * 1024 * 1024
@@ -89,30 +90,21 @@ class VisitorFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """Some events in order: as many as were asked for, or fewer if they are large, and whether there are `more`.
+class Slice(Generic[T]):
+    """Some items in order: as many as were asked for, or fewer if they are large, and whether there are `more`.
 
-    Others may be missing: how many were `evicted`, and the oldest id still kept.
+    They are events, or excerpts of events. Others may be missing: how many were `evicted`, the last of them with the
+    id `last_evicted` (0 if none was).
     """
 
-    events: Sequence[Event]
+    items: Sequence[T]
     more: bool
     evicted: int
-    first_kept: int | None
+    last_evicted: int
 
 
-@dataclass(frozen=True, slots=True)
-class Excerpts:
-    """Some fields of some events, in the order of arrival, each as the JSON of the event has them.
-
-    `more`, `evicted` and `first_kept` are those of a `Slice`.
-    """
-
-    items: Sequence[tuple[int, Properties]]
-    """The id of an event, and its fields."""
-    more: bool
-    evicted: int
-    first_kept: int | None
+Excerpt: TypeAlias = tuple[int, Properties]
+"""The id of an event, and some of its fields as its JSON has them."""
 
 
 class StoreWriter(Protocol):
@@ -250,13 +242,13 @@ class StoreReader(Protocol):
         """Return the id of the event that arrived last, in any account; 0 if there is none."""
         ...
 
-    async def arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
+    async def arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice[Event]:
         """Return the events with an id greater than *after*, the first to arrive first."""
         ...
 
     async def excerpts(
         self, account: str | None, which: EventFilter, fields: AbstractSet[str], after: int, limit: int
-    ) -> Excerpts:
+    ) -> Slice[Excerpt]:
         """Return only *fields* of the events that `arrivals` would return."""
         ...
 
@@ -264,13 +256,13 @@ class StoreReader(Protocol):
         """Return the events with *ids* that are still there, the first to arrive first, as many as a list has."""
         ...
 
-    async def latest_arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
+    async def latest_arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice[Event]:
         """Return, of the last *limit* events with an id greater than *after*, those asked for, the last first."""
         ...
 
     async def timeline(
         self, account: str | None, which: EventFilter, after: int, since: tuple[float, int] | None, limit: int
-    ) -> Slice:
+    ) -> Slice[Event]:
         """Return the events with an id greater than *after*, by time and id, from beyond *since* on."""
         ...
 

@@ -14,6 +14,8 @@ accounts = sa.Table(
     sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("evicted_requests", sa.Integer, nullable=False),
     sa.Column("evicted_receipts", sa.Integer, nullable=False),
+    # The largest id of a receipt that was evicted; 0 if none was.
+    sa.Column("last_evicted", sa.Integer, nullable=False),
 )
 visitors = sa.Table(
     "visitors",

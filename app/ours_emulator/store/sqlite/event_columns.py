@@ -24,9 +24,16 @@ def add_functions(connection: Connection) -> None:
 def property_is(path: str, text: str) -> sa.ColumnElement[bool]:
     """Match an event property with *text*, as a string or as JSON; *path* is its name, or leads to it by dots."""
     wanted = _json_in(text)
-    if not (path.isprintable() and text.isprintable()) or (isinstance(wanted, str) and not wanted.isprintable()):
-        # SQLite cuts texts at NUL, and has no lone surrogates.
-        return sa.func.has_property(receipts.c.content, json_text([path, text])) == 1
+    content = receipts.c.content
+    in_python = sa.func.has_property(content, json_text([path, text])) == 1
+    asked = path + text + (wanted if isinstance(wanted, str) else "")
+    # SQLite cuts texts at NUL, has no lone surrogates, and knows no escapes in a path.
+    if not asked.isprintable() or '"' in path or "\\" in path:
+        return in_python
+    return sa.case((sa.func.instr(content, r"\u0000") > 0, in_python), else_=_by_json_functions(path, text, wanted))
+
+
+def _by_json_functions(path: str, text: str, wanted: JsonValue) -> Condition:
     place = "$.event_properties" + "".join(f".{json_text(part)}" for part in path.split("."))
     content = receipts.c.content
     nested = _is(sa.func.json_type(content, place), sa.func.json_extract(content, place), text, wanted)

@@ -127,7 +127,25 @@ CREATE TABLE receipt_counts (
 
 INSERT INTO receipt_counts
 SELECT account_id, outcome, endpoint, coalesce('"' || event || '"', 'null'), test, count(*), max(id)
-FROM receipts GROUP BY 1, 2, 3, 4, 5
+FROM receipts GROUP BY 1, 2, 3, 4, 5;
+
+ALTER TABLE accounts RENAME TO accounts_3;
+CREATE TABLE accounts (
+    id INTEGER NOT NULL, name TEXT NOT NULL, evicted_requests INTEGER NOT NULL, evicted_receipts INTEGER NOT NULL,
+    last_evicted INTEGER NOT NULL,
+    PRIMARY KEY (id), UNIQUE (name)
+);
+-- The oldest go first, whosever they are, and none is newer than the last one that the account ever had.
+INSERT INTO accounts
+SELECT id, name, evicted_requests, evicted_receipts,
+       CASE WHEN evicted_receipts > 0 THEN min(
+           coalesce((SELECT min(id) - 1 FROM receipts), 9223372036854775807),
+           coalesce((SELECT max(first_receipt + receipt_count - 1) FROM requests WHERE account_id = accounts_3.id),
+                    (SELECT max(first_receipt + receipt_count - 1) FROM requests),
+                    (SELECT max(receipt_id) FROM distinct_ids), 0)
+       ) ELSE 0 END
+FROM accounts_3;
+DROP TABLE accounts_3
 """
 
 

@@ -31,7 +31,7 @@ from ours_emulator.store import (
     LIST_BYTES,
     CursorError,
     EventFilter,
-    Excerpts,
+    Excerpt,
     RequestFilter,
     Slice,
     StoreFailedError,
@@ -208,21 +208,23 @@ class SqliteReader:
             rows, _ = await stored.first_rows(last, 1)
         return event_record(rows[0]) if rows else None
 
-    async def arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
+    async def arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice[Event]:
         """Return the events with an id greater than *after*, the first to arrive first."""
         async with self._snapshot(account) as stored:
             rows, more = await stored.arrivals(_EVENTS.selected, which, after, limit)
-            return Slice(list(map(event_record, rows)), more, *await stored.kept_events())
+            return Slice(list(map(event_record, rows)), more, stored.evicted(_EVENTS), stored.last_evicted)
 
     async def excerpts(
         self, account: str | None, which: EventFilter, fields: AbstractSet[str], after: int, limit: int
-    ) -> Excerpts:
+    ) -> Slice[Excerpt]:
         """Return only *fields* of the events that `arrivals` would return."""
         excerpt = ExcerptOf(fields)
         selected = sa.select(*excerpt.columns).select_from(_from_receipts) if excerpt.columns else _EVENTS.selected
         async with self._snapshot(account) as stored:
             rows, more = await stored.arrivals(selected, which, after, limit)
-            return Excerpts([(row["id"], excerpt(row)) for row in rows], more, *await stored.kept_events())
+            return Slice(
+                [(row["id"], excerpt(row)) for row in rows], more, stored.evicted(_EVENTS), stored.last_evicted
+            )
 
     async def events_of(self, account: str | None, ids: Sequence[int]) -> Sequence[Event]:
         """Return the events with *ids* that are still there, the first to arrive first, as many as a list has."""
@@ -231,7 +233,7 @@ class SqliteReader:
             rows, _ = await stored.first_rows(wanted.order_by(receipts.c.id), max(1, len(ids)))
         return list(map(event_record, rows))
 
-    async def latest_arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice:
+    async def latest_arrivals(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice[Event]:
         """Return, of the last *limit* events with an id greater than *after*, those asked for, the last first."""
         last = receipts.alias()
         own = sa.select(accounts.c.id).where(_covered(account))
@@ -249,7 +251,7 @@ class SqliteReader:
 
     async def timeline(
         self, account: str | None, which: EventFilter, after: int, since: tuple[float, int] | None, limit: int
-    ) -> Slice:
+    ) -> Slice[Event]:
         """Return the events with an id greater than *after*, by time and id, from beyond *since* on."""
         order = [receipts.c.time, receipts.c.id]
         where: list[Condition] = [receipts.c.id > after]
@@ -264,11 +266,11 @@ class SqliteReader:
         where: Sequence[Condition],
         order: Sequence[sa.ColumnElement[Any]],
         limit: int,
-    ) -> Slice:
+    ) -> Slice[Event]:
         async with self._snapshot(account) as stored:
             conditions = [*_event_conditions(stored.ids, which), *where]
             events, more = await stored.first_rows(_EVENTS.selected.where(*conditions).order_by(*order), limit)
-            return Slice(list(map(event_record, events)), more, *await stored.kept_events())
+            return Slice(list(map(event_record, events)), more, stored.evicted(_EVENTS), stored.last_evicted)
 
     async def event(self, account: str | None, event_id: int) -> Event | None:
         """Return one event, whatever its outcome."""
@@ -339,7 +341,7 @@ class SqliteReader:
             if not rows:
                 return None
             first, count = rows[0]["first_receipt"], rows[0]["receipt_count"]
-            of_request = receipts.c.id.between(first, first + count - 1)
+            of_request = sa.and_(receipts.c.id.between(first, first + count - 1), receipts.c.request_id == request_id)
             events, _ = await stored.first_rows(_EVENTS.selected.where(of_request).order_by(receipts.c.id), count)
         return stored_request(rows[0]), list(map(event_record, events))
 
@@ -416,12 +418,17 @@ class _Snapshot:
         # each page, and a walk through the table, which has them in order, takes a tenth of the time.
         by_index = await self.receipts_counted(EventFilter(outcome=None)) <= _SORTED_ROWS
         where = _event_conditions(self.ids, which, by_index=by_index)
-        return await self.first_rows(selected.where(*where, receipts.c.id > after).order_by(receipts.c.id), limit)
+        where = [*where, receipts.c.id > after]
+        if by_index:
+            # Only the ids are sorted, not the rows, which may be large.
+            ids = sa.select(receipts.c.id).where(*where).order_by(receipts.c.id).limit(limit + 1)
+            where = [receipts.c.id.in_(ids.correlate(None))]
+        return await self.first_rows(selected.where(*where).order_by(receipts.c.id), limit)
 
-    async def kept_events(self) -> tuple[int, int | None]:
-        """Return how many events were evicted and, if any were, the oldest id still kept."""
-        evicted = self.evicted(_EVENTS)
-        return evicted, await self.scalar(sa.select(sa.func.min(receipts.c.id))) if evicted else None
+    @property
+    def last_evicted(self) -> int:
+        """The largest id of an event that was evicted; 0 if none was."""
+        return max((account["last_evicted"] for account in self.accounts), default=0)
 
     async def scalar(self, statement: sa.Executable) -> int | None:
         """Return the number that *statement* selects; max and min of nothing are None."""
@@ -475,7 +482,8 @@ class _Snapshot:
             sa.select(receipts.c.id, receipts.c.request_id).where(receipts.c.id == last_receipt.scalar_subquery()),
         )
         known = [row for statement in statements for row in (await self._connection.execute(statement)).all()]
-        return max((row[0] for row in known), default=0), max((row[1] for row in known), default=0)
+        last_event = max((row[0] for row in known), default=0)
+        return max(last_event, self.last_evicted), max((row[1] for row in known), default=0)
 
 
 _counted = sa.func.sum(receipt_counts.c.count)

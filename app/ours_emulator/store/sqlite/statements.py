@@ -6,7 +6,8 @@ SELECT_MARKS = "SELECT kind, value FROM marks"
 
 SELECT_COUNTERS = """
 SELECT (SELECT count(*) FROM receipts), (SELECT count(*) FROM requests), (SELECT sum(length(body)) FROM requests),
-       (SELECT max(id) FROM receipts), (SELECT max(receipt_id) FROM distinct_ids),
+       max(coalesce((SELECT max(id) FROM receipts), 0), coalesce((SELECT max(receipt_id) FROM distinct_ids), 0),
+           coalesce((SELECT first_receipt + receipt_count - 1 FROM requests ORDER BY id DESC LIMIT 1), 0)),
        max(coalesce((SELECT max(id) FROM requests), 0),
            coalesce((SELECT request_id FROM receipts ORDER BY id DESC LIMIT 1), 0)),
        (SELECT max(pk) FROM visitors),
@@ -102,7 +103,7 @@ WHERE account_id = ? AND outcome = ? AND endpoint = ? AND event = ? AND test = ?
 
 EVICT_RECEIPTS = """
 DELETE FROM receipts WHERE id IN (SELECT id FROM receipts ORDER BY id LIMIT ?)
-RETURNING account_id, outcome, endpoint, event, test, visitor_pk, length(content) + length(explanation)
+RETURNING account_id, outcome, endpoint, event, test, id, visitor_pk, length(content) + length(explanation)
 """
 # Of each visitor: what is older than the version in force right before the oldest receipt that is kept, but for the
 # version that this one is a patch of.
@@ -124,16 +125,23 @@ RETURNING length(content)
 EVICT_REQUESTS = """
 DELETE FROM requests WHERE id IN (SELECT id FROM requests ORDER BY id LIMIT ?) RETURNING account_id, length(body)
 """
-COUNT_EVICTED_RECEIPTS = "UPDATE accounts SET evicted_receipts = evicted_receipts + ? WHERE id = ?"
+COUNT_EVICTED_RECEIPTS = """
+UPDATE accounts SET evicted_receipts = evicted_receipts + ?, last_evicted = max(last_evicted, ?) WHERE id = ?
+"""
 COUNT_EVICTED_REQUESTS = "UPDATE accounts SET evicted_requests = evicted_requests + ? WHERE id = ?"
 
 # An account that is being removed.
 RENAME_ACCOUNT = "UPDATE accounts SET name = ? WHERE id = ?"
 COUNT_VISITORS_OF = "SELECT count(*) FROM visitors WHERE account_id = ?"
 COUNT_REQUESTS_OF = "SELECT count(*) FROM requests WHERE account_id = ?"
+COUNT_SOME_DISTINCT_IDS = """
+SELECT count(*) FROM (SELECT 1 FROM distinct_ids WHERE digest >= ? AND digest < ? LIMIT ?)
+"""
 COUNT_RECEIPTS_OF = "SELECT coalesce(sum(count), 0) FROM receipt_counts WHERE account_id = ?"
 REMOVE_IDENTIFIERS = """
-DELETE FROM identifiers WHERE digest IN (SELECT digest FROM identifiers WHERE digest >= ? AND digest < ? LIMIT ?)
+DELETE FROM identifiers WHERE (digest, visitor_pk) IN (
+    SELECT digest, visitor_pk FROM identifiers WHERE digest >= ? AND digest < ? LIMIT ?
+)
 """
 REMOVE_DISTINCT_IDS = """
 DELETE FROM distinct_ids WHERE digest IN (SELECT digest FROM distinct_ids WHERE digest >= ? AND digest < ? LIMIT ?)
@@ -178,4 +186,4 @@ CLEAR_IDENTIFIERS = "DELETE FROM identifiers WHERE digest >= ? AND digest < ?"
 CLEAR_DISTINCT_IDS = "DELETE FROM distinct_ids WHERE digest >= ? AND digest < ?"
 CLEAR_PENDING = "DELETE FROM pending_devices WHERE account_id = ?"
 CLEAR_COUNTS = "DELETE FROM receipt_counts WHERE account_id = ?"
-CLEAR_EVICTED = "UPDATE accounts SET evicted_requests = 0, evicted_receipts = 0 WHERE id = ?"
+CLEAR_EVICTED = "UPDATE accounts SET evicted_requests = 0, evicted_receipts = 0, last_evicted = 0 WHERE id = ?"

@@ -6,7 +6,7 @@ Generated from tables.py by scripts/generate_table_sql.py; do not edit.
 CREATE = (
     """
 CREATE TABLE accounts (id INTEGER NOT NULL, name TEXT NOT NULL, evicted_requests INTEGER NOT NULL,
-evicted_receipts INTEGER NOT NULL, PRIMARY KEY (id), UNIQUE (name))
+evicted_receipts INTEGER NOT NULL, last_evicted INTEGER NOT NULL, PRIMARY KEY (id), UNIQUE (name))
 """,
     """
 CREATE TABLE distinct_ids (digest TEXT NOT NULL, receipt_id INTEGER NOT NULL, PRIMARY KEY (digest)) WITHOUT
@@ -79,7 +79,7 @@ CREATE INDEX ix_visitors_account_id ON visitors (account_id)
 """,
 )
 INSERT_ACCOUNTS = """
-INSERT INTO accounts (id, name, evicted_requests, evicted_receipts) VALUES (?, ?, ?, ?)
+INSERT INTO accounts (id, name, evicted_requests, evicted_receipts, last_evicted) VALUES (?, ?, ?, ?, ?)
 """
 INSERT_REQUESTS = """
 INSERT INTO requests (id, account_id, call_id, attempt, gap_ms, endpoint, method, path, status, received_at,

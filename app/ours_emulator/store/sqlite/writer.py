@@ -2,9 +2,10 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from itertools import accumulate
+from operator import itemgetter
 from typing import Any
 
 from ours_emulator.decide.decision import Decision
@@ -40,7 +41,7 @@ _RECENT_REQUESTS = 10_000
 _ROWS_PER_SLACK = 400
 _BYTES_PER_SLACK = 16
 _CLEARED_AT_ONCE = 1000
-"""Rows of an account, of each kind, that are deleted together; of one with more, they are removed in slices."""
+"""Rows of each kind that are deleted together; of accounts with more, they are removed in slices."""
 _OLDEST = 1000
 """Events whose sizes are looked at together when some of them have to go."""
 _MAX_PENDING = 10_000
@@ -132,15 +133,22 @@ class SqliteWriter:
         if not self._removal.account_ids:
             return False
         try:
-            with self.transaction():
+            with self._waiting_briefly(), self.transaction():
                 self._remove_some()
+        except StoreBusyError:
+            return False
         except StoreError:
-            # Whoever writes next is told; then it goes on.
+            # On a disk that is nearly full a smaller slice may pass, and others need what this one took of the log.
+            self._removal.make_slices_smaller()
+            self._checkpoint("TRUNCATE")
             return False
         return bool(self._removal.account_ids)
 
     def _remove_some(self) -> None:
-        removed = self._removal.slice(self._cursor)
+        # They may have been read again at the begin of the transaction.
+        if not self._removal.account_ids:
+            return
+        removed = self._removal.delete_slice(self._cursor)
         self._receipts -= removed.receipts
         self._requests -= removed.requests
         self._body_bytes -= removed.body_bytes
@@ -163,12 +171,17 @@ class SqliteWriter:
 
     def _checkpoint(self, mode: str) -> None:
         """Copy the log into the database, as much of it as readers allow; TRUNCATE waits a moment for them."""
-        with suppress(sqlite3.Error):
-            self._cursor.execute(f"PRAGMA busy_timeout = {_TIDY_MS}").fetchall()
-            try:
-                self._cursor.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
-            finally:
-                self._cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}").fetchall()
+        with suppress(sqlite3.Error), self._waiting_briefly():
+            self._cursor.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+
+    @contextmanager
+    def _waiting_briefly(self) -> Generator[None]:
+        """Wait only a moment for others that use the database: clients wait for the writer."""
+        self._cursor.execute(f"PRAGMA busy_timeout = {_TIDY_MS}").fetchall()
+        try:
+            yield
+        finally:
+            self._cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}").fetchall()
 
     def close(self) -> None:
         """Close the connection and the file."""
@@ -179,7 +192,7 @@ class SqliteWriter:
         known = self._account_ids.get(name)
         if known is None:
             known = max((*self._account_ids.values(), *self._removal.account_ids), default=0) + 1
-            self._run(table_sql.INSERT_ACCOUNTS, known, name, 0, 0)
+            self._run(table_sql.INSERT_ACCOUNTS, known, name, 0, 0, 0)
             self._account_ids[name] = known
         return known
 
@@ -233,9 +246,13 @@ class SqliteWriter:
     def reset(self, account: str | None) -> Cleared:
         """Delete everything of *account*, or of all accounts if None, but the accounts themselves."""
         names = [name for name in self._account_ids if account in (None, name)]
-        marks = (self.next_receipt_id, self.next_request_id, self.next_visitor_pk)
-        self._write(table_sql.UPSERT_MARKS, list(zip(("receipt", "request", "visitor"), marks, strict=True)))
-        cleared = [self._clear(name) for name in names]
+        self._mark()
+        cleared: list[Cleared] = []
+        room = _CLEARED_AT_ONCE
+        for name in names:
+            of_account, rows = self._clear(name, room)
+            cleared.append(of_account)
+            room -= rows
         total = Cleared(
             account=account,
             visitors=sum(one.visitors for one in cleared),
@@ -244,6 +261,11 @@ class SqliteWriter:
         )
         self._recount_pending()
         return total
+
+    def _mark(self) -> None:
+        """Note the ids that are next: what had the ones before may be gone at the next start."""
+        marks = (self.next_receipt_id, self.next_request_id, self.next_visitor_pk)
+        self._write(table_sql.UPSERT_MARKS, list(zip(("receipt", "request", "visitor"), marks, strict=True)))
 
     def delete_account(self, account: str) -> Cleared:
         """Delete *account* and everything of it."""
@@ -342,43 +364,57 @@ class SqliteWriter:
         """Delete the *count* oldest events, and the versions that only they refer to; return how many there were."""
         rows = self._run(sql.EVICT_RECEIPTS, count)
         self._receipts -= len(rows)
-        self._count_evicted(sql.COUNT_EVICTED_RECEIPTS, Counter(row[0] for row in rows))
+        counts = Counter(row[0] for row in rows)
+        last_ids = {row[0]: row[5] for row in sorted(rows, key=itemgetter(5))}
+        evicted = [(count, last_ids[account_id], account_id) for account_id, count in counts.items()]
+        self._write(sql.COUNT_EVICTED_RECEIPTS, evicted)
+        self._mark()
         receipt_counts.subtract(self._cursor, Counter(receipt_counts.kind_of(*row[:5]) for row in rows))
-        visitors = json_text(list({row[5] for row in rows if row[5] is not None}))
+        visitors = json_text(list({row[6] for row in rows if row[6] is not None}))
         versions = self._run(sql.EVICT_VERSIONS, visitors)
-        self._event_bytes -= sum(row[6] for row in rows) + sum(row[0] for row in versions)
+        self._event_bytes -= sum(row[7] for row in rows) + sum(row[0] for row in versions)
         return len(rows)
 
     def _evict_requests(self, count: int) -> None:
         rows = self._run(sql.EVICT_REQUESTS, count)
         self._requests -= len(rows)
         self._body_bytes -= sum(row[1] for row in rows)
-        self._count_evicted(sql.COUNT_EVICTED_REQUESTS, Counter(row[0] for row in rows))
+        counts = Counter(row[0] for row in rows)
+        self._write(sql.COUNT_EVICTED_REQUESTS, [(count, account_id) for account_id, count in counts.items()])
+        self._mark()
         # Fewer than were counted: count again.
         self._counters_known = len(rows) == count
 
-    def _count_evicted(self, statement: str, counts: Mapping[int, int]) -> None:
-        self._write(statement, [(count, account_id) for account_id, count in counts.items()])
+    def _clear(self, account: str, room: int) -> tuple[Cleared, int]:
+        """Delete everything of *account*, or, if that is more than *room* rows of a kind, have it removed in slices.
 
-    def _clear(self, account: str) -> Cleared:
-        """Delete everything of *account*, or, if that is much, give its name to a new one and have it removed."""
+        Return what it had, and how many rows of a kind were deleted at once.
+        """
         account_id = self._account_ids[account]
         visitors, requests, receipts = (
             self._run(statement, account_id)[0][0]
             for statement in (sql.COUNT_VISITORS_OF, sql.COUNT_REQUESTS_OF, sql.COUNT_RECEIPTS_OF)
         )
+        # These outlive their receipts.
+        distinct_ids = self._run(sql.COUNT_SOME_DISTINCT_IDS, *digest_range(account_id), room + 1)[0][0]
+        rows = max(visitors, requests, receipts, distinct_ids)
         self._run(sql.CLEAR_PENDING, account_id)
         self._run(sql.CLEAR_COUNTS, account_id)
-        if max(visitors, requests, receipts) > _CLEARED_AT_ONCE:
-            self._run(sql.RENAME_ACCOUNT, name_of(account_id), account_id)
-            self._removal.account_ids.append(account_id)
-            del self._account_ids[account]
-            self.account_id(account)
+        if rows > room:
+            self._begin_removal(account)
         else:
             self._delete_rows(account_id)
             self._receipts -= receipts
             self._requests -= requests
-        return Cleared(account=account, visitors=visitors, receipts=receipts, requests=requests)
+        cleared = Cleared(account=account, visitors=visitors, receipts=receipts, requests=requests)
+        return cleared, 0 if rows > room else rows
+
+    def _begin_removal(self, account: str) -> None:
+        """Give the name *account* to a new, empty account; what had it is removed in slices."""
+        account_id = self._account_ids.pop(account)
+        self._run(sql.RENAME_ACCOUNT, name_of(account_id), account_id)
+        self._removal.account_ids.append(account_id)
+        self.account_id(account)
 
     def _delete_rows(self, account_id: int) -> None:
         # Counting all that is left would take longer the more others have.
@@ -409,11 +445,11 @@ class SqliteWriter:
         self.next_request_id = max(self.next_request_id, marks.get("request", 1))
         self.next_visitor_pk = max(self.next_visitor_pk, marks.get("visitor", 1))
         # Distinct ids outlive the receipts they name, and must never come to name another one.
-        self.next_receipt_id = max(self.next_receipt_id, (count[3] or 0) + 1, (count[4] or 0) + 1)
-        self.next_request_id = max(self.next_request_id, (count[5] or 0) + 1)
-        self.next_visitor_pk = max(self.next_visitor_pk, (count[6] or 0) + 1)
-        self._pending = count[7]
-        self.next_pending_pk = max(self.next_pending_pk, (count[8] or 0) + 1)
+        self.next_receipt_id = max(self.next_receipt_id, count[3] + 1)
+        self.next_request_id = max(self.next_request_id, count[4] + 1)
+        self.next_visitor_pk = max(self.next_visitor_pk, (count[5] or 0) + 1)
+        self._pending = count[6]
+        self.next_pending_pk = max(self.next_pending_pk, (count[7] or 0) + 1)
         self._counters_known = True
 
 
