@@ -13,8 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
+from ours_emulator.store import Retention
 from ours_emulator.store.sqlite import table_sql
+from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.sqlite.removal import Removal
+from ours_emulator.store.sqlite.writer import SqliteWriter
 from serving import Account, Server, serving
 from test_cli import serving as process
 from waiting import until
@@ -244,3 +247,29 @@ def test_a_slice_of_names_is_bounded_though_many_visitors_share_one() -> None:
             left.append(connection.execute("SELECT count(*) FROM identifiers").fetchone()[0])
         assert max(before - after for before, after in itertools.pairwise(left)) <= 4000
         assert (left[-1], connection.execute("SELECT count(*) FROM accounts").fetchone()[0]) == (0, 0)
+
+
+class FullDisk(StoreFile):
+    """A store on a disk that is nearly full, until there is room again."""
+
+    room = False
+
+    @property
+    def has_room(self) -> bool:
+        return self.room
+
+
+def test_on_a_disk_that_is_nearly_full_a_removal_waits_and_the_oldest_go_as_ever(path: Path) -> None:
+    with serving(database=path) as server:
+        fill(named(server, "a"))
+    file = FullDisk(path)
+    writer = SqliteWriter(file, Retention())
+    with writer.transaction():
+        assert writer.reset("a").receipts == ROWS
+    assert not writer.tidy()
+    assert rows(path)["receipts"] == ROWS
+    file.room = True
+    while writer.tidy():
+        pass
+    assert rows(path) == {"accounts": 1, "marks": 3}
+    writer.close()

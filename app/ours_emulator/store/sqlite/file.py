@@ -24,6 +24,8 @@ _PREFIX = "ours-emulator-"
 _NAME = "temporary-store.db"
 _STARTING_SECONDS = 60
 _PRIVATE = 0o600
+_RESERVED_BYTES = 4 * 1024 * 1024
+"""What is left for new events on a disk that is nearly full: deleting rows takes room in the write-ahead log first."""
 _log = logging.getLogger(__name__)
 
 
@@ -113,6 +115,14 @@ class StoreFile:
         with suppress(OSError):
             Path(self._lock.lock_file).unlink()
         self.close()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the disk has room for more than the next few events."""
+        try:
+            return shutil.disk_usage(self.path.parent).free >= _RESERVED_BYTES
+        except OSError:
+            return False
 
     @property
     def log_bytes(self) -> int:

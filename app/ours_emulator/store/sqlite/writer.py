@@ -130,7 +130,7 @@ class SqliteWriter:
     def tidy(self) -> bool:
         """Bound the write-ahead log, and go on with the removal of accounts; return whether some of it is left."""
         self._bound_log()
-        if not self._removal.account_ids:
+        if not self._removes():
             return False
         try:
             with self._waiting_briefly(), self.transaction():
@@ -143,6 +143,10 @@ class SqliteWriter:
             self._checkpoint("TRUNCATE")
             return False
         return bool(self._removal.account_ids)
+
+    def _removes(self) -> bool:
+        """Whether accounts are being removed. On a disk that is nearly full that waits."""
+        return bool(self._removal.account_ids) and self._file.has_room
 
     def _remove_some(self) -> None:
         # They may have been read again at the begin of the transaction.
@@ -336,7 +340,7 @@ class SqliteWriter:
 
         Several rows at a time: one by one they would take as long as everything else that is written.
         """
-        if self._removal.account_ids:
+        if self._removes():
             # What is being removed still counts, and the rows of others must not have to go for it.
             return
         limit = self._retention.rows
