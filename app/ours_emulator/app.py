@@ -17,7 +17,7 @@ from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.contract.revision import revision
 from ours_emulator.debug.journal_format import LineError, read
 from ours_emulator.debug.parts import Parts
-from ours_emulator.feed import Feed, Observer
+from ours_emulator.feed import Feed, OnCommit
 from ours_emulator.http.endpoint import DocumentEndpoint, Endpoint, EndpointParts
 from ours_emulator.http.front import Answerer, Front, Served
 from ours_emulator.http.guard import Guard
@@ -59,9 +59,9 @@ def create_app(
     return app
 
 
-def create_standalone(loaded: Loaded, observer: Observer | None = None) -> StandaloneFront:
+def create_standalone(loaded: Loaded, on_commit: OnCommit | None = None) -> StandaloneFront:
     """Return the same for a server of our own: it answers before FastAPI is imported. Raises as `create_app` does."""
-    parts, served = _open(loaded, Feed(observer), None)
+    parts, served = _open(loaded, Feed(on_commit), None)
     make_app = partial(_fastapi_app, parts)
     return StandaloneFront(make_app, parts.store.open_reader, served, parts.feed.close, parts.close)
 

@@ -12,7 +12,7 @@ from ours_emulator.model import Exchange
 
 _Key = tuple[str | None, str | None]
 _Parcel = tuple["Listener", Sequence[EventView]]
-Observer: TypeAlias = Callable[[Sequence[Exchange]], None]
+OnCommit: TypeAlias = Callable[[Sequence[Exchange]], None]
 Resets: TypeAlias = dict[str | None, int]
 """For each account that was reset (None: all of them) the first id that events have after it."""
 _MAX_KEPT_EVENTS = 2000
@@ -115,11 +115,11 @@ class Feed:
     """Fan-out of commits. Nothing is polled, and while nobody listens a commit costs one look at a dictionary.
 
     A listener that was there before a read of the store misses nothing: what that read did not see yet is handed over
-    when it is committed. *observer* is given every commit, on the thread that made it and before any listener.
+    when it is committed. *on_commit* is called with every commit, on the thread that made it and before any listener.
     """
 
-    def __init__(self, observer: Observer | None = None) -> None:
-        self._observer = observer
+    def __init__(self, on_commit: OnCommit | None = None) -> None:
+        self._on_commit = on_commit
         # Tuples are replaced, never changed, so that the writer reads them without the lock.
         self._listeners: dict[_Key, tuple[Listener, ...]] = {}
         self._changing = threading.Lock()
@@ -145,8 +145,8 @@ class Feed:
 
     def publish(self, exchanges: Sequence[Exchange]) -> None:
         """Hand over the events of *exchanges*, each made once for all listeners. For the writer, after COMMIT."""
-        if self._observer is not None:
-            self._observer(exchanges)
+        if self._on_commit is not None:
+            self._on_commit(exchanges)
         if not self._listeners:
             return
         wanted: dict[Listener, list[EventView]] = {}

@@ -36,7 +36,7 @@ _VISITOR = "visitor_properties"
 _CHEAP = {*_COLUMNS, *_IN_CONTENT, _VISITOR}
 
 
-class ExcerptOf:
+class ExcerptReader:
     """Makes excerpts with *fields* of rows with `columns`; these are None if it takes whole records."""
 
     def __init__(self, fields: AbstractSet[str]) -> None:

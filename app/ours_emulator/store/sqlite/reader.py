@@ -49,7 +49,7 @@ from ours_emulator.store.sqlite.decode import (
 )
 from ours_emulator.store.sqlite.engine import read_only_engine
 from ours_emulator.store.sqlite.event_columns import property_is
-from ours_emulator.store.sqlite.excerpts import ExcerptOf
+from ours_emulator.store.sqlite.excerpts import ExcerptReader
 from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.sqlite.removal import PREFIX
 from ours_emulator.store.sqlite.visitor_columns import STATE_COLUMNS, base, contains, version
@@ -218,7 +218,7 @@ class SqliteReader:
         self, account: str | None, which: EventFilter, fields: AbstractSet[str], after: int, limit: int
     ) -> Slice[Excerpt]:
         """Return only *fields* of the events that `arrivals` would return."""
-        excerpt = ExcerptOf(fields)
+        excerpt = ExcerptReader(fields)
         selected = sa.select(*excerpt.columns).select_from(_from_receipts) if excerpt.columns else _EVENTS.selected
         async with self._snapshot(account) as stored:
             rows, more = await stored.arrivals(selected, which, after, limit)

@@ -14,7 +14,7 @@ from ours_emulator.jsontext import json_text
 from ours_emulator.model import UNCHANGED, Exchange, Identifier, Message, Receipt, Rejection, Version
 from ours_emulator.records import Json, Resolution, to_json
 from ours_emulator.store.encoding import decoded, distinct_digest, encoded, name_digest
-from ours_emulator.store.sqlite.receipt_counts import Kind, kind_of
+from ours_emulator.store.sqlite.receipt_counts import CountKey, count_key
 from ours_emulator.store.versions import Keyframe, base_state, change_in, state_in
 
 
@@ -148,10 +148,10 @@ def receipt_row(exchange: Exchange, receipt: Receipt) -> tuple[Any, ...]:
     )
 
 
-def counted(row: Sequence[Any]) -> tuple[Kind, int]:
+def counted(row: Sequence[Any]) -> tuple[CountKey, int]:
     """Return as what a `receipt_row` is counted, and its id."""
     id_, account_id, _, _, endpoint, outcome, event, _, _, _, _, test, *_ = row
-    return kind_of(account_id, outcome, endpoint, event, test), id_
+    return count_key(account_id, outcome, endpoint, event, test), id_
 
 
 def _explanation(receipt: Receipt) -> str:

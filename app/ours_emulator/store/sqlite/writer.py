@@ -373,7 +373,7 @@ class SqliteWriter:
         evicted = [(count, last_ids[account_id], account_id) for account_id, count in counts.items()]
         self._write(sql.COUNT_EVICTED_RECEIPTS, evicted)
         self._mark()
-        receipt_counts.subtract(self._cursor, Counter(receipt_counts.kind_of(*row[:5]) for row in rows))
+        receipt_counts.subtract(self._cursor, Counter(receipt_counts.count_key(*row[:5]) for row in rows))
         visitors = json_text(list({row[6] for row in rows if row[6] is not None}))
         versions = self._run(sql.EVICT_VERSIONS, visitors)
         self._event_bytes -= sum(row[7] for row in rows) + sum(row[0] for row in versions)
