@@ -481,10 +481,19 @@ def test_an_account_without_requests_is_reported_with_those_that_exist(fresh: Se
         tail.terminate()
     dropped = result(here, "fault", "x", "--drop", "--account", "nosuch")
     assert dropped.stderr == note + "ours-emulator: there is no fault x\n"
+
+
+def test_every_command_about_a_closed_account_says_so_and_exits_with_1(fresh: Server, here: dict[str, str]) -> None:
     fresh.default.http.delete(f"{fresh.url}/debug/accounts/default")
-    assert result(here, "events", "--account", "default").stderr == (
-        "ours-emulator: account default is closed; no account exists\n"
-    )
+    line = "ours-emulator: account default is closed; choose another one with --account"
+    for words in ("visitors", "events", "requests", "tail", "export", "visitor x", "show 9", "wait X", "requests 9"):
+        assert run(here, *words.split(), "--account", "default", code=1) == f"{line}\n", words
+    for words in ("fault", "fault f", "fault f --drop", "fault f --status 503", "clock", "clock freeze", "reset"):
+        assert run(here, *words.split(), code=1) == f"{line}\n", words
+    other = fresh.account()
+    other.track(userId="u")
+    name = other.url.rpartition("/")[2]
+    assert run(here, "clock", code=1) == f"{line}; existing accounts: {name}\n"
 
 
 def test_a_visitor_of_several_accounts_is_reported_with_their_names(fresh: Server, here: dict[str, str]) -> None:

@@ -14,9 +14,11 @@ from ours_emulator.cli.target import (
     DebugCommand,
     debug_command,
     emulator_at,
+    emulator_of_one_account,
     exit_not_met,
     json_option,
     options,
+    refuse_closed_account,
     report_unknown_account,
 )
 from ours_emulator.records import MAX_WAIT_SECONDS, FaultCounts, Json, Moment, iso
@@ -73,6 +75,7 @@ def wait(
     from ours_emulator.emulator import ExpectationError, operations
 
     emulator = emulator_at(url, account)
+    refuse_closed_account(emulator)
     given = {name: value for name, value in fields.items() if value is not None}
     condition = operations.Condition(operations.full_match(event, _object(match), given), count, "at_least", outcome)
     after = emulator.summary().newest_event if new else None
@@ -115,7 +118,7 @@ def fault(url: str | None, account: str | None, as_json: bool, name: str | None,
 
     The first that matches a request and hits decides. Rate limits and sequences are for PUT /debug/faults.
     """
-    emulator = emulator_at(url, account)
+    emulator = emulator_of_one_account(url, account)
     given = {option: value for option, value in plan.items() if value not in (None, ())}
     if name is None:
         if given or drop:
@@ -125,7 +128,7 @@ def fault(url: str | None, account: str | None, as_json: bool, name: str | None,
         raise click.ClickException("use --drop or a plan, not both")
     else:
         # Before, because a change makes the account.
-        report_unknown_account(emulator, closed=False)
+        report_unknown_account(emulator)
         counts = _changed_fault(emulator, name, given, drop)
         if given and not as_json:
             click.echo(f"fault {name}: planned")
@@ -151,9 +154,9 @@ def clock(url: str | None, account: str | None, as_json: bool, action: str | Non
     """
     from ours_emulator.emulator import operations
 
-    emulator = emulator_at(url, account)
+    emulator = emulator_of_one_account(url, account)
     operation = operations.clock() if action is None else operations.set_clock(_clock_change(action, value))
-    report_unknown_account(emulator, closed=False)
+    report_unknown_account(emulator)
     _show_moment(emulator.perform(operation), as_json)
 
 
@@ -181,9 +184,8 @@ def _changed_fault(emulator: "Emulator", name: str, plan: Mapping[str, object], 
 def _list_faults(emulator: "Emulator", as_json: bool) -> None:
     from ours_emulator.emulator import operations
 
+    report_unknown_account(emulator)
     faults = emulator.perform(operations.faults())
-    if not faults:
-        report_unknown_account(emulator)
     if as_json:
         for one in faults:
             click.echo(json.dumps(one))
