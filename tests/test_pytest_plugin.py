@@ -651,10 +651,13 @@ def test_a_client_of_an_earlier_test_is_named_in_the_report(runs: Runs, attach: 
             except APIStatusError:
                 pass  # as many apps do
             ours_emulator.assert_tracked("Signed Up")
+
+        def test_that_fails_after_it(ours_emulator):
+            assert False
         """,
         attach=attach,
     )
-    result.assert_outcomes(passed=1, failed=2)
+    result.assert_outcomes(passed=1, failed=3)
     told = "1 request came too late to the closed account of an earlier test; *client.with_options(base_url=*"
     result.stdout.fnmatch_lines(["*test_that_sends_elsewhere*", told])
     assert result.stdout.str().count("came too late") == 1

@@ -49,7 +49,7 @@ def account_of_test(
         patch.setenv(BASE_URL_VARIABLE, emulator.ingest_url)
         test.stash[ACCOUNT] = account
         yield emulator
-    request.session.stash.setdefault(CLOSED, set()).add(emulator.account or "")
+    request.session.stash.setdefault(CLOSED, {})[emulator.account or ""] = 0
 
 
 @contextmanager
