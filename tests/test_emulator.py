@@ -350,6 +350,37 @@ def test_hints_are_asserted_to_be_none(emulator: Emulator, account: Account) -> 
     with pytest.raises(ExpectationError, match=r"there are 1; fix .*:\n.*did you mean eventProperties"):
         emulator.assert_no_hints()
     emulator.assert_no_hints(ignore=["unknown-keys"])
+    emulator.assert_no_hints(ignore="unknown-keys")
+
+
+def test_a_rule_to_ignore_that_does_not_exist_is_refused_with_the_nearest_one(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match=r"^ignore: unknown rule 'unknwn-keys'; did you mean unknown-keys\?"):
+        emulator.assert_no_hints(ignore=["unknwn-keys"])
+
+
+def test_a_match_with_an_empty_name_in_a_path_is_refused_and_a_property_so_named_is_found(
+    emulator: Emulator, account: Account
+) -> None:
+    account.track(userId="u", eventProperties={"": 1, "etc.": 2})
+    emulator.assert_tracked("Test", match={"event_properties": {"": 1, "etc.": 2}})
+    with pytest.raises(EmulatorError, match="empty name in path"):
+        emulator.assert_none("Test", match={"event_properties.": 1})
+
+
+def test_a_count_that_contradicts_its_mode_or_is_no_number_is_refused(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match=r"^count is 3, but mode none expects no event; omit count$"):
+        emulator.expect("Test", mode="none", count=3)
+    two: Any = "2"
+    for refused in (emulator.wait_for, emulator.expect, emulator.assert_tracked):
+        with pytest.raises(TypeError, match=r"^count must be an integer, not '2'$"):
+            refused("Test", count=two)
+
+
+def test_a_match_that_is_no_dict_is_refused(emulator: Emulator) -> None:
+    name: Any = "Paid"
+    for refused in (emulator.wait_for, emulator.expect, emulator.assert_tracked, emulator.assert_none):
+        with pytest.raises(TypeError, match=r"^match must be a dict, such as .*, not 'Paid'$"):
+            refused(match=name)
 
 
 def test_a_fault_lasts_as_long_as_its_block_and_counts_its_hits(emulator: Emulator, account: Account) -> None:

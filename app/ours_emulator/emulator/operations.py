@@ -173,14 +173,21 @@ class Condition:
     """How many events that match are expected, and of which outcome: None for accepted ones, `any` for all."""
 
     match: Json
-    count: int
+    count: int | None
     mode: Mode
     outcome: str | None
+
+    def __post_init__(self) -> None:
+        """Raise TypeError or ValueError if the count is none, or contradicts the mode."""
+        if self.count is not None:
+            check_integer("count", self.count)
+            if self.mode == "none":
+                raise ValueError(f"count is {self.count}, but mode none expects no event; omit count")
 
     @property
     def body(self) -> dict[str, object]:
         """The condition as the debug API reads it."""
-        count = {} if self.mode == "none" else {"count": self.count}
+        count = {} if self.count is None else {"count": self.count}
         outcome = {} if self.outcome is None else {"outcome": self.outcome}
         return {"match": self.match, "mode": self.mode, **count, **outcome}
 
@@ -357,12 +364,19 @@ class EventStream:
 def full_match(event: str | None, match: Json | None, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return one match of an event's name, the fields given by name, and *match*.
 
-    Raises TypeError for a time as the debug API spells it, which is no field of an event.
+    Raises TypeError for a match that is no dict, and a time as the debug API spells it, which is no field of an event.
     """
     for spelled in _TIMES.keys() & fields.keys():
         raise TypeError(f"{spelled} is not a field of an event; use {_TIMES[spelled]}=, in seconds")
     name = {} if event is None else {"event": event}
+    check_match(match or {})
     return {**name, **fields, **(match or {})}
+
+
+def check_match(match: object) -> None:
+    """Raise TypeError if *match* is no match."""
+    if not isinstance(match, Mapping):
+        raise TypeError(f"match must be a dict, such as {{'event_properties': {{'plan': 'pro'}}}}, not {match!r}")
 
 
 def moment(when: object) -> str | int:
@@ -412,6 +426,12 @@ def check_seconds(name: str, value: object, most: float = inf) -> None:
         raise ValueError(f"{name} must be {f'from 0 to {most}' if most < inf else 'at least 0'} seconds, not {value}")
 
 
+def check_integer(name: str, value: object) -> None:
+    """Raise TypeError if the *value* of the argument *name* is not an integer."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, not {value!r}")
+
+
 def first(names: Sequence[str] | None) -> str | None:
     """Return the first of *names*; None if there are none."""
     return names[0] if names else None
@@ -419,9 +439,12 @@ def first(names: Sequence[str] | None) -> str | None:
 
 def at_least_one(count: int | None) -> int:
     """Return how many events are expected, by default 1. Raises ValueError for none: that is assert_none."""
-    if count is not None and count < 1:
+    if count is None:
+        return 1
+    check_integer("count", count)
+    if count < 1:
         raise ValueError(f"count is {count}; use assert_none to expect no event")
-    return count or 1
+    return count
 
 
 def record(kind: type[V]) -> Callable[[Json], V]:
