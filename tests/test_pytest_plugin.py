@@ -340,6 +340,18 @@ def test_an_emulator_that_is_not_there_is_reported_with_where_its_url_comes_from
     assert told.endswith(f" (the URL is that of {places[given_by]})")
 
 
+@pytest.mark.parametrize("token", [None, "wrong"])
+def test_an_admin_token_that_is_missing_or_wrong_is_reported_once_at_the_set_up(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, token: str | None
+) -> None:
+    if token is not None:
+        monkeypatch.setenv("OURS_EMULATOR_ADMIN_TOKEN", token)
+    with serving(admin_token="secret") as guarded:
+        monkeypatch.setenv("OURS_EMULATOR_URL", guarded.url)
+        result = runs("def test_it(ours_emulator): pass", attach=False)
+    assert errors_of(result) == ["the admin token is missing or wrong; set OURS_EMULATOR_ADMIN_TOKEN to it"]
+
+
 @pytest.mark.parametrize("given_by", ["option", "variable", "ini"])
 def test_a_command_that_cannot_be_run_is_reported_as_it_was_given(
     runs: Runs, monkeypatch: pytest.MonkeyPatch, given_by: str

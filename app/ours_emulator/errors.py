@@ -1,5 +1,7 @@
 """Why an emulator cannot run. Imports only the standard library: a test process raises these without the server."""
 
+WRONG_ADMIN_TOKEN = "the admin token is missing or wrong; set OURS_EMULATOR_ADMIN_TOKEN to it"
+
 
 class SettingsError(Exception):
     """A setting that is not valid; the message is one line for the user."""

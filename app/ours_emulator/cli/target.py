@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from ours_emulator.errors import WRONG_ADMIN_TOKEN
 from ours_emulator.locator import places, url_of
 from ours_emulator.model import ACCOUNT_NAME, ACCOUNT_NAME_FORM, DEFAULT_ACCOUNT
 from ours_emulator.settings import ENV_PREFIX, SettingsError, load
@@ -86,7 +87,7 @@ def emulator_errors() -> Generator[None]:
 def _as_click_error(error: "EmulatorError") -> click.ClickException:
     """Return *error* in the emulator's own words, which need no method, path and status."""
     if error.status == HTTPStatus.UNAUTHORIZED:
-        return click.ClickException(f"the admin token is missing or wrong; set {_ADMIN_TOKEN} to it")
+        return click.ClickException(WRONG_ADMIN_TOKEN)
     message = error.reason or str(error)
     failed = error.status is not None and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     gone = error.reason is not None and error.status in _GONE
