@@ -464,6 +464,11 @@ def test_a_number_that_is_none_is_told_by_the_option_and_in_its_unit(at: dict[st
         assert run(at, *words, code=2) == f"ours-emulator: {line}\n"
 
 
+def test_the_help_of_no_option_has_a_range_without_bounds(environment: dict[str, str]) -> None:
+    for command in ("fault", "wait", "wait-ready", "healthcheck", "events", "requests"):
+        assert "None" not in run(environment, command, "--help")
+
+
 def test_an_account_without_requests_is_reported_with_those_that_exist(fresh: Server, here: dict[str, str]) -> None:
     fresh.default.track(userId="u")
     note = "ours-emulator: account nosuch has no requests; existing accounts: default\n"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ours_emulator.cli import output
-from ours_emulator.cli.numbers import Integer, Number
+from ours_emulator.cli.numbers import AnyNumber, Integer, Number
 from ours_emulator.cli.target import (
     DebugCommand,
     debug_command,
@@ -95,10 +95,10 @@ def wait(
 @click.option("--event", help="Only requests with an event of this name.")
 @click.option("--token", help="Only requests with this token or key.")
 @click.option("--distinct-id", help="Only requests with this distinctId.")
-@click.option("--status", type=Integer(), help="Answer with this status.")
-@click.option("--retry-after", type=Number(), help="Seconds that the client is told to wait.")
+@click.option("--status", type=click.INT, help="Answer with this status.")
+@click.option("--retry-after", type=AnyNumber(), help="Seconds that the client is told to wait.")
 @click.option("--error", help="The message in the body of the answer.")
-@click.option("--delay-ms", type=Number(), help="Delay of the answer, in milliseconds.")
+@click.option("--delay-ms", type=AnyNumber(), help="Delay of the answer, in milliseconds.")
 @click.option(
     "--connection",
     type=click.Choice(["reset", "hang", "close"]),
@@ -107,11 +107,11 @@ def wait(
 @click.option(
     "--code", type=click.Choice(["queue_failed", "invalid_event"]), help="Rows of a batch fail with this code."
 )
-@click.option("--row", "rows", type=Integer(), multiple=True, help="Only these rows fail; may be given several times.")
+@click.option("--row", "rows", type=click.INT, multiple=True, help="Only these rows fail; may be given several times.")
 @click.option("--stored", is_flag=True, default=None, help="The request is stored, and only its answer is lost.")
-@click.option("--times", type=Integer(), help="How many requests it hits. [default: all]")
-@click.option("--probability", type=Number(), help="Probability of a hit, from 0 to 1. [default: 1]")
-@click.option("--seed", type=Integer(), help="Seed of the probability: the same seed gives the same hits.")
+@click.option("--times", type=click.INT, help="How many requests it hits. [default: all]")
+@click.option("--probability", type=AnyNumber(), help="Probability of a hit, from 0 to 1. [default: 1]")
+@click.option("--seed", type=click.INT, help="Seed of the probability: the same seed gives the same hits.")
 @click.option("--drop", is_flag=True, help="End the fault NAME.")
 def fault(url: str | None, account: str | None, as_json: bool, name: str | None, drop: bool, **plan: object) -> None:
     """Plan the fault NAME, end it (--drop), or show its counts. Without NAME: list the faults of the account.
