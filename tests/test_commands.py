@@ -464,6 +464,11 @@ def test_a_number_that_is_none_is_told_by_the_option_and_in_its_unit(at: dict[st
         assert run(at, *words, code=2) == f"ours-emulator: {line}\n"
 
 
+def test_a_fault_without_an_effect_is_refused_with_the_options_that_have_one(at: dict[str, str]) -> None:
+    told = "ours-emulator: the fault has no effect; add --status, --delay-ms, --connection or --code\n"
+    assert run(at, "fault", "f", "--times", "2", code=2) == told
+
+
 def test_the_help_of_no_option_has_a_range_without_bounds(environment: dict[str, str]) -> None:
     for command in ("fault", "wait", "wait-ready", "healthcheck", "events", "requests"):
         assert "None" not in run(environment, command, "--help")

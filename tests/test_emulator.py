@@ -338,6 +338,8 @@ def test_an_unknown_option_of_a_fault_is_told_with_the_nearest_one(emulator: Emu
     misspelt: Any = {"statuss": 429}
     with pytest.raises(TypeError, match=r"^statuss is not a fault option; did you mean status\?$"):
         emulator.fault(**misspelt)
+    with pytest.raises(ValueError, match=r"^the fault has no effect; give status, delay_ms, connection, code, sequence or"):
+        emulator.fault(path="/batch", times=2)
     as_in_the_debug_api: Any = {"answer": {"status": 429}, "match": {"path": "/batch"}}
     with emulator.fault(**as_in_the_debug_api) as fault:
         assert fault.hits == 0

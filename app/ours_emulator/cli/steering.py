@@ -126,6 +126,8 @@ def fault(url: str | None, account: str | None, as_json: bool, name: str | None,
         _list_faults(emulator, as_json)
     elif given and drop:
         raise click.ClickException("use --drop or a plan, not both")
+    elif given and not given.keys() & {"status", "delay_ms", "connection", "code"}:
+        raise click.ClickException("the fault has no effect; add --status, --delay-ms, --connection or --code")
     else:
         # Before, because a change makes the account.
         report_unknown_account(emulator)

@@ -120,6 +120,7 @@ _PARTS = tuple(Duration.__annotations__)
 _FAULT_ANSWER = ("status", "retry_after", "error", "delay_ms", "connection", "rows", "code", "stored")
 _FAULT_OPTIONS = (*FaultPlan.__annotations__, "match", "answer")
 """The last two as the debug API has them."""
+_EFFECTS = {"status", "delay_ms", "connection", "code", "sequence", "rate_limit", "answer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,8 +399,10 @@ def advance(time: object, parts: Duration) -> dict[str, object]:
 
 
 def known_plan(plan: FaultPlan) -> FaultPlan:
-    """Return *plan*. Raises TypeError if a fault has no option of one of its names."""
+    """Return *plan*. Raises TypeError if a fault has no option of one of its names, ValueError if it has no effect."""
     check_names("fault option", plan, _FAULT_OPTIONS)
+    if not plan.keys() & _EFFECTS:
+        raise ValueError("the fault has no effect; give status, delay_ms, connection, code, sequence or rate_limit")
     return plan
 
 
