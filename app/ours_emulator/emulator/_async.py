@@ -274,8 +274,8 @@ class AsyncEmulator(Handle):
     async def replay(self, lines: Lines, *, timeout: float | None = 600) -> Imported:
         """Send exported requests again, into this account; without an account, each into its own.
 
-        *lines* may be parts, like a file opened for reading bytes. The emulator answers when it has replayed them all,
-        or is given up after *timeout* seconds (None: never).
+        *lines* may be a list of lines, or a file opened for reading. The emulator answers when it has replayed them
+        all, or is given up after *timeout* seconds (None: never).
         """
         return await self.perform(operations.replay(lines, timeout))
 
@@ -360,7 +360,11 @@ class AsyncEmulator(Handle):
             items += page
         return Listing(reversed(items), evicted=page.evicted, total=len(items))
 
-    async def _first(self, limit: int, operation: Operation[Listing[T]]) -> AsyncGenerator[T]:
+    def _first(self, limit: int, operation: Operation[Listing[T]]) -> AsyncGenerator[T]:
+        operations.check_integer("limit", limit)
+        return self._limited(limit, operation)
+
+    async def _limited(self, limit: int, operation: Operation[Listing[T]]) -> AsyncGenerator[T]:
         """Yield the first *limit* items, page by page."""
         while limit > 0:
             page = await self.perform(operations.limited(operation, limit))

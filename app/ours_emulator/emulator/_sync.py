@@ -272,8 +272,8 @@ class Emulator(Handle):
     def replay(self, lines: Lines, *, timeout: float | None = 600) -> Imported:
         """Send exported requests again, into this account; without an account, each into its own.
 
-        *lines* may be parts, like a file opened for reading bytes. The emulator answers when it has replayed them all,
-        or is given up after *timeout* seconds (None: never).
+        *lines* may be a list of lines, or a file opened for reading. The emulator answers when it has replayed them
+        all, or is given up after *timeout* seconds (None: never).
         """
         return self.perform(operations.replay(lines, timeout))
 
@@ -358,6 +358,10 @@ class Emulator(Handle):
         return Listing(reversed(items), evicted=page.evicted, total=len(items))
 
     def _first(self, limit: int, operation: Operation[Listing[T]]) -> Generator[T]:
+        operations.check_integer("limit", limit)
+        return self._limited(limit, operation)
+
+    def _limited(self, limit: int, operation: Operation[Listing[T]]) -> Generator[T]:
         """Yield the first *limit* items, page by page."""
         while limit > 0:
             page = self.perform(operations.limited(operation, limit))

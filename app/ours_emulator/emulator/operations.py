@@ -38,8 +38,8 @@ FieldMatch: TypeAlias = str | Mapping[str, Any] | None
 """A value, or an operator of the match grammar: `{"$regex": "@example.com$"}`."""
 When: TypeAlias = datetime | str | int
 """A moment: a datetime, ISO 8601, or milliseconds since the epoch."""
-Lines: TypeAlias = str | bytes | Iterable[bytes]
-"""Exported requests: JSON Lines as text or bytes, or parts of them, like a file opened for reading bytes."""
+Lines: TypeAlias = str | bytes | Iterable[str] | Iterable[bytes]
+"""Exported requests: JSON Lines as text or bytes, or several lines, or parts in bytes, like an opened file."""
 
 JSON = "application/json"
 JSON_LINES = "application/jsonl"
@@ -333,8 +333,35 @@ def replay(lines: Lines, seconds: float | None) -> Operation[Imported]:
     """Replay exported requests."""
     if seconds is not None:
         check_seconds("timeout", seconds)
-    content = lines.encode() if isinstance(lines, str) else lines
-    return Operation("POST", "import", record(Imported), content=content, media_type=JSON_LINES, seconds=seconds)
+    return Operation(
+        "POST", "import", record(Imported), content=_content(lines), media_type=JSON_LINES, seconds=seconds
+    )
+
+
+def _content(lines: object) -> bytes | Iterable[bytes]:
+    """Return *lines* as they are sent. Raises TypeError if they are none, of an iterator only once it is sent."""
+    if isinstance(lines, str):
+        return lines.encode()
+    if isinstance(lines, bytes):
+        return lines
+    has_parts = isinstance(lines, Iterable) and not isinstance(lines, Mapping)
+    if not has_parts:
+        raise _no_lines(lines)
+    parts = map(_part, cast(Iterable[object], lines))
+    return list(parts) if isinstance(lines, Sequence) else parts
+
+
+def _part(part: object) -> bytes:
+    """Return a part in bytes as it is, and a line of text with its line break."""
+    if isinstance(part, str):
+        return f"{part.removesuffix(chr(10))}\n".encode()
+    if not isinstance(part, bytes):
+        raise _no_lines(part)
+    return part
+
+
+def _no_lines(given: object) -> TypeError:
+    return TypeError(f"replay takes JSON Lines as text, bytes, or several lines, not {given!r:.100}")
 
 
 def tail(event: str | None, outcome: str | None, after: int | None) -> Operation[None]:
@@ -390,12 +417,21 @@ def moment(when: object) -> str | int:
 
 
 def advance(time: object, parts: Duration) -> dict[str, object]:
-    """Return the change of the clock that advances it by *time* and *parts*. Raises TypeError for others."""
+    """Return the change of the clock that advances it by *time* and *parts*.
+
+    Raises TypeError or ValueError for what is no length of time.
+    """
     step = time or timedelta()
     if not isinstance(step, timedelta):
         raise TypeError(f"advance takes a timedelta, or parts of one such as days=8, not {time!r}")
     check_names("timedelta part", parts, _PARTS)
-    return {"advance_ms": round((step + timedelta(**parts)) / timedelta(milliseconds=1))}
+    for name, value in parts.items():
+        if not isinstance(value, Real):
+            raise TypeError(f"{name} must be a number, not {value!r}")
+    try:
+        return {"advance_ms": round((step + timedelta(**parts)) / timedelta(milliseconds=1))}
+    except (OverflowError, ValueError):
+        raise ValueError(f"the clock cannot be advanced by {time or parts}; use at most a few thousand years") from None
 
 
 def known_plan(plan: FaultPlan) -> FaultPlan:
