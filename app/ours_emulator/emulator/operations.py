@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import inf
 from numbers import Real
-from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar, cast
+from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeGuard, TypeVar, cast
 from urllib.parse import quote
 
 from ours_emulator.emulator.errors import EmulatorError, ExpectationError
@@ -344,11 +344,14 @@ def _content(lines: object) -> bytes | Iterable[bytes]:
         return lines.encode()
     if isinstance(lines, bytes):
         return lines
-    has_parts = isinstance(lines, Iterable) and not isinstance(lines, Mapping)
-    if not has_parts:
+    if not _has_parts(lines):
         raise _no_lines(lines)
-    parts = map(_part, cast(Iterable[object], lines))
+    parts = map(_part, lines)
     return list(parts) if isinstance(lines, Sequence) else parts
+
+
+def _has_parts(lines: object) -> TypeGuard[Iterable[object]]:
+    return isinstance(lines, Iterable) and not isinstance(lines, Mapping)
 
 
 def _part(part: object) -> bytes:

@@ -125,7 +125,10 @@ class Reports:
         ignored = ignored_rules(item)
         problems = [] if own is None else own.problems(own.newest_before, ignored)
         problems += [] if shared is None else shared.problems(newest_before, ignored)
-        self._fail([*self.blocked, *(["the emulator objects (strict):", *problems] if problems else [])])
+        if problems:
+            # The first line is all that a summary shows.
+            problems[0] = f"strict: {plural(len(problems), 'problem')}: {problems[0]}"
+        self._fail([*self.blocked, *problems])
         return result
 
     @pytest.hookimpl(wrapper=True)
