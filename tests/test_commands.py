@@ -464,6 +464,37 @@ def test_a_number_that_is_none_is_told_by_the_option_and_in_its_unit(at: dict[st
         assert run(at, *words, code=2) == f"ours-emulator: {line}\n"
 
 
+def test_a_fault_without_an_effect_is_refused_with_the_options_that_have_one(at: dict[str, str]) -> None:
+    told = "ours-emulator: the fault has no effect; add --status, --delay-ms, --connection or --code\n"
+    assert run(at, "fault", "f", "--times", "2", code=2) == told
+
+
+def test_an_unknown_option_is_reported_with_the_nearest_one_or_where_they_are(at: dict[str, str]) -> None:
+    told = {"visitors": "did you mean --email?", "events": "see ours-emulator events --help"}
+    for command, advice in told.items():
+        assert run(at, command, "--emial", "x", code=2) == f"ours-emulator: unknown option --emial; {advice}\n"
+
+
+def test_a_path_that_cannot_be_used_is_reported_with_what_to_do(at: dict[str, str], tmp_path: Path) -> None:
+    missing, folder = tmp_path / "none" / "x", tmp_path / "folder"
+    folder.mkdir()
+    told = {
+        ("serve", "--port", "0", "--port-file", missing): f"the folder {missing.parent} does not exist; create it",
+        ("export", "--output", missing): f"the folder {missing.parent} does not exist; create it",
+        ("serve", "--port", "0", "--port-file", folder): "Is a directory; name a file in it",
+        ("serve", "--port", "0", "--config", missing): "No such file or directory; check the path",
+        ("serve", "--port", "0", "--config", folder): "Is a directory; name a file in it",
+        ("serve", "--port", "0", "--seed", missing): "No such file or directory; check the path",
+    }
+    for words, advice in told.items():
+        assert run(at, *map(str, words), code=2).endswith(f": {advice}\n"), words
+
+
+def test_the_help_of_no_option_has_a_range_without_bounds(environment: dict[str, str]) -> None:
+    for command in ("fault", "wait", "wait-ready", "healthcheck", "events", "requests"):
+        assert "None" not in run(environment, command, "--help")
+
+
 def test_an_account_without_requests_is_reported_with_those_that_exist(fresh: Server, here: dict[str, str]) -> None:
     fresh.default.track(userId="u")
     note = "ours-emulator: account nosuch has no requests; existing accounts: default\n"
@@ -481,10 +512,19 @@ def test_an_account_without_requests_is_reported_with_those_that_exist(fresh: Se
         tail.terminate()
     dropped = result(here, "fault", "x", "--drop", "--account", "nosuch")
     assert dropped.stderr == note + "ours-emulator: there is no fault x\n"
+
+
+def test_every_command_about_a_closed_account_says_so_and_exits_with_1(fresh: Server, here: dict[str, str]) -> None:
     fresh.default.http.delete(f"{fresh.url}/debug/accounts/default")
-    assert result(here, "events", "--account", "default").stderr == (
-        "ours-emulator: account default is closed; no account exists\n"
-    )
+    line = "ours-emulator: account default is closed; choose another one with --account"
+    for words in ("visitors", "events", "requests", "tail", "export", "visitor x", "show 9", "wait X", "requests 9"):
+        assert run(here, *words.split(), "--account", "default", code=1) == f"{line}\n", words
+    for words in ("fault", "fault f", "fault f --drop", "fault f --status 503", "clock", "clock freeze", "reset"):
+        assert run(here, *words.split(), code=1) == f"{line}\n", words
+    other = fresh.account()
+    other.track(userId="u")
+    name = other.url.rpartition("/")[2]
+    assert run(here, "clock", code=1) == f"{line}; existing accounts: {name}\n"
 
 
 def test_a_visitor_of_several_accounts_is_reported_with_their_names(fresh: Server, here: dict[str, str]) -> None:
@@ -537,7 +577,7 @@ def test_the_clock_is_shown_and_moved(account: Account, at: dict[str, str]) -> N
     assert run(at, "clock", "advance", "1d2h30m").startswith("2026-01-02T02:30:00.000Z (frozen)")
     assert run(at, "clock", "advance", "-1d").startswith("2026-01-01T02:30:00.000Z (frozen)")
     assert run(at, "clock", "advance", "--", "-30m").startswith("2026-01-01T02:00:00.000Z (frozen)")
-    assert "No such option" in run(at, "clock", "-d", code=2)
+    assert "unknown option -d" in run(at, "clock", "-d", code=2)
     assert json.loads(run(at, "clock", "set", "1767225600000", "--json"))["now_ms"] == 1767225600000
     assert "(real)" in run(at, "clock", "resume")
     for words, said in (

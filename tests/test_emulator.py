@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import io
 import os
 import re
 import socket
@@ -107,6 +108,12 @@ def test_addresses_follow_from_the_url() -> None:
 def test_what_is_not_an_address_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="not the address of an emulator"):
         Emulator(url)
+
+
+def test_an_address_that_is_no_text_is_refused() -> None:
+    number: Any = 5
+    with pytest.raises(TypeError, match=r"^5 is not the address of an emulator; use one like http"):
+        Emulator(number)
 
 
 def test_results_have_attributes(emulator: Emulator, account: Account) -> None:
@@ -327,6 +334,34 @@ def test_a_step_of_the_clock_that_is_none_says_what_one_is(emulator: Emulator) -
         emulator.clock.advance(**misspelt)
 
 
+def test_a_step_of_the_clock_that_is_too_long_or_no_number_is_refused(emulator: Emulator) -> None:
+    days: Any = "1"
+    with pytest.raises(TypeError, match=r"^days must be a number, not '1'$"):
+        emulator.clock.advance(days=days)
+    for much in (10**9, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=rf"^the clock cannot be advanced by {{'days': {much}}}; use at most "):
+            emulator.clock.advance(days=much)
+
+
+def test_a_limit_that_is_no_integer_is_refused_at_once(emulator: Emulator) -> None:
+    limit: Any = "5"
+    for latest in (emulator.latest_events, emulator.latest_visitors, emulator.latest_requests):
+        with pytest.raises(TypeError, match=r"^limit must be an integer, not '5'$"):
+            latest(limit)
+
+
+def test_replay_takes_lines_of_text_and_refuses_what_is_none(emulator: Emulator, server: Server) -> None:
+    for number in range(2):
+        httpx.post(f"{emulator.ingest_url}/track", json={"token": "t", "event": "E", "userId": "u", "x": number})
+    text = emulator.export()
+    for lines in (text.splitlines(), text.splitlines(keepends=True), iter(text.splitlines()), io.StringIO(text)):
+        assert Emulator(server.account().url).replay(lines).imported == 2
+    for given in ([{"a": 1}], {"a": 1}, 5, iter([5])):
+        wrong: Any = given
+        with pytest.raises(TypeError, match=r"^replay takes JSON Lines as text, bytes, or several lines, not "):
+            emulator.replay(wrong)
+
+
 @pytest.mark.parametrize("at", [1.5, datetime(2026, 1, 1, tzinfo=UTC).date(), timedelta(days=8)], ids=repr)
 def test_a_time_of_the_clock_that_is_none_says_what_one_is(emulator: Emulator, at: Any) -> None:
     for change in (emulator.clock.freeze, emulator.clock.set):
@@ -338,6 +373,10 @@ def test_an_unknown_option_of_a_fault_is_told_with_the_nearest_one(emulator: Emu
     misspelt: Any = {"statuss": 429}
     with pytest.raises(TypeError, match=r"^statuss is not a fault option; did you mean status\?$"):
         emulator.fault(**misspelt)
+    with pytest.raises(
+        ValueError, match=r"^the fault has no effect; give status, delay_ms, connection, code, sequence or"
+    ):
+        emulator.fault(path="/batch", times=2)
     as_in_the_debug_api: Any = {"answer": {"status": 429}, "match": {"path": "/batch"}}
     with emulator.fault(**as_in_the_debug_api) as fault:
         assert fault.hits == 0
@@ -350,6 +389,37 @@ def test_hints_are_asserted_to_be_none(emulator: Emulator, account: Account) -> 
     with pytest.raises(ExpectationError, match=r"there are 1; fix .*:\n.*did you mean eventProperties"):
         emulator.assert_no_hints()
     emulator.assert_no_hints(ignore=["unknown-keys"])
+    emulator.assert_no_hints(ignore="unknown-keys")
+
+
+def test_a_rule_to_ignore_that_does_not_exist_is_refused_with_the_nearest_one(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match=r"^ignore: unknown rule 'unknwn-keys'; did you mean unknown-keys\?"):
+        emulator.assert_no_hints(ignore=["unknwn-keys"])
+
+
+def test_a_match_with_an_empty_name_in_a_path_is_refused_and_a_property_so_named_is_found(
+    emulator: Emulator, account: Account
+) -> None:
+    account.track(userId="u", eventProperties={"": 1, "etc.": 2})
+    emulator.assert_tracked("Test", match={"event_properties": {"": 1, "etc.": 2}})
+    with pytest.raises(EmulatorError, match="empty name in path"):
+        emulator.assert_none("Test", match={"event_properties.": 1})
+
+
+def test_a_count_that_contradicts_its_mode_or_is_no_number_is_refused(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match=r"^count is 3, but mode none expects no event; omit count$"):
+        emulator.expect("Test", mode="none", count=3)
+    two: Any = "2"
+    for refused in (emulator.wait_for, emulator.expect, emulator.assert_tracked):
+        with pytest.raises(TypeError, match=r"^count must be an integer, not '2'$"):
+            refused("Test", count=two)
+
+
+def test_a_match_that_is_no_dict_is_refused(emulator: Emulator) -> None:
+    name: Any = "Paid"
+    for refused in (emulator.wait_for, emulator.expect, emulator.assert_tracked, emulator.assert_none):
+        with pytest.raises(TypeError, match=r"^match must be a dict, such as .*, not 'Paid'$"):
+            refused(match=name)
 
 
 def test_a_fault_lasts_as_long_as_its_block_and_counts_its_hits(emulator: Emulator, account: Account) -> None:

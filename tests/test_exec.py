@@ -177,4 +177,4 @@ def test_the_port_is_reported_in_a_file_before_the_command_runs(tmp_path: Path) 
 
 def test_a_flag_that_is_none_of_its_own_is_not_taken_for_the_command() -> None:
     done = run("--porrt", "4", "--", "true")
-    assert (done.returncode, "No such option" in done.stderr, "--port" in done.stderr) == (2, True, True)
+    assert (done.returncode, done.stderr) == (2, "ours-emulator: unknown option --porrt; did you mean --port?\n")

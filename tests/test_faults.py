@@ -480,6 +480,13 @@ def test_who_waits_as_long_as_asked_by_the_accounts_clock_gets_no_hint(account: 
     assert (response.status_code, "x-emulator-hints" in response.headers) == (200, False)
 
 
+def test_requests_over_a_rate_limit_get_the_answer_of_the_fault(account: Account) -> None:
+    account.http.put(f"{account.url}/debug/clock", json={"freeze": True})
+    plant(account, {"rate_limit": {"per_second": 0.5}, "answer": {"status": 503, "retry_after": 9}})
+    first, over = account.track(userId="u"), account.track(userId="u")
+    assert (first.status_code, over.status_code, over.headers["retry-after"]) == (200, 503, "2")
+
+
 @pytest.mark.rule("attempts")
 def test_what_only_came_late_or_is_a_first_attempt_by_its_sdk_is_a_call_of_its_own(account: Account) -> None:
     plant(account, {"answer": {"delay_ms": 1}, "times": 2})
@@ -595,6 +602,7 @@ def test_faults_are_listed_replaced_and_taken_away(account: Account) -> None:
         ({"answer": {"retry_after": 1}}, "retry_after needs"),
         ({"answer": {"code": "queue_failed", "status": 500}}, "code is for single rows"),
         ({"answer": {"status": 503}, "sequence": [None]}, "give one of answer, sequence"),
+        ({"rate_limit": {"per_second": 1}, "sequence": [None]}, "give one of answer, sequence and rate_limit; only"),
         ({"rate_limit": {"per_second": 0}}, "rate_limit.per_second"),
         ([], ""),
         (None, ""),

@@ -340,6 +340,18 @@ def test_an_emulator_that_is_not_there_is_reported_with_where_its_url_comes_from
     assert told.endswith(f" (the URL is that of {places[given_by]})")
 
 
+@pytest.mark.parametrize("token", [None, "wrong"])
+def test_an_admin_token_that_is_missing_or_wrong_is_reported_once_at_the_set_up(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, token: str | None
+) -> None:
+    if token is not None:
+        monkeypatch.setenv("OURS_EMULATOR_ADMIN_TOKEN", token)
+    with serving(admin_token="secret") as guarded:
+        monkeypatch.setenv("OURS_EMULATOR_URL", guarded.url)
+        result = runs("def test_it(ours_emulator): pass", attach=False)
+    assert errors_of(result) == ["the admin token is missing or wrong; set OURS_EMULATOR_ADMIN_TOKEN to it"]
+
+
 @pytest.mark.parametrize("given_by", ["option", "variable", "ini"])
 def test_a_command_that_cannot_be_run_is_reported_as_it_was_given(
     runs: Runs, monkeypatch: pytest.MonkeyPatch, given_by: str
@@ -440,7 +452,7 @@ def test_strict_fails_on_hints_refusals_and_drops(runs: Runs, sent: str) -> None
         """
     )
     result.assert_outcomes(failed=1, passed=1)
-    result.stdout.fnmatch_lines(["*the emulator objects (strict):*", "*- ours-emulator -*"])
+    result.stdout.fnmatch_lines(["strict: 1 problem: #*", "*- ours-emulator -*"])
 
 
 def test_strict_lets_pass_what_is_as_meant_and_planned_faults(runs: Runs) -> None:
@@ -651,10 +663,13 @@ def test_a_client_of_an_earlier_test_is_named_in_the_report(runs: Runs, attach: 
             except APIStatusError:
                 pass  # as many apps do
             ours_emulator.assert_tracked("Signed Up")
+
+        def test_that_fails_after_it(ours_emulator):
+            assert False
         """,
         attach=attach,
     )
-    result.assert_outcomes(passed=1, failed=2)
+    result.assert_outcomes(passed=1, failed=3)
     told = "1 request came too late to the closed account of an earlier test; *client.with_options(base_url=*"
     result.stdout.fnmatch_lines(["*test_that_sends_elsewhere*", told])
     assert result.stdout.str().count("came too late") == 1

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -132,6 +133,14 @@ def test_every_path_of_the_debug_api_is_documented(tmp_path: Path) -> None:
         paths = [normal(path) for path in json.load(response)["paths"]]
     assert "visitors/{}" in paths
     assert [path for path in paths if path not in spans] == []
+
+
+@each
+def test_what_a_page_says_to_install_has_that_name(document: Document) -> None:
+    commands = [span for span in document.code_spans if span.startswith("pip install ")]
+    for name in " ".join(commands).replace("pip install", "").split():
+        if name != "." and not name.startswith("-"):
+            assert distribution(name).name == name
 
 
 # Links

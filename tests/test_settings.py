@@ -293,7 +293,7 @@ def test_a_name_in_other_letters_in_the_file_does_not_win_over_a_flag(tmp_path: 
 
 def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
     file = tmp_path / "missing.toml"
-    assert refused(file=file) == f"{file} cannot be read: No such file or directory"
+    assert refused(file=file) == f"{file} cannot be read: No such file or directory; check the path"
 
 
 def test_a_directory_is_no_file(tmp_path: Path) -> None:

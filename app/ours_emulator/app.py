@@ -17,6 +17,7 @@ from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.contract.revision import revision
 from ours_emulator.debug.journal_format import LineError, read
 from ours_emulator.debug.parts import Parts
+from ours_emulator.errors import file_problem
 from ours_emulator.feed import Feed, OnCommit
 from ours_emulator.http.endpoint import DocumentEndpoint, Endpoint, EndpointParts
 from ours_emulator.http.front import Answerer, Front, Served
@@ -145,6 +146,6 @@ def _seed(file: Path | None) -> Sequence[Request]:
             return [line.request() for _, line in read(opened)]
     except OSError as error:
         # A relative path begins at the directory that the emulator was started in.
-        raise SettingsError(f"seed {Path.cwd() / file} cannot be read: {error.strerror}") from None
+        raise SettingsError(f"seed {file_problem(Path.cwd() / file, 'read', error)}") from None
     except LineError as error:
         raise SettingsError(f"{file}, {error}") from None

@@ -1,5 +1,10 @@
 """Why an emulator cannot run. Imports only the standard library: a test process raises these without the server."""
 
+from pathlib import Path
+from typing import Literal
+
+WRONG_ADMIN_TOKEN = "the admin token is missing or wrong; set OURS_EMULATOR_ADMIN_TOKEN to it"
+
 
 class SettingsError(Exception):
     """A setting that is not valid; the message is one line for the user."""
@@ -11,6 +16,20 @@ class ListenError(OSError):
 
 class StoreError(Exception):
     """The store cannot be used; the message is one line for the user."""
+
+
+def file_problem(path: Path, use: Literal["read", "write"], error: OSError) -> str:
+    """Return why *path* cannot be read or written, and what to do: `x cannot be read: Is a directory; name …`."""
+    done = {"read": "read", "write": "written"}[use]
+    if use == "write" and isinstance(error, FileNotFoundError):
+        return f"{path} cannot be {done}: the folder {path.parent} does not exist; create it"
+    advice: dict[type[OSError], str] = {
+        FileNotFoundError: "; check the path",
+        IsADirectoryError: "; name a file in it",
+        NotADirectoryError: "; check the path",
+        PermissionError: f"; use a path that this user may {use}",
+    }
+    return f"{path} cannot be {done}: {why(error)}{advice.get(type(error), '')}"
 
 
 def why(error: Exception) -> str:

@@ -277,6 +277,10 @@ class _Compiler:
             known = shape is not None
             if shape is not None:
                 shape = self._inside((*path, *parts[: number + 1]), part, shape)
+        if not path and "" in parts:
+            # Inside an object, what looks so may be the whole name of a property, such as `etc.`.
+            advice = f'remove a dot; a name that has such dots goes inside: {{"{parts[0]}": {{"NAME": …}}}}'
+            raise self._error(parts, f"empty name in path; {advice}")
         return _Field(parts, self._test((*path, *parts), expected, shape, level + len(parts), known=known))
 
     def _inside(self, path: tuple[str, ...], part: str, shape: Shape) -> Shape | None:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from ours_emulator.clock import LAST_MOMENT, milliseconds
 from ours_emulator.errors import SettingsError as SettingsError
+from ours_emulator.errors import file_problem
 from ours_emulator.wording import did_you_mean, nearest, plain, suggested
 
 ENV_PREFIX = "OURS_EMULATOR_"
@@ -269,7 +270,7 @@ def _read(file: Path | None) -> Mapping[str, object]:
     try:
         return tomllib.loads(file.read_text("utf-8-sig"))
     except OSError as error:
-        raise SettingsError(f"{file} cannot be read: {error.strerror}") from None
+        raise SettingsError(file_problem(file, "read", error)) from None
     except (ValueError, RecursionError) as error:
         # Not only TOMLDecodeError: a number of more than 4300 digits is another ValueError.
         raise SettingsError(f"{file} is not valid TOML: {error}") from None

@@ -14,13 +14,13 @@ from ours_emulator.cli.target import (
     debug_command,
     emulator_at,
     emulator_errors,
+    emulator_of_one_account,
     exit_not_met,
     json_option,
     options,
     report_unknown_account,
     url_option,
 )
-from ours_emulator.model import DEFAULT_ACCOUNT
 from ours_emulator.records import Event
 from ours_emulator.wording import plural
 
@@ -180,14 +180,12 @@ def reset(url: str | None, account: str | None, all_: bool) -> None:
     """Delete visitors, events and requests: of the account `default`, of --account, or of --all."""
     if all_ and account:
         raise click.ClickException("use --account or --all, not both")
-    emulator = emulator_at(url, account)
-    name = emulator.account or DEFAULT_ACCOUNT
-    target = emulator_at(emulator.server_url, None if all_ else name)
-    if account:
-        report_unknown_account(target, closed=False)
-    cleared = target.reset()
+    emulator = emulator_of_one_account(url, account)
+    if not all_:
+        report_unknown_account(emulator)
+    cleared = (emulator_at(emulator.server_url) if all_ else emulator).reset()
     counts = (plural(cleared.visitors, "visitor"), plural(cleared.receipts, "event"))
-    where = f"{'all accounts' if all_ else f'account {name}'} at {emulator.server_url}"
+    where = f"{'all accounts' if all_ else f'account {emulator.account}'} at {emulator.server_url}"
     click.echo(f"deleted {', '.join(counts)}, {plural(cleared.requests, 'request')} of {where}")
 
 
@@ -205,9 +203,8 @@ def export(url: str | None, account: str | None, path: Path | None, redact: bool
     """Write the journal as JSON Lines, one request each, the oldest first."""
     emulator = emulator_at(url, account)
     with emulator.stream_export(redact=redact) as exported, output.writing(path) as file:
-        written = sum(file.write(part) for part in exported.parts)
-    if not written:
-        report_unknown_account(emulator)
+        if not sum(file.write(part) for part in exported.parts):
+            report_unknown_account(emulator)
     if exported.evicted:
         older = plural(exported.evicted, "older request")
         click.echo(f"ours-emulator: {older} not exported: evicted earlier; set a larger --keep", err=True)

@@ -13,6 +13,7 @@ from ours_emulator.cli.serve import child_process, serve
 from ours_emulator.cli.steering import steering_commands
 from ours_emulator.cli.target import NOT_MET, NotMetError
 from ours_emulator.settings import unknown_variables
+from ours_emulator.wording import nearest
 
 _FAILED = 2
 _INTERRUPTED = 130
@@ -22,6 +23,9 @@ def main() -> None:
     """Run the command line. An error is one line on standard error, and exit code 2, or 1 for a NotMetError."""
     try:
         commands.main(standalone_mode=False, prog_name="ours-emulator")
+    except click.NoSuchOption as error:
+        _report(_unknown_option(error))
+        sys.exit(_FAILED)
     except click.ClickException as error:
         _report(" ".join(error.format_message().split()))
         sys.exit(NOT_MET if isinstance(error, NotMetError) else _FAILED)
@@ -38,6 +42,18 @@ def commands(context: click.Context) -> None:
         _report(warning)
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
+
+
+def _unknown_option(error: click.NoSuchOption) -> str:
+    """Return what *error* says, with the nearest option. The suggestions of click also compare the dashes."""
+    context = error.ctx
+    if context is None:
+        return error.format_message()
+    parameters = context.command.get_params(context)
+    options = {name.lstrip("-"): name for one in parameters for name in (*one.opts, *one.secondary_opts)}
+    near = nearest(error.option_name.lstrip("-"), options)
+    advice = f"did you mean {options[near]}?" if near else f"see {context.command_path} --help"
+    return f"unknown option {error.option_name}; {advice}"
 
 
 def _report(message: str) -> None:

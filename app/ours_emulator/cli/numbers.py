@@ -3,6 +3,12 @@
 import click
 
 
+class AnyNumber(click.types.FloatParamType):
+    """A number whose range the emulator checks. The help of a range without bounds would have `x<=None`."""
+
+    name = "number"
+
+
 class Number(click.FloatRange):
     """A number: of seconds, of milliseconds, or a part of 1."""
 

@@ -9,6 +9,7 @@ from typing import IO, TypeVar
 
 import click
 
+from ours_emulator.errors import file_problem
 from ours_emulator.records import Event, Json, RequestDetail, RequestRecord, Reset, Visitor, iso, to_json, utc
 from ours_emulator.terminal import columns, printable
 from ours_emulator.wording import MAX_LISTED, first_of, name_of, outcome_of, with_rule
@@ -136,7 +137,7 @@ def writing(path: Path | None) -> Generator[IO[bytes]]:
             yield file
         partial.replace(path)
     except OSError as error:
-        raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None
+        raise click.ClickException(file_problem(path, "write", error)) from None
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from contextlib import suppress
 
 import click
 
+from ours_emulator.errors import file_problem
 from ours_emulator.settings import Settings
 
 
@@ -20,4 +21,4 @@ def write_port_file(settings: Settings, port: int) -> None:
         # Where the folder is none, or closed to us, this fails as well.
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None
+        raise click.ClickException(file_problem(path, "write", error)) from None

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from ours_emulator.cli import output
-from ours_emulator.cli.numbers import Integer, Number
+from ours_emulator.cli.numbers import AnyNumber, Integer, Number
 from ours_emulator.cli.target import (
     DebugCommand,
     debug_command,
     emulator_at,
+    emulator_of_one_account,
     exit_not_met,
     json_option,
     options,
+    refuse_closed_account,
     report_unknown_account,
 )
 from ours_emulator.records import MAX_WAIT_SECONDS, FaultCounts, Json, Moment, iso
@@ -73,6 +75,7 @@ def wait(
     from ours_emulator.emulator import ExpectationError, operations
 
     emulator = emulator_at(url, account)
+    refuse_closed_account(emulator)
     given = {name: value for name, value in fields.items() if value is not None}
     condition = operations.Condition(operations.full_match(event, _object(match), given), count, "at_least", outcome)
     after = emulator.summary().newest_event if new else None
@@ -92,10 +95,10 @@ def wait(
 @click.option("--event", help="Only requests with an event of this name.")
 @click.option("--token", help="Only requests with this token or key.")
 @click.option("--distinct-id", help="Only requests with this distinctId.")
-@click.option("--status", type=Integer(), help="Answer with this status.")
-@click.option("--retry-after", type=Number(), help="Seconds that the client is told to wait.")
+@click.option("--status", type=click.INT, help="Answer with this status.")
+@click.option("--retry-after", type=AnyNumber(), help="Seconds that the client is told to wait.")
 @click.option("--error", help="The message in the body of the answer.")
-@click.option("--delay-ms", type=Number(), help="Delay of the answer, in milliseconds.")
+@click.option("--delay-ms", type=AnyNumber(), help="Delay of the answer, in milliseconds.")
 @click.option(
     "--connection",
     type=click.Choice(["reset", "hang", "close"]),
@@ -104,18 +107,18 @@ def wait(
 @click.option(
     "--code", type=click.Choice(["queue_failed", "invalid_event"]), help="Rows of a batch fail with this code."
 )
-@click.option("--row", "rows", type=Integer(), multiple=True, help="Only these rows fail; may be given several times.")
+@click.option("--row", "rows", type=click.INT, multiple=True, help="Only these rows fail; may be given several times.")
 @click.option("--stored", is_flag=True, default=None, help="The request is stored, and only its answer is lost.")
-@click.option("--times", type=Integer(), help="How many requests it hits. [default: all]")
-@click.option("--probability", type=Number(), help="Probability of a hit, from 0 to 1. [default: 1]")
-@click.option("--seed", type=Integer(), help="Seed of the probability: the same seed gives the same hits.")
+@click.option("--times", type=click.INT, help="How many requests it hits. [default: all]")
+@click.option("--probability", type=AnyNumber(), help="Probability of a hit, from 0 to 1. [default: 1]")
+@click.option("--seed", type=click.INT, help="Seed of the probability: the same seed gives the same hits.")
 @click.option("--drop", is_flag=True, help="End the fault NAME.")
 def fault(url: str | None, account: str | None, as_json: bool, name: str | None, drop: bool, **plan: object) -> None:
     """Plan the fault NAME, end it (--drop), or show its counts. Without NAME: list the faults of the account.
 
     The first that matches a request and hits decides. Rate limits and sequences are for PUT /debug/faults.
     """
-    emulator = emulator_at(url, account)
+    emulator = emulator_of_one_account(url, account)
     given = {option: value for option, value in plan.items() if value not in (None, ())}
     if name is None:
         if given or drop:
@@ -123,9 +126,11 @@ def fault(url: str | None, account: str | None, as_json: bool, name: str | None,
         _list_faults(emulator, as_json)
     elif given and drop:
         raise click.ClickException("use --drop or a plan, not both")
+    elif given and not given.keys() & {"status", "delay_ms", "connection", "code"}:
+        raise click.ClickException("the fault has no effect; add --status, --delay-ms, --connection or --code")
     else:
         # Check first: the change below would make the account.
-        report_unknown_account(emulator, closed=False)
+        report_unknown_account(emulator)
         counts = _changed_fault(emulator, name, given, drop)
         if given and not as_json:
             click.echo(f"fault {name}: planned")
@@ -151,9 +156,9 @@ def clock(url: str | None, account: str | None, as_json: bool, action: str | Non
     """
     from ours_emulator.emulator import operations
 
-    emulator = emulator_at(url, account)
+    emulator = emulator_of_one_account(url, account)
     operation = operations.clock() if action is None else operations.set_clock(_clock_change(action, value))
-    report_unknown_account(emulator, closed=False)
+    report_unknown_account(emulator)
     _show_moment(emulator.perform(operation), as_json)
 
 
@@ -181,9 +186,8 @@ def _changed_fault(emulator: "Emulator", name: str, plan: Mapping[str, object], 
 def _list_faults(emulator: "Emulator", as_json: bool) -> None:
     from ours_emulator.emulator import operations
 
+    report_unknown_account(emulator)
     faults = emulator.perform(operations.faults())
-    if not faults:
-        report_unknown_account(emulator)
     if as_json:
         for one in faults:
             click.echo(json.dumps(one))

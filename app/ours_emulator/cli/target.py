@@ -1,15 +1,16 @@
 """Which emulator a command is about, and the options and errors that all commands about one share."""
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from ours_emulator.errors import WRONG_ADMIN_TOKEN
 from ours_emulator.locator import places, url_of
-from ours_emulator.model import ACCOUNT_NAME, ACCOUNT_NAME_FORM
+from ours_emulator.model import ACCOUNT_NAME, ACCOUNT_NAME_FORM, DEFAULT_ACCOUNT
 from ours_emulator.settings import ENV_PREFIX, SettingsError, load
 from ours_emulator.wording import listed
 
@@ -86,29 +87,41 @@ def emulator_errors() -> Generator[None]:
 def _as_click_error(error: "EmulatorError") -> click.ClickException:
     """Return *error* in the emulator's own words, which need no method, path and status."""
     if error.status == HTTPStatus.UNAUTHORIZED:
-        return click.ClickException(f"the admin token is missing or wrong; set {_ADMIN_TOKEN} to it")
+        return click.ClickException(WRONG_ADMIN_TOKEN)
     message = error.reason or str(error)
     failed = error.status is not None and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     gone = error.reason is not None and error.status in _GONE
     return NotMetError(message) if failed or gone else click.ClickException(message)
 
 
-def report_unknown_account(emulator: "Emulator", *, closed: bool = True) -> None:
+def report_unknown_account(emulator: "Emulator") -> None:
     """Report on standard error if the account of *emulator* does not exist, because a request makes it.
 
-    *closed*: also if it is closed, which the emulator answers to those who want to change it.
+    Raises NotMetError if it is closed: no request makes it again.
     """
-    from ours_emulator.emulator import operations
-
     if emulator.account is None:
         return
+    states = refuse_closed_account(emulator)
+    if emulator.account not in states:
+        existing = _open_ones(states)
+        known = f"existing accounts: {existing}" if existing else "no account exists"
+        click.echo(f"ours-emulator: account {emulator.account} has no requests; {known}", err=True)
+
+
+def refuse_closed_account(emulator: "Emulator") -> Mapping[str, str]:
+    """Raise NotMetError if the account of *emulator* is closed; else return the state of each account."""
+    from ours_emulator.emulator import operations
+
     states = {account["account"]: account["state"] for account in emulator.perform(operations.accounts())}
-    state = states.get(emulator.account)
-    names = [name for name, state in states.items() if state == "open"]
-    if state is None or (closed and state != "open"):
-        known = f"existing accounts: {listed(names)}" if names else "no account exists"
-        problem = "has no requests" if state is None else "is closed"
-        click.echo(f"ours-emulator: account {emulator.account} {problem}; {known}", err=True)
+    if states.get(emulator.account or "") == "closed":
+        existing = _open_ones(states)
+        known = f"; existing accounts: {existing}" if existing else ""
+        raise NotMetError(f"account {emulator.account} is closed; choose another one with --account{known}")
+    return states
+
+
+def _open_ones(states: Mapping[str, str]) -> str:
+    return listed([name for name, state in states.items() if state == "open"])
 
 
 @contextmanager
@@ -143,6 +156,12 @@ def emulator_at(url: str | None, account: str | None = None) -> "Emulator":
             f"{url} is for account {emulator.account}, but --account is {account}; give only one"
         )
     return Emulator(f"{emulator.server_url}/accounts/{account}") if account else emulator
+
+
+def emulator_of_one_account(url: str | None, account: str | None) -> "Emulator":
+    """Return the handle of an account of an emulator, by default of the account `default`."""
+    emulator = emulator_at(url, account)
+    return emulator if emulator.account else emulator_at(emulator.server_url, DEFAULT_ACCOUNT)
 
 
 def _address(url: str | None) -> str:

@@ -149,8 +149,8 @@ class FaultBody(Body):
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:
-        if (self.answer is None) == (self.sequence is None) and not (self.rate_limit and not self.answer):
-            raise ValueError("give one of answer, sequence and rate_limit")
+        if (self.answer is None and self.rate_limit is None) == (self.sequence is None):
+            raise ValueError("give one of answer, sequence and rate_limit; only answer and rate_limit go together")
         codes = [one for one in (self.answer, *(self.sequence or ())) if one is not None and one.code is not None]
         if codes and self.rate_limit is not None:
             raise ValueError("a rate limit is for whole requests and a code for single rows; give one of them")

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -178,7 +178,7 @@ class AsyncEmulator(Handle):
         self,
         event: str | None = None,
         *,
-        count: int = 1,
+        count: int | None = None,
         mode: Mode = "at_least",
         timeout: float = 5.0,
         settle: float = 0.0,
@@ -188,6 +188,7 @@ class AsyncEmulator(Handle):
     ) -> AsyncExpectation:
         """Return a context manager that waits, at the end of its block, for events that arrived since it began.
 
+        *count* is 1 by default, and is not for the mode `none`.
         *settle* is for how many seconds no further event may match, for the modes `exactly`, `at_most` and `none`.
         """
         condition = Condition(operations.full_match(event, match, fields), count, mode, outcome)
@@ -220,7 +221,7 @@ class AsyncEmulator(Handle):
     ) -> None:
         """Check, without waiting, that no such event has arrived."""
         __tracebackhide__ = True
-        condition = Condition(operations.full_match(event, match, fields), 0, "none", outcome)
+        condition = Condition(operations.full_match(event, match, fields), None, "none", outcome)
         await self.perform(operations.verify(condition))
 
     async def assert_sequence(self, *matches: str | Json, strict: bool = False) -> list[Event]:
@@ -232,10 +233,14 @@ class AsyncEmulator(Handle):
         met = await self.perform(operations.sequence(matches, strict=strict))
         return list(met.items)
 
-    async def assert_no_hints(self, *, ignore: Sequence[str] = ()) -> None:
-        """Check that nothing was accepted that was probably not meant, except for the rules in *ignore*."""
+    async def assert_no_hints(self, *, ignore: str | Iterable[str] = ()) -> None:
+        """Check that nothing was accepted that was probably not meant, except for the rule or rules in *ignore*."""
         __tracebackhide__ = True
-        checks.no_hints(await self.events(outcome="any"), ignore)
+        ignored = checks.rules_in(ignore)
+        if ignored:
+            known = await self.perform(operations.rules())
+            checks.known_rules(ignored, known)
+        checks.no_hints(await self.events(outcome="any"), ignored)
 
     # What is set
 
@@ -269,8 +274,8 @@ class AsyncEmulator(Handle):
     async def replay(self, lines: Lines, *, timeout: float | None = 600) -> Imported:
         """Send exported requests again, into this account; without an account, each into its own.
 
-        *lines* may be parts, like a file opened for reading bytes. The emulator answers when it has replayed them all,
-        or is given up after *timeout* seconds (None: never).
+        *lines* may be a list of lines, or a file opened for reading. The emulator answers when it has replayed them
+        all, or is given up after *timeout* seconds (None: never).
         """
         return await self.perform(operations.replay(lines, timeout))
 
@@ -355,7 +360,11 @@ class AsyncEmulator(Handle):
             items += page
         return Listing(reversed(items), evicted=page.evicted, total=len(items))
 
-    async def _first(self, limit: int, operation: Operation[Listing[T]]) -> AsyncGenerator[T]:
+    def _first(self, limit: int, operation: Operation[Listing[T]]) -> AsyncGenerator[T]:
+        operations.check_integer("limit", limit)
+        return self._limited(limit, operation)
+
+    async def _limited(self, limit: int, operation: Operation[Listing[T]]) -> AsyncGenerator[T]:
         """Yield the first *limit* items, page by page."""
         while limit > 0:
             page = await self.perform(operations.limited(operation, limit))

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -176,7 +176,7 @@ class Emulator(Handle):
         self,
         event: str | None = None,
         *,
-        count: int = 1,
+        count: int | None = None,
         mode: Mode = "at_least",
         timeout: float = 5.0,
         settle: float = 0.0,
@@ -186,6 +186,7 @@ class Emulator(Handle):
     ) -> Expectation:
         """Return a context manager that waits, at the end of its block, for events that arrived since it began.
 
+        *count* is 1 by default, and is not for the mode `none`.
         *settle* is for how many seconds no further event may match, for the modes `exactly`, `at_most` and `none`.
         """
         condition = Condition(operations.full_match(event, match, fields), count, mode, outcome)
@@ -218,7 +219,7 @@ class Emulator(Handle):
     ) -> None:
         """Check, without waiting, that no such event has arrived."""
         __tracebackhide__ = True
-        condition = Condition(operations.full_match(event, match, fields), 0, "none", outcome)
+        condition = Condition(operations.full_match(event, match, fields), None, "none", outcome)
         self.perform(operations.verify(condition))
 
     def assert_sequence(self, *matches: str | Json, strict: bool = False) -> list[Event]:
@@ -230,10 +231,14 @@ class Emulator(Handle):
         met = self.perform(operations.sequence(matches, strict=strict))
         return list(met.items)
 
-    def assert_no_hints(self, *, ignore: Sequence[str] = ()) -> None:
-        """Check that nothing was accepted that was probably not meant, except for the rules in *ignore*."""
+    def assert_no_hints(self, *, ignore: str | Iterable[str] = ()) -> None:
+        """Check that nothing was accepted that was probably not meant, except for the rule or rules in *ignore*."""
         __tracebackhide__ = True
-        checks.no_hints(self.events(outcome="any"), ignore)
+        ignored = checks.rules_in(ignore)
+        if ignored:
+            known = self.perform(operations.rules())
+            checks.known_rules(ignored, known)
+        checks.no_hints(self.events(outcome="any"), ignored)
 
     # What is set
 
@@ -267,8 +272,8 @@ class Emulator(Handle):
     def replay(self, lines: Lines, *, timeout: float | None = 600) -> Imported:
         """Send exported requests again, into this account; without an account, each into its own.
 
-        *lines* may be parts, like a file opened for reading bytes. The emulator answers when it has replayed them all,
-        or is given up after *timeout* seconds (None: never).
+        *lines* may be a list of lines, or a file opened for reading. The emulator answers when it has replayed them
+        all, or is given up after *timeout* seconds (None: never).
         """
         return self.perform(operations.replay(lines, timeout))
 
@@ -353,6 +358,10 @@ class Emulator(Handle):
         return Listing(reversed(items), evicted=page.evicted, total=len(items))
 
     def _first(self, limit: int, operation: Operation[Listing[T]]) -> Generator[T]:
+        operations.check_integer("limit", limit)
+        return self._limited(limit, operation)
+
+    def _limited(self, limit: int, operation: Operation[Listing[T]]) -> Generator[T]:
         """Yield the first *limit* items, page by page."""
         while limit > 0:
             page = self.perform(operations.limited(operation, limit))

@@ -1,19 +1,36 @@
 """What the handle asserts by itself, of lists that it has read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ours_emulator.emulator.errors import ExpectationError
 from ours_emulator.emulator.report import hint_lines
 from ours_emulator.records import Event, Visitor
-from ours_emulator.wording import first_of
+from ours_emulator.wording import did_you_mean, first_of
 
 _MAX_VISITORS = 10
 
 
-def no_hints(events: Sequence[Event], ignore: Sequence[str]) -> None:
-    """Raise ExpectationError if any of *events* has a hint, except those of the rules in *ignore*."""
+def rules_in(ignore: str | Iterable[str]) -> frozenset[str]:
+    """Return the rules that *ignore* names: one as a string, or several."""
+    return frozenset((ignore,) if isinstance(ignore, str) else ignore)
+
+
+def known_rules(names: Iterable[str], known: Collection[str]) -> None:
+    """Raise ValueError if one of *names* is no rule: it would ignore nothing."""
+    for name in sorted(names):
+        if problem := unknown_rule(name, known):
+            raise ValueError(f"ignore: {problem}")
+
+
+def unknown_rule(name: str, known: Collection[str]) -> str:
+    """Return what is wrong with the *name* of a rule; an empty string if it is one of the *known* rules."""
+    return "" if name in known else f"unknown rule {name!r}{did_you_mean(name, known)}; docs/rules.md lists the rules"
+
+
+def no_hints(events: Sequence[Event], ignored: Collection[str]) -> None:
+    """Raise ExpectationError if any of *events* has a hint, except those of the rules *ignored*."""
     __tracebackhide__ = True
-    lines = hint_lines(events, ignore)
+    lines = hint_lines(events, ignored)
     if lines:
         raise ExpectationError(
             "\n".join([f"expected no hints, but there are {len(lines)}; fix the calls or ignore these rules:", *lines])

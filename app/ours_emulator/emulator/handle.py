@@ -36,9 +36,7 @@ class Handle:
     def __init__(
         self, url: str, *, token: str | None = None, public_key: str | None = None, admin_token: str | None = None
     ) -> None:
-        address = _ADDRESS.fullmatch(url.rstrip("/").removesuffix(INGEST_PATH))
-        if address is None or not _has_valid_port(address["server"]):
-            raise ValueError(f"{url!r} is not the address of an emulator; use one like http://127.0.0.1:4010")
+        address = _address(url)
         self.server_url: str = address["server"]
         self.account: str | None = address["account"]
         self.url = self.server_url + ("" if self.account is None else f"/accounts/{self.account}")
@@ -189,6 +187,17 @@ def quiet_imports() -> Generator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def _address(url: object) -> re.Match[str]:
+    """Return the parts of *url*. Raises TypeError or ValueError if it is no address."""
+    problem = f"{url!r} is not the address of an emulator; use one like http://127.0.0.1:4010"
+    if not isinstance(url, str):
+        raise TypeError(problem)
+    address = _ADDRESS.fullmatch(url.rstrip("/").removesuffix(INGEST_PATH))
+    if address is None or not _has_valid_port(address["server"]):
+        raise ValueError(problem)
+    return address
 
 
 def _has_valid_port(url: str) -> bool:

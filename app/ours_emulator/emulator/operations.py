@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import inf
 from numbers import Real
-from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar, cast
+from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeGuard, TypeVar, cast
 from urllib.parse import quote
 
 from ours_emulator.emulator.errors import EmulatorError, ExpectationError
@@ -38,8 +38,8 @@ FieldMatch: TypeAlias = str | Mapping[str, Any] | None
 """A value, or an operator of the match grammar: `{"$regex": "@example.com$"}`."""
 When: TypeAlias = datetime | str | int
 """A moment: a datetime, ISO 8601, or milliseconds since the epoch."""
-Lines: TypeAlias = str | bytes | Iterable[bytes]
-"""Exported requests: JSON Lines as text or bytes, or parts of them, like a file opened for reading bytes."""
+Lines: TypeAlias = str | bytes | Iterable[str] | Iterable[bytes]
+"""Exported requests: JSON Lines as text or bytes, or several lines, or parts in bytes, like an opened file."""
 
 JSON = "application/json"
 JSON_LINES = "application/jsonl"
@@ -120,6 +120,7 @@ _PARTS = tuple(Duration.__annotations__)
 _FAULT_ANSWER = ("status", "retry_after", "error", "delay_ms", "connection", "rows", "code", "stored")
 _FAULT_OPTIONS = (*FaultPlan.__annotations__, "match", "answer")
 """The last two as the debug API has them."""
+_EFFECTS = {"status", "delay_ms", "connection", "code", "sequence", "rate_limit", "answer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +174,21 @@ class Condition:
     """How many events that match are expected, and of which outcome: None for accepted ones, `any` for all."""
 
     match: Json
-    count: int
+    count: int | None
     mode: Mode
     outcome: str | None
+
+    def __post_init__(self) -> None:
+        """Raise TypeError or ValueError if the count is none, or contradicts the mode."""
+        if self.count is not None:
+            check_integer("count", self.count)
+            if self.mode == "none":
+                raise ValueError(f"count is {self.count}, but mode none expects no event; omit count")
 
     @property
     def body(self) -> dict[str, object]:
         """The condition as the debug API reads it."""
-        count = {} if self.mode == "none" else {"count": self.count}
+        count = {} if self.count is None else {"count": self.count}
         outcome = {} if self.outcome is None else {"outcome": self.outcome}
         return {"match": self.match, "mode": self.mode, **count, **outcome}
 
@@ -325,8 +333,38 @@ def replay(lines: Lines, seconds: float | None) -> Operation[Imported]:
     """Replay exported requests."""
     if seconds is not None:
         check_seconds("timeout", seconds)
-    content = lines.encode() if isinstance(lines, str) else lines
-    return Operation("POST", "import", record(Imported), content=content, media_type=JSON_LINES, seconds=seconds)
+    return Operation(
+        "POST", "import", record(Imported), content=_content(lines), media_type=JSON_LINES, seconds=seconds
+    )
+
+
+def _content(lines: object) -> bytes | Iterable[bytes]:
+    """Return *lines* as they are sent. Raises TypeError if they are none, of an iterator only once it is sent."""
+    if isinstance(lines, str):
+        return lines.encode()
+    if isinstance(lines, bytes):
+        return lines
+    if not _has_parts(lines):
+        raise _no_lines(lines)
+    parts = map(_part, lines)
+    return list(parts) if isinstance(lines, Sequence) else parts
+
+
+def _has_parts(lines: object) -> TypeGuard[Iterable[object]]:
+    return isinstance(lines, Iterable) and not isinstance(lines, Mapping)
+
+
+def _part(part: object) -> bytes:
+    """Return a part in bytes as it is, and a line of text with its line break."""
+    if isinstance(part, str):
+        return f"{part.removesuffix(chr(10))}\n".encode()
+    if not isinstance(part, bytes):
+        raise _no_lines(part)
+    return part
+
+
+def _no_lines(given: object) -> TypeError:
+    return TypeError(f"replay takes JSON Lines as text, bytes, or several lines, not {given!r:.100}")
 
 
 def tail(event: str | None, outcome: str | None, after: int | None) -> Operation[None]:
@@ -357,12 +395,19 @@ class EventStream:
 def full_match(event: str | None, match: Json | None, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return one match of an event's name, the fields given by name, and *match*.
 
-    Raises TypeError for a time as the debug API spells it, which is no field of an event.
+    Raises TypeError for a match that is no dict, and a time as the debug API spells it, which is no field of an event.
     """
     for spelled in _TIMES.keys() & fields.keys():
         raise TypeError(f"{spelled} is not a field of an event; use {_TIMES[spelled]}=, in seconds")
     name = {} if event is None else {"event": event}
+    check_match(match or {})
     return {**name, **fields, **(match or {})}
+
+
+def check_match(match: object) -> None:
+    """Raise TypeError if *match* is no match."""
+    if not isinstance(match, Mapping):
+        raise TypeError(f"match must be a dict, such as {{'event_properties': {{'plan': 'pro'}}}}, not {match!r}")
 
 
 def moment(when: object) -> str | int:
@@ -375,17 +420,28 @@ def moment(when: object) -> str | int:
 
 
 def advance(time: object, parts: Duration) -> dict[str, object]:
-    """Return the change of the clock that advances it by *time* and *parts*. Raises TypeError for others."""
+    """Return the change of the clock that advances it by *time* and *parts*.
+
+    Raises TypeError or ValueError for what is no length of time.
+    """
     step = time or timedelta()
     if not isinstance(step, timedelta):
         raise TypeError(f"advance takes a timedelta, or parts of one such as days=8, not {time!r}")
     check_names("timedelta part", parts, _PARTS)
-    return {"advance_ms": round((step + timedelta(**parts)) / timedelta(milliseconds=1))}
+    for name, value in parts.items():
+        if not isinstance(value, Real):
+            raise TypeError(f"{name} must be a number, not {value!r}")
+    try:
+        return {"advance_ms": round((step + timedelta(**parts)) / timedelta(milliseconds=1))}
+    except (OverflowError, ValueError):
+        raise ValueError(f"the clock cannot be advanced by {time or parts}; use at most a few thousand years") from None
 
 
 def known_plan(plan: FaultPlan) -> FaultPlan:
-    """Return *plan*. Raises TypeError if a fault has no option of one of its names."""
+    """Return *plan*. Raises TypeError if a fault has no option of one of its names, ValueError if it has no effect."""
     check_names("fault option", plan, _FAULT_OPTIONS)
+    if not plan.keys() & _EFFECTS:
+        raise ValueError("the fault has no effect; give status, delay_ms, connection, code, sequence or rate_limit")
     return plan
 
 
@@ -412,6 +468,12 @@ def check_seconds(name: str, value: object, most: float = inf) -> None:
         raise ValueError(f"{name} must be {f'from 0 to {most}' if most < inf else 'at least 0'} seconds, not {value}")
 
 
+def check_integer(name: str, value: object) -> None:
+    """Raise TypeError if the *value* of the argument *name* is not an integer."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, not {value!r}")
+
+
 def first(names: Sequence[str] | None) -> str | None:
     """Return the first of *names*; None if there are none."""
     return names[0] if names else None
@@ -419,9 +481,12 @@ def first(names: Sequence[str] | None) -> str | None:
 
 def at_least_one(count: int | None) -> int:
     """Return how many events are expected, by default 1. Raises ValueError for none: that is assert_none."""
-    if count is not None and count < 1:
+    if count is None:
+        return 1
+    check_integer("count", count)
+    if count < 1:
         raise ValueError(f"count is {count}; use assert_none to expect no event")
-    return count or 1
+    return count
 
 
 def record(kind: type[V]) -> Callable[[Json], V]:

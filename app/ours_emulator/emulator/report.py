@@ -51,9 +51,8 @@ def problems(events: Iterable[Event], ignored: Collection[str] = ()) -> list[str
     return [printable(line) for event in events for line in _problems(event, ignored)]
 
 
-def hint_lines(events: Iterable[Event], ignore: Iterable[str] = ()) -> list[str]:
-    """Return a line for each hint of *events*, except those of the rules in *ignore*."""
-    ignored = frozenset(ignore)
+def hint_lines(events: Iterable[Event], ignored: Collection[str] = ()) -> list[str]:
+    """Return a line for each hint of *events*, except those of the rules *ignored*."""
     return [
         printable(f"{name_of(event)}: {with_rule(hint)}")
         for event in events

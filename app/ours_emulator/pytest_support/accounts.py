@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, operations
+from ours_emulator.emulator.checks import unknown_rule
 from ours_emulator.emulator.handle import BASE_URL_VARIABLE
 from ours_emulator.emulator.operations import AccountPlan, When
 from ours_emulator.pytest_support.marker import (
@@ -25,7 +26,6 @@ from ours_emulator.pytest_support.marker import (
     wrong,
 )
 from ours_emulator.pytest_support.reports import ACCOUNT, CLOSED, WatchedAccount
-from ours_emulator.wording import did_you_mean
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
 
@@ -49,7 +49,7 @@ def account_of_test(
         patch.setenv(BASE_URL_VARIABLE, emulator.ingest_url)
         test.stash[ACCOUNT] = account
         yield emulator
-    request.session.stash.setdefault(CLOSED, set()).add(emulator.account or "")
+    request.session.stash.setdefault(CLOSED, {})[emulator.account or ""] = 0
 
 
 @contextmanager
@@ -73,17 +73,11 @@ def async_handle(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncEmu
 def _check_rules(server: Emulator, test: pytest.Item) -> None:
     """Fail *test* if it ignores a rule that does not exist."""
     for name in sorted(ignored_by_marker(test)):
-        if problem := _unknown_rule(server, name):
+        if problem := unknown_rule(name, _rules(server)):
             raise wrong(f"{IGNORED}: {problem}")
     for name in sorted(ignored_by_ini(test)):
-        if problem := _unknown_rule(server, name):
+        if problem := unknown_rule(name, _rules(server)):
             pytest.fail(f"{INI_IGNORED}: {problem}", pytrace=False)
-
-
-def _unknown_rule(server: Emulator, name: str) -> str:
-    """Return what is wrong with the *name* of a rule; an empty string if there is such a rule."""
-    known = _rules(server)
-    return "" if name in known else f"unknown rule {name!r}{did_you_mean(name, known)}; docs/rules.md lists the rules"
 
 
 def _stop_clock(emulator: Emulator, at: When) -> None:

@@ -45,7 +45,7 @@ class WatchedAccount:
         planned = {request.id for request in requests if request.fault is not None}
         return report.problems((event for event in events if event.request_id not in planned), ignored)
 
-    def report(self, raised: BaseException | None, closed: Collection[str]) -> str:
+    def report(self, raised: BaseException | None, closed: dict[str, int]) -> str:
         """Return what arrived, for the report of a test that failed with *raised*, and what *closed* accounts got."""
         try:
             requests, events = self._arrived(self.newest_before)
@@ -58,10 +58,15 @@ class WatchedAccount:
         lines += [f"the last wait failed: {miss}" for miss in misses if miss is not None and miss is not raised]
         return "\n".join([*lines, *late])
 
-    def _late(self, closed: Collection[str]) -> list[str]:
-        """Return a line if requests came to accounts that are *closed*, those of earlier tests."""
+    def _late(self, closed: dict[str, int]) -> list[str]:
+        """Return a line if requests came to accounts that are *closed*, and that no earlier report named; count them.
+
+        Each is named once: tests that fail later have nothing to do with it.
+        """
         accounts = self.emulator.perform(operations.accounts()) if closed else []
-        count = sum(account["late_requests"] for account in accounts if account["account"] in closed)
+        counts = {account["account"]: account["late_requests"] for account in accounts if account["account"] in closed}
+        count = sum(counts.values()) - sum(closed[name] for name in counts)
+        closed.update(counts)
         late = f"{plural(count, 'request')} came too late to the closed account of an earlier test; {_KEPT}"
         return [late] if count else []
 
@@ -80,8 +85,8 @@ class WatchedAccount:
 
 ACCOUNT = pytest.StashKey[WatchedAccount]()
 """The account of a test, and of the session."""
-CLOSED = pytest.StashKey[set[str]]()
-"""The names of the accounts of earlier tests, in the stash of the session."""
+CLOSED = pytest.StashKey[dict[str, int]]()
+"""The accounts of earlier tests, each with how many late requests were reported; in the stash of the session."""
 
 
 class Reports:
@@ -120,7 +125,10 @@ class Reports:
         ignored = ignored_rules(item)
         problems = [] if own is None else own.problems(own.newest_before, ignored)
         problems += [] if shared is None else shared.problems(newest_before, ignored)
-        self._fail([*self.blocked, *(["the emulator objects (strict):", *problems] if problems else [])])
+        if problems:
+            # The first line is all that a summary shows.
+            problems[0] = f"strict: {plural(len(problems), 'problem')}: {problems[0]}"
+        self._fail([*self.blocked, *problems])
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -140,7 +148,7 @@ class Reports:
         made = yield
         if made.failed and made.when != "teardown":
             raised = None if call.excinfo is None else call.excinfo.value
-            closed = item.session.stash.get(CLOSED, set[str]())
+            closed = item.session.stash.get(CLOSED, dict[str, int]())
             reports = [_report(account, raised, closed) for account in _accounts(item)]
             advice = [text for text in self.blocked if text not in made.longreprtext]
             made.sections += [("ours-emulator", text) for text in (*reports, *advice)]
@@ -175,7 +183,7 @@ def reporting(config: pytest.Config) -> Generator[None]:
         config.pluginmanager.unregister(reports)
 
 
-def _report(account: WatchedAccount, raised: BaseException | None, closed: Collection[str]) -> str:
+def _report(account: WatchedAccount, raised: BaseException | None, closed: dict[str, int]) -> str:
     """Return what arrived. An error is only reported: pytest ends the whole run when a hook raises it."""
     try:
         return account.report(raised, closed)

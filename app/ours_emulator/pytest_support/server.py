@@ -4,14 +4,15 @@ import os
 import shlex
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
 from typing import Any, cast
 
 import pytest
 
-from ours_emulator.emulator import Emulator, EmulatorError, run_emulator
+from ours_emulator.emulator import Emulator, EmulatorError, operations, run_emulator
 from ours_emulator.emulator.handle import URL_VARIABLE
 from ours_emulator.emulator.local import COMMAND_VARIABLE
-from ours_emulator.errors import SettingsError, StoreError, why
+from ours_emulator.errors import WRONG_ADMIN_TOKEN, SettingsError, StoreError, why
 from ours_emulator.pytest_support.marker import OF_ACCOUNT, problem_of
 from ours_emulator.wording import did_you_mean
 
@@ -66,7 +67,16 @@ def _attached(url: str, settings: Mapping[str, Any]) -> Emulator:
         raise _failed(f"{_SETTINGS}: {name} cannot be set for an emulator that is running already{advice}")
     emulator = Emulator(Emulator(url).server_url)
     emulator.version()
+    _check_admin_token(emulator)
     return emulator
+
+
+def _check_admin_token(emulator: Emulator) -> None:
+    """Fail if the emulator does not take the admin token: its health is for everyone, the rest is not."""
+    try:
+        emulator.perform(operations.rules())
+    except EmulatorError as error:
+        raise _failed(WRONG_ADMIN_TOKEN) if error.status == HTTPStatus.UNAUTHORIZED else error from None
 
 
 def _check(returned: object) -> None:

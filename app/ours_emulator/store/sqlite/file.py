@@ -108,7 +108,9 @@ class StoreFile:
     def _check_readers(self, descriptor: int) -> None:
         """Warn of a store that other users can read."""
         if os.name == "posix" and os.fstat(descriptor).st_mode & 0o044:
-            _log.warning("store: other users can read %s, with the tokens in it; to prevent that: chmod 600", self.path)
+            _log.warning(
+                "store: other users can read %s, with the tokens in it; run: chmod 600 %s", self.path, self.path
+            )
 
     def _give_up(self) -> None:
         """Close after a failed start, and leave no lock file."""
