@@ -49,21 +49,24 @@ ORDER BY id DESC LIMIT 1
 SUM_BODIES = "SELECT coalesce(sum(length(body)), 0) FROM requests WHERE account_id = ?"
 
 # Texts are ASCII, so that a character is a byte.
-# Of receipts and versions; and of the versions that visitors have now, with what these are patches of.
-SUM_EVENTS = """
+# Those of the versions that visitors have now, with what these are patches of.
+_SUM_PRESENT = """
+SELECT coalesce(sum(length(version.content) + coalesce(length(base.content), 0)), 0)
+FROM visitors JOIN visitor_versions AS version ON version.id = version_id
+LEFT JOIN visitor_versions AS base ON base.id = version.base_id
+"""
+SUM_PRESENT_VERSIONS = f"{_SUM_PRESENT} WHERE pk IN (SELECT value FROM json_each(?))"
+# Of receipts and versions; and of the present versions alone.
+SUM_EVENTS = f"""
 SELECT (SELECT coalesce(sum(length(content) + length(explanation)), 0) FROM receipts)
         + (SELECT coalesce(sum(length(content)), 0) FROM visitor_versions),
-    (SELECT coalesce(sum(length(version.content) + coalesce(length(base.content), 0)), 0)
-     FROM visitors JOIN visitor_versions AS version ON version.id = version_id
-     LEFT JOIN visitor_versions AS base ON base.id = version.base_id)
+    ({_SUM_PRESENT})
 """
-SUM_EVENTS_OF = """
+SUM_EVENTS_OF = f"""
 SELECT (SELECT coalesce(sum(length(content) + length(explanation)), 0) FROM receipts WHERE account_id = ?1)
         + (SELECT coalesce(sum(length(content)), 0) FROM visitor_versions
            WHERE visitor_pk IN (SELECT pk FROM visitors WHERE account_id = ?1)),
-    (SELECT coalesce(sum(length(version.content) + coalesce(length(base.content), 0)), 0)
-     FROM visitors JOIN visitor_versions AS version ON version.id = version_id
-     LEFT JOIN visitor_versions AS base ON base.id = version.base_id WHERE account_id = ?1)
+    ({_SUM_PRESENT} WHERE account_id = ?1)
 """
 # Each with the version that it left, which goes with it, or soon after.
 SELECT_OLDEST_SIZES = """
@@ -164,12 +167,6 @@ DELETE FROM visitor_versions WHERE id IN (
     LIMIT ?
 )
 RETURNING length(content)
-"""
-SUM_PRESENT_VERSIONS = """
-SELECT coalesce(sum(length(version.content) + coalesce(length(base.content), 0)), 0)
-FROM json_each(?) AS wanted JOIN visitors ON pk = wanted.value
-JOIN visitor_versions AS version ON version.id = version_id
-LEFT JOIN visitor_versions AS base ON base.id = version.base_id
 """
 REMOVE_VERSIONS = """
 DELETE FROM visitor_versions WHERE visitor_pk IN (SELECT value FROM json_each(?)) RETURNING length(content)
