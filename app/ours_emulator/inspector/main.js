@@ -1,0 +1,1 @@
+import {html} from "./vendor/library.js"; html`<a>`;
