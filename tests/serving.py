@@ -93,17 +93,25 @@ class Server:
 @contextmanager
 def serving(**settings: object) -> Generator[Server]:
     """Run an emulator with *settings* in a thread until the block ends."""
+    with serving_at(0, **settings) as server:
+        yield server
+
+
+@contextmanager
+def serving_at(port: int, **settings: object) -> Generator[Server]:
+    """Do so on that *port*."""
     app = create_standalone(load({"log_format": "none", **settings}))
-    with listening_server(app) as url, httpx.Client(timeout=30, trust_env=False) as http:
+    with listening_server(app, port) as url, httpx.Client(timeout=30, trust_env=False) as http:
         yield Server(url, http)
 
 
 @contextmanager
-def listening_server(app: ASGIApp) -> Generator[str]:
+def listening_server(app: ASGIApp, port: int = 0) -> Generator[str]:
     """Run *app* in a thread until the block ends; yield its URL."""
     # With protocol 0 asyncio leaves Nagle on, and every answer waits 40 ms for an acknowledgement.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.bind(("127.0.0.1", 0))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
     listening.listen(1024)
     server = Uvicorn(app, stopping=getattr(app, "stop", None))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
@@ -153,6 +152,6 @@ def test_the_page_is_served_below_the_prefix_of_a_mounted_app() -> None:
     with TestClient(app, base_url=f"http://{HERE}", headers=HTML) as http:
         for path in ("/ours/", "/ours/accounts/shop/", "/ours/inspector/main.js", "/ours/accounts/shop"):
             with case(path):
-                answer: httpx.Response = http.get(path)
+                answer = http.get(path)
                 assert answer.status_code == 200
                 assert answer.headers["content-security-policy"] == POLICY

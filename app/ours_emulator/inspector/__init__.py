@@ -9,8 +9,29 @@ _POLICY = (
     "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _FILES = (
+    "icon.svg",
     "inspector.css",
+    "api.js",
+    "arrivals.js",
+    "attempts.js",
+    "buckets.js",
+    "copies.js",
+    "copybar.js",
+    "detail.js",
+    "empty.js",
+    "header.js",
+    "identity.js",
+    "jsonlines.js",
+    "list.js",
     "main.js",
+    "parts.js",
+    "place.js",
+    "rules.js",
+    "sent.js",
+    "status.js",
+    "store.js",
+    "stream.js",
+    "text.js",
     "vendor/library.js",
 )
 PAGE = Asset(__name__, "index.html", _POLICY)

@@ -1,1 +1,74 @@
-import {html} from "./vendor/library.js"; html`<a>`;
+// The page put together.
+import { arrivals, follow, followPlace } from "./arrivals.js";
+import { Detail } from "./detail.js";
+import { Header, Notice, TokenForm, opened, restoreTheme, useLocked } from "./header.js";
+import { List } from "./list.js";
+import { account, choose, place, retype } from "./place.js";
+import { keepStatusFresh } from "./status.js";
+import { useStore } from "./store.js";
+import { html, options, render } from "./vendor/library.js";
+
+function App() {
+  const { event } = useStore(place);
+  if (useLocked()) return html`<${TokenForm} />`;
+  return html`<${Header} />
+    <main class=${event ? "panes open" : "panes"}>
+      <${List} />
+      ${event && html`<${Detail} key=${event} id=${Number(event)} />`}
+    </main>
+    <${Notice} />`;
+}
+
+/** @param {KeyboardEvent} event */
+function onKey(event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (event.ctrlKey || event.metaKey || event.altKey || target.closest("dialog")) return;
+  if (target.matches("input, textarea, select")) {
+    if (event.key === "Escape") leave(target);
+    return;
+  }
+  const action = KEYS[event.key];
+  if (action) {
+    event.preventDefault();
+    action();
+  }
+}
+
+/** @type {Record<string, () => void>} */
+const KEYS = {
+  j: () => step(1),
+  k: () => step(-1),
+  "/": () => document.getElementById("search")?.focus(),
+  "?": () => opened.set("help"),
+  Escape: () => choose({ event: undefined }),
+};
+
+/** @param {HTMLElement} field */
+function leave(field) {
+  if (field.id === "search") retype({ q: undefined });
+  field.blur();
+}
+
+/** @param {number} by */
+function step(by) {
+  const { rows } = arrivals.value;
+  const at = rows.findIndex(({ id }) => String(id) === place.value.event);
+  const next = rows[at < 0 ? 0 : at + by];
+  if (next) choose({ event: String(next.id) });
+}
+
+function nameTab() {
+  const { event } = place.value;
+  document.title = [event && `#${event}`, account, "ours-emulator"].filter(Boolean).join(" · ");
+}
+
+// One redraw a frame, however much arrives.
+options.debounceRendering = requestAnimationFrame;
+restoreTheme();
+document.addEventListener("keydown", onKey);
+place.subscribe(nameTab);
+nameTab();
+followPlace();
+keepStatusFresh();
+render(html`<${App} />`, document.body);
+follow();

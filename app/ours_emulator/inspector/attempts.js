@@ -1,0 +1,32 @@
+// The request with its answer and, if the client tried again, its attempts on a line.
+/** @import { RequestDetail, RequestRecord } from "types" */
+import { Link } from "./parts.js";
+import { duration, plural, size } from "./text.js";
+import { html } from "./vendor/library.js";
+
+/** @param {{request: RequestDetail, attempts: readonly RequestRecord[]}} properties */
+export function Attempts({ request, attempts }) {
+  const { method, path, content_type, content_encoding, body_bytes, receipts, events, id } = request;
+  const encoding = content_encoding && `, ${content_encoding}`;
+  return html`<section>
+    <h3>Request and answer</h3>
+    <p class="facts"><code>${method} ${path}</code> · ${content_type || "no content type"}${encoding} · ${size(body_bytes)} · request ${id}</p>
+    <ol class="attempts" aria-label=${plural(attempts.length, "attempt")}>
+      ${attempts.map((attempt, index) => html`<${Attempt} key=${attempt.id} attempt=${attempt} before=${attempts[index - 1]} current=${attempt.id === id} />`)}
+    </ol>
+    ${receipts > 1 && html`<p class="facts">With ${plural(receipts - 1, "other event")}: ${events.slice(0, 20).map((one) => html`<${Link} key=${one.id} to=${{ event: String(one.id) }}>#${one.id}<//> `)}</p>`}
+  </section>`;
+}
+
+/** @param {{attempt: RequestRecord, before: RequestRecord | undefined, current: boolean}} properties */
+function Attempt({ attempt, before, current }) {
+  const { status, fault, duration_ms, gap_ms, attempt: number } = attempt;
+  const asked = before?.fault?.retry_after;
+  const kind = status === null ? "lost" : status < 300 ? "accepted" : "rejected";
+  return html`<li class=${kind} aria-current=${current ? "true" : undefined}>
+    ${gap_ms !== null && html`<span class="gap">${duration(gap_ms)} later${asked ? ` (Retry-After ${duration(asked * 1000)})` : ""}</span>`}
+    <b>${status ?? "no answer"}</b>
+    <span>attempt ${number}, ${duration(duration_ms)}</span>
+    ${fault && html`<span class="chip fault">fault ${fault.name}</span>`}
+  </li>`;
+}

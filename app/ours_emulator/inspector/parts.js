@@ -1,0 +1,100 @@
+// Small parts that several panels use.
+/** @import { Outcome } from "types" */
+/** @import { Changes } from "./place.js" */
+/** @import { ComponentChildren } from "./vendor/library.js" */
+import { messageOf } from "./api.js";
+import { address, choose } from "./place.js";
+import { Store } from "./store.js";
+import { html, useEffect, useRef, useState } from "./vendor/library.js";
+
+/** @type {readonly Outcome[]} */
+export const OUTCOMES = ["accepted", "duplicate", "dropped", "rejected"];
+/** What was done last, for everybody to see and hear. */
+export const notice = new Store("");
+
+/**
+ * A link to another place of the page. Its address can be copied and opened in a new tab.
+ * @param {{to: Changes, children: ComponentChildren, class?: string, current?: boolean, label?: string}} properties
+ */
+export function Link({ to, children, class: name, current, label }) {
+  /** @param {MouseEvent} event */
+  const follow = (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+    event.preventDefault();
+    choose(to);
+  };
+  const state = current ? "true" : undefined;
+  return html`<a href=${address(to)} onClick=${follow} class=${name} aria-current=${state} aria-label=${label}>${children}</a>`;
+}
+
+/** @param {{outcome: string}} properties */
+export const OutcomeMark = ({ outcome }) => html`<span class=${`outcome ${outcome}`}>${outcome}</span>`;
+
+/**
+ * A button that copies a text; where the browser does not allow that, it shows the text.
+ * @param {{text: () => string, children: ComponentChildren}} properties
+ */
+export function CopyButton({ text, children }) {
+  const [refused, setRefused] = useState("");
+  const copy = async () => {
+    const copied = text();
+    try {
+      await navigator.clipboard.writeText(copied);
+      notice.set("Copied.");
+    } catch {
+      setRefused(copied);
+    }
+  };
+  return html`<button type="button" onClick=${copy}>${children}</button>
+    ${refused && html`<${Dialog} title="Copy this" close=${() => setRefused("")}><textarea rows="12" readonly aria-label="Text to copy">${refused}</textarea><//>`}`;
+}
+
+/**
+ * A dialog on top of everything else, as long as it is drawn.
+ * @param {{title: string, close: () => void, children: ComponentChildren}} properties
+ */
+export function Dialog({ title, close, children }) {
+  const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  useEffect(() => dialog.current?.showModal(), []);
+  return html`<dialog ref=${dialog} onClose=${close} aria-labelledby="dialog-title">
+    <h2 id="dialog-title">${title}</h2>
+    ${children}
+    <form method="dialog"><button>Close</button></form>
+  </dialog>`;
+}
+
+/**
+ * What *load* returns for a key; it is loaded again for another key.
+ * @template T
+ * @param {(signal: AbortSignal) => Promise<T>} load
+ * @param {string | number} key
+ * @returns {{key: string | number | null, value: T | null, error: string}}
+ */
+export function useLoaded(load, key) {
+  const [state, setState] = useState(
+    /** @type {{key: string | number | null, value: T | null, error: string}} */ ({ key: null, value: null, error: "" }),
+  );
+  useEffect(() => {
+    const opened = new AbortController();
+    load(opened.signal).then(
+      (value) => opened.signal.aborted || setState({ key, value, error: "" }),
+      (error) => opened.signal.aborted || setState({ key, value: null, error: messageOf(error) }),
+    );
+    return () => opened.abort();
+  }, [key]);
+  return state.key === key ? state : { key: null, value: null, error: "" };
+}
+
+/**
+ * Do something and say so, or say why it failed.
+ * @param {() => Promise<unknown>} action
+ * @param {string} done
+ */
+export async function perform(action, done) {
+  try {
+    await action();
+    notice.set(done);
+  } catch (error) {
+    notice.set(messageOf(error));
+  }
+}
