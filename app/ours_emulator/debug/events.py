@@ -1,11 +1,13 @@
 """Events: GET /debug/events, the latest one, one by id."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, HTTPException, Query, Request
 from starlette.responses import Response
 
+from ours_emulator.debug.event_changes import event_detail
 from ours_emulator.debug.params import (
     ANY_PROPERTY,
     DEFAULT_LIMIT,
@@ -23,7 +25,7 @@ from ours_emulator.debug.params import (
     found,
     stored_id,
 )
-from ours_emulator.records import Event, Page, VisitorVersion
+from ours_emulator.records import Event, EventDetail, Page, VisitorVersion
 from ours_emulator.store import EventFilter
 
 _MAX_PROPERTIES = 50
@@ -102,11 +104,16 @@ async def latest_event(
     return answer(found(latest, nothing))
 
 
-@router.get("/events/{event_id}", response_model=Event, responses=NOT_FOUND)
+@router.get("/events/{event_id}", response_model=EventDetail, responses=NOT_FOUND)
 async def event(parts: Needs, account: Account, event_id: int) -> Response:
-    """Show one event, whatever its outcome."""
+    """Show one event, whatever its outcome, and what it changed of its visitor.
+
+    `changes` has each value that it added, changed or removed, and each that it sent and that was `ignored`, with why.
+    """
     reader = await parts.reader()
-    return answer(found(await reader.event(account, stored_id(event_id)), f"there is no event {event_id}"))
+    stored = found(await reader.event(account, stored_id(event_id)), f"there is no event {event_id}")
+    # A visitor may have 200,000 values; comparing those takes a second.
+    return answer(await asyncio.to_thread(event_detail, stored))
 
 
 @router.get("/events/{event_id}/visitor", response_model=VisitorVersion, responses=NOT_FOUND)

@@ -17,7 +17,7 @@ from ours_emulator.decide.devices import PendingDevice
 from ours_emulator.decide.identity import Name, Visitor
 from ours_emulator.decide.retries import AttemptBefore
 from ours_emulator.errors import StoreError as StoreError
-from ours_emulator.model import Exchange, Identifier, Properties, Request
+from ours_emulator.model import Exchange, Identifier, Properties, Request, VisitorState
 from ours_emulator.records import Call, Cleared, Event, Page, RequestRecord, StoredRequest, Summary, VisitorVersion
 from ours_emulator.records import Visitor as VisitorRecord
 
@@ -101,6 +101,28 @@ class Slice(Generic[T]):
     more: bool
     evicted: int
     last_evicted: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """A visitor as the event *id* left them. `unknown` names what of a `VisitorVersion` was never recorded."""
+
+    id: int
+    state: VisitorState
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event with the content of its message, and its visitor right before and right after it.
+
+    `after` is None if it left no visitor; `before` if there was none yet, or none is known.
+    """
+
+    event: Event
+    content: Properties
+    before: StoredVersion | None = None
+    after: StoredVersion | None = None
 
 
 Excerpt: TypeAlias = tuple[int, Properties]
@@ -234,8 +256,8 @@ class StoreReader(Protocol):
         """Return the last event by `time` (rule event-order); None if there is none."""
         ...
 
-    async def event(self, account: str | None, event_id: int) -> Event | None:
-        """Return one event, whatever its outcome."""
+    async def event(self, account: str | None, event_id: int) -> StoredEvent | None:
+        """Return one event, whatever its outcome, with what it made of its visitor."""
         ...
 
     async def newest_event(self) -> int:

@@ -34,6 +34,8 @@ from ours_emulator.store import (
     Excerpt,
     RequestFilter,
     Slice,
+    StoredEvent,
+    StoredVersion,
     StoreFailedError,
     VisitorFilter,
 )
@@ -44,6 +46,7 @@ from ours_emulator.store.sqlite.decode import (
     event_record,
     request_record,
     stored_request,
+    stored_version,
     version_record,
     visitor_record,
 )
@@ -126,6 +129,9 @@ _EVENTS = _Kind(
     _with_state(_from_receipts, *receipts.columns, visitors.c.visitor_id),
     event_record,
     "evicted_receipts",
+)
+_version = sa.select(version.c.id.label("version_id"), *STATE_COLUMNS).select_from(
+    version.outerjoin(base, base.c.id == version.c.base_id)
 )
 # Without the bodies, which may be large.
 _REQUESTS = _Kind(
@@ -272,10 +278,20 @@ class SqliteReader:
             events, more = await stored.first_rows(_EVENTS.selected.where(*conditions).order_by(*order), limit)
             return Slice(list(map(event_record, events)), more, stored.evicted(_EVENTS), stored.last_evicted)
 
-    async def event(self, account: str | None, event_id: int) -> Event | None:
-        """Return one event, whatever its outcome."""
+    async def event(self, account: str | None, event_id: int) -> StoredEvent | None:
+        """Return one event, whatever its outcome, with what it made of its visitor."""
         async with self._snapshot(account) as stored:
-            return await stored.one(_EVENTS, receipts.c.id == event_id)
+            rows = await stored.rows(_EVENTS.selected.where(receipts.c.id == event_id, stored.owns(receipts)))
+            if not rows:
+                return None
+            row = rows[0]
+            event, content = event_record(row), json.loads(row["content"])
+            if row["version"] is None:
+                return StoredEvent(event, content)
+            after = stored_version(row)
+            # An event that changed nothing left the version that it found.
+            before = after if after.id != event_id else await stored.version_before(row["visitor_pk"], event_id)
+            return StoredEvent(event, content, before, after)
 
     async def visitor_version(self, account: str | None, event_id: int) -> VisitorVersion | None:
         """Return the visitor right after the event *event_id*; None if it is not there or left none."""
@@ -447,6 +463,12 @@ class _Snapshot:
         """Return the record of these accounts that matches *where*."""
         rows = await self.rows(kind.selected.where(*where, self.owns(kind.table)))
         return kind.record(rows[0]) if rows else None
+
+    async def version_before(self, visitor_pk: int, event_id: int) -> StoredVersion | None:
+        """Return the version in which the event *event_id* found the visitor; None if there is none."""
+        earlier = sa.and_(version.c.visitor_pk == visitor_pk, version.c.id < event_id)
+        rows = await self.rows(_version.where(earlier).order_by(version.c.id.desc()).limit(1))
+        return stored_version(rows[0]) if rows else None
 
     async def page(
         self,
