@@ -23,6 +23,7 @@ from ours_emulator.records import (
     Call,
     Cleared,
     Event,
+    EventDetail,
     Moment,
     Page,
     RequestDetail,
@@ -247,7 +248,9 @@ def test_an_event_has_exactly_these_fields(account: Account) -> None:
         "request_id": request["id"],
         "batch_index": None,
     }
-    assert account.debug(f"events/{event['id']}") == event
+    detail = account.debug(f"events/{event['id']}")
+    assert detail.keys() == EVENT | {"changes", "unknown_changes"}
+    assert {key: detail[key] for key in EVENT} == event
 
 
 def test_an_event_is_found_by_a_name_with_a_lone_surrogate_that_is_percent_encoded(account: Account) -> None:
@@ -1104,7 +1107,7 @@ PATHS: dict[str, type[object]] = {
     "/debug/visitors/{visitor_id}/events": Page[Event],
     "/debug/events": Page[Event],
     "/debug/events/latest": Event,
-    "/debug/events/{event_id}": Event,
+    "/debug/events/{event_id}": EventDetail,
     "/debug/requests": Page[RequestRecord],
     "/debug/requests/{request_id}": RequestDetail,
     "/debug/calls": Page[Call],

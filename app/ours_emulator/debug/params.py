@@ -18,7 +18,7 @@ from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import DEFAULT_ACCOUNT
 from ours_emulator.records import Outcome, to_json
-from ours_emulator.store import LARGEST
+from ours_emulator.store import LARGEST, StoreReader
 from ours_emulator.wording import did_you_mean
 
 PROPERTY = "property."
@@ -92,6 +92,19 @@ async def _parts(request: Request) -> Parts:
     return cast(Parts, request.app.state.parts)
 
 
+Needs: TypeAlias = Annotated[Parts, Depends(_parts)]
+"""The parts that the endpoint works with."""
+
+
+async def _reader(parts: Needs) -> StoreReader:
+    # Opening it takes a while, the first time.
+    return await parts.store.opened_reader()
+
+
+Reader: TypeAlias = Annotated[StoreReader, Depends(_reader)]
+"""What reads the store."""
+
+
 async def _account(
     request: Request,
     account: Annotated[Name | None, Query(description="Only this account. Default: all accounts.")] = None,
@@ -106,8 +119,6 @@ async def _one_account(
     return account_of(request, account) or DEFAULT_ACCOUNT
 
 
-Needs: TypeAlias = Annotated[Parts, Depends(_parts)]
-"""The parts that the endpoint works with."""
 Account: TypeAlias = Annotated[str | None, Depends(_account)]
 """The account that the path or the query names; None for all accounts."""
 OneAccount: TypeAlias = Annotated[str, Depends(_one_account)]
