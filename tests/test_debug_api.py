@@ -802,14 +802,6 @@ def test_the_latest_event_is_the_latest_by_time_of_those_asked_for(account: Acco
     assert "event" in refusal(fetch(account, "events/latest?event=C"), 404)
 
 
-def test_one_visitors_events_are_the_accepted_ones_only(account: Account) -> None:
-    account.track(event="A", userId="u", distinctId="1")
-    account.track(event="A", userId="u", distinctId="1")
-    account.track(event="B", userId="v")
-    (event,) = account.debug("visitors/u/events")["items"]
-    assert (event["event"], event["repeats"]) == ("A", 1)
-
-
 # The journal
 
 

@@ -22,6 +22,7 @@ Connection: TypeAlias = Literal["reset", "hang", "close"]
 RowCode: TypeAlias = Literal["queue_failed", "invalid_event"]
 ClockState: TypeAlias = Literal["real", "frozen", "moved"]
 Mode: TypeAlias = Literal["at_least", "exactly", "at_most", "none"]
+EventOrder: TypeAlias = Literal["time", "arrival"]
 ChangeAction: TypeAlias = Literal["added", "changed", "removed", "ignored"]
 MAX_WAIT_SECONDS = 55
 """The longest wait: many clients, and what is between them and here, give up after a minute."""

@@ -17,7 +17,9 @@ from ours_emulator.debug.params import (
     AskedOutcome,
     Cursor,
     Endpoint,
+    HintRule,
     Limit,
+    Order,
     Reader,
     Since,
     answer,
@@ -25,10 +27,16 @@ from ours_emulator.debug.params import (
     found,
     stored_id,
 )
+from ours_emulator.debug.text_search import ids_with_text
 from ours_emulator.records import Event, EventDetail, Page, VisitorVersion
-from ours_emulator.store import EventFilter
+from ours_emulator.store import LARGEST, EventFilter
 
 _MAX_PROPERTIES = 50
+_MAX_TEXT = 1000
+_TEXT = (
+    "Text anywhere in the name, the ids or what was sent: in names and values of properties, identifiers, data and "
+    "devices, in any case."
+)
 router = debug_router()
 
 
@@ -63,6 +71,10 @@ async def events(
     outcome: AskedOutcome | None = None,
     test: bool | None = None,
     since: Since = None,
+    hint: HintRule | None = None,
+    request_id: Annotated[int | None, Query(ge=1, le=LARGEST, description="Only the events of this request.")] = None,
+    q: Annotated[str | None, Query(max_length=_MAX_TEXT, description=_TEXT)] = None,
+    order: Order = "time",
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Response:
@@ -81,8 +93,12 @@ async def events(
         test,
         since,
         properties,
+        hint,
+        request_id,
     )
-    return answer(await reader.events(account, which, limit, cursor))
+    if q:
+        which = EventFilter(outcome=None, ids=await ids_with_text(reader, account, which, q))
+    return answer(await reader.events(account, which, limit, cursor, order))
 
 
 @router.get("/events/latest", response_model=Event, responses=NOT_FOUND)

@@ -53,9 +53,10 @@ def visitor_changes(
     new = _values(visitor_id, after, after)
     changed = {path: action for path in (*new, *old) if (action := _action(path, old, new)) is not None}
     whys = _whys(sent, old, new, changed)
+    ignored: dict[str, ChangeAction] = {path: "ignored" for path in whys if path not in changed}
     entries = [
         VisitorChange(path=path, action=action, before=old.get(path), after=new.get(path), why=whys.get(path))
-        for path, action in (changed | {path: "ignored" for path in whys if path not in changed}).items()
+        for path, action in (changed | ignored).items()
         if not _under(path, unknown)
     ]
     return tuple(sorted(entries, key=lambda entry: (entry.action == "ignored", _part(entry.path))))

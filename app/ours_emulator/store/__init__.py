@@ -18,7 +18,17 @@ from ours_emulator.decide.identity import Name, Visitor
 from ours_emulator.decide.retries import AttemptBefore
 from ours_emulator.errors import StoreError as StoreError
 from ours_emulator.model import Exchange, Identifier, Properties, Request, VisitorState
-from ours_emulator.records import Call, Cleared, Event, Page, RequestRecord, StoredRequest, Summary, VisitorVersion
+from ours_emulator.records import (
+    Call,
+    Cleared,
+    Event,
+    EventOrder,
+    Page,
+    RequestRecord,
+    StoredRequest,
+    Summary,
+    VisitorVersion,
+)
 from ours_emulator.records import Visitor as VisitorRecord
 
 T = TypeVar("T")
@@ -70,6 +80,10 @@ class EventFilter:
     test: bool | None = None
     since: int | None = None
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
+    hint: str | None = None
+    """Only those with a hint of this rule."""
+    request_id: int | None = None
+    ids: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +107,23 @@ class VisitorFilter:
 class Slice(Generic[T]):
     """Some items in order: as many as were asked for, or fewer if they are large, and whether there are `more`.
 
-    They are events, or excerpts of events. Others may be missing: how many were `evicted`, the last of them with the
-    id `last_evicted` (0 if none was).
+    They are events, or excerpts or texts of events. Others may be missing: how many were `evicted`, the last of them
+    with the id `last_evicted` (0 if none was).
     """
 
     items: Sequence[T]
     more: bool
     evicted: int
     last_evicted: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventText:
+    """The text of an event: its name, visitor id and distinct id, and the content of its message as ASCII JSON."""
+
+    id: int
+    names: Sequence[str]
+    content: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +271,10 @@ class StoreReader(Protocol):
         """Return the visitor right after the event *event_id*; None if it is not there or left none."""
         ...
 
-    async def events(self, account: str | None, which: EventFilter, limit: int, cursor: str | None) -> Page[Event]:
-        """Return events, the latest by `time` first (rule event-order)."""
+    async def events(
+        self, account: str | None, which: EventFilter, limit: int, cursor: str | None, order: EventOrder = "time"
+    ) -> Page[Event]:
+        """Return events, the latest by `time` first (rule event-order), or the last to arrive first."""
         ...
 
     async def latest_event(self, account: str | None, which: EventFilter) -> Event | None:
@@ -272,6 +297,10 @@ class StoreReader(Protocol):
         self, account: str | None, which: EventFilter, fields: AbstractSet[str], after: int, limit: int
     ) -> Slice[Excerpt]:
         """Return only *fields* of the events that `arrivals` would return."""
+        ...
+
+    async def texts(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice[EventText]:
+        """Return the text of the events that `arrivals` would return."""
         ...
 
     async def events_of(self, account: str | None, ids: Sequence[int]) -> Sequence[Event]:

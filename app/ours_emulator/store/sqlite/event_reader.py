@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from ours_emulator.records import Event, Page
-from ours_emulator.store import EventFilter, Excerpt, Slice, StoredEvent, StoredVersion
+from ours_emulator.records import Event, EventOrder, Page
+from ours_emulator.store import EventFilter, EventText, Excerpt, Slice, StoredEvent, StoredVersion
 from ours_emulator.store.sqlite.conditions import (
     Condition,
     account_is,
@@ -17,9 +17,10 @@ from ours_emulator.store.sqlite.conditions import (
     event_conditions,
     is_counted,
 )
-from ours_emulator.store.sqlite.decode import event_record, stored_version
+from ours_emulator.store.sqlite.cursors import position
+from ours_emulator.store.sqlite.decode import event_record, event_text, stored_version
 from ours_emulator.store.sqlite.excerpts import ExcerptReader
-from ours_emulator.store.sqlite.selections import COUNTED, EVENTS, FROM_RECEIPTS, STATES
+from ours_emulator.store.sqlite.selections import COUNTED, EVENTS, EVENTS_BY_ARRIVAL, FROM_RECEIPTS, STATES, TEXTS
 from ours_emulator.store.sqlite.snapshot import Snapshot, SnapshotReader
 from ours_emulator.store.sqlite.visitor_columns import version
 from ours_emulator.store.tables import accounts, marks, receipt_counts, receipts
@@ -32,11 +33,15 @@ _SORTED_ROWS = 20_000
 class EventReader(SnapshotReader):
     """Reads events."""
 
-    async def events(self, account: str | None, which: EventFilter, limit: int, cursor: str | None) -> Page[Event]:
-        """Return events, the latest by `time` first (rule event-order)."""
+    async def events(
+        self, account: str | None, which: EventFilter, limit: int, cursor: str | None, order: EventOrder = "time"
+    ) -> Page[Event]:
+        """Return events, the latest by `time` first (rule event-order), or the last to arrive first."""
         async with self.snapshot(account) as stored:
             where = event_conditions(stored.ids, which)
             total = await _receipts_counted(stored, which) if is_counted(which) else await stored.count(receipts, where)
+            if order == "arrival":
+                return await _page_by_arrival(stored, which, limit, cursor, total)
             return await stored.page(EVENTS, where, limit, cursor, total)
 
     async def latest_event(self, account: str | None, which: EventFilter) -> Event | None:
@@ -61,6 +66,12 @@ class EventReader(SnapshotReader):
         async with self.snapshot(account) as stored:
             rows, more = await _arrivals(stored, selected, which, after, limit)
             return _slice(stored, [(row["id"], excerpt(row)) for row in rows], more)
+
+    async def texts(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice[EventText]:
+        """Return the text of the events that `arrivals` would return."""
+        async with self.snapshot(account) as stored:
+            rows, more = await _arrivals(stored, TEXTS, which, after, limit)
+            return _slice(stored, list(map(event_text, rows)), more)
 
     async def events_of(self, account: str | None, ids: Sequence[int]) -> Sequence[Event]:
         """Return the events with *ids* that are still there, the first to arrive first, as many as a list has."""
@@ -141,7 +152,7 @@ async def _arrivals(
     """Return the first rows of events that arrived after *after*, and whether there are more."""
     # The ids of an account are in no index. Those of a small one are sorted; else SQLite would sort them anew for
     # each page, and a walk through the table, which has them in order, takes a tenth of the time.
-    by_index = await _receipts_counted(stored, EventFilter(outcome=None)) <= _SORTED_ROWS
+    by_index = await _is_sorted(stored)
     where = event_conditions(stored.ids, which, by_index=by_index)
     where = [*where, receipts.c.id > after]
     if by_index:
@@ -149,6 +160,25 @@ async def _arrivals(
         ids = sa.select(receipts.c.id).where(*where).order_by(receipts.c.id).limit(limit + 1)
         where = [receipts.c.id.in_(ids.correlate(None))]
     return await stored.first_rows(selected.where(*where).order_by(receipts.c.id), limit)
+
+
+async def _page_by_arrival(
+    stored: Snapshot, which: EventFilter, limit: int, cursor: str | None, total: int
+) -> Page[Event]:
+    """Return a page of the *total* events *which*, the last to arrive first. What is sorted is as in `_arrivals`."""
+    by_index = await _is_sorted(stored)
+    where = event_conditions(stored.ids, which, by_index=by_index)
+    if by_index:
+        if cursor is not None:
+            where.append(receipts.c.id < position(cursor, 1)[0])
+        ids = sa.select(receipts.c.id).where(*where).order_by(receipts.c.id.desc()).limit(limit + 1)
+        where = [receipts.c.id.in_(ids.correlate(None))]
+    return await stored.page(EVENTS_BY_ARRIVAL, where, limit, cursor, total)
+
+
+async def _is_sorted(stored: Snapshot) -> bool:
+    """Whether there are so few events that those of the accounts are found by index, and sorted by id."""
+    return await _receipts_counted(stored, EventFilter(outcome=None)) <= _SORTED_ROWS
 
 
 async def _receipts_counted(stored: Snapshot, which: EventFilter) -> int:

@@ -6,9 +6,9 @@ import sqlalchemy as sa
 
 from ours_emulator.records import Call, Event, Page, RequestRecord, StoredRequest
 from ours_emulator.store import LARGEST, RequestFilter
-from ours_emulator.store.sqlite.conditions import Condition, attempts_of, equal
+from ours_emulator.store.sqlite.conditions import LAST_RECEIPT, Condition, attempts_of, equal
 from ours_emulator.store.sqlite.decode import call_record, event_record, request_record, stored_request
-from ours_emulator.store.sqlite.selections import EVENTS, LAST_RECEIPT, REQUESTS, REQUESTS_WITH_BODY
+from ours_emulator.store.sqlite.selections import EVENTS, REQUESTS, REQUESTS_WITH_BODY
 from ours_emulator.store.sqlite.snapshot import Snapshot, SnapshotReader
 from ours_emulator.store.tables import receipts, requests
 

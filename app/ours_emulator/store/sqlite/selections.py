@@ -1,7 +1,7 @@
 """What is selected for each kind of record, and what makes the record of a row."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -67,6 +67,11 @@ EVENTS = Selection(
     event_record,
     "evicted_receipts",
 )
+EVENTS_BY_ARRIVAL = replace(EVENTS, key=[receipts.c.id])
+TEXTS = sa.select(
+    *(receipts.c[name] for name in ("id", "event", "distinct_id", "content")), visitors.c.visitor_id
+).select_from(receipts.outerjoin(visitors, visitors.c.pk == receipts.c.visitor_pk))
+"""Events, for `event_text`."""
 STATES = sa.select(version.c.id.label("version_id"), *STATE_COLUMNS).select_from(
     version.outerjoin(base, base.c.id == version.c.base_id)
 )
@@ -84,6 +89,5 @@ REQUESTS = Selection(
     "evicted_requests",
 )
 REQUESTS_WITH_BODY = REQUESTS.selected.add_columns(requests.c.body)
-LAST_RECEIPT = requests.c.first_receipt + requests.c.receipt_count - 1
 COUNTED = sa.func.sum(receipt_counts.c.count)
 """How many receipts there are, without a look at them."""
