@@ -405,7 +405,9 @@ def test_one_event_is_shown_with_everything(account: Account, at: dict[str, str]
     shown = run(at, "show", f"#{event['id']}")
     assert '\nevent_properties    {"plan": "pro"}\n' in shown
     assert "\nvisitor_id          u\n" in shown
-    assert json.loads(run(at, "show", str(event["id"]), "--json")) == event
+    assert '\nchanges:\nadded  identifiers.user_id  "u"' in shown
+    detail = json.loads(run(at, "show", str(event["id"]), "--json"))
+    assert detail == account.debug(f"events/{event['id']}")
     assert f"\ntime                {event['received_at']}\n" in shown
     assert run(at, "show", "999999999", code=1) == "ours-emulator: there is no event 999999999\n"
     assert "last is not the id of an event" in run(at, "show", "last", code=2)

@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, closing
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ from ours_emulator.emulator import (
     run_emulator_async,
 )
 from ours_emulator.handshake import Order
-from ours_emulator.records import Event, Reset, from_json
+from ours_emulator.records import Event, Reset, VisitorChange, from_json
 from ours_emulator.settings import SettingsError, load
 from ours_emulator.store import StoreError
 from serving import Account, Server
@@ -126,7 +127,9 @@ def test_results_have_attributes(emulator: Emulator, account: Account) -> None:
     assert event.resolution == Resolution(
         "userId", True, (Step("userId", "u", "not_found"), Step("email", "a@b.co", "skipped"))
     )
-    assert emulator.event(event.id) == event
+    shown = emulator.event(event.id)
+    assert [getattr(shown, it.name) for it in fields(Event)] == [getattr(event, it.name) for it in fields(Event)]
+    assert shown.changes[1] == VisitorChange(path="identifiers.email", action="added", after="a@b.co")
     visitor = emulator.visitor(email="a@b.co")
     assert (visitor.visitor_id, visitor.identifiers.email, visitor.event_count) == ("u", "a@b.co", 1)
     [request] = emulator.requests()

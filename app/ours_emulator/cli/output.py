@@ -10,7 +10,19 @@ from typing import IO, TypeVar
 import click
 
 from ours_emulator.errors import file_problem
-from ours_emulator.records import Event, Json, RequestDetail, RequestRecord, Reset, Visitor, iso, to_json, utc
+from ours_emulator.records import (
+    Event,
+    EventDetail,
+    Json,
+    RequestDetail,
+    RequestRecord,
+    Reset,
+    Visitor,
+    VisitorChange,
+    iso,
+    to_json,
+    utc,
+)
 from ours_emulator.terminal import columns, printable
 from ours_emulator.wording import MAX_LISTED, first_of, name_of, outcome_of, with_rule
 
@@ -47,12 +59,23 @@ def show_one(item: object, as_json: bool) -> None:
         _show_fields(to_json(item))
 
 
-def show_event(event: Event, as_json: bool) -> None:
-    """Print all of *event*; its time as the tables have it."""
+def show_event(event: EventDetail, as_json: bool) -> None:
+    """Print all of *event*, its time as the tables have it, and each change of its visitor in one line."""
     if as_json:
         _show_json(event)
     else:
-        _show_fields({**to_json(event), "time": iso(utc(int(event.time)))})
+        _show_fields({**to_json(event), "time": iso(utc(int(event.time))), "changes": ""})
+        _show_lines("changes", columns(map(_change_row, event.changes)))
+
+
+def _change_row(change: VisitorChange) -> Sequence[str]:
+    before, after = (_cut_value(json.dumps(value, ensure_ascii=False)) for value in (change.before, change.after))
+    values = {"added": after, "changed": f"{before} → {after}", "removed": before, "ignored": ""}
+    return (change.action, change.path, values[change.action], change.why or "")
+
+
+def _cut_value(text: str) -> str:
+    return text if len(text) <= _MAX_SHORT else f"{text[:_MAX_SHORT]}…"
 
 
 def show_request(request: RequestDetail, as_json: bool) -> None:

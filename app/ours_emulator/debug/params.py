@@ -12,13 +12,14 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from ours_emulator.clock import LAST_MOMENT, moment
+from ours_emulator.contract.revision import revisions
 from ours_emulator.debug.names import Name
 from ours_emulator.debug.parts import Parts
 from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import DEFAULT_ACCOUNT
-from ours_emulator.records import Outcome, to_json
-from ours_emulator.store import LARGEST
+from ours_emulator.records import EventOrder, Outcome, to_json
+from ours_emulator.store import LARGEST, StoreReader
 from ours_emulator.wording import did_you_mean
 
 PROPERTY = "property."
@@ -50,6 +51,22 @@ def _known_endpoint(name: str) -> str:
 
 Endpoint: TypeAlias = Annotated[
     str, AfterValidator(_known_endpoint), WithJsonSchema({"type": "string", "enum": list(_ENDPOINTS)})
+]
+
+
+def _known_rule(rule: str) -> str:
+    known = [each.id for revision in revisions().values() for each in revision.rules]
+    if rule not in known:
+        advice = did_you_mean(rule, known) or "; GET /debug/rules lists them"
+        raise ValueError(f"{rule[:100]} is not a rule{advice}")
+    return rule
+
+
+HintRule: TypeAlias = Annotated[
+    str, AfterValidator(_known_rule), Query(description="Only events with a hint of this rule.")
+]
+Order: TypeAlias = Annotated[
+    EventOrder, Query(description="`time`: the latest by time first. `arrival`: the last to arrive first.")
 ]
 
 
@@ -92,6 +109,19 @@ async def _parts(request: Request) -> Parts:
     return cast(Parts, request.app.state.parts)
 
 
+Needs: TypeAlias = Annotated[Parts, Depends(_parts)]
+"""The parts that the endpoint works with."""
+
+
+async def _reader(parts: Needs) -> StoreReader:
+    # Opening it takes a while, the first time.
+    return await parts.store.opened_reader()
+
+
+Reader: TypeAlias = Annotated[StoreReader, Depends(_reader)]
+"""What reads the store."""
+
+
 async def _account(
     request: Request,
     account: Annotated[Name | None, Query(description="Only this account. Default: all accounts.")] = None,
@@ -106,8 +136,6 @@ async def _one_account(
     return account_of(request, account) or DEFAULT_ACCOUNT
 
 
-Needs: TypeAlias = Annotated[Parts, Depends(_parts)]
-"""The parts that the endpoint works with."""
 Account: TypeAlias = Annotated[str | None, Depends(_account)]
 """The account that the path or the query names; None for all accounts."""
 OneAccount: TypeAlias = Annotated[str, Depends(_one_account)]

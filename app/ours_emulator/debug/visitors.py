@@ -12,7 +12,8 @@ from ours_emulator.debug.params import (
     Account,
     Cursor,
     Limit,
-    Needs,
+    Order,
+    Reader,
     answer,
     debug_router,
     found,
@@ -27,7 +28,7 @@ router = debug_router()
 
 @router.get("/visitors", response_model=Page[Visitor])
 async def visitors(
-    parts: Needs,
+    reader: Reader,
     account: Account,
     user_id: str | None = None,
     external_id: str | None = None,
@@ -45,25 +46,31 @@ async def visitors(
         "anonymous_id": anonymous_id,
     }
     which = VisitorFilter({kind: value for kind, value in asked.items() if value is not None}, q)
-    reader = await parts.reader()
     return answer(await reader.visitors(account, which, limit, cursor))
 
 
 @router.get("/visitors/{visitor_id}", response_model=Visitor, responses=NOT_FOUND)
-async def visitor(parts: Needs, account: Account, visitor_id: str) -> Response:
+async def visitor(reader: Reader, account: Account, visitor_id: str) -> Response:
     """Show one visitor."""
-    return answer(await _visitor(await parts.reader(), account, _unquoted(visitor_id)))
+    return answer(await _visitor(reader, account, _unquoted(visitor_id)))
 
 
 @router.get("/visitors/{visitor_id}/events", response_model=Page[Event], responses=NOT_FOUND)
 async def visitor_events(
-    parts: Needs, account: Account, visitor_id: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    reader: Reader,
+    account: Account,
+    visitor_id: str,
+    order: Order = "time",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> Response:
-    """List the accepted events of one visitor, the latest by time first."""
-    reader = await parts.reader()
+    """List everything that was about one visitor, the latest by time first: events, duplicates, Client API calls.
+
+    What was refused or dropped is about no visitor.
+    """
     shown = await _visitor(reader, account, _unquoted(visitor_id))
-    which = EventFilter(visitor_id=shown.visitor_id, named=True)
-    return answer(await reader.events(shown.account, which, limit, cursor))
+    which = EventFilter(visitor_id=shown.visitor_id, outcome=None)
+    return answer(await reader.events(shown.account, which, limit, cursor, order))
 
 
 async def _visitor(reader: StoreReader, account: str | None, visitor_id: str) -> Visitor:

@@ -10,6 +10,7 @@ from ours_emulator.emulator.local import run_emulator, run_emulator_async
 from ours_emulator.records import (
     Cleared,
     Event,
+    EventDetail,
     Hint,
     Identifiers,
     Imported,
@@ -25,6 +26,7 @@ from ours_emulator.records import (
     Step,
     Summary,
     Visitor,
+    VisitorChange,
 )
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "Emulator",
     "EmulatorError",
     "Event",
+    "EventDetail",
     "Expectation",
     "ExpectationError",
     "Export",
@@ -57,6 +60,7 @@ __all__ = [
     "Step",
     "Summary",
     "Visitor",
+    "VisitorChange",
     "run_emulator",
     "run_emulator_async",
 ]

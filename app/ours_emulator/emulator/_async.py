@@ -30,6 +30,7 @@ from ours_emulator.emulator.transport import AsyncStream, AsyncTransport, Deadli
 from ours_emulator.records import (
     Cleared,
     Event,
+    EventDetail,
     Imported,
     Json,
     Listing,
@@ -105,8 +106,8 @@ class AsyncEmulator(Handle):
         """Yield the latest events by their time, the latest first, at most *limit*; else as `events`."""
         return self._first(limit, operations.events(outcome, event, filters))
 
-    async def event(self, event_id: int) -> Event:
-        """Return one event, whatever its outcome."""
+    async def event(self, event_id: int) -> EventDetail:
+        """Return one event, whatever its outcome, with what it changed of its visitor."""
         return await self.perform(operations.event(event_id))
 
     async def visitors(self, **filters: str) -> Listing[Visitor]:

@@ -31,6 +31,7 @@ from ours_emulator.emulator.transport import Deadline, Stream, Transport, pause
 from ours_emulator.records import (
     Cleared,
     Event,
+    EventDetail,
     Imported,
     Json,
     Listing,
@@ -104,8 +105,8 @@ class Emulator(Handle):
         """Yield the latest events by their time, the latest first, at most *limit*; else as `events`."""
         return self._first(limit, operations.events(outcome, event, filters))
 
-    def event(self, event_id: int) -> Event:
-        """Return one event, whatever its outcome."""
+    def event(self, event_id: int) -> EventDetail:
+        """Return one event, whatever its outcome, with what it changed of its visitor."""
         return self.perform(operations.event(event_id))
 
     def visitors(self, **filters: str) -> Listing[Visitor]:

@@ -14,6 +14,7 @@ from ours_emulator.records import (
     MAX_WAIT_SECONDS,
     Cleared,
     Event,
+    EventDetail,
     FaultCounts,
     Imported,
     Json,
@@ -208,9 +209,9 @@ def events(outcome: str | None, event: str | None, filters: Mapping[str, object]
     return _page("events", record(Event), {"event": event, "outcome": outcome, **filters})
 
 
-def event(event_id: int) -> Operation[Event]:
-    """One event."""
-    return Operation("GET", f"events/{event_id}", record(Event))
+def event(event_id: int) -> Operation[EventDetail]:
+    """One event, with what it changed of its visitor."""
+    return Operation("GET", f"events/{event_id}", record(EventDetail))
 
 
 def visitors(filters: Mapping[str, object]) -> Operation[Listing[Visitor]]:

@@ -17,8 +17,18 @@ from ours_emulator.decide.devices import PendingDevice
 from ours_emulator.decide.identity import Name, Visitor
 from ours_emulator.decide.retries import AttemptBefore
 from ours_emulator.errors import StoreError as StoreError
-from ours_emulator.model import Exchange, Identifier, Properties, Request
-from ours_emulator.records import Call, Cleared, Event, Page, RequestRecord, StoredRequest, Summary, VisitorVersion
+from ours_emulator.model import Exchange, Identifier, Properties, Request, VisitorState
+from ours_emulator.records import (
+    Call,
+    Cleared,
+    Event,
+    EventOrder,
+    Page,
+    RequestRecord,
+    StoredRequest,
+    Summary,
+    VisitorVersion,
+)
 from ours_emulator.records import Visitor as VisitorRecord
 
 T = TypeVar("T")
@@ -70,6 +80,10 @@ class EventFilter:
     test: bool | None = None
     since: int | None = None
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
+    hint: str | None = None
+    """Only those with a hint of this rule."""
+    request_id: int | None = None
+    ids: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +107,45 @@ class VisitorFilter:
 class Slice(Generic[T]):
     """Some items in order: as many as were asked for, or fewer if they are large, and whether there are `more`.
 
-    They are events, or excerpts of events. Others may be missing: how many were `evicted`, the last of them with the
-    id `last_evicted` (0 if none was).
+    They are events, or excerpts or texts of events. Others may be missing: how many were `evicted`, the last of them
+    with the id `last_evicted` (0 if none was).
     """
 
     items: Sequence[T]
     more: bool
     evicted: int
     last_evicted: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventText:
+    """The text of an event: its name, visitor id and distinct id, and the content of its message as ASCII JSON."""
+
+    id: int
+    names: Sequence[str]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """A visitor as the event *id* left them. `unknown` names what of a `VisitorVersion` was never recorded."""
+
+    id: int
+    state: VisitorState
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event with the content of its message, and its visitor right before and right after it.
+
+    `after` is None if it left no visitor; `before` if there was none yet, or none is known.
+    """
+
+    event: Event
+    content: Properties
+    before: StoredVersion | None = None
+    after: StoredVersion | None = None
 
 
 Excerpt: TypeAlias = tuple[int, Properties]
@@ -226,16 +271,18 @@ class StoreReader(Protocol):
         """Return the visitor right after the event *event_id*; None if it is not there or left none."""
         ...
 
-    async def events(self, account: str | None, which: EventFilter, limit: int, cursor: str | None) -> Page[Event]:
-        """Return events, the latest by `time` first (rule event-order)."""
+    async def events(
+        self, account: str | None, which: EventFilter, limit: int, cursor: str | None, order: EventOrder = "time"
+    ) -> Page[Event]:
+        """Return events, the latest by `time` first (rule event-order), or the last to arrive first."""
         ...
 
     async def latest_event(self, account: str | None, which: EventFilter) -> Event | None:
         """Return the last event by `time` (rule event-order); None if there is none."""
         ...
 
-    async def event(self, account: str | None, event_id: int) -> Event | None:
-        """Return one event, whatever its outcome."""
+    async def event(self, account: str | None, event_id: int) -> StoredEvent | None:
+        """Return one event, whatever its outcome, with what it made of its visitor."""
         ...
 
     async def newest_event(self) -> int:
@@ -250,6 +297,10 @@ class StoreReader(Protocol):
         self, account: str | None, which: EventFilter, fields: AbstractSet[str], after: int, limit: int
     ) -> Slice[Excerpt]:
         """Return only *fields* of the events that `arrivals` would return."""
+        ...
+
+    async def texts(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice[EventText]:
+        """Return the text of the events that `arrivals` would return."""
         ...
 
     async def events_of(self, account: str | None, ids: Sequence[int]) -> Sequence[Event]:
@@ -295,18 +346,13 @@ class StoreReader(Protocol):
 
 
 class Store:
-    """An open store. Its `reader` is opened when it is first asked for: what that imports takes a while."""
+    """An open store. What reads it is opened when it is first asked for: what that imports takes a while."""
 
     def __init__(self, writer: StoreWriter, make_reader: Callable[[], StoreReader]) -> None:
         self.writer = writer
         self._make_reader = make_reader
         self._reader: StoreReader | None = None
         self._opening = threading.Lock()
-
-    @property
-    def reader(self) -> StoreReader:
-        """What reads."""
-        return self.open_reader()
 
     def open_reader(self) -> StoreReader:
         """Open what reads, unless that was done before. Any thread may."""

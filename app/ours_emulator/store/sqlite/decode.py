@@ -23,6 +23,7 @@ from ours_emulator.records import (
     utc,
     whole,
 )
+from ours_emulator.store import EventText, StoredVersion
 from ours_emulator.store.encoding import decoded
 from ours_emulator.store.versions import stored_state, unknown_in
 
@@ -57,7 +58,7 @@ def visitor_record(row: Row) -> Visitor:
 def version_record(row: Row) -> VisitorVersion:
     """Return the version of a visitor in *row*."""
     state = stored_state(row["version"], row["base"])
-    unknown = unknown_in(row["version"], row["base"])
+    unknown = _unknown(row)
     return VisitorVersion(
         version=row["id"],
         visitor_id=decoded(row["visitor_id"]),
@@ -68,7 +69,7 @@ def version_record(row: Row) -> VisitorVersion:
         consent=_consent(state),
         data=None if "data" in unknown else state.data,
         devices=None if "devices" in unknown else state.devices,
-        unknown=tuple(name for key, name in _UNKNOWN.items() if key in unknown),
+        unknown=unknown,
     )
 
 
@@ -122,6 +123,23 @@ def event_record(row: Row) -> Event:
         request_id=row["request_id"],
         batch_index=row["batch_index"],
     )
+
+
+def event_text(row: Row) -> EventText:
+    """Return the text of the event in *row*."""
+    names = [decoded(row[name]) for name in ("event", "visitor_id", "distinct_id") if row[name] is not None]
+    return EventText(row["id"], names, row["content"])
+
+
+def stored_version(row: Row) -> StoredVersion:
+    """Return the version of a visitor in *row*."""
+    return StoredVersion(row["version_id"], stored_state(row["version"], row["base"]), _unknown(row))
+
+
+def _unknown(row: Row) -> tuple[str, ...]:
+    """Return what was never recorded of the version in *row*, as a `VisitorVersion` calls it."""
+    keys = unknown_in(row["version"], row["base"])
+    return tuple(name for key, name in _UNKNOWN.items() if key in keys)
 
 
 def request_record(row: Row) -> RequestRecord:

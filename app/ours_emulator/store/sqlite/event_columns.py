@@ -33,6 +33,15 @@ def property_is(path: str, text: str) -> sa.ColumnElement[bool]:
     return sa.case((sa.func.instr(content, r"\u0000") > 0, in_python), else_=_by_json_functions(path, text, wanted))
 
 
+def has_hint(rule: str) -> Condition:
+    """Match an event with a hint of that *rule*."""
+    hints = sa.func.json_each(receipts.c.explanation, "$.hints").table_valued("value")
+    of_rule = sa.func.json_extract(hints.c.value, "$.rule") == rule
+    # Few events have one, and the JSON functions take much longer than a look for the text.
+    mentioned = sa.func.instr(receipts.c.explanation, json_text(rule)) > 0
+    return sa.and_(mentioned, sa.select(sa.literal(1)).select_from(hints).where(of_rule).exists())
+
+
 def _by_json_functions(path: str, text: str, wanted: JsonValue) -> Condition:
     place = "$.event_properties" + "".join(f".{json_text(part)}" for part in path.split("."))
     content = receipts.c.content
