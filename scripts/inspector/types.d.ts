@@ -4,13 +4,9 @@ import type { components, paths } from "./api";
 type Schemas = components["schemas"];
 
 export type Outcome = Schemas["Event"]["outcome"];
-export interface VisitorChange {
-  path: string;
-  before?: unknown;
-  after?: unknown;
-  why?: string | null;
-}
-export type Arrival = Required<Schemas["Event"]> & { changes?: VisitorChange[] };
+export type Arrival = Required<Schemas["Event"]>;
+export type EventDetail = Required<Schemas["EventDetail"]>;
+export type VisitorChange = Required<Schemas["VisitorChange"]>;
 export type Hint = Required<Schemas["Hint"]>;
 export type Reason = Required<Schemas["Reason"]>;
 export type Resolution = Required<Schemas["Resolution"]>;
@@ -20,6 +16,8 @@ export type FaultState = Schemas["FaultState"];
 export type Rule = Schemas["Rule"];
 export type Summary = Required<Schemas["Summary"]>;
 export type AccountState = Schemas["AccountState"];
+export type NearMiss = Schemas["NearMiss"];
+export type Unmet = Required<Schemas["Unmet"]>;
 export type Visitor = Required<Schemas["Visitor"]>;
 
 type Method = "get" | "post" | "put" | "delete";

@@ -358,11 +358,26 @@ def test_markup_in_every_field_is_only_text(tab: "Watched", account: Account) ->
 # Everybody can use it
 
 
-def places(account: Account) -> list[str]:
-    """An address of each state of the page."""
+def places(account: Account) -> dict[str, str]:
+    """An address of each state of the page, and what is there once it is drawn."""
     of_outcome = {event["outcome"]: event["id"] for event in account.events(outcome="any")}
-    ids = [*of_outcome.values(), account.events(event="Purchase")[0]["id"], 10**9]
-    return ["", "?outcome=rejected", "?name=Nothing", *(f"?event={one}" for one in ids)]
+    ids = [*of_outcome.values(), account.events(event="Purchase")[0]["id"]]
+    asked = quote(json.dumps({"match": {"event": "Purchase", "user_id": "v"}, "mode": "at_least", "count": 1}))
+    return {
+        "": ".row",
+        "?outcome=rejected": ".row",
+        "?name=Nothing": ".none",
+        **{f"?event={one}": ".json" for one in ids},
+        "?event=999999999": ".problem",
+        "?view=visitors": ".row",
+        "?view=visitors&visitor=u": ".timeline li",
+        "?view=visitors&q=nobody": ".none",
+        "?view=calls": ".attempts li",
+        "?view=verify": "form",
+        f"?view=verify&match={asked}": "table",
+        "?view=control": "table",
+        "?view=rules&q=event": "tbody tr",
+    }
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -377,9 +392,9 @@ def test_axe_finds_nothing_to_complain_of(browser: "Browser", server: Server, th
     fill(account)
     account.http.put(f"{account.url}/debug/faults/slow", json={"answer": {"delay_ms": 1}})
     account.http.put(f"{account.url}/debug/clock", json={"freeze": True})
-    for place in places(account):
+    for place, drawn in places(account).items():
         page.goto(f"{account.url}/{place}")
-        page.locator(".json, .problem" if "event" in place else ".none, .row").first.wait_for()
+        page.locator(drawn).first.wait_for()
         check(page, place)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     for button in ("Reset…", "Keys"):

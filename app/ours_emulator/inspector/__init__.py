@@ -9,19 +9,22 @@ _POLICY = (
     "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _FILES = (
-    "icon.svg",
-    "inspector.css",
     "api.js",
     "arrivals.js",
     "attempts.js",
     "buckets.js",
+    "calls.js",
+    "control.js",
     "copies.js",
     "copybar.js",
     "detail.js",
     "empty.js",
     "header.js",
+    "icon.svg",
     "identity.js",
+    "inspector.css",
     "jsonlines.js",
+    "ledger.js",
     "list.js",
     "main.js",
     "parts.js",
@@ -33,6 +36,8 @@ _FILES = (
     "stream.js",
     "text.js",
     "vendor/library.js",
+    "verify.js",
+    "visitors.js",
 )
 PAGE = Asset(__name__, "index.html", _POLICY)
 ASSETS: Mapping[str, Asset] = {name: Asset(__name__, name, _POLICY) for name in _FILES}

@@ -9,10 +9,11 @@ export const locked = new Store(false);
 
 /** What the emulator answered instead of what was asked for. */
 export class ApiError extends Error {
-  /** @param {number} status @param {string} message */
-  constructor(status, message) {
-    super(message);
+  /** @param {number} status @param {string} text the body of the answer */
+  constructor(status, text) {
+    super(explanation(status, text));
     this.status = status;
+    this.text = text;
   }
 }
 
@@ -54,9 +55,11 @@ export async function send(url, options) {
   if (token) headers.set("Authorization", `Bearer ${token}`);
   const response = await fetch(url, { ...options, headers, cache: "no-store" });
   if (response.status === 401) locked.set(true);
-  if (!response.ok) throw new ApiError(response.status, await explanation(response));
+  if (!response.ok) throw new ApiError(response.status, await response.text());
   return response;
 }
+
+export const hasToken = () => sessionStorage.getItem(TOKEN) !== null;
 
 /** @param {string} token */
 export function unlock(token) {
@@ -90,13 +93,12 @@ function encoded(value) {
   }).join("");
 }
 
-/** @param {Response} response */
-async function explanation(response) {
-  const text = await response.text();
+/** @param {number} status @param {string} text */
+function explanation(status, text) {
   try {
-    return String(JSON.parse(text).error ?? text);
+    return String(JSON.parse(text).error);
   } catch {
-    return text || `the emulator answered ${response.status}`;
+    return text || `the emulator answered ${status}`;
   }
 }
 

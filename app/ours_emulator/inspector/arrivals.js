@@ -80,7 +80,11 @@ const listed = (asked, cursor) =>
       outcome: /** @type {"any"} */ (asked.outcome ?? "any"),
       event: asked.name ?? null,
       visitor_id: asked.visitor ?? null,
-      since: /** @type {any} */ (asked.since ?? null),
+      request_id: asked.request ? Number(asked.request) : null,
+      hint: asked.hint ?? null,
+      since: asked.since ? Number(asked.since) : null,
+      q: asked.q ?? null,
+      order: "arrival",
       limit: PAGE,
       cursor,
     },
@@ -157,12 +161,13 @@ export function togglePaused() {
 
 /** @param {Arrival} arrival */
 function isAskedFor(arrival) {
-  const { outcome, name, visitor, hint, since, q } = place.value;
+  const { outcome, name, visitor, request, hint, since, q } = place.value;
   return (
     !q &&
     (!outcome || arrival.outcome === outcome) &&
     (!name || arrival.event === name) &&
     (!visitor || arrival.visitor_id === visitor) &&
+    (!request || arrival.request_id === Number(request)) &&
     (!hint || arrival.hints.some(({ rule }) => rule === hint)) &&
     (!since || Date.parse(arrival.received_at) >= Number(since))
   );

@@ -1,22 +1,27 @@
 // The request with its answer and, if the client tried again, its attempts on a line.
 /** @import { RequestDetail, RequestRecord } from "types" */
 import { Link } from "./parts.js";
+import { NOWHERE } from "./place.js";
 import { duration, plural, size } from "./text.js";
 import { html } from "./vendor/library.js";
 
 /** @param {{request: RequestDetail, attempts: readonly RequestRecord[]}} properties */
 export function Attempts({ request, attempts }) {
-  const { method, path, content_type, content_encoding, body_bytes, receipts, events, id } = request;
+  const { method, path, content_type, content_encoding, body_bytes, receipts, id } = request;
   const encoding = content_encoding && `, ${content_encoding}`;
   return html`<section>
     <h3>Request and answer</h3>
     <p class="facts"><code>${method} ${path}</code> · ${content_type || "no content type"}${encoding} · ${size(body_bytes)} · request ${id}</p>
-    <ol class="attempts" aria-label=${plural(attempts.length, "attempt")}>
-      ${attempts.map((attempt, index) => html`<${Attempt} key=${attempt.id} attempt=${attempt} before=${attempts[index - 1]} current=${attempt.id === id} />`)}
-    </ol>
-    ${receipts > 1 && html`<p class="facts">With ${plural(receipts - 1, "other event")}: ${events.slice(0, 20).map((one) => html`<${Link} key=${one.id} to=${{ event: String(one.id) }}>#${one.id}<//> `)}</p>`}
+    <${Line} attempts=${attempts} current=${id} />
+    ${receipts > 1 && html`<p class="facts">The request had <${Link} to=${{ ...NOWHERE, request: String(id) }}>${plural(receipts, "event")}<//>.</p>`}
   </section>`;
 }
+
+/** @param {{attempts: readonly RequestRecord[], current?: number}} properties */
+export const Line = ({ attempts, current }) =>
+  html`<ol class="attempts" aria-label=${plural(attempts.length, "attempt")}>
+    ${attempts.map((attempt, index) => html`<${Attempt} key=${attempt.id} attempt=${attempt} before=${attempts[index - 1]} current=${attempt.id === current} />`)}
+  </ol>`;
 
 /** @param {{attempt: RequestRecord, before: RequestRecord | undefined, current: boolean}} properties */
 function Attempt({ attempt, before, current }) {

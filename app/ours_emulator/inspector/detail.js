@@ -1,23 +1,23 @@
 // One arrival: why, who, what changed, the request with its attempts, and what was sent.
-/** @import { Arrival, RequestDetail, RequestRecord, Rule, VisitorChange } from "types" */
+/** @import { Arrival, EventDetail, RequestDetail, RequestRecord, Rule, VisitorChange } from "types" */
 import { get } from "./api.js";
 import { arrivals } from "./arrivals.js";
 import { Attempts } from "./attempts.js";
 import { Copies } from "./copybar.js";
 import { Identity } from "./identity.js";
-import { Link, OutcomeMark, useLoaded } from "./parts.js";
+import { Link, OutcomeMark, Problem, useLoaded } from "./parts.js";
 import { account } from "./place.js";
 import { loadRules } from "./rules.js";
 import { Sent } from "./sent.js";
 import { dotted, fullTime, plural, shown, titleOf } from "./text.js";
 import { html, useEffect, useRef } from "./vendor/library.js";
 
-/** @typedef {{arrival: Arrival, request: RequestDetail, attempts: readonly RequestRecord[], rules: readonly Rule[]}} Whole */
+/** @typedef {{arrival: EventDetail, request: RequestDetail, attempts: readonly RequestRecord[], rules: readonly Rule[]}} Whole */
 
 /** @param {number} id @param {AbortSignal} signal @returns {Promise<Whole>} */
 async function loadWhole(id, signal) {
   const [event, rules] = await Promise.all([get("/debug/events/{event_id}", { path: { event_id: id }, signal }), loadRules()]);
-  const arrival = /** @type {Arrival} */ (event);
+  const arrival = /** @type {EventDetail} */ (event);
   const path = { request_id: arrival.request_id };
   const request = /** @type {RequestDetail} */ (await get("/debug/requests/{request_id}", { path, signal }));
   const { items } = await get("/debug/requests", { query: { call_id: request.call_id, limit: 100 }, signal });
@@ -33,7 +33,7 @@ export function Detail({ id }) {
   useEffect(() => heading.current?.scrollTo({ top: 0 }), [id]);
   return html`<section class="detail scroll" aria-label="Event" ref=${heading} tabindex="-1">
     <p class="back"><${Link} to=${{ event: undefined }} class="button">Close<//></p>
-    ${error && html`<p class="problem" role="alert">${error}${/^there is no event/.test(error) ? ". It was removed by a reset or to make room." : ""}</p>`}
+    <${Problem} error=${/^there is no event/.test(error) ? `${error}: a reset removed it, or it was removed to make room` : error} />
     ${arrival && html`<${Heading} arrival=${arrival} />`}
     ${value && html`<${Panels} ...${value} />`}
   </section>`;
@@ -56,7 +56,7 @@ function Panels({ arrival, request, attempts, rules }) {
   return html`<${Copies} arrival=${arrival} request=${request} rules=${rules} />
     <${Remarks} arrival=${arrival} rules=${rules} />
     <${Identity} arrival=${arrival} />
-    <${Changes} changes=${arrival.changes} />
+    <${Changes} ...${arrival} />
     <${Attempts} request=${request} attempts=${attempts} />
     <${Sent} arrival=${arrival} request=${request} />`;
 }
@@ -78,26 +78,31 @@ function Remark({ remark: { rule: id, path, message }, kind, rules }) {
   const rule = rules.find((one) => one.id === id);
   return html`<li class=${kind}>
     ${path && html`<code>${dotted(path)}</code> `}${message}
+    ${kind === "hint" && html`<${Link} to=${{ hint: id, event: undefined }} class="others">all with this hint<//>`}
     <details><summary>rule ${id}</summary><p>${rule ? html`${rule.text} <small>${rule.basis}: ${rule.source}</small>` : "This rule is not in the list of rules."}</p></details>
   </li>`;
 }
 
-/** @param {{changes: readonly VisitorChange[] | undefined}} properties */
-function Changes({ changes }) {
-  if (!changes?.length) return null;
+/** @param {EventDetail} arrival */
+function Changes({ changes, unknown_changes }) {
+  if (!changes.length && !unknown_changes.length) return null;
   return html`<section>
     <h3>What it changed of the visitor</h3>
-    <table class="changes">
-      <thead><tr><th scope="col">field</th><th scope="col">before</th><th scope="col">after</th></tr></thead>
-      <tbody>${changes.map((change) => html`<${Change} key=${change.path} change=${change} />`)}</tbody>
-    </table>
+    ${changes.length > 0 && html`<table class="changes">
+      <thead><tr><th scope="col">value</th><th scope="col">before</th><th scope="col">after</th></tr></thead>
+      <tbody>${changes.map((change) => html`<${Change} key=${change.path + change.action} change=${change} />`)}</tbody>
+    </table>`}
+    ${unknown_changes.length > 0 && html`<p>An older version did not record what became of ${unknown_changes.join(", ")}.</p>`}
   </section>`;
 }
 
 /** @param {{change: VisitorChange}} properties */
-const Change = ({ change: { path, before, after, why } }) =>
-  html`<tr>
+const Change = ({ change: { path, action, before, after, why } }) =>
+  html`<tr class=${action}>
     <th scope="row"><code>${path}</code></th>
-    <td>${before === null || before === undefined ? html`<i>none</i>` : html`<code>${shown(before)}</code>`}</td>
-    <td>${after === null || after === undefined ? html`<i>none</i>` : html`<code>${shown(after)}</code>`} ${why && html`<small>${why}</small>`}</td>
+    <td><${Value} value=${before} isThere=${action !== "added" && !(action === "ignored" && before === null)} /></td>
+    <td><${Value} value=${after} isThere=${action !== "removed" && !(action === "ignored" && after === null)} />${why && html`<small>${action}: ${why}</small>`}</td>
   </tr>`;
+
+/** @param {{value: unknown, isThere: boolean}} properties */
+const Value = ({ value, isThere }) => (isThere ? html`<code>${shown(value)}</code>` : html`<i>none</i>`);

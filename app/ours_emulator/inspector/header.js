@@ -3,8 +3,8 @@
 /** @import { Liveness } from "./stream.js" */
 import { locked, post, unlock } from "./api.js";
 import { arrivals, load, togglePaused } from "./arrivals.js";
-import { account, choose, place, root } from "./place.js";
-import { Dialog, notice, perform } from "./parts.js";
+import { NOWHERE, account, choose, place, root } from "./place.js";
+import { Dialog, Link, notice, perform } from "./parts.js";
 import { status } from "./status.js";
 import { Store, useStore } from "./store.js";
 import { duration, fullTime, plural } from "./text.js";
@@ -20,16 +20,34 @@ export function Header() {
   return html`<header>
     <h1>ours-emulator</h1>
     <${AccountSwitch} />
+    <${Views} />
+    <span class="space"></span>
     <${LiveButton} />
     <div class="states"><${ClockState} /><${Faults} /></div>
-    <span class="space"></span>
-    <a class="button" href=${new URL("docs", document.baseURI)}>API</a>
     <button type="button" onClick=${() => opened.set("reset")}>Reset…</button>
     <${ThemeButton} />
     <button type="button" class="icon" aria-label="Keys" title="Keys (?)" onClick=${() => opened.set("help")}>?</button>
     ${dialog === "reset" && html`<${ResetDialog} />`}
     ${dialog === "help" && html`<${HelpDialog} />`}
   </header>`;
+}
+
+/** @type {readonly (readonly [string | undefined, string])[]} */
+const VIEWS = [
+  [undefined, "Arrivals"],
+  ["visitors", "Visitors"],
+  ["calls", "Calls"],
+  ["verify", "Why not?"],
+  ["control", "Control"],
+  ["rules", "Rules"],
+];
+
+function Views() {
+  const { view } = useStore(place);
+  return html`<nav aria-label="Views">
+    ${VIEWS.map(([name, label]) => html`<${Link} key=${label} to=${{ ...NOWHERE, view: name }} current=${view === name}>${label}<//>`)}
+    <a href=${new URL("docs", document.baseURI)}>API</a>
+  </nav>`;
 }
 
 function AccountSwitch() {

@@ -1,6 +1,6 @@
 // How the visitor was found, drawn: each identifier that was given, the strongest first, and where that led.
 /** @import { Arrival } from "types" */
-import { Link } from "./parts.js";
+import { VisitorLink } from "./parts.js";
 import { html } from "./vendor/library.js";
 
 /** @type {Record<string, string>} */
@@ -23,7 +23,7 @@ export function Identity({ arrival }) {
       </ol>
       <p class="visitor">
         <span>${resolution.created ? "new visitor" : "known visitor"}</span>
-        <${Link} to=${{ visitor: visitor_id ?? undefined, event: undefined }}><code>${visitor_id}</code><//>
+        <${VisitorLink} account=${arrival.account} id=${visitor_id}><code>${visitor_id}</code><//>
         <small>${resolution.decided_by === null ? "No identifier decided." : `${resolution.decided_by} decided.`}${outcome === "dropped" ? " The event was dropped." : ""}</small>
       </p>
     </div>

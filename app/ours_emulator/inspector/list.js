@@ -4,7 +4,7 @@
 import { arrivals, loadOlder, setHolding, showHeld } from "./arrivals.js";
 import { buckets } from "./buckets.js";
 import { Empty } from "./empty.js";
-import { OUTCOMES, Link, OutcomeMark } from "./parts.js";
+import { OUTCOMES, Link, OutcomeMark, Problem } from "./parts.js";
 import { FILTERS, account, choose, place, retype } from "./place.js";
 import { status } from "./status.js";
 import { useStore } from "./store.js";
@@ -25,7 +25,7 @@ export function List() {
   return html`<section class="list" aria-label="Arrivals">
     <${Filters} />
     <${Bars} rows=${rows} />
-    ${error && html`<p class="problem" role="alert">${error}</p>`}
+    <${Problem} error=${error} />
     ${held.length > 0 && html`<button type="button" class="held" onClick=${toTop}>${held.length} new</button>`}
     <div class="scroll" ref=${list} onScroll=${() => setHolding((list.current?.scrollTop ?? 0) > 4)}>
       ${rows.length > 0 && html`<ol class="rows">${rows.map((arrival) => html`<${Row} key=${arrival.id} arrival=${arrival} chosen=${String(arrival.id) === event} />`)}</ol>`}
@@ -99,6 +99,7 @@ function Filters() {
 const CHIPS = [
   ["name", "name"],
   ["visitor", "visitor"],
+  ["request", "request"],
   ["hint", "hint"],
   ["since", "since"],
 ];

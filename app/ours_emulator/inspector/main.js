@@ -1,23 +1,36 @@
 // The page put together.
 import { arrivals, follow, followPlace } from "./arrivals.js";
+import { Calls } from "./calls.js";
+import { Control } from "./control.js";
 import { Detail } from "./detail.js";
 import { Header, Notice, TokenForm, opened, restoreTheme, useLocked } from "./header.js";
 import { List } from "./list.js";
 import { account, choose, place, retype } from "./place.js";
+import { Rules } from "./ledger.js";
 import { keepStatusFresh } from "./status.js";
 import { useStore } from "./store.js";
 import { html, options, render } from "./vendor/library.js";
+import { Verify } from "./verify.js";
+import { Visitors } from "./visitors.js";
 
 function App() {
-  const { event } = useStore(place);
+  const { view } = useStore(place);
   if (useLocked()) return html`<${TokenForm} />`;
   return html`<${Header} />
-    <main class=${event ? "panes open" : "panes"}>
-      <${List} />
-      ${event && html`<${Detail} key=${event} id=${Number(event)} />`}
-    </main>
+    <${VIEWS[view ?? ""] ?? Arrivals} />
     <${Notice} />`;
 }
+
+function Arrivals() {
+  const { event } = useStore(place);
+  return html`<main class=${event ? "panes open" : "panes"}>
+    <${List} />
+    ${event && html`<${Detail} key=${event} id=${Number(event)} />`}
+  </main>`;
+}
+
+/** @type {Record<string, () => unknown>} */
+const VIEWS = { visitors: Visitors, calls: Calls, verify: Verify, control: Control, rules: Rules };
 
 /** @param {KeyboardEvent} event */
 function onKey(event) {
@@ -40,7 +53,7 @@ const KEYS = {
   k: () => step(-1),
   "/": () => document.getElementById("search")?.focus(),
   "?": () => opened.set("help"),
-  Escape: () => choose({ event: undefined }),
+  Escape: () => choose(place.value.view ? { visitor: undefined } : { event: undefined }),
 };
 
 /** @param {HTMLElement} field */
@@ -51,6 +64,7 @@ function leave(field) {
 
 /** @param {number} by */
 function step(by) {
+  if (place.value.view) return;
   const { rows } = arrivals.value;
   const at = rows.findIndex(({ id }) => String(id) === place.value.event);
   const next = rows[at < 0 ? 0 : at + by];

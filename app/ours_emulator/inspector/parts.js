@@ -3,7 +3,7 @@
 /** @import { Changes } from "./place.js" */
 /** @import { ComponentChildren } from "./vendor/library.js" */
 import { messageOf } from "./api.js";
-import { address, choose } from "./place.js";
+import { NOWHERE, account, address, choose, place, root } from "./place.js";
 import { Store } from "./store.js";
 import { html, useEffect, useRef, useState } from "./vendor/library.js";
 
@@ -26,6 +26,19 @@ export function Link({ to, children, class: name, current, label }) {
   const state = current ? "true" : undefined;
   return html`<a href=${address(to)} onClick=${follow} class=${name} aria-current=${state} aria-label=${label}>${children}</a>`;
 }
+
+/**
+ * A link to a visitor, on the page of the visitor's account.
+ * @param {{account: string, id: string, children: ComponentChildren, class?: string, current?: boolean}} properties
+ */
+export function VisitorLink({ account: owner, id, ...others }) {
+  const to = { ...NOWHERE, view: "visitors", visitor: id };
+  if (account !== null) return html`<${Link} to=${{ ...to, q: place.value.view === "visitors" ? place.value.q : undefined }} ...${others} />`;
+  return html`<a href=${new URL(`accounts/${owner}/${address(to)}`, root)} class=${others.class}>${others.children}</a>`;
+}
+
+/** @param {{error: string}} properties */
+export const Problem = ({ error }) => (error ? html`<p class="problem" role="alert">${error}</p>` : null);
 
 /** @param {{outcome: string}} properties */
 export const OutcomeMark = ({ outcome }) => html`<span class=${`outcome ${outcome}`}>${outcome}</span>`;
@@ -64,25 +77,23 @@ export function Dialog({ title, close, children }) {
 }
 
 /**
- * What *load* returns for a key; it is loaded again for another key.
+ * What *load* returns for a key. It is loaded again for another key; until that is there, what there was before stays.
  * @template T
  * @param {(signal: AbortSignal) => Promise<T>} load
  * @param {string | number} key
- * @returns {{key: string | number | null, value: T | null, error: string}}
+ * @returns {{value: T | null, error: string}}
  */
 export function useLoaded(load, key) {
-  const [state, setState] = useState(
-    /** @type {{key: string | number | null, value: T | null, error: string}} */ ({ key: null, value: null, error: "" }),
-  );
+  const [state, setState] = useState(/** @type {{value: T | null, error: string}} */ ({ value: null, error: "" }));
   useEffect(() => {
     const opened = new AbortController();
     load(opened.signal).then(
-      (value) => opened.signal.aborted || setState({ key, value, error: "" }),
-      (error) => opened.signal.aborted || setState({ key, value: null, error: messageOf(error) }),
+      (value) => opened.signal.aborted || setState({ value, error: "" }),
+      (error) => opened.signal.aborted || setState({ value: null, error: messageOf(error) }),
     );
     return () => opened.abort();
   }, [key]);
-  return state.key === key ? state : { key: null, value: null, error: "" };
+  return state;
 }
 
 /**
