@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pydantic import JsonValue
+from pydantic_core import PydanticSerializationError, to_json
 
 from ours_emulator.contract import body, hints
 from ours_emulator.contract.account import AccountConfig
@@ -321,7 +322,11 @@ def _refuse(
 
 def _json_bytes(value: JsonValue | Sequence[JsonValue]) -> int:
     """Return the size of *value* in bytes, as compact JSON in UTF-8."""
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
+    try:
+        return len(to_json(value))
+    except PydanticSerializationError:
+        # It has a lone surrogate.
+        return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 
 
 def _json(status: int | None, value: Properties, headers: Mapping[str, str] | None = None) -> Answer:
