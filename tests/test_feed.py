@@ -31,7 +31,7 @@ class Emulator:
         contracts = {"track": contract, "batch": contract}
         store = open_store(str(path), Retention())
         self.pipeline = Pipeline(store.writer, contracts, Accounts(AccountConfig("x", revision())), self.feed)
-        self.reader = store.reader
+        self.reader = store.open_reader()
 
     async def post(self, body: object, account: str = "a", endpoint: str = "track") -> None:
         text = json_text(body).encode()

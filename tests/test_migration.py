@@ -169,8 +169,8 @@ def test_a_visitor_at_an_event_before_the_migration_is_known_as_far_as_it_was_re
     store = open_store(f"sqlite:///{database}", Retention())
 
     async def versions() -> list[tuple[Event, VisitorVersion | None]]:
-        page = await store.reader.events(None, EventFilter(outcome=None), 1000, None)
-        found = [(event, await store.reader.visitor_version(None, event.id)) for event in page.items]
+        page = await store.open_reader().events(None, EventFilter(outcome=None), 1000, None)
+        found = [(event, await store.open_reader().visitor_version(None, event.id)) for event in page.items]
         await store.close()
         return found
 

@@ -61,7 +61,7 @@ def events_in(database: Path) -> list[Event]:
 
     async def read() -> list[Event]:
         store = open_store(str(database), Retention())
-        part = await store.reader.arrivals(None, EventFilter(outcome=None), 0, 10_000)
+        part = await store.open_reader().arrivals(None, EventFilter(outcome=None), 0, 10_000)
         await store.close()
         return list(part.items)
 
@@ -128,9 +128,9 @@ def test_an_excerpt_has_what_the_event_has(tmp_path: Path) -> None:
 
     async def read() -> None:
         store = open_store(str(database), Retention())
-        events = (await store.reader.arrivals(None, EventFilter(outcome=None), 0, 10_000)).items
+        events = (await store.open_reader().arrivals(None, EventFilter(outcome=None), 0, 10_000)).items
         for fields in wanted:
-            part = await store.reader.excerpts(None, EventFilter(outcome=None), fields, 0, 10_000)
+            part = await store.open_reader().excerpts(None, EventFilter(outcome=None), fields, 0, 10_000)
             for event, (event_id, excerpt) in zip(events, part.items, strict=True):
                 assert event_id == event.id
                 assert excerpt == {name: to_json(event)[name] for name in fields}
@@ -162,7 +162,7 @@ def test_a_search_that_could_not_look_at_all_in_time_says_so(tmp_path: Path) -> 
 
     async def search(deadline: float | None) -> MatchProgress:
         store = open_store(str(database), Retention())
-        progress = await stored_matches(store.reader, Scope(None, "accepted", True, 0), match, deadline)
+        progress = await stored_matches(store.open_reader(), Scope(None, "accepted", True, 0), match, deadline)
         await store.close()
         return progress
 

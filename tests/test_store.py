@@ -785,8 +785,8 @@ def test_calls_and_the_latest_event_are_found_by_indexes(path: Path) -> None:
 
     async def read() -> None:
         store = open_store(str(path), Retention())
-        await store.reader.calls("default", 100, None)
-        await store.reader.latest_event("default", EventFilter())
+        await store.open_reader().calls("default", 100, None)
+        await store.open_reader().latest_event("default", EventFilter())
         await store.close()
 
     with serving(database=path) as server:

@@ -143,7 +143,7 @@ class Emulator:
         contract, client = IngestContract(Limits(body=16 * MIB, row=8 * MIB)), ClientContract()
         contracts: dict[str, Contract] = dict.fromkeys(("track", "identify", "batch"), contract)
         contracts |= dict.fromkeys(("client/identify", "client/devices", "client/events", "client/alias"), client)
-        self.reader = store.reader
+        self.reader = store.open_reader()
         self.pipeline = Pipeline(store.writer, contracts, Accounts(AccountConfig("x", revision())), Feed())
 
     async def post(self, endpoint: str, body: dict[str, Any] | list[dict[str, Any]]) -> list[int]:
@@ -188,7 +188,7 @@ def emulator(path: Path, **retention: int) -> Generator[tuple[asyncio.Runner, Em
         try:
             yield runner, emulator
         finally:
-            runner.run(store.reader.close())
+            runner.run(store.open_reader().close())
             emulator.pipeline.close()
 
 

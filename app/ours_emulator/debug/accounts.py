@@ -11,7 +11,7 @@ from starlette.responses import Response
 from ours_emulator.accounts import Accounts
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.debug.clock import ClockBody, clock_change, shown_clock
-from ours_emulator.debug.params import NOT_FOUND, AccountName, Body, Needs, account_of, answer, debug_router
+from ours_emulator.debug.params import NOT_FOUND, AccountName, Body, Needs, Reader, account_of, answer, debug_router
 from ours_emulator.http.redaction import masked
 from ours_emulator.model import allowed
 from ours_emulator.records import Cleared, Moment, Page
@@ -67,19 +67,18 @@ class AccountState:
 
 
 @router.get("/accounts", response_model=Page[AccountState])
-async def accounts(parts: Needs) -> Response:
+async def accounts(parts: Needs, reader: Reader) -> Response:
     """List the accounts that were used since the start, or have something stored."""
-    reader = await parts.reader()
     names = sorted({*parts.accounts.names(), *await reader.account_names()})
     return answer(Page(tuple(_state(parts.accounts, name) for name in names), len(names)))
 
 
 @router.get("/accounts/{name}", response_model=AccountState, responses=NOT_FOUND)
-async def account(request: Request, parts: Needs, name: AccountName) -> Response:
+async def account(request: Request, parts: Needs, reader: Reader, name: AccountName) -> Response:
     """Show what an account accepts, and its clock."""
     account_of(request, name)
     # What reads the store may not be open yet, and nothing has to be read of an account that was used.
-    if name not in parts.accounts.names() and name not in await (await parts.reader()).account_names():
+    if name not in parts.accounts.names() and name not in await reader.account_names():
         raise HTTPException(404, f"there is no account {name}")
     return answer(_state(parts.accounts, name))
 

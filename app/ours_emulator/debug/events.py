@@ -16,7 +16,7 @@ from ours_emulator.debug.params import (
     Cursor,
     Endpoint,
     Limit,
-    Needs,
+    Reader,
     Since,
     answer,
     debug_router,
@@ -51,7 +51,7 @@ AskedProperties: TypeAlias = Annotated[Mapping[str, str], Depends(_properties)]
 
 @router.get("/events", response_model=Page[Event])
 async def events(
-    parts: Needs,
+    reader: Reader,
     account: Account,
     properties: AskedProperties,
     event: str | None = None,
@@ -80,13 +80,12 @@ async def events(
         since,
         properties,
     )
-    reader = await parts.reader()
     return answer(await reader.events(account, which, limit, cursor))
 
 
 @router.get("/events/latest", response_model=Event, responses=NOT_FOUND)
 async def latest_event(
-    parts: Needs,
+    reader: Reader,
     account: Account,
     properties: AskedProperties,
     event: str | None = None,
@@ -96,26 +95,23 @@ async def latest_event(
     """Show the latest event by time."""
     asked, named = _outcome(outcome), outcome is None
     which = EventFilter(event, visitor_id, outcome=asked, named=named, properties=properties)
-    reader = await parts.reader()
     latest = await reader.latest_event(account, which)
     nothing = "no such event was accepted; add outcome=any to include the others"
     return answer(found(latest, nothing))
 
 
 @router.get("/events/{event_id}", response_model=Event, responses=NOT_FOUND)
-async def event(parts: Needs, account: Account, event_id: int) -> Response:
+async def event(reader: Reader, account: Account, event_id: int) -> Response:
     """Show one event, whatever its outcome."""
-    reader = await parts.reader()
     return answer(found(await reader.event(account, stored_id(event_id)), f"there is no event {event_id}"))
 
 
 @router.get("/events/{event_id}/visitor", response_model=VisitorVersion, responses=NOT_FOUND)
-async def event_visitor(parts: Needs, account: Account, event_id: int) -> Response:
+async def event_visitor(reader: Reader, account: Account, event_id: int) -> Response:
     """Show the visitor right after this event.
 
     A part that the store never recorded (in a file of version 2) is null, and its name is in `unknown`.
     """
-    reader = await parts.reader()
     version = await reader.visitor_version(account, stored_id(event_id))
     return answer(found(version, f"event {event_id} has no visitor"))
 

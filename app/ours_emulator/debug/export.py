@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
 from ours_emulator.debug import journal_format
-from ours_emulator.debug.params import Account, Needs, account_of, answer, debug_router, error_response
+from ours_emulator.debug.params import Account, Needs, Reader, account_of, answer, debug_router, error_response
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Closed, Exchange
@@ -37,6 +37,7 @@ router = debug_router()
 @router.get("/export", response_class=Response, responses=_EXPORTED)
 async def export(
     parts: Needs,
+    reader: Reader,
     account: Account,
     redact: Annotated[bool, Query(description="Without tokens and keys.")] = False,
 ) -> Response:
@@ -44,8 +45,8 @@ async def export(
 
     The header X-Emulator-Evicted counts the requests that are no longer there.
     """
-    headers = {"x-emulator-evicted": str(await (await parts.reader()).evicted_requests(account))}
-    lines = _lines(await parts.reader(), account, parts.redactor if redact else None)
+    headers = {"x-emulator-evicted": str(await reader.evicted_requests(account))}
+    lines = _lines(reader, account, parts.redactor if redact else None)
     return StreamingResponse(lines, media_type=MEDIA_TYPE, headers=headers)
 
 

@@ -10,8 +10,18 @@ from starlette.responses import Response
 
 from ours_emulator import __version__
 from ours_emulator.contract.rules import Rule
-from ours_emulator.debug.names import Name
-from ours_emulator.debug.params import NOT_JSON, Account, AsciiJSON, Body, Needs, account_of, answer, debug_router
+from ours_emulator.debug.names import ValidName
+from ours_emulator.debug.params import (
+    NOT_JSON,
+    Account,
+    AsciiJSON,
+    Body,
+    Needs,
+    Reader,
+    account_of,
+    answer,
+    debug_router,
+)
 from ours_emulator.http.redaction import masked
 from ours_emulator.records import Cleared, Page, Summary
 
@@ -50,7 +60,7 @@ class ResetBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"account": "default"}, {"all": True}]})
 
-    account: Name | None = None
+    account: ValidName | None = None
     all: bool = False
 
 
@@ -67,9 +77,8 @@ async def index(request: Request) -> Response:
 
 
 @router.get("/summary", response_model=Summary)
-async def summary(parts: Needs, account: Account) -> Response:
+async def summary(reader: Reader, account: Account) -> Response:
     """Count what is stored."""
-    reader = await parts.reader()
     return answer(await reader.summary(account))
 
 

@@ -12,13 +12,13 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from ours_emulator.clock import LAST_MOMENT, moment
-from ours_emulator.debug.names import Name
+from ours_emulator.debug.names import ValidName
 from ours_emulator.debug.parts import Parts
 from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import DEFAULT_ACCOUNT
 from ours_emulator.records import Outcome, to_json
-from ours_emulator.store import LARGEST
+from ours_emulator.store import LARGEST, StoreReader
 from ours_emulator.wording import did_you_mean
 
 PROPERTY = "property."
@@ -38,7 +38,7 @@ Since: TypeAlias = Annotated[
     BeforeValidator(moment),
     Query(le=LAST_MOMENT, description="Received at this moment or later: ISO 8601, or milliseconds since the epoch."),
 ]
-AccountName: TypeAlias = Annotated[Name, Path(description="The account's name.")]
+AccountName: TypeAlias = Annotated[ValidName, Path(description="The account's name.")]
 _ENDPOINTS = (*INGEST_NAMES, *CLIENT_NAMES)
 
 
@@ -92,22 +92,33 @@ async def _parts(request: Request) -> Parts:
     return cast(Parts, request.app.state.parts)
 
 
+Needs: TypeAlias = Annotated[Parts, Depends(_parts)]
+"""The parts that the endpoint works with."""
+
+
+async def _reader(parts: Needs) -> StoreReader:
+    # Opening it takes a while, the first time.
+    return await parts.store.opened_reader()
+
+
+Reader: TypeAlias = Annotated[StoreReader, Depends(_reader)]
+"""What reads the store."""
+
+
 async def _account(
     request: Request,
-    account: Annotated[Name | None, Query(description="Only this account. Default: all accounts.")] = None,
+    account: Annotated[ValidName | None, Query(description="Only this account. Default: all accounts.")] = None,
 ) -> str | None:
     return account_of(request, account)
 
 
 async def _one_account(
     request: Request,
-    account: Annotated[Name | None, Query(description="The account. Default: `default`.")] = None,
+    account: Annotated[ValidName | None, Query(description="The account. Default: `default`.")] = None,
 ) -> str:
     return account_of(request, account) or DEFAULT_ACCOUNT
 
 
-Needs: TypeAlias = Annotated[Parts, Depends(_parts)]
-"""The parts that the endpoint works with."""
 Account: TypeAlias = Annotated[str | None, Depends(_account)]
 """The account that the path or the query names; None for all accounts."""
 OneAccount: TypeAlias = Annotated[str, Depends(_one_account)]

@@ -11,7 +11,7 @@ from ours_emulator.http.log import RequestLog
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.settings import Loaded
-from ours_emulator.store import Store, StoreReader
+from ours_emulator.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,6 @@ class Parts:
     loaded: Loaded
     redactor: Redactor
     log: RequestLog
-
-    async def reader(self) -> StoreReader:
-        """Return what reads the store. Opening it takes a while, the first time."""
-        return await self.store.opened_reader()
 
     def opened(self, account: str) -> OpenAccount:
         """Return *account* to change it, made on first use. A closed one is answered 409."""

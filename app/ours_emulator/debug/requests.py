@@ -17,6 +17,7 @@ from ours_emulator.debug.params import (
     Endpoint,
     Limit,
     Needs,
+    Reader,
     answer,
     debug_router,
     found,
@@ -32,7 +33,7 @@ router = debug_router()
 
 @router.get("/requests", response_model=Page[RequestRecord])
 async def requests(
-    parts: Needs,
+    reader: Reader,
     account: Account,
     call_id: Annotated[int | None, Query(ge=1, le=LARGEST, description="Only the attempts of this call.")] = None,
     status: Annotated[int | None, Query(ge=100, le=599, description="Only those answered with this status.")] = None,
@@ -42,28 +43,26 @@ async def requests(
 ) -> Response:
     """List the journal, the latest request first."""
     which = RequestFilter(call_id, status, endpoint)
-    reader = await parts.reader()
     return answer(await reader.requests(account, which, limit, cursor))
 
 
 @router.get("/requests/{request_id}", response_model=RequestDetail, responses=NOT_FOUND)
 async def request(
     parts: Needs,
+    reader: Reader,
     account: Account,
     request_id: int,
     redact: Annotated[bool, Query(description="Mask tokens and keys.")] = False,
 ) -> Response:
     """Show one request with its body and its events."""
-    reader = await parts.reader()
     stored = await reader.request(account, stored_id(request_id))
     detail = _detail(*found(stored, f"there is no request {request_id}"))
     return answer(_redacted(detail, parts.redactor) if redact else detail)
 
 
 @router.get("/calls", response_model=Page[Call])
-async def calls(parts: Needs, account: Account, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response:
+async def calls(reader: Reader, account: Account, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response:
     """List calls, the latest first, with their attempts and the gaps between them (rule attempts)."""
-    reader = await parts.reader()
     return answer(await reader.calls(account, limit, cursor))
 
 

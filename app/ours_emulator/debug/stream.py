@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Header, HTTPException, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from ours_emulator.debug.params import Account, AskedOutcome, Needs, debug_router
+from ours_emulator.debug.params import Account, AskedOutcome, Needs, Reader, debug_router
 from ours_emulator.event_view import EventView
 from ours_emulator.feed import Feed, FeedClosedError, Listener, Resets
 from ours_emulator.http.wire import mark_endless
@@ -36,6 +36,7 @@ router = debug_router()
 async def stream(
     request: Request,
     parts: Needs,
+    reader: Reader,
     account: Account,
     event: str | None = None,
     outcome: AskedOutcome = "any",
@@ -52,7 +53,7 @@ async def stream(
     after = _event_id(resumed if resumed is not None else last_event_id)
     which = EventFilter(event=event, outcome=None if outcome == "any" else outcome)
     mark_endless(request.scope)
-    messages = _messages(await parts.reader(), parts.feed, account, which, after)
+    messages = _messages(reader, parts.feed, account, which, after)
     headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
     return StreamingResponse(messages, media_type=MEDIA_TYPE, headers=headers)
 

@@ -12,7 +12,7 @@ from ours_emulator.debug.params import (
     Account,
     Cursor,
     Limit,
-    Needs,
+    Reader,
     answer,
     debug_router,
     found,
@@ -27,7 +27,7 @@ router = debug_router()
 
 @router.get("/visitors", response_model=Page[Visitor])
 async def visitors(
-    parts: Needs,
+    reader: Reader,
     account: Account,
     user_id: str | None = None,
     external_id: str | None = None,
@@ -45,22 +45,20 @@ async def visitors(
         "anonymous_id": anonymous_id,
     }
     which = VisitorFilter({kind: value for kind, value in asked.items() if value is not None}, q)
-    reader = await parts.reader()
     return answer(await reader.visitors(account, which, limit, cursor))
 
 
 @router.get("/visitors/{visitor_id}", response_model=Visitor, responses=NOT_FOUND)
-async def visitor(parts: Needs, account: Account, visitor_id: str) -> Response:
+async def visitor(reader: Reader, account: Account, visitor_id: str) -> Response:
     """Show one visitor."""
-    return answer(await _visitor(await parts.reader(), account, _unquoted(visitor_id)))
+    return answer(await _visitor(reader, account, _unquoted(visitor_id)))
 
 
 @router.get("/visitors/{visitor_id}/events", response_model=Page[Event], responses=NOT_FOUND)
 async def visitor_events(
-    parts: Needs, account: Account, visitor_id: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    reader: Reader, account: Account, visitor_id: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Response:
     """List the accepted events of one visitor, the latest by time first."""
-    reader = await parts.reader()
     shown = await _visitor(reader, account, _unquoted(visitor_id))
     which = EventFilter(visitor_id=shown.visitor_id, named=True)
     return answer(await reader.events(shown.account, which, limit, cursor))

@@ -22,6 +22,7 @@ from ours_emulator.debug.params import (
     NOT_JSON,
     NOT_UNDERSTOOD,
     Needs,
+    Reader,
     Responses,
     account_of,
     answer,
@@ -37,6 +38,7 @@ from ours_emulator.debug.search import (
     found_elsewhere,
     stored_matches,
 )
+from ours_emulator.event_view import EventView
 from ours_emulator.feed import FeedClosedError, Listener
 from ours_emulator.matching import Match
 from ours_emulator.patterns import Budget
@@ -56,7 +58,7 @@ router = debug_router(_RESPONSES)
 
 
 @router.post("/wait", response_model=Met, responses=_SHUT_DOWN)
-async def wait(request: Request, parts: Needs, body: WaitBody) -> Response:
+async def wait(request: Request, parts: Needs, reader: Reader, body: WaitBody) -> Response:
     """Wait until events match. It answers as soon as they are committed, or can no longer be as expected.
 
     With `settle_ms` it answers once no further one has matched for that long.
@@ -65,7 +67,7 @@ async def wait(request: Request, parts: Needs, body: WaitBody) -> Response:
         raise HTTPException(400, f"settle_ms: together with timeout_ms it exceeds {MAX_MS}; lower one of them")
     terms, match = _terms(body), await compiled_match(body.match)
     scope = _scope(request, body, [match])
-    reader, started = await parts.reader(), _now()
+    started = _now()
     try:
         # Any event during the wait may change how often an older one was repeated.
         name = None if "repeats" in match.fields else match.text("event")
@@ -78,21 +80,21 @@ async def wait(request: Request, parts: Needs, body: WaitBody) -> Response:
 
 
 @router.post("/verify", response_model=Met)
-async def verify(request: Request, parts: Needs, body: VerifyBody) -> Response:
+async def verify(request: Request, reader: Reader, body: VerifyBody) -> Response:
     """Check at once whether events match."""
     terms, match = _terms(body), await compiled_match(body.match)
-    reader, started = await parts.reader(), _now()
+    started = _now()
     progress = await stored_matches(reader, _scope(request, body, [match]), match)
     return await _result(reader, progress, terms, body, _since(started))
 
 
 @router.post("/verify/sequence", response_model=Met)
-async def verify_sequence(request: Request, parts: Needs, body: SequenceBody) -> Response:
+async def verify_sequence(request: Request, reader: Reader, body: SequenceBody) -> Response:
     """Check at once whether events match one after the other, by their time."""
     budget = Budget()
     steps = [await compiled_match(match, f"sequence.{number}", budget) for number, match in enumerate(body.sequence)]
     scope = _scope(request, body, steps)
-    reader, started = await parts.reader(), _now()
+    started = _now()
     progress = SequenceProgress(steps, strict=body.strict)
     evicted, incomplete = await follow_sequence(reader, scope, progress)
     items = tuple(view.event for view in progress.matched)
@@ -125,12 +127,17 @@ async def _followed(
         views = await listener.next(left)
         if views is None:
             continue
-        if not views or ("repeats" in match.fields and any(view.event.outcome == "duplicate" for view in views)):
+        if _stored_changed(views, match):
             progress = await stored_matches(reader, scope, match, deadline + _STORED_SECONDS)
-            settled = _now() + settle
-        elif any(await evaluated_in_slices(match, progress.add, views, FIELDS)):
-            settled = _now() + settle
+        elif not any(await evaluated_in_slices(match, progress.add, views, FIELDS)):
+            continue
+        settled = _now() + settle
     return progress
+
+
+def _stored_changed(views: Sequence[EventView], match: Match) -> bool:
+    """Whether what was read before may differ: an account was reset, or an event has one more repeat."""
+    return not views or ("repeats" in match.fields and any(view.event.outcome == "duplicate" for view in views))
 
 
 def _final(progress: MatchProgress, terms: Terms) -> bool:

@@ -295,18 +295,13 @@ class StoreReader(Protocol):
 
 
 class Store:
-    """An open store. Its `reader` is opened when it is first asked for: what that imports takes a while."""
+    """An open store. What reads it is opened when it is first asked for: what that imports takes a while."""
 
     def __init__(self, writer: StoreWriter, make_reader: Callable[[], StoreReader]) -> None:
         self.writer = writer
         self._make_reader = make_reader
         self._reader: StoreReader | None = None
         self._opening = threading.Lock()
-
-    @property
-    def reader(self) -> StoreReader:
-        """What reads."""
-        return self.open_reader()
 
     def open_reader(self) -> StoreReader:
         """Open what reads, unless that was done before. Any thread may."""

@@ -1,0 +1,86 @@
+"""Which rows are read: the conditions of accounts and filters."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import sqlalchemy as sa
+
+from ours_emulator.decide.identity import Name
+from ours_emulator.jsontext import json_text
+from ours_emulator.model import Identifier
+from ours_emulator.store import EventFilter
+from ours_emulator.store.encoding import distinct_digest, encoded, name_digest
+from ours_emulator.store.sqlite.event_columns import property_is
+from ours_emulator.store.sqlite.removal import PREFIX
+from ours_emulator.store.tables import accounts, distinct_ids, identifiers, receipt_counts, receipts, requests
+
+Condition: TypeAlias = sa.ColumnElement[bool]
+
+
+def account_is(account: str | None) -> Condition:
+    """Match the row of *account*, or those of all accounts that are not being removed."""
+    return accounts.c.name.not_like(f"{PREFIX}%") if account is None else accounts.c.name == account
+
+
+def among(column: sa.ColumnElement[Any], values: Sequence[int] | Sequence[str]) -> Condition:
+    """Match any of *values*. A single one is compared, so that an index which goes on by time gives the order too."""
+    if len(values) == 1:
+        return column == values[0]
+    return column.in_(sa.select(sa.func.json_each(json_text(list(values))).table_valued("value").c.value))
+
+
+def equal(table: sa.Table, **values: object) -> list[Condition]:
+    """Match columns of *table* that have these *values*; None matches any."""
+    return [table.c[name] == value for name, value in values.items() if value is not None]
+
+
+def event_conditions(ids: Sequence[int], which: EventFilter, *, by_index: bool = True) -> list[Condition]:
+    """Match the events of accounts that *which* asks for, without the index of accounts if another is better."""
+    where: list[Condition] = []
+    # A visitor and a held distinct id belong to an account already; naming it too would lead away from their index.
+    if which.visitor_id is not None:
+        where.append(receipts.c.visitor_pk.in_(pks_named(ids, "user_id", which.visitor_id)))
+    elif which.distinct_id is not None and which.outcome == "accepted":
+        where.append(receipts.c.id.in_(_holders(ids, which.distinct_id)))
+    else:
+        # SQLite does not look for an expression in an index.
+        by_index = by_index or which.event is not None
+        where.append(among(receipts.c.account_id if by_index else receipts.c.account_id + 0, ids))
+    names = {"event": which.event, "distinct_id": which.distinct_id}
+    where += equal(receipts, **{name: text and encoded(text) for name, text in names.items()})
+    where += equal(receipts, endpoint=which.endpoint, outcome=which.outcome, test=which.test)
+    if which.named:
+        where.append(receipts.c.event.is_not(None))
+    if which.since is not None:
+        where.append(receipts.c.received_at >= which.since)
+    return where + [property_is(path, text) for path, text in which.properties.items()]
+
+
+def _holders(ids: Sequence[int], distinct_id: str) -> sa.Select[tuple[int]]:
+    digests = [distinct_digest(account_id, distinct_id, test=test) for account_id in ids for test in (False, True)]
+    return sa.select(distinct_ids.c.receipt_id).where(among(distinct_ids.c.digest, digests))
+
+
+def pks_named(ids: Sequence[int], kind: Identifier, value: str) -> sa.Select[tuple[int]]:
+    """Select the pks of the visitors of accounts that have the identifier *value*."""
+    names: list[Name] = [(account_id, kind, value) for account_id in ids]
+    digests = [name_digest(name) for name in names]
+    return sa.select(identifiers.c.visitor_pk).where(among(identifiers.c.digest, digests))
+
+
+def is_counted(which: EventFilter) -> bool:
+    """Whether *which* asks only for what receipts are counted by."""
+    return (which.visitor_id, which.distinct_id, which.since) == (None, None, None) and not which.properties
+
+
+def count_conditions(which: EventFilter) -> list[Condition]:
+    """Match the counts of the receipts that *which* asks for."""
+    event = None if which.event is None else f'"{encoded(which.event)}"'
+    where = equal(receipt_counts, event=event, endpoint=which.endpoint, outcome=which.outcome, test=which.test)
+    return [*where, receipt_counts.c.event != "null"] if which.named else where
+
+
+def attempts_of(call_ids: Sequence[int]) -> Condition:
+    """Match the first attempt of each call, and the further ones, which have an index of their own."""
+    further = sa.and_(requests.c.attempt > 1, among(requests.c.call_id, call_ids))
+    return sa.or_(among(requests.c.id, call_ids), further)
