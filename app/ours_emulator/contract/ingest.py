@@ -1,6 +1,6 @@
 """The Ingest API: /track, /identify and /batch from a request to arrivals, and from receipts to the answer.
 
-A 413 of /batch comes from here: for the body by `_BATCH`, for rows by `_size_problem`. That of /debug is in http/front.
+A 413 of /batch comes from here: for the body by `_BATCH`, for rows by `_reason_for_413`. Of /debug: in http/front.
 """
 
 import json
@@ -127,7 +127,7 @@ class IngestContract:
         if isinstance(envelope, Reason):
             return envelope
         token, rows = envelope
-        too_large = self._size_problem(context.bodies.max_rows, rows)
+        too_large = self._reason_for_413(context.bodies.max_rows, rows)
         if too_large is not None:
             return too_large
         sender = source(context.account, token)
@@ -138,7 +138,7 @@ class IngestContract:
             rows = [revision.normalised("row", row) if isinstance(row, dict) else row for row in rows]
         return _row_token_problem(token, rows) or (sender, rows)
 
-    def _size_problem(self, max_rows: int, rows: Sequence[JsonValue]) -> Reason | None:
+    def _reason_for_413(self, max_rows: int, rows: Sequence[JsonValue]) -> Reason | None:
         """Return what makes the batch too large (rules batch-limit, batch-row-size)."""
         if len(rows) > max_rows:
             message = f"the batch has more than {max_rows} events"
