@@ -5,8 +5,8 @@ import json
 import signal
 import sqlite3
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ours_emulator.store import Retention
 from ours_emulator.store.sqlite import table_sql
 from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.sqlite.removal import Removal
+from ours_emulator.store.sqlite.totals import Totals
 from ours_emulator.store.sqlite.writer import SqliteWriter
 from serving import Account, Server, serving
 from test_cli import serving as process
@@ -232,6 +233,24 @@ def test_many_small_accounts_are_not_all_deleted_at_once(path: Path) -> None:
         until(lambda: rows(path)["accounts"] == 5)
 
 
+def test_what_a_small_account_had_is_deleted_in_the_same_transaction(path: Path) -> None:
+    with serving(database=path) as server:
+        fill(named(server, "a"), 50)
+        fill(named(server, "b"), 50)
+    writer = SqliteWriter(StoreFile(path), Retention())
+    with suppress(CancelledError), writer.transaction():
+        writer.delete_account("a")
+        raise CancelledError
+    with writer.transaction():
+        assert writer.delete_account("a").receipts == 50
+        assert writer.delete_account("a").receipts == 0
+    assert (rows(path)["accounts"], rows(path)["receipts"]) == (1, 50)
+    with writer.transaction():
+        assert writer.reset("b").receipts == 50
+    writer.close()
+    assert rows(path) == {"accounts": 1, "marks": 3}
+
+
 def test_a_slice_of_names_is_bounded_though_many_visitors_share_one() -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         for statement in table_sql.CREATE:
@@ -239,7 +258,7 @@ def test_a_slice_of_names_is_bounded_though_many_visitors_share_one() -> None:
         names = [("7:shared", pk) for pk in range(20_000)]
         connection.executemany(table_sql.INSERT_IDENTIFIERS, names)
         connection.execute(table_sql.INSERT_ACCOUNTS, (7, "/7", 0, 0, 0))
-        removal = Removal()
+        removal = Removal(Totals())
         removal.account_ids.append(7)
         cursor, left = connection.cursor(), [20_000]
         while removal.account_ids:

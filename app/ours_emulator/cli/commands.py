@@ -10,7 +10,6 @@ import click
 from ours_emulator.cli import output
 from ours_emulator.cli.numbers import Integer, Number
 from ours_emulator.cli.target import (
-    account_reported,
     debug_command,
     emulator_at,
     emulator_errors,
@@ -19,6 +18,7 @@ from ours_emulator.cli.target import (
     json_option,
     options,
     report_unknown_account,
+    unknown_account_reported,
     url_option,
 )
 from ours_emulator.records import Event
@@ -102,7 +102,7 @@ def events(
 def show(url: str | None, account: str | None, as_json: bool, event_id: int) -> None:
     """Show one event with everything that is known of it. ID is its number, as in the log: 17 or '#17'."""
     emulator = emulator_at(url, account)
-    with account_reported(emulator):
+    with unknown_account_reported(emulator):
         output.show_event(emulator.event(event_id), as_json)
 
 
@@ -115,7 +115,7 @@ def visitor(url: str | None, account: str | None, as_json: bool, visitor_id: str
     from ours_emulator.emulator import operations
 
     emulator = emulator_at(url, account)
-    with account_reported(emulator):
+    with unknown_account_reported(emulator):
         output.show_one(emulator.perform(operations.visitor(visitor_id)), as_json)
 
 
@@ -137,7 +137,7 @@ def requests(
     if request_id is not None:
         if given:
             raise click.ClickException("use an ID or filters, not both")
-        with account_reported(emulator):
+        with unknown_account_reported(emulator):
             output.show_request(emulator.request(request_id), as_json)
         return
     items = emulator.latest_requests(limit, **given)

@@ -1,6 +1,7 @@
 """From the vendor's OpenAPI document to validators; no property name of the document is typed in Python.
 
-The validators also drop what the document does not have, in `_object`; `hints` reports it (rule unknown-keys).
+The validators also drop what the document does not have, in `_object_without_unknown_keys`; `hints` reports it
+(rule unknown-keys).
 """
 
 import json
@@ -162,11 +163,11 @@ def _shape(schema: Schema) -> Shape:
 def _core(schema: Schema, strict: bool) -> core.CoreSchema:
     if schema.any_json and not strict:
         return core.any_schema()
-    inner = _object(schema, strict) if schema.type == "object" else _leaf(schema)
+    inner = _object_without_unknown_keys(schema, strict) if schema.type == "object" else _leaf(schema)
     return core.nullable_schema(inner) if schema.nullable else inner
 
 
-def _object(schema: Schema, strict: bool) -> core.CoreSchema:
+def _object_without_unknown_keys(schema: Schema, strict: bool) -> core.CoreSchema:
     if schema.values is not None:
         return core.dict_schema(core.any_schema(), _core(schema.values, strict), strict=True)
     fields = {

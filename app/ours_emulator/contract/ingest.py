@@ -1,6 +1,6 @@
 """The Ingest API: /track, /identify and /batch from a request to arrivals, and from receipts to the answer.
 
-A 413 of /batch comes from here: for the body by `_BATCH`, for rows by `_size_problem`. That of /debug is in http/front.
+A 413 of /batch comes from here: for the body by `_BATCH`, for rows by `_reason_for_413`. Of /debug: in http/front.
 """
 
 import json
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pydantic import JsonValue
+from pydantic_core import PydanticSerializationError, to_json
 
 from ours_emulator.contract import body, hints
 from ours_emulator.contract.account import AccountConfig
@@ -126,7 +127,7 @@ class IngestContract:
         if isinstance(envelope, Reason):
             return envelope
         token, rows = envelope
-        too_large = self._size_problem(context.bodies.max_rows, rows)
+        too_large = self._reason_for_413(context.bodies.max_rows, rows)
         if too_large is not None:
             return too_large
         sender = source(context.account, token)
@@ -137,7 +138,7 @@ class IngestContract:
             rows = [revision.normalised("row", row) if isinstance(row, dict) else row for row in rows]
         return _row_token_problem(token, rows) or (sender, rows)
 
-    def _size_problem(self, max_rows: int, rows: Sequence[JsonValue]) -> Reason | None:
+    def _reason_for_413(self, max_rows: int, rows: Sequence[JsonValue]) -> Reason | None:
         """Return what makes the batch too large (rules batch-limit, batch-row-size)."""
         if len(rows) > max_rows:
             message = f"the batch has more than {max_rows} events"
@@ -321,7 +322,11 @@ def _refuse(
 
 def _json_bytes(value: JsonValue | Sequence[JsonValue]) -> int:
     """Return the size of *value* in bytes, as compact JSON in UTF-8."""
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
+    try:
+        return len(to_json(value))
+    except PydanticSerializationError:
+        # It has a lone surrogate.
+        return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 
 
 def _json(status: int | None, value: Properties, headers: Mapping[str, str] | None = None) -> Answer:

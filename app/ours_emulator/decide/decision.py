@@ -237,7 +237,7 @@ class Decision:
 
     def _attach(self, visitor: Visitor, context: Context) -> list[Hint]:
         """Give *visitor* the devices that were pending for one of their names; hint at those that do not fit."""
-        if not visitor.names_changed:
+        if not visitor.names_changed or not self.pending:
             return []
         fitting = [_register(visitor, context, device) for device in self.pending.take(visitor.names())]
         text = "a device that was kept for this visitor is dropped: the visitor would become too large"

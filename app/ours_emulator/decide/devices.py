@@ -37,10 +37,12 @@ class PendingDevices:
         self._put(PendingDevice(self._next_pk, names, device))
         self._next_pk += 1
 
+    def __bool__(self) -> bool:
+        """Whether any device is pending."""
+        return bool(self._pending)
+
     def take(self, names: Iterable[Name]) -> list[Properties]:
         """Return the devices pending for one of *names*, the oldest first; they are pending no longer."""
-        if not self._pending:
-            return []
         wanted = set(names)
         taken = [pending for pending in self._pending.values() if not wanted.isdisjoint(pending.names)]
         for pending in taken:

@@ -97,14 +97,16 @@ def hints(stored: Properties, identity: Identity, sent: Properties) -> list[Hint
 
 def ignored(properties: Properties) -> list[Hint]:
     """Return a hint for each place where "" was sent, which changes nothing (rules property-empty, custom-merge)."""
-    hints: list[Hint] = []
     custom = properties.get(CUSTOM)
-    for path, sent in (("/userProperties", properties), (f"/userProperties/{CUSTOM}", custom)):
-        if isinstance(sent, dict) and "" in sent.values():
-            names = listed([name for name, value in sent.items() if value == ""])
-            rule = "property-empty" if sent is properties else "custom-merge"
-            hints.append(Hint(rule, path, f'"" is ignored: {names}'))
-    return hints
+    within = [] if not isinstance(custom, dict) else _empty("custom-merge", f"/userProperties/{CUSTOM}", custom)
+    return [*_empty("property-empty", "/userProperties", properties), *within]
+
+
+def _empty(rule: str, path: str, sent: Properties) -> list[Hint]:
+    if "" not in sent.values():
+        return []
+    names = listed([name for name, value in sent.items() if value == ""])
+    return [Hint(rule, path, f'"" is ignored: {names}')]
 
 
 def _custom_changes(stored: JsonValue, sent: Properties) -> Properties:

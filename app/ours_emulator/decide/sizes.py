@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from ours_emulator.decide.identity import Visitor
 from ours_emulator.decide.properties import CUSTOM
-from ours_emulator.jsontext import json_text
+from ours_emulator.jsontext import json_length
 from ours_emulator.model import UNKNOWN, Change, Properties, VisitorState
 
 
@@ -32,7 +32,7 @@ def size_of(state: VisitorState) -> int:
 
 def growth_of(state: VisitorState, change: Change) -> int:
     """Return how much larger *change* makes *state*; a negative number if it makes it smaller."""
-    growth = _growth(state.data, change.data)
+    growth = _growth(state.data, change.data) if change.data else 0
     if change.devices is not None:
         growth += _size_of_devices(change.devices) - _size_of_devices(state.devices)
     custom = change.properties.get(CUSTOM)
@@ -47,13 +47,18 @@ def growth_of(state: VisitorState, change: Change) -> int:
 
 
 def _growth(before: Properties, change: Properties) -> int:
-    old = sum(_entry(name, before[name]) for name in change if name in before)
-    return sum(_entry(name, value) for name, value in change.items() if value is not None) - old
+    growth = 0
+    for name, value in change.items():
+        if value is not None:
+            growth += _entry(name, value)
+        if name in before:
+            growth -= _entry(name, before[name])
+    return growth
 
 
 def _entry(name: str, value: JsonValue) -> int:
-    return len(json_text(name)) + len(json_text(value)) + len(":,")
+    return json_length(name) + json_length(value) + len(":,")
 
 
 def _size_of_devices(devices: tuple[Properties, ...]) -> int:
-    return sum(len(json_text(device)) + len(",") for device in devices)
+    return sum(json_length(device) + len(",") for device in devices)

@@ -103,17 +103,7 @@ class Watch:
 
         A file that was cut once stays damaged, also when it has grown since: there is a gap in it.
         """
-        if self._truncated_file is not None:
-            raise self._truncated(self._truncated_file)
-        # Read before the size: a commit meanwhile makes both larger.
-        at_least = self._database_bytes
-        if self._database.size() < at_least and not self._is_whole_database():
-            raise self._truncated(self._database)
-        index = self._read_index()
-        log_bytes = self._log.size()
-        # A commit or a checkpoint between the two looks like a short log.
-        if index and index.frames and log_bytes < index.end_of(index.frames) and index == self._read_index():
-            raise self._truncated(self._log)
+        self._checked()
 
     def committed(self) -> None:
         """Raise StoreLostError if what was just committed, or what came before, is not in the files.
@@ -121,14 +111,30 @@ class Watch:
         A log that is cut before a commit is as long as before after it, with a gap: then the last frame of the commit
         before is not what it was.
         """
-        self.check()
-        last, index = self._index, self._read_index()
+        index, database_bytes, log_bytes = self._checked()
+        last = self._index
         if last and index and last.salt == index.salt and self._read_frame(last) != self._last_frame:
             raise self._truncated(self._log)
         if self._database.read(0, len(_MAGIC)) != _MAGIC:
             raise self._truncated(self._database)
-        self._database_bytes, self.log_bytes = self._database.size(), self._log.size()
+        self._database_bytes, self.log_bytes = database_bytes, log_bytes
         self._remember(index)
+
+    def _checked(self) -> tuple[_Index | None, int, int]:
+        """Return the index, and the bytes of the database and of the log, or raise what `check` does."""
+        if self._truncated_file is not None:
+            raise self._truncated(self._truncated_file)
+        # Read before the size: a commit meanwhile makes both larger.
+        at_least = self._database_bytes
+        database_bytes = self._database.size()
+        if database_bytes < at_least and not self._is_whole_database():
+            raise self._truncated(self._database)
+        index = self._read_index()
+        log_bytes = self._log.size()
+        # A commit or a checkpoint between the two looks like a short log.
+        if index and index.frames and log_bytes < index.end_of(index.frames) and index == self._read_index():
+            raise self._truncated(self._log)
+        return index, database_bytes, log_bytes
 
     def _is_whole_database(self) -> bool:
         """Whether the database is as long as it says: after VACUUM, SQLite itself makes it shorter."""
@@ -146,7 +152,8 @@ class Watch:
         return TruncatedError(f"{file.path} was truncated or overwritten by another program; restart the emulator")
 
     def _read_frame(self, index: _Index) -> bytes:
-        return self._log.read(index.end_of(index.frames - 1), index.frame_bytes)
+        """Return the header of the last frame: its checksum is over all frames of this round."""
+        return self._log.read(index.end_of(index.frames - 1), _FRAME_HEADER_BYTES)
 
     def _read_index(self) -> _Index | None:
         """Return what the index says; None while another process changes it. Raises StoreLostError if it is cut."""
