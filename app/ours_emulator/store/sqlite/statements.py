@@ -4,8 +4,10 @@ SELECT_ACCOUNTS = "SELECT name, id FROM accounts"
 
 SELECT_MARKS = "SELECT kind, value FROM marks"
 
-SELECT_COUNTERS = """
-SELECT (SELECT count(*) FROM receipts), (SELECT count(*) FROM requests), (SELECT sum(length(body)) FROM requests),
+# Of a request and of its answer.
+BODY_BYTES = "length(body) + coalesce(length(answer_body), 0)"
+SELECT_COUNTERS = f"""
+SELECT (SELECT count(*) FROM receipts), (SELECT count(*) FROM requests), (SELECT sum({BODY_BYTES}) FROM requests),
        max(coalesce((SELECT max(id) FROM receipts), 0), coalesce((SELECT max(receipt_id) FROM distinct_ids), 0),
            coalesce((SELECT first_receipt + receipt_count - 1 FROM requests ORDER BY id DESC LIMIT 1), 0)),
        max(coalesce((SELECT max(id) FROM requests), 0),
@@ -46,7 +48,7 @@ WHERE account_id = ? AND id >= ? AND path = ? AND attempt = ? AND body = ?
 ORDER BY id DESC LIMIT 1
 """
 
-SUM_BODIES = "SELECT coalesce(sum(length(body)), 0) FROM requests WHERE account_id = ?"
+SUM_BODIES = f"SELECT coalesce(sum({BODY_BYTES}), 0) FROM requests WHERE account_id = ?"
 
 # Texts are ASCII, so that a character is a byte.
 # Those of the versions that visitors have now, with what these are patches of.
@@ -125,8 +127,8 @@ DELETE FROM visitor_versions WHERE id IN (
 )
 RETURNING length(content)
 """
-EVICT_REQUESTS = """
-DELETE FROM requests WHERE id IN (SELECT id FROM requests ORDER BY id LIMIT ?) RETURNING account_id, length(body)
+EVICT_REQUESTS = f"""
+DELETE FROM requests WHERE id IN (SELECT id FROM requests ORDER BY id LIMIT ?) RETURNING account_id, {BODY_BYTES}
 """
 COUNT_EVICTED_RECEIPTS = """
 UPDATE accounts SET evicted_receipts = evicted_receipts + ?, last_evicted = max(last_evicted, ?) WHERE id = ?
@@ -153,8 +155,8 @@ REMOVE_RECEIPTS = """
 DELETE FROM receipts WHERE id IN (SELECT id FROM receipts WHERE account_id = ? LIMIT ?)
 RETURNING length(content) + length(explanation)
 """
-REMOVE_REQUESTS = """
-DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE account_id = ? LIMIT ?) RETURNING length(body)
+REMOVE_REQUESTS = f"""
+DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE account_id = ? LIMIT ?) RETURNING {BODY_BYTES}
 """
 SELECT_SOME_VISITORS = "SELECT pk FROM visitors WHERE account_id = ? LIMIT ?"
 REMOVE_EARLIER_VERSIONS = """
