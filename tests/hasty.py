@@ -14,9 +14,9 @@ class HastyWriter(SqliteWriter):
     @contextmanager
     def transaction(self) -> Generator[None]:
         """Do what happens inside, and let it be answered."""
-        if not self._cursor.connection.in_transaction:
+        if not self._connection.cursor.connection.in_transaction:
             self._run("BEGIN IMMEDIATE")
-        if not self._counters_known:
+        if not self._totals.known:
             self._read_counters()
         yield
 

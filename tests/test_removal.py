@@ -17,6 +17,7 @@ from ours_emulator.store import Retention
 from ours_emulator.store.sqlite import table_sql
 from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.sqlite.removal import Removal
+from ours_emulator.store.sqlite.totals import Totals
 from ours_emulator.store.sqlite.writer import SqliteWriter
 from serving import Account, Server, serving
 from test_cli import serving as process
@@ -239,7 +240,7 @@ def test_a_slice_of_names_is_bounded_though_many_visitors_share_one() -> None:
         names = [("7:shared", pk) for pk in range(20_000)]
         connection.executemany(table_sql.INSERT_IDENTIFIERS, names)
         connection.execute(table_sql.INSERT_ACCOUNTS, (7, "/7", 0, 0, 0))
-        removal = Removal()
+        removal = Removal(Totals())
         removal.account_ids.append(7)
         cursor, left = connection.cursor(), [20_000]
         while removal.account_ids:

@@ -324,7 +324,7 @@ class StoreReader(Protocol):
         ...
 
     async def request(self, account: str | None, request_id: int) -> tuple[StoredRequest, Sequence[Event]] | None:
-        """Return one request with its body and answer, and its events in the order of its rows, as many as a list has."""
+        """Return one request with body and answer, and its events in the order of its rows, as many as a list has."""
         ...
 
     async def stored_requests(self, account: str | None, after: int) -> Sequence[StoredRequest]:

@@ -7,12 +7,12 @@ the next start goes on with what a crash left.
 import sqlite3
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ours_emulator.jsontext import json_text
 from ours_emulator.store.encoding import digest_range
 from ours_emulator.store.sqlite import statements as sql
+from ours_emulator.store.sqlite.totals import Totals
 
 PREFIX = "/"
 """What the name of an account that is being removed begins with."""
@@ -22,71 +22,77 @@ _SLICE_SECONDS = 0.01
 """How long a slice should take."""
 
 
-@dataclass(slots=True)
-class DeletedTotals:
-    """What a slice deleted, in rows and bytes."""
-
-    receipts: int = 0
-    requests: int = 0
-    body_bytes: int = 0
-    event_bytes: int = 0
-    present_bytes: int = 0
-
-
 class Removal:
-    """Deletes accounts in slices, whose size adapts so that each takes about 10 ms."""
+    """Deletes accounts in slices, whose size adapts so that each takes about 10 ms, and keeps *totals* true."""
 
-    def __init__(self) -> None:
+    def __init__(self, totals: Totals) -> None:
         self.account_ids: list[int] = []
+        self._totals = totals
         self._rows = 1000
 
-    def delete_slice(self, cursor: sqlite3.Cursor) -> DeletedTotals:
-        """Delete some rows of the first account, or at last its own, in the open transaction."""
+    def delete_slice(self, cursor: sqlite3.Cursor) -> None:
+        """Delete some rows of the first accounts, and at last their own, in the open transaction."""
         started = time.perf_counter()
-        account_id, removed = self.account_ids[0], DeletedTotals()
-        steps = (self._delete_names, self._delete_receipts, self._delete_requests, self._delete_visitors)
-        if not any(step(cursor, account_id, removed) for step in steps):
-            cursor.execute(sql.DELETE_ACCOUNT, (name_of(account_id),))
-            del self.account_ids[0]
+        left = self._rows
+        while self.account_ids and left > 0:
+            left -= self._delete_some(cursor, self.account_ids[0], left)
         seconds = time.perf_counter() - started
         if seconds > 2 * _SLICE_SECONDS:
             self.make_slices_smaller()
-        elif seconds < _SLICE_SECONDS / 2:
+        elif left <= 0 and seconds < _SLICE_SECONDS / 2:
             self._rows = min(_MAX_ROWS, self._rows * 2)
-        return removed
 
     def make_slices_smaller(self) -> None:
         """Halve the rows of the next slices."""
         self._rows = max(_MIN_ROWS, self._rows // 2)
 
-    def _delete_names(self, cursor: sqlite3.Cursor, account_id: int, _: DeletedTotals) -> bool:
-        low, high = digest_range(account_id)
-        statements = (sql.REMOVE_IDENTIFIERS, sql.REMOVE_DISTINCT_IDS)
-        return any(cursor.execute(statement, (low, high, self._rows)).rowcount for statement in statements)
+    def _delete_some(self, cursor: sqlite3.Cursor, account_id: int, limit: int) -> int:
+        """Delete rows of an account, the account itself if they were fewer than *limit*; return how many there were."""
+        deleted = 0
+        for step in (_delete_identifiers, _delete_distinct_ids, _delete_receipts, _delete_requests, _delete_visitors):
+            deleted += step(cursor, account_id, limit - deleted, self._totals)
+            if deleted >= limit:
+                return deleted
+        cursor.execute(sql.DELETE_ACCOUNT, (account_id,))
+        self.account_ids.remove(account_id)
+        return deleted + 1
 
-    def _delete_receipts(self, cursor: sqlite3.Cursor, account_id: int, removed: DeletedTotals) -> bool:
-        sizes = _firsts(cursor, sql.REMOVE_RECEIPTS, account_id, self._rows)
-        removed.receipts = len(sizes)
-        removed.event_bytes = sum(sizes)
-        return bool(sizes)
 
-    def _delete_requests(self, cursor: sqlite3.Cursor, account_id: int, removed: DeletedTotals) -> bool:
-        sizes = _firsts(cursor, sql.REMOVE_REQUESTS, account_id, self._rows)
-        removed.requests = len(sizes)
-        removed.body_bytes = sum(sizes)
-        return bool(sizes)
+def _delete_identifiers(cursor: sqlite3.Cursor, account_id: int, limit: int, _: Totals) -> int:
+    return cursor.execute(sql.REMOVE_IDENTIFIERS, (*digest_range(account_id), limit)).rowcount
 
-    def _delete_visitors(self, cursor: sqlite3.Cursor, account_id: int, removed: DeletedTotals) -> bool:
-        """Delete earlier versions of some visitors, and these with their present ones once no other is left."""
-        pks = _firsts(cursor, sql.SELECT_SOME_VISITORS, account_id, self._rows)
-        some = json_text(pks)
-        sizes = _firsts(cursor, sql.REMOVE_EARLIER_VERSIONS, some, self._rows)
-        if len(sizes) < self._rows:
-            removed.present_bytes = _firsts(cursor, sql.SUM_PRESENT_VERSIONS, some)[0]
-            sizes += _firsts(cursor, sql.REMOVE_VERSIONS, some)
-            cursor.execute(sql.REMOVE_VISITORS, (some,))
-        removed.event_bytes = sum(sizes)
-        return bool(pks)
+
+def _delete_distinct_ids(cursor: sqlite3.Cursor, account_id: int, limit: int, _: Totals) -> int:
+    return cursor.execute(sql.REMOVE_DISTINCT_IDS, (*digest_range(account_id), limit)).rowcount
+
+
+def _delete_receipts(cursor: sqlite3.Cursor, account_id: int, limit: int, totals: Totals) -> int:
+    sizes = _firsts(cursor, sql.REMOVE_RECEIPTS, account_id, limit)
+    totals.receipts -= len(sizes)
+    totals.event_bytes -= sum(sizes)
+    return len(sizes)
+
+
+def _delete_requests(cursor: sqlite3.Cursor, account_id: int, limit: int, totals: Totals) -> int:
+    sizes = _firsts(cursor, sql.REMOVE_REQUESTS, account_id, limit)
+    totals.requests -= len(sizes)
+    totals.body_bytes -= sum(sizes)
+    return len(sizes)
+
+
+def _delete_visitors(cursor: sqlite3.Cursor, account_id: int, limit: int, totals: Totals) -> int:
+    """Delete earlier versions of some visitors, and these with their present ones once no other is left."""
+    pks = _firsts(cursor, sql.SELECT_SOME_VISITORS, account_id, limit)
+    if not pks:
+        return 0
+    some = json_text(pks)
+    sizes = _firsts(cursor, sql.REMOVE_EARLIER_VERSIONS, some, limit)
+    if len(sizes) < limit:
+        totals.present_bytes -= _firsts(cursor, sql.SUM_PRESENT_VERSIONS, some)[0]
+        sizes += _firsts(cursor, sql.REMOVE_VERSIONS, some)
+        cursor.execute(sql.REMOVE_VISITORS, (some,))
+    totals.event_bytes -= sum(sizes)
+    return len(sizes)
 
 
 def name_of(account_id: int) -> str:

@@ -31,7 +31,7 @@ class RequestReader(SnapshotReader):
             return await stored.page(REQUESTS, where, limit, cursor, await stored.count(requests, where))
 
     async def request(self, account: str | None, request_id: int) -> tuple[StoredRequest, Sequence[Event]] | None:
-        """Return one request with its body and answer, and its events in the order of its rows, as many as a list has."""
+        """Return one request with body and answer, and its events in the order of its rows, as many as a list has."""
         async with self.snapshot(account) as stored:
             rows = await stored.rows(REQUESTS_WITH_ANSWER.where(requests.c.id == request_id, stored.owns(requests)))
             if not rows:

@@ -121,15 +121,21 @@ def request_row(exchange: Exchange) -> tuple[Any, ...]:
         request.oversized,
         None if exchange.fault is None else json_text(asdict(exchange.fault)),
         request.body,
-        *_answer_columns(exchange.answer, request.method),
+        *_answer_columns(exchange.answer),
     )
 
 
-def _answer_columns(answer: Answer, method: str) -> tuple[str | None, bytes | None]:
+def body_bytes(row: Sequence[Any]) -> int:
+    """Return how many bytes a `request_row` is counted as: those of the bodies of request and answer."""
+    *_, body, _, answer_body = row
+    return len(body) + len(answer_body or b"")
+
+
+def _answer_columns(answer: Answer) -> tuple[str | None, bytes | None]:
     """Return the headers and the body of *answer*; None for both if a fault kept it from being sent."""
     if answer.status is None:
         return None, None
-    return _headers(answer.media_type, tuple(answer.headers.items())), b"" if method == "HEAD" else answer.body
+    return _headers(answer.media_type, tuple(answer.headers.items())), answer.body
 
 
 # Almost all answers have the same.

@@ -48,8 +48,6 @@ WHERE account_id = ? AND id >= ? AND path = ? AND attempt = ? AND body = ?
 ORDER BY id DESC LIMIT 1
 """
 
-SUM_BODIES = f"SELECT coalesce(sum({BODY_BYTES}), 0) FROM requests WHERE account_id = ?"
-
 # Texts are ASCII, so that a character is a byte.
 # Those of the versions that visitors have now, with what these are patches of.
 _SUM_PRESENT = """
@@ -63,12 +61,6 @@ SUM_EVENTS = f"""
 SELECT (SELECT coalesce(sum(length(content) + length(explanation)), 0) FROM receipts)
         + (SELECT coalesce(sum(length(content)), 0) FROM visitor_versions),
     ({_SUM_PRESENT})
-"""
-SUM_EVENTS_OF = f"""
-SELECT (SELECT coalesce(sum(length(content) + length(explanation)), 0) FROM receipts WHERE account_id = ?1)
-        + (SELECT coalesce(sum(length(content)), 0) FROM visitor_versions
-           WHERE visitor_pk IN (SELECT pk FROM visitors WHERE account_id = ?1)),
-    ({_SUM_PRESENT} WHERE account_id = ?1)
 """
 # Each with the version that it left, which goes with it, or soon after.
 SELECT_OLDEST_SIZES = """
@@ -139,9 +131,6 @@ COUNT_EVICTED_REQUESTS = "UPDATE accounts SET evicted_requests = evicted_request
 RENAME_ACCOUNT = "UPDATE accounts SET name = ? WHERE id = ?"
 COUNT_VISITORS_OF = "SELECT count(*) FROM visitors WHERE account_id = ?"
 COUNT_REQUESTS_OF = "SELECT count(*) FROM requests WHERE account_id = ?"
-COUNT_SOME_DISTINCT_IDS = """
-SELECT count(*) FROM (SELECT 1 FROM distinct_ids WHERE digest >= ? AND digest < ? LIMIT ?)
-"""
 COUNT_RECEIPTS_OF = "SELECT coalesce(sum(count), 0) FROM receipt_counts WHERE account_id = ?"
 REMOVE_IDENTIFIERS = """
 DELETE FROM identifiers WHERE (digest, visitor_pk) IN (
@@ -174,15 +163,6 @@ REMOVE_VERSIONS = """
 DELETE FROM visitor_versions WHERE visitor_pk IN (SELECT value FROM json_each(?)) RETURNING length(content)
 """
 REMOVE_VISITORS = "DELETE FROM visitors WHERE pk IN (SELECT value FROM json_each(?))"
-DELETE_ACCOUNT = "DELETE FROM accounts WHERE name = ?"
-CLEAR_VERSIONS = """
-DELETE FROM visitor_versions WHERE visitor_pk IN (SELECT pk FROM visitors WHERE account_id = ?)
-"""
-CLEAR_VISITORS = "DELETE FROM visitors WHERE account_id = ?"
-CLEAR_RECEIPTS = "DELETE FROM receipts WHERE account_id = ?"
-CLEAR_REQUESTS = "DELETE FROM requests WHERE account_id = ?"
-CLEAR_IDENTIFIERS = "DELETE FROM identifiers WHERE digest >= ? AND digest < ?"
-CLEAR_DISTINCT_IDS = "DELETE FROM distinct_ids WHERE digest >= ? AND digest < ?"
+DELETE_ACCOUNT = "DELETE FROM accounts WHERE id = ?"
 CLEAR_PENDING = "DELETE FROM pending_devices WHERE account_id = ?"
 CLEAR_COUNTS = "DELETE FROM receipt_counts WHERE account_id = ?"
-CLEAR_EVICTED = "UPDATE accounts SET evicted_requests = 0, evicted_receipts = 0, last_evicted = 0 WHERE id = ?"
