@@ -232,34 +232,28 @@ def test_settings_are_overridden_by_a_fixture(runs: Runs) -> None:
     runs(source).assert_outcomes(passed=1)
 
 
-def test_what_is_set_at_the_start_cannot_be_set_for_a_running_emulator(runs: Runs) -> None:
-    result = runs(
-        """
+def with_settings(settings: object) -> str:
+    """Return a test module whose emulator has *settings*, as they are written in Python."""
+    return f"""
         import pytest
 
         @pytest.fixture(scope="session")
         def ours_emulator_settings():
-            return {"keep": 5}
+            return {settings}
 
         def test_settings(ours_emulator):
             pass
         """
-    )
+
+
+def test_what_is_set_at_the_start_cannot_be_set_for_a_running_emulator(runs: Runs) -> None:
+    result = runs(with_settings({"keep": 5}))
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*keep cannot be set for an emulator that is running already*"])
 
 
 def test_a_setting_that_is_unknown_is_told_with_the_nearest_name(runs: Runs) -> None:
-    source = """
-        import pytest
-
-        @pytest.fixture(scope="session")
-        def ours_emulator_settings():
-            return {"toknes": ["live"]}
-
-        def test_settings(ours_emulator):
-            pass
-        """
+    source = with_settings({"toknes": ["live"]})
     nearest = {True: "cannot be set for an emulator that is running already", False: "unknown setting"}
     for attach, told in nearest.items():
         assert errors_of(runs(source, attach=attach)) == [
@@ -280,19 +274,7 @@ def test_a_setting_that_is_unknown_is_told_with_the_nearest_name(runs: Runs) -> 
     ],
 )
 def test_settings_that_are_not_valid_are_told_in_one_line(runs: Runs, settings: str, told: str) -> None:
-    result = runs(
-        f"""
-        import pytest
-
-        @pytest.fixture(scope="session")
-        def ours_emulator_settings():
-            return {settings}
-
-        def test_settings(ours_emulator):
-            pass
-        """,
-        attach=False,
-    )
+    result = runs(with_settings(settings), attach=False)
     assert errors_of(result) == [f"ours_emulator_settings{told}"]
 
 
@@ -698,21 +680,6 @@ def test_rules_that_are_ignored_do_not_fail_strict_tests(runs: Runs, pytester: p
     ).assert_outcomes(passed=2, failed=1)
 
 
-def test_an_unknown_rule_to_ignore_is_reported(runs: Runs) -> None:
-    result = runs(
-        """
-        import pytest
-
-        @pytest.mark.ours_emulator(strict=True, strict_ignore=["unknown-key"])
-        def test_it(ours_emulator):
-            pass
-        """
-    )
-    result.assert_outcomes(errors=1)
-    told = "unknown rule 'unknown-key'; did you mean unknown-keys?; docs/rules.md lists the rules"
-    result.stdout.fnmatch_lines([f"marker ours_emulator: strict_ignore: {told}"])
-
-
 def test_an_unknown_rule_to_ignore_in_the_ini_file_is_reported(runs: Runs, pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nours_emulator_strict = true\nours_emulator_strict_ignore = nonsense")
     result = runs("def test_it(ours_emulator): pass")
@@ -769,6 +736,10 @@ def test_the_marker_stops_the_clock(runs: Runs) -> None:
         ("strict='yes'", "strict must be True or False, not 'yes'"),
         ("strict_openapi=1", "strict_openapi must be True or False, not 1"),
         ("strict_ignore=3", "strict_ignore must be a list of rules, such as ?'unknown-keys'?, not 3"),
+        (
+            "strict=True, strict_ignore=['unknown-key']",
+            "strict_ignore: unknown rule 'unknown-key'; did you mean unknown-keys?; docs/rules.md lists the rules",
+        ),
         ("tokens='live'", "tokens must be a list of tokens, such as ?'live_123'?, not 'live'"),
         ("tokens=[]", "tokens must not be empty; omit it to use the default"),
         ("public_keys=['key']", "public_keys.0: a key must begin with pk_ or sk_"),
@@ -822,19 +793,7 @@ def test_a_marker_without_the_fixture_is_a_mistake_unless_it_may_be_meant_for_ot
 
 
 def test_a_setting_that_is_refused_is_told_from_the_marker(runs: Runs) -> None:
-    result = runs(
-        """
-        import pytest
-
-        @pytest.fixture(scope="session")
-        def ours_emulator_settings():
-            return {"public_keys": ["key"]}
-
-        def test_it(ours_emulator):
-            pass
-        """,
-        attach=True,
-    )
+    result = runs(with_settings({"public_keys": ["key"]}), attach=True)
     result.stdout.fnmatch_lines(["ours_emulator_settings: public_keys.0: a key must begin with pk_ or sk_*"])
 
 

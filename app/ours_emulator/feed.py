@@ -157,7 +157,7 @@ class Feed:
                     view = EventView(event_of(exchange, receipt))
                     for listener in listeners:
                         wanted.setdefault(listener, []).append(view)
-        _hand_over(wanted, {})
+        _wake_listeners(wanted, {})
 
     def cleared(self, account: str | None, next_id: int) -> None:
         """Tell that *account* was reset (all of them if None), and which id is next. For the writer, after COMMIT."""
@@ -168,7 +168,7 @@ class Feed:
                 if account is None or listened_to in (None, account)
                 for listener in group
             ]
-        _hand_over(dict.fromkeys(listeners, ()), {account: next_id})
+        _wake_listeners(dict.fromkeys(listeners, ()), {account: next_id})
 
     def close(self) -> None:
         """End all listening, now and later. Doing it twice is doing it once; any thread may."""
@@ -195,7 +195,7 @@ class Feed:
         return [listener for key in keys for listener in self._listeners.get(key, ())]
 
 
-def _hand_over(wanted: Mapping[Listener, Sequence[EventView]], resets: Resets) -> None:
+def _wake_listeners(wanted: Mapping[Listener, Sequence[EventView]], resets: Resets) -> None:
     """Wake every event loop with a listener, each once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[_Parcel]] = {}
     for listener, events in wanted.items():
@@ -203,9 +203,9 @@ def _hand_over(wanted: Mapping[Listener, Sequence[EventView]], resets: Resets) -
     for loop, parcels in by_loop.items():
         # The loop may have been closed meanwhile; then nobody listens there any more.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_deliver, parcels, resets)
+            loop.call_soon_threadsafe(_wake_each, parcels, resets)
 
 
-def _deliver(parcels: Sequence[_Parcel], resets: Resets) -> None:
+def _wake_each(parcels: Sequence[_Parcel], resets: Resets) -> None:
     for listener, events in parcels:
         listener.receive(events, resets)

@@ -125,7 +125,7 @@ def _open_ones(states: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def account_reported(emulator: "Emulator") -> Generator[None]:
+def unknown_account_reported(emulator: "Emulator") -> Generator[None]:
     """Report with an error that something is not there if that is because the account does not exist."""
     from ours_emulator.emulator import EmulatorError
 

@@ -93,17 +93,19 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 def _why(request: Request, refusal: HTTPException) -> str:
-    """Return the sentence of *refusal*. The frameworks that route the request and read its body have only words."""
+    """Return the sentence of *refusal*, in our words if a framework refuses the path, the method or the body."""
     path = unquote(request.scope["path"])
-    sentences = {
-        "Not Found": f"there is no {path}; GET /debug lists every call",
-        "Method Not Allowed": f"{path} does not take {request.method}; GET /debug lists every call",
-        "There was an error parsing the body": f"the body is not valid JSON: {_unreadable(refusal.__cause__)}",
-    }
-    return sentences.get(refusal.detail, refusal.detail)
+    if refusal.status_code == 404 and not isinstance(request.scope.get("route"), APIRoute):
+        return f"there is no {path}; GET /debug lists every call"
+    if refusal.status_code == 405:
+        return f"{path} does not take {request.method}; GET /debug lists every call"
+    # Only a body that cannot be read has what it failed with as the cause.
+    if refusal.status_code == 400 and refusal.__cause__ is not None:
+        return f"the body is not valid JSON: {_unreadable(refusal.__cause__)}"
+    return refusal.detail
 
 
-def _unreadable(cause: BaseException | None) -> str:
+def _unreadable(cause: BaseException) -> str:
     """Return why a body could not be read that may be JSON for others."""
     if isinstance(cause, UnicodeDecodeError):
         return "it is not UTF-8"

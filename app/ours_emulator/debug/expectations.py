@@ -4,7 +4,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import ConfigDict, Field, JsonValue, SkipValidation
 
-from ours_emulator.debug.names import Name
+from ours_emulator.debug.names import ValidName
 from ours_emulator.debug.params import AskedOutcome, Body
 from ours_emulator.records import MAX_WAIT_SECONDS, Mode
 from ours_emulator.store import LARGEST
@@ -18,7 +18,7 @@ Milliseconds: TypeAlias = Annotated[int, Field(ge=0, le=MAX_MS)]
 class ScopeBody(Body):
     """Which events are looked at."""
 
-    account: Name | None = Field(None, description="Default: all accounts.")
+    account: ValidName | None = Field(None, description="Default: all accounts.")
     outcome: AskedOutcome | None = Field(None, description="Default: accepted, unless the match asks for an outcome.")
     after: int = Field(0, ge=0, le=LARGEST, description="Only events with a greater id.")
 

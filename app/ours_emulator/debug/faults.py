@@ -7,7 +7,7 @@ from fastapi import Path
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
 from starlette.responses import Response
 
-from ours_emulator.debug.names import Name
+from ours_emulator.debug.names import ValidName
 from ours_emulator.debug.params import NOT_FOUND, AsciiJSON, Body, Needs, OneAccount, answer, debug_router, found
 from ours_emulator.decide.faults import Action, ActiveFault, Delay, Fault, FaultMatch, RateLimit
 from ours_emulator.http.routes import CLIENT_PATHS, INGEST_PATHS
@@ -16,7 +16,7 @@ from ours_emulator.records import Connection, FaultAnswer, Page, RowCode, from_j
 
 _ENDPOINTS = {path: name for path, name in {**INGEST_PATHS, **CLIENT_PATHS}.items() if name != "openapi"}
 _MAX_DELAY_MS = 10 * 60 * 1000.0
-FaultName: TypeAlias = Annotated[Name, Path(description="A name of your own.")]
+FaultName: TypeAlias = Annotated[ValidName, Path(description="A name of your own.")]
 Milliseconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=_MAX_DELAY_MS, strict=True)]
 router = debug_router()
 

@@ -26,7 +26,7 @@ from pydantic import (
 
 from ours_emulator.clock import LAST_MOMENT
 from ours_emulator.contract.body import GZIP, inflate
-from ours_emulator.debug.names import Name
+from ours_emulator.debug.names import ValidName
 from ours_emulator.http.redaction import Redactor, each_text, keys_replaced, tokens_replaced
 from ours_emulator.http.routes import emulated_at, prefixed, within_account
 from ours_emulator.http.wire import attempt_number
@@ -75,7 +75,7 @@ def _text_or_json(body: JsonValue) -> JsonValue:
     raise ValueError("must be a JSON object or array, or the body as text")
 
 
-def _request_target(path: str) -> str:
+def _path_or_asterisk(path: str) -> str:
     if path != "*" and not path.startswith("/"):
         raise ValueError("must begin with a slash")
     return path
@@ -87,9 +87,9 @@ class Line(_Strict):
     An export has `body` as text, byte for byte; by hand it is easier to write as the JSON that it is.
     """
 
-    account: Name = DEFAULT_ACCOUNT
+    account: ValidName = DEFAULT_ACCOUNT
     method: str = "POST"
-    path: Annotated[str, AfterValidator(_request_target)]
+    path: Annotated[str, AfterValidator(_path_or_asterisk)]
     headers: dict[str, str] = {"content-type": "application/json"}
     body: Annotated[str | dict[str, JsonValue] | list[JsonValue] | None, BeforeValidator(_text_or_json)] = None
     body_base64: str | None = None

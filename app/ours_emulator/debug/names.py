@@ -14,7 +14,7 @@ def _valid_name(name: str) -> str:
     return name
 
 
-Name: TypeAlias = Annotated[
+ValidName: TypeAlias = Annotated[
     str, AfterValidator(_valid_name), WithJsonSchema({"type": "string", "pattern": f"^{ACCOUNT_NAME.pattern}$"})
 ]
 """The name of an account, or of a fault."""

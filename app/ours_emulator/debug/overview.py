@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from ours_emulator import __version__
 from ours_emulator.contract.rules import Rule
-from ours_emulator.debug.names import Name
+from ours_emulator.debug.names import ValidName
 from ours_emulator.debug.params import (
     NOT_JSON,
     Account,
@@ -60,7 +60,7 @@ class ResetBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"account": "default"}, {"all": True}]})
 
-    account: Name | None = None
+    account: ValidName | None = None
     all: bool = False
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from ours_emulator.clock import LAST_MOMENT, moment
 from ours_emulator.contract.revision import revisions
-from ours_emulator.debug.names import Name
+from ours_emulator.debug.names import ValidName
 from ours_emulator.debug.parts import Parts
 from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
 from ours_emulator.jsontext import json_text
@@ -39,7 +39,7 @@ Since: TypeAlias = Annotated[
     BeforeValidator(moment),
     Query(le=LAST_MOMENT, description="Received at this moment or later: ISO 8601, or milliseconds since the epoch."),
 ]
-AccountName: TypeAlias = Annotated[Name, Path(description="The account's name.")]
+AccountName: TypeAlias = Annotated[ValidName, Path(description="The account's name.")]
 _ENDPOINTS = (*INGEST_NAMES, *CLIENT_NAMES)
 
 
@@ -124,14 +124,14 @@ Reader: TypeAlias = Annotated[StoreReader, Depends(_reader)]
 
 async def _account(
     request: Request,
-    account: Annotated[Name | None, Query(description="Only this account. Default: all accounts.")] = None,
+    account: Annotated[ValidName | None, Query(description="Only this account. Default: all accounts.")] = None,
 ) -> str | None:
     return account_of(request, account)
 
 
 async def _one_account(
     request: Request,
-    account: Annotated[Name | None, Query(description="The account. Default: `default`.")] = None,
+    account: Annotated[ValidName | None, Query(description="The account. Default: `default`.")] = None,
 ) -> str:
     return account_of(request, account) or DEFAULT_ACCOUNT
 

@@ -38,6 +38,7 @@ from ours_emulator.debug.search import (
     found_elsewhere,
     stored_matches,
 )
+from ours_emulator.event_view import EventView
 from ours_emulator.feed import FeedClosedError, Listener
 from ours_emulator.matching import Match
 from ours_emulator.patterns import Budget
@@ -126,12 +127,17 @@ async def _followed(
         views = await listener.next(left)
         if views is None:
             continue
-        if not views or ("repeats" in match.fields and any(view.event.outcome == "duplicate" for view in views)):
+        if _stored_changed(views, match):
             progress = await stored_matches(reader, scope, match, deadline + _STORED_SECONDS)
-            settled = _now() + settle
-        elif any(await evaluated_in_slices(match, progress.add, views, FIELDS)):
-            settled = _now() + settle
+        elif not any(await evaluated_in_slices(match, progress.add, views, FIELDS)):
+            continue
+        settled = _now() + settle
     return progress
+
+
+def _stored_changed(views: Sequence[EventView], match: Match) -> bool:
+    """Whether what was read before may differ: an account was reset, or an event has one more repeat."""
+    return not views or ("repeats" in match.fields and any(view.event.outcome == "duplicate" for view in views))
 
 
 def _final(progress: MatchProgress, terms: Terms) -> bool:

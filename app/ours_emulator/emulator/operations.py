@@ -368,9 +368,9 @@ def _no_lines(given: object) -> TypeError:
     return TypeError(f"replay takes JSON Lines as text, bytes, or several lines, not {given!r:.100}")
 
 
-def tail(event: str | None, outcome: str | None, after: int | None) -> Operation[None]:
+def tail(event: str | None, outcome: str | None, visitor_id: str | None, after: int | None) -> Operation[None]:
     """The stream of arrivals: those after the event with the id *after*, or those from now on."""
-    params = _params({"event": event, "outcome": outcome})
+    params = _params({"event": event, "outcome": outcome, "visitor_id": visitor_id})
     headers = {} if after is None else {"last-event-id": str(after)}
     return Operation("GET", "stream", _nothing, params=params, extra_headers=headers, seconds=_STREAM_SECONDS)
 
@@ -461,12 +461,13 @@ def check_wait(timeout: float, settle: float) -> None:
     check_seconds("timeout and settle together", timeout + settle, MAX_WAIT_SECONDS)
 
 
-def check_seconds(name: str, value: object, most: float = inf) -> None:
-    """Raise TypeError or ValueError if the *value* of the argument *name* is not a number of seconds, up to *most*."""
+def check_seconds(name: str, value: object, maximum: float = inf) -> None:
+    """Raise TypeError or ValueError if the argument *name* with this *value* is not seconds up to *maximum*."""
     if not isinstance(value, Real):
         raise TypeError(f"{name} must be a number of seconds, not {value!r}")
-    if not 0 <= float(value) <= most:
-        raise ValueError(f"{name} must be {f'from 0 to {most}' if most < inf else 'at least 0'} seconds, not {value}")
+    if not 0 <= float(value) <= maximum:
+        allowed = f"from 0 to {maximum}" if maximum < inf else "at least 0"
+        raise ValueError(f"{name} must be {allowed} seconds, not {value}")
 
 
 def check_integer(name: str, value: object) -> None:

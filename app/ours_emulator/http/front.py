@@ -66,9 +66,9 @@ class Front:
         elif scope["method"] in SAFE_METHODS or route.path == IMPORT_PATH:
             await self._app(_scope_for_app(scope, route), receive, send)
         else:
-            await self._pass_on_unless_too_large(scope, receive, send, route)
+            await self._pass_on_or_answer_413(scope, receive, send, route)
 
-    async def _pass_on_unless_too_large(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
+    async def _pass_on_or_answer_413(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
         """Pass a call on with its body, if that is not too large."""
         try:
             body, oversized = await read_body(receive, self._served.limit)

@@ -57,7 +57,7 @@ PROBES: Mapping[str, str] = {"/livez": "alive", "/readyz": "ready", "/healthz": 
 """The probe at each path of the root: whether the process answers, or whether it can also read its store."""
 _DEBUG = Target("debug")
 _DOCS = Target("docs")
-_OWN: Mapping[str, Target] = {
+_NOT_EMULATED: Mapping[str, Target] = {
     "/": _DEBUG,
     "/favicon.ico": _DEBUG,
     "/debug": _DEBUG,
@@ -65,7 +65,7 @@ _OWN: Mapping[str, Target] = {
     "/openapi.json": _DOCS,
     **{path: Target("probe", name) for path, name in PROBES.items()},
 }
-_OWN_BELOW: Mapping[str, Target] = {"/debug/": _DEBUG, "/docs/": _DOCS}
+_NOT_EMULATED_BELOW: Mapping[str, Target] = {"/debug/": _DEBUG, "/docs/": _DOCS}
 # A trailing slash changes nothing on an emulated path (rule methods).
 _EMULATED: Mapping[str, Target] = {
     path + slash: target
@@ -80,7 +80,7 @@ _EMULATED: Mapping[str, Target] = {
 def find_route(called: str) -> Route:
     """Return what the path *called* names. Every path names something: an unknown one is refused by one of the APIs."""
     account, path = within_account(called)
-    target = _EMULATED.get(path) or _own(path) or _misnamed(path) or emulated_at(path)
+    target = _EMULATED.get(path) or _not_emulated(path) or _misnamed(path) or emulated_at(path)
     return Route(called, account, path, target.owner, target.endpoint)
 
 
@@ -102,7 +102,7 @@ def is_sent_as(route: Route, sent: str) -> bool:
     differ: `/accounts/a%2Fdocs/debug/events` is decoded to a path of the docs, which need no token.
     """
     account, path = within_account(sent)
-    own = _own(path)
+    own = _not_emulated(path)
     return account == route.account and own is not None and own.owner == route.owner
 
 
@@ -114,9 +114,9 @@ def no_such_path(route: Route) -> str:
     return f"{cut(name)!r} is not a valid account name; use {ACCOUNT_NAME_FORM}"
 
 
-def _own(path: str) -> Target | None:
+def _not_emulated(path: str) -> Target | None:
     """Return who answers *path*, if that is one of the emulator's own."""
-    return _OWN.get(path) or _OWN_BELOW.get(path[: path.find("/", 1) + 1])
+    return _NOT_EMULATED.get(path) or _NOT_EMULATED_BELOW.get(path[: path.find("/", 1) + 1])
 
 
 def _misnamed(path: str) -> Target | None:
