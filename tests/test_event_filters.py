@@ -227,14 +227,11 @@ def test_pages_by_arrival_have_each_event_of_the_account_exactly_once(rows: int)
                 numbers = range(first, min(first + 1000, rows))
                 sent = ({"event": "E", "userId": "u", "distinctId": str(number)} for number in numbers)
                 assert account.batch(*sent).status_code == 200
-        found: list[int] = []
-        cursor: dict[str, str] = {}
-        while cursor is not None:
-            page = own.debug("events", order="arrival", limit=1000 if rows > 1000 else 7, **cursor)
+        page = own.debug("events", order="arrival", limit=1000 if rows > 1000 else 7)
+        found = [int(item["distinct_id"]) for item in page["items"]]
+        while page["next_cursor"] is not None:
+            page = own.debug("events", order="arrival", limit=len(page["items"]), cursor=page["next_cursor"])
             found += [int(item["distinct_id"]) for item in page["items"]]
-            if page["next_cursor"] is None:
-                break
-            cursor = {"cursor": page["next_cursor"]}
         assert found == list(reversed(range(rows)))
 
 

@@ -268,29 +268,44 @@ class RequestRecord:
     receipts: int
 
 
+@dataclass(frozen=True, slots=True)
+class SentAnswer:
+    """The answer to a request: its body, and its headers by their lower-case names.
+
+    Left out are `date` and `server`, and the headers `x-emulator-…`, which say what the request and its events say.
+    """
+
+    headers: dict[str, str]
+    body: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDetail(RequestRecord):
-    """One request in the journal with its body and its events.
+    """One request in the journal with its body, its events and its answer.
 
-    The body is text, decompressed; base64 if it is no text.
+    The body is text, decompressed; base64 if it is no text. `answer` is None if a fault kept the request from being
+    answered, and if a file of store version 4 or older never recorded it.
     """
 
     body: str | None = None
     body_base64: str | None = None
     events: tuple[Event, ...] = ()
+    answer: SentAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
     """A request with all that was kept of it: beside its record, what an export and a replay need.
 
-    `body` is as it came over the wire, empty if it was too large (`oversized`).
+    `body` is as it came over the wire, empty if it was too large (`oversized`). `answer` has those of the headers that
+    not every answer has. An export goes without it.
     """
 
     record: RequestRecord
     authorization: str
     oversized: bool
     body: bytes
+    answer: SentAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

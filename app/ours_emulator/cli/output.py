@@ -79,15 +79,18 @@ def _cut_value(text: str) -> str:
 
 
 def show_request(request: RequestDetail, as_json: bool) -> None:
-    """Print *request*, each of its events in one line, and its body, cut if it is long."""
+    """Print *request*, each of its events in one line, and its body and answer, cut if they are long."""
     if as_json:
         _show_json(request)
         return
     events = [f"{name_of(event)} {outcome_of(event)}" for event in request.events]
-    _show_fields({**to_json(request), "events": "", "body": "", "body_base64": ""})
+    _show_fields({**to_json(request), "events": "", "body": "", "body_base64": "", "answer": ""})
     _show_lines("events", first_of(events, MAX_LISTED))
     _show_lines("body", _cut_body(request.body or "").splitlines())
     _show_lines("body in base64", [_cut_body(request.body_base64 or "")])
+    if request.answer is not None:
+        headers = [f"{name}: {value}" for name, value in request.answer.headers.items()]
+        _show_lines("answer", [*headers, *_cut_body(request.answer.body).splitlines()])
 
 
 def _show_fields(fields: Json) -> None:

@@ -7,6 +7,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from fastapi import HTTPException
+from pydantic import JsonValue
 
 from ours_emulator.debug.search import TURNS
 from ours_emulator.jsontext import json_text
@@ -69,7 +70,7 @@ def _texts(content: dict[str, Any]) -> Iterator[str]:
             yield from _texts_in(content[name])
 
 
-def _texts_in(value: Any) -> Iterator[str]:
+def _texts_in(value: JsonValue) -> Iterator[str]:
     """Yield every name and every value in *value*: text as it is, the others as JSON has them."""
     if isinstance(value, dict):
         for name, inner in value.items():

@@ -51,7 +51,9 @@ def visitor_changes(
     """
     old = {} if before is None else _values(visitor_id, before, after)
     new = _values(visitor_id, after, after)
-    changed = {path: action for path in (*new, *old) if (action := _action(path, old, new)) is not None}
+    changed: dict[str, ChangeAction] = {
+        path: action for path in (*new, *old) if (action := _action(path, old, new)) is not None
+    }
     whys = _whys(sent, old, new, changed)
     ignored: dict[str, ChangeAction] = {path: "ignored" for path in whys if path not in changed}
     entries = [

@@ -368,9 +368,9 @@ def _no_lines(given: object) -> TypeError:
     return TypeError(f"replay takes JSON Lines as text, bytes, or several lines, not {given!r:.100}")
 
 
-def tail(event: str | None, outcome: str | None, after: int | None) -> Operation[None]:
+def tail(event: str | None, outcome: str | None, visitor_id: str | None, after: int | None) -> Operation[None]:
     """The stream of arrivals: those after the event with the id *after*, or those from now on."""
-    params = _params({"event": event, "outcome": outcome})
+    params = _params({"event": event, "outcome": outcome, "visitor_id": visitor_id})
     headers = {} if after is None else {"last-event-id": str(after)}
     return Operation("GET", "stream", _nothing, params=params, extra_headers=headers, seconds=_STREAM_SECONDS)
 

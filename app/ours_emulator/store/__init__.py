@@ -56,7 +56,7 @@ class CursorError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much is kept: rows of journal and receipts, bytes of request bodies, and bytes of receipts.
+    """How much is kept: rows of journal and receipts, bytes of the bodies of requests and answers, bytes of receipts.
 
     Those of receipts include the versions of visitors that they left, but for what each visitor is now.
     """
@@ -324,7 +324,7 @@ class StoreReader(Protocol):
         ...
 
     async def request(self, account: str | None, request_id: int) -> tuple[StoredRequest, Sequence[Event]] | None:
-        """Return one request with its body, and its events in the order of its rows, as many as a list has."""
+        """Return one request with body and answer, and its events in the order of its rows, as many as a list has."""
         ...
 
     async def stored_requests(self, account: str | None, after: int) -> Sequence[StoredRequest]:

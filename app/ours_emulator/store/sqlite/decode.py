@@ -16,6 +16,7 @@ from ours_emulator.records import (
     Reason,
     RequestRecord,
     Resolution,
+    SentAnswer,
     StoredRequest,
     Visitor,
     VisitorVersion,
@@ -168,6 +169,12 @@ def request_record(row: Row) -> RequestRecord:
 def stored_request(row: Row) -> StoredRequest:
     """Return the request in *row*, which has the body too."""
     return StoredRequest(request_record(row), decoded(row["authorization"]), row["oversized"], row["body"])
+
+
+def sent_answer(row: Row) -> SentAnswer | None:
+    """Return the answer to the request in *row*; None if there was none or it is not known."""
+    body: bytes | None = row["answer_body"]
+    return None if body is None else SentAnswer(json.loads(row["answer_headers"]), body.decode("utf-8"))
 
 
 def call_record(attempts: Sequence[RequestRecord], accepted: Mapping[int, int]) -> Call:

@@ -76,12 +76,12 @@ STATES = sa.select(version.c.id.label("version_id"), *STATE_COLUMNS).select_from
     version.outerjoin(base, base.c.id == version.c.base_id)
 )
 """Versions of visitors, for `stored_version`."""
-# Without the bodies, which may be large.
+# Without the bodies and the answers, which may be large.
 REQUESTS = Selection(
     requests,
     [requests.c.id],
     sa.select(
-        *(column for column in requests.columns if column is not requests.c.body),
+        *(column for column in requests.columns if column.name not in ("body", "answer_headers", "answer_body")),
         sa.func.length(requests.c.body).label("body_bytes"),
         _account,
     ).join(accounts, accounts.c.id == requests.c.account_id),
@@ -89,5 +89,6 @@ REQUESTS = Selection(
     "evicted_requests",
 )
 REQUESTS_WITH_BODY = REQUESTS.selected.add_columns(requests.c.body)
+REQUESTS_WITH_ANSWER = REQUESTS_WITH_BODY.add_columns(requests.c.answer_headers, requests.c.answer_body)
 COUNTED = sa.func.sum(receipt_counts.c.count)
 """How many receipts there are, without a look at them."""
