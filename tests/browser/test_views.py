@@ -161,7 +161,7 @@ def test_the_events_of_a_request_are_listed(tab: "Watched", account: Account) ->
     assert '"event": "Row 1"' in tab.page.locator(".json").inner_text()
     assert "Row 2" not in tab.page.locator(".json").inner_text()
     tab.page.get_by_role("button", name="Whole request").click()
-    assert "Row 2" in tab.page.locator(".json").inner_text()
+    tab.page.locator(".json", has_text="Row 2").wait_for()
     tab.page.get_by_role("link", name="3 events").click()
     until(lambda: tab.page.locator(".rows .title").all_inner_texts() == ["Row 2", "Row 1", "Row 0"])
 

@@ -12,11 +12,13 @@ const PAGE = 200;
 const MOST_ROWS = 500;
 const RELOAD_MS = 500;
 
+/** @typedef {Omit<Arrival, "event_properties" | "default_properties" | "visitor_properties" | "identity_context">} Row */
+
 /**
  * What the list shows, the latest to arrive first. `held` came while somebody read further down.
  * @typedef {object} Arrivals
- * @property {readonly Arrival[]} rows
- * @property {readonly Arrival[]} held
+ * @property {readonly Row[]} rows
+ * @property {readonly Row[]} held
  * @property {string | null} cursor
  * @property {number} evicted
  * @property {boolean} loading
@@ -30,9 +32,9 @@ export const arrivals = new Store(
 
 /** @type {Follower | null} */
 let follower = null;
-/** @type {readonly Arrival[]} */
+/** @type {readonly Row[]} */
 let recent = [];
-/** @type {Arrival[]} */
+/** @type {Row[]} */
 let incoming = [];
 let holding = false;
 let loads = 0;
@@ -54,7 +56,7 @@ export async function load() {
 /** @param {Answer<"get", "/debug/events">} page */
 function show(page) {
   const items = /** @type {Arrival[]} */ (page.items);
-  const rows = merged(items, recent.filter(isAskedFor));
+  const rows = merged(items.map(rowOf), recent.filter(isAskedFor));
   arrivals.change({ rows, held: [], cursor: page.next_cursor ?? null, evicted: page.evicted ?? 0, loading: false, error: "" });
 }
 
@@ -64,7 +66,7 @@ export async function loadOlder() {
   try {
     const page = await listed(place.value, cursor);
     const older = /** @type {Arrival[]} */ (page.items);
-    arrivals.change({ rows: merged(rows, older), cursor: page.next_cursor ?? null });
+    arrivals.change({ rows: merged(rows, older.map(rowOf)), cursor: page.next_cursor ?? null });
   } catch (error) {
     arrivals.change({ error: messageOf(error) });
   }
@@ -109,7 +111,7 @@ function setLiveness(liveness) {
 
 /** @param {Arrival} arrival */
 function receive(arrival) {
-  if (incoming.push(arrival) === 1) requestAnimationFrame(addIncoming);
+  if (incoming.push(rowOf(arrival)) === 1) requestAnimationFrame(addIncoming);
 }
 
 /** Add what came since the last frame, however much that is. */
@@ -134,7 +136,7 @@ function reloadSoon() {
 
 /** @param {string | null} account */
 function forget(account) {
-  /** @param {Arrival} arrival */
+  /** @param {Row} arrival */
   const stays = (arrival) => account !== null && arrival.account !== account;
   incoming = incoming.filter(stays);
   recent = recent.filter(stays);
@@ -159,7 +161,16 @@ export function togglePaused() {
   follower?.setPaused(!follower.paused);
 }
 
-/** @param {Arrival} arrival */
+/**
+ * What the list needs of an arrival: all properties of a visitor, five hundred times, can fill the memory.
+ * @param {Arrival} arrival
+ * @returns {Row}
+ */
+function rowOf({ event_properties: _, default_properties: _1, visitor_properties: _2, identity_context: _3, ...row }) {
+  return row;
+}
+
+/** @param {Row} arrival */
 function isAskedFor(arrival) {
   const { outcome, name, visitor, request, hint, since, q } = place.value;
   return (
@@ -174,8 +185,8 @@ function isAskedFor(arrival) {
 }
 
 /**
- * @param {readonly Arrival[]} some
- * @param {readonly Arrival[]} others
+ * @param {readonly Row[]} some
+ * @param {readonly Row[]} others
  */
 function merged(some, others) {
   const byId = new Map([...others, ...some].map((arrival) => [arrival.id, arrival]));
