@@ -38,7 +38,7 @@ LONGEST_FRAME = """
 
 def titles(page: "Page") -> list[str]:
     """The names in the list, from the top."""
-    return page.locator(".rows .title").all_inner_texts()
+    return page.locator(".rows .title").all_text_contents()
 
 
 def fill(account: Account) -> None:
@@ -374,6 +374,23 @@ def test_markup_in_every_field_is_only_text(tab: "Watched", account: Account) ->
         with case(event["id"]):
             tab.open(f"?event={event['id']}")
             tab.page.locator(".detail section").last.wait_for()
+    for markup in MARKUP[:-1]:
+        with case(markup):
+            tab.open(f"?view=visitors&visitor={quote(markup)}")
+            tab.page.locator(".timeline li").first.wait_for()
+    plan = {"answer": {"status": 500, "error": MARKUP[0]}, "match": {"event": MARKUP[1]}}
+    account.http.put(f"{account.url}/debug/faults/f", json=plan)
+    asked = {"match": {"event": MARKUP[0], "user_id": MARKUP[1]}, "mode": "at_least", "count": 99}
+    for view, drawn in (
+        ("calls", ".attempts li"),
+        ("control", "table"),
+        (f"verify&match={quote(json.dumps(asked))}", "table"),
+        ("visitors", ".row"),
+    ):
+        with case(view):
+            tab.open(f"?view={view}")
+            tab.page.locator(drawn).first.wait_for()
+    tab.complaints = [text for text in tab.complaints if "406" not in text]
     unwanted = "img, iframe, base, meta[http-equiv], script:not([src]), svg[onload]"
     assert tab.page.locator(unwanted).count() == 0
 

@@ -20,7 +20,7 @@ export function buckets(rows) {
   const [first, last] = [Math.min(...moments), Math.max(...moments)];
   const width = WIDTHS.find((one) => last / one - first / one < MOST - 1) ?? (last - first) / (MOST - 1);
   const start = Math.floor(first / width);
-  const found = Array.from({ length: MOST }, (_, index) => empty((start + index) * width));
+  const found = Array.from({ length: Math.floor(last / width) - start + 1 }, (_, index) => empty((start + index) * width));
   rows.forEach(({ outcome }, index) => {
     const bucket = found[Math.floor((moments[index] ?? 0) / width) - start];
     if (bucket) bucket.counts[outcome] += 1;
