@@ -209,6 +209,30 @@ def test_refusals_and_hints_stand_at_the_line_that_they_are_about(tab: "Watched"
     assert "documented" in tab.page.locator(".remarks details p").inner_text()
 
 
+def test_what_was_sent_is_shown_exactly_however_long_or_deep(tab: "Watched", account: Account) -> None:
+    numbers = b'"eventProperties": {"a": 12345678901234567890, "b": 1.50, "c": -0.0, "d": 1E400, "\\u0041": []}'
+    start = b'{"token": "t", "event": "Long", "userId": "u", '
+    bodies = {
+        "exact": start + numbers + b"}",
+        "long": start + b'"eventProperties": {"long": "' + b"x\\n" * 500_000 + b'"}}',
+        "many": start + b'"eventProperties": {"list": [' + b",".join([b"1"] * 3000) + b"]}}",
+        "deep": b"[" * 1000 + b"]" * 1000,
+    }
+    shown: dict[str, str] = {}
+    for name, body in bodies.items():
+        with case(name):
+            answer = account.post("/track", body)
+            request = account.debug(f"requests/{answer.headers['x-emulator-request-id']}")
+            tab.open(f"?event={request['events'][0]['id']}")
+            tab.page.locator(".json").wait_for()
+            shown[name] = tab.page.locator(".json").inner_text()
+    for number in ("12345678901234567890", "1.50", "-0.0", "1E400", '"\\u0041"'):
+        assert number in shown["exact"]
+    assert len(shown["long"]) < 10_000
+    assert shown["many"].count("1,") < 1000
+    assert shown["deep"].startswith("[[[")
+
+
 def test_the_drawing_of_who_it_was_says_what_became_of_each_identifier(tab: "Watched", account: Account) -> None:
     account.track(event="Known", userId="u")
     account.track(event="Both", userId="u", email="u@example.com")

@@ -10,7 +10,7 @@ import { Follower } from "./stream.js";
 
 const PAGE = 200;
 const MOST_ROWS = 500;
-const RELOAD_MS = 500;
+const RELOAD_MS = 300;
 
 /** @typedef {Omit<Arrival, "event_properties" | "default_properties" | "visitor_properties" | "identity_context">} Row */
 
@@ -37,19 +37,21 @@ let recent = [];
 /** @type {Row[]} */
 let incoming = [];
 let holding = false;
-let loads = 0;
+let loading = new AbortController();
 /** @type {ReturnType<typeof setTimeout> | undefined} */
-let reloading;
+let searching;
 
 /** Load the list that the URL asks for. */
 export async function load() {
-  const number = ++loads;
+  loading.abort();
+  loading = new AbortController();
+  const { signal } = loading;
   arrivals.change({ loading: true });
   try {
-    const [page] = await Promise.all([listed(place.value, null), refreshStatus()]);
-    if (number === loads) show(page);
+    const [page] = await Promise.all([listed(place.value, null, signal), refreshStatus()]);
+    if (!signal.aborted) show(page);
   } catch (error) {
-    if (number === loads) arrivals.change({ loading: false, error: messageOf(error) });
+    if (!signal.aborted) arrivals.change({ loading: false, error: messageOf(error) });
   }
 }
 
@@ -64,7 +66,7 @@ function show(page) {
 export async function loadOlder() {
   const { cursor, rows } = arrivals.value;
   try {
-    const page = await listed(place.value, cursor);
+    const page = await listed(place.value, cursor, loading.signal);
     const older = /** @type {Arrival[]} */ (page.items);
     arrivals.change({ rows: merged(rows, older.map(rowOf)), cursor: page.next_cursor ?? null });
   } catch (error) {
@@ -75,9 +77,11 @@ export async function loadOlder() {
 /**
  * @param {Place} asked
  * @param {string | null} cursor
+ * @param {AbortSignal} signal
  */
-const listed = (asked, cursor) =>
+const listed = (asked, cursor, signal) =>
   get("/debug/events", {
+    signal,
     query: {
       outcome: /** @type {"any"} */ (asked.outcome ?? "any"),
       event: asked.name ?? null,
@@ -120,7 +124,7 @@ function addIncoming() {
   incoming = [];
   recent = merged(added, recent);
   refreshStatusSoon();
-  if (place.value.q) return void reloadSoon();
+  if (place.value.q) return searchSoon();
   const { rows, held } = arrivals.value;
   const asked = added.filter(isAskedFor);
   if (asked.length === 0) return;
@@ -128,10 +132,12 @@ function addIncoming() {
   else arrivals.change({ rows: merged(asked, rows) });
 }
 
-/** What a text search finds only the emulator knows. */
-function reloadSoon() {
-  clearTimeout(reloading);
-  reloading = setTimeout(() => void load(), RELOAD_MS);
+/** Search again soon: what a text is found in only the emulator knows. */
+function searchSoon() {
+  searching ??= setTimeout(() => {
+    searching = undefined;
+    void load();
+  }, RELOAD_MS);
 }
 
 /** @param {string | null} account */
@@ -198,7 +204,8 @@ export function followPlace() {
   let shown = filtersOf(place.value);
   place.subscribe(() => {
     const asked = filtersOf(place.value);
-    if (asked !== shown) void load();
+    if (asked !== shown && place.value.q) searchSoon();
+    else if (asked !== shown) void load();
     shown = asked;
   });
 }
