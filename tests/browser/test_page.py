@@ -7,11 +7,15 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from looping import case
+from ours_emulator.app import create_app
 from ours_emulator.emulator import Emulator
-from serving import JSON, Account, Server, serving, serving_at
+from ours_emulator.settings import load
+from serving import JSON, Account, Server, listening_server, serving, serving_at
 from waiting import PATIENCE, until
 
 if TYPE_CHECKING:
@@ -136,6 +140,37 @@ def test_the_page_goes_on_after_a_restart_of_the_server(context: "BrowserContext
         after.default.track(event="After", userId="u")
         page.locator(".rows .title", has_text="After").wait_for(timeout=PATIENCE * 1000)
         until(lambda: titles(page) == ["After"])
+
+
+def test_the_page_works_below_the_prefix_of_a_mounted_app(context: "BrowserContext") -> None:
+    app = FastAPI()
+    emulator = create_app(load({"log_format": "none"}))
+    app.mount("/ours", emulator)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    with listening_server(app) as url, httpx.Client(trust_env=False) as http:
+        page.goto(f"{url}/ours/accounts/shop")
+        page.get_by_role("button", name="Send a test event").click()
+        page.locator(".rows .title", has_text="Test Event").click()
+        page.locator(".json").wait_for()
+        page.get_by_role("button", name="Send again").click()
+        page.locator(".heading", has_text="#2").wait_for()
+        assert http.get(f"{url}/ours/accounts/shop/debug/events").json()["total"] == 2
+        page.get_by_label("Account").select_option("")
+        page.locator(".rows .where", has_text="shop").first.wait_for()
+        assert page.url == f"{url}/ours/"
+        emulator.stop()
+        page.close()
+    assert complaints == []
+
+
+def test_a_closed_account_says_so(tab: "Watched", account: Account) -> None:
+    account.track(event="Purchase", userId="u")
+    account.http.delete(f"{account.url}/debug/accounts/{account.url.rpartition('/')[2]}")
+    tab.page.goto(account.url + "/")
+    tab.page.get_by_role("alert").filter(has_text="is closed").wait_for()
+    tab.complaints = [text for text in tab.complaints if "409" not in text]
 
 
 def test_a_reset_empties_the_page(tab: "Watched", account: Account) -> None:
