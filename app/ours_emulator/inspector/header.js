@@ -27,8 +27,7 @@ export function Header() {
     <button type="button" onClick=${() => opened.set("reset")}>Reset…</button>
     <${ThemeButton} />
     <button type="button" class="icon" aria-label="Keys" title="Keys (?)" onClick=${() => opened.set("help")}>?</button>
-    ${dialog === "reset" && html`<${ResetDialog} />`}
-    ${dialog === "help" && html`<${HelpDialog} />`}
+    ${dialog === "reset" && html`<${ResetDialog} />`} ${dialog === "help" && html`<${HelpDialog} />`}
   </header>`;
 }
 
@@ -73,8 +72,15 @@ const LIVENESS = { connecting: "Connecting", live: "Live", lost: "Reconnecting",
 function LiveButton() {
   const { liveness } = useStore(arrivals);
   const paused = liveness === "paused";
-  return html`<button type="button" class=${`live ${liveness}`} aria-pressed=${paused ? "false" : "true"}
-    title=${paused ? "Follow what arrives" : "Stop following what arrives"} onClick=${togglePaused}>${LIVENESS[liveness]}</button>`;
+  return html`<button
+    type="button"
+    class=${`live ${liveness}`}
+    aria-pressed=${paused ? "false" : "true"}
+    title=${paused ? "Follow what arrives" : "Stop following what arrives"}
+    onClick=${togglePaused}
+  >
+    ${LIVENESS[liveness]}
+  </button>`;
 }
 
 function ClockState() {
@@ -95,14 +101,18 @@ function clockText(clock) {
 
 function Faults() {
   const { accounts, faults } = useStore(status);
-  if (account !== null) return faults.map((fault) => html`<span key=${fault.name} class="chip fault">${faultText(fault)}</span>`);
+  if (account !== null)
+    return faults.map((fault) => html`<span key=${fault.name} class="chip fault">${faultText(fault)}</span>`);
   return accounts
     .filter((one) => one.faults > 0)
-    .map((one) => html`<span key=${one.account} class="chip fault">${one.account}: ${plural(one.faults, "fault")}</span>`);
+    .map(
+      (one) => html`<span key=${one.account} class="chip fault">${one.account}: ${plural(one.faults, "fault")}</span>`,
+    );
 }
 
 /** @param {FaultState} fault */
-const faultText = ({ name, hits, times }) => `fault ${name}: ${times ? `${hits} of ${times} hits` : plural(hits, "hit")}`;
+const faultText = ({ name, hits, times }) =>
+  `fault ${name}: ${times ? `${hits} of ${times} hits` : plural(hits, "hit")}`;
 
 /** @param {readonly AccountState[]} accounts */
 const shownAccounts = (accounts) => accounts.filter((one) => account === null || one.account === account);
@@ -130,7 +140,10 @@ function ThemeButton() {
   };
   const label = `Use the ${dark ? "light" : "dark"} theme`;
   return html`<button type="button" class="icon" aria-label=${label} title=${label} onClick=${change}>
-    <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><circle cx="8" cy="8" r="6" class="outline" /><path d="M8 2a6 6 0 0 1 0 12z" /></svg>
+    <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+      <circle cx="8" cy="8" r="6" class="outline" />
+      <path d="M8 2a6 6 0 0 1 0 12z" />
+    </svg>
   </button>`;
 }
 
@@ -147,7 +160,9 @@ function ResetDialog() {
   };
   const counts = summary && `${plural(summary.visitors, "visitor")} and ${plural(summary.requests, "request")}`;
   return html`<${Dialog} title=${`Reset ${subject}?`} close=${close}>
-    <p>This deletes ${counts ?? "everything stored"} with all their events, removes the faults and sets the clock back.</p>
+    <p>
+      This deletes ${counts ?? "everything stored"} with all their events, removes the faults and sets the clock back.
+    </p>
     <p><button type="button" class="danger" onClick=${reset}>Reset ${subject}</button></p>
   <//>`;
 }
@@ -162,7 +177,15 @@ const KEYS = [
 
 const HelpDialog = () =>
   html`<${Dialog} title="Keys" close=${() => opened.set("")}>
-    <dl class="keys">${KEYS.map(([key, meaning]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${meaning}</dd></div>`)}</dl>
+    <dl class="keys">
+      ${KEYS.map(
+        ([key, meaning]) =>
+          html`<div key=${key}>
+            <dt><kbd>${key}</kbd></dt>
+            <dd>${meaning}</dd>
+          </div>`,
+      )}
+    </dl>
   <//>`;
 
 /** Asks for the admin token, if the emulator does. */
@@ -178,7 +201,9 @@ export function TokenForm() {
     <form onSubmit=${submit}>
       <h2>Admin token</h2>
       <p>This emulator was started with <code>--admin-token</code>. The token stays in this tab.</p>
-      <p><label>Token <input name="token" type="password" autocomplete="off" required /></label> <button>Use it</button></p>
+      <p>
+        <label>Token <input name="token" type="password" autocomplete="off" required /></label> <button>Use it</button>
+      </p>
     </form>
   </main>`;
 }

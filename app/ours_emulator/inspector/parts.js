@@ -24,7 +24,9 @@ export function Link({ to, children, class: name, current, label }) {
     choose(to);
   };
   const state = current ? "true" : undefined;
-  return html`<a href=${address(to)} onClick=${follow} class=${name} aria-current=${state} aria-label=${label}>${children}</a>`;
+  return html`<a href=${address(to)} onClick=${follow} class=${name} aria-current=${state} aria-label=${label}
+    >${children}</a
+  >`;
 }
 
 /**
@@ -33,8 +35,14 @@ export function Link({ to, children, class: name, current, label }) {
  */
 export function VisitorLink({ account: owner, id, ...others }) {
   const to = { ...NOWHERE, view: "visitors", visitor: id };
-  if (account !== null) return html`<${Link} to=${{ ...to, q: place.value.view === "visitors" ? place.value.q : undefined }} ...${others} />`;
-  return html`<a href=${new URL(`accounts/${owner}/${address(to)}`, root)} class=${others.class}>${others.children}</a>`;
+  if (account !== null)
+    return html`<${Link}
+      to=${{ ...to, q: place.value.view === "visitors" ? place.value.q : undefined }}
+      ...${others}
+    />`;
+  return html`<a href=${new URL(`accounts/${owner}/${address(to)}`, root)} class=${others.class}
+    >${others.children}</a
+  >`;
 }
 
 /** @param {{error: string}} properties */
@@ -59,7 +67,7 @@ export function CopyButton({ text, children }) {
     }
   };
   return html`<button type="button" onClick=${copy}>${children}</button>
-    ${refused && html`<${Dialog} title="Copy this" close=${() => setRefused("")}><textarea rows="12" readonly aria-label="Text to copy">${refused}</textarea><//>`}`;
+    ${refused && html`<${Dialog} title="Copy this" close=${() => setRefused("")}><textarea rows="12" readonly aria-label="Text to copy" value=${refused} /><//>`}`;
 }
 
 /**
