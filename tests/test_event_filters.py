@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from ours_emulator.debug.text_search import Needle
-from ours_emulator.store import EventText
+from ours_emulator.store.event_text import has_text
 from serving import Account, Server, serving
 
 KEY = {"authorization": "Bearer pk_k"}
@@ -130,10 +129,13 @@ def test_a_text_that_is_too_long_is_refused(searched: Account) -> None:
     assert searched.http.get(f"{searched.url}/debug/events?q=%ED%A0%80lone").json()["items"] == []
 
 
-def test_a_text_is_searched_for_in_each_event_as_a_look_at_its_json_would() -> None:
-    assert Needle("a").is_in(EventText(1, ["A"], "{}"))
-    assert not Needle("null").is_in(EventText(1, [], '{"identity_context":null,"time":null}'))
-    assert Needle("\ud800").is_in(EventText(1, [], '{"event_properties":{"a":"\\ud800"}}'))
+def test_a_text_is_in_the_names_and_values_of_a_content_and_not_in_what_holds_them() -> None:
+    assert has_text(["A", None], "{}", "a")
+    assert has_text(["\\u00c4"], "{}", "ä")
+    assert has_text([], '{"event_properties":{"a":"\\ud800"}}', "\ud800")
+    assert has_text([], '{"event_properties":{"a":[1e+300]}}', "1E+3")
+    assert not has_text([], '{"identity_context":null,"time":null}', "null")
+    assert not has_text([], '{"identity":{"userId":"u"},"event_properties":{}}', "userid")
 
 
 def test_a_search_looks_at_all_events_in_slices_while_others_are_answered(tmp_path: Path) -> None:
