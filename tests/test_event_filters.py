@@ -1,11 +1,15 @@
 """The filters of GET /debug/events that look into events, and the order of its lists."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import HTTPException
 
+from ours_emulator.debug.text_search import ids_with_text
+from ours_emulator.store import EventFilter, Retention, open_store
 from ours_emulator.store.event_text import has_text
 from serving import Account, Server, serving
 
@@ -146,6 +150,25 @@ def test_a_search_looks_at_all_events_in_slices_while_others_are_answered(tmp_pa
         page = server.default.debug("events", q="D59", limit=5)
         assert (page["total"], len(page["items"])) == (111, 5)
         assert server.default.debug("events", q="d", order="arrival", limit=1)["items"][0]["distinct_id"] == "d5999"
+
+
+def test_a_search_that_takes_too_long_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    database = tmp_path / "store.db"
+    with serving(database=database) as server:
+        for first in range(0, 5000, 1000):
+            rows = ({"event": "E", "userId": "u", "distinctId": f"d{n}"} for n in range(first, first + 1000))
+            assert server.default.batch(*rows).status_code == 200
+
+    async def search(seconds: float) -> list[int]:
+        store = open_store(str(database), Retention())
+        try:
+            return await ids_with_text(store.open_reader(), None, EventFilter(), "D49", seconds)
+        finally:
+            await store.close()
+
+    assert len(asyncio.run(search(20.0))) == 111
+    with pytest.raises(HTTPException, match="q: the search takes longer than 0 s; add event= or visitor_id="):
+        asyncio.run(search(0.0))
 
 
 # Hints

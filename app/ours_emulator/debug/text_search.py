@@ -10,14 +10,16 @@ _SECONDS = 20.0
 """How long one search may take. The command line and the handle wait for 30 seconds."""
 
 
-async def ids_with_text(reader: StoreReader, account: str | None, which: EventFilter, text: str) -> list[int]:
-    """Return the ids of the events *which* that have *text* in them. A search that takes too long is answered 400."""
+async def ids_with_text(
+    reader: StoreReader, account: str | None, which: EventFilter, text: str, seconds: float = _SECONDS
+) -> list[int]:
+    """Return the ids of the events *which* that have *text* in them. What takes longer than *seconds* is refused."""
     ids, last = await reader.ids_with_text(account, which, text, 0)
     ids = list(ids)
-    deadline = asyncio.get_running_loop().time() + _SECONDS
+    deadline = asyncio.get_running_loop().time() + seconds
     while last is not None:
         found, last = await reader.ids_with_text(account, which, text, last)
         ids += found
         if asyncio.get_running_loop().time() > deadline:
-            raise HTTPException(400, f"q: the search takes longer than {_SECONDS:g} s; add event= or visitor_id=")
+            raise HTTPException(400, f"q: the search takes longer than {seconds:g} s; add event= or visitor_id=")
     return ids
