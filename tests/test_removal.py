@@ -5,8 +5,8 @@ import json
 import signal
 import sqlite3
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +231,24 @@ def test_many_small_accounts_are_not_all_deleted_at_once(path: Path) -> None:
         assert (cleared["receipts"], cleared["requests"]) == (2000, 5)
         until(lambda: "receipts" not in rows(path))
         until(lambda: rows(path)["accounts"] == 5)
+
+
+def test_what_a_small_account_had_is_deleted_in_the_same_transaction(path: Path) -> None:
+    with serving(database=path) as server:
+        fill(named(server, "a"), 50)
+        fill(named(server, "b"), 50)
+    writer = SqliteWriter(StoreFile(path), Retention())
+    with suppress(CancelledError), writer.transaction():
+        writer.delete_account("a")
+        raise CancelledError
+    with writer.transaction():
+        assert writer.delete_account("a").receipts == 50
+        assert writer.delete_account("a").receipts == 0
+    assert (rows(path)["accounts"], rows(path)["receipts"]) == (1, 50)
+    with writer.transaction():
+        assert writer.reset("b").receipts == 50
+    writer.close()
+    assert rows(path) == {"accounts": 1, "marks": 3}
 
 
 def test_a_slice_of_names_is_bounded_though_many_visitors_share_one() -> None:

@@ -94,16 +94,19 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
     preflights = Preflights(log)
     ingest = EndpointParts(pipeline, ingest_contract, accounts, log, preflights, limits.body)
     client = EndpointParts(pipeline, client_contract, accounts, log, preflights, client_limit)
-    endpoints: dict[str, Answerer] = {
+    guard = Guard(settings.allowed_hosts, settings.admin_token)
+    parts = Parts(store, pipeline, accounts, feed, loaded, redactor, log)
+    return parts, Served(guard, _endpoints(ingest, client, store), log, limits.body)
+
+
+def _endpoints(ingest: EndpointParts, client: EndpointParts, store: Store) -> dict[str, Answerer]:
+    return {
         **dict.fromkeys(INGEST_NAMES, Endpoint(ingest)),
         **dict.fromkeys(CLIENT_NAMES, Endpoint(client)),
         "openapi": DocumentEndpoint(ingest),
         "alive": Probe(),
         "ready": Probe(store.ping),
     }
-    guard = Guard(settings.allowed_hosts, settings.admin_token)
-    parts = Parts(store, pipeline, accounts, feed, loaded, redactor, log)
-    return parts, Served(guard, endpoints, log, limits.body)
 
 
 def _pipeline(
