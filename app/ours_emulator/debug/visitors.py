@@ -6,19 +6,21 @@ from urllib.parse import unquote
 from fastapi import HTTPException, Query
 from starlette.responses import Response
 
+from ours_emulator.contract.revision import identifier_kinds
 from ours_emulator.debug.params import (
     DEFAULT_LIMIT,
     NOT_FOUND,
     Account,
     Cursor,
     Limit,
+    Order,
     Reader,
     answer,
     debug_router,
     found,
 )
 from ours_emulator.model import Identifier
-from ours_emulator.records import Event, Page, Visitor
+from ours_emulator.records import Event, Identifiers, Page, Visitor
 from ours_emulator.store import EventFilter, StoreReader, VisitorFilter
 from ours_emulator.wording import listed
 
@@ -56,12 +58,21 @@ async def visitor(reader: Reader, account: Account, visitor_id: str) -> Response
 
 @router.get("/visitors/{visitor_id}/events", response_model=Page[Event], responses=NOT_FOUND)
 async def visitor_events(
-    reader: Reader, account: Account, visitor_id: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    reader: Reader,
+    account: Account,
+    visitor_id: str,
+    order: Order = "time",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> Response:
-    """List the accepted events of one visitor, the latest by time first."""
+    """List everything that named one visitor, the latest by time first: events, duplicates, Client API calls.
+
+    Dropped events and devices that were registered before the visitor appeared are there too, if they gave an
+    identifier that the visitor has now. What was refused is not: its identifiers are not kept.
+    """
     shown = await _visitor(reader, account, _unquoted(visitor_id))
-    which = EventFilter(visitor_id=shown.visitor_id, named=True)
-    return answer(await reader.events(shown.account, which, limit, cursor))
+    which = EventFilter(visitor_id=shown.visitor_id, outcome=None, also_named=_names_of(shown.identifiers))
+    return answer(await reader.events(shown.account, which, limit, cursor, order))
 
 
 async def _visitor(reader: StoreReader, account: str | None, visitor_id: str) -> Visitor:
@@ -70,6 +81,17 @@ async def _visitor(reader: StoreReader, account: str | None, visitor_id: str) ->
         names = listed([visitor.account for visitor in page.items])
         raise HTTPException(400, f"several accounts have visitor {visitor_id}: {names}; name the account")
     return found(next(iter(page.items), None), f"there is no visitor {visitor_id}")
+
+
+def _names_of(identifiers: Identifiers) -> dict[str, str]:
+    """Return *identifiers* by each name that a message may give them."""
+    values: dict[Identifier, str | None] = {
+        "user_id": identifiers.user_id,
+        "external_id": identifiers.external_id,
+        "email": identifiers.email,
+        "anonymous_id": identifiers.anonymous_id,
+    }
+    return {name: value for name, kind in identifier_kinds().items() if (value := values[kind]) is not None}
 
 
 def _unquoted(text: str) -> str:
