@@ -167,6 +167,19 @@ def test_the_page_works_below_the_prefix_of_a_mounted_app(context: "BrowserConte
     assert complaints == []
 
 
+def test_what_was_removed_to_make_room_is_counted(context: "BrowserContext") -> None:
+    with serving(keep=5) as server:
+        for number in range(20):
+            server.default.track(event=f"Event {number}", userId="u")
+        page = context.new_page()
+        page.goto(server.url)
+        page.locator(".rows .title", has_text="Event 19").wait_for()
+        evicted = server.default.debug("summary")["evicted_events"]
+        assert evicted > 0
+        page.get_by_text(f"{evicted} events removed to make room").wait_for()
+        page.close()
+
+
 def test_a_closed_account_says_so(tab: "Watched", account: Account) -> None:
     account.track(event="Purchase", userId="u")
     account.http.delete(f"{account.url}/debug/accounts/{account.url.rpartition('/')[2]}")

@@ -23,7 +23,7 @@ export function Header() {
     <${Views} />
     <span class="space"></span>
     <${LiveButton} />
-    <div class="states"><${ClockState} /><${Faults} /></div>
+    <div class="states"><${ClockState} /><${Faults} /><${Evicted} /></div>
     <button type="button" onClick=${() => opened.set("reset")}>Reset…</button>
     <${ThemeButton} />
     <button type="button" class="icon" aria-label="Keys" title="Keys (?)" onClick=${() => opened.set("help")}>?</button>
@@ -108,6 +108,12 @@ function Faults() {
     .map(
       (one) => html`<span key=${one.account} class="chip fault">${one.account}: ${plural(one.faults, "fault")}</span>`,
     );
+}
+
+function Evicted() {
+  const { summary } = useStore(status);
+  if (!summary?.evicted_events) return null;
+  return html`<span class="chip">${plural(summary.evicted_events, "event")} removed to make room</span>`;
 }
 
 /** @param {FaultState} fault */
