@@ -2,7 +2,7 @@
 /** @import { AccountState, FaultState } from "types" */
 import { hasToken, put, remove, urlOf } from "./api.js";
 import { quoted } from "./copies.js";
-import { CopyButton, perform } from "./parts.js";
+import { Choice, CopyButton, perform } from "./parts.js";
 import { account, root } from "./place.js";
 import { refreshStatus, status } from "./status.js";
 import { useStore } from "./store.js";
@@ -81,12 +81,7 @@ const EFFECTS = {
 };
 
 function PlanFault() {
-  const [form, setForm] = useState({ name: "busy", effect: "answer with a status", value: "503", path: "", times: "" });
-  /** @param {Event} event */
-  const edit = ({ target }) => {
-    const { name, value } = /** @type {HTMLInputElement} */ (target);
-    setForm((before) => ({ ...before, [name]: value }));
-  };
+  const { form, edit } = useForm({ name: "busy", effect: "answer with a status", value: "503", path: "", times: "" });
   const body = {
     ...(form.path && { match: { path: form.path } }),
     ...EFFECTS[form.effect]?.(Number(form.value)),
@@ -97,12 +92,7 @@ function PlanFault() {
     <h3>Plan a fault</h3>
     <form class="fields" onInput=${edit} onSubmit=${prevented}>
       <label>Name <input name="name" value=${form.name} /></label>
-      <label
-        >Effect
-        <select name="effect" value=${form.effect}>
-          ${Object.keys(EFFECTS).map((effect) => html`<option key=${effect}>${effect}</option>`)}
-        </select></label
-      >
+      <${Choice} label="Effect" name="effect" value=${form.effect} choices=${Object.keys(EFFECTS)} />
       <label>Value <input name="value" type="number" value=${form.value} /></label>
       <label>Path <input name="path" value=${form.path} placeholder="any, or /track" /></label>
       <label>Times <input name="times" type="number" min="1" value=${form.times} placeholder="always" /></label>
@@ -128,22 +118,12 @@ const CLOCK = {
 
 /** @param {{state: AccountState | undefined}} properties */
 function Clock({ state }) {
-  const [form, setForm] = useState({ action: "freeze it now", value: "2026-01-01T00:00:00Z" });
-  /** @param {Event} event */
-  const edit = ({ target }) => {
-    const { name, value } = /** @type {HTMLInputElement} */ (target);
-    setForm((before) => ({ ...before, [name]: value }));
-  };
+  const { form, edit } = useForm({ action: "freeze it now", value: "2026-01-01T00:00:00Z" });
   const body = CLOCK[form.action]?.(form.value) ?? {};
   return html`<section>
     <h3>Clock: ${state?.clock ? `${state.clock.state}, ${fullTime(state.clock.now)}` : "real"}</h3>
     <form class="fields" onInput=${edit} onSubmit=${prevented}>
-      <label
-        >Action
-        <select name="action" value=${form.action}>
-          ${Object.keys(CLOCK).map((action) => html`<option key=${action}>${action}</option>`)}
-        </select></label
-      >
+      <${Choice} label="Action" name="action" value=${form.action} choices=${Object.keys(CLOCK)} />
       <label>Value <input name="value" value=${form.value} /></label>
     </form>
     <${Command}
@@ -189,6 +169,22 @@ function AllowList({ state }) {
       run=${() => put("/debug/accounts/{name}", { path, body })}
     />
   </section>`;
+}
+
+/**
+ * What stands in the fields of a form, by their names, and what changes it.
+ * @template {Record<string, string>} T
+ * @param {T} initial
+ */
+function useForm(initial) {
+  const [form, setForm] = useState(initial);
+  /** @param {Event} event */
+  const edit = ({ target }) => {
+    const { name, value } = /** @type {HTMLInputElement} */ (target);
+    // From what there is by then: two fields may be edited before the form is drawn again.
+    setForm((before) => ({ ...before, [name]: value }));
+  };
+  return { form, edit };
 }
 
 /** @param {Event} event */

@@ -1,9 +1,8 @@
 // What to do while nothing has arrived yet.
-import { base } from "./place.js";
-import { CopyButton, perform } from "./parts.js";
 import { quoted } from "./copies.js";
+import { CopyButton, perform } from "./parts.js";
+import { account, base } from "./place.js";
 import { status } from "./status.js";
-import { account } from "./place.js";
 import { useStore } from "./store.js";
 import { html } from "./vendor/library.js";
 

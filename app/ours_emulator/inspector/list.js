@@ -4,8 +4,8 @@
 import { arrivals, loadOlder, setHolding, showHeld } from "./arrivals.js";
 import { buckets } from "./buckets.js";
 import { Empty } from "./empty.js";
-import { OUTCOMES, Link, OutcomeMark, Problem } from "./parts.js";
-import { FILTERS, account, choose, place, retype } from "./place.js";
+import { Link, OUTCOMES, OutcomeMark, Problem, SearchField } from "./parts.js";
+import { FILTERS, account, choose, place } from "./place.js";
 import { status } from "./status.js";
 import { useStore } from "./store.js";
 import { clockTime, dotted, fullTime, plural, titleOf } from "./text.js";
@@ -110,7 +110,7 @@ function Filters() {
           <b>${(summary?.outcomes[outcome] ?? 0).toLocaleString("en")}</b>
         </button>`,
     )}
-    <${NameSearch} />
+    <${SearchField} />
     ${CHIPS.filter(([name]) => asked[name]).map(
       ([name, label]) =>
         html`<button type="button" key=${name} class="chip" onClick=${() => choose({ [name]: undefined })}>
@@ -129,16 +129,6 @@ const CHIPS = [
   ["hint", "hint"],
   ["since", "since"],
 ];
-
-function NameSearch() {
-  const { q } = useStore(place);
-  /** @param {Event} event */
-  const change = (event) => retype({ q: /** @type {HTMLInputElement} */ (event.currentTarget).value || undefined });
-  return html`<label class="search"
-    ><span class="sr">Search</span>
-    <input type="search" id="search" placeholder="Search  /" value=${q ?? ""} onInput=${change}
-  /></label>`;
-}
 
 /** @param {{rows: readonly Listed[]}} properties */
 function Bars({ rows }) {

@@ -50,13 +50,13 @@ function Lines({ lines, arrival, row }) {
   return html`<pre class="json">
 ${drawn.map((line, index) => {
         const here = pinned.filter((remark) => remark.line === index);
-        return html`<${Fragmented} key=${index} line=${line} depth=${line.depth - depth} remarks=${here} />`;
+        return html`<${JsonLine} key=${index} line=${line} depth=${line.depth - depth} remarks=${here} />`;
       })}</pre>
     ${drawn.length < lines.length && html`<p class="more"><button type="button" onClick=${() => setMost(Infinity)}>Show all ${plural(lines.length, "line")}</button></p>`}`;
 }
 
 /** @param {{line: Line, depth: number, remarks: readonly {kind: string, rule: string, message: string}[]}} properties */
-const Fragmented = ({ line, depth, remarks }) =>
+const JsonLine = ({ line, depth, remarks }) =>
   html`<span class=${`line ${remarks.length ? (remarks[0]?.kind ?? "") : ""}`}
       >${"  ".repeat(depth)}${line.parts.map(
         ({ kind, text }, index) =>

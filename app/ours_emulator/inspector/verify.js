@@ -2,7 +2,7 @@
 /** @import { Answer, Arrival, Asked, NearMiss, Unmet } from "types" */
 import { ApiError, post } from "./api.js";
 import { python } from "./copies.js";
-import { CopyButton, Link, OutcomeMark, Problem, notice, useLoaded } from "./parts.js";
+import { Choice, CopyButton, Link, OutcomeMark, Problem, notice, useLoaded } from "./parts.js";
 import { NOWHERE, choose, place } from "./place.js";
 import { status } from "./status.js";
 import { useStore } from "./store.js";
@@ -43,19 +43,9 @@ function Form({ asked }) {
   const { [kind]: identifier = "", ...others } = rest;
   return html`<form class="fields" onSubmit=${submit}>
     <label>Event <input name="event" value=${event} placeholder="any" /></label>
-    <label
-      >Identifier
-      <select name="kind" value=${kind}>
-        ${options(IDENTIFIERS.map((name) => [name, name]))}
-      </select></label
-    >
+    <${Choice} label="Identifier" name="kind" value=${kind} choices=${IDENTIFIERS} />
     <label>Value <input name="identifier" value=${identifier} placeholder="any" /></label>
-    <label
-      >How many
-      <select name="mode" value=${asked?.mode ?? "at_least"}>
-        ${options(Object.entries(MODES))}
-      </select></label
-    >
+    <${Choice} label="How many" name="mode" value=${asked?.mode ?? "at_least"} choices=${MODES} />
     <label>Count <input name="count" type="number" min="1" value=${asked?.count ?? 1} /></label>
     <label class="wide"
       >Event properties, as JSON
@@ -67,9 +57,6 @@ function Form({ asked }) {
     <p class="wide"><button class="primary">Look</button></p>
   </form>`;
 }
-
-/** @param {string[][]} choices names and what they are called */
-const options = (choices) => choices.map(([name, label]) => html`<option key=${name} value=${name}>${label}</option>`);
 
 /**
  * An object as text; none for one that is empty.

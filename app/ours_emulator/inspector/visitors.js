@@ -1,9 +1,8 @@
 // The visitors, and of one of them all that is known, what set it, and what happened.
 /** @import { Arrival, EventDetail, Visitor } from "types" */
 import { get } from "./api.js";
-import { Link, OutcomeMark, Problem, useLoaded } from "./parts.js";
-import { NOWHERE, account, place, retype } from "./place.js";
-import { VisitorLink } from "./parts.js";
+import { Link, OutcomeMark, Problem, SearchField, VisitorLink, useLoaded } from "./parts.js";
+import { NOWHERE, account, place } from "./place.js";
 import { status } from "./status.js";
 import { useStore } from "./store.js";
 import { clockTime, fullTime, plural, shown, titleOf } from "./text.js";
@@ -23,16 +22,9 @@ export function Visitors() {
     `${newest} ${q ?? ""}`,
   );
   const visitors = /** @type {Visitor[]} */ (value?.items ?? []);
-  /** @param {Event} event */
-  const search = (event) => retype({ q: /** @type {HTMLInputElement} */ (event.currentTarget).value || undefined });
   return html`<main class=${visitor ? "panes open" : "panes"}>
     <section class="list" aria-label="Visitors">
-      <div class="filters">
-        <label class="search"
-          ><span class="sr">Search</span>
-          <input type="search" id="search" placeholder="Search  /" value=${q ?? ""} onInput=${search}
-        /></label>
-      </div>
+      <div class="filters"><${SearchField} /></div>
       <${Problem} error=${error} />
       <div class="scroll">
         ${
