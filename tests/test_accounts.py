@@ -172,6 +172,25 @@ def test_settings_of_an_account_that_make_no_sense_are_refused_by_name(
     assert named in response.json()["error"]
 
 
+def test_a_patch_changes_only_what_it_names(account: Account, server: Server) -> None:
+    url = f"{account.url}/debug/accounts/{name_of(account)}"
+    configure(account, tokens=["live-token-1"], require_identifier=False, clock={"freeze": "2026-06-01T00:00:00Z"})
+    changed = account.http.patch(url, json={"allowed_events": ["Purchase"]}).json()
+    assert (changed["tokens"], changed["require_identifier"], changed["clock"]["state"]) == (["…en-1"], False, "frozen")
+    assert account.track(token="another", userId="u").status_code == 400
+    assert account.track(token="live-token-1", event="Other").status_code == 200
+    assert [event["event"] for event in account.events(outcome="dropped")] == ["Other"]
+    assert account.http.patch(url, json={}).json() == changed
+    assert account.http.patch(url, json={"allowed_events": None}).json() == {**changed, "allowed_events": None}
+    refused = account.http.patch(url, json={"tokens": ["test_x"]})
+    assert (refused.status_code, account.debug(f"accounts/{name_of(account)}")["tokens"]) == (400, ["…en-1"])
+    close(account)
+    opened = account.http.patch(url, json={}).json()
+    assert (opened["state"], opened["tokens"], opened["require_identifier"]) == ("open", [], True)
+    new = server.http.patch(f"{server.url}/debug/accounts/patched", json={"strict_openapi": True}).json()
+    assert (new["account"], new["strict_openapi"], new["require_identifier"]) == ("patched", True, True)
+
+
 def test_faults_that_are_removed_where_there_are_none_make_no_account(server: Server) -> None:
     unused = Account(f"{server.url}/accounts/never-used", server.http)
     assert server.http.delete(f"{unused.url}/debug/faults/x").status_code == 404

@@ -15,7 +15,6 @@ from test_versions import DEVICE, OBJECTS, SENT
 
 KEY = {"authorization": "Bearer pk_k"}
 PHONE = dict.fromkeys(("device_id", "os", "model", "app_build", "app_version"), "x")
-ALREADY = "has this value already"
 
 
 def client(account: Account, path: str, body: Any) -> None:
@@ -58,7 +57,7 @@ def test_the_event_that_creates_a_visitor_adds_what_it_sent(account: Account) ->
     assert added["identifiers.user_id"] == ("added", None, visitor_id, "generated for the new visitor")
 
 
-def test_a_later_event_changes_removes_and_adds_and_the_rest_is_ignored(account: Account) -> None:
+def test_a_later_event_changes_removes_and_adds_and_the_rest_is_ignored_or_unchanged(account: Account) -> None:
     first = {"city": "Berlin", "state": "BE", "custom_properties": {"plan": "free", "seats": 1}, "consent": {"a": 1}}
     account.identify(userId="u", userProperties=first)
     account.track(
@@ -78,10 +77,10 @@ def test_a_later_event_changes_removes_and_adds_and_the_rest_is_ignored(account:
         "custom_properties.plan": ("changed", "free", "pro", None),
         "custom_properties.new": ("added", None, [1], None),
         "consent": ("changed", {"a": 1}, {"b": 2}, None),
-        "identifiers.user_id": ("ignored", "u", "u", ALREADY),
+        "identifiers.user_id": ("unchanged", "u", "u", None),
         "properties.zip": ("ignored", None, None, "empty text is ignored"),
         "properties.gender": ("ignored", None, None, "is not set, so there is nothing to clear"),
-        "custom_properties.seats": ("ignored", 1, 1, ALREADY),
+        "custom_properties.seats": ("unchanged", 1, 1, None),
         "custom_properties.old": ("ignored", None, None, "null is ignored inside custom_properties"),
         "custom_properties.text": ("ignored", None, None, "empty text is ignored inside custom_properties"),
     }
@@ -111,7 +110,7 @@ def test_an_id_of_the_client_api_that_is_not_written_says_why(account: Account) 
     client(account, "alias", {"anonymous_id": "phone", "external_id": "x"})
     assert changes(account) == {
         "identifiers.external_id": ("added", None, "x", None),
-        "identifiers.anonymous_id": ("ignored", "phone", "phone", ALREADY),
+        "identifiers.anonymous_id": ("unchanged", "phone", "phone", None),
     }
     client(account, "alias", {"anonymous_id": "phone", "external_id": "y"})
     why = "the visitor has another external_id, which is never replaced"
@@ -142,20 +141,20 @@ def test_the_second_of_two_events_that_create_a_visitor_names_the_first(account:
         "properties.locale": ("added", None, ""),
         "data.n": ("added", None, None),
     }
-    assert {change["action"] for change in second["changes"]} == {"ignored"}
+    assert {change["action"] for change in second["changes"]} == {"unchanged"}
     assert {change["why"] for change in second["changes"]} == {
         f"was set by event {first['id']}, which created the visitor"
     }
 
 
 @pytest.mark.rule("client-data")
-def test_null_in_data_is_a_value_that_is_added_changed_and_ignored(account: Account) -> None:
+def test_null_in_data_is_a_value_that_is_added_changed_and_unchanged(account: Account) -> None:
     client(account, "identify", {"external_id": "x", "data": {"a": 1}})
     client(account, "identify", {"external_id": "x", "data": {"a": None, "b": None}})
     found = changes(account)
     assert (found["data.a"], found["data.b"]) == (("changed", 1, None, None), ("added", None, None, None))
     client(account, "identify", {"external_id": "x", "data": {"a": None}})
-    assert changes(account)["data.a"] == ("ignored", None, None, ALREADY)
+    assert changes(account)["data.a"] == ("unchanged", None, None, None)
 
 
 @pytest.mark.rule("client-devices", "client-devices-wait")
@@ -175,7 +174,7 @@ def test_a_device_is_changed_in_its_place_also_if_its_id_changes(account: Accoun
         {"external_id": "x", "anonymous_id": "y", "device_id": "new", **PHONE | {"device_id": "new"}},
     )
     found = changes(account)
-    assert found["devices.new"] == ("ignored", after, after, ALREADY)
+    assert found["devices.new"] == ("unchanged", after, after, None)
     assert found["identifiers.anonymous_id"] == ("ignored", None, None, "a device gives a visitor no ids")
 
 
@@ -200,7 +199,7 @@ def test_the_change_is_right_when_the_visitors_event_before_it_is_1000_rows_back
     assert changes(account) == {
         "properties.city": ("changed", "Berlin", "Bonn", None),
         "custom_properties.n": ("changed", 1, True, None),
-        "identifiers.user_id": ("ignored", "u", "u", ALREADY),
+        "identifiers.user_id": ("unchanged", "u", "u", None),
     }
 
 
@@ -228,7 +227,7 @@ def test_each_row_of_a_batch_has_its_own_changes(account: Account) -> None:
         ]
         for event in sorted(account.events(), key=lambda event: event["id"])
     ]
-    assert found == [[("added", None, "A")], [("changed", "A", "B")], [("ignored", "B", "B")]]
+    assert found == [[("added", None, "A")], [("changed", "A", "B")], [("unchanged", "B", "B")]]
 
 
 @pytest.mark.parametrize("name", ["a.b", "", "\0", "\ud800", "<img src=x onerror=alert(1)>", "x" * 100_000])
@@ -252,7 +251,7 @@ def applied(state: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
         assert (change["action"] == "ignored") <= (change["why"] is not None)
         if change["action"] == "removed":
             del after[change["path"]]
-        elif change["action"] != "ignored":
+        elif change["action"] in ("added", "changed"):
             after[change["path"]] = change["after"]
     return after
 

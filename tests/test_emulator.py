@@ -36,7 +36,7 @@ from ours_emulator.emulator import (
     run_emulator_async,
 )
 from ours_emulator.handshake import Order
-from ours_emulator.records import Event, Reset, SentAnswer, VisitorChange, from_json
+from ours_emulator.records import Event, Reset, RuleCount, SentAnswer, VisitorChange, from_json
 from ours_emulator.settings import SettingsError, load
 from ours_emulator.store import StoreError
 from serving import Account, Server
@@ -138,6 +138,9 @@ def test_results_have_attributes(emulator: Emulator, account: Account) -> None:
     assert detail.events == (event,)
     assert '"Paid"' in (detail.body or "")
     assert emulator.summary().events == {"Paid": 1}
+    account.track(event="Refused")
+    assert list(emulator.rule_counts()) == [RuleCount(rule="identifier", refused=1)]
+    assert [refused.event for refused in emulator.events(reason="identifier")] == ["Refused"]
 
 
 def test_a_refusal_has_its_reason(emulator: Emulator, account: Account) -> None:

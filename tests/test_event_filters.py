@@ -194,6 +194,60 @@ def test_a_hint_of_no_rule_is_refused(account: Account) -> None:
     assert refusal(account, "hint=" + "%00" * 200).startswith("hint: \0")
 
 
+def test_events_are_found_by_the_rule_that_refused_them(account: Account) -> None:
+    account.track(distinctId="nobody", event="identifier")
+    account.track(userId="u", distinctId="accepted", event="identifier", properties={})
+    account.batch({"event": "A", "distinctId": "row"}, {"event": 5})
+    account.post("/track", b"not json")
+    assert sorted(ids(account, reason="identifier")) == ["nobody", "row"]
+    assert sorted(ids(account, reason="identifier", outcome="rejected", order="arrival")) == ["nobody", "row"]
+    assert ids(account, reason="identifier", q="ROW") == ["row"]
+    assert ids(account, reason="identifier", outcome="accepted") == []
+    assert ids(account, reason="unknown-keys") == []
+    assert refusal(account, "reason=identifer") == "reason: identifer is not a rule; did you mean identifier?"
+
+
+def test_the_events_that_met_each_rule_are_counted(account: Account, server: Server) -> None:
+    assert account.debug("rules/counts")["items"] == []
+    account.track(userId="u", distinctId="two hints", properties={}, traits={})
+    account.track(userId="u", distinctId="two rules", userProperties={"city": ""}, properties={})
+    account.track(distinctId="refused and hinted", properties={})
+    account.track(distinctId="refused")
+    account.track(
+        userId='"hints":[]', event='"hints":[{"rule":"custom-null"}]', eventProperties={"rule": "custom-null"}
+    )
+    server.account().track(userId="u", properties={})
+    page = account.debug("rules/counts")
+    assert page == {
+        "items": [
+            {"rule": "unknown-keys", "hinted": 3, "refused": 0},
+            {"rule": "identifier", "hinted": 0, "refused": 2},
+            {"rule": "property-empty", "hinted": 1, "refused": 0},
+        ],
+        "total": 3,
+        "next_cursor": None,
+        "evicted": 0,
+    }
+    for count in page["items"]:
+        assert len(ids(account, hint=count["rule"], outcome="any")) == count["hinted"]
+        assert len(ids(account, reason=count["rule"])) == count["refused"]
+
+
+def test_rules_are_counted_in_all_accounts_and_over_all_slices(tmp_path: Path) -> None:
+    with serving(database=tmp_path / "store.db") as server:
+        for name in ("a", "b", "a"):
+            for first in range(0, 5000, 1000):
+                rows = (
+                    {"event": "E", "userId": "u", "distinctId": f"{name}{n}", "x": 1}
+                    for n in range(first, first + 1000)
+                )
+                assert Account(f"{server.url}/accounts/{name}", server.http).batch(*rows).status_code == 200
+        counted = [{"rule": "unknown-keys", "hinted": 10_000, "refused": 0}]
+        assert server.default.debug("rules/counts", account="a")["items"] == counted
+        (count,) = server.default.debug("rules/counts")["items"]
+        assert count["hinted"] == 15_000
+
+
 # Requests
 
 

@@ -72,6 +72,11 @@ class Accounts:
         """Return the configuration that the account *name* starts with."""
         return replace(self._template, name=name)
 
+    def config(self, name: str) -> AccountConfig:
+        """Return the configuration of the account *name*; the one that it starts with if it is not open."""
+        account = self._open.get(name)
+        return self.template(name) if account is None else account.config
+
     def secrets(self, name: str) -> frozenset[str]:
         """Return the tokens and keys of the account *name*; none if it is not open."""
         account = self._open.get(name)

@@ -23,7 +23,7 @@ RowCode: TypeAlias = Literal["queue_failed", "invalid_event"]
 ClockState: TypeAlias = Literal["real", "frozen", "moved"]
 Mode: TypeAlias = Literal["at_least", "exactly", "at_most", "none"]
 EventOrder: TypeAlias = Literal["time", "arrival"]
-ChangeAction: TypeAlias = Literal["added", "changed", "removed", "ignored"]
+ChangeAction: TypeAlias = Literal["added", "changed", "removed", "ignored", "unchanged"]
 MAX_WAIT_SECONDS = 55
 """The longest wait: many clients, and what is between them and here, give up after a minute."""
 
@@ -166,8 +166,8 @@ class VisitorChange:
     `identifiers`. `before` is None if the value was not there, `after` if it no longer is. Only a value of `data` may
     itself be null, so `action` says whether it was there.
 
-    `ignored` is a value that was sent and changed nothing. `why` says so in a sentence, or why the value that is stored
-    is not the one that was sent; None if there is nothing to explain.
+    `unchanged` is a value that was sent and is stored already, `ignored` one that was sent in vain. `why` says why it
+    was ignored, or why the value that is stored is not the one that was sent; None if there is nothing to explain.
     """
 
     path: str
@@ -361,6 +361,15 @@ class Summary:
     events: dict[str, int]
     evicted_requests: int = 0
     evicted_events: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleCount:
+    """How many events met a rule: those with a hint of it, whatever their outcome, and those that it refused."""
+
+    rule: str
+    hinted: int = 0
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,13 +14,14 @@ export type RequestRecord = Required<Schemas["RequestRecord"]>;
 export type RequestDetail = Required<Schemas["RequestDetail"]>;
 export type FaultState = Schemas["FaultState"];
 export type Rule = Schemas["Rule"];
+export type RuleCount = Required<Schemas["RuleCount"]>;
 export type Summary = Required<Schemas["Summary"]>;
 export type AccountState = Schemas["AccountState"];
 export type NearMiss = Schemas["NearMiss"];
 export type Unmet = Required<Schemas["Unmet"]>;
 export type Visitor = Required<Schemas["Visitor"]>;
 
-type Method = "get" | "post" | "put" | "delete";
+type Method = "get" | "post" | "put" | "patch" | "delete";
 export type PathOf<M extends Method> = {
   [P in keyof paths]: paths[P] extends Record<M, object> ? P : never;
 }[keyof paths];

@@ -80,6 +80,7 @@ def visitors(url: str | None, account: str | None, as_json: bool, limit: int, **
 @click.option("--property", "properties", multiple=True, metavar="NAME=VALUE", help="May be given several times.")
 @click.option("--q", help="Text anywhere in an event, in any case.")
 @click.option("--hint", help="Only events with a hint of this rule.")
+@click.option("--reason", help="Only events that this rule refused.")
 @click.option("--request-id", help="Only the events of this request.")
 @click.option("--order", type=click.Choice(["time", "arrival"]), help="[default: time]")
 @_limit_option
@@ -95,7 +96,7 @@ def events(
     items = emulator.latest_events(limit, outcome=outcome, **given)
     shown = output.show(items, as_json, account, output.EVENT_HEADS, output.event_row)
     _report_rest(emulator, operations.events(outcome, None, given), shown, limit, as_json)
-    if outcome is None and not as_json:
+    if outcome is None and "reason" not in given and not as_json:
         _report_other_outcomes(emulator, given)
 
 

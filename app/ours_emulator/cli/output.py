@@ -70,7 +70,7 @@ def show_event(event: EventDetail, as_json: bool) -> None:
 
 def _change_row(change: VisitorChange) -> Sequence[str]:
     before, after = (_cut_value(json.dumps(value, ensure_ascii=False)) for value in (change.before, change.after))
-    values = {"added": after, "changed": f"{before} → {after}", "removed": before, "ignored": ""}
+    values = {"added": after, "changed": f"{before} → {after}", "removed": before, "ignored": "", "unchanged": after}
     return (change.action, change.path, values[change.action], change.why or "")
 
 

@@ -21,7 +21,7 @@ router = debug_router()
 
 
 class AccountBody(Body):
-    """What the account accepts; a field that is omitted is as the emulator was started."""
+    """What the account accepts. A field that is omitted is as the emulator was started; with PATCH, as it was."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"tokens": ["live_token"], "allowed_events": ["Purchase"]}, {}]}
@@ -35,7 +35,7 @@ class AccountBody(Body):
     clock: ClockBody | None = None
 
     def config(self, before: AccountConfig) -> AccountConfig:
-        """Return the configuration of the account; *before* is the one that accounts start with."""
+        """Return the configuration of the account; *before* has what is not given."""
         given = self.model_fields_set
         names = self.allowed_events
         return replace(
@@ -87,13 +87,14 @@ async def account(request: Request, parts: Needs, reader: Reader, name: AccountN
 async def configure(request: Request, parts: Needs, name: AccountName, body: AccountBody) -> Response:
     """Set what an account accepts. The account is made if need be, and opened again if it was closed."""
     account_of(request, name)
-    if body.clock is not None:
-        # Tried on a copy first: a call that is refused changes nothing.
-        clock_change(body.clock)(copy(parts.accounts.clock(name)))
-    opened = parts.accounts.configure(body.config(parts.accounts.template(name)))
-    if body.clock is not None:
-        opened.move_clock(clock_change(body.clock))
-    return answer(_state(parts.accounts, name))
+    return answer(_configured(parts.accounts, name, body, parts.accounts.template(name)))
+
+
+@router.patch("/accounts/{name}", response_model=AccountState, responses=NOT_FOUND)
+async def change(request: Request, parts: Needs, name: AccountName, body: AccountBody) -> Response:
+    """Change what an account accepts: only the fields that are given, with the rest as it is."""
+    account_of(request, name)
+    return answer(_configured(parts.accounts, name, body, parts.accounts.config(name)))
 
 
 @router.delete("/accounts/{name}", response_model=Cleared, responses=NOT_FOUND)
@@ -101,6 +102,16 @@ async def close(request: Request, parts: Needs, name: AccountName) -> Response:
     """Delete an account; requests that still come for it are refused and counted."""
     account_of(request, name)
     return answer(await parts.pipeline.close_account(name))
+
+
+def _configured(accounts: Accounts, name: str, body: AccountBody, before: AccountConfig) -> AccountState:
+    if body.clock is not None:
+        # Tried on a copy first: a call that is refused changes nothing.
+        clock_change(body.clock)(copy(accounts.clock(name)))
+    opened = accounts.configure(body.config(before))
+    if body.clock is not None:
+        opened.move_clock(clock_change(body.clock))
+    return _state(accounts, name)
 
 
 def _state(accounts: Accounts, name: str) -> AccountState:

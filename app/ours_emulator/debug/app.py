@@ -16,6 +16,7 @@ from ours_emulator.debug import (
     faults,
     overview,
     requests,
+    rules,
     stream,
     visitors,
     wait,
@@ -23,7 +24,7 @@ from ours_emulator.debug import (
 from ours_emulator.debug.params import ERROR_SCHEMA, AsciiJSON
 from ours_emulator.debug.parts import Parts
 
-_RESOURCES = (overview, visitors, events, requests, wait, stream, export, account_resource, clock, faults)
+_RESOURCES = (overview, rules, visitors, events, requests, wait, stream, export, account_resource, clock, faults)
 SUMMARY = "What arrived at the emulator, and what became of it."
 
 

@@ -23,11 +23,12 @@ def event_detail(stored: StoredEvent) -> EventDetail:
         return replace(detail, unknown_changes=PARTS)
     unknown = tuple(dict.fromkeys((*stored.after.unknown, *(stored.before.unknown if stored.before else ()))))
     sent = _sent(stored.event, stored.content)
-    if created and stored.before is stored.after:
-        # Of the two events that create a visitor over the Client API this is the second.
-        sent = replace(sent, unchanged=f"was set by event {stored.after.id}, which created the visitor")
     before = None if stored.before is None else stored.before.state
     changes = visitor_changes(sent, detail.visitor_id, before, stored.after.state, unknown)
+    if created and stored.before is stored.after:
+        # Of the two events that create a visitor over the Client API this is the second.
+        why = f"was set by event {stored.after.id}, which created the visitor"
+        changes = tuple(replace(change, why=why) if change.action == "unchanged" else change for change in changes)
     return replace(detail, changes=changes, unknown_changes=unknown)
 
 

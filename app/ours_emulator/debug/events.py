@@ -21,6 +21,7 @@ from ours_emulator.debug.params import (
     Limit,
     Order,
     Reader,
+    ReasonRule,
     Since,
     answer,
     debug_router,
@@ -72,17 +73,20 @@ async def events(
     test: bool | None = None,
     since: Since = None,
     hint: HintRule | None = None,
+    reason: ReasonRule | None = None,
     request_id: Annotated[int | None, Query(ge=1, le=LARGEST, description="Only the events of this request.")] = None,
     q: Annotated[str | None, Query(max_length=_MAX_TEXT, description=_TEXT)] = None,
     order: Order = "time",
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Response:
-    """List events, the latest by time first: the accepted ones, unless `outcome` asks for others.
+    """List events, the latest by time first: the accepted ones, unless `outcome` or `reason` asks for others.
 
     Calls of the Client API that are not events (identify, alias, devices) are listed if `outcome` or `endpoint` is
     given. `property.NAME=VALUE` asks for an event property; dots lead into objects.
     """
+    if reason is not None and outcome is None:
+        outcome = "any"
     which = EventFilter(
         event,
         visitor_id,
@@ -94,6 +98,7 @@ async def events(
         since,
         properties,
         hint,
+        reason,
         request_id,
     )
     if q:
@@ -122,7 +127,8 @@ async def latest_event(
 async def event(reader: Reader, account: Account, event_id: int) -> Response:
     """Show one event, whatever its outcome, and what it changed of its visitor.
 
-    `changes` has each value that it added, changed or removed, and each that it sent and that was `ignored`, with why.
+    `changes` has each value that it added, changed or removed, each that it sent and that was `ignored`, with why, and
+    each that it sent and that is stored already.
     """
     stored = found(await reader.event(account, stored_id(event_id)), f"there is no event {event_id}")
     # A visitor may have 200,000 values; comparing those takes a second.

@@ -1,4 +1,4 @@
-"""What the emulator is and has: index, summary, rules, settings, health; and the reset of it all."""
+"""What the emulator is and has: index, summary, settings, health; and the reset of it all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from pydantic import ConfigDict, JsonValue
 from starlette.responses import Response
 
 from ours_emulator import __version__
-from ours_emulator.contract.rules import Rule
 from ours_emulator.debug.names import ValidName
 from ours_emulator.debug.params import (
     NOT_JSON,
@@ -23,7 +22,7 @@ from ours_emulator.debug.params import (
     debug_router,
 )
 from ours_emulator.http.redaction import masked
-from ours_emulator.records import Cleared, Page, Summary
+from ours_emulator.records import Cleared, Summary
 
 _DOCUMENT = {"GET /debug/openapi.json": "Show the OpenAPI document of the debug API."}
 router = debug_router()
@@ -80,13 +79,6 @@ async def index(request: Request) -> Response:
 async def summary(reader: Reader, account: Account) -> Response:
     """Count what is stored."""
     return answer(await reader.summary(account))
-
-
-@router.get("/rules", response_model=Page[Rule])
-async def rules(request: Request, parts: Needs) -> Response:
-    """List every rule of the contract and its basis."""
-    items = parts.accounts.revision(account_of(request, None)).rules
-    return answer(Page(items, len(items)))
 
 
 @router.get("/settings", response_model=dict[str, Setting])

@@ -65,6 +65,11 @@ def _known_rule(rule: str) -> str:
 HintRule: TypeAlias = Annotated[
     str, AfterValidator(_known_rule), Query(description="Only events with a hint of this rule.")
 ]
+ReasonRule: TypeAlias = Annotated[
+    str,
+    AfterValidator(_known_rule),
+    Query(description="Only events that this rule refused. `outcome` may be omitted then."),
+]
 Order: TypeAlias = Annotated[
     EventOrder, Query(description="`time`: the latest by time first. `arrival`: the last to arrive first.")
 ]

@@ -12,10 +12,12 @@ from ours_emulator.values import value
 
 PARTS = ("identifiers", "properties", CUSTOM, "consent", "data", "devices")
 """The parts of a visitor, with which the paths of changes begin."""
+_GROUPS: Mapping[ChangeAction, int] = {"ignored": 1, "unchanged": 2}
+"""The order of a list: first what changed."""
 _Values: TypeAlias = dict[str, JsonValue]
 """What is known of a visitor, each value by its path."""
 _Whys: TypeAlias = Iterator[tuple[str, str | None]]
-"""Paths of values that were sent, each with why the value is not stored, or changed nothing."""
+"""Paths of values that were sent, each with why the value is not stored; None if it is."""
 
 
 @value
@@ -34,8 +36,6 @@ class Sent:
     is_alias: bool
     unlinked: Collection[str]
     """The identifiers that a hint says are another visitor's."""
-    unchanged: str = "has this value already"
-    """Why a value that is stored already changed nothing."""
 
 
 def visitor_changes(
@@ -45,7 +45,8 @@ def visitor_changes(
     after: VisitorState,
     unknown: Collection[str] = (),
 ) -> tuple[VisitorChange, ...]:
-    """Return what changed between *before* (None if the message created the visitor) and *after*, then what did not.
+    """Return what changed between *before* (None if the message created the visitor) and *after*, then what did not:
+    what was ignored, and what is stored already.
 
     What is under one of the paths *unknown*, of which not both states are known, is left out.
     """
@@ -55,13 +56,15 @@ def visitor_changes(
         path: action for path in (*new, *old) if (action := _action(path, old, new)) is not None
     }
     whys = _whys(sent, old, new, changed)
-    ignored: dict[str, ChangeAction] = {path: "ignored" for path in whys if path not in changed}
+    untouched: dict[str, ChangeAction] = {
+        path: "unchanged" if why is None else "ignored" for path, why in whys.items() if path not in changed
+    }
     entries = [
         VisitorChange(path=path, action=action, before=old.get(path), after=new.get(path), why=whys.get(path))
-        for path, action in (changed | ignored).items()
+        for path, action in (changed | untouched).items()
         if not _under(path, unknown)
     ]
-    return tuple(sorted(entries, key=lambda entry: (entry.action == "ignored", _part(entry.path))))
+    return tuple(sorted(entries, key=lambda entry: (_GROUPS.get(entry.action, 0), _part(entry.path))))
 
 
 def _values(visitor_id: str, state: VisitorState, after: VisitorState) -> _Values:
@@ -105,16 +108,14 @@ def _part(path: str) -> int:
     return PARTS.index(path.partition(".")[0])
 
 
-def _whys(sent: Sent, old: _Values, new: _Values, changed: Collection[str]) -> dict[str, str]:
-    """Return why values that were sent are not stored, or changed nothing, and why others changed that were not sent.
+def _whys(sent: Sent, old: _Values, new: _Values, changed: Collection[str]) -> dict[str, str | None]:
+    """Return why values that were sent are not stored, None for those stored already, and why unsent ones changed.
 
     An identifier that was also sent as a property has the reason why the property won.
     """
-    whys: dict[str, str] = {}
+    whys: dict[str, str | None] = {}
     for path, why in (*_of_identity(sent, new), *_of_properties(sent, old, new), *_of_data_and_device(sent)):
-        if why is None and path not in changed:
-            why = sent.unchanged
-        if why is not None:
+        if why is not None or path not in changed:
             whys.setdefault(path, why)
     return whys | {path: why for path in changed if (why := _why_unsent(sent, path)) is not None}
 

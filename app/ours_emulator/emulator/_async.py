@@ -40,6 +40,7 @@ from ours_emulator.records import (
     RequestDetail,
     RequestRecord,
     Reset,
+    RuleCount,
     Summary,
     Visitor,
 )
@@ -97,7 +98,7 @@ class AsyncEmulator(Handle):
         """Return events by their time, the oldest first: accepted ones, or those of an *outcome* (`any` for all).
 
         *filters* are the parameters of `GET /debug/events`: visitor_id, distinct_id, endpoint, test, since, q, hint,
-        request_id. With order="arrival" they are in the order of their arrival.
+        reason, request_id. With order="arrival" they are in the order of their arrival.
         """
         return await self._all(operations.events(outcome, event, filters))
 
@@ -140,6 +141,10 @@ class AsyncEmulator(Handle):
     async def summary(self) -> Summary:
         """Return the counts."""
         return await self.perform(operations.summary())
+
+    async def rule_counts(self) -> Listing[RuleCount]:
+        """Return how many events met each rule, the rule that most of them met first."""
+        return await self.perform(operations.rule_counts())
 
     async def timeline(self) -> str:
         """Return a line for each request, with outcome, reason and hints: what a failing test prints."""

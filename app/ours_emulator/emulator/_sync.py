@@ -41,6 +41,7 @@ from ours_emulator.records import (
     RequestDetail,
     RequestRecord,
     Reset,
+    RuleCount,
     Summary,
     Visitor,
 )
@@ -96,7 +97,7 @@ class Emulator(Handle):
         """Return events by their time, the oldest first: accepted ones, or those of an *outcome* (`any` for all).
 
         *filters* are the parameters of `GET /debug/events`: visitor_id, distinct_id, endpoint, test, since, q, hint,
-        request_id. With order="arrival" they are in the order of their arrival.
+        reason, request_id. With order="arrival" they are in the order of their arrival.
         """
         return self._all(operations.events(outcome, event, filters))
 
@@ -139,6 +140,10 @@ class Emulator(Handle):
     def summary(self) -> Summary:
         """Return the counts."""
         return self.perform(operations.summary())
+
+    def rule_counts(self) -> Listing[RuleCount]:
+        """Return how many events met each rule, the rule that most of them met first."""
+        return self.perform(operations.rule_counts())
 
     def timeline(self) -> str:
         """Return a line for each request, with outcome, reason and hints: what a failing test prints."""

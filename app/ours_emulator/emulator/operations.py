@@ -25,6 +25,7 @@ from ours_emulator.records import (
     RequestDetail,
     RequestRecord,
     Reset,
+    RuleCount,
     Summary,
     Unmet,
     Visitor,
@@ -237,6 +238,11 @@ def request(request_id: int) -> Operation[RequestDetail]:
 def summary() -> Operation[Summary]:
     """The counts."""
     return Operation("GET", "summary", record(Summary))
+
+
+def rule_counts() -> Operation[Listing[RuleCount]]:
+    """How many events met each rule."""
+    return _page("rules/counts", record(RuleCount), {})
 
 
 def accounts() -> Operation[list[Json]]:

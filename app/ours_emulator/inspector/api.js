@@ -23,11 +23,13 @@ export const get = (path, asked) => call("get", path, asked ?? {});
 export const post = (path, asked) => call("post", path, asked);
 /** @template {PathOf<"put">} P @param {P} path @param {Asked<"put", P>} asked */
 export const put = (path, asked) => call("put", path, asked);
+/** @template {PathOf<"patch">} P @param {P} path @param {Asked<"patch", P>} asked */
+export const patch = (path, asked) => call("patch", path, asked);
 /** @template {PathOf<"delete">} P @param {P} path @param {Asked<"delete", P>} asked */
 export const remove = (path, asked) => call("delete", path, asked);
 
 /**
- * @template {"get" | "post" | "put" | "delete"} M
+ * @template {"get" | "post" | "put" | "patch" | "delete"} M
  * @template {PathOf<M>} P
  * @param {M} method
  * @param {P} path

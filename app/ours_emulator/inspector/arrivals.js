@@ -103,6 +103,7 @@ const listed = (asked, cursor, signal) =>
       visitor_id: asked.visitor ?? null,
       request_id: asked.request ? Number(asked.request) : null,
       hint: asked.hint ?? null,
+      reason: asked.reason ?? null,
       since: asked.since ? Number(asked.since) : null,
       q: asked.q ?? null,
       order: "arrival",
@@ -193,7 +194,7 @@ function rowOf({ event_properties: _, default_properties: _1, visitor_properties
 
 /** @param {Row} arrival */
 function isAskedFor(arrival) {
-  const { outcome, name, visitor, request, hint, since, q } = place.value;
+  const { outcome, name, visitor, request, hint, reason, since, q } = place.value;
   return (
     !q &&
     (!outcome || arrival.outcome === outcome) &&
@@ -201,6 +202,7 @@ function isAskedFor(arrival) {
     (!visitor || arrival.visitor_id === visitor) &&
     (!request || arrival.request_id === Number(request)) &&
     (!hint || arrival.hints.some(({ rule }) => rule === hint)) &&
+    (!reason || arrival.reason?.rule === reason) &&
     (!since || Date.parse(arrival.received_at) >= Number(since))
   );
 }

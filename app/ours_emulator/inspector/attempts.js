@@ -14,8 +14,8 @@ export function Attempts({ request, attempts }) {
   return html`<section>
     <h3>Request and answer</h3>
     <p class="facts">
-      <code>${method} ${path}</code> · ${content_type || "no content type"}${encoding} · ${size(body_bytes)} · request
-      ${id}
+      <code>${method} ${path}</code> · ${content_type || "no content type"}${encoding} · ${size(body_bytes)}${" "} ·
+      ${`request ${id}`}
     </p>
     <${Line} attempts=${attempts} current=${id} />
     <${Answer} answer=${request.answer} />

@@ -28,7 +28,7 @@ function Call({ path, accepted, attempts }) {
   return html`<section>
     <h3><code>${path}</code></h3>
     <p class="facts">
-      ${last && fullTime(last.received_at)} · ${plural(accepted, "event")} accepted ·
+      ${last && fullTime(last.received_at)} · ${plural(accepted, "event")} accepted ·${" "}
       <${Link} to=${{ ...NOWHERE, request: String(last?.id ?? 0) }}>what arrived<//>
     </p>
     <${Line} attempts=${attempts} />

@@ -1,6 +1,6 @@
 // Faults, the clock and the allow-list of an account. Each form shows the command that does the same.
 /** @import { AccountState, FaultState } from "types" */
-import { hasToken, put, remove, urlOf } from "./api.js";
+import { hasToken, patch, put, remove, urlOf } from "./api.js";
 import { quoted } from "./copies.js";
 import { Choice, CopyButton, perform } from "./parts.js";
 import { account, root } from "./place.js";
@@ -147,14 +147,10 @@ function AllowList({ state }) {
     .map((name) => name.trim())
     .filter(Boolean);
   const path = { name: account ?? "" };
-  const body = {
-    allowed_events: names.length ? names : null,
-    require_identifier: state?.require_identifier ?? true,
-    strict_openapi: state?.strict_openapi ?? false,
-  };
+  const body = { allowed_events: names.length ? names : null };
   return html`<section>
     <h3>Allowed events: ${now === null ? "all" : plural(now.length, "name")}</h3>
-    <p class="facts">Other events are dropped. Tokens and keys go back to those of the start.</p>
+    <p class="facts">Other events are dropped. Tokens, keys and all else that the account has stay.</p>
     <div class="fields">
       <label class="wide"
         >One name per line, or none to allow all
@@ -162,11 +158,12 @@ function AllowList({ state }) {
       </label>
     </div>
     <${Command}
+      method="PATCH"
       url=${urlOf("/debug/accounts/{name}", path)}
       body=${body}
       label="Allow these"
       done="The allow-list was changed."
-      run=${() => put("/debug/accounts/{name}", { path, body })}
+      run=${() => patch("/debug/accounts/{name}", { path, body })}
     />
   </section>`;
 }
@@ -192,11 +189,11 @@ const prevented = (event) => event.preventDefault();
 
 /**
  * The command for a call, and a button that makes it.
- * @param {{url: URL, body: object, label: string, done: string, run: () => Promise<unknown>}} properties
+ * @param {{method?: string, url: URL, body: object, label: string, done: string, run: () => Promise<unknown>}} properties
  */
-function Command({ url, body, label, done, run }) {
+function Command({ method = "PUT", url, body, label, done, run }) {
   const token = hasToken() ? `  -H "Authorization: Bearer $OURS_EMULATOR_ADMIN_TOKEN" \\\n` : "";
-  const command = `curl -sS -X PUT ${quoted(String(url))} \\\n${token}  -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify(body))}`;
+  const command = `curl -sS -X ${method} ${quoted(String(url))} \\\n${token}  -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify(body))}`;
   return html`<pre class="command">${command}</pre>
     <p class="buttons">
       <button type="button" class="primary" onClick=${() => change(run, done)}>${label}</button>

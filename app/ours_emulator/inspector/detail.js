@@ -7,7 +7,7 @@ import { Attempts } from "./attempts.js";
 import { Copies } from "./copybar.js";
 import { Identity } from "./identity.js";
 import { Link, OutcomeMark, Problem, useLoaded } from "./parts.js";
-import { account } from "./place.js";
+import { NOWHERE, account } from "./place.js";
 import { loadRules } from "./rules.js";
 import { Sent } from "./sent.js";
 import { dotted, fullTime, plural, shown, titleOf } from "./text.js";
@@ -53,8 +53,8 @@ function Heading({ arrival }) {
   return html`<div class="heading">
     <h2>${titleOf(arrival)} <${OutcomeMark} outcome=${outcome} /></h2>
     <p class="facts">
-      #${id} · ${endpoint}${account === null ? ` · account ${arrival.account}` : ""} · received
-      <time datetime=${received_at}> ${fullTime(received_at)}</time
+      #${id} · ${endpoint}${account === null ? ` · account ${arrival.account}` : ""} · received${" "}
+      <time datetime=${received_at}>${fullTime(received_at)}</time
       >${test ? " · Test Mode" : ""}${repeats ? ` · ${plural(repeats, "duplicate")} came later` : ""}
     </p>
   </div>`;
@@ -87,7 +87,11 @@ function Remark({ remark: { rule: id, path, message }, kind, rules }) {
   const rule = rules.find((one) => one.id === id);
   return html`<li class=${kind}>
     ${path && html`<code>${dotted(path)}</code> `}${message}
-    ${kind === "hint" && html`<${Link} to=${{ hint: id, event: undefined }} class="others">all with this hint<//>`}
+    ${
+      kind === "hint"
+        ? html`<${Link} to=${{ ...NOWHERE, hint: id }} class="others">all with this hint<//>`
+        : html`<${Link} to=${{ ...NOWHERE, reason: id }} class="others">all that this rule refused<//>`
+    }
     <details>
       <summary>rule ${id}</summary>
       <p>
@@ -130,7 +134,7 @@ const Change = ({ change: { path, action, before, after, why } }) =>
       <${Value}
         value=${after}
         isThere=${action !== "removed" && !(action === "ignored" && after === null)}
-      />${why && html`<small>${action}: ${why}</small>`}
+      />${(why || action === "unchanged") && html`<small>${action}${why && `: ${why}`}</small>`}
     </td>
   </tr>`;
 

@@ -1,13 +1,18 @@
-// The rules of the contract, with what each is based on.
+// The rules of the contract, with what each is based on, and how many events met it.
+/** @import { Rule, RuleCount } from "types" */
+import { get } from "./api.js";
 import { Link, Problem, SearchField, useLoaded } from "./parts.js";
 import { NOWHERE, place } from "./place.js";
 import { loadRules } from "./rules.js";
+import { status } from "./status.js";
 import { useStore } from "./store.js";
+import { plural } from "./text.js";
 import { html } from "./vendor/library.js";
 
 export function Rules() {
   const { q = "" } = useStore(place);
   const { value, error } = useLoaded(loadRules, "rules");
+  const counts = useCounts();
   const sought = q.toLowerCase();
   const rules = (value ?? []).filter(({ id, text, source }) =>
     `${id}\n${text}\n${source}`.toLowerCase().includes(sought),
@@ -19,7 +24,7 @@ export function Rules() {
       assumed.
     </p>
     <${SearchField} />
-    <${Problem} error=${error} />
+    <${Problem} error=${error || counts.error} />
     <section>
       <table>
         <thead>
@@ -27,21 +32,37 @@ export function Rules() {
             <th scope="col">rule</th>
             <th scope="col">text</th>
             <th scope="col">basis</th>
+            <th scope="col">met by</th>
           </tr>
         </thead>
         <tbody>
           ${rules.map(
-            ({ id, text, basis, source }) =>
-              html`<tr key=${id}>
-                <th scope="row">
-                  <code>${id}</code> <small><${Link} to=${{ ...NOWHERE, hint: id }}>hints<//></small>
-                </th>
-                <td>${text}</td>
-                <td>${basis} <small>${source}</small></td>
-              </tr>`,
+            (rule) =>
+              html`<${Row} key=${rule.id} rule=${rule} count=${counts.value?.find((one) => one.rule === rule.id)} />`,
           )}
         </tbody>
       </table>
     </section>
   </main>`;
 }
+
+/** How many events met each rule, counted again with each that arrives. */
+function useCounts() {
+  const newest = useStore(status).summary?.newest_event ?? 0;
+  return useLoaded(async (signal) => {
+    const { items } = await get("/debug/rules/counts", { signal });
+    return /** @type {RuleCount[]} */ (items);
+  }, newest);
+}
+
+/** @param {{rule: Rule, count: RuleCount | undefined}} properties */
+const Row = ({ rule: { id, text, basis, source }, count }) =>
+  html`<tr>
+    <th scope="row"><code>${id}</code></th>
+    <td>${text}</td>
+    <td>${basis} <small>${source}</small></td>
+    <td class="counts">
+      ${Boolean(count?.hinted) && html`<${Link} to=${{ ...NOWHERE, hint: id }}>${plural(count?.hinted ?? 0, "event")} with a hint<//>`}
+      ${Boolean(count?.refused) && html`<${Link} to=${{ ...NOWHERE, reason: id }}>${plural(count?.refused ?? 0, "event")} refused<//>`}
+    </td>
+  </tr>`;

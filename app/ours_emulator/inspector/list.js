@@ -67,8 +67,10 @@ function Row({ arrival, chosen }) {
         <${Link} to=${{ event: String(arrival.id) }} class="row" current=${chosen}>
           <${OutcomeMark} outcome=${arrival.outcome} />
           <span class="title">${titleOf(arrival)}${arrival.test && html` <small>test</small>`}</span>
-          <span class="who">${whoOf(arrival)}</span>
-          <span class="said">${saidOf(arrival)}</span>
+          <span class="about">
+            <span class="who">${whoOf(arrival)}</span>
+            <span class="said">${saidOf(arrival)}</span>
+          </span>
           <span class="where">${account === null ? `${arrival.account} · ` : ""}${arrival.endpoint}</span>
           <time datetime=${arrival.received_at} title=${fullTime(arrival.received_at)}
             >${clockTime(arrival.received_at)}</time
@@ -127,6 +129,7 @@ const CHIPS = [
   ["visitor", "visitor"],
   ["request", "request"],
   ["hint", "hint"],
+  ["reason", "refused by"],
   ["since", "since"],
 ];
 

@@ -1,15 +1,28 @@
 // The URL is the state of the page: what is shown can be reloaded, gone back to and sent to somebody else.
 import { Store } from "./store.js";
 
-/** @typedef {"view" | "event" | "visitor" | "outcome" | "name" | "request" | "q" | "hint" | "since" | "order" | "match"} Name */
+/** @typedef {"view" | "event" | "visitor" | "outcome" | "name" | "request" | "q" | "hint" | "reason" | "since" | "order" | "match"} Name */
 /** @typedef {Partial<Record<Name, string>>} Place */
 
 /** @type {readonly Name[]} */
-const NAMES = ["view", "event", "visitor", "outcome", "name", "request", "q", "hint", "since", "order", "match"];
+const NAMES = [
+  "view",
+  "event",
+  "visitor",
+  "outcome",
+  "name",
+  "request",
+  "q",
+  "hint",
+  "reason",
+  "since",
+  "order",
+  "match",
+];
 /** @type {Changes} nothing of the present place */
 export const NOWHERE = Object.fromEntries(NAMES.map((name) => [name, undefined]));
 /** The parts of a place that choose which arrivals are listed. */
-export const FILTERS = /** @type {const} */ (["outcome", "name", "visitor", "request", "hint", "since", "q"]);
+export const FILTERS = /** @type {const} */ (["outcome", "name", "visitor", "request", "hint", "reason", "since", "q"]);
 
 /** Where the page is served, with a slash at its end: at the root, or below `/accounts/NAME`. */
 export const base = new URL("./", location.href);

@@ -10,6 +10,8 @@ import { html } from "./vendor/library.js";
 
 const TOGETHER = 10;
 const MOST_EVENTS = 100;
+/** What sets a value. @type {readonly string[]} */
+const SETTING = ["added", "changed"];
 
 /** Changes with each arrival, so that what is shown is loaded again. */
 const useNewest = () => useStore(status).summary?.newest_event ?? 0;
@@ -120,7 +122,9 @@ async function settersOf(id, values, signal) {
       part.map((one) => get("/debug/events/{event_id}", { path: { event_id: one.id }, signal })),
     );
     for (const { id: event, changes } of /** @type {EventDetail[]} */ (details)) {
-      const set = changes.filter(({ action, path }) => action !== "ignored" && values.has(path) && !setters.has(path));
+      const set = changes.filter(
+        ({ action, path }) => SETTING.includes(action) && values.has(path) && !setters.has(path),
+      );
       for (const { path } of set) setters.set(path, event);
     }
   }

@@ -25,6 +25,7 @@ from ours_emulator.records import (
     EventOrder,
     Page,
     RequestRecord,
+    RuleCount,
     StoredRequest,
     Summary,
     VisitorVersion,
@@ -82,6 +83,8 @@ class EventFilter:
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
     hint: str | None = None
     """Only those with a hint of this rule."""
+    reason: str | None = None
+    """Only those that this rule refused."""
     request_id: int | None = None
     ids: Sequence[int] | None = None
     also_named: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -340,6 +343,13 @@ class StoreReader(Protocol):
 
     async def summary(self, account: str | None) -> Summary:
         """Return counts of everything."""
+        ...
+
+    async def rule_counts(self, account: str | None, after: int) -> tuple[Sequence[RuleCount], int | None]:
+        """Return how often rules were met by some events, those with the next ids after *after*.
+
+        Also return the id up to which was counted; None if that is all there is.
+        """
         ...
 
 

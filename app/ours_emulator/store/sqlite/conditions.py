@@ -10,7 +10,7 @@ from ours_emulator.jsontext import json_text
 from ours_emulator.model import Identifier
 from ours_emulator.store import LARGEST, EventFilter
 from ours_emulator.store.encoding import distinct_digest, encoded, name_digest
-from ours_emulator.store.sqlite.event_columns import gave_identifier, has_hint, property_is
+from ours_emulator.store.sqlite.event_columns import gave_identifier, has_hint, has_reason, property_is
 from ours_emulator.store.sqlite.removal import PREFIX
 from ours_emulator.store.tables import accounts, distinct_ids, identifiers, receipt_counts, receipts, requests
 
@@ -60,6 +60,8 @@ def event_conditions(ids: Sequence[int], which: EventFilter, *, by_index: bool =
         where.append(receipts.c.received_at >= which.since)
     if which.hint is not None:
         where.append(has_hint(which.hint))
+    if which.reason is not None:
+        where.append(has_reason(which.reason))
     return where + [property_is(path, text) for path, text in which.properties.items()]
 
 
@@ -94,7 +96,8 @@ def pks_named(ids: Sequence[int], kind: Identifier, value: str) -> sa.Select[tup
 
 def is_counted(which: EventFilter) -> bool:
     """Whether *which* asks only for what receipts are counted by."""
-    others = (which.visitor_id, which.distinct_id, which.since, which.hint, which.request_id, which.ids)
+    ids = (which.visitor_id, which.distinct_id, which.request_id, which.ids)
+    others = (*ids, which.since, which.hint, which.reason)
     return others == (None,) * len(others) and not which.properties
 
 

@@ -37,13 +37,28 @@ def property_is(path: str, text: str) -> sa.ColumnElement[bool]:
     return sa.case((sa.func.instr(content, r"\u0000") > 0, in_python), else_=_by_json_functions(path, text, wanted))
 
 
+hint_rows = sa.func.json_each(receipts.c.explanation, "$.hints").table_valued("value")
+"""The hints of an event, a row each."""
+rule_of_hint = sa.func.json_extract(hint_rows.c.value, "$.rule")
+rule_of_reason = sa.func.json_extract(receipts.c.explanation, "$.reason.rule")
+has_hints = sa.func.instr(receipts.c.explanation, '"hints":[]') == 0
+"""Match an event with hints. Most have none, and the JSON functions take much longer than a look for the text."""
+
+
 def has_hint(rule: str) -> Condition:
     """Match an event with a hint of that *rule*."""
-    hints = sa.func.json_each(receipts.c.explanation, "$.hints").table_valued("value")
-    of_rule = sa.func.json_extract(hints.c.value, "$.rule") == rule
-    # Few events have one, and the JSON functions take much longer than a look for the text.
-    mentioned = sa.func.instr(receipts.c.explanation, json_text(rule)) > 0
-    return sa.and_(mentioned, sa.select(sa.literal(1)).select_from(hints).where(of_rule).exists())
+    of_rule = sa.select(sa.literal(1)).select_from(hint_rows).where(rule_of_hint == rule)
+    return sa.and_(_mentions(rule), of_rule.exists())
+
+
+def has_reason(rule: str) -> Condition:
+    """Match an event that the *rule* refused."""
+    return sa.and_(_mentions(rule), rule_of_reason == rule)
+
+
+def _mentions(rule: str) -> Condition:
+    # Few events do, and the JSON functions take much longer than a look for the text.
+    return sa.func.instr(receipts.c.explanation, json_text(rule)) > 0
 
 
 def gave_identifier(identifiers: Mapping[str, str]) -> Condition:

@@ -78,14 +78,13 @@ class EventReader(SnapshotReader):
         Return the ids of those *which* have it, and the id up to which was searched; None if that is all there is.
         """
         async with self.snapshot(account) as stored:
-            first = await stored.scalar(sa.select(sa.func.min(receipts.c.id)).where(receipts.c.id > after))
-            if first is None:
+            searched = await stored.next_events(after, _SEARCHED_IDS)
+            if searched is None:
                 return [], None
-            last = first + _SEARCHED_IDS - 1
-            where = [*event_conditions(stored.ids, which, by_index=False), receipts.c.id.between(first, last)]
+            where = [*event_conditions(stored.ids, which, by_index=False), receipts.c.id.between(*searched)]
             with_visitors = receipts.outerjoin(visitors, visitors.c.pk == receipts.c.visitor_pk)
             ids = sa.select(receipts.c.id).select_from(with_visitors).where(*where, contains_text(text))
-            return [row["id"] for row in await stored.rows(ids)], last
+            return [row["id"] for row in await stored.rows(ids)], searched[1]
 
     async def events_of(self, account: str | None, ids: Sequence[int]) -> Sequence[Event]:
         """Return the events with *ids* that are still there, the first to arrive first, as many as a list has."""

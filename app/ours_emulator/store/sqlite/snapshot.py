@@ -15,7 +15,7 @@ from ours_emulator.store.sqlite.cursors import cursor_of, position
 from ours_emulator.store.sqlite.engine import read_only_engine
 from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.sqlite.selections import R, Selection
-from ours_emulator.store.tables import accounts
+from ours_emulator.store.tables import accounts, receipts
 
 _MAX_TOGETHER = 100
 
@@ -110,6 +110,11 @@ class Snapshot:
     async def count(self, table: sa.FromClause, where: Sequence[Condition]) -> int:
         """Return how many rows of *table* match all of *where*."""
         return await self.scalar(sa.select(sa.func.count()).select_from(table).where(*where)) or 0
+
+    async def next_events(self, after: int, count: int) -> tuple[int, int] | None:
+        """Return the range of the next *count* ids of events, of any account, after *after*; None if there are none."""
+        first = await self.scalar(sa.select(sa.func.min(receipts.c.id)).where(receipts.c.id > after))
+        return None if first is None else (first, first + count - 1)
 
     async def one(self, selection: Selection[R], *where: Condition) -> R | None:
         """Return the record of these accounts that matches *where*."""

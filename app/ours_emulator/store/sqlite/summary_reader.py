@@ -6,18 +6,21 @@ from typing import get_args
 
 import sqlalchemy as sa
 
-from ours_emulator.records import Outcome, Summary
+from ours_emulator.records import Outcome, RuleCount, Summary
 from ours_emulator.store import EventFilter
 from ours_emulator.store.sqlite.conditions import LAST_RECEIPT, count_conditions
+from ours_emulator.store.sqlite.event_columns import has_hints, hint_rows, rule_of_hint, rule_of_reason
 from ours_emulator.store.sqlite.selections import COUNTED, EVENTS, REQUESTS
 from ours_emulator.store.sqlite.snapshot import Snapshot, SnapshotReader
 from ours_emulator.store.tables import receipt_counts, receipts, requests, visitors
 
 _OUTCOMES: Sequence[Outcome] = get_args(Outcome)
+_COUNTED_IDS = 4000
+"""Events whose rules are counted before others may use the connection: 18 ms, if each has two hints."""
 
 
 class SummaryReader(SnapshotReader):
-    """Reads summaries."""
+    """Reads summaries, and counts rules."""
 
     async def summary(self, account: str | None) -> Summary:
         """Return counts of everything."""
@@ -39,6 +42,33 @@ class SummaryReader(SnapshotReader):
                 evicted_requests=stored.evicted(REQUESTS),
                 evicted_events=stored.evicted(EVENTS),
             )
+
+    async def rule_counts(self, account: str | None, after: int) -> tuple[Sequence[RuleCount], int | None]:
+        """Return how often rules were met by some events, those with the next ids after *after*.
+
+        Also return the id up to which was counted; None if that is all there is.
+        """
+        async with self.snapshot(account) as stored:
+            counted = await stored.next_events(after, _COUNTED_IDS)
+            if counted is None:
+                return [], None
+            events = receipts.c.id.between(*counted), stored.owns(receipts, by_index=False)
+            hinted = dict(await stored.pairs(_HINTED.where(*events)))
+            refused = dict(await stored.pairs(_REFUSED.where(*events)))
+            rules = hinted | refused
+            return [
+                RuleCount(rule=id_, hinted=hinted.get(id_, 0), refused=refused.get(id_, 0)) for id_ in rules
+            ], counted[1]
+
+
+# An event may have several hints of one rule.
+_HINTED = (
+    sa.select(rule_of_hint, sa.func.count(receipts.c.id.distinct()))
+    .select_from(receipts.join(hint_rows, sa.true()))
+    .where(has_hints)
+    .group_by(rule_of_hint)
+)
+_REFUSED = sa.select(rule_of_reason, sa.func.count()).where(receipts.c.outcome == "rejected").group_by(rule_of_reason)
 
 
 async def _newest(stored: Snapshot) -> tuple[int, int]:
