@@ -177,7 +177,7 @@ def test_a_patch_changes_only_what_it_names(account: Account, server: Server) ->
     configure(account, tokens=["live-token-1"], require_identifier=False, clock={"freeze": "2026-06-01T00:00:00Z"})
     changed = account.http.patch(url, json={"allowed_events": ["Purchase"]}).json()
     assert (changed["tokens"], changed["require_identifier"], changed["clock"]["state"]) == (["…en-1"], False, "frozen")
-    assert account.track(token="another", userId="u").status_code == 400
+    assert account.track(token="another", userId="u").status_code == 401
     assert account.track(token="live-token-1", event="Other").status_code == 200
     assert [event["event"] for event in account.events(outcome="dropped")] == ["Other"]
     assert account.http.patch(url, json={}).json() == changed

@@ -80,6 +80,15 @@ def test_the_page_and_its_scripts_name_no_other_origin_and_no_absolute_path() ->
                 assert all(address.startswith("./") for address in imported)
 
 
+def test_no_space_of_the_page_is_lost_at_the_end_of_a_line() -> None:
+    # In a template htm removes every space with a line break in it: `request` and `${id}` on two lines are "request7".
+    inline = r"\$\{|<(?:\$\{Link\}|(?:a|b|code|i|small|span|time)\b)"
+    for name in loaded_files():
+        if name.endswith(".js") and not name.startswith("vendor/"):
+            lost = re.findall(rf"^.*[\w·.,:;!?]\n *(?:{inline}).*$", (FOLDER / name).read_text("utf-8"), re.MULTILINE)
+            assert lost == [], name
+
+
 def test_only_the_pages_own_files_are_served(server: Server) -> None:
     for path in ("", "index.html", "__init__.py", "vendor/LICENSES.txt", "vendor/library.d.ts", "..%2Fapp.py", "a/b"):
         with case(path):

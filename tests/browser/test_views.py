@@ -47,6 +47,7 @@ def test_the_change_of_an_event_is_right_a_thousand_rows_after_the_one_before(ta
     changes = table(tab.page)
     assert changes["properties.city"] == ["Berlin", "Bonn"]
     assert changes["properties.job_title"] == ["Vet", "Vet\nignored: empty text is ignored"]
+    assert changes["identifiers.user_id"] == ["u", "u\nunchanged"]
 
 
 def test_of_a_visitor_each_value_has_the_event_that_set_it(tab: "Watched", account: Account) -> None:
@@ -145,6 +146,45 @@ def test_a_hint_leads_to_all_events_with_it(tab: "Watched", account: Account) ->
     until(lambda: titles.all_inner_texts() == ["Hinted too", "Hinted"])
     tab.page.get_by_role("button", name="hint unknown-keys").click()
     until(lambda: titles.count() == 3)
+
+
+def test_a_reason_leads_to_all_events_that_its_rule_refused(tab: "Watched", account: Account) -> None:
+    account.track(event="Nobody")
+    account.track(event="Somebody", userId="u")
+    account.track(event="Nobody either")
+    tab.open(f"?event={account.events(event='Nobody', outcome='any')[0]['id']}")
+    tab.page.get_by_role("link", name="all that this rule refused").click()
+    titles = tab.page.locator(".rows .title")
+    until(lambda: titles.all_inner_texts() == ["Nobody either", "Nobody"])
+    account.track(event="Accepted later", userId="u")
+    account.track(event="Nobody later")
+    until(lambda: titles.all_inner_texts() == ["Nobody later", "Nobody either", "Nobody"])
+    tab.page.get_by_role("button", name="refused by identifier").click()
+    until(lambda: titles.count() == 5)
+
+
+def test_each_row_says_who_also_beside_a_hint(tab: "Watched", account: Account) -> None:
+    account.track(event="Hinted", userId="ann", properties={})
+    account.track(event="Fine", userId="bob")
+    account.track(event="Nobody", properties={})
+    tab.open()
+    for width, query in ((1200, ""), (1200, f"?event={account.events()[0]['id']}"), (390, "")):
+        tab.page.set_viewport_size({"width": width, "height": 800})
+        tab.open(query)
+        rows = tab.page.locator(".rows .row")
+        rows.last.wait_for()
+        shown = [text.split("\n") for text in rows.all_inner_texts()]
+        assert "ann" in shown[2], (width, query)
+        assert "properties: dropped; did you mean eventProperties?" in shown[2]
+        assert "bob" in shown[1]
+        assert "ann" not in shown[0]
+        about = tab.page.locator(".rows .about").last
+        who, said = (about.locator(f".{name}").bounding_box() for name in ("who", "said"))
+        assert who is not None
+        assert said is not None
+        assert who["x"] + who["width"] <= said["x"]
+        assert abs(who["y"] - said["y"]) < 5
+        assert min(who["width"], said["width"]) > 20
 
 
 def test_a_bar_shows_what_came_from_there_on(tab: "Watched", account: Account) -> None:
@@ -288,6 +328,24 @@ def test_the_clock_and_the_allow_list_are_set(tab: "Watched", account: Account) 
     assert account.events(outcome="dropped")[0]["event"] == "Other"
 
 
+def test_the_allow_list_leaves_the_rest_of_the_account_as_it_is(tab: "Watched", account: Account) -> None:
+    account.configure(
+        tokens=["live-token-1"], public_keys=["pk_1234"], require_identifier=False, clock={"freeze": True}
+    )
+    account.post("/track", {"token": "live-token-1", "event": "Before"})
+    before = account.debug(f"accounts/{account.url.rpartition('/')[2]}")
+    tab.open("?view=control")
+    tab.page.get_by_label("One name per line").fill("Purchase")
+    tab.page.get_by_role("button", name="Allow these").click()
+    tab.page.get_by_role("heading", name="Allowed events: 1 name").wait_for()
+    assert account.debug(f"accounts/{before['account']}") == {**before, "allowed_events": ["purchase"]}
+    command = tab.page.locator(".command").last.inner_text().replace("Purchase", "Refund")
+    changed = json.loads(subprocess.run(["sh", "-c", command], capture_output=True, check=True).stdout)
+    assert changed == {**before, "allowed_events": ["refund"]}
+    assert account.post("/track", {"token": "live-token-1", "event": "Refund"}).status_code == 200
+    assert account.post("/track", {"token": "another", "event": "Refund"}).status_code == 401
+
+
 # Calls and rules
 
 
@@ -311,8 +369,22 @@ def test_the_rules_are_searched(tab: "Watched", account: Account) -> None:
     until(lambda: rows.count() == len(account.debug("rules")["items"]))
     tab.page.get_by_placeholder("Search").fill("unknown-keys")
     until(lambda: rows.count() < 5)
-    rows.filter(has_text="unknown-keys").first.get_by_role("link", name="hints").click()
-    tab.page.locator(".rows .title", has_text="Hinted").wait_for()
+
+
+def test_the_rules_say_how_many_events_met_each(tab: "Watched", server: Server, account: Account) -> None:
+    server.account().track(event="Elsewhere", userId="u", properties={})
+    account.track(event="Hinted", userId="u", properties={}, traits={})
+    account.track(event="Nobody")
+    tab.open("?view=rules")
+    met = {row: texts[-1].strip() for row, texts in table(tab.page).items() if texts[-1].strip()}
+    assert met == {"unknown-keys": "1 event with a hint", "identifier": "1 event refused"}
+    account.track(event="Nobody either")
+    tab.page.get_by_role("link", name="2 events refused").click()
+    titles = tab.page.locator(".rows .title")
+    until(lambda: titles.all_inner_texts() == ["Nobody either", "Nobody"])
+    tab.page.go_back()
+    tab.page.get_by_role("link", name="1 event with a hint").click()
+    until(lambda: titles.all_inner_texts() == ["Hinted"])
 
 
 def test_another_account_is_switched_to(tab: "Watched", server: Server) -> None:

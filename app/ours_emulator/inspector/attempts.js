@@ -10,13 +10,10 @@ const LONGEST = 2000;
 /** @param {{request: RequestDetail, attempts: readonly RequestRecord[]}} properties */
 export function Attempts({ request, attempts }) {
   const { method, path, content_type, content_encoding, body_bytes, receipts, id } = request;
-  const encoding = content_encoding && `, ${content_encoding}`;
+  const type = (content_type || "no content type") + (content_encoding && `, ${content_encoding}`);
   return html`<section>
     <h3>Request and answer</h3>
-    <p class="facts">
-      <code>${method} ${path}</code> · ${content_type || "no content type"}${encoding} · ${size(body_bytes)}${" "} ·
-      ${`request ${id}`}
-    </p>
+    <p class="facts"><code>${method} ${path}</code> · ${[type, size(body_bytes), `request ${id}`].join(" · ")}</p>
     <${Line} attempts=${attempts} current=${id} />
     <${Answer} answer=${request.answer} />
     ${receipts > 1 && html`<p class="facts">The request had <${Link} to=${{ ...NOWHERE, request: String(id) }}>${plural(receipts, "event")}<//>.</p>`}
