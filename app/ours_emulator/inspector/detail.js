@@ -71,10 +71,12 @@ function Panels({ arrival, request, attempts, rules }) {
 }
 
 /** @param {{arrival: Arrival, rules: readonly Rule[]}} properties */
-function Remarks({ arrival: { reason, hints }, rules }) {
+function Remarks({ arrival: { reason, hints, outcome }, rules }) {
   if (!reason && !hints.length) return null;
+  const unrefused = outcome === "accepted" ? "Accepted, but probably not meant" : "Probably not meant";
+  const title = reason ? "Why it was refused" : unrefused;
   return html`<section>
-    <h3>${reason ? "Why it was refused" : "Accepted, but probably not meant"}</h3>
+    <h3>${title}</h3>
     <ul class="remarks">
       ${reason && html`<${Remark} remark=${reason} kind="rejected" rules=${rules} />`}
       ${hints.map((hint, index) => html`<${Remark} key=${index} remark=${hint} kind="hint" rules=${rules} />`)}

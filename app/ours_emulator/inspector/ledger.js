@@ -30,9 +30,7 @@ export function Rules() {
         <thead>
           <tr>
             <th scope="col">rule</th>
-            <th scope="col">text</th>
-            <th scope="col">basis</th>
-            <th scope="col">met by</th>
+            <th scope="col">text and basis</th>
           </tr>
         </thead>
         <tbody>
@@ -58,11 +56,10 @@ function useCounts() {
 /** @param {{rule: Rule, count: RuleCount | undefined}} properties */
 const Row = ({ rule: { id, text, basis, source }, count }) =>
   html`<tr>
-    <th scope="row"><code>${id}</code></th>
-    <td>${text}</td>
-    <td>${basis} <small>${source}</small></td>
-    <td class="counts">
+    <th scope="row" class="counts">
+      <code>${id}</code>
       ${Boolean(count?.hinted) && html`<${Link} to=${{ ...NOWHERE, hint: id }}>${plural(count?.hinted ?? 0, "event")} with a hint<//>`}
       ${Boolean(count?.refused) && html`<${Link} to=${{ ...NOWHERE, reason: id }}>${plural(count?.refused ?? 0, "event")} refused<//>`}
-    </td>
+    </th>
+    <td>${text} <small>${basis}: ${source}</small></td>
   </tr>`;

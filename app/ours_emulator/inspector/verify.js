@@ -171,7 +171,7 @@ const Misses = ({ title, misses }) =>
 
 /** @param {{event: {id: number, event: string | null, endpoint: string, outcome: string}}} properties */
 const Named = ({ event }) =>
-  html`<${Link} to=${{ ...NOWHERE, event: String(event.id) }}>${titleOf(event)} #${event.id}<//>
+  html`<${Link} to=${{ ...NOWHERE, event: String(event.id) }}>${titleOf(event)} #${event.id}<//>${" "}
     <${OutcomeMark} outcome=${event.outcome} />`;
 
 /** @param {Expectation} asked */
