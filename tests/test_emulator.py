@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, closing
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ from ours_emulator.emulator import (
     run_emulator_async,
 )
 from ours_emulator.handshake import Order
-from ours_emulator.records import Event, Reset, from_json
+from ours_emulator.records import Event, Reset, SentAnswer, VisitorChange, from_json
 from ours_emulator.settings import SettingsError, load
 from ours_emulator.store import StoreError
 from serving import Account, Server
@@ -126,7 +127,9 @@ def test_results_have_attributes(emulator: Emulator, account: Account) -> None:
     assert event.resolution == Resolution(
         "userId", True, (Step("userId", "u", "not_found"), Step("email", "a@b.co", "skipped"))
     )
-    assert emulator.event(event.id) == event
+    shown = emulator.event(event.id)
+    assert [getattr(shown, it.name) for it in fields(Event)] == [getattr(event, it.name) for it in fields(Event)]
+    assert shown.changes[1] == VisitorChange(path="identifiers.email", action="added", after="a@b.co")
     visitor = emulator.visitor(email="a@b.co")
     assert (visitor.visitor_id, visitor.identifiers.email, visitor.event_count) == ("u", "a@b.co", 1)
     [request] = emulator.requests()
@@ -482,6 +485,29 @@ def test_what_the_command_line_uses_is_there_for_tests_too(
 def test_an_emulator_that_is_not_ready_in_time_is_reported() -> None:
     with pytest.raises(EmulatorError, match="no emulator answers"):
         Emulator("http://127.0.0.1:9").wait_ready(0.01)
+
+
+def test_events_are_found_by_text_hint_and_request_in_either_order(emulator: Emulator, account: Account) -> None:
+    now = account.debug("clock")["now_ms"]
+    for name, ago in (("a", 2000), ("b", 3000), ("c", 1000)):
+        account.track(event=name, userId="u", time=now - ago, **({"properties": {}} if name == "b" else {}))
+    assert [event.event for event in emulator.events()] == ["b", "a", "c"]
+    assert [event.event for event in emulator.events(order="arrival")] == ["a", "b", "c"]
+    assert [event.event for event in emulator.latest_events(2, order="arrival")] == ["c", "b"]
+    assert [event.event for event in emulator.events(q="U", hint="unknown-keys")] == ["b"]
+    (last, *_) = emulator.latest_requests(1)
+    assert [event.event for event in emulator.events(request_id=last.id)] == ["c"]
+    assert next(emulator.tail(visitor_id="u", after=0)) == emulator.events(order="arrival")[0]
+    with pytest.raises(EmulatorError, match="hint: x is not a rule"):
+        emulator.events(hint="x")
+
+
+def test_a_request_has_the_answer_that_it_got(emulator: Emulator, account: Account) -> None:
+    sent = account.track(userId="u")
+    (request,) = emulator.requests()
+    answer = emulator.request(request.id).answer
+    assert isinstance(answer, SentAnswer)
+    assert (answer.body, answer.headers["content-type"]) == (sent.text, "application/json")
 
 
 def test_a_refused_stream_is_an_error_with_its_reason(emulator: Emulator) -> None:

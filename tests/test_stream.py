@@ -63,7 +63,8 @@ def test_what_arrives_is_told_as_the_list_shows_it(account: Account) -> None:
         account.post("/track", b"nonsense")
         id_, kind, event = stream.next()
         assert (id_, kind) == (str(event["id"]), "receipt")
-        assert event == account.debug(f"events/{event['id']}")
+        (listed,) = account.events(event="Purchase")
+        assert event == listed
         assert stream.next()[2]["outcome"] == "rejected"
 
 
@@ -125,6 +126,26 @@ def test_a_stream_may_be_narrowed_to_an_event_and_an_outcome(account: Account) -
         account.track(event="Purchase", userId="u")
         _, _, event = stream.next()
         assert (event["event"], event["outcome"]) == ("Purchase", "accepted")
+
+
+def test_a_stream_may_be_narrowed_to_a_visitor_and_resumed(account: Account) -> None:
+    with streaming(account, visitor_id="u") as stream:
+        account.track(event="1", userId="u", distinctId="d")
+        account.track(event="2", userId="v")
+        account.track(event="3")
+        account.track(event="1", userId="v", distinctId="d")
+        first, second = stream.next(), stream.next()
+    assert [event["outcome"] for _, _, event in (first, second)] == ["accepted", "duplicate"]
+    account.track(event="4", userId="v")
+    account.track(event="5", userId="u")
+    with streaming(account, {"last-event-id": first[0]}, visitor_id="u", outcome="accepted") as stream:
+        assert stream.names(1) == ["5"]
+        account.track(event="6", userId="v")
+        account.track(event="7", userId="u")
+        assert stream.names(1) == ["7"]
+    with streaming(account, {"last-event-id": "0"}, visitor_id="nobody yet") as stream:
+        account.track(event="8", userId="nobody yet")
+        assert stream.names(1) == ["8"]
 
 
 def test_a_reset_is_told(account: Account) -> None:

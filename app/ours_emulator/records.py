@@ -22,6 +22,8 @@ Connection: TypeAlias = Literal["reset", "hang", "close"]
 RowCode: TypeAlias = Literal["queue_failed", "invalid_event"]
 ClockState: TypeAlias = Literal["real", "frozen", "moved"]
 Mode: TypeAlias = Literal["at_least", "exactly", "at_most", "none"]
+EventOrder: TypeAlias = Literal["time", "arrival"]
+ChangeAction: TypeAlias = Literal["added", "changed", "removed", "ignored"]
 MAX_WAIT_SECONDS = 55
 """The longest wait: many clients, and what is between them and here, give up after a minute."""
 
@@ -156,6 +158,39 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VisitorChange:
+    """What an event did to one value of its visitor.
+
+    `path` is a part of the visitor, and after the first dot the name in it: `identifiers.email`, `properties.city`,
+    `custom_properties.plan`, `consent`, `data.plan`, `devices.` and the device id. Email and external id are under
+    `identifiers`. `before` is None if the value was not there, `after` if it no longer is. Only a value of `data` may
+    itself be null, so `action` says whether it was there.
+
+    `ignored` is a value that was sent and changed nothing. `why` says so in a sentence, or why the value that is stored
+    is not the one that was sent; None if there is nothing to explain.
+    """
+
+    path: str
+    action: ChangeAction
+    before: Any = None
+    after: Any = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventDetail(Event):
+    """An event with what it changed of its visitor: nothing, unless it was accepted.
+
+    `unknown_changes` has the parts of the visitor of which an older database file never recorded what they were right
+    before this event or right after it (`data`, `devices`, `identifiers.anonymous_id`), and all parts if what the
+    visitor was before is not known at all; `changes` has nothing of them.
+    """
+
+    changes: tuple[VisitorChange, ...] = ()
+    unknown_changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Identifiers:
     """What a visitor is found by."""
 
@@ -233,29 +268,44 @@ class RequestRecord:
     receipts: int
 
 
+@dataclass(frozen=True, slots=True)
+class SentAnswer:
+    """The answer to a request: its body, and its headers by their lower-case names.
+
+    Left out are `date` and `server`, and the headers `x-emulator-…`, which say what the request and its events say.
+    """
+
+    headers: dict[str, str]
+    body: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDetail(RequestRecord):
-    """One request in the journal with its body and its events.
+    """One request in the journal with its body, its events and its answer.
 
-    The body is text, decompressed; base64 if it is no text.
+    The body is text, decompressed; base64 if it is no text. `answer` is None if a fault kept the request from being
+    answered, and if a file of store version 4 or older never recorded it.
     """
 
     body: str | None = None
     body_base64: str | None = None
     events: tuple[Event, ...] = ()
+    answer: SentAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
     """A request with all that was kept of it: beside its record, what an export and a replay need.
 
-    `body` is as it came over the wire, empty if it was too large (`oversized`).
+    `body` is as it came over the wire, empty if it was too large (`oversized`). `answer` has those of the headers that
+    not every answer has. An export goes without it.
     """
 
     record: RequestRecord
     authorization: str
     oversized: bool
     body: bytes
+    answer: SentAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

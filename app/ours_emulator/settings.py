@@ -164,7 +164,9 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         ge=1,
         description="How many requests, and how many events, to keep; above 400, up to 1/400 more are kept.",
     )
-    keep_body_bytes: int = Field(256 * 1024 * 1024, ge=0, description="How many bytes of request bodies to keep.")
+    keep_body_bytes: int = Field(
+        256 * 1024 * 1024, ge=0, description="How many bytes of the bodies of requests and answers to keep."
+    )
     keep_event_bytes: int = Field(
         512 * 1024 * 1024,
         ge=0,

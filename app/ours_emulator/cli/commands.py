@@ -78,11 +78,15 @@ def visitors(url: str | None, account: str | None, as_json: bool, limit: int, **
 @click.option("--test", type=click.Choice(["true", "false"]))
 @click.option("--since", help="Received at this moment or later: ISO 8601, or milliseconds since the epoch.")
 @click.option("--property", "properties", multiple=True, metavar="NAME=VALUE", help="May be given several times.")
+@click.option("--q", help="Text anywhere in an event, in any case.")
+@click.option("--hint", help="Only events with a hint of this rule.")
+@click.option("--request-id", help="Only the events of this request.")
+@click.option("--order", type=click.Choice(["time", "arrival"]), help="[default: time]")
 @_limit_option
 def events(
     url: str | None, account: str | None, as_json: bool, limit: int, properties: Sequence[str], **filters: str | None
 ) -> None:
-    """List events, the latest by time first."""
+    """List events, the latest by time first, or with --order arrival the last to arrive first."""
     from ours_emulator.emulator import operations
 
     given = {**_given(filters), **dict(map(_property_filter, properties))}
@@ -149,8 +153,16 @@ def requests(
 @options()
 @json_option
 @click.option("--event", help="Only events of this name.")
+@click.option("--visitor-id", help="Only events of this visitor.")
 @click.option("--outcome", help="accepted, duplicate, dropped or rejected. [default: any]")
-def tail(url: str | None, account: str | None, as_json: bool, event: str | None, outcome: str | None) -> None:
+def tail(
+    url: str | None,
+    account: str | None,
+    as_json: bool,
+    event: str | None,
+    visitor_id: str | None,
+    outcome: str | None,
+) -> None:
     """Show events as they arrive, until interrupted. Reconnects when the emulator comes back."""
     from ours_emulator.emulator import EmulatorError
 
@@ -161,7 +173,7 @@ def tail(url: str | None, account: str | None, as_json: bool, event: str | None,
     reported = False
     while True:
         try:
-            for item in emulator.tail(event, outcome=outcome, after=last):
+            for item in emulator.tail(event, outcome=outcome, visitor_id=visitor_id, after=last):
                 last, reported = (item.id if isinstance(item, Event) else last), False
                 click.echo(output.tail_line(item, as_json))
         except EmulatorError as error:

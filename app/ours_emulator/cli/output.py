@@ -10,7 +10,19 @@ from typing import IO, TypeVar
 import click
 
 from ours_emulator.errors import file_problem
-from ours_emulator.records import Event, Json, RequestDetail, RequestRecord, Reset, Visitor, iso, to_json, utc
+from ours_emulator.records import (
+    Event,
+    EventDetail,
+    Json,
+    RequestDetail,
+    RequestRecord,
+    Reset,
+    Visitor,
+    VisitorChange,
+    iso,
+    to_json,
+    utc,
+)
 from ours_emulator.terminal import columns, printable
 from ours_emulator.wording import MAX_LISTED, first_of, name_of, outcome_of, with_rule
 
@@ -47,24 +59,38 @@ def show_one(item: object, as_json: bool) -> None:
         _show_fields(to_json(item))
 
 
-def show_event(event: Event, as_json: bool) -> None:
-    """Print all of *event*; its time as the tables have it."""
+def show_event(event: EventDetail, as_json: bool) -> None:
+    """Print all of *event*, its time as the tables have it, and each change of its visitor in one line."""
     if as_json:
         _show_json(event)
     else:
-        _show_fields({**to_json(event), "time": iso(utc(int(event.time)))})
+        _show_fields({**to_json(event), "time": iso(utc(int(event.time))), "changes": ""})
+        _show_lines("changes", columns(map(_change_row, event.changes)))
+
+
+def _change_row(change: VisitorChange) -> Sequence[str]:
+    before, after = (_cut_value(json.dumps(value, ensure_ascii=False)) for value in (change.before, change.after))
+    values = {"added": after, "changed": f"{before} → {after}", "removed": before, "ignored": ""}
+    return (change.action, change.path, values[change.action], change.why or "")
+
+
+def _cut_value(text: str) -> str:
+    return text if len(text) <= _MAX_SHORT else f"{text[:_MAX_SHORT]}…"
 
 
 def show_request(request: RequestDetail, as_json: bool) -> None:
-    """Print *request*, each of its events in one line, and its body, cut if it is long."""
+    """Print *request*, each of its events in one line, and its body and answer, cut if they are long."""
     if as_json:
         _show_json(request)
         return
     events = [f"{name_of(event)} {outcome_of(event)}" for event in request.events]
-    _show_fields({**to_json(request), "events": "", "body": "", "body_base64": ""})
+    _show_fields({**to_json(request), "events": "", "body": "", "body_base64": "", "answer": ""})
     _show_lines("events", first_of(events, MAX_LISTED))
     _show_lines("body", _cut_body(request.body or "").splitlines())
     _show_lines("body in base64", [_cut_body(request.body_base64 or "")])
+    if request.answer is not None:
+        headers = [f"{name}: {value}" for name, value in request.answer.headers.items()]
+        _show_lines("answer", [*headers, *_cut_body(request.answer.body).splitlines()])
 
 
 def _show_fields(fields: Json) -> None:

@@ -1,11 +1,13 @@
 """Events: GET /debug/events, the latest one, one by id."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, HTTPException, Query, Request
 from starlette.responses import Response
 
+from ours_emulator.debug.event_changes import event_detail
 from ours_emulator.debug.params import (
     ANY_PROPERTY,
     DEFAULT_LIMIT,
@@ -15,7 +17,9 @@ from ours_emulator.debug.params import (
     AskedOutcome,
     Cursor,
     Endpoint,
+    HintRule,
     Limit,
+    Order,
     Reader,
     Since,
     answer,
@@ -23,10 +27,16 @@ from ours_emulator.debug.params import (
     found,
     stored_id,
 )
-from ours_emulator.records import Event, Page, VisitorVersion
-from ours_emulator.store import EventFilter
+from ours_emulator.debug.text_search import ids_with_text
+from ours_emulator.records import Event, EventDetail, Page, VisitorVersion
+from ours_emulator.store import LARGEST, EventFilter
 
 _MAX_PROPERTIES = 50
+_MAX_TEXT = 1000
+_TEXT = (
+    "Text anywhere in the name, the ids or what was sent: in names and values of properties, identifiers, data and "
+    "devices, in any case."
+)
 router = debug_router()
 
 
@@ -61,6 +71,10 @@ async def events(
     outcome: AskedOutcome | None = None,
     test: bool | None = None,
     since: Since = None,
+    hint: HintRule | None = None,
+    request_id: Annotated[int | None, Query(ge=1, le=LARGEST, description="Only the events of this request.")] = None,
+    q: Annotated[str | None, Query(max_length=_MAX_TEXT, description=_TEXT)] = None,
+    order: Order = "time",
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Response:
@@ -79,8 +93,12 @@ async def events(
         test,
         since,
         properties,
+        hint,
+        request_id,
     )
-    return answer(await reader.events(account, which, limit, cursor))
+    if q:
+        which = EventFilter(outcome=None, ids=await ids_with_text(reader, account, which, q))
+    return answer(await reader.events(account, which, limit, cursor, order))
 
 
 @router.get("/events/latest", response_model=Event, responses=NOT_FOUND)
@@ -100,10 +118,15 @@ async def latest_event(
     return answer(found(latest, nothing))
 
 
-@router.get("/events/{event_id}", response_model=Event, responses=NOT_FOUND)
+@router.get("/events/{event_id}", response_model=EventDetail, responses=NOT_FOUND)
 async def event(reader: Reader, account: Account, event_id: int) -> Response:
-    """Show one event, whatever its outcome."""
-    return answer(found(await reader.event(account, stored_id(event_id)), f"there is no event {event_id}"))
+    """Show one event, whatever its outcome, and what it changed of its visitor.
+
+    `changes` has each value that it added, changed or removed, and each that it sent and that was `ignored`, with why.
+    """
+    stored = found(await reader.event(account, stored_id(event_id)), f"there is no event {event_id}")
+    # A visitor may have 200,000 values; comparing those takes a second.
+    return answer(await asyncio.to_thread(event_detail, stored))
 
 
 @router.get("/events/{event_id}/visitor", response_model=VisitorVersion, responses=NOT_FOUND)

@@ -12,12 +12,13 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from ours_emulator.clock import LAST_MOMENT, moment
+from ours_emulator.contract.revision import revisions
 from ours_emulator.debug.names import ValidName
 from ours_emulator.debug.parts import Parts
 from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import DEFAULT_ACCOUNT
-from ours_emulator.records import Outcome, to_json
+from ours_emulator.records import EventOrder, Outcome, to_json
 from ours_emulator.store import LARGEST, StoreReader
 from ours_emulator.wording import did_you_mean
 
@@ -50,6 +51,22 @@ def _known_endpoint(name: str) -> str:
 
 Endpoint: TypeAlias = Annotated[
     str, AfterValidator(_known_endpoint), WithJsonSchema({"type": "string", "enum": list(_ENDPOINTS)})
+]
+
+
+def _known_rule(rule: str) -> str:
+    known = [each.id for revision in revisions().values() for each in revision.rules]
+    if rule not in known:
+        advice = did_you_mean(rule, known) or "; GET /debug/rules lists them"
+        raise ValueError(f"{rule[:100]} is not a rule{advice}")
+    return rule
+
+
+HintRule: TypeAlias = Annotated[
+    str, AfterValidator(_known_rule), Query(description="Only events with a hint of this rule.")
+]
+Order: TypeAlias = Annotated[
+    EventOrder, Query(description="`time`: the latest by time first. `arrival`: the last to arrive first.")
 ]
 
 

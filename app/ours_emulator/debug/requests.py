@@ -24,7 +24,19 @@ from ours_emulator.debug.params import (
     stored_id,
 )
 from ours_emulator.http.redaction import Redactor, each_text, without_tokens
-from ours_emulator.records import Call, Event, Page, RequestDetail, RequestRecord, StoredRequest, from_json, to_json
+from ours_emulator.http.wire import NOSNIFF, answer_headers
+from ours_emulator.model import Answer
+from ours_emulator.records import (
+    Call,
+    Event,
+    Page,
+    RequestDetail,
+    RequestRecord,
+    SentAnswer,
+    StoredRequest,
+    from_json,
+    to_json,
+)
 from ours_emulator.store import LARGEST, RequestFilter
 
 _MAX_SHOWN = 8 * 1024 * 1024
@@ -54,7 +66,11 @@ async def request(
     request_id: int,
     redact: Annotated[bool, Query(description="Mask tokens and keys.")] = False,
 ) -> Response:
-    """Show one request with its body and its events."""
+    """Show one request with its body, its events and its answer.
+
+    `answer` is null if a fault kept it from being sent, or if the store never recorded it (in a file of version 4 or
+    older).
+    """
     stored = await reader.request(account, stored_id(request_id))
     detail = _detail(*found(stored, f"there is no request {request_id}"))
     return answer(_redacted(detail, parts.redactor) if redact else detail)
@@ -70,7 +86,17 @@ def _detail(stored: StoredRequest, events: Sequence[Event]) -> RequestDetail:
     record = {one.name: getattr(stored.record, one.name) for one in fields(RequestRecord)}
     text = text_of(stored.body, stored.record.content_encoding, _MAX_SHOWN)
     encoded = in_base64(stored.body) if text is None else None
-    return RequestDetail(**record, body=text, body_base64=encoded, events=tuple(events))
+    answer = None if stored.answer is None else _as_sent(stored.answer, stored.record.method)
+    return RequestDetail(**record, body=text, body_base64=encoded, events=tuple(events), answer=answer)
+
+
+def _as_sent(stored: SentAnswer, method: str) -> SentAnswer:
+    """Return the *stored* answer with the headers that every answer has; to HEAD, the server sends no body."""
+    headers, body = dict(stored.headers), stored.body.encode("utf-8")
+    media_type = headers.pop("content-type", None)
+    sent = (*answer_headers(Answer(None, body, headers, media_type), None), NOSNIFF)
+    shown = {name.decode("latin-1"): value.decode("latin-1") for name, value in sent}
+    return SentAnswer(shown, "" if method == "HEAD" else stored.body)
 
 
 def _redacted(detail: RequestDetail, redactor: Redactor) -> RequestDetail:

@@ -12,6 +12,7 @@ from ours_emulator.event_view import EventView
 from ours_emulator.feed import Feed, FeedClosedError, Listener, Resets
 from ours_emulator.http.wire import mark_endless
 from ours_emulator.jsontext import json_text
+from ours_emulator.records import Event
 from ours_emulator.store import LARGEST, EventFilter, StoreReader
 
 MEDIA_TYPE = "text/event-stream"
@@ -39,11 +40,12 @@ async def stream(
     reader: Reader,
     account: Account,
     event: str | None = None,
+    visitor_id: str | None = None,
     outcome: AskedOutcome = "any",
     last_event_id: Annotated[str | None, Query(description="The same as the header Last-Event-ID.")] = None,
     resumed: Annotated[str | None, Header(alias="last-event-id")] = None,
 ) -> Response:
-    """Send every arrival, whatever its outcome, the first one first, as GET /debug/events/{id} shows it.
+    """Send every arrival, whatever its outcome, the first one first, as GET /debug/events lists it.
 
     The id of each message is the event's id. With Last-Event-ID the stream goes on after that event, without a gap or a
     repeat. A message `reset` means that the earlier events of its account (null: of all accounts) are gone. A message
@@ -51,7 +53,7 @@ async def stream(
     seconds keeps the connection alive.
     """
     after = _event_id(resumed if resumed is not None else last_event_id)
-    which = EventFilter(event=event, outcome=None if outcome == "any" else outcome)
+    which = EventFilter(event, visitor_id, outcome=None if outcome == "any" else outcome)
     mark_endless(request.scope)
     messages = _messages(reader, parts.feed, account, which, after)
     headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -69,7 +71,7 @@ async def _messages(
     try:
         with feed.listen(account, which.event, bounded=True) as listener:
             yield "retry: 1000\n\n"
-            progress = _Progress(which.outcome, after or 0)
+            progress = _Progress(which, after or 0)
             # Without `after` there is nothing to catch up with: whatever comes from here on is handed over.
             if after is not None:
                 async for chunk in _missed(reader, account, which, listener, progress):
@@ -108,8 +110,8 @@ async def _missed(
 class _Progress:
     """How far a stream has come."""
 
-    def __init__(self, outcome: str | None, last: int) -> None:
-        self._outcome = outcome
+    def __init__(self, which: EventFilter, last: int) -> None:
+        self._which = which
         self.last = last
         """The id of the last event that was sent."""
         self._resets: Resets = {}
@@ -138,13 +140,18 @@ class _Progress:
     def _messages(self, views: Iterable[EventView], complete: bool) -> Generator[str]:
         for view in views:
             event = view.event
-            if event.id <= self.last or self._outcome not in (None, event.outcome):
+            if event.id <= self.last or not self._is_wanted(event):
                 continue
             self.last = event.id
             yield from self._due(self.last)
             yield f"id: {self.last}\nevent: receipt\ndata: {view.text}\n\n"
         if complete:
             yield from self._due(LARGEST)
+
+    def _is_wanted(self, event: Event) -> bool:
+        """Whether *event*, which has the name that is asked for, has the outcome and the visitor too."""
+        outcome, visitor_id = self._which.outcome, self._which.visitor_id
+        return outcome in (None, event.outcome) and visitor_id in (None, event.visitor_id)
 
     def _due(self, event_id: int) -> Generator[str]:
         """Yield a message for each reset before the event with that id."""

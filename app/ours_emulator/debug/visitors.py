@@ -12,6 +12,7 @@ from ours_emulator.debug.params import (
     Account,
     Cursor,
     Limit,
+    Order,
     Reader,
     answer,
     debug_router,
@@ -56,12 +57,20 @@ async def visitor(reader: Reader, account: Account, visitor_id: str) -> Response
 
 @router.get("/visitors/{visitor_id}/events", response_model=Page[Event], responses=NOT_FOUND)
 async def visitor_events(
-    reader: Reader, account: Account, visitor_id: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    reader: Reader,
+    account: Account,
+    visitor_id: str,
+    order: Order = "time",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> Response:
-    """List the accepted events of one visitor, the latest by time first."""
+    """List everything that was about one visitor, the latest by time first: events, duplicates, Client API calls.
+
+    What was refused or dropped is about no visitor.
+    """
     shown = await _visitor(reader, account, _unquoted(visitor_id))
-    which = EventFilter(visitor_id=shown.visitor_id, named=True)
-    return answer(await reader.events(shown.account, which, limit, cursor))
+    which = EventFilter(visitor_id=shown.visitor_id, outcome=None)
+    return answer(await reader.events(shown.account, which, limit, cursor, order))
 
 
 async def _visitor(reader: StoreReader, account: str | None, visitor_id: str) -> Visitor:

@@ -46,6 +46,8 @@ def changes(stored: Properties, sent: Properties) -> Properties:
 
 def differs(one: JsonValue, other: JsonValue) -> bool:
     """Tell whether two values differ as JSON text: to Python 1, 1.0 and true are equal."""
+    if one is other:
+        return False
     return one != other or (not isinstance(one, str) and json_text(one) != json_text(other))
 
 

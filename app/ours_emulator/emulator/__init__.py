@@ -10,6 +10,7 @@ from ours_emulator.emulator.local import run_emulator, run_emulator_async
 from ours_emulator.records import (
     Cleared,
     Event,
+    EventDetail,
     Hint,
     Identifiers,
     Imported,
@@ -22,9 +23,11 @@ from ours_emulator.records import (
     RequestRecord,
     Reset,
     Resolution,
+    SentAnswer,
     Step,
     Summary,
     Visitor,
+    VisitorChange,
 )
 
 __all__ = [
@@ -38,6 +41,7 @@ __all__ = [
     "Emulator",
     "EmulatorError",
     "Event",
+    "EventDetail",
     "Expectation",
     "ExpectationError",
     "Export",
@@ -54,9 +58,11 @@ __all__ = [
     "RequestRecord",
     "Reset",
     "Resolution",
+    "SentAnswer",
     "Step",
     "Summary",
     "Visitor",
+    "VisitorChange",
     "run_emulator",
     "run_emulator_async",
 ]

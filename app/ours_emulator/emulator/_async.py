@@ -30,6 +30,7 @@ from ours_emulator.emulator.transport import AsyncStream, AsyncTransport, Deadli
 from ours_emulator.records import (
     Cleared,
     Event,
+    EventDetail,
     Imported,
     Json,
     Listing,
@@ -95,7 +96,8 @@ class AsyncEmulator(Handle):
     ) -> Listing[Event]:
         """Return events by their time, the oldest first: accepted ones, or those of an *outcome* (`any` for all).
 
-        *filters* are the parameters of `GET /debug/events`: visitor_id, distinct_id, endpoint, test, since.
+        *filters* are the parameters of `GET /debug/events`: visitor_id, distinct_id, endpoint, test, since, q, hint,
+        request_id. With order="arrival" they are in the order of their arrival.
         """
         return await self._all(operations.events(outcome, event, filters))
 
@@ -105,8 +107,8 @@ class AsyncEmulator(Handle):
         """Yield the latest events by their time, the latest first, at most *limit*; else as `events`."""
         return self._first(limit, operations.events(outcome, event, filters))
 
-    async def event(self, event_id: int) -> Event:
-        """Return one event, whatever its outcome."""
+    async def event(self, event_id: int) -> EventDetail:
+        """Return one event, whatever its outcome, with what it changed of its visitor."""
         return await self.perform(operations.event(event_id))
 
     async def visitors(self, **filters: str) -> Listing[Visitor]:
@@ -132,7 +134,7 @@ class AsyncEmulator(Handle):
         return self._first(limit, operations.requests(filters))
 
     async def request(self, request_id: int) -> RequestDetail:
-        """Return one request with its body and its events."""
+        """Return one request with its body, its events and its answer."""
         return await self.perform(operations.request(request_id))
 
     async def summary(self) -> Summary:
@@ -144,7 +146,12 @@ class AsyncEmulator(Handle):
         return "\n".join(report.timeline(await self.requests(), await self.events(outcome="any")))
 
     async def tail(
-        self, event: str | None = None, *, outcome: str | None = None, after: int | None = None
+        self,
+        event: str | None = None,
+        *,
+        outcome: str | None = None,
+        visitor_id: str | None = None,
+        after: int | None = None,
     ) -> AsyncGenerator[Event | Reset]:
         """Yield events as they arrive, whatever their outcome, and a Reset where earlier ones were deleted.
 
@@ -152,7 +159,7 @@ class AsyncEmulator(Handle):
         ends with the emulator, or when events arrive faster than they are taken: then go on with *after*.
         """
         stream = operations.EventStream()
-        async with self._streaming(operations.tail(event, outcome, after)) as answer:
+        async with self._streaming(operations.tail(event, outcome, visitor_id, after)) as answer:
             async for part in answer.parts:
                 for item in stream.feed(part):
                     yield item

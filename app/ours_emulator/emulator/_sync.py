@@ -31,6 +31,7 @@ from ours_emulator.emulator.transport import Deadline, Stream, Transport, pause
 from ours_emulator.records import (
     Cleared,
     Event,
+    EventDetail,
     Imported,
     Json,
     Listing,
@@ -94,7 +95,8 @@ class Emulator(Handle):
     def events(self, event: str | None = None, *, outcome: str | None = None, **filters: When | bool) -> Listing[Event]:
         """Return events by their time, the oldest first: accepted ones, or those of an *outcome* (`any` for all).
 
-        *filters* are the parameters of `GET /debug/events`: visitor_id, distinct_id, endpoint, test, since.
+        *filters* are the parameters of `GET /debug/events`: visitor_id, distinct_id, endpoint, test, since, q, hint,
+        request_id. With order="arrival" they are in the order of their arrival.
         """
         return self._all(operations.events(outcome, event, filters))
 
@@ -104,8 +106,8 @@ class Emulator(Handle):
         """Yield the latest events by their time, the latest first, at most *limit*; else as `events`."""
         return self._first(limit, operations.events(outcome, event, filters))
 
-    def event(self, event_id: int) -> Event:
-        """Return one event, whatever its outcome."""
+    def event(self, event_id: int) -> EventDetail:
+        """Return one event, whatever its outcome, with what it changed of its visitor."""
         return self.perform(operations.event(event_id))
 
     def visitors(self, **filters: str) -> Listing[Visitor]:
@@ -131,7 +133,7 @@ class Emulator(Handle):
         return self._first(limit, operations.requests(filters))
 
     def request(self, request_id: int) -> RequestDetail:
-        """Return one request with its body and its events."""
+        """Return one request with its body, its events and its answer."""
         return self.perform(operations.request(request_id))
 
     def summary(self) -> Summary:
@@ -143,7 +145,12 @@ class Emulator(Handle):
         return "\n".join(report.timeline(self.requests(), self.events(outcome="any")))
 
     def tail(
-        self, event: str | None = None, *, outcome: str | None = None, after: int | None = None
+        self,
+        event: str | None = None,
+        *,
+        outcome: str | None = None,
+        visitor_id: str | None = None,
+        after: int | None = None,
     ) -> Generator[Event | Reset]:
         """Yield events as they arrive, whatever their outcome, and a Reset where earlier ones were deleted.
 
@@ -151,7 +158,7 @@ class Emulator(Handle):
         ends with the emulator, or when events arrive faster than they are taken: then go on with *after*.
         """
         stream = operations.EventStream()
-        with self._streaming(operations.tail(event, outcome, after)) as answer:
+        with self._streaming(operations.tail(event, outcome, visitor_id, after)) as answer:
             for part in answer.parts:
                 yield from stream.feed(part)
 

@@ -14,6 +14,7 @@ from ours_emulator.records import (
     MAX_WAIT_SECONDS,
     Cleared,
     Event,
+    EventDetail,
     FaultCounts,
     Imported,
     Json,
@@ -208,9 +209,9 @@ def events(outcome: str | None, event: str | None, filters: Mapping[str, object]
     return _page("events", record(Event), {"event": event, "outcome": outcome, **filters})
 
 
-def event(event_id: int) -> Operation[Event]:
-    """One event."""
-    return Operation("GET", f"events/{event_id}", record(Event))
+def event(event_id: int) -> Operation[EventDetail]:
+    """One event, with what it changed of its visitor."""
+    return Operation("GET", f"events/{event_id}", record(EventDetail))
 
 
 def visitors(filters: Mapping[str, object]) -> Operation[Listing[Visitor]]:
@@ -367,9 +368,9 @@ def _no_lines(given: object) -> TypeError:
     return TypeError(f"replay takes JSON Lines as text, bytes, or several lines, not {given!r:.100}")
 
 
-def tail(event: str | None, outcome: str | None, after: int | None) -> Operation[None]:
+def tail(event: str | None, outcome: str | None, visitor_id: str | None, after: int | None) -> Operation[None]:
     """The stream of arrivals: those after the event with the id *after*, or those from now on."""
-    params = _params({"event": event, "outcome": outcome})
+    params = _params({"event": event, "outcome": outcome, "visitor_id": visitor_id})
     headers = {} if after is None else {"last-event-id": str(after)}
     return Operation("GET", "stream", _nothing, params=params, extra_headers=headers, seconds=_STREAM_SECONDS)
 

@@ -17,8 +17,18 @@ from ours_emulator.decide.devices import PendingDevice
 from ours_emulator.decide.identity import Name, Visitor
 from ours_emulator.decide.retries import AttemptBefore
 from ours_emulator.errors import StoreError as StoreError
-from ours_emulator.model import Exchange, Identifier, Properties, Request
-from ours_emulator.records import Call, Cleared, Event, Page, RequestRecord, StoredRequest, Summary, VisitorVersion
+from ours_emulator.model import Exchange, Identifier, Properties, Request, VisitorState
+from ours_emulator.records import (
+    Call,
+    Cleared,
+    Event,
+    EventOrder,
+    Page,
+    RequestRecord,
+    StoredRequest,
+    Summary,
+    VisitorVersion,
+)
 from ours_emulator.records import Visitor as VisitorRecord
 
 T = TypeVar("T")
@@ -46,7 +56,7 @@ class CursorError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much is kept: rows of journal and receipts, bytes of request bodies, and bytes of receipts.
+    """How much is kept: rows of journal and receipts, bytes of the bodies of requests and answers, bytes of receipts.
 
     Those of receipts include the versions of visitors that they left, but for what each visitor is now.
     """
@@ -70,6 +80,10 @@ class EventFilter:
     test: bool | None = None
     since: int | None = None
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
+    hint: str | None = None
+    """Only those with a hint of this rule."""
+    request_id: int | None = None
+    ids: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +107,36 @@ class VisitorFilter:
 class Slice(Generic[T]):
     """Some items in order: as many as were asked for, or fewer if they are large, and whether there are `more`.
 
-    They are events, or excerpts of events. Others may be missing: how many were `evicted`, the last of them with the
-    id `last_evicted` (0 if none was).
+    They are events, or excerpts of events. Others may be missing: how many were `evicted`, the last of them
+    with the id `last_evicted` (0 if none was).
     """
 
     items: Sequence[T]
     more: bool
     evicted: int
     last_evicted: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """A visitor as the event *id* left them. `unknown` names what of a `VisitorVersion` was never recorded."""
+
+    id: int
+    state: VisitorState
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event with the content of its message, and its visitor right before and right after it.
+
+    `after` is None if it left no visitor; `before` if there was none yet, or none is known.
+    """
+
+    event: Event
+    content: Properties
+    before: StoredVersion | None = None
+    after: StoredVersion | None = None
 
 
 Excerpt: TypeAlias = tuple[int, Properties]
@@ -226,16 +262,18 @@ class StoreReader(Protocol):
         """Return the visitor right after the event *event_id*; None if it is not there or left none."""
         ...
 
-    async def events(self, account: str | None, which: EventFilter, limit: int, cursor: str | None) -> Page[Event]:
-        """Return events, the latest by `time` first (rule event-order)."""
+    async def events(
+        self, account: str | None, which: EventFilter, limit: int, cursor: str | None, order: EventOrder = "time"
+    ) -> Page[Event]:
+        """Return events, the latest by `time` first (rule event-order), or the last to arrive first."""
         ...
 
     async def latest_event(self, account: str | None, which: EventFilter) -> Event | None:
         """Return the last event by `time` (rule event-order); None if there is none."""
         ...
 
-    async def event(self, account: str | None, event_id: int) -> Event | None:
-        """Return one event, whatever its outcome."""
+    async def event(self, account: str | None, event_id: int) -> StoredEvent | None:
+        """Return one event, whatever its outcome, with what it made of its visitor."""
         ...
 
     async def newest_event(self) -> int:
@@ -250,6 +288,15 @@ class StoreReader(Protocol):
         self, account: str | None, which: EventFilter, fields: AbstractSet[str], after: int, limit: int
     ) -> Slice[Excerpt]:
         """Return only *fields* of the events that `arrivals` would return."""
+        ...
+
+    async def ids_with_text(
+        self, account: str | None, which: EventFilter, text: str, after: int
+    ) -> tuple[Sequence[int], int | None]:
+        """Search some events, those with the next ids after *after*, for *text* in any case.
+
+        Return the ids of those *which* have it, and the id up to which was searched; None if that is all there is.
+        """
         ...
 
     async def events_of(self, account: str | None, ids: Sequence[int]) -> Sequence[Event]:
@@ -273,7 +320,7 @@ class StoreReader(Protocol):
         ...
 
     async def request(self, account: str | None, request_id: int) -> tuple[StoredRequest, Sequence[Event]] | None:
-        """Return one request with its body, and its events in the order of its rows, as many as a list has."""
+        """Return one request with body and answer, and its events in the order of its rows, as many as a list has."""
         ...
 
     async def stored_requests(self, account: str | None, after: int) -> Sequence[StoredRequest]:

@@ -89,6 +89,9 @@ requests = sa.Table(
     # JSON: what a fault did to it.
     sa.Column("fault", sa.Text),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    # The answer; NULL if there was none, or if it is from before store version 5. Headers are JSON.
+    sa.Column("answer_headers", sa.Text),
+    sa.Column("answer_body", sa.LargeBinary),
     sa.Index("requests_by_call", "call_id", sqlite_where=sa.text("attempt > 1")),
 )
 # How many receipts there are of each kind, so that nobody has to count them. `last_id` is the newest one's.

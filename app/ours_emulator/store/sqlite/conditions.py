@@ -8,13 +8,14 @@ import sqlalchemy as sa
 from ours_emulator.decide.identity import Name
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Identifier
-from ours_emulator.store import EventFilter
+from ours_emulator.store import LARGEST, EventFilter
 from ours_emulator.store.encoding import distinct_digest, encoded, name_digest
-from ours_emulator.store.sqlite.event_columns import property_is
+from ours_emulator.store.sqlite.event_columns import has_hint, property_is
 from ours_emulator.store.sqlite.removal import PREFIX
 from ours_emulator.store.tables import accounts, distinct_ids, identifiers, receipt_counts, receipts, requests
 
 Condition: TypeAlias = sa.ColumnElement[bool]
+LAST_RECEIPT = requests.c.first_receipt + requests.c.receipt_count - 1
 
 
 def account_is(account: str | None) -> Condition:
@@ -44,8 +45,12 @@ def event_conditions(ids: Sequence[int], which: EventFilter, *, by_index: bool =
         where.append(receipts.c.id.in_(_holders(ids, which.distinct_id)))
     else:
         # SQLite does not look for an expression in an index.
-        by_index = by_index or which.event is not None
+        by_index = (by_index or which.event is not None) and (which.ids, which.request_id) == (None, None)
         where.append(among(receipts.c.account_id if by_index else receipts.c.account_id + 0, ids))
+    if which.ids is not None:
+        where.append(among(receipts.c.id, which.ids))
+    if which.request_id is not None:
+        where += [receipts.c.request_id == which.request_id, _receipt_ids(which.request_id)]
     names = {"event": which.event, "distinct_id": which.distinct_id}
     where += equal(receipts, **{name: text and encoded(text) for name, text in names.items()})
     where += equal(receipts, endpoint=which.endpoint, outcome=which.outcome, test=which.test)
@@ -53,7 +58,16 @@ def event_conditions(ids: Sequence[int], which: EventFilter, *, by_index: bool =
         where.append(receipts.c.event.is_not(None))
     if which.since is not None:
         where.append(receipts.c.received_at >= which.since)
+    if which.hint is not None:
+        where.append(has_hint(which.hint))
     return where + [property_is(path, text) for path, text in which.properties.items()]
+
+
+def _receipt_ids(request_id: int) -> Condition:
+    """Match the ids of the receipts of a request, as far as the journal still has it: no index has their request."""
+    of_request = sa.select(requests.c.first_receipt, LAST_RECEIPT).where(requests.c.id == request_id)
+    first, last = (of_request.with_only_columns(column).scalar_subquery() for column in of_request.selected_columns)
+    return receipts.c.id.between(sa.func.coalesce(first, 0), sa.func.coalesce(last, LARGEST))
 
 
 def _holders(ids: Sequence[int], distinct_id: str) -> sa.Select[tuple[int]]:
@@ -70,7 +84,8 @@ def pks_named(ids: Sequence[int], kind: Identifier, value: str) -> sa.Select[tup
 
 def is_counted(which: EventFilter) -> bool:
     """Whether *which* asks only for what receipts are counted by."""
-    return (which.visitor_id, which.distinct_id, which.since) == (None, None, None) and not which.properties
+    others = (which.visitor_id, which.distinct_id, which.since, which.hint, which.request_id, which.ids)
+    return others == (None,) * len(others) and not which.properties
 
 
 def count_conditions(which: EventFilter) -> list[Condition]:

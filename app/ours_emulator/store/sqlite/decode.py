@@ -16,6 +16,7 @@ from ours_emulator.records import (
     Reason,
     RequestRecord,
     Resolution,
+    SentAnswer,
     StoredRequest,
     Visitor,
     VisitorVersion,
@@ -23,6 +24,7 @@ from ours_emulator.records import (
     utc,
     whole,
 )
+from ours_emulator.store import StoredVersion
 from ours_emulator.store.encoding import decoded
 from ours_emulator.store.versions import stored_state, unknown_in
 
@@ -57,7 +59,7 @@ def visitor_record(row: Row) -> Visitor:
 def version_record(row: Row) -> VisitorVersion:
     """Return the version of a visitor in *row*."""
     state = stored_state(row["version"], row["base"])
-    unknown = unknown_in(row["version"], row["base"])
+    unknown = _unknown(row)
     return VisitorVersion(
         version=row["id"],
         visitor_id=decoded(row["visitor_id"]),
@@ -68,7 +70,7 @@ def version_record(row: Row) -> VisitorVersion:
         consent=_consent(state),
         data=None if "data" in unknown else state.data,
         devices=None if "devices" in unknown else state.devices,
-        unknown=tuple(name for key, name in _UNKNOWN.items() if key in unknown),
+        unknown=unknown,
     )
 
 
@@ -124,6 +126,17 @@ def event_record(row: Row) -> Event:
     )
 
 
+def stored_version(row: Row) -> StoredVersion:
+    """Return the version of a visitor in *row*."""
+    return StoredVersion(row["version_id"], stored_state(row["version"], row["base"]), _unknown(row))
+
+
+def _unknown(row: Row) -> tuple[str, ...]:
+    """Return what was never recorded of the version in *row*, as a `VisitorVersion` calls it."""
+    keys = unknown_in(row["version"], row["base"])
+    return tuple(name for key, name in _UNKNOWN.items() if key in keys)
+
+
 def request_record(row: Row) -> RequestRecord:
     """Return the request in *row*, without its body."""
     fault = row["fault"]
@@ -150,6 +163,12 @@ def request_record(row: Row) -> RequestRecord:
 def stored_request(row: Row) -> StoredRequest:
     """Return the request in *row*, which has the body too."""
     return StoredRequest(request_record(row), decoded(row["authorization"]), row["oversized"], row["body"])
+
+
+def sent_answer(row: Row) -> SentAnswer | None:
+    """Return the answer to the request in *row*; None if there was none or it is not known."""
+    body: bytes | None = row["answer_body"]
+    return None if body is None else SentAnswer(json.loads(row["answer_headers"]), body.decode("utf-8"))
 
 
 def call_record(attempts: Sequence[RequestRecord], accepted: Mapping[int, int]) -> Call:

@@ -1,13 +1,14 @@
 """Reads of events: lists by time, arrivals by id, excerpts."""
 
+import json
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from ours_emulator.records import Event, Page
-from ours_emulator.store import EventFilter, Excerpt, Slice
+from ours_emulator.records import Event, EventOrder, Page
+from ours_emulator.store import EventFilter, Excerpt, Slice, StoredEvent, StoredVersion
 from ours_emulator.store.sqlite.conditions import (
     Condition,
     account_is,
@@ -16,25 +17,34 @@ from ours_emulator.store.sqlite.conditions import (
     event_conditions,
     is_counted,
 )
-from ours_emulator.store.sqlite.decode import event_record
+from ours_emulator.store.sqlite.cursors import position
+from ours_emulator.store.sqlite.decode import event_record, stored_version
+from ours_emulator.store.sqlite.event_columns import contains_text
 from ours_emulator.store.sqlite.excerpts import ExcerptReader
-from ours_emulator.store.sqlite.selections import COUNTED, EVENTS, FROM_RECEIPTS
+from ours_emulator.store.sqlite.selections import COUNTED, EVENTS, EVENTS_BY_ARRIVAL, FROM_RECEIPTS, STATES
 from ours_emulator.store.sqlite.snapshot import Snapshot, SnapshotReader
-from ours_emulator.store.tables import accounts, marks, receipt_counts, receipts
+from ours_emulator.store.sqlite.visitor_columns import version
+from ours_emulator.store.tables import accounts, marks, receipt_counts, receipts, visitors
 
 T = TypeVar("T")
 _SORTED_ROWS = 20_000
 """Events of an account up to which its ids are sorted."""
+_SEARCHED_IDS = 4000
+"""Events that are searched for a text before others may use the connection: 10 ms, if they are small."""
 
 
 class EventReader(SnapshotReader):
     """Reads events."""
 
-    async def events(self, account: str | None, which: EventFilter, limit: int, cursor: str | None) -> Page[Event]:
-        """Return events, the latest by `time` first (rule event-order)."""
+    async def events(
+        self, account: str | None, which: EventFilter, limit: int, cursor: str | None, order: EventOrder = "time"
+    ) -> Page[Event]:
+        """Return events, the latest by `time` first (rule event-order), or the last to arrive first."""
         async with self.snapshot(account) as stored:
             where = event_conditions(stored.ids, which)
             total = await _receipts_counted(stored, which) if is_counted(which) else await stored.count(receipts, where)
+            if order == "arrival":
+                return await _page_by_arrival(stored, which, limit, cursor, total)
             return await stored.page(EVENTS, where, limit, cursor, total)
 
     async def latest_event(self, account: str | None, which: EventFilter) -> Event | None:
@@ -59,6 +69,23 @@ class EventReader(SnapshotReader):
         async with self.snapshot(account) as stored:
             rows, more = await _arrivals(stored, selected, which, after, limit)
             return _slice(stored, [(row["id"], excerpt(row)) for row in rows], more)
+
+    async def ids_with_text(
+        self, account: str | None, which: EventFilter, text: str, after: int
+    ) -> tuple[Sequence[int], int | None]:
+        """Search some events, those with the next ids after *after*, for *text* in any case.
+
+        Return the ids of those *which* have it, and the id up to which was searched; None if that is all there is.
+        """
+        async with self.snapshot(account) as stored:
+            first = await stored.scalar(sa.select(sa.func.min(receipts.c.id)).where(receipts.c.id > after))
+            if first is None:
+                return [], None
+            last = first + _SEARCHED_IDS - 1
+            where = [*event_conditions(stored.ids, which, by_index=False), receipts.c.id.between(first, last)]
+            with_visitors = receipts.outerjoin(visitors, visitors.c.pk == receipts.c.visitor_pk)
+            ids = sa.select(receipts.c.id).select_from(with_visitors).where(*where, contains_text(text))
+            return [row["id"] for row in await stored.rows(ids)], last
 
     async def events_of(self, account: str | None, ids: Sequence[int]) -> Sequence[Event]:
         """Return the events with *ids* that are still there, the first to arrive first, as many as a list has."""
@@ -106,10 +133,27 @@ class EventReader(SnapshotReader):
             events, more = await stored.first_rows(EVENTS.selected.where(*conditions).order_by(*order), limit)
             return _slice(stored, list(map(event_record, events)), more)
 
-    async def event(self, account: str | None, event_id: int) -> Event | None:
-        """Return one event, whatever its outcome."""
+    async def event(self, account: str | None, event_id: int) -> StoredEvent | None:
+        """Return one event, whatever its outcome, with what it made of its visitor."""
         async with self.snapshot(account) as stored:
-            return await stored.one(EVENTS, receipts.c.id == event_id)
+            rows = await stored.rows(EVENTS.selected.where(receipts.c.id == event_id, stored.owns(receipts)))
+            if not rows:
+                return None
+            row = rows[0]
+            event, content = event_record(row), json.loads(row["content"])
+            if row["version"] is None:
+                return StoredEvent(event, content)
+            after = stored_version(row)
+            # An event that changed nothing left the version that it found.
+            before = after if after.id != event_id else await _version_before(stored, row["visitor_pk"], event_id)
+            return StoredEvent(event, content, before, after)
+
+
+async def _version_before(stored: Snapshot, visitor_pk: int, event_id: int) -> StoredVersion | None:
+    """Return the version in which the event *event_id* found the visitor; None if there is none."""
+    earlier = STATES.where(version.c.visitor_pk == visitor_pk, version.c.id < event_id)
+    rows = await stored.rows(earlier.order_by(version.c.id.desc()).limit(1))
+    return stored_version(rows[0]) if rows else None
 
 
 def _slice(stored: Snapshot, items: Sequence[T], more: bool) -> Slice[T]:
@@ -122,7 +166,7 @@ async def _arrivals(
     """Return the first rows of events that arrived after *after*, and whether there are more."""
     # The ids of an account are in no index. Those of a small one are sorted; else SQLite would sort them anew for
     # each page, and a walk through the table, which has them in order, takes a tenth of the time.
-    by_index = await _receipts_counted(stored, EventFilter(outcome=None)) <= _SORTED_ROWS
+    by_index = await _is_sorted(stored)
     where = event_conditions(stored.ids, which, by_index=by_index)
     where = [*where, receipts.c.id > after]
     if by_index:
@@ -130,6 +174,25 @@ async def _arrivals(
         ids = sa.select(receipts.c.id).where(*where).order_by(receipts.c.id).limit(limit + 1)
         where = [receipts.c.id.in_(ids.correlate(None))]
     return await stored.first_rows(selected.where(*where).order_by(receipts.c.id), limit)
+
+
+async def _page_by_arrival(
+    stored: Snapshot, which: EventFilter, limit: int, cursor: str | None, total: int
+) -> Page[Event]:
+    """Return a page of the *total* events *which*, the last to arrive first. What is sorted is as in `_arrivals`."""
+    by_index = await _is_sorted(stored)
+    where = event_conditions(stored.ids, which, by_index=by_index)
+    if by_index:
+        if cursor is not None:
+            where.append(receipts.c.id < position(cursor, 1)[0])
+        ids = sa.select(receipts.c.id).where(*where).order_by(receipts.c.id.desc()).limit(limit + 1)
+        where = [receipts.c.id.in_(ids.correlate(None))]
+    return await stored.page(EVENTS_BY_ARRIVAL, where, limit, cursor, total)
+
+
+async def _is_sorted(stored: Snapshot) -> bool:
+    """Whether there are so few events that those of the accounts are found by index, and sorted by id."""
+    return await _receipts_counted(stored, EventFilter(outcome=None)) <= _SORTED_ROWS
 
 
 async def _receipts_counted(stored: Snapshot, which: EventFilter) -> int:

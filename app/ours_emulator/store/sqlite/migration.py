@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 OLDEST_VERSION = 2
 
 
@@ -153,9 +153,23 @@ def _from_3_to_4(connection: sqlite3.Connection) -> None:
     _run_each(connection, _3_TO_4)
 
 
+_4_TO_5 = """
+ALTER TABLE requests ADD COLUMN answer_headers TEXT;
+ALTER TABLE requests ADD COLUMN answer_body BLOB
+"""
+
+
+def _from_4_to_5(connection: sqlite3.Connection) -> None:
+    _run_each(connection, _4_TO_5)
+
+
 def _run_each(connection: sqlite3.Connection, statements: str) -> None:
     for statement in statements.split(";\n"):
         connection.execute(statement)
 
 
-_STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {2: _from_2_to_3, 3: _from_3_to_4}
+_STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {
+    2: _from_2_to_3,
+    3: _from_3_to_4,
+    4: _from_4_to_5,
+}

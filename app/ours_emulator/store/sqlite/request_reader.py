@@ -1,14 +1,15 @@
 """Reads of the journal: requests, and calls with all their attempts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from ours_emulator.records import Call, Event, Page, RequestRecord, StoredRequest
 from ours_emulator.store import LARGEST, RequestFilter
-from ours_emulator.store.sqlite.conditions import Condition, attempts_of, equal
-from ours_emulator.store.sqlite.decode import call_record, event_record, request_record, stored_request
-from ours_emulator.store.sqlite.selections import EVENTS, LAST_RECEIPT, REQUESTS, REQUESTS_WITH_BODY
+from ours_emulator.store.sqlite.conditions import LAST_RECEIPT, Condition, attempts_of, equal
+from ours_emulator.store.sqlite.decode import call_record, event_record, request_record, sent_answer, stored_request
+from ours_emulator.store.sqlite.selections import EVENTS, REQUESTS, REQUESTS_WITH_ANSWER, REQUESTS_WITH_BODY
 from ours_emulator.store.sqlite.snapshot import Snapshot, SnapshotReader
 from ours_emulator.store.tables import receipts, requests
 
@@ -30,15 +31,15 @@ class RequestReader(SnapshotReader):
             return await stored.page(REQUESTS, where, limit, cursor, await stored.count(requests, where))
 
     async def request(self, account: str | None, request_id: int) -> tuple[StoredRequest, Sequence[Event]] | None:
-        """Return one request with its body, and its events in the order of its rows, as many as a list has."""
+        """Return one request with body and answer, and its events in the order of its rows, as many as a list has."""
         async with self.snapshot(account) as stored:
-            rows = await stored.rows(REQUESTS_WITH_BODY.where(requests.c.id == request_id, stored.owns(requests)))
+            rows = await stored.rows(REQUESTS_WITH_ANSWER.where(requests.c.id == request_id, stored.owns(requests)))
             if not rows:
                 return None
             first, count = rows[0]["first_receipt"], rows[0]["receipt_count"]
             of_request = sa.and_(receipts.c.id.between(first, first + count - 1), receipts.c.request_id == request_id)
             events, _ = await stored.first_rows(EVENTS.selected.where(of_request).order_by(receipts.c.id), count)
-        return stored_request(rows[0]), list(map(event_record, events))
+        return replace(stored_request(rows[0]), answer=sent_answer(rows[0])), list(map(event_record, events))
 
     async def stored_requests(self, account: str | None, after: int) -> Sequence[StoredRequest]:
         """Return some requests with their bodies, a few megabytes at most, the oldest first: those with an id greater

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any, cast
 
 from ours_emulator.decide.deduplication import Original
@@ -11,7 +12,7 @@ from ours_emulator.decide.devices import PendingDevice
 from ours_emulator.decide.identity import Visitor
 from ours_emulator.decide.versions import patched
 from ours_emulator.jsontext import json_text
-from ours_emulator.model import UNCHANGED, Exchange, Identifier, Message, Receipt, Rejection, Version
+from ours_emulator.model import UNCHANGED, Answer, Exchange, Identifier, Message, Receipt, Rejection, Version
 from ours_emulator.records import Json, Resolution, to_json
 from ours_emulator.store.encoding import decoded, distinct_digest, encoded, name_digest
 from ours_emulator.store.sqlite.receipt_counts import CountKey, count_key
@@ -120,7 +121,28 @@ def request_row(exchange: Exchange) -> tuple[Any, ...]:
         request.oversized,
         None if exchange.fault is None else json_text(asdict(exchange.fault)),
         request.body,
+        *_answer_columns(exchange.answer),
     )
+
+
+def body_bytes(row: Sequence[Any]) -> int:
+    """Return how many bytes a `request_row` is counted as: those of the bodies of request and answer."""
+    *_, body, _, answer_body = row
+    return len(body) + len(answer_body or b"")
+
+
+def _answer_columns(answer: Answer) -> tuple[str | None, bytes | None]:
+    """Return the headers and the body of *answer*; None for both if a fault kept it from being sent."""
+    if answer.status is None:
+        return None, None
+    return _headers(answer.media_type, tuple(answer.headers.items())), answer.body
+
+
+# Almost all answers have the same.
+@lru_cache(maxsize=64)
+def _headers(media_type: str | None, others: tuple[tuple[str, str], ...]) -> str:
+    content_type = {} if media_type is None else {"content-type": media_type}
+    return json_text({**content_type, **{name.lower(): value for name, value in others}})
 
 
 def receipt_row(exchange: Exchange, receipt: Receipt) -> tuple[Any, ...]:

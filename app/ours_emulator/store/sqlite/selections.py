@@ -1,7 +1,7 @@
 """What is selected for each kind of record, and what makes the record of a row."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -67,12 +67,17 @@ EVENTS = Selection(
     event_record,
     "evicted_receipts",
 )
-# Without the bodies, which may be large.
+EVENTS_BY_ARRIVAL = replace(EVENTS, key=[receipts.c.id])
+STATES = sa.select(version.c.id.label("version_id"), *STATE_COLUMNS).select_from(
+    version.outerjoin(base, base.c.id == version.c.base_id)
+)
+"""Versions of visitors, for `stored_version`."""
+# Without the bodies and the answers, which may be large.
 REQUESTS = Selection(
     requests,
     [requests.c.id],
     sa.select(
-        *(column for column in requests.columns if column is not requests.c.body),
+        *(column for column in requests.columns if column.name not in ("body", "answer_headers", "answer_body")),
         sa.func.length(requests.c.body).label("body_bytes"),
         _account,
     ).join(accounts, accounts.c.id == requests.c.account_id),
@@ -80,6 +85,6 @@ REQUESTS = Selection(
     "evicted_requests",
 )
 REQUESTS_WITH_BODY = REQUESTS.selected.add_columns(requests.c.body)
-LAST_RECEIPT = requests.c.first_receipt + requests.c.receipt_count - 1
+REQUESTS_WITH_ANSWER = REQUESTS_WITH_BODY.add_columns(requests.c.answer_headers, requests.c.answer_body)
 COUNTED = sa.func.sum(receipt_counts.c.count)
 """How many receipts there are, without a look at them."""

@@ -4,8 +4,10 @@ SELECT_ACCOUNTS = "SELECT name, id FROM accounts"
 
 SELECT_MARKS = "SELECT kind, value FROM marks"
 
-SELECT_COUNTERS = """
-SELECT (SELECT count(*) FROM receipts), (SELECT count(*) FROM requests), (SELECT sum(length(body)) FROM requests),
+# Of a request and of its answer.
+BODY_BYTES = "length(body) + coalesce(length(answer_body), 0)"
+SELECT_COUNTERS = f"""
+SELECT (SELECT count(*) FROM receipts), (SELECT count(*) FROM requests), (SELECT sum({BODY_BYTES}) FROM requests),
        max(coalesce((SELECT max(id) FROM receipts), 0), coalesce((SELECT max(receipt_id) FROM distinct_ids), 0),
            coalesce((SELECT first_receipt + receipt_count - 1 FROM requests ORDER BY id DESC LIMIT 1), 0)),
        max(coalesce((SELECT max(id) FROM requests), 0),
@@ -117,8 +119,8 @@ DELETE FROM visitor_versions WHERE id IN (
 )
 RETURNING length(content)
 """
-EVICT_REQUESTS = """
-DELETE FROM requests WHERE id IN (SELECT id FROM requests ORDER BY id LIMIT ?) RETURNING account_id, length(body)
+EVICT_REQUESTS = f"""
+DELETE FROM requests WHERE id IN (SELECT id FROM requests ORDER BY id LIMIT ?) RETURNING account_id, {BODY_BYTES}
 """
 COUNT_EVICTED_RECEIPTS = """
 UPDATE accounts SET evicted_receipts = evicted_receipts + ?, last_evicted = max(last_evicted, ?) WHERE id = ?
@@ -142,8 +144,8 @@ REMOVE_RECEIPTS = """
 DELETE FROM receipts WHERE id IN (SELECT id FROM receipts WHERE account_id = ? LIMIT ?)
 RETURNING length(content) + length(explanation)
 """
-REMOVE_REQUESTS = """
-DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE account_id = ? LIMIT ?) RETURNING length(body)
+REMOVE_REQUESTS = f"""
+DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE account_id = ? LIMIT ?) RETURNING {BODY_BYTES}
 """
 SELECT_SOME_VISITORS = "SELECT pk FROM visitors WHERE account_id = ? LIMIT ?"
 REMOVE_EARLIER_VERSIONS = """

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from ours_emulator.records import Outcome, Summary
 from ours_emulator.store import EventFilter
-from ours_emulator.store.sqlite.conditions import count_conditions
-from ours_emulator.store.sqlite.selections import COUNTED, EVENTS, LAST_RECEIPT, REQUESTS
+from ours_emulator.store.sqlite.conditions import LAST_RECEIPT, count_conditions
+from ours_emulator.store.sqlite.selections import COUNTED, EVENTS, REQUESTS
 from ours_emulator.store.sqlite.snapshot import Snapshot, SnapshotReader
 from ours_emulator.store.tables import receipt_counts, receipts, requests, visitors
 

@@ -54,7 +54,8 @@ CREATE TABLE requests (id INTEGER NOT NULL, account_id INTEGER NOT NULL, call_id
 INTEGER NOT NULL, gap_ms FLOAT, endpoint TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, status
 INTEGER NOT NULL, received_at BIGINT NOT NULL, duration_us INTEGER NOT NULL, content_type TEXT NOT NULL,
 content_encoding TEXT NOT NULL, first_receipt INTEGER NOT NULL, receipt_count INTEGER NOT NULL, authorization
-TEXT NOT NULL, oversized BOOLEAN NOT NULL, fault TEXT, body BLOB NOT NULL, PRIMARY KEY (id))
+TEXT NOT NULL, oversized BOOLEAN NOT NULL, fault TEXT, body BLOB NOT NULL, answer_headers TEXT, answer_body
+BLOB, PRIMARY KEY (id))
 """,
     """
 CREATE INDEX ix_requests_account_id ON requests (account_id)
@@ -84,7 +85,7 @@ INSERT INTO accounts (id, name, evicted_requests, evicted_receipts, last_evicted
 INSERT_REQUESTS = """
 INSERT INTO requests (id, account_id, call_id, attempt, gap_ms, endpoint, method, path, status, received_at,
 duration_us, content_type, content_encoding, first_receipt, receipt_count, authorization, oversized, fault,
-body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+body, answer_headers, answer_body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 INSERT_RECEIPTS = """
 INSERT INTO receipts (id, account_id, request_id, batch_index, endpoint, outcome, event, visitor_pk,

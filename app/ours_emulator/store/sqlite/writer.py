@@ -21,6 +21,7 @@ from ours_emulator.store.sqlite.eviction import Eviction
 from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.sqlite.removal import Removal
 from ours_emulator.store.sqlite.rows import (
+    body_bytes,
     counted,
     distinct_rows,
     original_of,
@@ -150,7 +151,8 @@ class SqliteWriter:
     def save(self, exchanges: Sequence[Exchange], decision: Decision) -> None:
         """Write *exchanges* and what *decision* changed."""
         saved = [(exchange, receipt) for exchange in exchanges for receipt in exchange.receipts]
-        self._write(table_sql.INSERT_REQUESTS, [request_row(exchange) for exchange in exchanges])
+        requests = [request_row(exchange) for exchange in exchanges]
+        self._write(table_sql.INSERT_REQUESTS, requests)
         receipts = [receipt_row(exchange, receipt) for exchange, receipt in saved]
         self._write(table_sql.INSERT_RECEIPTS, receipts)
         self._totals.event_bytes += sum(len(content) + len(explanation) for *_, content, explanation in receipts)
@@ -165,7 +167,7 @@ class SqliteWriter:
         self.next_receipt_id += len(saved)
         self._totals.requests += len(exchanges)
         self._totals.receipts += len(saved)
-        self._totals.body_bytes += sum(len(exchange.request.body) for exchange in exchanges)
+        self._totals.body_bytes += sum(map(body_bytes, requests))
         # What is being removed still counts, and the rows of others must not have to go for it.
         if not self._removes() and self._eviction.evict():
             self._mark()

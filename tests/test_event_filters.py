@@ -1,0 +1,284 @@
+"""The filters of GET /debug/events that look into events, and the order of its lists."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import HTTPException
+
+from ours_emulator.debug.text_search import ids_with_text
+from ours_emulator.store import EventFilter, Retention, open_store
+from ours_emulator.store.event_text import has_text
+from serving import Account, Server, serving
+
+KEY = {"authorization": "Bearer pk_k"}
+LONG = "x" * 50_000 + "needle" + "x" * 50_000
+
+
+def post(account: Account, path: str, body: Any) -> None:
+    """Send *body* in ASCII, which may have lone surrogates."""
+    response = account.post(path, json.dumps(body).encode("ascii"), KEY)
+    assert response.status_code in (200, 204, 207), response.text
+
+
+def refusal(account: Account, query: str) -> str:
+    response = account.http.get(f"{account.url}/debug/events?{query}")
+    assert response.status_code == 400, response.text
+    error: str = response.json()["error"]
+    return error
+
+
+def ids(account: Account, **asked: Any) -> list[str]:
+    """Return the distinct ids, or else the endpoints, of the events that are listed on all pages of two."""
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = account.debug("events", limit=2, **asked, **cursor)
+        found += [item["distinct_id"] or item["endpoint"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            assert page["total"] == len(found)
+            return found
+        cursor = {"cursor": page["next_cursor"]}
+
+
+@pytest.fixture(scope="module")
+def searched(server: Server) -> Account:
+    """An account with something to find in each part of an event."""
+    account = server.account()
+    rows: list[dict[str, Any]] = [
+        {"distinctId": "Name-1", "event": "Großer KAUF"},
+        {"distinctId": "key", "eventProperties": {"Promo Code": 1}},
+        {"distinctId": "value", "eventProperties": {"deep": [{"a": "Zürich 😀"}]}},
+        {"distinctId": "number", "eventProperties": {"amount": 99.99, "paid": True, "gift": None}},
+        {"distinctId": "visitor", "userProperties": {"city": "Bonn", "custom_properties": {"Plan": 'say "hi"\\'}}},
+        {"distinctId": "email", "email": "Ann@Example.com"},
+        {"distinctId": "default", "defaultProperties": {"title": "Home Page"}},
+        {"distinctId": "context", "identityContext": {"ip": "10.1.2.3", "userAgent": "Mozilla"}},
+        {"distinctId": "nul", "eventProperties": {"a": "before\0after", "b": "\ud800lone"}},
+        {"distinctId": "long", "eventProperties": {"a": LONG}},
+        {"distinctId": "line", "eventProperties": {"a": "one\ntwo", "b": "\u212aelvin"}},
+        {"distinctId": "markup", "eventProperties": {"<b onclick=alert(1)>": "</script>"}},
+    ]
+    token, event = {"token": "secret-token"}, {"event": "E", "userId": "u-1"}
+    post(account, "/batch", {**token, "events": [{**event, **row} for row in rows]})
+    account.track(event="Refused one", distinctId="refused")
+    post(account, "/track", {**token, **event, "distinctId": "key"})
+    device = dict.fromkeys(("os", "model", "app_build", "app_version"), "x")
+    post(account, "/api/client/devices", {"external_id": "x-9", **device, "device_id": "Pixel 8"})
+    post(account, "/api/client/identify", {"external_id": "x-9", "data": {"Loyalty": "gold"}})
+    return account
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name-1", "Name-1"),
+        ("kauf", "Name-1"),
+        ("GROSSER", "Name-1"),
+        ("promo code", "key"),
+        ("zÜrich", "value"),
+        ("😀", "value"),
+        ("99.99", "number"),
+        ("TRUE", "number"),
+        ("null", "number"),
+        ("bonn", "visitor"),
+        ("plan", "visitor"),
+        ('y "hi"\\', "visitor"),
+        ("ann@example", "email"),
+        ("home p", "default"),
+        ("10.1.2.3", "context"),
+        ("before\0after", "nul"),
+        ("\0", "nul"),
+        ("needle", "long"),
+        (LONG[49_500:50_500], "long"),
+        ("one\ntwo", "line"),
+        ("kelvin", "line"),
+        ("<B ONCLICK", "markup"),
+        ("</script", "markup"),
+        ("%", ""),
+        ("pl_n", ""),
+        ("secret-token", ""),
+        ("event_properties", ""),
+        ("userid", ""),
+        ("u00", ""),
+        ("nowhere", ""),
+    ],
+)
+def test_a_text_is_found_in_names_ids_and_what_was_sent_in_any_case(
+    searched: Account, text: str, expected: str
+) -> None:
+    assert sorted(ids(searched, q=text)) == sorted(expected.split())
+
+
+def test_a_text_is_found_with_the_other_filters_and_without_any_outcome_but_the_one_asked_for(
+    searched: Account,
+) -> None:
+    assert len(ids(searched, q="u-1")) == 12
+    assert ids(searched, q="u-1", distinct_id="key", outcome="any") == ["key", "key"]
+    assert ids(searched, q="refused") == []
+    assert ids(searched, q="refused", outcome="any") == ["refused"]
+    assert ids(searched, q="PIXEL", outcome="any") == ["client/devices"]
+    assert sorted(ids(searched, q="gold", outcome="any")) == ["client/identify"]
+    assert ids(searched, q="x-9", endpoint="client/devices") == ["client/devices"]
+    assert ids(searched, q="", **{"property.amount": "99.99"}) == ["number"]
+    assert ids(searched, q="gift", **{"property.amount": "1"}) == []
+    assert ids(searched, q="U-1", event="E", test="true") == []
+
+
+def test_a_text_that_is_too_long_is_refused(searched: Account) -> None:
+    assert refusal(searched, "q=" + "x" * 1001) == "q: must have at most 1000 characters"
+    assert ids(searched, q="x" * 1000) == ["long"]
+    assert searched.http.get(f"{searched.url}/debug/events?q=%ED%A0%80lone").json()["items"] == []
+
+
+def test_a_text_is_in_the_names_and_values_of_a_content_and_not_in_what_holds_them() -> None:
+    assert has_text(["A", None], "{}", "a")
+    assert has_text(["\\u00c4"], "{}", "ä")
+    assert has_text([], '{"event_properties":{"a":"\\ud800"}}', "\ud800")
+    assert has_text([], '{"event_properties":{"a":[1e+300]}}', "1E+3")
+    assert not has_text([], '{"identity_context":null,"time":null}', "null")
+    assert not has_text([], '{"identity":{"userId":"u"},"event_properties":{}}', "userid")
+
+
+def test_a_search_looks_at_all_events_in_slices_while_others_are_answered(tmp_path: Path) -> None:
+    with serving(database=tmp_path / "store.db") as server:
+        for first in range(0, 6000, 1000):
+            rows = ({"event": "E", "userId": "u", "distinctId": f"d{n}"} for n in range(first, first + 1000))
+            assert server.default.batch(*rows).status_code == 200
+        page = server.default.debug("events", q="D59", limit=5)
+        assert (page["total"], len(page["items"])) == (111, 5)
+        assert server.default.debug("events", q="d", order="arrival", limit=1)["items"][0]["distinct_id"] == "d5999"
+
+
+def test_a_search_that_takes_too_long_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    database = tmp_path / "store.db"
+    with serving(database=database) as server:
+        for first in range(0, 5000, 1000):
+            rows = ({"event": "E", "userId": "u", "distinctId": f"d{n}"} for n in range(first, first + 1000))
+            assert server.default.batch(*rows).status_code == 200
+
+    async def search(seconds: float) -> list[int]:
+        store = open_store(str(database), Retention())
+        try:
+            return await ids_with_text(store.open_reader(), None, EventFilter(), "D49", seconds)
+        finally:
+            await store.close()
+
+    assert len(asyncio.run(search(20.0))) == 111
+    with pytest.raises(HTTPException, match="q: the search takes longer than 0 s; add event= or visitor_id="):
+        asyncio.run(search(0.0))
+
+
+# Hints
+
+
+def test_events_are_found_by_the_rule_of_a_hint(account: Account) -> None:
+    account.track(userId="u", distinctId="unknown", properties={}, traits={})
+    account.track(userId="u", distinctId="empty", userProperties={"city": ""})
+    account.track(userId="u", distinctId="both", userProperties={"city": ""}, properties={})
+    account.track(userId='","rule":"custom-null', distinctId="none", eventProperties={"rule": "unknown-keys"})
+    account.track(distinctId="refused", properties={})
+    assert sorted(ids(account, hint="unknown-keys")) == ["both", "unknown"]
+    assert sorted(ids(account, hint="unknown-keys", outcome="any")) == ["both", "refused", "unknown"]
+    assert sorted(ids(account, hint="property-empty")) == ["both", "empty"]
+    assert ids(account, hint="custom-null") == []
+    assert ids(account, hint="unknown-keys", q="BOTH") == ["both"]
+    assert ids(account, hint="identifier", outcome="any") == []
+
+
+def test_a_hint_of_no_rule_is_refused(account: Account) -> None:
+    assert refusal(account, "hint=unknown-key") == "hint: unknown-key is not a rule; did you mean unknown-keys?"
+    assert refusal(account, "hint=") == "hint:  is not a rule; GET /debug/rules lists them"
+    assert refusal(account, "hint=" + "%00" * 200).startswith("hint: \0")
+
+
+# Requests
+
+
+def test_events_are_found_by_their_request(account: Account) -> None:
+    account.track(userId="u", distinctId="before")
+    account.batch({"event": "A", "userId": "u", "distinctId": "1"}, {"event": "B"}, {"event": "C", "distinctId": "1"})
+    account.track(userId="u", distinctId="after")
+    _, request, _ = (item["id"] for item in account.debug("requests")["items"])
+    assert ids(account, request_id=request) == ["1"]
+    assert sorted(ids(account, request_id=request, outcome="any", order="arrival")) == ["1", "1", "batch"]
+    assert ids(account, request_id=request, visitor_id="u") == ["1"]
+    assert ids(account, request_id=request, q="u", event="A") == ["1"]
+    assert ids(account, request_id=2**63 - 1) == []
+    assert refusal(account, "request_id=0") == "request_id: must be at least 1"
+    assert refusal(account, "request_id=x") == "request_id: must be an integer"
+    assert refusal(account, f"request_id={2**63}") == f"request_id: must be at most {2**63 - 1}"
+
+
+def test_events_are_found_by_a_request_that_is_no_longer_in_the_journal(tmp_path: Path) -> None:
+    with serving(keep_body_bytes=1000, database=tmp_path / "store.db") as server:
+        server.default.track(userId="u", distinctId="first", eventProperties={"a": "x" * 600})
+        (event,) = server.default.events()
+        server.default.track(userId="u", distinctId="second", eventProperties={"a": "x" * 600})
+        assert len(server.default.debug("requests")["items"]) == 1
+        assert ids(server.default, request_id=event["request_id"]) == ["first"]
+
+
+# Order
+
+
+def test_events_are_listed_by_time_or_by_arrival(account: Account) -> None:
+    now = account.debug("clock")["now_ms"]
+    for name, ago in (("a", 1000), ("b", 3000), ("c", 0), ("d", 2000)):
+        account.track(userId="u", distinctId=name, time=now - ago)
+    account.track(userId="v", distinctId="e", time=now - 1500)
+    assert ids(account) == ids(account, order="time") == ["c", "a", "e", "d", "b"]
+    assert ids(account, order="arrival") == ["e", "d", "c", "b", "a"]
+    assert ids(account, order="arrival", visitor_id="u") == ["d", "c", "b", "a"]
+    assert ids(account, order="arrival", q="u") == ["d", "c", "b", "a"]
+    assert ids(account, order="arrival", since=0, outcome="any") == ["e", "d", "c", "b", "a"]
+    listed = account.debug("visitors/u/events", order="arrival")["items"]
+    assert [item["distinct_id"] for item in listed] == ["d", "c", "b", "a"]
+    assert refusal(account, "order=id").startswith("order: ")
+    by_time = account.debug("events", limit=1)["next_cursor"]
+    by_arrival = account.debug("events", limit=1, order="arrival")["next_cursor"]
+    assert "cursor: " in refusal(account, f"cursor={by_time}&order=arrival")
+    assert "cursor: " in refusal(account, f"cursor={by_arrival}")
+
+
+@pytest.mark.parametrize("rows", [30, 21_000])
+def test_pages_by_arrival_have_each_event_of_the_account_exactly_once(rows: int) -> None:
+    with serving() as server:
+        own, other = (Account(f"{server.url}/accounts/{name}", server.http) for name in ("own", "other"))
+        for first in range(0, rows, 1000):
+            for account in (own, other):
+                numbers = range(first, min(first + 1000, rows))
+                sent = ({"event": "E", "userId": "u", "distinctId": str(number)} for number in numbers)
+                assert account.batch(*sent).status_code == 200
+        page = own.debug("events", order="arrival", limit=1000 if rows > 1000 else 7)
+        found = [int(item["distinct_id"]) for item in page["items"]]
+        while page["next_cursor"] is not None:
+            page = own.debug("events", order="arrival", limit=len(page["items"]), cursor=page["next_cursor"])
+            found += [int(item["distinct_id"]) for item in page["items"]]
+        assert found == list(reversed(range(rows)))
+
+
+# One visitor
+
+
+def test_a_visitor_has_everything_that_was_about_them_with_its_outcome(account: Account) -> None:
+    account.track(event="A", externalId="x", distinctId="1")
+    account.track(event="A", externalId="x", distinctId="1")
+    post(account, "/api/client/identify", {"external_id": "x", "anonymous_id": "phone"})
+    post(account, "/api/client/alias", {"external_id": "x", "anonymous_id": "phone"})
+    device = dict.fromkeys(("device_id", "os", "model", "app_build", "app_version"), "x")
+    post(account, "/api/client/devices", {"anonymous_id": "phone", **device})
+    account.track(event="Other", userId="someone else")
+    account.track(event="Refused")
+    visitor_id = account.visitor(external_id="x")["visitor_id"]
+    page = account.debug(f"visitors/{visitor_id}/events", order="arrival")
+    assert [(item["endpoint"], item["outcome"]) for item in page["items"]] == [
+        ("client/devices", "accepted"),
+        ("client/alias", "accepted"),
+        ("client/identify", "accepted"),
+        ("track", "duplicate"),
+        ("track", "accepted"),
+    ]
+    assert page["total"] == 5
