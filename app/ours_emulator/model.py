@@ -15,7 +15,7 @@ ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 ACCOUNT_NAME_FORM = "letters, digits, dot, dash, underscore; up to 100, beginning with a letter or digit"
 DEFAULT_ACCOUNT = "default"
 Properties: TypeAlias = dict[str, JsonValue]
-Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id"]
+Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id", "phone_number"]
 
 
 @value
@@ -87,6 +87,8 @@ class ApiSemantics:
     """A property that is "" is ignored; otherwise it is a value like any other."""
     allow_list: bool = True
     """The account's allow-list applies."""
+    later: str | None = None
+    """The revision that falls through where this one does not, for hints about it (rule revision)."""
 
 
 @value
