@@ -94,7 +94,7 @@ def event_of(exchange: Exchange, receipt: Receipt) -> Event:
         identity_context=message.identity_context if message else None,
         identity={} if isinstance(arrival, Rejection) else {claim.given_as: claim.value for claim in arrival.identity},
         visitor_properties=None if receipt.version is None else state_of(receipt.version).properties,
-        resolution=receipt.resolution,
+        resolution=receipt.resolution and receipt.resolution.explained(),
         hints=receipt.hints,
         reason=arrival.reason if isinstance(arrival, Rejection) else None,
         request_id=exchange.id,

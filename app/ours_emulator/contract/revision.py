@@ -7,11 +7,10 @@ from importlib.resources import files
 
 from ours_emulator.contract.compile import RequestBodies, Valid, request_bodies
 from ours_emulator.contract.normalise import by_keywords
-from ours_emulator.contract.rules import Rule, load_rules
+from ours_emulator.contract.rules import Rule, rules_of
 from ours_emulator.decide.phone import PHONE, phone_name
-from ours_emulator.model import ApiSemantics, Claim, Identifier, Identity, Properties
+from ours_emulator.model import DEFAULT_REVISION, ApiSemantics, Claim, Identifier, Identity, Properties
 
-DEFAULT_REVISION = "2026-05"
 DAY_MS = 24 * 60 * 60 * 1000
 _IN_PROPERTIES = "userProperties."
 
@@ -141,7 +140,7 @@ def revisions() -> Mapping[str, Revision]:
                 top_level=(("userId", "user_id"), ("externalId", "external_id"), ("email", "email")),
                 user_properties=(("external_id", "external_id"), ("email", "email")),
             ),
-            load_rules=lambda: load_rules("2026-05"),
+            load_rules=lambda: rules_of("2026-05"),
             later="2026-10",
         ),
         "2026-10": Revision(
@@ -153,7 +152,7 @@ def revisions() -> Mapping[str, Revision]:
                 phone="phone_number",
                 falls_through=True,
             ),
-            load_rules=lambda: load_rules("2026-10"),
+            load_rules=lambda: rules_of("2026-10"),
             normalisations=(Normalisation("keywords", by_keywords(_document("2026-10"))),),
         ),
     }

@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from ours_emulator.accounts import Accounts
 from ours_emulator.contract.account import AccountConfig
+from ours_emulator.contract.revision import revision
 from ours_emulator.debug.clock import ClockBody, clock_change, shown_clock
 from ours_emulator.debug.params import NOT_FOUND, AccountName, Body, Needs, Reader, account_of, answer, debug_router
 from ours_emulator.http.redaction import masked
-from ours_emulator.model import allowed
+from ours_emulator.model import DEFAULT_REVISION, RevisionName, allowed
 from ours_emulator.records import Cleared, Moment, Page
 from ours_emulator.settings import Key, Token
 
@@ -32,6 +33,7 @@ class AccountBody(Body):
     allowed_events: list[Annotated[str, Field(min_length=1)]] | None = None
     require_identifier: bool = True
     strict_openapi: bool = False
+    revision: RevisionName = DEFAULT_REVISION
     clock: ClockBody | None = None
 
     def config(self, before: AccountConfig) -> AccountConfig:
@@ -47,6 +49,7 @@ class AccountBody(Body):
             else before.allowed_events,
             require_identifier=self.require_identifier if "require_identifier" in given else before.require_identifier,
             strict_openapi=self.strict_openapi if "strict_openapi" in given else before.strict_openapi,
+            revision=revision(self.revision) if "revision" in given else before.revision,
         )
 
 
@@ -62,6 +65,7 @@ class AccountState:
     allowed_events: list[str] | None
     require_identifier: bool
     strict_openapi: bool
+    revision: str
     clock: Moment | None
     faults: int
 
@@ -116,6 +120,7 @@ def _state(accounts: Accounts, name: str) -> AccountState:
         allowed_events=None if names is None else sorted(names),
         require_identifier=config.require_identifier,
         strict_openapi=config.strict_openapi,
+        revision=config.revision.name,
         clock=shown_clock(name, opened.clock) if opened else None,
         faults=len(opened.faults.active()) if opened else 0,
     )

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, JsonValue
 from starlette.responses import Response
 
 from ours_emulator import __version__
-from ours_emulator.contract.rules import Rule
+from ours_emulator.contract.rules import Rule, load_rules
 from ours_emulator.debug.names import ValidName
 from ours_emulator.debug.params import (
     NOT_JSON,
@@ -84,8 +84,9 @@ async def summary(reader: Reader, account: Account) -> Response:
 
 @router.get("/rules", response_model=Page[Rule])
 async def rules(request: Request, parts: Needs) -> Response:
-    """List every rule of the contract and its basis."""
-    items = parts.accounts.revision(account_of(request, None)).rules
+    """List every rule, its basis and the revisions it holds in; of an account, the rules of its revision."""
+    account = account_of(request, None)
+    items = load_rules() if account is None else parts.accounts.revision(account).rules
     return answer(Page(items, len(items)))
 
 

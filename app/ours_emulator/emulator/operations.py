@@ -114,6 +114,7 @@ class AccountPlan(TypedDict, total=False):
     allowed_events: Sequence[str] | None
     require_identifier: bool
     strict_openapi: bool
+    revision: str
 
 
 _FAULT_MATCH = ("path", "event", "token", "distinct_id")

@@ -39,6 +39,10 @@ def _is_moment(value: object) -> bool:
     return value is None or (isinstance(value, str | int | datetime) and not _is_bool(value))
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
 def _is_path(value: object) -> bool:
     return isinstance(value, str | Path)
 
@@ -48,6 +52,7 @@ _OPTIONS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "clock": (_is_moment, "a datetime, ISO 8601, or milliseconds since the epoch"),
     "public_keys": (_is_list, "a list of keys, such as ['pk_123']"),
     "require_identifier": (_is_bool, "True or False"),
+    "revision": (_is_text, "the name of a revision, such as '2026-10'"),
     "seed": (_is_path, "the path of a file"),
     "strict": (_is_bool, "True or False"),
     IGNORED: (_is_list_or_one, "a list of rules, such as ['unknown-keys']"),
