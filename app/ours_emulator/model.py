@@ -48,6 +48,8 @@ class Request:
     """The request comes from an export; the account's faults do not apply again."""
     fault: FaultAnswer | None = None
     """What a fault did to a replayed request originally."""
+    python_sdk: str = ""
+    """The version of the vendor's Python SDK, if that sent the request and said so."""
 
 
 def allowed(names: Iterable[str]) -> frozenset[str]:

@@ -1,7 +1,6 @@
 """The rules of the contract as data: the id, the text and the basis of each one. They are in rules.toml."""
 
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -40,5 +39,6 @@ def rules_of(revision: str) -> tuple[Rule, ...]:
     return tuple(rule for rule in load_rules() if revision in rule.revisions)
 
 
-def _rule(key: str, fields: Mapping[str, Any]) -> Rule:
-    return Rule(**{"id": key, **fields, "revisions": tuple(fields.get("revisions", REVISIONS))})
+def _rule(key: str, fields: dict[str, Any]) -> Rule:
+    revisions = tuple(fields.pop("revisions", REVISIONS))
+    return Rule(id=fields.pop("id", key), revisions=revisions, **fields)

@@ -8,6 +8,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
+from typing import Any
 
 SCHEMA_VERSION = 5
 OLDEST_VERSION = 2
@@ -161,6 +162,7 @@ ALTER TABLE requests ADD COLUMN answer_body BLOB
 """
 
 
+_PHONE_5 = "phone_number"
 _WITH_PHONE_4 = """
 SELECT pk, account_id, version.content, base.content
 FROM visitors
@@ -178,10 +180,11 @@ def _from_4_to_5(connection: sqlite3.Connection) -> None:
 def _phones(connection: sqlite3.Connection) -> Iterator[tuple[str, int]]:
     """Yield a row of the identifiers for each visitor with a phone number: from now on they are found by it."""
     for pk, account_id, content, base in connection.execute(_WITH_PHONE_4):
-        properties = {**(json.loads(base)["properties"] if base else {}), **json.loads(content)["properties"]}
-        name = _phone_name(properties.get("phone_number"))
+        parts: list[dict[str, Any]] = [json.loads(text)["properties"] for text in (base, content) if text]
+        phone = next((part[_PHONE_5] for part in reversed(parts) if _PHONE_5 in part), None)
+        name = _phone_name(phone)
         if name is not None:
-            text = f"phone_number:{name}".encode("utf-8", "surrogatepass")
+            text = f"{_PHONE_5}:{name}".encode("utf-8", "surrogatepass")
             yield f"{account_id}:{blake2b(text, digest_size=16).hexdigest()}", pk
 
 
