@@ -30,7 +30,7 @@ class IdentityOrder:
     @property
     def kinds(self) -> dict[str, Identifier]:
         """The kind of each identifier, by the name that a claim is given as."""
-        inside = {_IN_PROPERTIES + name: kind for name, kind in self.user_properties}
+        inside: dict[str, Identifier] = {_IN_PROPERTIES + name: kind for name, kind in self.user_properties}
         phone: dict[str, Identifier] = {} if self.phone is None else {_IN_PROPERTIES + self.phone: PHONE}
         return {**dict(self.top_level), **inside, **phone}
 

@@ -62,7 +62,6 @@ class Endpoint:
         self, request: Request, exchange: Exchange | Closed | None, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer *request*, which became *exchange*; None if nothing of it could be stored."""
-        parts = self.parts
         if exchange is None:
             await self._fail(send, request, None, "the event could not be stored")
         elif isinstance(exchange, Closed):
@@ -81,7 +80,7 @@ class Endpoint:
             self._note_sdk(exchange.request)
 
     def _note_sdk(self, request: Request) -> None:
-        """Note once for an account that the SDK is made for a later revision. Not a hint: the app does nothing wrong."""
+        """Note once for an account that its SDK is made for a later revision: no hint, as the app does nothing wrong."""
         account = self.parts.accounts.open(request.account)
         if account is None or account.sdk_noted or request.endpoint not in ENDPOINTS:
             return
