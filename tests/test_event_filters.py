@@ -263,22 +263,47 @@ def test_pages_by_arrival_have_each_event_of_the_account_exactly_once(rows: int)
 # One visitor
 
 
-def test_a_visitor_has_everything_that_was_about_them_with_its_outcome(account: Account) -> None:
-    account.track(event="A", externalId="x", distinctId="1")
-    account.track(event="A", externalId="x", distinctId="1")
-    post(account, "/api/client/identify", {"external_id": "x", "anonymous_id": "phone"})
-    post(account, "/api/client/alias", {"external_id": "x", "anonymous_id": "phone"})
+def test_a_visitor_has_everything_that_named_them_with_its_outcome(account: Account) -> None:
+    account.configure(allowed_events=["A"])
     device = dict.fromkeys(("device_id", "os", "model", "app_build", "app_version"), "x")
-    post(account, "/api/client/devices", {"anonymous_id": "phone", **device})
-    account.track(event="Other", userId="someone else")
-    account.track(event="Refused")
+    post(account, "/api/client/devices", {"external_id": "x", **device})
+    post(account, "/api/client/devices", {"external_id": "y", **device})
+    account.track(event="A", externalId="x", distinctId="1")
+    account.track(event="A", externalId="x", distinctId="1")
+    post(account, "/api/client/identify", {"external_id": "x", "anonymous_id": "\ud800\0"})
+    post(account, "/api/client/alias", {"external_id": "x", "anonymous_id": "\ud800\0"})
+    post(account, "/api/client/devices", {"anonymous_id": "\ud800\0", **device})
+    account.track(event="Dropped", userId="someone else", eventProperties={"externalId": "x"})
+    account.track(event="Dropped", userProperties={"external_id": "x"})
+    account.track(event="A", userId="someone else")
+    account.track(event="A", externalId="x", time=1)
     visitor_id = account.visitor(external_id="x")["visitor_id"]
     page = account.debug(f"visitors/{visitor_id}/events", order="arrival")
     assert [(item["endpoint"], item["outcome"]) for item in page["items"]] == [
+        ("track", "dropped"),
         ("client/devices", "accepted"),
         ("client/alias", "accepted"),
         ("client/identify", "accepted"),
         ("track", "duplicate"),
         ("track", "accepted"),
+        ("client/devices", "accepted"),
     ]
-    assert page["total"] == 5
+    assert page["total"] == 7
+    listed, cursor = list[int](), dict[str, str]()
+    for number in (3, 3, 1):
+        part = account.debug(f"visitors/{visitor_id}/events", limit=3, **cursor)
+        assert len(part["items"]) == number
+        listed += [item["id"] for item in part["items"]]
+        cursor = {"cursor": part["next_cursor"]}
+    assert sorted(listed, reverse=True) == [item["id"] for item in page["items"]]
+
+
+def test_a_visitor_has_nothing_of_another_account_that_gave_the_same_identifier(server: Server) -> None:
+    own, other = server.account(), server.account()
+    for account in (own, other):
+        account.configure(allowed_events=["A"])
+        account.track(event="A", userId="u")
+        account.track(event="Dropped", userId="u")
+    page = own.debug("visitors/u/events")
+    assert {item["account"] for item in page["items"]} == {own.url.rpartition("/")[2]}
+    assert page["total"] == 2

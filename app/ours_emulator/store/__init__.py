@@ -84,6 +84,8 @@ class EventFilter:
     """Only those with a hint of this rule."""
     request_id: int | None = None
     ids: Sequence[int] | None = None
+    also_named: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Beside those of the visitor also those of no visitor that gave one of these identifiers, in wire spelling."""
 
 
 @dataclass(frozen=True, slots=True)

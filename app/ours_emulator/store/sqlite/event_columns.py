@@ -1,7 +1,7 @@
 """Conditions on what the content of an event has."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +21,7 @@ Condition = sa.ColumnElement[bool]
 def add_functions(connection: Connection) -> None:
     """Let *connection* run what the conditions of this module need."""
     connection.create_function("has_property", 2, _has_property, deterministic=True)
+    connection.create_function("gave_identifier", 2, _gave_identifier, deterministic=True)
     connection.create_function("has_text", 5, _has_text, deterministic=True)
 
 
@@ -43,6 +44,16 @@ def has_hint(rule: str) -> Condition:
     # Few events have one, and the JSON functions take much longer than a look for the text.
     mentioned = sa.func.instr(receipts.c.explanation, json_text(rule)) > 0
     return sa.and_(mentioned, sa.select(sa.literal(1)).select_from(hints).where(of_rule).exists())
+
+
+def gave_identifier(identifiers: Mapping[str, str]) -> Condition:
+    """Match an event whose message gave one of *identifiers*, by their names in wire spelling."""
+    return sa.func.gave_identifier(receipts.c.content, json_text(dict(identifiers))) == 1
+
+
+def _gave_identifier(content: str, identifiers: str) -> bool:
+    given = json.loads(content).get("identity", {})
+    return any(given.get(name) == value for name, value in json.loads(identifiers).items())
 
 
 def contains_text(text: str) -> Condition:
