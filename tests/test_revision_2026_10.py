@@ -400,6 +400,19 @@ def test_a_phone_number_is_an_identifier_and_without_any_a_message_is_refused(ne
     assert last(old)["reason"]["message"] == "needs one of userId, externalId and email"
 
 
+def test_the_debug_api_shows_what_a_phone_number_did(new: Account) -> None:
+    new.configure(revision=NEW, allowed_events=["E"])
+    new.track(event="E", userId="u", userProperties=PHONE)
+    new.track(event="E", userProperties=SAME_PHONE)
+    found = last(new)
+    assert found["identity"] == {"userProperties.phone_number": "15551234567"}
+    assert [(change["path"], change["after"]) for change in found["changes"]] == [
+        ("properties.phone_number", SAME_PHONE["phone_number"])
+    ]
+    new.track(event="dropped", userProperties=PHONE)
+    assert len(new.debug("visitors/u/events")["items"]) == 3
+
+
 @pytest.mark.rule("phone-form", "phone-match")
 @pytest.mark.parametrize(
     ("phone", "name"),

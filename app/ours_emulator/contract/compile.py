@@ -118,7 +118,7 @@ class Body:
             first = error.errors(include_url=False)[0]
             path = pointer(*first["loc"])
             if first["type"] == _LIMITS_RULE:
-                return Problem(path + pointer(*map(cut, first["ctx"]["inner"])), first["msg"], _LIMITS_RULE)
+                return Problem(path + pointer(*map(cut, first.get("ctx", {})["inner"])), first["msg"], _LIMITS_RULE)
             if first["type"] == "missing":
                 return Problem(path, "required")
             expected = first["msg"] if first["type"] == "schema" else "must be an object"

@@ -80,7 +80,7 @@ class Endpoint:
             self._note_sdk(exchange.request)
 
     def _note_sdk(self, request: Request) -> None:
-        """Note once for an account that its SDK is made for a later revision: no hint, as the app does nothing wrong."""
+        """Note once for an account that its SDK is made for a later revision. That is no mistake, and so no hint."""
         account = self.parts.accounts.open(request.account)
         if account is None or account.sdk_noted or request.endpoint not in ENDPOINTS:
             return
