@@ -3,6 +3,8 @@
 import gzip
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -17,9 +19,8 @@ from ours_emulator.model import REVISIONS
 from serving import Account, Server, serving
 
 NEW = "2026-10"
-DIFFERENCES: Mapping[str, Any] = json.loads(
-    (Path(__file__).parent.parent / "scripts" / "revision_2026_10.json").read_text("utf-8")
-)
+ROOT = Path(__file__).parent.parent
+DIFFERENCES: Mapping[str, Any] = json.loads((ROOT / "scripts" / "revision_2026_10.json").read_text("utf-8"))
 SPACE = "\ufeff \u00a0"
 ENDPOINTS = ("track", "identify", "batch")
 PARTS = ("userProperties", "defaultProperties")
@@ -99,6 +100,12 @@ def test_the_derived_document_has_the_differences_and_no_other() -> None:
                 assert found.type == "any"
             else:
                 assert same == (schema.type, schema.nullable, schema.min_length, schema.max_length)
+
+
+def test_the_document_is_what_the_script_derives() -> None:
+    command = [sys.executable, "scripts/derive_revision.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.rule("openapi")

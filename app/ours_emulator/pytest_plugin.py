@@ -51,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="bool",
         default=False,
     )
+    parser.addini("ours_emulator_revision", "Revision of the Ingest API for all tests, such as 2026-10.", default="")
     parser.addini("ours_emulator_strict_ignore", "Rules that strict tests do not fail on.", type="args")
 
 

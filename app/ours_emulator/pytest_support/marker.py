@@ -13,6 +13,7 @@ from ours_emulator.wording import did_you_mean
 MARKER = "ours_emulator"
 IGNORED = "strict_ignore"
 INI_IGNORED = f"{MARKER}_{IGNORED}"
+INI_REVISION = f"{MARKER}_revision"
 OF_ACCOUNT = frozenset(AccountPlan.__optional_keys__)
 
 
@@ -81,6 +82,12 @@ def options_of(test: pytest.Item) -> dict[str, Any]:
 def is_strict(test: pytest.Item) -> bool:
     """Whether *test* fails if the emulator refuses something or gives a hint."""
     return bool(options_of(test).get("strict", test.config.getini("ours_emulator_strict")))
+
+
+def settings_of_ini(config: pytest.Config) -> dict[str, str]:
+    """Return the options of accounts that the ini file sets."""
+    revision: str = config.getini(INI_REVISION)
+    return {"revision": revision} if revision else {}
 
 
 def ignored_by_marker(test: pytest.Item) -> frozenset[str]:
