@@ -3,7 +3,7 @@
 Unknown keys are only reported here (rule unknown-keys). What drops them is the validator that `compile` makes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -48,17 +48,14 @@ def unknown_keys(shape: Shape, sent: JsonValue, later: LaterNames, path: str = "
     return hints
 
 
-def surrounded(identity: Identity, distinct_id: str | None, later: str) -> Iterator[Hint]:
-    """Yield a hint for each identifier with white space around it, which the revision *later* removes."""
-    for claim in identity:
-        if claim.value[0] in WHITE_SPACE or claim.value[-1] in WHITE_SPACE:
-            yield _surrounded(claim.given_as.split("."), later)
-    if distinct_id and (distinct_id[0] in WHITE_SPACE or distinct_id[-1] in WHITE_SPACE):
-        yield _surrounded(["distinctId"], later)
-
-
-def _surrounded(path: Iterable[str], later: str) -> Hint:
-    return Hint("revision", pointer(*path), f"has white space around it, which revision {later} removes")
+def surrounded(identity: Identity, later: str) -> list[Hint]:
+    """Return a hint for each identifier with white space around it, which the revision *later* removes."""
+    message = f"has white space around it, which revision {later} removes"
+    return [
+        Hint("revision", pointer(*claim.given_as.split(".")), message)
+        for claim in identity
+        if claim.value[0] in WHITE_SPACE or claim.value[-1] in WHITE_SPACE
+    ]
 
 
 def dropped(rule: str, path: str, names: Sequence[str], advice: Callable[[str], str]) -> list[Hint]:

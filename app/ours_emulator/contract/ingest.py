@@ -256,29 +256,27 @@ def _message(
     time = valid.get("time")
     if time is not None and not request.received_at - revision.window_ms <= time <= request.received_at:
         return _refuse(context, index, sent, _out_of_window(time, request.received_at, revision.window_ms), compiled)
-    event, distinct_id = valid.get("event", IDENTIFY_EVENT), valid.get("distinctId")
+    event = valid.get("event", IDENTIFY_EVENT)
     return Message(
         endpoint=request.endpoint,
         batch_index=index,
         event=event,
         identity=identity,
-        distinct_id=distinct_id,
+        distinct_id=valid.get("distinctId"),
         time=time,
         test=sender.test,
         event_properties=valid.get("eventProperties") or {},
         default_properties=valid.get("defaultProperties") or {},
         identity_context=valid.get("identityContext"),
         user_properties=valid.get("userProperties") or {},
-        hints=tuple(_hints(revision, compiled, sent, identity, distinct_id)),
+        hints=tuple(_hints(revision, compiled, sent, identity)),
         semantics=revision.identify_semantics if event == IDENTIFY_EVENT else revision.semantics,
     )
 
 
-def _hints(
-    revision: Revision, compiled: Body, sent: JsonValue, identity: Identity, distinct_id: str | None
-) -> list[Hint]:
+def _hints(revision: Revision, compiled: Body, sent: JsonValue, identity: Identity) -> list[Hint]:
     found = hints.unknown_keys(compiled.shape, sent, revision.later_names)
-    return found if revision.later is None else [*found, *hints.surrounded(identity, distinct_id, revision.later)]
+    return found if revision.later is None else found + hints.surrounded(identity, revision.later)
 
 
 def _no_identifier(order: IdentityOrder) -> Reason:
