@@ -136,11 +136,6 @@ class RequestBodies:
     row: Body
     max_rows: int
 
-    @property
-    def shapes(self) -> dict[str, Shape]:
-        """The shape of each body that is checked as a whole, by what it is called."""
-        return {**{name: body.shape for name, body in self.single.items()}, "row": self.row.shape}
-
 
 def request_bodies(document: bytes, *, strict_openapi: bool) -> RequestBodies:
     """Compile the request bodies of *document*. Raises ValueError if it is not like the vendor's."""
@@ -160,6 +155,13 @@ def request_bodies(document: bytes, *, strict_openapi: bool) -> RequestBodies:
         replace(row, shape=replace(row.shape, known=row.shape.known | {"token"})),
         events.max_items,
     )
+
+
+def body_shapes(document: bytes) -> dict[str, Shape]:
+    """Return the shape of each body of *document*, and of a `row`, without compiling what checks them."""
+    schemas = request_schemas(document)
+    row = schemas["batch"].properties["events"].items
+    return {name: _shape(schema) for name, schema in (*schemas.items(), ("row", row)) if schema is not None}
 
 
 def request_schemas(document: bytes) -> dict[str, Schema]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.resources import files
 
-from ours_emulator.contract.compile import RequestBodies, Valid, request_bodies
+from ours_emulator.contract.compile import RequestBodies, Valid, body_shapes, request_bodies
 from ours_emulator.contract.normalise import by_keywords
 from ours_emulator.contract.rules import Rule, rules_of
 from ours_emulator.decide.phone import PHONE, phone_name
@@ -118,9 +118,9 @@ class Revision:
     def _later_names(self) -> Mapping[str, str]:
         if self.later is None:
             return {}
-        later = revision(self.later)
-        added = (later.bodies.shapes[name].pointers - shape.pointers for name, shape in self.bodies.shapes.items())
-        return dict.fromkeys(frozenset[str]().union(*added), f"revision {later.name} knows it")
+        here, later = body_shapes(self.document), body_shapes(revision(self.later).document)
+        added = (later[name].pointers - shape.pointers for name, shape in here.items())
+        return dict.fromkeys(frozenset[str]().union(*added), f"revision {self.later} knows it")
 
     def normalised(self, endpoint: str, body: Properties) -> Properties:
         """Return *body* after all normalisations; *endpoint* is `row` for a row of a batch."""
