@@ -11,7 +11,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 def json_text(value: object) -> str:
     """Return a JSON value as text."""
-    # Three times as fast, but it leaves DEL and what is not ASCII as it is, and refuses lone surrogates and deep values.
+    # Three times as fast, but leaves DEL and what is not ASCII as it is, and refuses lone surrogates and deep values.
     try:
         text = to_json(value)
     except PydanticSerializationError:
