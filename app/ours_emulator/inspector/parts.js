@@ -4,6 +4,7 @@
 /** @import { ComponentChildren } from "./vendor/library.js" */
 import { messageOf } from "./api.js";
 import { NOWHERE, account, address, choose, place, root } from "./place.js";
+import { report } from "./report.js";
 import { Store } from "./store.js";
 import { html, useEffect, useRef, useState } from "./vendor/library.js";
 
@@ -33,7 +34,7 @@ export function Link({ to, children, class: name, current, label }) {
  */
 export function VisitorLink({ account: owner, id, ...others }) {
   const to = { ...NOWHERE, view: "visitors", visitor: id };
-  if (account !== null) return html`<${Link} to=${{ ...to, q: place.value.view === "visitors" ? place.value.q : undefined }} ...${others} />`;
+  if (account !== null || report) return html`<${Link} to=${{ ...to, q: place.value.view === "visitors" ? place.value.q : undefined }} ...${others} />`;
   return html`<a href=${new URL(`accounts/${owner}/${address(to)}`, root)} class=${others.class}>${others.children}</a>`;
 }
 
