@@ -36,12 +36,11 @@ class ReportBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"title": "test_signup", "failures": []}, {}]})
 
-    title: Annotated[str, Field(max_length=_MAX_TEXT, description="What it is about, such as the name of a test.")] = ""
-    failures: Annotated[
-        list[Annotated[str, Field(max_length=_MAX_TEXT)]],
-        Field(max_length=100, description="Texts that are shown above everything else: why the test failed."),
-    ] = []
-    redact: Annotated[bool, Field(description="Mask tokens and keys.")] = True
+    title: str = Field(default="", max_length=_MAX_TEXT, description="What it is about, such as the name of a test.")
+    failures: list[Annotated[str, Field(max_length=_MAX_TEXT)]] = Field(
+        default=[], max_length=100, description="Shown above everything else: why the test failed."
+    )
+    redact: bool = Field(default=True, description="Mask tokens and keys.")
 
 
 @dataclass
