@@ -62,6 +62,7 @@ def _run(command: Sequence[str], loaded: Loaded) -> int:
 
     with running(Order(dict(loaded.settings), loaded.origins, arrivals=True)) as child:
         emulator = child.handle()
+        sys.stderr.write(f"ours-emulator: what arrives is shown at {emulator.server_url}/\n")
         write_port_file(loaded.settings, int(child.url.rpartition(":")[2]))
         try:
             code = _exit_code(command, emulator)

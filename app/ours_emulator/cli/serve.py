@@ -103,6 +103,8 @@ ours-emulator {__version__}: the Ours Privacy Ingest API and Client API on {url}
   POST {url}/api/client/events  the Client API; and alias, identify, devices
   GET  {url}/debug              what arrived, and what became of it
 
+What arrives is shown at {url}/
+
 Store: {store}
 {clock}Point your app at it:
 

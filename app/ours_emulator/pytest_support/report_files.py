@@ -148,7 +148,7 @@ def _remove_listed(folder: str, list_name: str) -> None:
 def _new_list(folder: str) -> int:
     """Return the descriptor of a new list, locked."""
     for number in count():
-        path = f"{folder}{_SEPARATOR}{_System.getpid()}-{number}{_LIST}"
+        path = f"{folder}{_SEPARATOR}.{_System.getpid()}-{number}{_LIST}"
         with suppress(FileExistsError):
             descriptor = _System.open(path, _NEW | _WRITE, 0o666)
             _lock(descriptor)
