@@ -59,9 +59,9 @@ def watched(context: "BrowserContext", account: Account) -> Generator[Watched]:
     page.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """Chromium."""
+    """Chromium. While Playwright runs, its event loop does, and tests of other modules may need to start one."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

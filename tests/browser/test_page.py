@@ -7,11 +7,15 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from looping import case
+from ours_emulator.app import create_app
 from ours_emulator.emulator import Emulator
-from serving import JSON, Account, Server, serving, serving_at
+from ours_emulator.settings import load
+from serving import JSON, Account, Server, listening_server, serving, serving_at
 from waiting import PATIENCE, until
 
 if TYPE_CHECKING:
@@ -23,10 +27,22 @@ pytestmark = [pytest.mark.timeout(120)]
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
+FROZEN_MS = 1000
+LONGEST_FRAME = """
+    let last = performance.now();
+    globalThis.longestFrame = 0;
+    const note = (now) => {
+        longestFrame = Math.max(longestFrame, now - last);
+        last = now;
+        requestAnimationFrame(note);
+    };
+    requestAnimationFrame(note);
+"""
+
 
 def titles(page: "Page") -> list[str]:
     """The names in the list, from the top."""
-    return page.locator(".rows .title").all_inner_texts()
+    return page.locator(".rows .title").all_text_contents()
 
 
 def fill(account: Account) -> None:
@@ -72,10 +88,13 @@ def test_the_command_in_the_instructions_sends_an_event(tab: "Watched") -> None:
 
 
 def test_a_batch_of_a_thousand_rows_leaves_the_page_quick_and_bounded(tab: "Watched", account: Account) -> None:
+    account.identify(userId="u", userProperties={"custom_properties": {"long": "x" * 100_000}})
     tab.open()
+    tab.page.evaluate(LONGEST_FRAME)
     rows = [{"event": f"Row {number}", "userId": "u", "distinctId": str(number)} for number in range(1000)]
     assert account.batch(*rows).status_code == 200
     tab.page.locator(".rows .title", has_text="Row 999").wait_for()
+    assert tab.page.evaluate("longestFrame") < FROZEN_MS
     assert tab.page.locator(".rows li").count() <= 500
     assert titles(tab.page)[0] == "Row 999"
 
@@ -121,6 +140,37 @@ def test_the_page_goes_on_after_a_restart_of_the_server(context: "BrowserContext
         after.default.track(event="After", userId="u")
         page.locator(".rows .title", has_text="After").wait_for(timeout=PATIENCE * 1000)
         until(lambda: titles(page) == ["After"])
+
+
+def test_the_page_works_below_the_prefix_of_a_mounted_app(context: "BrowserContext") -> None:
+    app = FastAPI()
+    emulator = create_app(load({"log_format": "none"}))
+    app.mount("/ours", emulator)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    with listening_server(app) as url, httpx.Client(trust_env=False) as http:
+        page.goto(f"{url}/ours/accounts/shop")
+        page.get_by_role("button", name="Send a test event").click()
+        page.locator(".rows .title", has_text="Test Event").click()
+        page.locator(".json").wait_for()
+        page.get_by_role("button", name="Send again").click()
+        page.locator(".heading", has_text="#2").wait_for()
+        assert http.get(f"{url}/ours/accounts/shop/debug/events").json()["total"] == 2
+        page.get_by_label("Account").select_option("")
+        page.locator(".rows .where", has_text="shop").first.wait_for()
+        assert page.url == f"{url}/ours/"
+        emulator.stop()
+        page.close()
+    assert complaints == []
+
+
+def test_a_closed_account_says_so(tab: "Watched", account: Account) -> None:
+    account.track(event="Purchase", userId="u")
+    account.http.delete(f"{account.url}/debug/accounts/{account.url.rpartition('/')[2]}")
+    tab.page.goto(account.url + "/")
+    tab.page.get_by_role("alert").filter(has_text="is closed").wait_for()
+    tab.complaints = [text for text in tab.complaints if "409" not in text]
 
 
 def test_a_reset_empties_the_page(tab: "Watched", account: Account) -> None:
@@ -194,6 +244,30 @@ def test_refusals_and_hints_stand_at_the_line_that_they_are_about(tab: "Watched"
     assert "documented" in tab.page.locator(".remarks details p").inner_text()
 
 
+def test_what_was_sent_is_shown_exactly_however_long_or_deep(tab: "Watched", account: Account) -> None:
+    numbers = b'"eventProperties": {"a": 12345678901234567890, "b": 1.50, "c": -0.0, "d": 1E400, "\\u0041": []}'
+    start = b'{"token": "t", "event": "Long", "userId": "u", '
+    bodies = {
+        "exact": start + numbers + b"}",
+        "long": start + b'"eventProperties": {"long": "' + b"x\\n" * 500_000 + b'"}}',
+        "many": start + b'"eventProperties": {"list": [' + b",".join([b"1"] * 3000) + b"]}}",
+        "deep": b"[" * 1000 + b"]" * 1000,
+    }
+    shown: dict[str, str] = {}
+    for name, body in bodies.items():
+        with case(name):
+            answer = account.post("/track", body)
+            request = account.debug(f"requests/{answer.headers['x-emulator-request-id']}")
+            tab.open(f"?event={request['events'][0]['id']}")
+            tab.page.locator(".json").wait_for()
+            shown[name] = tab.page.locator(".json").inner_text()
+    for number in ("12345678901234567890", "1.50", "-0.0", "1E400", '"\\u0041"'):
+        assert number in shown["exact"]
+    assert len(shown["long"]) < 10_000
+    assert shown["many"].count("1,") < 1000
+    assert shown["deep"].startswith("[[[")
+
+
 def test_the_drawing_of_who_it_was_says_what_became_of_each_identifier(tab: "Watched", account: Account) -> None:
     account.track(event="Known", userId="u")
     account.track(event="Both", userId="u", email="u@example.com")
@@ -221,6 +295,15 @@ def test_the_attempts_of_a_call_stand_on_a_line_with_their_gaps(tab: "Watched", 
     assert "fault busy" in first
     assert re.search(r"ms later \(Retry-After 1 s\)\s+200", second)
     tab.page.get_by_text("fault busy: 1 of 1 hits").wait_for()
+
+
+def test_the_answer_is_shown_as_it_was_sent(tab: "Watched", account: Account) -> None:
+    account.batch({"event": "Row", "userId": "u", "distinctId": "1"}, {"event": 5})
+    tab.open(f"?event={account.events(outcome='rejected')[0]['id']}")
+    answer = tab.page.locator(".answer")
+    answer.wait_for()
+    assert "content-type: application/json" in answer.inner_text()
+    assert '"success":' in answer.inner_text()
 
 
 def test_an_event_that_is_gone_is_said_to_be(tab: "Watched", account: Account) -> None:
@@ -345,12 +428,28 @@ def test_markup_in_every_field_is_only_text(tab: "Watched", account: Account) ->
         account.http.put(f"{account.url}/debug/faults/f", content=json.dumps(plan), headers=JSON)
         account.post("/track", json.dumps({"token": "t", "event": markup}).encode())
     tab.open()
-    seen = titles(tab.page)
+    until(lambda: MARKUP[0] in titles(tab.page))
     for event in account.events(outcome="any"):
         with case(event["id"]):
             tab.open(f"?event={event['id']}")
             tab.page.locator(".detail section").last.wait_for()
-    assert MARKUP[0] in seen
+    for markup in MARKUP[:-1]:
+        with case(markup):
+            tab.open(f"?view=visitors&visitor={quote(markup)}")
+            tab.page.locator(".timeline li").first.wait_for()
+    plan = {"answer": {"status": 500, "error": MARKUP[0]}, "match": {"event": MARKUP[1]}}
+    account.http.put(f"{account.url}/debug/faults/f", json=plan)
+    asked = {"match": {"event": MARKUP[0], "user_id": MARKUP[1]}, "mode": "at_least", "count": 99}
+    for view, drawn in (
+        ("calls", ".attempts li"),
+        ("control", "table"),
+        (f"verify&match={quote(json.dumps(asked))}", "table"),
+        ("visitors", ".row"),
+    ):
+        with case(view):
+            tab.open(f"?view={view}")
+            tab.page.locator(drawn).first.wait_for()
+    tab.complaints = [text for text in tab.complaints if "406" not in text]
     unwanted = "img, iframe, base, meta[http-equiv], script:not([src]), svg[onload]"
     assert tab.page.locator(unwanted).count() == 0
 
@@ -429,6 +528,22 @@ def test_the_list_is_walked_through_by_keys(tab: "Watched", account: Account) ->
     tab.page.get_by_role("dialog", name="Keys").wait_for(state="detached")
     tab.page.keyboard.press("/")
     assert tab.page.evaluate("document.activeElement.id") == "search"
+
+
+def test_on_a_narrow_screen_the_focus_goes_to_the_event_and_back(tab: "Watched", account: Account) -> None:
+    tab.page.set_viewport_size({"width": 390, "height": 800})
+    for name in ("First", "Second"):
+        account.track(event=name, userId="u")
+    tab.open()
+    row = tab.page.locator(".row", has_text="First")
+    row.focus()
+    tab.page.keyboard.press("Enter")
+    tab.page.locator(".json").wait_for()
+    assert tab.page.evaluate("document.activeElement.getAttribute('aria-label')") == "Event"
+    assert not row.is_visible()
+    tab.page.keyboard.press("Escape")
+    row.wait_for()
+    until(lambda: "First" in tab.page.evaluate("document.activeElement.innerText"))
 
 
 def test_everything_can_be_reached_by_the_tab_key(tab: "Watched", account: Account) -> None:

@@ -11,13 +11,15 @@ import { Follower } from "./stream.js";
 
 const PAGE = 200;
 const MOST_ROWS = 500;
-const RELOAD_MS = 500;
+const RELOAD_MS = 300;
+
+/** @typedef {Omit<Arrival, "event_properties" | "default_properties" | "visitor_properties" | "identity_context">} Row */
 
 /**
  * What the list shows, the latest to arrive first. `held` came while somebody read further down.
  * @typedef {object} Arrivals
- * @property {readonly Arrival[]} rows
- * @property {readonly Arrival[]} held
+ * @property {readonly Row[]} rows
+ * @property {readonly Row[]} held
  * @property {string | null} cursor
  * @property {number} evicted
  * @property {boolean} loading
@@ -31,31 +33,33 @@ export const arrivals = new Store(
 
 /** @type {Follower | null} */
 let follower = null;
-/** @type {readonly Arrival[]} */
+/** @type {readonly Row[]} */
 let recent = [];
-/** @type {Arrival[]} */
+/** @type {Row[]} */
 let incoming = [];
 let holding = false;
-let loads = 0;
+let loading = new AbortController();
 /** @type {ReturnType<typeof setTimeout> | undefined} */
-let reloading;
+let searching;
 
 /** Load the list that the URL asks for. */
 export async function load() {
-  const number = ++loads;
+  loading.abort();
+  loading = new AbortController();
+  const { signal } = loading;
   arrivals.change({ loading: true });
   try {
-    const [page] = await Promise.all([listed(place.value, null), refreshStatus()]);
-    if (number === loads) show(page);
+    const [page] = await Promise.all([listed(place.value, null, signal), refreshStatus()]);
+    if (!signal.aborted) show(page);
   } catch (error) {
-    if (number === loads) arrivals.change({ loading: false, error: messageOf(error) });
+    if (!signal.aborted) arrivals.change({ loading: false, error: messageOf(error) });
   }
 }
 
 /** @param {Answer<"get", "/debug/events">} page */
 function show(page) {
   const items = /** @type {Arrival[]} */ (page.items);
-  const rows = merged(items, recent.filter(isAskedFor));
+  const rows = merged(items.map(rowOf), recent.filter(isAskedFor));
   arrivals.change({ rows, held: [], cursor: page.next_cursor ?? null, evicted: page.evicted ?? 0, loading: false, error: "" });
 }
 
@@ -63,9 +67,9 @@ function show(page) {
 export async function loadOlder() {
   const { cursor, rows } = arrivals.value;
   try {
-    const page = await listed(place.value, cursor);
+    const page = await listed(place.value, cursor, loading.signal);
     const older = /** @type {Arrival[]} */ (page.items);
-    arrivals.change({ rows: merged(rows, older), cursor: page.next_cursor ?? null });
+    arrivals.change({ rows: merged(rows, older.map(rowOf)), cursor: page.next_cursor ?? null });
   } catch (error) {
     arrivals.change({ error: messageOf(error) });
   }
@@ -74,9 +78,11 @@ export async function loadOlder() {
 /**
  * @param {Place} asked
  * @param {string | null} cursor
+ * @param {AbortSignal} signal
  */
-const listed = (asked, cursor) =>
+const listed = (asked, cursor, signal) =>
   get("/debug/events", {
+    signal,
     query: {
       outcome: /** @type {"any"} */ (asked.outcome ?? "any"),
       event: asked.name ?? null,
@@ -111,7 +117,7 @@ function setLiveness(liveness) {
 
 /** @param {Arrival} arrival */
 function receive(arrival) {
-  if (incoming.push(arrival) === 1) requestAnimationFrame(addIncoming);
+  if (incoming.push(rowOf(arrival)) === 1) requestAnimationFrame(addIncoming);
 }
 
 /** Add what came since the last frame, however much that is. */
@@ -120,7 +126,7 @@ function addIncoming() {
   incoming = [];
   recent = merged(added, recent);
   refreshStatusSoon();
-  if (place.value.q) return void reloadSoon();
+  if (place.value.q) return searchSoon();
   const { rows, held } = arrivals.value;
   const asked = added.filter(isAskedFor);
   if (asked.length === 0) return;
@@ -128,15 +134,17 @@ function addIncoming() {
   else arrivals.change({ rows: merged(asked, rows) });
 }
 
-/** What a text search finds only the emulator knows. */
-function reloadSoon() {
-  clearTimeout(reloading);
-  reloading = setTimeout(() => void load(), RELOAD_MS);
+/** Search again soon: what a text is found in only the emulator knows. */
+function searchSoon() {
+  searching ??= setTimeout(() => {
+    searching = undefined;
+    void load();
+  }, RELOAD_MS);
 }
 
 /** @param {string | null} account */
 function forget(account) {
-  /** @param {Arrival} arrival */
+  /** @param {Row} arrival */
   const stays = (arrival) => account !== null && arrival.account !== account;
   incoming = incoming.filter(stays);
   recent = recent.filter(stays);
@@ -161,7 +169,16 @@ export function togglePaused() {
   follower?.setPaused(!follower.paused);
 }
 
-/** @param {Arrival} arrival */
+/**
+ * What the list needs of an arrival: all properties of a visitor, five hundred times, can fill the memory.
+ * @param {Arrival} arrival
+ * @returns {Row}
+ */
+function rowOf({ event_properties: _, default_properties: _1, visitor_properties: _2, identity_context: _3, ...row }) {
+  return row;
+}
+
+/** @param {Row} arrival */
 function isAskedFor(arrival) {
   const { outcome, name, visitor, request, hint, since, q } = place.value;
   return (
@@ -176,8 +193,8 @@ function isAskedFor(arrival) {
 }
 
 /**
- * @param {readonly Arrival[]} some
- * @param {readonly Arrival[]} others
+ * @param {readonly Row[]} some
+ * @param {readonly Row[]} others
  */
 function merged(some, others) {
   const byId = new Map([...others, ...some].map((arrival) => [arrival.id, arrival]));
@@ -189,7 +206,8 @@ export function followPlace() {
   let shown = filtersOf(place.value);
   place.subscribe(() => {
     const asked = filtersOf(place.value);
-    if (asked !== shown) void load();
+    if (asked !== shown && place.value.q) searchSoon();
+    else if (asked !== shown) void load();
     shown = asked;
   });
 }

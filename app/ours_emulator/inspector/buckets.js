@@ -1,5 +1,5 @@
 // The bars: how many arrivals of which outcome there were in each stretch of time.
-/** @import { Arrival, Outcome } from "types" */
+/** @import { Outcome } from "types" */
 import { OUTCOMES } from "./parts.js";
 import { clockTime, plural } from "./text.js";
 
@@ -11,7 +11,7 @@ const WIDTHS = [100, 250, 500, 1000, 2000, 5000, 10_000, 30_000, MINUTE, 2 * MIN
 /** @typedef {{from: number, counts: Record<Outcome, number>, total: number, label: string}} Bucket */
 
 /**
- * @param {readonly Arrival[]} rows
+ * @param {readonly {received_at: string, outcome: Outcome}[]} rows
  * @returns {Bucket[]}
  */
 export function buckets(rows) {
@@ -20,7 +20,7 @@ export function buckets(rows) {
   const [first, last] = [Math.min(...moments), Math.max(...moments)];
   const width = WIDTHS.find((one) => last / one - first / one < MOST - 1) ?? (last - first) / (MOST - 1);
   const start = Math.floor(first / width);
-  const found = Array.from({ length: MOST }, (_, index) => empty((start + index) * width));
+  const found = Array.from({ length: Math.floor(last / width) - start + 1 }, (_, index) => empty((start + index) * width));
   rows.forEach(({ outcome }, index) => {
     const bucket = found[Math.floor((moments[index] ?? 0) / width) - start];
     if (bucket) bucket.counts[outcome] += 1;

@@ -1,4 +1,5 @@
 // One arrival: why, who, what changed, the request with its attempts, and what was sent.
+/** @import { Row } from "./arrivals.js" */
 /** @import { Arrival, EventDetail, RequestDetail, RequestRecord, Rule, VisitorChange } from "types" */
 import { get } from "./api.js";
 import { arrivals } from "./arrivals.js";
@@ -30,7 +31,10 @@ export function Detail({ id }) {
   const { value, error } = useLoaded((signal) => loadWhole(id, signal), id);
   const heading = useRef(/** @type {HTMLElement | null} */ (null));
   const arrival = value?.arrival ?? arrivals.value.rows.find((one) => one.id === id);
-  useEffect(() => heading.current?.scrollTo({ top: 0 }), [id]);
+  useEffect(() => {
+    // On a narrow screen the row that had the focus is hidden now.
+    if (!document.querySelector(".list")?.checkVisibility()) heading.current?.focus();
+  }, [id]);
   return html`<section class="detail scroll" aria-label="Event" ref=${heading} tabindex="-1">
     <p class="back"><${Link} to=${{ event: undefined }} class="button">Close<//></p>
     <${Problem} error=${/^there is no event/.test(error) ? `${error}: a reset removed it, or it was removed to make room` : error} />
@@ -39,7 +43,7 @@ export function Detail({ id }) {
   </section>`;
 }
 
-/** @param {{arrival: Arrival}} properties */
+/** @param {{arrival: Row}} properties */
 function Heading({ arrival }) {
   const { outcome, id, received_at, endpoint, test, repeats } = arrival;
   return html`<div class="heading">

@@ -4,7 +4,8 @@
 /** @typedef {{kind: Kind, text: string}} Part */
 /** @typedef {{depth: number, pointer: string, parts: Part[]}} Line */
 
-const TOKEN = /\s*(?:([{}[\],:])|("(?:[^"\\]|\\.)*")|(-?\d[\d.eE+-]*)|(true|false|null))/y;
+// Strings may be megabytes long, for which (?:a|b)* would need more stack than there is.
+const TOKEN = /\s*(?:([{}[\],:])|("[^"\\]*(?:\\.[^"\\]*)*")|(-?\d[\d.eE+-]*)|(true|false|null))/y;
 const DEEPEST = 400;
 
 /**

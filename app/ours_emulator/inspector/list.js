@@ -1,5 +1,5 @@
 // What arrived, the latest first, with filters and bars over time.
-/** @import { Arrival } from "types" */
+/** @import { Row as Listed } from "./arrivals.js" */
 /** @import { Name } from "./place.js" */
 import { arrivals, loadOlder, setHolding, showHeld } from "./arrivals.js";
 import { buckets } from "./buckets.js";
@@ -26,7 +26,7 @@ export function List() {
     <${Filters} />
     <${Bars} rows=${rows} />
     <${Problem} error=${error} />
-    ${held.length > 0 && html`<button type="button" class="held" onClick=${toTop}>${held.length} new</button>`}
+    ${held.length > 0 && html`<div class="heldbox"><button type="button" class="held" onClick=${toTop}>${held.length} new</button></div>`}
     <div class="scroll" ref=${list} onScroll=${() => setHolding((list.current?.scrollTop ?? 0) > 4)}>
       ${rows.length > 0 && html`<ol class="rows">${rows.map((arrival) => html`<${Row} key=${arrival.id} arrival=${arrival} chosen=${String(arrival.id) === event} />`)}</ol>`}
       ${!rows.length && !loading && html`<p class="none">Nothing that arrived matches.</p>`}
@@ -42,12 +42,17 @@ export function List() {
  * @param {string | undefined} event
  */
 function useChosenInView(list, event) {
+  const left = useRef(event);
   useEffect(() => {
-    list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+    const rows = list.current;
+    rows?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+    // Where the list was hidden behind the event, the focus goes back to the row that it came from.
+    if (!event && document.activeElement === document.body) /** @type {HTMLElement | null | undefined} */ (rows?.querySelector(`[href$="event=${left.current}"]`))?.focus();
+    left.current = event;
   }, [event]);
 }
 
-/** @param {{arrival: Arrival, chosen: boolean}} properties */
+/** @param {{arrival: Listed, chosen: boolean}} properties */
 function Row({ arrival, chosen }) {
   // The same tree is not compared again: a thousand rows are drawn while a batch arrives.
   return useMemo(
@@ -66,10 +71,10 @@ function Row({ arrival, chosen }) {
   );
 }
 
-/** @param {Arrival} arrival */
+/** @param {Listed} arrival */
 const whoOf = ({ identity, visitor_id }) => Object.values(identity)[0] ?? visitor_id ?? "";
 
-/** @param {Arrival} arrival */
+/** @param {Listed} arrival */
 function saidOf({ reason, hints, repeats }) {
   const [first] = reason ? [reason] : hints;
   if (!first) return repeats ? plural(repeats, "duplicate") : "";
@@ -112,7 +117,7 @@ function NameSearch() {
     <input type="search" id="search" placeholder="Search  /" value=${q ?? ""} onInput=${change} /></label>`;
 }
 
-/** @param {{rows: readonly Arrival[]}} properties */
+/** @param {{rows: readonly Listed[]}} properties */
 function Bars({ rows }) {
   const bars = useMemo(() => buckets(rows), [rows]);
   const highest = Math.max(1, ...bars.map(({ total }) => total));
