@@ -104,8 +104,6 @@ ours-emulator {__version__}: the Ours Privacy Ingest API and Client API on {url}
   GET  {url}/debug              what arrived, and what became of it
   GET  {url}/                   the same in a browser
 
-What arrives is shown at {url}/
-
 Store: {store}
 {clock}Point your app at it:
 

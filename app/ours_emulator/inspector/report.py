@@ -9,7 +9,7 @@ from ours_emulator.debug.params import NOT_JSON, Account, Needs, Reader, Respons
 from ours_emulator.debug.report import ReportBody, report_json
 from ours_emulator.inspector.single_file import single_file
 
-_HTML = {"text/html": {"schema": {"type": "string"}}}
+_HTML = {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>…"}}
 _REPORT: Responses = {200: {"content": _HTML, "description": "The page, with all it shows in it."}, **NOT_JSON}
 _HEADERS = {"content-disposition": 'attachment; filename="report.html"', "content-security-policy": "sandbox"}
 router = debug_router()
@@ -22,7 +22,9 @@ async def report(request: Request, parts: Needs, reader: Reader, account: Accoun
     It needs no server and loads nothing, so it can be opened from a disk, and kept. It has at most 5 MB, and takes at
     most two seconds to make; what is missing is named in it.
     """
-    path = "" if account is None else f"accounts/{account}/"
+    # The path may name the account already, and then the base does too.
+    path = "" if account is None or request.scope["account"] else f"accounts/{account}/"
     data = await report_json(parts, reader, account, f"{request.base_url}{path}", body)
-    html = await asyncio.to_thread(single_file, data, body.title or "ours-emulator")
+    title = parts.redactor(body.title, account) if body.redact else body.title
+    html = await asyncio.to_thread(single_file, data, title or "ours-emulator")
     return Response(html, media_type="text/html", headers=_HEADERS)

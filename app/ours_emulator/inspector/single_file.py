@@ -15,6 +15,7 @@ from importlib.resources import files
 from posixpath import dirname, join, normpath
 from urllib.parse import quote
 
+_PACKAGE = "ours_emulator.inspector"
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "([^"]+)";\n?', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:const|function|class) (\w+))", re.MULTILINE)
 _EXPORT_LIST = re.compile(r"^export\s*\{([^}]*)\};?\n?|(?<=;)export\{([^}]*)\};?\n?", re.MULTILINE)
@@ -95,7 +96,7 @@ def _variable(name: str) -> str:
 
 @cache
 def _text(name: str) -> str:
-    return (files(__package__) / name).read_text("utf-8")
+    return (files(_PACKAGE) / name).read_text("utf-8")
 
 
 def _digest(text: str) -> str:
