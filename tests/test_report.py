@@ -32,6 +32,7 @@ def test_a_report_has_what_the_debug_api_says(account: Account) -> None:
     account.identify(userId="u", email="u@example.com")
     account.track(event="Paid", userId="u", properties={"a": 1})
     account.track(event="Nobody")
+    account.http.put(f"{account.url}/debug/clock", json={"freeze": True})
     account.http.put(f"{account.url}/debug/faults/busy", json={"answer": {"status": 503}, "times": 1})
     account.track(event="Paid", userId="u")
     _, data = report_of(account, title="test_it", failures=["expected more"])

@@ -32,7 +32,8 @@ _DEFAULTS: Mapping[str, object] = {"port": 0, "log_format": "none"}
 def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
     """Run COMMAND against an emulator of its own, on a free port, and return its exit code.
 
-    Standard error names the page that shows what arrives, and after COMMAND has ended it shows what arrived. COMMAND gets these variables:
+    Standard error names the page that shows what arrives. After COMMAND has ended, it shows what arrived. COMMAND gets
+    these variables:
 
     \b
     OURS_PRIVACY_BASE_URL       base URL of the Ingest API; the vendor's SDKs read it

@@ -114,6 +114,19 @@ class ReportFiles:
         return f"{self._folder}{_SEPARATOR}{name}"
 
 
+_FILES = pytest.StashKey[ReportFiles]()
+
+
+def report_files(config: pytest.Config) -> ReportFiles | None:
+    """Return the files of this run; None if the ini file says that there are none.
+
+    They outlive the emulator of the run, which is started again when the last test is.
+    """
+    if not config.getini("ours_emulator_report"):
+        return None
+    return config.stash.setdefault(_FILES, ReportFiles(config))
+
+
 def remove_old_reports(folder: Path) -> None:
     """Remove the reports of runs that have ended. What cannot be removed stays."""
     with suppress(OSError):

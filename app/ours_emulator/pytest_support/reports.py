@@ -18,7 +18,7 @@ from ours_emulator.emulator import (
 )
 from ours_emulator.pytest_support import network_guard
 from ours_emulator.pytest_support.marker import ignored_rules, is_strict
-from ours_emulator.pytest_support.report_files import ReportFiles
+from ours_emulator.pytest_support.report_files import ReportFiles, report_files
 from ours_emulator.wording import plural
 
 _MAX_OPENED = 5
@@ -204,7 +204,7 @@ class Reports:
 @contextmanager
 def reporting(config: pytest.Config) -> Generator[None]:
     """Report on tests from now on, and keep them from the real API, until the block ends."""
-    reports = Reports(ReportFiles(config) if config.getini("ours_emulator_report") else None)
+    reports = Reports(report_files(config))
     config.pluginmanager.register(reports, Reports.name)
     try:
         with pytest.MonkeyPatch.context() as patch:
