@@ -12,7 +12,9 @@ import pytest
 from looping import case
 from ours_emulator.emulator import run_emulator
 from serving import Server
+from waiting import PATIENCE
 
+pytestmark = [pytest.mark.timeout(120)]
 COMMAND = Path(sys.executable).with_name("ours-emulator")
 FOLDER = Path(".ours-emulator")
 FAILING = """
@@ -215,7 +217,7 @@ def test_a_run_that_lives_keeps_its_reports(living: "subprocess.Popen[str]", run
     assert any(line.endswith("failed\n") for line in iter(living.stdout.readline, ""))
     kept = left()
     assert len(kept) == 2
-    (same,) = reported(runs(HOLDING.replace("sys.__stdin__.read(1)", "pass"), "test_holding.py", "-k", "test_it"))
+    (same,) = reported(runs("", "test_holding.py", "-k", "test_it").outlines)
     assert same.name not in kept
     assert left() == {*kept, same.name, same.with_suffix(".jsonl").name}
     living.communicate("x")
@@ -223,7 +225,9 @@ def test_a_run_that_lives_keeps_its_reports(living: "subprocess.Popen[str]", run
     assert left() == set()
 
 
-def test_each_worker_of_xdist_writes_and_only_the_controller_removes(pytester: pytest.Pytester, runs: Runs) -> None:
+def test_each_worker_of_xdist_writes_and_only_the_controller_removes(
+    pytester: pytest.Pytester, runs: Runs, server: Server
+) -> None:
     source = f"""{MORE}
 @pytest.mark.parametrize("number", range(6))
 def test_it(ours_emulator, number):
@@ -233,7 +237,8 @@ def test_it(ours_emulator, number):
     assert len(left()) == 6
     path = pytester.makepyfile(source)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    attached = [*command, f"--ours-emulator-url={server.url}"]
+    done = subprocess.run(attached, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert "6 failed" in done.stdout
     pages = reported(done.stdout.splitlines())
     assert {page.name for page in pages} == {name for name in left() if name.endswith(".html")}
@@ -250,7 +255,7 @@ def test_it(ours_emulator, fs):
 """
     path = pytester.makepyfile(source)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     (page,) = reported(done.stdout.splitlines())
     assert {page.name, page.with_suffix(".jsonl").name} == left()
     assert '"made_at":"2020' not in page.read_text()
@@ -271,7 +276,7 @@ def test_a_test_that_fails_again_replaces_its_report(runs: Runs, pytester: pytes
 
 def open_page(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [str(COMMAND), "open", "--no-browser", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_open_shows_the_requests_that_a_failing_test_left(runs: Runs, tmp_path: Path) -> None:
@@ -293,7 +298,7 @@ def test_open_writes_to_a_temporary_file_unless_one_is_named(tmp_path: Path) -> 
         [str(COMMAND), "open", "--no-browser", str(lines)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )
@@ -307,7 +312,7 @@ def test_open_starts_the_browser(tmp_path: Path) -> None:
     lines.write_text("")
     env = {**os.environ, "BROWSER": f"sh -c 'echo %s > {tmp_path}/opened'", "DISPLAY": ":0"}
     command = [str(COMMAND), "open", str(lines), "-o", str(tmp_path / "out.html")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=env, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "opened").read_text().strip() == (tmp_path / "out.html").as_uri()
 
