@@ -1,6 +1,6 @@
-"""Bundle the library of the page, and check the page's scripts: `python scripts/build_inspector.py [--check]`.
+"""Bundle the library of the page, and format and check its scripts: `python scripts/build_inspector.py [--check]`.
 
-With --check the bundle is only compared. Types come from the debug API's own OpenAPI document, so the page cannot use
+With --check nothing is written. Types come from the debug API's own OpenAPI document, so the page cannot use
 what the API does not have. Node comes from a package of the group `check`; installing and running need none.
 """
 
@@ -18,17 +18,18 @@ from ours_emulator.settings import load
 
 FOLDER = Path(__file__).parent / "inspector"
 MODULES = FOLDER / "node_modules"
-VENDOR = Path(__file__).parent.parent / "app" / "ours_emulator" / "inspector" / "vendor"
+PAGE = Path(__file__).parent.parent / "app" / "ours_emulator" / "inspector"
+VENDOR = PAGE / "vendor"
 LIBRARIES = ("preact", "htm")
 
 
 def install() -> None:
     """Install what package-lock.json names, unless it is there. No package runs a script of its own."""
-    lock, installed = FOLDER / "package-lock.json", MODULES / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+    lock, installed = (FOLDER / "package-lock.json").read_bytes(), MODULES / ".installed.json"
+    if not installed.exists() or installed.read_bytes() != lock:
         if npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=FOLDER, stdout=subprocess.DEVNULL) != 0:
             sys.exit("npm ci failed")
-        installed.touch()
+        installed.write_bytes(lock)
 
 
 def run(script: str, *arguments: str) -> str:
@@ -59,11 +60,19 @@ def write_types() -> None:
     run("node_modules/openapi-typescript/bin/cli.js", str(document), *options)
 
 
+def format_or_check() -> None:
+    """Format the page's own files; with --check only find those that are not."""
+    files = [str(path) for path in PAGE.iterdir() if path.suffix in (".css", ".js")]
+    action = "--check" if sys.argv[1:] == ["--check"] else "--write"
+    run("node_modules/prettier/bin/prettier.cjs", action, "--print-width=120", *files)
+
+
 def main() -> None:
-    """Write or compare the bundle, then check the types of the page's scripts."""
+    """Write or compare the bundle, then check the format and the types of the page's scripts."""
     install()
     write_or_check(VENDOR / "library.js", run("bundle.mjs"))
     write_or_check(VENDOR / "LICENSES.txt", licenses())
+    format_or_check()
     write_types()
     run("node_modules/typescript/bin/tsc", "--project", "tsconfig.json")
 

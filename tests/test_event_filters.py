@@ -1,13 +1,16 @@
 """The filters of GET /debug/events that look into events, and the order of its lists."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import HTTPException
 
-from ours_emulator.debug.text_search import Needle
-from ours_emulator.store import EventText
+from ours_emulator.debug.text_search import ids_with_text
+from ours_emulator.store import EventFilter, Retention, open_store
+from ours_emulator.store.event_text import has_text
 from serving import Account, Server, serving
 
 KEY = {"authorization": "Bearer pk_k"}
@@ -130,10 +133,13 @@ def test_a_text_that_is_too_long_is_refused(searched: Account) -> None:
     assert searched.http.get(f"{searched.url}/debug/events?q=%ED%A0%80lone").json()["items"] == []
 
 
-def test_a_text_is_searched_for_in_each_event_as_a_look_at_its_json_would() -> None:
-    assert Needle("a").is_in(EventText(1, ["A"], "{}"))
-    assert not Needle("null").is_in(EventText(1, [], '{"identity_context":null,"time":null}'))
-    assert Needle("\ud800").is_in(EventText(1, [], '{"event_properties":{"a":"\\ud800"}}'))
+def test_a_text_is_in_the_names_and_values_of_a_content_and_not_in_what_holds_them() -> None:
+    assert has_text(["A", None], "{}", "a")
+    assert has_text(["\\u00c4"], "{}", "ä")
+    assert has_text([], '{"event_properties":{"a":"\\ud800"}}', "\ud800")
+    assert has_text([], '{"event_properties":{"a":[1e+300]}}', "1E+3")
+    assert not has_text([], '{"identity_context":null,"time":null}', "null")
+    assert not has_text([], '{"identity":{"userId":"u"},"event_properties":{}}', "userid")
 
 
 def test_a_search_looks_at_all_events_in_slices_while_others_are_answered(tmp_path: Path) -> None:
@@ -144,6 +150,25 @@ def test_a_search_looks_at_all_events_in_slices_while_others_are_answered(tmp_pa
         page = server.default.debug("events", q="D59", limit=5)
         assert (page["total"], len(page["items"])) == (111, 5)
         assert server.default.debug("events", q="d", order="arrival", limit=1)["items"][0]["distinct_id"] == "d5999"
+
+
+def test_a_search_that_takes_too_long_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    database = tmp_path / "store.db"
+    with serving(database=database) as server:
+        for first in range(0, 5000, 1000):
+            rows = ({"event": "E", "userId": "u", "distinctId": f"d{n}"} for n in range(first, first + 1000))
+            assert server.default.batch(*rows).status_code == 200
+
+    async def search(seconds: float) -> list[int]:
+        store = open_store(str(database), Retention())
+        try:
+            return await ids_with_text(store.open_reader(), None, EventFilter(), "D49", seconds)
+        finally:
+            await store.close()
+
+    assert len(asyncio.run(search(20.0))) == 111
+    with pytest.raises(HTTPException, match="q: the search takes longer than 0 s; add event= or visitor_id="):
+        asyncio.run(search(0.0))
 
 
 # Hints
@@ -238,22 +263,47 @@ def test_pages_by_arrival_have_each_event_of_the_account_exactly_once(rows: int)
 # One visitor
 
 
-def test_a_visitor_has_everything_that_was_about_them_with_its_outcome(account: Account) -> None:
-    account.track(event="A", externalId="x", distinctId="1")
-    account.track(event="A", externalId="x", distinctId="1")
-    post(account, "/api/client/identify", {"external_id": "x", "anonymous_id": "phone"})
-    post(account, "/api/client/alias", {"external_id": "x", "anonymous_id": "phone"})
+def test_a_visitor_has_everything_that_named_them_with_its_outcome(account: Account) -> None:
+    account.configure(allowed_events=["A"])
     device = dict.fromkeys(("device_id", "os", "model", "app_build", "app_version"), "x")
-    post(account, "/api/client/devices", {"anonymous_id": "phone", **device})
-    account.track(event="Other", userId="someone else")
-    account.track(event="Refused")
+    post(account, "/api/client/devices", {"external_id": "x", **device})
+    post(account, "/api/client/devices", {"external_id": "y", **device})
+    account.track(event="A", externalId="x", distinctId="1")
+    account.track(event="A", externalId="x", distinctId="1")
+    post(account, "/api/client/identify", {"external_id": "x", "anonymous_id": "\ud800\0"})
+    post(account, "/api/client/alias", {"external_id": "x", "anonymous_id": "\ud800\0"})
+    post(account, "/api/client/devices", {"anonymous_id": "\ud800\0", **device})
+    account.track(event="Dropped", userId="someone else", eventProperties={"externalId": "x"})
+    account.track(event="Dropped", userProperties={"external_id": "x"})
+    account.track(event="A", userId="someone else")
+    account.track(event="A", externalId="x", time=1)
     visitor_id = account.visitor(external_id="x")["visitor_id"]
     page = account.debug(f"visitors/{visitor_id}/events", order="arrival")
     assert [(item["endpoint"], item["outcome"]) for item in page["items"]] == [
+        ("track", "dropped"),
         ("client/devices", "accepted"),
         ("client/alias", "accepted"),
         ("client/identify", "accepted"),
         ("track", "duplicate"),
         ("track", "accepted"),
+        ("client/devices", "accepted"),
     ]
-    assert page["total"] == 5
+    assert page["total"] == 7
+    listed, cursor = list[int](), dict[str, str]()
+    for number in (3, 3, 1):
+        part = account.debug(f"visitors/{visitor_id}/events", limit=3, **cursor)
+        assert len(part["items"]) == number
+        listed += [item["id"] for item in part["items"]]
+        cursor = {"cursor": part["next_cursor"]}
+    assert sorted(listed, reverse=True) == [item["id"] for item in page["items"]]
+
+
+def test_a_visitor_has_nothing_of_another_account_that_gave_the_same_identifier(server: Server) -> None:
+    own, other = server.account(), server.account()
+    for account in (own, other):
+        account.configure(allowed_events=["A"])
+        account.track(event="A", userId="u")
+        account.track(event="Dropped", userId="u")
+    page = own.debug("visitors/u/events")
+    assert {item["account"] for item in page["items"]} == {own.url.rpartition("/")[2]}
+    assert page["total"] == 2

@@ -18,6 +18,7 @@ import pytest
 
 from ours_emulator.store import StoreError, StoreLostError
 from ours_emulator.store.sqlite.file import StoreFile
+from ours_emulator.store.sqlite.migration import SCHEMA_VERSION
 from test_cli import Running, complaint
 from test_cli import serving as process
 from test_migration import unpacked
@@ -414,7 +415,7 @@ def test_a_migration_is_told_before_and_after(tmp_path: Path) -> None:
     with process(tmp_path, "--database", str(database), "--log-format", "none") as running:
         until(lambda: len(running.complained().splitlines()) == 2)
         before, after = running.complained().splitlines()
-        assert before.endswith(f"store: migrating {database} from version 2 to 4")
+        assert before.endswith(f"store: migrating {database} from version 2 to {SCHEMA_VERSION}")
         assert after.endswith(" events)")
 
 

@@ -1,6 +1,8 @@
 """The page in a real browser: what arrives is shown, at once and as text."""
 
+import gzip
 import json
+import os
 import re
 import subprocess
 from importlib.resources import files
@@ -163,6 +165,19 @@ def test_the_page_works_below_the_prefix_of_a_mounted_app(context: "BrowserConte
         emulator.stop()
         page.close()
     assert complaints == []
+
+
+def test_what_was_removed_to_make_room_is_counted(context: "BrowserContext") -> None:
+    with serving(keep=5) as server:
+        for number in range(20):
+            server.default.track(event=f"Event {number}", userId="u")
+        page = context.new_page()
+        page.goto(server.url)
+        page.locator(".rows .title", has_text="Event 19").wait_for()
+        evicted = server.default.debug("summary")["evicted_events"]
+        assert evicted > 0
+        page.get_by_text(f"{evicted} events removed to make room").wait_for()
+        page.close()
 
 
 def test_a_closed_account_says_so(tab: "Watched", account: Account) -> None:
@@ -343,6 +358,35 @@ def test_a_copied_curl_command_sends_the_same_again(tab: "Watched", account: Acc
     assert again == before
 
 
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+def test_a_copied_curl_command_sends_compressed_and_binary_bodies(
+    tab: "Watched", account: Account, encoding: str
+) -> None:
+    body = json.dumps({"token": "t", "event": "Packed", "userId": "u"}).encode() if encoding else b"\xff\xfe'\x00\n"
+    sent = gzip.compress(body) if encoding else body
+    account.post("/track", sent, {"content-encoding": encoding} if encoding else {})
+    (event,) = account.events(outcome="any")
+    tab.open(f"?event={event['id']}")
+    subprocess.run(["bash", "-c", copied(tab.page, "Copy as curl")], capture_output=True, check=True)
+    again, before = account.events(outcome="any")
+    assert (again["event"], again["outcome"], again["reason"]) == (before["event"], before["outcome"], before["reason"])
+    requests = [account.debug(f"requests/{one['request_id']}") for one in (again, before)]
+    assert requests[0]["body"] == requests[1]["body"]
+    assert requests[0]["body_base64"] == requests[1]["body_base64"]
+
+
+def test_a_copied_curl_command_for_the_client_api_takes_the_key_from_the_environment(
+    tab: "Watched", account: Account
+) -> None:
+    account.post("/api/client/identify", {"external_id": "e"}, {"authorization": "Bearer pk_key"})
+    tab.open(f"?event={account.events(outcome='any')[0]['id']}")
+    command = copied(tab.page, "Copy as curl")
+    environment = {**os.environ, "OURS_PUBLIC_KEY": "pk_key"}
+    subprocess.run(["sh", "-c", command], capture_output=True, check=True, env=environment)
+    assert [event["outcome"] for event in account.events(outcome="any")] == ["accepted", "accepted"]
+    assert not tab.page.get_by_role("button", name="Send again").is_visible()
+
+
 def test_a_copied_assertion_passes(tab: "Watched", account: Account) -> None:
     fill(account)
     headers = {"authorization": "Bearer pk_key"}
@@ -429,10 +473,11 @@ def test_markup_in_every_field_is_only_text(tab: "Watched", account: Account) ->
         account.post("/track", json.dumps({"token": "t", "event": markup}).encode())
     tab.open()
     until(lambda: MARKUP[0] in titles(tab.page))
-    for event in account.events(outcome="any"):
+    for event in account.events(outcome="any", order="arrival"):
         with case(event["id"]):
-            tab.open(f"?event={event['id']}")
-            tab.page.locator(".detail section").last.wait_for()
+            tab.page.keyboard.press("j")
+            tab.page.locator(".heading .facts", has_text=f"#{event['id']} ").wait_for()
+            tab.page.get_by_role("heading", name="What was sent").wait_for()
     for markup in MARKUP[:-1]:
         with case(markup):
             tab.open(f"?view=visitors&visitor={quote(markup)}")

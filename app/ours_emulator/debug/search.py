@@ -30,7 +30,7 @@ _TINY_STEPS = 50_000
 """What a slice may cost on the event loop: at most 0.2 ms, as much as a thread costs that takes the interpreter's lock
 from the loop and has to give it back. Sixty waits that did so for each event held up /debug/health for two seconds."""
 _OUTCOMES: Sequence[str] = get_args(Outcome)
-TURNS = Turns()
+_TURNS = Turns()
 """Where regular expressions are compiled and searched for. RE2 lets go of the interpreter's lock while it searches, so
 that a costly one holds up neither the event loop nor the writer."""
 FIELDS = attrgetter("fields")
@@ -99,7 +99,7 @@ async def diagnosis_of(reader: StoreReader, scope: Scope, match: Match, met: set
     missed = await evaluated_in_slices(
         match, lambda views: [match.misses(view.fields) for view in views], latest, FIELDS
     )
-    return await TURNS.take(match.budget, 0, diagnose, scope, match, met, latest, list(chain(*missed)))
+    return await _TURNS.take(match.budget, 0, diagnose, scope, match, met, latest, list(chain(*missed)))
 
 
 async def found_elsewhere(reader: StoreReader, scope: Scope, match: Match) -> str:
@@ -129,7 +129,7 @@ async def _chunks(items: Sequence[_T]) -> AsyncGenerator[Sequence[_T]]:
 async def compiled_match(match: dict[str, JsonValue], root: str = "match", budget: Budget | None = None) -> Match:
     """Return *match* compiled for events. Raises MatchError with the place, which begins with *root*."""
     budget = budget or Budget()
-    made = await TURNS.take(budget, 0, compiled, match, MATCH_SHAPE, root, budget)
+    made = await _TURNS.take(budget, 0, compiled, match, MATCH_SHAPE, root, budget)
     outcome = made.text("outcome")
     if outcome is not None and outcome not in _OUTCOMES:
         raise MatchError(f"{root}.outcome: {outcome[:100]} is not an outcome; use one of {', '.join(_OUTCOMES)}")
@@ -151,7 +151,7 @@ async def evaluated_in_slices(
     results: list[_T] = []
     for part, steps in _slices(match, items, fields):
         tiny = steps <= _TINY_STEPS and len(part) <= _CHUNK
-        results.append(evaluate(part) if tiny else await TURNS.take(match.budget, steps, evaluate, part))
+        results.append(evaluate(part) if tiny else await _TURNS.take(match.budget, steps, evaluate, part))
     return results
 
 

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 from fastapi import HTTPException, Query
 from starlette.responses import Response
 
+from ours_emulator.contract.revision import identifier_kinds
 from ours_emulator.debug.params import (
     DEFAULT_LIMIT,
     NOT_FOUND,
@@ -19,7 +20,7 @@ from ours_emulator.debug.params import (
     found,
 )
 from ours_emulator.model import Identifier
-from ours_emulator.records import Event, Page, Visitor
+from ours_emulator.records import Event, Identifiers, Page, Visitor
 from ours_emulator.store import EventFilter, StoreReader, VisitorFilter
 from ours_emulator.wording import listed
 
@@ -64,12 +65,13 @@ async def visitor_events(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Response:
-    """List everything that was about one visitor, the latest by time first: events, duplicates, Client API calls.
+    """List everything that named one visitor, the latest by time first: events, duplicates, Client API calls.
 
-    What was refused or dropped is about no visitor.
+    Dropped events and devices that were registered before the visitor appeared are there too, if they gave an
+    identifier that the visitor has now. What was refused is not: its identifiers are not kept.
     """
     shown = await _visitor(reader, account, _unquoted(visitor_id))
-    which = EventFilter(visitor_id=shown.visitor_id, outcome=None)
+    which = EventFilter(visitor_id=shown.visitor_id, outcome=None, also_named=_names_of(shown.identifiers))
     return answer(await reader.events(shown.account, which, limit, cursor, order))
 
 
@@ -79,6 +81,17 @@ async def _visitor(reader: StoreReader, account: str | None, visitor_id: str) ->
         names = listed([visitor.account for visitor in page.items])
         raise HTTPException(400, f"several accounts have visitor {visitor_id}: {names}; name the account")
     return found(next(iter(page.items), None), f"there is no visitor {visitor_id}")
+
+
+def _names_of(identifiers: Identifiers) -> dict[str, str]:
+    """Return *identifiers* by each name that a message may give them."""
+    values: dict[Identifier, str | None] = {
+        "user_id": identifiers.user_id,
+        "external_id": identifiers.external_id,
+        "email": identifiers.email,
+        "anonymous_id": identifiers.anonymous_id,
+    }
+    return {name: value for name, kind in identifier_kinds().items() if (value := values[kind]) is not None}
 
 
 def _unquoted(text: str) -> str:

@@ -28,7 +28,15 @@ const RELOAD_MS = 300;
  */
 /** @type {Store<Arrivals>} */
 export const arrivals = new Store(
-  /** @type {Arrivals} */ ({ rows: [], held: [], cursor: null, evicted: 0, loading: true, error: "", liveness: "connecting" }),
+  /** @type {Arrivals} */ ({
+    rows: [],
+    held: [],
+    cursor: null,
+    evicted: 0,
+    loading: true,
+    error: "",
+    liveness: "connecting",
+  }),
 );
 
 /** @type {Follower | null} */
@@ -60,7 +68,14 @@ export async function load() {
 function show(page) {
   const items = /** @type {Arrival[]} */ (page.items);
   const rows = merged(items.map(rowOf), recent.filter(isAskedFor));
-  arrivals.change({ rows, held: [], cursor: page.next_cursor ?? null, evicted: page.evicted ?? 0, loading: false, error: "" });
+  arrivals.change({
+    rows,
+    held: [],
+    cursor: page.next_cursor ?? null,
+    evicted: page.evicted ?? 0,
+    loading: false,
+    error: "",
+  });
 }
 
 /** Load what is older than the list. */

@@ -13,7 +13,10 @@ export function Attempts({ request, attempts }) {
   const encoding = content_encoding && `, ${content_encoding}`;
   return html`<section>
     <h3>Request and answer</h3>
-    <p class="facts"><code>${method} ${path}</code> · ${content_type || "no content type"}${encoding} · ${size(body_bytes)} · request ${id}</p>
+    <p class="facts">
+      <code>${method} ${path}</code> · ${content_type || "no content type"}${encoding} · ${size(body_bytes)} · request
+      ${id}
+    </p>
     <${Line} attempts=${attempts} current=${id} />
     <${Answer} answer=${request.answer} />
     ${receipts > 1 && html`<p class="facts">The request had <${Link} to=${{ ...NOWHERE, request: String(id) }}>${plural(receipts, "event")}<//>.</p>`}
@@ -22,10 +25,12 @@ export function Attempts({ request, attempts }) {
 
 /** @param {{answer: RequestDetail["answer"]}} properties */
 function Answer({ answer }) {
-  if (!answer) return html`<p class="facts">No answer was kept: a fault held it back, or an older version stored the request.</p>`;
+  if (!answer)
+    return html`<p class="facts">No answer was kept: a fault held it back, or an older version stored the request.</p>`;
   const { headers, body } = answer;
   const cut = body.length > LONGEST ? `${body.slice(0, LONGEST)}… (${plural(body.length, "character")})` : body;
-  return html`<pre class="answer">${Object.entries(headers).map(([name, value]) => `${name}: ${value}\n`)}${cut && `\n${cut}`}</pre>`;
+  return html`<pre class="answer">
+${Object.entries(headers).map(([name, value]) => `${name}: ${value}\n`)}${cut && `\n${cut}`}</pre>`;
 }
 
 /** @param {{attempts: readonly RequestRecord[], current?: number}} properties */

@@ -27,7 +27,10 @@ function Call({ path, accepted, attempts }) {
   const last = attempts.at(-1);
   return html`<section>
     <h3><code>${path}</code></h3>
-    <p class="facts">${last && fullTime(last.received_at)} · ${plural(accepted, "event")} accepted · <${Link} to=${{ ...NOWHERE, request: String(last?.id ?? 0) }}>what arrived<//></p>
+    <p class="facts">
+      ${last && fullTime(last.received_at)} · ${plural(accepted, "event")} accepted ·
+      <${Link} to=${{ ...NOWHERE, request: String(last?.id ?? 0) }}>what arrived<//>
+    </p>
     <${Line} attempts=${attempts} />
   </section>`;
 }

@@ -2,7 +2,7 @@
 /** @import { AccountState, FaultState } from "types" */
 import { hasToken, put, remove, urlOf } from "./api.js";
 import { quoted } from "./copies.js";
-import { CopyButton, perform } from "./parts.js";
+import { Choice, CopyButton, perform } from "./parts.js";
 import { account, root } from "./place.js";
 import { refreshStatus, status } from "./status.js";
 import { useStore } from "./store.js";
@@ -27,26 +27,44 @@ const ChooseAccount = ({ accounts }) =>
   html`<main class="view scroll" tabindex="-1">
     <h2>Control</h2>
     <p>Faults, clock and allow-list are those of an account. Choose one:</p>
-    <ul class="found">${["default", ...accounts.map((one) => one.account).filter((name) => name !== "default")].map(
-      (name) => html`<li key=${name}><a href=${new URL(`accounts/${name}/?view=control`, root)}>${name}</a></li>`,
-    )}</ul>
+    <ul class="found">
+      ${["default", ...accounts.map((one) => one.account).filter((name) => name !== "default")].map(
+        (name) => html`<li key=${name}><a href=${new URL(`accounts/${name}/?view=control`, root)}>${name}</a></li>`,
+      )}
+    </ul>
   </main>`;
 
 /** @param {{faults: readonly FaultState[]}} properties */
 const Faults = ({ faults }) =>
   html`<section>
     <h3>${faults.length ? plural(faults.length, "fault") : "No faults"}</h3>
-    ${faults.length > 0 && html`<table>
-      <thead><tr><th scope="col">fault</th><th scope="col">does</th><th scope="col">matched</th><th scope="col">hit</th><th scope="col"><span class="sr">remove</span></th></tr></thead>
-      <tbody>${faults.map((fault) => html`<${FaultRow} key=${fault.name} fault=${fault} />`)}</tbody>
-    </table>`}
+    ${
+      faults.length > 0 &&
+      html`<table>
+        <thead>
+          <tr>
+            <th scope="col">fault</th>
+            <th scope="col">does</th>
+            <th scope="col">matched</th>
+            <th scope="col">hit</th>
+            <th scope="col"><span class="sr">remove</span></th>
+          </tr>
+        </thead>
+        <tbody>
+          ${faults.map((fault) => html`<${FaultRow} key=${fault.name} fault=${fault} />`)}
+        </tbody>
+      </table>`
+    }
   </section>`;
 
 /** @param {{fault: FaultState}} properties */
 function FaultRow({ fault: { name, account: _, matched, hits, ...plan } }) {
   const drop = () => change(() => remove("/debug/faults/{name}", { path: { name } }), `Fault ${name} was removed.`);
   return html`<tr>
-    <th scope="row">${name}</th><td><code>${JSON.stringify(plan)}</code></td><td>${matched}</td><td>${hits}</td>
+    <th scope="row">${name}</th>
+    <td><code>${JSON.stringify(plan)}</code></td>
+    <td>${matched}</td>
+    <td>${hits}</td>
     <td><button type="button" aria-label=${`Remove fault ${name}`} onClick=${drop}>Remove</button></td>
   </tr>`;
 }
@@ -63,12 +81,7 @@ const EFFECTS = {
 };
 
 function PlanFault() {
-  const [form, setForm] = useState({ name: "busy", effect: "answer with a status", value: "503", path: "", times: "" });
-  /** @param {Event} event */
-  const edit = ({ target }) => {
-    const { name, value } = /** @type {HTMLInputElement} */ (target);
-    setForm((before) => ({ ...before, [name]: value }));
-  };
+  const { form, edit } = useForm({ name: "busy", effect: "answer with a status", value: "503", path: "", times: "" });
   const body = {
     ...(form.path && { match: { path: form.path } }),
     ...EFFECTS[form.effect]?.(Number(form.value)),
@@ -79,13 +92,18 @@ function PlanFault() {
     <h3>Plan a fault</h3>
     <form class="fields" onInput=${edit} onSubmit=${prevented}>
       <label>Name <input name="name" value=${form.name} /></label>
-      <label>Effect <select name="effect" value=${form.effect}>${Object.keys(EFFECTS).map((effect) => html`<option key=${effect}>${effect}</option>`)}</select></label>
+      <${Choice} label="Effect" name="effect" value=${form.effect} choices=${Object.keys(EFFECTS)} />
       <label>Value <input name="value" type="number" value=${form.value} /></label>
       <label>Path <input name="path" value=${form.path} placeholder="any, or /track" /></label>
       <label>Times <input name="times" type="number" min="1" value=${form.times} placeholder="always" /></label>
     </form>
-    <${Command} url=${urlOf("/debug/faults/{name}", path)} body=${body} label="Plan it" done="The fault is planned."
-      run=${() => put("/debug/faults/{name}", { path, body })} />
+    <${Command}
+      url=${urlOf("/debug/faults/{name}", path)}
+      body=${body}
+      label="Plan it"
+      done="The fault is planned."
+      run=${() => put("/debug/faults/{name}", { path, body })}
+    />
   </section>`;
 }
 
@@ -100,20 +118,21 @@ const CLOCK = {
 
 /** @param {{state: AccountState | undefined}} properties */
 function Clock({ state }) {
-  const [form, setForm] = useState({ action: "freeze it now", value: "2026-01-01T00:00:00Z" });
-  /** @param {Event} event */
-  const edit = ({ target }) => {
-    const { name, value } = /** @type {HTMLInputElement} */ (target);
-    setForm((before) => ({ ...before, [name]: value }));
-  };
+  const { form, edit } = useForm({ action: "freeze it now", value: "2026-01-01T00:00:00Z" });
   const body = CLOCK[form.action]?.(form.value) ?? {};
   return html`<section>
     <h3>Clock: ${state?.clock ? `${state.clock.state}, ${fullTime(state.clock.now)}` : "real"}</h3>
     <form class="fields" onInput=${edit} onSubmit=${prevented}>
-      <label>Action <select name="action" value=${form.action}>${Object.keys(CLOCK).map((action) => html`<option key=${action}>${action}</option>`)}</select></label>
+      <${Choice} label="Action" name="action" value=${form.action} choices=${Object.keys(CLOCK)} />
       <label>Value <input name="value" value=${form.value} /></label>
     </form>
-    <${Command} url=${urlOf("/debug/clock")} body=${body} label="Change the clock" done="The clock was changed." run=${() => put("/debug/clock", { body })} />
+    <${Command}
+      url=${urlOf("/debug/clock")}
+      body=${body}
+      label="Change the clock"
+      done="The clock was changed."
+      run=${() => put("/debug/clock", { body })}
+    />
   </section>`;
 }
 
@@ -121,17 +140,51 @@ function Clock({ state }) {
 function AllowList({ state }) {
   const now = state?.allowed_events ?? null;
   const [text, setText] = useState(/** @type {string | null} */ (null));
-  const names = (text ?? (now ?? []).join("\n")).split("\n").map((name) => name.trim()).filter(Boolean);
+  /** @param {Event} event */
+  const edit = ({ currentTarget }) => setText(/** @type {HTMLTextAreaElement} */ (currentTarget).value);
+  const names = (text ?? (now ?? []).join("\n"))
+    .split("\n")
+    .map((name) => name.trim())
+    .filter(Boolean);
   const path = { name: account ?? "" };
-  const body = { allowed_events: names.length ? names : null, require_identifier: state?.require_identifier ?? true, strict_openapi: state?.strict_openapi ?? false };
+  const body = {
+    allowed_events: names.length ? names : null,
+    require_identifier: state?.require_identifier ?? true,
+    strict_openapi: state?.strict_openapi ?? false,
+  };
   return html`<section>
     <h3>Allowed events: ${now === null ? "all" : plural(now.length, "name")}</h3>
     <p class="facts">Other events are dropped. Tokens and keys go back to those of the start.</p>
-    <div class="fields"><label class="wide">One name per line, or none to allow all
-      <textarea rows="4" value=${text ?? (now ?? []).join("\n")} onInput=${(/** @type {Event} */ { currentTarget }) => setText(/** @type {HTMLTextAreaElement} */ (currentTarget).value)}></textarea></label></div>
-    <${Command} url=${urlOf("/debug/accounts/{name}", path)} body=${body} label="Allow these" done="The allow-list was changed."
-      run=${() => put("/debug/accounts/{name}", { path, body })} />
+    <div class="fields">
+      <label class="wide"
+        >One name per line, or none to allow all
+        <textarea rows="4" value=${text ?? (now ?? []).join("\n")} onInput=${edit} />
+      </label>
+    </div>
+    <${Command}
+      url=${urlOf("/debug/accounts/{name}", path)}
+      body=${body}
+      label="Allow these"
+      done="The allow-list was changed."
+      run=${() => put("/debug/accounts/{name}", { path, body })}
+    />
   </section>`;
+}
+
+/**
+ * What stands in the fields of a form, by their names, and what changes it.
+ * @template {Record<string, string>} T
+ * @param {T} initial
+ */
+function useForm(initial) {
+  const [form, setForm] = useState(initial);
+  /** @param {Event} event */
+  const edit = ({ target }) => {
+    const { name, value } = /** @type {HTMLInputElement} */ (target);
+    // From what there is by then: two fields may be edited before the form is drawn again.
+    setForm((before) => ({ ...before, [name]: value }));
+  };
+  return { form, edit };
 }
 
 /** @param {Event} event */
@@ -145,7 +198,10 @@ function Command({ url, body, label, done, run }) {
   const token = hasToken() ? `  -H "Authorization: Bearer $OURS_EMULATOR_ADMIN_TOKEN" \\\n` : "";
   const command = `curl -sS -X PUT ${quoted(String(url))} \\\n${token}  -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify(body))}`;
   return html`<pre class="command">${command}</pre>
-    <p class="buttons"><button type="button" class="primary" onClick=${() => change(run, done)}>${label}</button> <${CopyButton} text=${() => command}>Copy<//></p>`;
+    <p class="buttons">
+      <button type="button" class="primary" onClick=${() => change(run, done)}>${label}</button>
+      <${CopyButton} text=${() => command}>Copy<//>
+    </p>`;
 }
 
 /** @param {() => Promise<unknown>} action @param {string} done */

@@ -13,7 +13,8 @@ export const needsKey = ({ endpoint }) => endpoint.startsWith(CLIENT);
  * The address that a request was sent to.
  * @param {{path: string}} request
  */
-export const targetOf = ({ path }) => new URL(`.${encodeURI(path).replaceAll("?", "%3F").replaceAll("#", "%23")}`, root);
+export const targetOf = ({ path }) =>
+  new URL(`.${encodeURI(path).replaceAll("?", "%3F").replaceAll("#", "%23")}`, root);
 
 /** @param {string} text */
 export const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
@@ -35,7 +36,10 @@ export function curl(request) {
  */
 export function assertion(arrival) {
   const { event, endpoint, outcome, reason } = arrival;
-  const matching = [...(event === null ? [`endpoint=${python(endpoint)}`] : [python(event)]), ...identifiersOf(arrival)];
+  const matching = [
+    ...(event === null ? [`endpoint=${python(endpoint)}`] : [python(event)]),
+    ...identifiersOf(arrival),
+  ];
   if (outcome !== "accepted") matching.push(`outcome=${python(outcome)}`);
   if (reason) matching.push(`match={"reason.rule": ${python(reason.rule)}}`);
   const properties = Object.entries(arrival.event_properties).filter(([, value]) => isExact(value));
@@ -81,7 +85,9 @@ export function sdkCall(request) {
   if (!method || !names || !isObject(body)) return null;
   const known = (request.endpoint === "batch" ? names : names + OBJECTS).split(" ");
   const entries = Object.entries(body).map(([name, value]) => /** @type {const} */ ([snake(name), value, name]));
-  const given = entries.filter(([name]) => known.includes(name)).map(([name, value]) => `${name}=${python(rows(name, value))}`);
+  const given = entries
+    .filter(([name]) => known.includes(name))
+    .map(([name, value]) => `${name}=${python(rows(name, value))}`);
   const others = entries.filter(([name]) => !known.includes(name)).map(([, value, name]) => [name, value]);
   if (others.length) given.push(`extra_body=${python(Object.fromEntries(others))}`);
   const start = `from ours_privacy import OursPrivacy\n\nclient = OursPrivacy(base_url=${python(`${base}api/v1`)})\n`;
@@ -91,7 +97,9 @@ export function sdkCall(request) {
 /** @param {string} name @param {unknown} value */
 function rows(name, value) {
   if (name !== "events" || !Array.isArray(value)) return value;
-  return value.map((row) => (isObject(row) ? Object.fromEntries(Object.entries(row).map(([key, one]) => [snake(key), one])) : row));
+  return value.map((row) =>
+    isObject(row) ? Object.fromEntries(Object.entries(row).map(([key, one]) => [snake(key), one])) : row,
+  );
 }
 
 /**
@@ -105,8 +113,13 @@ export function markdown(arrival, request, rules) {
   const parts = [
     `## ${titleOf(arrival)} (#${arrival.id}): ${arrival.outcome}`,
     `Received ${fullTime(arrival.received_at)}${account === null ? ` in account ${arrival.account}` : ""} at ${arrival.endpoint}.`,
-    said.map(({ rule, path, message }) => `- ${path ? `\`${dotted(path)}\`: ` : ""}${message} (rule ${rule})`).join("\n"),
-    [...new Set(said.map(({ rule }) => rule))].map((id) => ruleText(id, rules)).filter(Boolean).join("\n"),
+    said
+      .map(({ rule, path, message }) => `- ${path ? `\`${dotted(path)}\`: ` : ""}${message} (rule ${rule})`)
+      .join("\n"),
+    [...new Set(said.map(({ rule }) => rule))]
+      .map((id) => ruleText(id, rules))
+      .filter(Boolean)
+      .join("\n"),
     arrival.visitor_id === null ? "" : `Visitor: \`${arrival.visitor_id}\``,
     request?.body ? fenced(request.body) : "",
   ];
@@ -136,7 +149,10 @@ const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCas
  */
 export function python(value) {
   if (Array.isArray(value)) return `[${value.map(python).join(", ")}]`;
-  if (isObject(value)) return `{${Object.entries(value).map(([key, one]) => `${python(key)}: ${python(one)}`).join(", ")}}`;
+  if (isObject(value))
+    return `{${Object.entries(value)
+      .map(([key, one]) => `${python(key)}: ${python(one)}`)
+      .join(", ")}}`;
   if (value === null) return "None";
   return typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value);
 }

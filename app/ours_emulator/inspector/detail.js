@@ -17,7 +17,10 @@ import { html, useEffect, useRef } from "./vendor/library.js";
 
 /** @param {number} id @param {AbortSignal} signal @returns {Promise<Whole>} */
 async function loadWhole(id, signal) {
-  const [event, rules] = await Promise.all([get("/debug/events/{event_id}", { path: { event_id: id }, signal }), loadRules()]);
+  const [event, rules] = await Promise.all([
+    get("/debug/events/{event_id}", { path: { event_id: id }, signal }),
+    loadRules(),
+  ]);
   const arrival = /** @type {EventDetail} */ (event);
   const path = { request_id: arrival.request_id };
   const request = /** @type {RequestDetail} */ (await get("/debug/requests/{request_id}", { path, signal }));
@@ -37,9 +40,10 @@ export function Detail({ id }) {
   }, [id]);
   return html`<section class="detail scroll" aria-label="Event" ref=${heading} tabindex="-1">
     <p class="back"><${Link} to=${{ event: undefined }} class="button">Close<//></p>
-    <${Problem} error=${/^there is no event/.test(error) ? `${error}: a reset removed it, or it was removed to make room` : error} />
-    ${arrival && html`<${Heading} arrival=${arrival} />`}
-    ${value && html`<${Panels} ...${value} />`}
+    <${Problem}
+      error=${/^there is no event/.test(error) ? `${error}: a reset removed it, or it was removed to make room` : error}
+    />
+    ${arrival && html`<${Heading} arrival=${arrival} />`} ${value && html`<${Panels} ...${value} />`}
   </section>`;
 }
 
@@ -50,7 +54,8 @@ function Heading({ arrival }) {
     <h2>${titleOf(arrival)} <${OutcomeMark} outcome=${outcome} /></h2>
     <p class="facts">
       #${id} · ${endpoint}${account === null ? ` · account ${arrival.account}` : ""} · received
-      <time datetime=${received_at}> ${fullTime(received_at)}</time>${test ? " · Test Mode" : ""}${repeats ? ` · ${plural(repeats, "duplicate")} came later` : ""}
+      <time datetime=${received_at}> ${fullTime(received_at)}</time
+      >${test ? " · Test Mode" : ""}${repeats ? ` · ${plural(repeats, "duplicate")} came later` : ""}
     </p>
   </div>`;
 }
@@ -83,7 +88,12 @@ function Remark({ remark: { rule: id, path, message }, kind, rules }) {
   return html`<li class=${kind}>
     ${path && html`<code>${dotted(path)}</code> `}${message}
     ${kind === "hint" && html`<${Link} to=${{ hint: id, event: undefined }} class="others">all with this hint<//>`}
-    <details><summary>rule ${id}</summary><p>${rule ? html`${rule.text} <small>${rule.basis}: ${rule.source}</small>` : "This rule is not in the list of rules."}</p></details>
+    <details>
+      <summary>rule ${id}</summary>
+      <p>
+        ${rule ? html`${rule.text} <small>${rule.basis}: ${rule.source}</small>` : "This rule is not in the list of rules."}
+      </p>
+    </details>
   </li>`;
 }
 
@@ -92,10 +102,21 @@ function Changes({ changes, unknown_changes }) {
   if (!changes.length && !unknown_changes.length) return null;
   return html`<section>
     <h3>What it changed of the visitor</h3>
-    ${changes.length > 0 && html`<table class="changes">
-      <thead><tr><th scope="col">value</th><th scope="col">before</th><th scope="col">after</th></tr></thead>
-      <tbody>${changes.map((change) => html`<${Change} key=${change.path + change.action} change=${change} />`)}</tbody>
-    </table>`}
+    ${
+      changes.length > 0 &&
+      html`<table class="changes">
+        <thead>
+          <tr>
+            <th scope="col">value</th>
+            <th scope="col">before</th>
+            <th scope="col">after</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${changes.map((change) => html`<${Change} key=${change.path + change.action} change=${change} />`)}
+        </tbody>
+      </table>`
+    }
     ${unknown_changes.length > 0 && html`<p>An older version did not record what became of ${unknown_changes.join(", ")}.</p>`}
   </section>`;
 }
@@ -105,7 +126,12 @@ const Change = ({ change: { path, action, before, after, why } }) =>
   html`<tr class=${action}>
     <th scope="row"><code>${path}</code></th>
     <td><${Value} value=${before} isThere=${action !== "added" && !(action === "ignored" && before === null)} /></td>
-    <td><${Value} value=${after} isThere=${action !== "removed" && !(action === "ignored" && after === null)} />${why && html`<small>${action}: ${why}</small>`}</td>
+    <td>
+      <${Value}
+        value=${after}
+        isThere=${action !== "removed" && !(action === "ignored" && after === null)}
+      />${why && html`<small>${action}: ${why}</small>`}
+    </td>
   </tr>`;
 
 /** @param {{value: unknown, isThere: boolean}} properties */

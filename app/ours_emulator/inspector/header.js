@@ -24,12 +24,11 @@ export function Header() {
     <${Views} />
     <span class="space"></span>
     ${!report && html`<${LiveButton} />`}
-    <div class="states"><${ClockState} /><${Faults} /></div>
+    <div class="states"><${ClockState} /><${Faults} /><${Evicted} /></div>
     ${!report && html`<button type="button" onClick=${() => opened.set("reset")}>Reset…</button>`}
     <${ThemeButton} />
     <button type="button" class="icon" aria-label="Keys" title="Keys (?)" onClick=${() => opened.set("help")}>?</button>
-    ${dialog === "reset" && html`<${ResetDialog} />`}
-    ${dialog === "help" && html`<${HelpDialog} />`}
+    ${dialog === "reset" && html`<${ResetDialog} />`} ${dialog === "help" && html`<${HelpDialog} />`}
   </header>`;
 }
 
@@ -76,8 +75,15 @@ const LIVENESS = { connecting: "Connecting", live: "Live", lost: "Reconnecting",
 function LiveButton() {
   const { liveness } = useStore(arrivals);
   const paused = liveness === "paused";
-  return html`<button type="button" class=${`live ${liveness}`} aria-pressed=${paused ? "false" : "true"}
-    title=${paused ? "Follow what arrives" : "Stop following what arrives"} onClick=${togglePaused}>${LIVENESS[liveness]}</button>`;
+  return html`<button
+    type="button"
+    class=${`live ${liveness}`}
+    aria-pressed=${paused ? "false" : "true"}
+    title=${paused ? "Follow what arrives" : "Stop following what arrives"}
+    onClick=${togglePaused}
+  >
+    ${LIVENESS[liveness]}
+  </button>`;
 }
 
 function ClockState() {
@@ -98,14 +104,24 @@ function clockText(clock) {
 
 function Faults() {
   const { accounts, faults } = useStore(status);
-  if (account !== null) return faults.map((fault) => html`<span key=${fault.name} class="chip fault">${faultText(fault)}</span>`);
+  if (account !== null)
+    return faults.map((fault) => html`<span key=${fault.name} class="chip fault">${faultText(fault)}</span>`);
   return accounts
     .filter((one) => one.faults > 0)
-    .map((one) => html`<span key=${one.account} class="chip fault">${one.account}: ${plural(one.faults, "fault")}</span>`);
+    .map(
+      (one) => html`<span key=${one.account} class="chip fault">${one.account}: ${plural(one.faults, "fault")}</span>`,
+    );
+}
+
+function Evicted() {
+  const { summary } = useStore(status);
+  if (!summary?.evicted_events) return null;
+  return html`<span class="chip">${plural(summary.evicted_events, "event")} removed to make room</span>`;
 }
 
 /** @param {FaultState} fault */
-const faultText = ({ name, hits, times }) => `fault ${name}: ${times ? `${hits} of ${times} hits` : plural(hits, "hit")}`;
+const faultText = ({ name, hits, times }) =>
+  `fault ${name}: ${times ? `${hits} of ${times} hits` : plural(hits, "hit")}`;
 
 /** @param {readonly AccountState[]} accounts */
 const shownAccounts = (accounts) => accounts.filter((one) => account === null || one.account === account);
@@ -133,7 +149,10 @@ function ThemeButton() {
   };
   const label = `Use the ${dark ? "light" : "dark"} theme`;
   return html`<button type="button" class="icon" aria-label=${label} title=${label} onClick=${change}>
-    <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><circle cx="8" cy="8" r="6" class="outline" /><path d="M8 2a6 6 0 0 1 0 12z" /></svg>
+    <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+      <circle cx="8" cy="8" r="6" class="outline" />
+      <path d="M8 2a6 6 0 0 1 0 12z" />
+    </svg>
   </button>`;
 }
 
@@ -150,7 +169,9 @@ function ResetDialog() {
   };
   const counts = summary && `${plural(summary.visitors, "visitor")} and ${plural(summary.requests, "request")}`;
   return html`<${Dialog} title=${`Reset ${subject}?`} close=${close}>
-    <p>This deletes ${counts ?? "everything stored"} with all their events, removes the faults and sets the clock back.</p>
+    <p>
+      This deletes ${counts ?? "everything stored"} with all their events, removes the faults and sets the clock back.
+    </p>
     <p><button type="button" class="danger" onClick=${reset}>Reset ${subject}</button></p>
   <//>`;
 }
@@ -165,7 +186,15 @@ const KEYS = [
 
 const HelpDialog = () =>
   html`<${Dialog} title="Keys" close=${() => opened.set("")}>
-    <dl class="keys">${KEYS.map(([key, meaning]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${meaning}</dd></div>`)}</dl>
+    <dl class="keys">
+      ${KEYS.map(
+        ([key, meaning]) =>
+          html`<div key=${key}>
+            <dt><kbd>${key}</kbd></dt>
+            <dd>${meaning}</dd>
+          </div>`,
+      )}
+    </dl>
   <//>`;
 
 /** Asks for the admin token, if the emulator does. */
@@ -181,7 +210,9 @@ export function TokenForm() {
     <form onSubmit=${submit}>
       <h2>Admin token</h2>
       <p>This emulator was started with <code>--admin-token</code>. The token stays in this tab.</p>
-      <p><label>Token <input name="token" type="password" autocomplete="off" required /></label> <button>Use it</button></p>
+      <p>
+        <label>Token <input name="token" type="password" autocomplete="off" required /></label> <button>Use it</button>
+      </p>
     </form>
   </main>`;
 }

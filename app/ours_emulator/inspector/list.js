@@ -4,8 +4,8 @@
 import { arrivals, loadOlder, setHolding, showHeld } from "./arrivals.js";
 import { buckets } from "./buckets.js";
 import { Empty } from "./empty.js";
-import { OUTCOMES, Link, OutcomeMark, Problem } from "./parts.js";
-import { FILTERS, account, choose, place, retype } from "./place.js";
+import { Link, OUTCOMES, OutcomeMark, Problem, SearchField } from "./parts.js";
+import { FILTERS, account, choose, place } from "./place.js";
 import { status } from "./status.js";
 import { useStore } from "./store.js";
 import { clockTime, dotted, fullTime, plural, titleOf } from "./text.js";
@@ -28,7 +28,12 @@ export function List() {
     <${Problem} error=${error} />
     ${held.length > 0 && html`<div class="heldbox"><button type="button" class="held" onClick=${toTop}>${held.length} new</button></div>`}
     <div class="scroll" ref=${list} onScroll=${() => setHolding((list.current?.scrollTop ?? 0) > 4)}>
-      ${rows.length > 0 && html`<ol class="rows">${rows.map((arrival) => html`<${Row} key=${arrival.id} arrival=${arrival} chosen=${String(arrival.id) === event} />`)}</ol>`}
+      ${
+        rows.length > 0 &&
+        html`<ol class="rows">
+          ${rows.map((arrival) => html`<${Row} key=${arrival.id} arrival=${arrival} chosen=${String(arrival.id) === event} />`)}
+        </ol>`
+      }
       ${!rows.length && !loading && html`<p class="none">Nothing that arrived matches.</p>`}
       ${cursor && html`<p class="more"><button type="button" onClick=${loadOlder}>Load older ones</button></p>`}
       ${evicted > 0 && html`<p class="none">${plural(evicted, "older event")} removed to make room.</p>`}
@@ -47,7 +52,8 @@ function useChosenInView(list, event) {
     const rows = list.current;
     rows?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
     // Where the list was hidden behind the event, the focus goes back to the row that it came from.
-    if (!event && document.activeElement === document.body) /** @type {HTMLElement | null | undefined} */ (rows?.querySelector(`[href$="event=${left.current}"]`))?.focus();
+    if (!event && document.activeElement === document.body)
+      /** @type {HTMLElement | null | undefined} */ (rows?.querySelector(`[href$="event=${left.current}"]`))?.focus();
     left.current = event;
   }, [event]);
 }
@@ -56,17 +62,20 @@ function useChosenInView(list, event) {
 function Row({ arrival, chosen }) {
   // The same tree is not compared again: a thousand rows are drawn while a batch arrives.
   return useMemo(
-    () => html`<li>
-      <${Link} to=${{ event: String(arrival.id) }} class="row" current=${chosen}>
-        <${OutcomeMark} outcome=${arrival.outcome} />
-        <span class="title">${titleOf(arrival)}${arrival.test && html` <small>test</small>`}</span>
-        <span class="who">${whoOf(arrival)}</span>
-        <span class="said">${saidOf(arrival)}</span>
-        <span class="where">${account === null ? `${arrival.account} · ` : ""}${arrival.endpoint}</span>
-        <time datetime=${arrival.received_at} title=${fullTime(arrival.received_at)}>${clockTime(arrival.received_at)}</time>
-        <span class="id">#${arrival.id}</span>
-      <//>
-    </li>`,
+    () =>
+      html`<li>
+        <${Link} to=${{ event: String(arrival.id) }} class="row" current=${chosen}>
+          <${OutcomeMark} outcome=${arrival.outcome} />
+          <span class="title">${titleOf(arrival)}${arrival.test && html` <small>test</small>`}</span>
+          <span class="who">${whoOf(arrival)}</span>
+          <span class="said">${saidOf(arrival)}</span>
+          <span class="where">${account === null ? `${arrival.account} · ` : ""}${arrival.endpoint}</span>
+          <time datetime=${arrival.received_at} title=${fullTime(arrival.received_at)}
+            >${clockTime(arrival.received_at)}</time
+          >
+          <span class="id">#${arrival.id}</span>
+        <//>
+      </li>`,
     [arrival, chosen],
   );
 }
@@ -89,13 +98,25 @@ function Filters() {
   const toggle = (outcome) => choose({ outcome: asked.outcome === outcome ? undefined : outcome });
   return html`<div class="filters" role="group" aria-label="Filters">
     ${OUTCOMES.map(
-      (outcome) => html`<button type="button" key=${outcome} class=${`count ${outcome}`} aria-pressed=${String(asked.outcome === outcome)}
-        onClick=${() => toggle(outcome)}><span class=${`outcome ${outcome}`}>${outcome}</span> <b>${(summary?.outcomes[outcome] ?? 0).toLocaleString("en")}</b></button>`,
+      (outcome) =>
+        html`<button
+          type="button"
+          key=${outcome}
+          class=${`count ${outcome}`}
+          aria-pressed=${String(asked.outcome === outcome)}
+          onClick=${() => toggle(outcome)}
+        >
+          <span class=${`outcome ${outcome}`}>${outcome}</span>
+          <b>${(summary?.outcomes[outcome] ?? 0).toLocaleString("en")}</b>
+        </button>`,
     )}
-    <${NameSearch} />
+    <${SearchField} />
     ${CHIPS.filter(([name]) => asked[name]).map(
-      ([name, label]) => html`<button type="button" key=${name} class="chip" onClick=${() => choose({ [name]: undefined })}>
-        ${label} ${name === "since" ? clockTime(Number(asked[name])) : asked[name]} <span aria-hidden="true">×</span><span class="sr">, remove this filter</span></button>`,
+      ([name, label]) =>
+        html`<button type="button" key=${name} class="chip" onClick=${() => choose({ [name]: undefined })}>
+          ${label} ${name === "since" ? clockTime(Number(asked[name])) : asked[name]} <span aria-hidden="true">×</span
+          ><span class="sr">, remove this filter</span>
+        </button>`,
     )}
   </div>`;
 }
@@ -108,14 +129,6 @@ const CHIPS = [
   ["hint", "hint"],
   ["since", "since"],
 ];
-
-function NameSearch() {
-  const { q } = useStore(place);
-  /** @param {Event} event */
-  const change = (event) => retype({ q: /** @type {HTMLInputElement} */ (event.currentTarget).value || undefined });
-  return html`<label class="search"><span class="sr">Search</span>
-    <input type="search" id="search" placeholder="Search  /" value=${q ?? ""} onInput=${change} /></label>`;
-}
 
 /** @param {{rows: readonly Listed[]}} properties */
 function Bars({ rows }) {
@@ -133,8 +146,14 @@ function Bars({ rows }) {
     ${bars.map(({ from, counts, total, label }, index) =>
       total === 0
         ? html`<span key=${from}></span>`
-        : html`<button type="button" key=${from} aria-label=${label} title=${label} tabindex=${index === last ? 0 : -1}
-            onClick=${() => choose({ since: String(from) })}>
+        : html`<button
+            type="button"
+            key=${from}
+            aria-label=${label}
+            title=${label}
+            tabindex=${index === last ? 0 : -1}
+            onClick=${() => choose({ since: String(from) })}
+          >
             ${OUTCOMES.map((outcome) => counts[outcome] > 0 && html`<i key=${outcome} class=${outcome} style=${{ height: `${(100 * counts[outcome]) / highest}%` }}></i>`)}
           </button>`,
     )}

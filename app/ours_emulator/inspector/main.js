@@ -33,7 +33,12 @@ function Arrivals() {
 }
 
 /** @type {Record<string, () => unknown>} */
-const VIEWS = { visitors: Visitors, calls: Calls, rules: Rules, ...(report ? {} : { verify: Verify, control: Control }) };
+const VIEWS = {
+  visitors: Visitors,
+  calls: Calls,
+  rules: Rules,
+  ...(report ? {} : { verify: Verify, control: Control }),
+};
 
 /** @param {KeyboardEvent} event */
 function onKey(event) {

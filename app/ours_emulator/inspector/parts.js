@@ -3,9 +3,9 @@
 /** @import { Changes } from "./place.js" */
 /** @import { ComponentChildren } from "./vendor/library.js" */
 import { messageOf } from "./api.js";
-import { NOWHERE, account, address, choose, place, root } from "./place.js";
+import { NOWHERE, account, address, choose, place, retype, root } from "./place.js";
+import { Store, useStore } from "./store.js";
 import { report } from "./report.js";
-import { Store } from "./store.js";
 import { html, useEffect, useRef, useState } from "./vendor/library.js";
 
 /** @type {readonly Outcome[]} */
@@ -25,7 +25,9 @@ export function Link({ to, children, class: name, current, label }) {
     choose(to);
   };
   const state = current ? "true" : undefined;
-  return html`<a href=${address(to)} onClick=${follow} class=${name} aria-current=${state} aria-label=${label}>${children}</a>`;
+  return html`<a href=${address(to)} onClick=${follow} class=${name} aria-current=${state} aria-label=${label}
+    >${children}</a
+  >`;
 }
 
 /**
@@ -34,8 +36,14 @@ export function Link({ to, children, class: name, current, label }) {
  */
 export function VisitorLink({ account: owner, id, ...others }) {
   const to = { ...NOWHERE, view: "visitors", visitor: id };
-  if (account !== null || report) return html`<${Link} to=${{ ...to, q: place.value.view === "visitors" ? place.value.q : undefined }} ...${others} />`;
-  return html`<a href=${new URL(`accounts/${owner}/${address(to)}`, root)} class=${others.class}>${others.children}</a>`;
+  if (account !== null || report)
+    return html`<${Link}
+      to=${{ ...to, q: place.value.view === "visitors" ? place.value.q : undefined }}
+      ...${others}
+    />`;
+  return html`<a href=${new URL(`accounts/${owner}/${address(to)}`, root)} class=${others.class}
+    >${others.children}</a
+  >`;
 }
 
 /** @param {{error: string}} properties */
@@ -43,6 +51,31 @@ export const Problem = ({ error }) => (error ? html`<p class="problem" role="ale
 
 /** @param {{outcome: string}} properties */
 export const OutcomeMark = ({ outcome }) => html`<span class=${`outcome ${outcome}`}>${outcome}</span>`;
+
+/** Searches as somebody types. */
+export function SearchField() {
+  const { q } = useStore(place);
+  /** @param {Event} event */
+  const search = (event) => retype({ q: /** @type {HTMLInputElement} */ (event.currentTarget).value || undefined });
+  return html`<label class="search">
+    <span class="sr">Search</span>
+    <input type="search" id="search" placeholder="Search  /" value=${q ?? ""} onInput=${search} />
+  </label>`;
+}
+
+/**
+ * A field of a form that offers *choices*: names, or names and what they are called.
+ * @param {{label: string, name: string, value: string, choices: readonly string[] | Record<string, string>}} properties
+ */
+export function Choice({ label, name, value, choices }) {
+  const options = Array.isArray(choices) ? choices.map((one) => [one, one]) : Object.entries(choices);
+  return html`<label>
+    ${label}
+    <select name=${name} value=${value}>
+      ${options.map(([one, text]) => html`<option key=${one} value=${one}>${text}</option>`)}
+    </select>
+  </label>`;
+}
 
 /**
  * A button that copies a text; where the browser does not allow that, it shows the text.
@@ -60,7 +93,7 @@ export function CopyButton({ text, children }) {
     }
   };
   return html`<button type="button" onClick=${copy}>${children}</button>
-    ${refused && html`<${Dialog} title="Copy this" close=${() => setRefused("")}><textarea rows="12" readonly aria-label="Text to copy">${refused}</textarea><//>`}`;
+    ${refused && html`<${Dialog} title="Copy this" close=${() => setRefused("")}><textarea rows="12" readonly aria-label="Text to copy" value=${refused} /><//>`}`;
 }
 
 /**

@@ -44,7 +44,8 @@ const ANSWERS = {
   "/debug/requests": ({ requests }, { call_id }) => page(requests.filter((one) => !call_id || one.call_id === call_id)),
   "/debug/requests/{request_id}": ({ requests }, { request_id }) => requests.find(({ id }) => id === request_id),
   "/debug/visitors": ({ visitors }, { q }) => page(visitors.filter((visitor) => !q || hasText(visitor, q))),
-  "/debug/visitors/{visitor_id}": ({ visitors }, { visitor_id: asked }) => visitors.find(({ visitor_id }) => visitor_id === asked),
+  "/debug/visitors/{visitor_id}": ({ visitors }, { visitor_id: asked }) =>
+    visitors.find(({ visitor_id }) => visitor_id === asked),
   "/debug/visitors/{visitor_id}/events": ({ events }, { visitor_id: asked, order }) => {
     const about = events.filter(({ visitor_id }) => visitor_id === asked);
     return page(order === "time" ? about.sort((a, b) => b.time - a.time) : about);

@@ -49,4 +49,9 @@ export const dotted = (path) => path.slice(1).replaceAll("/", ".").replaceAll("~
 export const titleOf = ({ event, endpoint }) => (event === "" ? '""' : (event ?? NAMELESS[endpoint] ?? endpoint));
 
 /** @type {Record<string, string>} */
-const NAMELESS = { track: "event without a name", batch: "event without a name", unknown: "unknown path", "client/unknown": "unknown path" };
+const NAMELESS = {
+  track: "event without a name",
+  batch: "event without a name",
+  unknown: "unknown path",
+  "client/unknown": "unknown path",
+};

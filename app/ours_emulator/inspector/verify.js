@@ -2,7 +2,7 @@
 /** @import { Answer, Arrival, Asked, NearMiss, Unmet } from "types" */
 import { ApiError, post } from "./api.js";
 import { python } from "./copies.js";
-import { CopyButton, Link, OutcomeMark, Problem, notice, useLoaded } from "./parts.js";
+import { Choice, CopyButton, Link, OutcomeMark, Problem, notice, useLoaded } from "./parts.js";
 import { NOWHERE, choose, place } from "./place.js";
 import { status } from "./status.js";
 import { useStore } from "./store.js";
@@ -13,6 +13,7 @@ import { html } from "./vendor/library.js";
 
 const IDENTIFIERS = ["user_id", "email", "external_id", "anonymous_id", "visitor_id", "distinct_id"];
 const MODES = { at_least: "at least", exactly: "exactly", none: "none" };
+const OTHERS = '{"endpoint": "batch"}';
 const EXAMPLE = '{"plan": "pro", "amount": {"$gt": 50}}';
 
 export function Verify() {
@@ -42,15 +43,26 @@ function Form({ asked }) {
   const { [kind]: identifier = "", ...others } = rest;
   return html`<form class="fields" onSubmit=${submit}>
     <label>Event <input name="event" value=${event} placeholder="any" /></label>
-    <label>Identifier <select name="kind">${IDENTIFIERS.map((name) => html`<option key=${name} selected=${name === kind}>${name}</option>`)}</select></label>
+    <${Choice} label="Identifier" name="kind" value=${kind} choices=${IDENTIFIERS} />
     <label>Value <input name="identifier" value=${identifier} placeholder="any" /></label>
-    <label>How many <select name="mode">${Object.entries(MODES).map(([name, label]) => html`<option key=${name} value=${name} selected=${name === asked?.mode}>${label}</option>`)}</select></label>
+    <${Choice} label="How many" name="mode" value=${asked?.mode ?? "at_least"} choices=${MODES} />
     <label>Count <input name="count" type="number" min="1" value=${asked?.count ?? 1} /></label>
-    <label class="wide">Event properties, as JSON <textarea name="properties" rows="2" placeholder=${EXAMPLE}>${properties ? JSON.stringify(properties) : ""}</textarea></label>
-    <label class="wide">Other fields, as JSON <textarea name="others" rows="2" placeholder='{"endpoint": "batch"}'>${Object.keys(others).length ? JSON.stringify(others) : ""}</textarea></label>
+    <label class="wide"
+      >Event properties, as JSON
+      <textarea name="properties" rows="2" placeholder=${EXAMPLE} value=${json(properties)} />
+    </label>
+    <label class="wide"
+      >Other fields, as JSON <textarea name="others" rows="2" placeholder=${OTHERS} value=${json(others)} />
+    </label>
     <p class="wide"><button class="primary">Look</button></p>
   </form>`;
 }
+
+/**
+ * An object as text; none for one that is empty.
+ * @param {object | undefined} value
+ */
+const json = (value) => (Object.keys(value ?? {}).length ? JSON.stringify(value) : "");
 
 /** @param {SubmitEvent} submitted */
 function submit(submitted) {
@@ -59,7 +71,11 @@ function submit(submitted) {
   /** @param {string} name */
   const text = (name) => String(form.get(name) ?? "").trim();
   try {
-    const match = { ...object(text("others")), ...named("event", text("event")), ...named(text("kind"), text("identifier")) };
+    const match = {
+      ...object(text("others")),
+      ...named("event", text("event")),
+      ...named(text("kind"), text("identifier")),
+    };
     const properties = object(text("properties"));
     if (Object.keys(properties).length) Object.assign(match, { event_properties: properties });
     const mode = text("mode");
@@ -90,38 +106,73 @@ function Result({ asked }) {
   const { value, error } = useLoaded((signal) => verified(asked, signal), summary?.newest_event ?? 0);
   const assertion = assertionOf(asked);
   return html`<${Problem} error=${error} />
-    ${value?.met && html`<${Met} met=${value.met} />`}
-    ${value?.unmet && html`<${Missing} unmet=${value.unmet} />`}
-    <section><h3>The same in a test</h3><pre>${assertion}</pre><p class="buttons"><${CopyButton} text=${() => assertion}>Copy<//></p></section>`;
+    ${value?.met && html`<${Met} met=${value.met} />`} ${value?.unmet && html`<${Missing} unmet=${value.unmet} />`}
+    <section>
+      <h3>The same in a test</h3>
+      <pre>${assertion}</pre>
+      <p class="buttons"><${CopyButton} text=${() => assertion}>Copy<//></p>
+    </section>`;
 }
 
 /** @param {{met: Answer<"post", "/debug/verify">}} properties */
 const Met = ({ met: { count, items } }) =>
-  html`<section role="status"><h3>It is there: ${plural(count ?? 0, "event")}</h3>
-    <ul class="found">${/** @type {Arrival[]} */ (items ?? []).slice(-20).map((event) => html`<li key=${event.id}><${Named} event=${event} /></li>`)}</ul></section>`;
+  html`<section role="status">
+    <h3>It is there: ${plural(count ?? 0, "event")}</h3>
+    <ul class="found">
+      ${/** @type {Arrival[]} */ (items ?? []).slice(-20).map((event) => html`<li key=${event.id}><${Named} event=${event} /></li>`)}
+    </ul>
+  </section>`;
 
 /** @param {{unmet: Unmet}} properties */
 const Missing = ({ unmet: { error, candidates, near_misses } }) =>
-  html`<section role="status"><h3>It is not there</h3><p>${error}</p></section>
+  html`<section role="status">
+      <h3>It is not there</h3>
+      <p>${error}</p>
+    </section>
     <${Misses} title="It would match, had it been accepted" misses=${candidates} />
     <${Misses} title="It comes near" misses=${near_misses} />`;
 
 /** @param {{title: string, misses: readonly NearMiss[]}} properties */
 const Misses = ({ title, misses }) =>
   misses.length > 0 &&
-  html`<section><h3>${title}</h3><ul class="found">${misses.map(
-    ({ event, misses: differences }) => html`<li key=${event.id}><${Named} event=${event} />
-      ${differences && differences.length > 0 && html`<table>
-        <thead><tr><th scope="col">field</th><th scope="col">expected</th><th scope="col">is</th></tr></thead>
-        <tbody>${differences.map(
-          ({ path, expected, actual, why }) => html`<tr key=${path}><th scope="row"><code>${path}</code></th>
-            <td><code>${shown(expected)}</code></td><td><code>${shown(actual)}</code> <small>${why}</small></td></tr>`,
-        )}</tbody></table>`}</li>`,
-  )}</ul></section>`;
+  html`<section>
+    <h3>${title}</h3>
+    <ul class="found">
+      ${misses.map(
+        ({ event, misses: differences }) =>
+          html`<li key=${event.id}>
+            <${Named} event=${event} /> ${
+              differences &&
+              differences.length > 0 &&
+              html`<table>
+                <thead>
+                  <tr>
+                    <th scope="col">field</th>
+                    <th scope="col">expected</th>
+                    <th scope="col">is</th>
+                  </tr>
+                </thead>
+                <tbody>
+                  ${differences.map(
+                    ({ path, expected, actual, why }) =>
+                      html`<tr key=${path}>
+                        <th scope="row"><code>${path}</code></th>
+                        <td><code>${shown(expected)}</code></td>
+                        <td><code>${shown(actual)}</code> <small>${why}</small></td>
+                      </tr>`,
+                  )}
+                </tbody>
+              </table>`
+            }
+          </li>`,
+      )}
+    </ul>
+  </section>`;
 
 /** @param {{event: {id: number, event: string | null, endpoint: string, outcome: string}}} properties */
 const Named = ({ event }) =>
-  html`<${Link} to=${{ ...NOWHERE, event: String(event.id) }}>${titleOf(event)} #${event.id}<//> <${OutcomeMark} outcome=${event.outcome} />`;
+  html`<${Link} to=${{ ...NOWHERE, event: String(event.id) }}>${titleOf(event)} #${event.id}<//>
+    <${OutcomeMark} outcome=${event.outcome} />`;
 
 /** @param {Expectation} asked */
 function assertionOf({ match, mode, count }) {

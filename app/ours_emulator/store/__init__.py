@@ -84,6 +84,8 @@ class EventFilter:
     """Only those with a hint of this rule."""
     request_id: int | None = None
     ids: Sequence[int] | None = None
+    also_named: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Beside those of the visitor also those of no visitor that gave one of these identifiers, in wire spelling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class VisitorFilter:
 class Slice(Generic[T]):
     """Some items in order: as many as were asked for, or fewer if they are large, and whether there are `more`.
 
-    They are events, or excerpts or texts of events. Others may be missing: how many were `evicted`, the last of them
+    They are events, or excerpts of events. Others may be missing: how many were `evicted`, the last of them
     with the id `last_evicted` (0 if none was).
     """
 
@@ -115,15 +117,6 @@ class Slice(Generic[T]):
     more: bool
     evicted: int
     last_evicted: int
-
-
-@dataclass(frozen=True, slots=True)
-class EventText:
-    """The text of an event: its name, visitor id and distinct id, and the content of its message as ASCII JSON."""
-
-    id: int
-    names: Sequence[str]
-    content: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +292,13 @@ class StoreReader(Protocol):
         """Return only *fields* of the events that `arrivals` would return."""
         ...
 
-    async def texts(self, account: str | None, which: EventFilter, after: int, limit: int) -> Slice[EventText]:
-        """Return the text of the events that `arrivals` would return."""
+    async def ids_with_text(
+        self, account: str | None, which: EventFilter, text: str, after: int
+    ) -> tuple[Sequence[int], int | None]:
+        """Search some events, those with the next ids after *after*, for *text* in any case.
+
+        Return the ids of those *which* have it, and the id up to which was searched; None if that is all there is.
+        """
         ...
 
     async def events_of(self, account: str | None, ids: Sequence[int]) -> Sequence[Event]:

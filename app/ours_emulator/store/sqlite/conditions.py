@@ -1,6 +1,6 @@
 """Which rows are read: the conditions of accounts and filters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from ours_emulator.jsontext import json_text
 from ours_emulator.model import Identifier
 from ours_emulator.store import LARGEST, EventFilter
 from ours_emulator.store.encoding import distinct_digest, encoded, name_digest
-from ours_emulator.store.sqlite.event_columns import has_hint, property_is
+from ours_emulator.store.sqlite.event_columns import gave_identifier, has_hint, property_is
 from ours_emulator.store.sqlite.removal import PREFIX
 from ours_emulator.store.tables import accounts, distinct_ids, identifiers, receipt_counts, receipts, requests
 
@@ -40,7 +40,7 @@ def event_conditions(ids: Sequence[int], which: EventFilter, *, by_index: bool =
     where: list[Condition] = []
     # A visitor and a held distinct id belong to an account already; naming it too would lead away from their index.
     if which.visitor_id is not None:
-        where.append(receipts.c.visitor_pk.in_(pks_named(ids, "user_id", which.visitor_id)))
+        where.append(_is_about(ids, which.visitor_id, which.also_named))
     elif which.distinct_id is not None and which.outcome == "accepted":
         where.append(receipts.c.id.in_(_holders(ids, which.distinct_id)))
     else:
@@ -61,6 +61,16 @@ def event_conditions(ids: Sequence[int], which: EventFilter, *, by_index: bool =
     if which.hint is not None:
         where.append(has_hint(which.hint))
     return where + [property_is(path, text) for path, text in which.properties.items()]
+
+
+def _is_about(ids: Sequence[int], visitor_id: str, also_named: Mapping[str, str]) -> Condition:
+    """Match the receipts of a visitor, and those of no visitor that gave an identifier of *also_named*."""
+    of_visitor = receipts.c.visitor_pk.in_(pks_named(ids, "user_id", visitor_id))
+    if not also_named:
+        return of_visitor
+    # These have a place of their own in the index of visitors.
+    of_none = sa.and_(receipts.c.visitor_pk.is_(None), among(receipts.c.account_id + 0, ids))
+    return sa.or_(of_visitor, sa.and_(of_none, gave_identifier(also_named)))
 
 
 def _receipt_ids(request_id: int) -> Condition:

@@ -24,7 +24,7 @@ from ours_emulator.records import (
     utc,
     whole,
 )
-from ours_emulator.store import EventText, StoredVersion
+from ours_emulator.store import StoredVersion
 from ours_emulator.store.encoding import decoded
 from ours_emulator.store.versions import stored_state, unknown_in
 
@@ -124,12 +124,6 @@ def event_record(row: Row) -> Event:
         request_id=row["request_id"],
         batch_index=row["batch_index"],
     )
-
-
-def event_text(row: Row) -> EventText:
-    """Return the text of the event in *row*."""
-    names = [decoded(row[name]) for name in ("event", "visitor_id", "distinct_id") if row[name] is not None]
-    return EventText(row["id"], names, row["content"])
 
 
 def stored_version(row: Row) -> StoredVersion:

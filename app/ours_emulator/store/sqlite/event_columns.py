@@ -1,7 +1,8 @@
 """Conditions on what the content of an event has."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,8 +11,9 @@ from pydantic import JsonValue
 from ours_emulator.jsontext import json_text, same
 from ours_emulator.model import Properties
 from ours_emulator.store import LARGEST
+from ours_emulator.store.event_text import has_text
 from ours_emulator.store.sqlite.visitor_columns import Connection
-from ours_emulator.store.tables import receipts
+from ours_emulator.store.tables import receipts, visitors
 
 Condition = sa.ColumnElement[bool]
 
@@ -19,6 +21,8 @@ Condition = sa.ColumnElement[bool]
 def add_functions(connection: Connection) -> None:
     """Let *connection* run what the conditions of this module need."""
     connection.create_function("has_property", 2, _has_property, deterministic=True)
+    connection.create_function("gave_identifier", 2, _gave_identifier, deterministic=True)
+    connection.create_function("has_text", 5, _has_text, deterministic=True)
 
 
 def property_is(path: str, text: str) -> sa.ColumnElement[bool]:
@@ -40,6 +44,32 @@ def has_hint(rule: str) -> Condition:
     # Few events have one, and the JSON functions take much longer than a look for the text.
     mentioned = sa.func.instr(receipts.c.explanation, json_text(rule)) > 0
     return sa.and_(mentioned, sa.select(sa.literal(1)).select_from(hints).where(of_rule).exists())
+
+
+def gave_identifier(identifiers: Mapping[str, str]) -> Condition:
+    """Match an event whose message gave one of *identifiers*, by their names in wire spelling."""
+    return sa.func.gave_identifier(receipts.c.content, json_text(dict(identifiers))) == 1
+
+
+def _gave_identifier(content: str, identifiers: str) -> bool:
+    given = json.loads(content).get("identity", {})
+    return any(given.get(name) == value for name, value in json.loads(identifiers).items())
+
+
+def contains_text(text: str) -> Condition:
+    """Match *text*, in any case, anywhere in an event: see `store.event_text`."""
+    parts = (receipts.c.event, receipts.c.distinct_id, visitors.c.visitor_id, receipts.c.content)
+    return sa.func.has_text(*parts, json_text(text)) == 1
+
+
+def _has_text(event: str | None, distinct_id: str | None, visitor_id: str | None, content: str, text: str) -> bool:
+    return has_text((event, distinct_id, visitor_id), content, _text_in(text))
+
+
+@lru_cache(maxsize=16)
+def _text_in(json_string: str) -> str:
+    text: str = json.loads(json_string)
+    return text
 
 
 def _by_json_functions(path: str, text: str, wanted: JsonValue) -> Condition:

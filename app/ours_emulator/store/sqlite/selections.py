@@ -68,10 +68,6 @@ EVENTS = Selection(
     "evicted_receipts",
 )
 EVENTS_BY_ARRIVAL = replace(EVENTS, key=[receipts.c.id])
-TEXTS = sa.select(
-    *(receipts.c[name] for name in ("id", "event", "distinct_id", "content")), visitors.c.visitor_id
-).select_from(receipts.outerjoin(visitors, visitors.c.pk == receipts.c.visitor_pk))
-"""Events, for `event_text`."""
 STATES = sa.select(version.c.id.label("version_id"), *STATE_COLUMNS).select_from(
     version.outerjoin(base, base.c.id == version.c.base_id)
 )
