@@ -12,11 +12,23 @@ import pytest
 from looping import case
 from ours_emulator.emulator import run_emulator
 from serving import Server
-from waiting import PATIENCE
 
 pytestmark = [pytest.mark.timeout(120)]
 COMMAND = Path(sys.executable).with_name("ours-emulator")
 FOLDER = Path(".ours-emulator")
+PYTEST = (
+    sys.executable,
+    "-m",
+    "pytest",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:schemathesis",
+    "-p",
+    "no:hypothesispytest",
+)
+"""A run of its own, without the plugins that take seconds to import."""
+PATIENCE = 90
 FAILING = """
 import os
 import httpx
@@ -201,7 +213,7 @@ def test_holds(ours_emulator):
 def living(pytester: pytest.Pytester, server: Server) -> Iterator["subprocess.Popen[str]"]:
     """Another run in the same directory, which goes on until something is written to it."""
     path = pytester.makepyfile(test_holding=HOLDING)
-    command = [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", str(path)]
+    command = [*PYTEST, "-s", str(path)]
     with subprocess.Popen(
         [*command, f"--ours-emulator-url={server.url}"],
         stdin=subprocess.PIPE,
@@ -236,7 +248,7 @@ def test_it(ours_emulator, number):
     runs(source.replace("range(6)", "range(100, 103)"))
     assert len(left()) == 6
     path = pytester.makepyfile(source)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", str(path)]
+    command = [*PYTEST, "-n", "2", str(path)]
     attached = [*command, f"--ours-emulator-url={server.url}"]
     done = subprocess.run(attached, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert "6 failed" in done.stdout
@@ -254,7 +266,7 @@ def test_it(ours_emulator, fs):
     assert 0
 """
     path = pytester.makepyfile(source)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(path)]
+    command = [*PYTEST, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     (page,) = reported(done.stdout.splitlines())
     assert {page.name, page.with_suffix(".jsonl").name} == left()
