@@ -3,17 +3,19 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import httpx
+from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from ours_emulator.app import create_standalone
 from ours_emulator.http.server import Server as Uvicorn
+from ours_emulator.openapi.app import EmulatorApp
 from ours_emulator.settings import load
 from waiting import PATIENCE
 
@@ -103,6 +105,19 @@ def serving_at(port: int, **settings: object) -> Generator[Server]:
     app = create_standalone(load({"log_format": "none", **settings}))
     with listening_server(app, port) as url, httpx.Client(timeout=30, trust_env=False) as http:
         yield Server(url, http)
+
+
+def mounted(emulator: EmulatorApp) -> FastAPI:
+    """Mount *emulator* at /ours of an app that closes it: a server runs the lifespan of the outer app only."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        yield
+        await emulator.aclose()
+
+    app = FastAPI(lifespan=lifespan)
+    app.mount("/ours", emulator)
+    return app
 
 
 @contextmanager

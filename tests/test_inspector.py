@@ -4,14 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 import ours_emulator.inspector
 from looping import case
 from ours_emulator.app import create_app
 from ours_emulator.settings import load
-from serving import Server, serving
+from serving import Server, mounted, serving
 
 FOLDER = Path(ours_emulator.inspector.__file__).parent
 HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -147,9 +146,7 @@ def test_looking_at_the_page_is_not_journaled() -> None:
 
 
 def test_the_page_is_served_below_the_prefix_of_a_mounted_app() -> None:
-    app = FastAPI()
-    app.mount("/ours", create_app(load({"log_format": "none"})))
-    with TestClient(app, base_url=f"http://{HERE}", headers=HTML) as http:
+    with TestClient(mounted(create_app(load({"log_format": "none"}))), base_url=f"http://{HERE}", headers=HTML) as http:
         for path in ("/ours/", "/ours/accounts/shop/", "/ours/inspector/main.js", "/ours/accounts/shop"):
             with case(path):
                 answer = http.get(path)

@@ -11,13 +11,12 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from looping import case
 from ours_emulator.app import create_app
 from ours_emulator.emulator import Emulator
 from ours_emulator.settings import load
-from serving import JSON, Account, Server, listening_server, serving, serving_at
+from serving import JSON, Account, Server, listening_server, mounted, serving, serving_at
 from waiting import PATIENCE, until
 
 if TYPE_CHECKING:
@@ -145,13 +144,11 @@ def test_the_page_goes_on_after_a_restart_of_the_server(context: "BrowserContext
 
 
 def test_the_page_works_below_the_prefix_of_a_mounted_app(context: "BrowserContext") -> None:
-    app = FastAPI()
     emulator = create_app(load({"log_format": "none"}))
-    app.mount("/ours", emulator)
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
-    with listening_server(app) as url, httpx.Client(trust_env=False) as http:
+    with listening_server(mounted(emulator)) as url, httpx.Client(trust_env=False) as http:
         page.goto(f"{url}/ours/accounts/shop")
         page.get_by_role("button", name="Send a test event").click()
         page.locator(".rows .title", has_text="Test Event").click()
