@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
@@ -152,6 +154,19 @@ def test_markup_in_every_field_is_shown_as_text(opened: Opened, account: Account
         rows.nth(number).click()
         page.get_by_role("region", name="Event").get_by_text("Request and answer").wait_for()
     assert page.locator("img, iframe, .rows svg").count() == 0
+
+
+def test_a_report_works_in_the_sandbox_that_build_servers_show_artifacts_in(opened: Opened, account: Account) -> None:
+    fill(account)
+    page = opened()
+    path = Path(url2pathname(urlsplit(page.url).path))
+    frame = path.with_name("frame.html")
+    frame.write_text(f'<iframe sandbox="allow-scripts" src="{path.name}" width="1200" height="800"></iframe>')
+    page.goto(frame.as_uri())
+    shown = page.frame_locator("iframe")
+    shown.locator(".rows .title", has_text="Paid").click()
+    shown.get_by_text("Request and answer").wait_for()
+    shown.get_by_role("button", name="theme").click()
 
 
 def test_an_empty_report_says_so(opened: Opened) -> None:

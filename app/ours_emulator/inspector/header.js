@@ -128,9 +128,18 @@ const shownAccounts = (accounts) => accounts.filter((one) => account === null ||
 /** @param {string} name */
 const named = (name) => (account === null ? `${name}: ` : "");
 
+/** What outlives the tab. A frame without an origin, as build servers show artifacts in, has none. */
+function storage() {
+  try {
+    return localStorage;
+  } catch {
+    return null;
+  }
+}
+
 /** Use the theme that was chosen before; without a choice the system decides. */
 export function restoreTheme() {
-  const theme = localStorage.getItem(THEME);
+  const theme = storage()?.getItem(THEME);
   if (theme) document.documentElement.dataset["theme"] = theme;
 }
 
@@ -144,7 +153,7 @@ function ThemeButton() {
   const change = () => {
     const theme = dark ? "light" : "dark";
     document.documentElement.dataset["theme"] = theme;
-    localStorage.setItem(THEME, theme);
+    storage()?.setItem(THEME, theme);
     setDark(!dark);
   };
   const label = `Use the ${dark ? "light" : "dark"} theme`;
