@@ -8,7 +8,7 @@ import pytest
 
 from ours_emulator.jsontext import json_length, json_text, same
 
-_CHARACTERS = "aé\x00\x1f\x7f\x80\"\\/\udfff\u2028\ufeff\U0001f600 \b\n"
+_CHARACTERS = 'aé\x00\x1f\x7f\x80"\\/\udfff\u2028\ufeff\U0001f600 \b\n'
 _NUMBERS = (0, -1, 2**53, 2**64, -(10**40), 0.0, -0.0, 1e-5, 1e16, 1e22, 5e-324, 1.7976931348623157e308)
 
 
