@@ -6,6 +6,8 @@ import pytest
 
 from serving import Account, Server, serving
 
+pytest_plugins = ("browsing",)
+
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:

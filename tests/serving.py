@@ -3,17 +3,19 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import httpx
+from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from ours_emulator.app import create_standalone
 from ours_emulator.http.server import Server as Uvicorn
+from ours_emulator.openapi.app import EmulatorApp
 from ours_emulator.settings import load
 from waiting import PATIENCE
 
@@ -93,17 +95,38 @@ class Server:
 @contextmanager
 def serving(**settings: object) -> Generator[Server]:
     """Run an emulator with *settings* in a thread until the block ends."""
-    app = create_standalone(load({"log_format": "none", **settings}))
-    with listening_server(app) as url, httpx.Client(timeout=30, trust_env=False) as http:
-        yield Server(url, http)
+    with serving_at(0, **settings) as server:
+        yield server
 
 
 @contextmanager
-def listening_server(app: ASGIApp) -> Generator[str]:
+def serving_at(port: int, **settings: object) -> Generator[Server]:
+    """Do so on that *port*."""
+    app = create_standalone(load({"log_format": "none", **settings}))
+    with listening_server(app, port) as url, httpx.Client(timeout=30, trust_env=False) as http:
+        yield Server(url, http)
+
+
+def mounted(emulator: EmulatorApp) -> FastAPI:
+    """Mount *emulator* at /ours of an app that closes it: a server runs the lifespan of the outer app only."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        yield
+        await emulator.aclose()
+
+    app = FastAPI(lifespan=lifespan)
+    app.mount("/ours", emulator)
+    return app
+
+
+@contextmanager
+def listening_server(app: ASGIApp, port: int = 0) -> Generator[str]:
     """Run *app* in a thread until the block ends; yield its URL."""
     # With protocol 0 asyncio leaves Nagle on, and every answer waits 40 ms for an acknowledgement.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.bind(("127.0.0.1", 0))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
     listening.listen(1024)
     server = Uvicorn(app, stopping=getattr(app, "stop", None))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)

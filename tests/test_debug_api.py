@@ -1296,6 +1296,7 @@ def test_the_openapi_document_lists_every_path(server: Server) -> None:
         **{path: {"post"} for path in POSTS},
         "/debug/events/{event_id}/visitor": {"get"},
         "/debug/export": {"get"},
+        "/debug/report": {"post"},
         "/debug/stream": {"get"},
         "/debug/accounts/{name}": {"get", "put", "delete"},
         "/debug/clock": {"get", "put"},

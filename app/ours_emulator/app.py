@@ -19,14 +19,14 @@ from ours_emulator.debug.journal_format import LineError, read
 from ours_emulator.debug.parts import Parts
 from ours_emulator.errors import file_problem
 from ours_emulator.feed import Feed, OnCommit
-from ours_emulator.http.endpoint import DocumentEndpoint, Endpoint, EndpointParts
+from ours_emulator.http.endpoint import DocumentEndpoint, Endpoint, EndpointParts, UnknownEndpoint
 from ours_emulator.http.front import Answerer, Front, Served
 from ours_emulator.http.guard import Guard
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.preflights import Preflights
 from ours_emulator.http.probes import Probe
 from ours_emulator.http.redaction import Redactor
-from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
+from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES, INGEST_UNKNOWN
 from ours_emulator.http.standalone import StandaloneFront
 from ours_emulator.model import DEFAULT_ACCOUNT, Request, allowed
 from ours_emulator.pipeline import Contract, Pipeline, StoreWriteError
@@ -102,6 +102,7 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
 def _endpoints(ingest: EndpointParts, client: EndpointParts, store: Store) -> dict[str, Answerer]:
     return {
         **dict.fromkeys(INGEST_NAMES, Endpoint(ingest)),
+        INGEST_UNKNOWN: UnknownEndpoint(ingest),
         **dict.fromkeys(CLIENT_NAMES, Endpoint(client)),
         "openapi": DocumentEndpoint(ingest),
         "alive": Probe(),

@@ -102,6 +102,7 @@ ours-emulator {__version__}: the Ours Privacy Ingest API and Client API on {url}
   GET  {url}/api/v1/openapi     the vendor's document
   POST {url}/api/client/events  the Client API; and alias, identify, devices
   GET  {url}/debug              what arrived, and what became of it
+  GET  {url}/                   the same in a browser
 
 Store: {store}
 {clock}Point your app at it:

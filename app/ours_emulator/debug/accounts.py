@@ -74,7 +74,7 @@ class AccountState:
 async def accounts(parts: Needs, reader: Reader) -> Response:
     """List the accounts that were used since the start, or have something stored."""
     names = sorted({*parts.accounts.names(), *await reader.account_names()})
-    return answer(Page(tuple(_state(parts.accounts, name) for name in names), len(names)))
+    return answer(Page(tuple(account_state(parts.accounts, name) for name in names), len(names)))
 
 
 @router.get("/accounts/{name}", response_model=AccountState, responses=NOT_FOUND)
@@ -84,7 +84,7 @@ async def account(request: Request, parts: Needs, reader: Reader, name: AccountN
     # What reads the store may not be open yet, and nothing has to be read of an account that was used.
     if name not in parts.accounts.names() and name not in await reader.account_names():
         raise HTTPException(404, f"there is no account {name}")
-    return answer(_state(parts.accounts, name))
+    return answer(account_state(parts.accounts, name))
 
 
 @router.put("/accounts/{name}", response_model=AccountState, responses=NOT_FOUND)
@@ -97,7 +97,7 @@ async def configure(request: Request, parts: Needs, name: AccountName, body: Acc
     opened = parts.accounts.configure(body.config(parts.accounts.template(name)))
     if body.clock is not None:
         opened.move_clock(clock_change(body.clock))
-    return answer(_state(parts.accounts, name))
+    return answer(account_state(parts.accounts, name))
 
 
 @router.delete("/accounts/{name}", response_model=Cleared, responses=NOT_FOUND)
@@ -107,7 +107,8 @@ async def close(request: Request, parts: Needs, name: AccountName) -> Response:
     return answer(await parts.pipeline.close_account(name))
 
 
-def _state(accounts: Accounts, name: str) -> AccountState:
+def account_state(accounts: Accounts, name: str) -> AccountState:
+    """Return what the account *name* accepts, and its state."""
     opened = accounts.shown(name)
     config = opened.config if opened else AccountConfig(name, accounts.revision(name))
     names = config.allowed_events

@@ -36,7 +36,6 @@ class DebugApp(FastAPI):
         )
         self.state.parts = parts
         errors.add_handlers(self)
-        self.add_api_route("/", overview.index, methods=["GET"], include_in_schema=False)
         self.add_api_route("/favicon.ico", overview.no_icon, methods=["GET"], include_in_schema=False)
         self.add_route("/debug/openapi.json", _document, include_in_schema=False)
         for resource in _RESOURCES:

@@ -331,6 +331,12 @@ def export(*, redact: bool, seconds: float | None = _SECONDS) -> Operation[str]:
     return Operation("GET", "export", lambda body: str(body, "utf-8"), params=params, raw=True, seconds=seconds)
 
 
+def html_report(title: str, failures: Sequence[str] = (), *, seconds: float = _SECONDS) -> Operation[str]:
+    """The page of an account as one file, about what *title* says, with *failures* at its top."""
+    body = {"title": title, "failures": list(failures)}
+    return replace(_post("report", body, lambda answer: str(answer, "utf-8")), raw=True, seconds=seconds)
+
+
 def replay(lines: Lines, seconds: float | None) -> Operation[Imported]:
     """Replay exported requests."""
     if seconds is not None:

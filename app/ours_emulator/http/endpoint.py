@@ -12,8 +12,8 @@ from ours_emulator.contract.sdk import made_for_later
 from ours_emulator.http.fault_effects import apply_fault
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.preflights import Preflights
-from ours_emulator.http.routes import CLIENT_UNKNOWN, INGEST_UNKNOWN, Route
-from ours_emulator.http.wire import read_request, send_answer, send_preflight
+from ours_emulator.http.routes import CLIENT_UNKNOWN, INGEST_UNKNOWN, Route, named_account
+from ours_emulator.http.wire import read_request, send_answer, send_preflight, send_redirect, wants_html
 from ours_emulator.model import Answer, Closed, Exchange, Request
 from ours_emulator.pipeline import Contract, Pipeline
 
@@ -117,5 +117,17 @@ class DocumentEndpoint(Endpoint):
         if scope["method"] in ("GET", "HEAD"):
             revision = self.parts.accounts.revision(route.account)
             await send_answer(send, Answer(200, revision.document, {}))
+        else:
+            await super().__call__(route, scope, receive, send)
+
+
+class UnknownEndpoint(Endpoint):
+    """Paths that the Ingest API does not have. A browser at `/accounts/NAME` is led to the page of that account."""
+
+    async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse the request, or redirect a browser. The addresses in the page need the slash at the end."""
+        name = named_account(route)
+        if name is not None and scope["method"] in _READ_METHODS and wants_html(scope["headers"]):
+            await send_redirect(send, f"{name}/", scope["query_string"])
         else:
             await super().__call__(route, scope, receive, send)

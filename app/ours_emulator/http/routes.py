@@ -65,7 +65,7 @@ _NOT_EMULATED: Mapping[str, Target] = {
     "/openapi.json": _DOCS,
     **{path: Target("probe", name) for path, name in PROBES.items()},
 }
-_NOT_EMULATED_BELOW: Mapping[str, Target] = {"/debug/": _DEBUG, "/docs/": _DOCS}
+_NOT_EMULATED_BELOW: Mapping[str, Target] = {"/debug/": _DEBUG, "/docs/": _DOCS, "/inspector/": _DOCS}
 # A trailing slash changes nothing on an emulated path (rule methods).
 _EMULATED: Mapping[str, Target] = {
     path + slash: target
@@ -140,6 +140,12 @@ def within_account(path: str) -> tuple[str | None, str]:
         if slash and ACCOUNT_NAME.fullmatch(name):
             return name, f"/{rest}"
     return None, path
+
+
+def named_account(route: Route) -> str | None:
+    """Return the account whose page `/accounts/NAME` would be, had it the slash at its end."""
+    name = route.path.removeprefix(_ACCOUNTS)
+    return name if route.path.startswith(_ACCOUNTS) and ACCOUNT_NAME.fullmatch(name) else None
 
 
 def account_at(path: str) -> str:

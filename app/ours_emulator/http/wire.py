@@ -150,6 +150,20 @@ def mark_endless(scope: Scope) -> None:
         endless()
 
 
+def wants_html(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Tell whether a browser sent *headers* to open a page: nobody else asks for HTML."""
+    accepted = b",".join(value for name, value in headers if name == b"accept").lower()
+    return any(media_type.partition(b";")[0].strip() == b"text/html" for media_type in accepted.split(b","))
+
+
+async def send_redirect(send: Send, location: str, query: bytes) -> None:
+    """Redirect a browser to *location*, with the same *query*."""
+    target = location.encode() + (b"?" + query if query else b"")
+    headers = [(b"location", target), (b"vary", b"Accept"), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 307, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def send_preflight(send: Send) -> None:
     """Answer a CORS preflight: any origin and any header are allowed (rule cors)."""
     await send({"type": "http.response.start", "status": 204, "headers": list(_PREFLIGHT)})

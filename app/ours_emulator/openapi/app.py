@@ -1,34 +1,27 @@
-"""The emulator as a FastAPI app: the debug API, and a page that describes everything that is served."""
+"""The emulator as a FastAPI app: the debug API, the page that shows what arrived, and the one that describes all."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from ours_emulator.debug.app import DebugApp
+from ours_emulator.debug.overview import index
 from ours_emulator.debug.params import AsciiJSON
 from ours_emulator.debug.parts import Parts
+from ours_emulator.http.assets import Asset
+from ours_emulator.http.wire import wants_html
+from ours_emulator.inspector import ASSETS, PAGE, report
 from ours_emulator.openapi.document import servers, whole_document
 
-_ASSETS = {
-    "index.html": "text/html; charset=utf-8",
-    "init.js": "text/javascript; charset=utf-8",
-    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "swagger-ui.css": "text/css; charset=utf-8",
-}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
 )
-_HEADERS = {
-    "content-security-policy": _POLICY,
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-cache",
-}
+_FILES = ("index.html", "init.js", "swagger-ui-bundle.js", "swagger-ui.css")
+_DOCS = {name: Asset("ours_emulator.openapi", f"swagger_ui/{name}", _POLICY) for name in _FILES}
 
 
 class EmulatorApp(DebugApp):
@@ -44,9 +37,12 @@ class EmulatorApp(DebugApp):
         self._close = parts.close
         self.stop = parts.feed.close
         """End waits and streams, which would go on without end. From any thread."""
+        self.include_router(report.router)
         self.add_route("/openapi.json", _document, include_in_schema=False)
-        self.add_route("/docs", _page, include_in_schema=False)
-        self.add_route("/docs/{name}", _asset, include_in_schema=False)
+        self.add_route("/", _front_page, include_in_schema=False)
+        self.add_route("/inspector/{name:path}", _page_asset, include_in_schema=False)
+        self.add_route("/docs", _docs_page, include_in_schema=False)
+        self.add_route("/docs/{name}", _docs_asset, include_in_schema=False)
 
     async def aclose(self) -> None:
         """Finish writing and close the store. Calling it twice is harmless."""
@@ -71,21 +67,27 @@ async def _document(request: Request) -> Response:
     return AsciiJSON({**request.app.openapi_of(account), "servers": servers(root, account)})
 
 
-async def _page(_: Request) -> Response:
-    return _file("index.html")
+async def _front_page(request: Request) -> Response:
+    """Answer browsers with the page, and other clients with the index of the debug API."""
+    response = PAGE.response(request) if wants_html(request.scope["headers"]) else await index(request)
+    response.headers["vary"] = "Accept"
+    return response
 
 
-async def _asset(request: Request) -> Response:
+async def _page_asset(request: Request) -> Response:
+    return _asset(request, ASSETS, "/inspector")
+
+
+async def _docs_page(request: Request) -> Response:
+    return _DOCS["index.html"].response(request)
+
+
+async def _docs_asset(request: Request) -> Response:
+    return _asset(request, _DOCS, "/docs")
+
+
+def _asset(request: Request, assets: Mapping[str, Asset], base: str) -> Response:
     name = request.path_params["name"]
-    if name not in _ASSETS:
-        return AsciiJSON({"error": f"there is no /docs/{name}; see /docs"}, status_code=404)
-    return _file(name)
-
-
-def _file(name: str) -> Response:
-    return Response(_content(name), media_type=_ASSETS[name], headers=_HEADERS)
-
-
-@cache
-def _content(name: str) -> bytes:
-    return (files("ours_emulator.openapi") / "swagger_ui" / name).read_bytes()
+    if name not in assets:
+        return AsciiJSON({"error": f"there is no {base}/{name}; GET /debug lists every call"}, status_code=404)
+    return assets[name].response(request)

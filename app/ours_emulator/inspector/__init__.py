@@ -1,0 +1,46 @@
+"""The page that shows what arrived. It is one more client of the debug API: its files are served as they are here."""
+
+from collections.abc import Mapping
+
+from ours_emulator.http.assets import Asset
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+_FILES = (
+    "api.js",
+    "arrivals.js",
+    "attempts.js",
+    "buckets.js",
+    "calls.js",
+    "control.js",
+    "copies.js",
+    "copybar.js",
+    "detail.js",
+    "empty.js",
+    "header.js",
+    "icon.svg",
+    "identity.js",
+    "inspector.css",
+    "jsonlines.js",
+    "ledger.js",
+    "list.js",
+    "main.js",
+    "parts.js",
+    "place.js",
+    "report.js",
+    "reported.js",
+    "rules.js",
+    "sent.js",
+    "status.js",
+    "store.js",
+    "stream.js",
+    "text.js",
+    "vendor/library.js",
+    "verify.js",
+    "visitors.js",
+)
+PAGE = Asset(__name__, "index.html", _POLICY)
+ASSETS: Mapping[str, Asset] = {name: Asset(__name__, name, _POLICY) for name in _FILES}
+"""What the page loads, by the path below `/inspector/`."""

@@ -1,0 +1,231 @@
+// The list of what arrived: a page of the store, and after it what the stream brings.
+/** @import { Arrival, Answer } from "types" */
+/** @import { Liveness } from "./stream.js" */
+/** @import { Place } from "./place.js" */
+import { UNREACHABLE, get, messageOf } from "./api.js";
+import { FILTERS, place } from "./place.js";
+import { report } from "./report.js";
+import { refreshStatus, refreshStatusSoon } from "./status.js";
+import { Store } from "./store.js";
+import { Follower } from "./stream.js";
+
+const PAGE = 200;
+const MOST_ROWS = 500;
+const RELOAD_MS = 300;
+
+/** @typedef {Omit<Arrival, "event_properties" | "default_properties" | "visitor_properties" | "identity_context">} Row */
+
+/**
+ * What the list shows, the latest to arrive first. `held` came while somebody read further down.
+ * @typedef {object} Arrivals
+ * @property {readonly Row[]} rows
+ * @property {readonly Row[]} held
+ * @property {string | null} cursor
+ * @property {number} evicted
+ * @property {boolean} loading
+ * @property {string} error
+ * @property {Liveness} liveness
+ */
+/** @type {Store<Arrivals>} */
+export const arrivals = new Store(
+  /** @type {Arrivals} */ ({
+    rows: [],
+    held: [],
+    cursor: null,
+    evicted: 0,
+    loading: true,
+    error: "",
+    liveness: "connecting",
+  }),
+);
+
+/** @type {Follower | null} */
+let follower = null;
+/** @type {readonly Row[]} */
+let recent = [];
+/** @type {Row[]} */
+let incoming = [];
+let holding = false;
+let loading = new AbortController();
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let searching;
+
+/** Load the list that the URL asks for. */
+export async function load() {
+  loading.abort();
+  loading = new AbortController();
+  const { signal } = loading;
+  arrivals.change({ loading: true });
+  try {
+    const [page] = await Promise.all([listed(place.value, null, signal), refreshStatus()]);
+    if (!signal.aborted) show(page);
+  } catch (error) {
+    if (!signal.aborted) arrivals.change({ loading: false, error: messageOf(error) });
+  }
+}
+
+/** @param {Answer<"get", "/debug/events">} page */
+function show(page) {
+  const items = /** @type {Arrival[]} */ (page.items);
+  const rows = merged(items.map(rowOf), recent.filter(isAskedFor));
+  arrivals.change({
+    rows,
+    held: [],
+    cursor: page.next_cursor ?? null,
+    evicted: page.evicted ?? 0,
+    loading: false,
+    error: "",
+  });
+}
+
+/** Load what is older than the list. */
+export async function loadOlder() {
+  const { cursor, rows } = arrivals.value;
+  try {
+    const page = await listed(place.value, cursor, loading.signal);
+    const older = /** @type {Arrival[]} */ (page.items);
+    arrivals.change({ rows: merged(rows, older.map(rowOf)), cursor: page.next_cursor ?? null });
+  } catch (error) {
+    arrivals.change({ error: messageOf(error) });
+  }
+}
+
+/**
+ * @param {Place} asked
+ * @param {string | null} cursor
+ * @param {AbortSignal} signal
+ */
+const listed = (asked, cursor, signal) =>
+  get("/debug/events", {
+    signal,
+    query: {
+      outcome: /** @type {"any"} */ (asked.outcome ?? "any"),
+      event: asked.name ?? null,
+      visitor_id: asked.visitor ?? null,
+      request_id: asked.request ? Number(asked.request) : null,
+      hint: asked.hint ?? null,
+      since: asked.since ? Number(asked.since) : null,
+      q: asked.q ?? null,
+      order: "arrival",
+      limit: PAGE,
+      cursor,
+    },
+  });
+
+/** Follow what arrives, from now on. */
+export function follow() {
+  if (report) return void load();
+  follower = new Follower({ receipt: receive, reset: forget, state: setLiveness });
+}
+
+/** @param {Liveness} liveness */
+function setLiveness(liveness) {
+  arrivals.change({ liveness });
+  if (liveness === "lost" && arrivals.value.loading) arrivals.change({ loading: false, error: UNREACHABLE });
+  if (liveness !== "live") return;
+  // Loaded once the stream is open, so that nothing can arrive between the two; and again whenever it was closed, as
+  // an emulator that was started again may have given the same ids to other events.
+  recent = [];
+  incoming = [];
+  void load();
+}
+
+/** @param {Arrival} arrival */
+function receive(arrival) {
+  if (incoming.push(rowOf(arrival)) === 1) requestAnimationFrame(addIncoming);
+}
+
+/** Add what came since the last frame, however much that is. */
+function addIncoming() {
+  const added = incoming.slice(-MOST_ROWS);
+  incoming = [];
+  recent = merged(added, recent);
+  refreshStatusSoon();
+  if (place.value.q) return searchSoon();
+  const { rows, held } = arrivals.value;
+  const asked = added.filter(isAskedFor);
+  if (asked.length === 0) return;
+  if (holding) arrivals.change({ held: merged(asked, held) });
+  else arrivals.change({ rows: merged(asked, rows) });
+}
+
+/** Search again soon: what a text is found in only the emulator knows. */
+function searchSoon() {
+  searching ??= setTimeout(() => {
+    searching = undefined;
+    void load();
+  }, RELOAD_MS);
+}
+
+/** @param {string | null} account */
+function forget(account) {
+  /** @param {Row} arrival */
+  const stays = (arrival) => account !== null && arrival.account !== account;
+  incoming = incoming.filter(stays);
+  recent = recent.filter(stays);
+  void load();
+}
+
+/**
+ * Hold back what arrives, or show it again.
+ * @param {boolean} hold
+ */
+export function setHolding(hold) {
+  holding = hold;
+  if (!hold && arrivals.value.held.length) showHeld();
+}
+
+export function showHeld() {
+  const { rows, held } = arrivals.value;
+  arrivals.change({ rows: merged(held, rows), held: [] });
+}
+
+export function togglePaused() {
+  follower?.setPaused(!follower.paused);
+}
+
+/**
+ * What the list needs of an arrival: all properties of a visitor, five hundred times, can fill the memory.
+ * @param {Arrival} arrival
+ * @returns {Row}
+ */
+function rowOf({ event_properties: _, default_properties: _1, visitor_properties: _2, identity_context: _3, ...row }) {
+  return row;
+}
+
+/** @param {Row} arrival */
+function isAskedFor(arrival) {
+  const { outcome, name, visitor, request, hint, since, q } = place.value;
+  return (
+    !q &&
+    (!outcome || arrival.outcome === outcome) &&
+    (!name || arrival.event === name) &&
+    (!visitor || arrival.visitor_id === visitor) &&
+    (!request || arrival.request_id === Number(request)) &&
+    (!hint || arrival.hints.some(({ rule }) => rule === hint)) &&
+    (!since || Date.parse(arrival.received_at) >= Number(since))
+  );
+}
+
+/**
+ * @param {readonly Row[]} some
+ * @param {readonly Row[]} others
+ */
+function merged(some, others) {
+  const byId = new Map([...others, ...some].map((arrival) => [arrival.id, arrival]));
+  return [...byId.values()].sort((a, b) => b.id - a.id).slice(0, MOST_ROWS);
+}
+
+/** Load the list again whenever the URL asks for another one. */
+export function followPlace() {
+  let shown = filtersOf(place.value);
+  place.subscribe(() => {
+    const asked = filtersOf(place.value);
+    if (asked !== shown && place.value.q) searchSoon();
+    else if (asked !== shown) void load();
+    shown = asked;
+  });
+}
+
+/** @param {Place} asked */
+const filtersOf = (asked) => FILTERS.map((name) => `${name}=${asked[name] ?? ""}`).join("\n");

@@ -1,0 +1,208 @@
+// Faults, the clock and the allow-list of an account. Each form shows the command that does the same.
+/** @import { AccountState, FaultState } from "types" */
+import { hasToken, put, remove, urlOf } from "./api.js";
+import { quoted } from "./copies.js";
+import { Choice, CopyButton, perform } from "./parts.js";
+import { account, root } from "./place.js";
+import { refreshStatus, status } from "./status.js";
+import { useStore } from "./store.js";
+import { fullTime, plural } from "./text.js";
+import { html, useState } from "./vendor/library.js";
+
+export function Control() {
+  const { accounts, faults } = useStore(status);
+  if (account === null) return html`<${ChooseAccount} accounts=${accounts} />`;
+  const state = accounts.find((one) => one.account === account);
+  return html`<main class="view scroll" tabindex="-1">
+    <h2>Control of account ${account}</h2>
+    <${Faults} faults=${faults} />
+    <${PlanFault} />
+    <${Clock} state=${state} />
+    <${AllowList} state=${state} />
+  </main>`;
+}
+
+/** @param {{accounts: readonly AccountState[]}} properties */
+const ChooseAccount = ({ accounts }) =>
+  html`<main class="view scroll" tabindex="-1">
+    <h2>Control</h2>
+    <p>Faults, clock and allow-list are those of an account. Choose one:</p>
+    <ul class="found">
+      ${["default", ...accounts.map((one) => one.account).filter((name) => name !== "default")].map(
+        (name) => html`<li key=${name}><a href=${new URL(`accounts/${name}/?view=control`, root)}>${name}</a></li>`,
+      )}
+    </ul>
+  </main>`;
+
+/** @param {{faults: readonly FaultState[]}} properties */
+const Faults = ({ faults }) =>
+  html`<section>
+    <h3>${faults.length ? plural(faults.length, "fault") : "No faults"}</h3>
+    ${
+      faults.length > 0 &&
+      html`<table>
+        <thead>
+          <tr>
+            <th scope="col">fault</th>
+            <th scope="col">does</th>
+            <th scope="col">matched</th>
+            <th scope="col">hit</th>
+            <th scope="col"><span class="sr">remove</span></th>
+          </tr>
+        </thead>
+        <tbody>
+          ${faults.map((fault) => html`<${FaultRow} key=${fault.name} fault=${fault} />`)}
+        </tbody>
+      </table>`
+    }
+  </section>`;
+
+/** @param {{fault: FaultState}} properties */
+function FaultRow({ fault: { name, account: _, matched, hits, ...plan } }) {
+  const drop = () => change(() => remove("/debug/faults/{name}", { path: { name } }), `Fault ${name} was removed.`);
+  return html`<tr>
+    <th scope="row">${name}</th>
+    <td><code>${JSON.stringify(plan)}</code></td>
+    <td>${matched}</td>
+    <td>${hits}</td>
+    <td><button type="button" aria-label=${`Remove fault ${name}`} onClick=${drop}>Remove</button></td>
+  </tr>`;
+}
+
+/** @type {Record<string, (value: number) => object>} */
+const EFFECTS = {
+  "answer with a status": (status) => ({ answer: { status } }),
+  "answer 429, Retry-After in seconds": (seconds) => ({ answer: { status: 429, retry_after: seconds } }),
+  "answer late, by milliseconds": (delay) => ({ answer: { delay_ms: delay } }),
+  "reset the connection": () => ({ answer: { connection: "reset" } }),
+  "never answer": () => ({ answer: { connection: "hang" } }),
+  "close in the middle of the answer": () => ({ answer: { connection: "close" } }),
+  "limit the rate, per second": (rate) => ({ rate_limit: { per_second: rate } }),
+};
+
+function PlanFault() {
+  const { form, edit } = useForm({ name: "busy", effect: "answer with a status", value: "503", path: "", times: "" });
+  const body = {
+    ...(form.path && { match: { path: form.path } }),
+    ...EFFECTS[form.effect]?.(Number(form.value)),
+    ...(form.times && { times: Number(form.times) }),
+  };
+  const path = { name: form.name };
+  return html`<section>
+    <h3>Plan a fault</h3>
+    <form class="fields" onInput=${edit} onSubmit=${prevented}>
+      <label>Name <input name="name" value=${form.name} /></label>
+      <${Choice} label="Effect" name="effect" value=${form.effect} choices=${Object.keys(EFFECTS)} />
+      <label>Value <input name="value" type="number" value=${form.value} /></label>
+      <label>Path <input name="path" value=${form.path} placeholder="any, or /track" /></label>
+      <label>Times <input name="times" type="number" min="1" value=${form.times} placeholder="always" /></label>
+    </form>
+    <${Command}
+      url=${urlOf("/debug/faults/{name}", path)}
+      body=${body}
+      label="Plan it"
+      done="The fault is planned."
+      run=${() => put("/debug/faults/{name}", { path, body })}
+    />
+  </section>`;
+}
+
+/** @type {Record<string, (value: string) => {freeze: any} | {set: any} | {advance_ms: number} | {resume: true}>} */
+const CLOCK = {
+  "freeze it now": () => ({ freeze: true }),
+  "freeze it at": (value) => ({ freeze: value }),
+  "set it to": (value) => ({ set: value }),
+  "advance it by seconds": (value) => ({ advance_ms: Number(value) * 1000 }),
+  "let it run in real time": () => ({ resume: true }),
+};
+
+/** @param {{state: AccountState | undefined}} properties */
+function Clock({ state }) {
+  const { form, edit } = useForm({ action: "freeze it now", value: "2026-01-01T00:00:00Z" });
+  const body = CLOCK[form.action]?.(form.value) ?? {};
+  return html`<section>
+    <h3>Clock: ${state?.clock ? `${state.clock.state}, ${fullTime(state.clock.now)}` : "real"}</h3>
+    <form class="fields" onInput=${edit} onSubmit=${prevented}>
+      <${Choice} label="Action" name="action" value=${form.action} choices=${Object.keys(CLOCK)} />
+      <label>Value <input name="value" value=${form.value} /></label>
+    </form>
+    <${Command}
+      url=${urlOf("/debug/clock")}
+      body=${body}
+      label="Change the clock"
+      done="The clock was changed."
+      run=${() => put("/debug/clock", { body })}
+    />
+  </section>`;
+}
+
+/** @param {{state: AccountState | undefined}} properties */
+function AllowList({ state }) {
+  const now = state?.allowed_events ?? null;
+  const [text, setText] = useState(/** @type {string | null} */ (null));
+  /** @param {Event} event */
+  const edit = ({ currentTarget }) => setText(/** @type {HTMLTextAreaElement} */ (currentTarget).value);
+  const names = (text ?? (now ?? []).join("\n"))
+    .split("\n")
+    .map((name) => name.trim())
+    .filter(Boolean);
+  const path = { name: account ?? "" };
+  const body = {
+    allowed_events: names.length ? names : null,
+    require_identifier: state?.require_identifier ?? true,
+    strict_openapi: state?.strict_openapi ?? false,
+  };
+  return html`<section>
+    <h3>Allowed events: ${now === null ? "all" : plural(now.length, "name")}</h3>
+    <p class="facts">Other events are dropped. Tokens and keys go back to those of the start.</p>
+    <div class="fields">
+      <label class="wide"
+        >One name per line, or none to allow all
+        <textarea rows="4" value=${text ?? (now ?? []).join("\n")} onInput=${edit} />
+      </label>
+    </div>
+    <${Command}
+      url=${urlOf("/debug/accounts/{name}", path)}
+      body=${body}
+      label="Allow these"
+      done="The allow-list was changed."
+      run=${() => put("/debug/accounts/{name}", { path, body })}
+    />
+  </section>`;
+}
+
+/**
+ * What stands in the fields of a form, by their names, and what changes it.
+ * @template {Record<string, string>} T
+ * @param {T} initial
+ */
+function useForm(initial) {
+  const [form, setForm] = useState(initial);
+  /** @param {Event} event */
+  const edit = ({ target }) => {
+    const { name, value } = /** @type {HTMLInputElement} */ (target);
+    // From what there is by then: two fields may be edited before the form is drawn again.
+    setForm((before) => ({ ...before, [name]: value }));
+  };
+  return { form, edit };
+}
+
+/** @param {Event} event */
+const prevented = (event) => event.preventDefault();
+
+/**
+ * The command for a call, and a button that makes it.
+ * @param {{url: URL, body: object, label: string, done: string, run: () => Promise<unknown>}} properties
+ */
+function Command({ url, body, label, done, run }) {
+  const token = hasToken() ? `  -H "Authorization: Bearer $OURS_EMULATOR_ADMIN_TOKEN" \\\n` : "";
+  const command = `curl -sS -X PUT ${quoted(String(url))} \\\n${token}  -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify(body))}`;
+  return html`<pre class="command">${command}</pre>
+    <p class="buttons">
+      <button type="button" class="primary" onClick=${() => change(run, done)}>${label}</button>
+      <${CopyButton} text=${() => command}>Copy<//>
+    </p>`;
+}
+
+/** @param {() => Promise<unknown>} action @param {string} done */
+const change = (action, done) => perform(() => action().then(refreshStatus), done);

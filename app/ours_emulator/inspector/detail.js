@@ -1,0 +1,138 @@
+// One arrival: why, who, what changed, the request with its attempts, and what was sent.
+/** @import { Row } from "./arrivals.js" */
+/** @import { Arrival, EventDetail, RequestDetail, RequestRecord, Rule, VisitorChange } from "types" */
+import { get } from "./api.js";
+import { arrivals } from "./arrivals.js";
+import { Attempts } from "./attempts.js";
+import { Copies } from "./copybar.js";
+import { Identity } from "./identity.js";
+import { Link, OutcomeMark, Problem, useLoaded } from "./parts.js";
+import { account } from "./place.js";
+import { loadRules } from "./rules.js";
+import { Sent } from "./sent.js";
+import { dotted, fullTime, plural, shown, titleOf } from "./text.js";
+import { html, useEffect, useRef } from "./vendor/library.js";
+
+/** @typedef {{arrival: EventDetail, request: RequestDetail, attempts: readonly RequestRecord[], rules: readonly Rule[]}} Whole */
+
+/** @param {number} id @param {AbortSignal} signal @returns {Promise<Whole>} */
+async function loadWhole(id, signal) {
+  const [event, rules] = await Promise.all([
+    get("/debug/events/{event_id}", { path: { event_id: id }, signal }),
+    loadRules(),
+  ]);
+  const arrival = /** @type {EventDetail} */ (event);
+  const path = { request_id: arrival.request_id };
+  const request = /** @type {RequestDetail} */ (await get("/debug/requests/{request_id}", { path, signal }));
+  const { items } = await get("/debug/requests", { query: { call_id: request.call_id, limit: 100 }, signal });
+  const attempts = /** @type {RequestRecord[]} */ (items).sort((a, b) => a.id - b.id);
+  return { arrival, request, attempts, rules };
+}
+
+/** @param {{id: number}} properties */
+export function Detail({ id }) {
+  const { value, error } = useLoaded((signal) => loadWhole(id, signal), id);
+  const heading = useRef(/** @type {HTMLElement | null} */ (null));
+  const arrival = value?.arrival ?? arrivals.value.rows.find((one) => one.id === id);
+  useEffect(() => {
+    // On a narrow screen the row that had the focus is hidden now.
+    if (!document.querySelector(".list")?.checkVisibility()) heading.current?.focus();
+  }, [id]);
+  return html`<section class="detail scroll" aria-label="Event" ref=${heading} tabindex="-1">
+    <p class="back"><${Link} to=${{ event: undefined }} class="button">Close<//></p>
+    <${Problem}
+      error=${/^there is no event/.test(error) ? `${error}: a reset removed it, or it was removed to make room` : error}
+    />
+    ${arrival && html`<${Heading} arrival=${arrival} />`} ${value && html`<${Panels} ...${value} />`}
+  </section>`;
+}
+
+/** @param {{arrival: Row}} properties */
+function Heading({ arrival }) {
+  const { outcome, id, received_at, endpoint, test, repeats } = arrival;
+  return html`<div class="heading">
+    <h2>${titleOf(arrival)} <${OutcomeMark} outcome=${outcome} /></h2>
+    <p class="facts">
+      #${id} · ${endpoint}${account === null ? ` · account ${arrival.account}` : ""} · received
+      <time datetime=${received_at}> ${fullTime(received_at)}</time
+      >${test ? " · Test Mode" : ""}${repeats ? ` · ${plural(repeats, "duplicate")} came later` : ""}
+    </p>
+  </div>`;
+}
+
+/** @param {Whole} whole */
+function Panels({ arrival, request, attempts, rules }) {
+  return html`<${Copies} arrival=${arrival} request=${request} rules=${rules} />
+    <${Remarks} arrival=${arrival} rules=${rules} />
+    <${Identity} arrival=${arrival} />
+    <${Changes} ...${arrival} />
+    <${Attempts} request=${request} attempts=${attempts} />
+    <${Sent} arrival=${arrival} request=${request} />`;
+}
+
+/** @param {{arrival: Arrival, rules: readonly Rule[]}} properties */
+function Remarks({ arrival: { reason, hints }, rules }) {
+  if (!reason && !hints.length) return null;
+  return html`<section>
+    <h3>${reason ? "Why it was refused" : "Accepted, but probably not meant"}</h3>
+    <ul class="remarks">
+      ${reason && html`<${Remark} remark=${reason} kind="rejected" rules=${rules} />`}
+      ${hints.map((hint, index) => html`<${Remark} key=${index} remark=${hint} kind="hint" rules=${rules} />`)}
+    </ul>
+  </section>`;
+}
+
+/** @param {{remark: {rule: string, path: string, message: string}, kind: string, rules: readonly Rule[]}} properties */
+function Remark({ remark: { rule: id, path, message }, kind, rules }) {
+  const rule = rules.find((one) => one.id === id);
+  return html`<li class=${kind}>
+    ${path && html`<code>${dotted(path)}</code> `}${message}
+    ${kind === "hint" && html`<${Link} to=${{ hint: id, event: undefined }} class="others">all with this hint<//>`}
+    <details>
+      <summary>rule ${id}</summary>
+      <p>
+        ${rule ? html`${rule.text} <small>${rule.basis}: ${rule.source}</small>` : "This rule is not in the list of rules."}
+      </p>
+    </details>
+  </li>`;
+}
+
+/** @param {EventDetail} arrival */
+function Changes({ changes, unknown_changes }) {
+  if (!changes.length && !unknown_changes.length) return null;
+  return html`<section>
+    <h3>What it changed of the visitor</h3>
+    ${
+      changes.length > 0 &&
+      html`<table class="changes">
+        <thead>
+          <tr>
+            <th scope="col">value</th>
+            <th scope="col">before</th>
+            <th scope="col">after</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${changes.map((change) => html`<${Change} key=${change.path + change.action} change=${change} />`)}
+        </tbody>
+      </table>`
+    }
+    ${unknown_changes.length > 0 && html`<p>An older version did not record what became of ${unknown_changes.join(", ")}.</p>`}
+  </section>`;
+}
+
+/** @param {{change: VisitorChange}} properties */
+const Change = ({ change: { path, action, before, after, why } }) =>
+  html`<tr class=${action}>
+    <th scope="row"><code>${path}</code></th>
+    <td><${Value} value=${before} isThere=${action !== "added" && !(action === "ignored" && before === null)} /></td>
+    <td>
+      <${Value}
+        value=${after}
+        isThere=${action !== "removed" && !(action === "ignored" && after === null)}
+      />${why && html`<small>${action}: ${why}</small>`}
+    </td>
+  </tr>`;
+
+/** @param {{value: unknown, isThere: boolean}} properties */
+const Value = ({ value, isThere }) => (isThere ? html`<code>${shown(value)}</code>` : html`<i>none</i>`);

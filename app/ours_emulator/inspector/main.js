@@ -1,0 +1,96 @@
+// The page put together.
+import { arrivals, follow, followPlace } from "./arrivals.js";
+import { Calls } from "./calls.js";
+import { Control } from "./control.js";
+import { Detail } from "./detail.js";
+import { Header, Notice, TokenForm, opened, restoreTheme, useLocked } from "./header.js";
+import { List } from "./list.js";
+import { account, choose, place, retype } from "./place.js";
+import { report } from "./report.js";
+import { Reported } from "./reported.js";
+import { Rules } from "./ledger.js";
+import { keepStatusFresh } from "./status.js";
+import { useStore } from "./store.js";
+import { html, options, render } from "./vendor/library.js";
+import { Verify } from "./verify.js";
+import { Visitors } from "./visitors.js";
+
+function App() {
+  const { view } = useStore(place);
+  if (useLocked()) return html`<${TokenForm} />`;
+  return html`<${Header} />
+    <${Reported} />
+    <${VIEWS[view ?? ""] ?? Arrivals} />
+    <${Notice} />`;
+}
+
+function Arrivals() {
+  const { event } = useStore(place);
+  return html`<main class=${event ? "panes open" : "panes"}>
+    <${List} />
+    ${event && html`<${Detail} key=${event} id=${Number(event)} />`}
+  </main>`;
+}
+
+/** @type {Record<string, () => unknown>} */
+const VIEWS = {
+  visitors: Visitors,
+  calls: Calls,
+  rules: Rules,
+  ...(report ? {} : { verify: Verify, control: Control }),
+};
+
+/** @param {KeyboardEvent} event */
+function onKey(event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (event.ctrlKey || event.metaKey || event.altKey || target.closest("dialog")) return;
+  if (target.matches("input, textarea, select")) {
+    if (event.key === "Escape") leave(target);
+    return;
+  }
+  const action = KEYS[event.key];
+  if (action) {
+    event.preventDefault();
+    action();
+  }
+}
+
+/** @type {Record<string, () => void>} */
+const KEYS = {
+  j: () => step(1),
+  k: () => step(-1),
+  "/": () => document.getElementById("search")?.focus(),
+  "?": () => opened.set("help"),
+  Escape: () => choose(place.value.view ? { visitor: undefined } : { event: undefined }),
+};
+
+/** @param {HTMLElement} field */
+function leave(field) {
+  if (field.id === "search") retype({ q: undefined });
+  field.blur();
+}
+
+/** @param {number} by */
+function step(by) {
+  if (place.value.view) return;
+  const { rows } = arrivals.value;
+  const at = rows.findIndex(({ id }) => String(id) === place.value.event);
+  const next = rows[at < 0 ? 0 : at + by];
+  if (next) choose({ event: String(next.id) });
+}
+
+function nameTab() {
+  const { event } = place.value;
+  document.title = [event && `#${event}`, report ? report.title : account, "ours-emulator"].filter(Boolean).join(" · ");
+}
+
+// One redraw a frame, however much arrives.
+options.debounceRendering = requestAnimationFrame;
+restoreTheme();
+document.addEventListener("keydown", onKey);
+place.subscribe(nameTab);
+nameTab();
+followPlace();
+keepStatusFresh();
+render(html`<${App} />`, document.body);
+follow();

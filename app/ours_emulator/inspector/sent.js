@@ -1,0 +1,65 @@
+// What was sent, with each refusal and hint at the line that it is about.
+/** @import { Arrival, RequestDetail } from "types" */
+/** @import { Line } from "./jsonlines.js" */
+import { lineOf, linesOf, within } from "./jsonlines.js";
+import { plural } from "./text.js";
+import { html, useMemo, useState } from "./vendor/library.js";
+
+const MOST_LINES = 400;
+const LONGEST = 2000;
+
+/** @param {{arrival: Arrival, request: RequestDetail}} properties */
+export function Sent({ arrival, request }) {
+  const row = rowOf(arrival);
+  const [whole, setWhole] = useState(false);
+  const lines = useMemo(() => linesOf(request.body ?? ""), [request]);
+  return html`<section>
+    <h3>What was sent</h3>
+    ${row && lines && html`<p class="buttons"><button type="button" aria-pressed=${String(whole)} onClick=${() => setWhole(!whole)}>Whole request</button></p>`}
+    ${lines ? html`<${Lines} lines=${whole ? lines : within(lines, row)} arrival=${arrival} row=${row} />` : html`<${Text} request=${request} />`}
+  </section>`;
+}
+
+/**
+ * The JSON pointer of an arrival in its request, "" if it is all of it.
+ * @param {Arrival} arrival
+ */
+const rowOf = ({ endpoint, batch_index }) =>
+  batch_index === null ? "" : `${endpoint === "batch" ? "/events" : ""}/${batch_index}`;
+
+/** @param {{request: RequestDetail}} properties */
+function Text({ request: { body, body_base64, body_bytes } }) {
+  if (body) return html`<pre class="json">${body.slice(0, MOST_LINES * 100)}</pre>`;
+  if (body_base64)
+    return html`<p>The body is not text. In base64:</p>
+      <pre class="json">${body_base64.slice(0, LONGEST)}</pre>`;
+  return html`<p>${body_bytes ? "The body was too large to be kept." : "The body is empty."}</p>`;
+}
+
+/** @param {{lines: readonly Line[], arrival: Arrival, row: string}} properties */
+function Lines({ lines, arrival, row }) {
+  const [most, setMost] = useState(MOST_LINES);
+  const { reason, hints } = arrival;
+  const remarks = [
+    ...(reason ? [{ ...reason, kind: "rejected" }] : []),
+    ...hints.map((hint) => ({ ...hint, kind: "hint" })),
+  ];
+  const pinned = remarks.map((remark) => ({ ...remark, line: lineOf(lines, row + remark.path) }));
+  const depth = Math.min(...lines.map((line) => line.depth));
+  const drawn = lines.slice(0, Math.max(most, ...pinned.map(({ line }) => line + 1)));
+  return html`<pre class="json">
+${drawn.map((line, index) => {
+        const here = pinned.filter((remark) => remark.line === index);
+        return html`<${JsonLine} key=${index} line=${line} depth=${line.depth - depth} remarks=${here} />`;
+      })}</pre>
+    ${drawn.length < lines.length && html`<p class="more"><button type="button" onClick=${() => setMost(Infinity)}>Show all ${plural(lines.length, "line")}</button></p>`}`;
+}
+
+/** @param {{line: Line, depth: number, remarks: readonly {kind: string, rule: string, message: string}[]}} properties */
+const JsonLine = ({ line, depth, remarks }) =>
+  html`<span class=${`line ${remarks.length ? (remarks[0]?.kind ?? "") : ""}`}
+      >${"  ".repeat(depth)}${line.parts.map(
+        ({ kind, text }, index) =>
+          html`<span key=${index} class=${kind}>${text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text}</span>`,
+      )}${"\n"}</span
+    >${remarks.map(({ kind, rule, message }, index) => html`<span key=${`r${index}`} class=${`pin ${kind}`}>${"  ".repeat(depth)}${message} (${rule})${"\n"}</span>`)}`;

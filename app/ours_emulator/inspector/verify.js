@@ -1,0 +1,185 @@
+// Why is it not there? What was expected, and what the emulator says about it.
+/** @import { Answer, Arrival, Asked, NearMiss, Unmet } from "types" */
+import { ApiError, post } from "./api.js";
+import { python } from "./copies.js";
+import { Choice, CopyButton, Link, OutcomeMark, Problem, notice, useLoaded } from "./parts.js";
+import { NOWHERE, choose, place } from "./place.js";
+import { status } from "./status.js";
+import { useStore } from "./store.js";
+import { plural, shown, titleOf } from "./text.js";
+import { html } from "./vendor/library.js";
+
+/** @typedef {NonNullable<Asked<"post", "/debug/verify">["body"]>} Expectation */
+
+const IDENTIFIERS = ["user_id", "email", "external_id", "anonymous_id", "visitor_id", "distinct_id"];
+const MODES = { at_least: "at least", exactly: "exactly", none: "none" };
+const OTHERS = '{"endpoint": "batch"}';
+const EXAMPLE = '{"plan": "pro", "amount": {"$gt": 50}}';
+
+export function Verify() {
+  const { match } = useStore(place);
+  const asked = expectationOf(match);
+  return html`<main class="view scroll" tabindex="-1">
+    <h2>Why is it not there?</h2>
+    <p class="facts">Say what should have arrived. What comes near is shown with what keeps it from matching.</p>
+    <${Form} key=${match} asked=${asked} />
+    ${asked && html`<${Result} key=${match} asked=${asked} />`}
+  </main>`;
+}
+
+/** @param {string | undefined} text @returns {Expectation | null} */
+function expectationOf(text) {
+  try {
+    return JSON.parse(text ?? "null");
+  } catch {
+    return null;
+  }
+}
+
+/** @param {{asked: Expectation | null}} properties */
+function Form({ asked }) {
+  const { event = "", event_properties: properties, ...rest } = /** @type {Record<string, any>} */ (asked?.match ?? {});
+  const kind = IDENTIFIERS.find((name) => typeof rest[name] === "string") ?? "user_id";
+  const { [kind]: identifier = "", ...others } = rest;
+  return html`<form class="fields" onSubmit=${submit}>
+    <label>Event <input name="event" value=${event} placeholder="any" /></label>
+    <${Choice} label="Identifier" name="kind" value=${kind} choices=${IDENTIFIERS} />
+    <label>Value <input name="identifier" value=${identifier} placeholder="any" /></label>
+    <${Choice} label="How many" name="mode" value=${asked?.mode ?? "at_least"} choices=${MODES} />
+    <label>Count <input name="count" type="number" min="1" value=${asked?.count ?? 1} /></label>
+    <label class="wide"
+      >Event properties, as JSON
+      <textarea name="properties" rows="2" placeholder=${EXAMPLE} value=${json(properties)} />
+    </label>
+    <label class="wide"
+      >Other fields, as JSON <textarea name="others" rows="2" placeholder=${OTHERS} value=${json(others)} />
+    </label>
+    <p class="wide"><button class="primary">Look</button></p>
+  </form>`;
+}
+
+/**
+ * An object as text; none for one that is empty.
+ * @param {object | undefined} value
+ */
+const json = (value) => (Object.keys(value ?? {}).length ? JSON.stringify(value) : "");
+
+/** @param {SubmitEvent} submitted */
+function submit(submitted) {
+  submitted.preventDefault();
+  const form = new FormData(/** @type {HTMLFormElement} */ (submitted.currentTarget));
+  /** @param {string} name */
+  const text = (name) => String(form.get(name) ?? "").trim();
+  try {
+    const match = {
+      ...object(text("others")),
+      ...named("event", text("event")),
+      ...named(text("kind"), text("identifier")),
+    };
+    const properties = object(text("properties"));
+    if (Object.keys(properties).length) Object.assign(match, { event_properties: properties });
+    const mode = text("mode");
+    choose({ match: JSON.stringify({ match, mode, ...(mode === "none" ? {} : { count: Number(text("count")) }) }) });
+  } catch (error) {
+    notice.set(error instanceof SyntaxError ? `Not valid JSON: ${error.message}` : String(error));
+  }
+}
+
+/** @param {string} name @param {string} value */
+const named = (name, value) => (value ? { [name]: value } : {});
+/** @param {string} text @returns {object} */
+const object = (text) => (text ? JSON.parse(text) : {});
+
+/** @param {Expectation} asked @param {AbortSignal} signal */
+async function verified(asked, signal) {
+  try {
+    return { met: await post("/debug/verify", { body: asked, signal }), unmet: null };
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 406) throw error;
+    return { met: null, unmet: /** @type {Unmet} */ (JSON.parse(error.text)) };
+  }
+}
+
+/** @param {{asked: Expectation}} properties */
+function Result({ asked }) {
+  const { summary } = useStore(status);
+  const { value, error } = useLoaded((signal) => verified(asked, signal), summary?.newest_event ?? 0);
+  const assertion = assertionOf(asked);
+  return html`<${Problem} error=${error} />
+    ${value?.met && html`<${Met} met=${value.met} />`} ${value?.unmet && html`<${Missing} unmet=${value.unmet} />`}
+    <section>
+      <h3>The same in a test</h3>
+      <pre>${assertion}</pre>
+      <p class="buttons"><${CopyButton} text=${() => assertion}>Copy<//></p>
+    </section>`;
+}
+
+/** @param {{met: Answer<"post", "/debug/verify">}} properties */
+const Met = ({ met: { count, items } }) =>
+  html`<section role="status">
+    <h3>It is there: ${plural(count ?? 0, "event")}</h3>
+    <ul class="found">
+      ${/** @type {Arrival[]} */ (items ?? []).slice(-20).map((event) => html`<li key=${event.id}><${Named} event=${event} /></li>`)}
+    </ul>
+  </section>`;
+
+/** @param {{unmet: Unmet}} properties */
+const Missing = ({ unmet: { error, candidates, near_misses } }) =>
+  html`<section role="status">
+      <h3>It is not there</h3>
+      <p>${error}</p>
+    </section>
+    <${Misses} title="It would match, had it been accepted" misses=${candidates} />
+    <${Misses} title="It comes near" misses=${near_misses} />`;
+
+/** @param {{title: string, misses: readonly NearMiss[]}} properties */
+const Misses = ({ title, misses }) =>
+  misses.length > 0 &&
+  html`<section>
+    <h3>${title}</h3>
+    <ul class="found">
+      ${misses.map(
+        ({ event, misses: differences }) =>
+          html`<li key=${event.id}>
+            <${Named} event=${event} /> ${
+              differences &&
+              differences.length > 0 &&
+              html`<table>
+                <thead>
+                  <tr>
+                    <th scope="col">field</th>
+                    <th scope="col">expected</th>
+                    <th scope="col">is</th>
+                  </tr>
+                </thead>
+                <tbody>
+                  ${differences.map(
+                    ({ path, expected, actual, why }) =>
+                      html`<tr key=${path}>
+                        <th scope="row"><code>${path}</code></th>
+                        <td><code>${shown(expected)}</code></td>
+                        <td><code>${shown(actual)}</code> <small>${why}</small></td>
+                      </tr>`,
+                  )}
+                </tbody>
+              </table>`
+            }
+          </li>`,
+      )}
+    </ul>
+  </section>`;
+
+/** @param {{event: {id: number, event: string | null, endpoint: string, outcome: string}}} properties */
+const Named = ({ event }) =>
+  html`<${Link} to=${{ ...NOWHERE, event: String(event.id) }}>${titleOf(event)} #${event.id}<//>
+    <${OutcomeMark} outcome=${event.outcome} />`;
+
+/** @param {Expectation} asked */
+function assertionOf({ match, mode, count }) {
+  const { event, ...others } = /** @type {Record<string, unknown>} */ (match);
+  const given = event === undefined ? [] : [typeof event === "string" ? python(event) : `match=${python({ event })}`];
+  if (Object.keys(others).length) given.push(`match=${python(others)}`);
+  if (mode === "exactly" || (mode === "at_least" && (count ?? 1) > 1)) given.push(`count=${count ?? 1}`);
+  const method = { exactly: "assert_tracked", none: "assert_none" }[/** @type {string} */ (mode)] ?? "wait_for";
+  return `ours_emulator.${method}(${given.join(", ")})`;
+}

@@ -1,0 +1,619 @@
+"""The page in a real browser: what arrives is shown, at once and as text."""
+
+import gzip
+import json
+import os
+import re
+import subprocess
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from looping import case
+from ours_emulator.app import create_app
+from ours_emulator.emulator import Emulator
+from ours_emulator.settings import load
+from serving import JSON, Account, Server, listening_server, mounted, serving, serving_at
+from waiting import PATIENCE, until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+    from browsing import Watched
+
+pytestmark = [pytest.mark.timeout(120)]
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
+AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+FROZEN_MS = 1000
+LONGEST_FRAME = """
+    let last = performance.now();
+    globalThis.longestFrame = 0;
+    const note = (now) => {
+        longestFrame = Math.max(longestFrame, now - last);
+        last = now;
+        requestAnimationFrame(note);
+    };
+    requestAnimationFrame(note);
+"""
+
+
+def titles(page: "Page") -> list[str]:
+    """The names in the list, from the top."""
+    return page.locator(".rows .title").all_text_contents()
+
+
+def fill(account: Account) -> None:
+    """Send something of each kind."""
+    account.track(event="Signed Up", email="ann@example.com", userProperties={"first_name": "Ann"})
+    account.track(event="Purchase", userId="u", distinctId="1", properties={"coupon": "S"}, eventProperties={"a": 1})
+    account.track(event="Purchase", userId="u", distinctId="1", properties={"coupon": "S"}, eventProperties={"a": 1})
+    account.track(event="Nobody")
+    account.batch({"event": "Row", "userId": "u", "distinctId": "2"}, {"event": 5})
+    account.post("/track", b"not json")
+
+
+# What arrives
+
+
+def test_an_event_is_shown_within_a_second_of_its_post(tab: "Watched", account: Account) -> None:
+    account.track(event="Before", userId="u")
+    tab.open()
+    row = tab.page.locator(".rows .title", has_text="Purchase")
+    for _ in range(3):
+        account.track(event="Purchase", userId="u")
+        row.first.wait_for(timeout=1000)
+        account.post("/debug/reset", {"account": account.url.rpartition("/")[2]})
+        row.first.wait_for(state="detached")
+
+
+def test_the_first_event_replaces_the_instructions(tab: "Watched", account: Account) -> None:
+    tab.open()
+    assert f"OURS_PRIVACY_BASE_URL={account.url}/api/v1" in tab.page.locator("pre").first.inner_text()
+    tab.page.get_by_role("button", name="Send a test event").click()
+    tab.page.locator(".rows .title", has_text="Test Event").wait_for()
+    (event,) = account.events()
+    assert (event["event"], event["visitor_id"]) == ("Test Event", "user-1")
+
+
+def test_the_command_in_the_instructions_sends_an_event(tab: "Watched") -> None:
+    tab.open()
+    command = tab.page.locator("pre").last.inner_text()
+    assert json.loads(subprocess.run(["sh", "-c", command], capture_output=True, check=True).stdout) == {
+        "success": True
+    }
+    tab.page.locator(".rows .title", has_text="Test Event").wait_for()
+
+
+def test_a_batch_of_a_thousand_rows_leaves_the_page_quick_and_bounded(tab: "Watched", account: Account) -> None:
+    account.identify(userId="u", userProperties={"custom_properties": {"long": "x" * 100_000}})
+    tab.open()
+    tab.page.evaluate(LONGEST_FRAME)
+    rows = [{"event": f"Row {number}", "userId": "u", "distinctId": str(number)} for number in range(1000)]
+    assert account.batch(*rows).status_code == 200
+    tab.page.locator(".rows .title", has_text="Row 999").wait_for()
+    assert tab.page.evaluate("longestFrame") < FROZEN_MS
+    assert tab.page.locator(".rows li").count() <= 500
+    assert titles(tab.page)[0] == "Row 999"
+
+
+def test_while_somebody_reads_further_down_new_events_wait(tab: "Watched", account: Account) -> None:
+    for number in range(60):
+        account.track(event=f"Old {number}", userId="u")
+    tab.open()
+    tab.page.locator(".rows .title", has_text="Old 59").wait_for()
+    scroll = tab.page.locator(".list .scroll")
+    scroll.evaluate("element => element.scrollTo(0, 400)")
+    top = scroll.evaluate("element => element.scrollTop")
+    for number in range(3):
+        account.track(event=f"New {number}", userId="u")
+    tab.page.get_by_role("button", name="3 new").wait_for()
+    assert scroll.evaluate("element => element.scrollTop") == top
+    assert titles(tab.page)[0] == "Old 59"
+    tab.page.get_by_role("button", name="3 new").click()
+    tab.page.locator(".rows .title", has_text="New 2").wait_for()
+    assert titles(tab.page)[:4] == ["New 2", "New 1", "New 0", "Old 59"]
+
+
+def test_a_paused_page_shows_what_it_missed_when_it_goes_on(tab: "Watched", account: Account) -> None:
+    account.track(event="Before", userId="u")
+    tab.open()
+    tab.page.get_by_role("button", name="Live").click()
+    tab.page.get_by_role("button", name="Paused").wait_for()
+    account.track(event="Missed", userId="u")
+    assert titles(tab.page) == ["Before"]
+    tab.page.get_by_role("button", name="Paused").click()
+    tab.page.locator(".rows .title", has_text="Missed").wait_for()
+
+
+def test_the_page_goes_on_after_a_restart_of_the_server(context: "BrowserContext") -> None:
+    page = context.new_page()
+    with serving() as before:
+        before.default.track(event="Before", userId="u")
+        port = before.url.rpartition(":")[2]
+        page.goto(before.url)
+        page.locator(".rows .title", has_text="Before").wait_for()
+    page.get_by_role("button", name="Reconnecting").wait_for()
+    with serving_at(int(port)) as after:
+        after.default.track(event="After", userId="u")
+        page.locator(".rows .title", has_text="After").wait_for(timeout=PATIENCE * 1000)
+        until(lambda: titles(page) == ["After"])
+
+
+def test_the_page_works_below_the_prefix_of_a_mounted_app(context: "BrowserContext") -> None:
+    emulator = create_app(load({"log_format": "none"}))
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    with listening_server(mounted(emulator)) as url, httpx.Client(trust_env=False) as http:
+        page.goto(f"{url}/ours/accounts/shop")
+        page.get_by_role("button", name="Send a test event").click()
+        page.locator(".rows .title", has_text="Test Event").click()
+        page.locator(".json").wait_for()
+        page.get_by_role("button", name="Send again").click()
+        page.locator(".heading", has_text="#2").wait_for()
+        assert http.get(f"{url}/ours/accounts/shop/debug/events").json()["total"] == 2
+        page.get_by_label("Account").select_option("")
+        page.locator(".rows .where", has_text="shop").first.wait_for()
+        assert page.url == f"{url}/ours/"
+        emulator.stop()
+        page.close()
+    assert complaints == []
+
+
+def test_what_was_removed_to_make_room_is_counted(context: "BrowserContext") -> None:
+    with serving(keep=5) as server:
+        for number in range(20):
+            server.default.track(event=f"Event {number}", userId="u")
+        page = context.new_page()
+        page.goto(server.url)
+        page.locator(".rows .title", has_text="Event 19").wait_for()
+        evicted = server.default.debug("summary")["evicted_events"]
+        assert evicted > 0
+        page.get_by_text(f"{evicted} events removed to make room").wait_for()
+        page.close()
+
+
+def test_a_closed_account_says_so(tab: "Watched", account: Account) -> None:
+    account.track(event="Purchase", userId="u")
+    account.http.delete(f"{account.url}/debug/accounts/{account.url.rpartition('/')[2]}")
+    tab.page.goto(account.url + "/")
+    tab.page.get_by_role("alert").filter(has_text="is closed").wait_for()
+    tab.complaints = [text for text in tab.complaints if "409" not in text]
+
+
+def test_a_reset_empties_the_page(tab: "Watched", account: Account) -> None:
+    account.track(event="Purchase", userId="u")
+    tab.open()
+    tab.page.locator(".rows .title").wait_for()
+    tab.page.get_by_role("button", name="Reset…").click()
+    name = account.url.rpartition("/")[2]
+    tab.page.get_by_role("dialog", name=f"Reset account {name}?").wait_for()
+    tab.page.get_by_role("button", name=f"Reset account {name}").click()
+    tab.page.get_by_role("heading", name="Nothing has arrived yet").wait_for()
+    assert account.events() == []
+
+
+def set_hidden(page: "Page", hidden: bool) -> None:
+    """Say to the page that its tab is hidden, or shown again: a browser without a screen never does."""
+    page.evaluate(f"Object.defineProperty(document, 'hidden', {{value: {json.dumps(hidden)}, configurable: true}})")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def test_the_seventh_tab_loads_and_the_first_catches_up(context: "BrowserContext", account: Account) -> None:
+    account.track(event="Purchase", userId="u")
+    tabs: list[Page] = []
+    for _ in range(7):
+        page = context.new_page()
+        page.goto(account.url + "/")
+        page.locator(".rows .title", has_text="Purchase").wait_for()
+        set_hidden(page, True)
+        tabs.append(page)
+    account.track(event="Missed", userId="u")
+    set_hidden(tabs[0], False)
+    tabs[0].locator(".rows .title", has_text="Missed").wait_for()
+
+
+# What an event is
+
+
+def test_a_link_shows_the_same_in_another_tab(tab: "Watched", context: "BrowserContext", account: Account) -> None:
+    fill(account)
+    tab.open()
+    tab.page.get_by_role("button", name=re.compile("^rejected")).click()
+    tab.page.locator(".rows .title", has_text="Nobody").click()
+    tab.page.locator(".json").wait_for()
+    other = context.new_page()
+    other.goto(tab.page.url)
+    other.locator(".json").wait_for()
+    assert other.locator("main").inner_text() == tab.page.locator("main").inner_text()
+    assert other.locator(".rows li").count() == 3
+    tab.page.reload()
+    tab.page.locator(".json").wait_for()
+    assert other.locator("main").inner_text() == tab.page.locator("main").inner_text()
+    tab.page.go_back()
+    tab.page.locator(".json").wait_for(state="detached")
+    assert tab.page.locator(".rows li").count() == 3
+    tab.page.go_back()
+    until(lambda: tab.page.locator(".rows li").count() == 7)
+
+
+def test_refusals_and_hints_stand_at_the_line_that_they_are_about(tab: "Watched", account: Account) -> None:
+    fill(account)
+    tab.open(f"?event={account.events(event='Purchase')[0]['id']}")
+    pinned = tab.page.locator(".json .line.hint")
+    pinned.wait_for()
+    assert pinned.inner_text().strip() == '"properties": {'
+    assert tab.page.locator(".pin").inner_text().strip() == "dropped; did you mean eventProperties? (unknown-keys)"
+    (row,) = [event for event in account.events(outcome="rejected") if event["batch_index"] == 1]
+    tab.open(f"?event={row['id']}")
+    tab.page.locator(".json").wait_for()
+    assert '"event": 5' in tab.page.locator(".json .line.rejected").inner_text()
+    tab.page.get_by_text("rule schema").click()
+    assert "documented" in tab.page.locator(".remarks details p").inner_text()
+
+
+def test_what_was_sent_is_shown_exactly_however_long_or_deep(tab: "Watched", account: Account) -> None:
+    numbers = b'"eventProperties": {"a": 12345678901234567890, "b": 1.50, "c": -0.0, "d": 1E400, "\\u0041": []}'
+    start = b'{"token": "t", "event": "Long", "userId": "u", '
+    bodies = {
+        "exact": start + numbers + b"}",
+        "long": start + b'"eventProperties": {"long": "' + b"x\\n" * 500_000 + b'"}}',
+        "many": start + b'"eventProperties": {"list": [' + b",".join([b"1"] * 3000) + b"]}}",
+        "deep": b"[" * 1000 + b"]" * 1000,
+    }
+    shown: dict[str, str] = {}
+    for name, body in bodies.items():
+        with case(name):
+            answer = account.post("/track", body)
+            request = account.debug(f"requests/{answer.headers['x-emulator-request-id']}")
+            tab.open(f"?event={request['events'][0]['id']}")
+            tab.page.locator(".json").wait_for()
+            shown[name] = tab.page.locator(".json").inner_text()
+    for number in ("12345678901234567890", "1.50", "-0.0", "1E400", '"\\u0041"'):
+        assert number in shown["exact"]
+    assert len(shown["long"]) < 10_000
+    assert shown["many"].count("1,") < 1000
+    assert shown["deep"].startswith("[[[")
+
+
+def test_the_drawing_of_who_it_was_says_what_became_of_each_identifier(tab: "Watched", account: Account) -> None:
+    account.track(event="Known", userId="u")
+    account.track(event="Both", userId="u", email="u@example.com")
+    tab.open(f"?event={account.events(event='Both')[0]['id']}")
+    steps = tab.page.locator(".identity li")
+    steps.first.wait_for()
+    assert [text.split() for text in steps.all_inner_texts()] == [
+        ["matched", "userId", "u"],
+        ["skipped", "email", "u@example.com"],
+    ]
+    assert "known visitor" in tab.page.locator(".visitor").inner_text()
+
+
+def test_the_attempts_of_a_call_stand_on_a_line_with_their_gaps(tab: "Watched", account: Account) -> None:
+    plan = {"answer": {"status": 429, "retry_after": 1}, "times": 1}
+    account.http.put(f"{account.url}/debug/faults/busy", json=plan)
+    body = {"token": "t", "event": "Tried", "userId": "u", "distinctId": "1"}
+    for number in ("0", "1"):
+        account.post("/track", body, {"x-stainless-retry-count": number})
+    tab.open(f"?event={account.events()[0]['id']}")
+    attempts = tab.page.locator(".attempts li")
+    attempts.last.wait_for()
+    first, second = attempts.all_inner_texts()
+    assert "429" in first
+    assert "fault busy" in first
+    assert re.search(r"ms later \(Retry-After 1 s\)\s+200", second)
+    tab.page.get_by_text("fault busy: 1 of 1 hits").wait_for()
+
+
+def test_the_answer_is_shown_as_it_was_sent(tab: "Watched", account: Account) -> None:
+    account.batch({"event": "Row", "userId": "u", "distinctId": "1"}, {"event": 5})
+    tab.open(f"?event={account.events(outcome='rejected')[0]['id']}")
+    answer = tab.page.locator(".answer")
+    answer.wait_for()
+    assert "content-type: application/json" in answer.inner_text()
+    assert '"success":' in answer.inner_text()
+
+
+def test_an_event_that_is_gone_is_said_to_be(tab: "Watched", account: Account) -> None:
+    account.track(event="Here", userId="u")
+    tab.page.goto(f"{account.url}/?event=999999999")
+    tab.page.get_by_role("alert").filter(has_text="there is no event 999999999").wait_for()
+    assert [text for text in tab.complaints if "404" not in text] == []
+    tab.complaints.clear()
+
+
+# What can be copied
+
+
+def copied(page: "Page", button: str) -> str:
+    """What the button with that name copies."""
+    page.get_by_role("button", name=button).click()
+    page.locator(".notice", has_text="Copied.").wait_for()
+    text: str = page.evaluate("navigator.clipboard.readText()")
+    return text
+
+
+def test_a_copied_curl_command_sends_the_same_again(tab: "Watched", account: Account) -> None:
+    strange = {"quote": "it's", "dollar": '$(id) `id` \\ "', "line": "a\nb", "snow": "☃\x00\ud800"}
+    body = json.dumps({"token": "t", "event": "Strange", "userId": "u", "eventProperties": strange}).encode()
+    account.post("/track", body)
+    account.post("/track", b'{"event": "It\'s \xe2\x98\x83 not JSON')
+    for outcome in ("accepted", "rejected"):
+        (event,) = account.events(outcome=outcome)
+        tab.open(f"?event={event['id']}")
+        subprocess.run(["sh", "-c", copied(tab.page, "Copy as curl")], capture_output=True, check=True)
+        again, before = account.events(outcome=outcome)
+        for name in ("event", "event_properties", "visitor_id", "reason", "hints"):
+            assert again[name] == before[name]
+    again, before = [
+        account.debug(f"requests/{one['request_id']}")["body"] for one in account.events(outcome="rejected")
+    ]
+    assert again == before
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+def test_a_copied_curl_command_sends_compressed_and_binary_bodies(
+    tab: "Watched", account: Account, encoding: str
+) -> None:
+    body = json.dumps({"token": "t", "event": "Packed", "userId": "u"}).encode() if encoding else b"\xff\xfe'\x00\n"
+    sent = gzip.compress(body) if encoding else body
+    account.post("/track", sent, {"content-encoding": encoding} if encoding else {})
+    (event,) = account.events(outcome="any")
+    tab.open(f"?event={event['id']}")
+    subprocess.run(["bash", "-c", copied(tab.page, "Copy as curl")], capture_output=True, check=True)
+    again, before = account.events(outcome="any")
+    assert (again["event"], again["outcome"], again["reason"]) == (before["event"], before["outcome"], before["reason"])
+    requests = [account.debug(f"requests/{one['request_id']}") for one in (again, before)]
+    assert requests[0]["body"] == requests[1]["body"]
+    assert requests[0]["body_base64"] == requests[1]["body_base64"]
+
+
+def test_a_copied_curl_command_for_the_client_api_takes_the_key_from_the_environment(
+    tab: "Watched", account: Account
+) -> None:
+    account.post("/api/client/identify", {"external_id": "e"}, {"authorization": "Bearer pk_key"})
+    tab.open(f"?event={account.events(outcome='any')[0]['id']}")
+    command = copied(tab.page, "Copy as curl")
+    environment = {**os.environ, "OURS_PUBLIC_KEY": "pk_key"}
+    subprocess.run(["sh", "-c", command], capture_output=True, check=True, env=environment)
+    assert [event["outcome"] for event in account.events(outcome="any")] == ["accepted", "accepted"]
+    assert not tab.page.get_by_role("button", name="Send again").is_visible()
+
+
+def test_a_copied_assertion_passes(tab: "Watched", account: Account) -> None:
+    fill(account)
+    headers = {"authorization": "Bearer pk_key"}
+    account.post("/api/client/alias", {"anonymous_id": "a", "external_id": "e"}, headers)
+    account.post("/api/client/identify", {"external_id": "e", "data": {"a": None}}, headers)
+    odd = {"true": True, "none": None, "large": 12345678901234567890, "list": [1, {"a": "\u2028"}], "text": "\\'\"\n"}
+    account.track(event="Odd", externalId="x", eventProperties=odd)
+    events = account.events(outcome="any")
+    assert len(events) >= 9
+    with Emulator(account.url) as handle:
+        for event in events:
+            with case(event["outcome"], event["event"], event["endpoint"]):
+                tab.open(f"?event={event['id']}")
+                assertion = copied(tab.page, "Copy as pytest assertion")
+                found = eval(assertion, {"ours_emulator": handle})
+                assert (found.outcome, found.event) == (event["outcome"], event["event"])
+
+
+def test_a_copied_sdk_call_sends_the_same_again(tab: "Watched", account: Account) -> None:
+    account.track(event="Purchase", userId="u", eventProperties={"plan": "pro"}, properties={"lost": True})
+    account.identify(externalId="e", userProperties={"first_name": "Ann", "custom_properties": {"plan": "pro"}})
+    account.batch({"event": "Row", "userId": "u", "distinctId": "1", "eventProperties": {"a": 1}})
+    for event in account.events(outcome="any"):
+        with case(event["endpoint"]):
+            tab.open(f"?event={event['id']}")
+            exec(copied(tab.page, "Copy as SDK call"), {})
+            again: dict[str, Any] = account.debug("requests", limit=1)["items"][0]
+            (repeated,) = account.debug(f"requests/{again['id']}")["events"]
+            for name in ("endpoint", "event", "event_properties", "visitor_id", "hints"):
+                assert repeated[name] == event[name]
+
+
+def test_an_event_can_be_sent_again(tab: "Watched", account: Account) -> None:
+    account.track(event="Purchase", userId="u", distinctId="1")
+    first = account.events()[0]["id"]
+    tab.open(f"?event={first}")
+    tab.page.get_by_role("button", name="Send again").click()
+    tab.page.locator(".heading", has_text="duplicate").wait_for()
+    (again,) = account.events(outcome="duplicate")
+    assert tab.page.url.endswith(f"?event={again['id']}")
+
+
+# Everything from a client is text
+
+MARKUP = (
+    "<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    '"><svg onload=alert(1)>',
+    "javascript:alert(1)",
+    "{{constructor.constructor('alert(1)')()}}",
+    "${alert(1)}",
+    "<!--<b>",
+    "</textarea><iframe srcdoc='<script>alert(1)</script>'>",
+    "<a href=javascript:alert(1)>x</a>",
+    "<base href=//evil.example>",
+    "&lt;b&gt;&#x22;",
+    "<style>*{display:none}</style>",
+    "<link rel=stylesheet href=//evil.example/x.css>",
+    "<meta http-equiv=refresh content=0;url=//evil.example>",
+    "\u202e\u0000\ud800",
+)
+
+
+def test_markup_in_every_field_is_only_text(tab: "Watched", account: Account) -> None:
+    tab.page.on("dialog", lambda dialog: tab.complaints.append(dialog.message))
+    for markup in MARKUP:
+        properties = {markup: markup, "__proto__": markup}
+        body = dict(
+            token="t",
+            event=markup,
+            userId=markup,
+            externalId=markup,
+            distinctId=markup,
+            eventProperties=properties,
+            defaultProperties=properties,
+            userProperties={"first_name": markup, markup: markup, "custom_properties": properties},
+            **{markup: markup},
+        )
+        account.post("/track", json.dumps(body).encode())
+        account.post("/track", json.dumps(markup).encode())
+        account.post(f"/{quote(markup, errors='surrogatepass')}", json.dumps({markup: markup}).encode())
+        plan = {"answer": {"status": 500, "error": markup}, "times": 1}
+        account.http.put(f"{account.url}/debug/faults/f", content=json.dumps(plan), headers=JSON)
+        account.post("/track", json.dumps({"token": "t", "event": markup}).encode())
+    tab.open()
+    until(lambda: MARKUP[0] in titles(tab.page))
+    for event in account.events(outcome="any", order="arrival"):
+        with case(event["id"]):
+            tab.page.keyboard.press("j")
+            tab.page.locator(".heading .facts", has_text=f"#{event['id']} ").wait_for()
+            tab.page.get_by_role("heading", name="What was sent").wait_for()
+    for markup in MARKUP[:-1]:
+        with case(markup):
+            tab.open(f"?view=visitors&visitor={quote(markup)}")
+            tab.page.locator(".timeline li").first.wait_for()
+    plan = {"answer": {"status": 500, "error": MARKUP[0]}, "match": {"event": MARKUP[1]}}
+    account.http.put(f"{account.url}/debug/faults/f", json=plan)
+    asked = {"match": {"event": MARKUP[0], "user_id": MARKUP[1]}, "mode": "at_least", "count": 99}
+    for view, drawn in (
+        ("calls", ".attempts li"),
+        ("control", "table"),
+        (f"verify&match={quote(json.dumps(asked))}", "table"),
+        ("visitors", ".row"),
+    ):
+        with case(view):
+            tab.open(f"?view={view}")
+            tab.page.locator(drawn).first.wait_for()
+    tab.complaints = [text for text in tab.complaints if "406" not in text]
+    unwanted = "img, iframe, base, meta[http-equiv], script:not([src]), svg[onload]"
+    assert tab.page.locator(unwanted).count() == 0
+
+
+# Everybody can use it
+
+
+def places(account: Account) -> dict[str, str]:
+    """An address of each state of the page, and what is there once it is drawn."""
+    of_outcome = {event["outcome"]: event["id"] for event in account.events(outcome="any")}
+    ids = [*of_outcome.values(), account.events(event="Purchase")[0]["id"]]
+    asked = quote(json.dumps({"match": {"event": "Purchase", "user_id": "v"}, "mode": "at_least", "count": 1}))
+    return {
+        "": ".row",
+        "?outcome=rejected": ".row",
+        "?name=Nothing": ".none",
+        **{f"?event={one}": ".json" for one in ids},
+        "?event=999999999": ".problem",
+        "?view=visitors": ".row",
+        "?view=visitors&visitor=u": ".timeline li",
+        "?view=visitors&q=nobody": ".none",
+        "?view=calls": ".attempts li",
+        "?view=verify": "form",
+        f"?view=verify&match={asked}": "table",
+        "?view=control": "table",
+        "?view=rules&q=event": "tbody tr",
+    }
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1200])
+def test_axe_finds_nothing_to_complain_of(browser: "Browser", server: Server, theme: Any, width: int) -> None:
+    account = server.account()
+    context = browser.new_context(color_scheme=theme, viewport={"width": width, "height": 800}, reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(account.url + "/")
+    page.get_by_role("button", name="Send a test event").wait_for()
+    check(page, "empty")
+    fill(account)
+    account.http.put(f"{account.url}/debug/faults/slow", json={"answer": {"delay_ms": 1}})
+    account.http.put(f"{account.url}/debug/clock", json={"freeze": True})
+    for place, drawn in places(account).items():
+        page.goto(f"{account.url}/{place}")
+        page.locator(drawn).first.wait_for()
+        check(page, place)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for button in ("Reset…", "Keys"):
+        page.get_by_role("button", name=button, exact=True).click()
+        check(page, button)
+        page.keyboard.press("Escape")
+    context.close()
+
+
+def check(page: "Page", state: str) -> None:
+    """Let axe look at the page."""
+    page.evaluate(AXE)
+    violations = page.evaluate("options => axe.run(document, options)", AXE_RULES)["violations"]
+    found = [(violation["id"], [node["html"] for node in violation["nodes"]]) for violation in violations]
+    assert found == [], state
+
+
+def test_the_list_is_walked_through_by_keys(tab: "Watched", account: Account) -> None:
+    for name in ("First", "Second", "Third"):
+        account.track(event=name, userId="u")
+    tab.open()
+    tab.page.locator(".rows .title", has_text="Third").wait_for()
+    heading = tab.page.locator(".heading h2")
+    for key, expected in (("j", "Third"), ("j", "Second"), ("j", "First"), ("j", "First"), ("k", "Second")):
+        tab.page.keyboard.press(key)
+        heading.filter(has_text=expected).wait_for()
+    tab.page.keyboard.press("Escape")
+    heading.wait_for(state="detached")
+    tab.page.keyboard.press("?")
+    tab.page.get_by_role("dialog", name="Keys").wait_for()
+    tab.page.keyboard.press("Escape")
+    tab.page.get_by_role("dialog", name="Keys").wait_for(state="detached")
+    tab.page.keyboard.press("/")
+    assert tab.page.evaluate("document.activeElement.id") == "search"
+
+
+def test_on_a_narrow_screen_the_focus_goes_to_the_event_and_back(tab: "Watched", account: Account) -> None:
+    tab.page.set_viewport_size({"width": 390, "height": 800})
+    for name in ("First", "Second"):
+        account.track(event=name, userId="u")
+    tab.open()
+    row = tab.page.locator(".row", has_text="First")
+    row.focus()
+    tab.page.keyboard.press("Enter")
+    tab.page.locator(".json").wait_for()
+    assert tab.page.evaluate("document.activeElement.getAttribute('aria-label')") == "Event"
+    assert not row.is_visible()
+    tab.page.keyboard.press("Escape")
+    row.wait_for()
+    until(lambda: "First" in tab.page.evaluate("document.activeElement.innerText"))
+
+
+def test_everything_can_be_reached_by_the_tab_key(tab: "Watched", account: Account) -> None:
+    fill(account)
+    tab.open()
+    tab.page.locator(".rows .title").first.wait_for()
+    reached: list[str] = []
+    for _ in range(25):
+        tab.page.keyboard.press("Tab")
+        reached.append(tab.page.evaluate("document.activeElement.innerText || document.activeElement.tagName"))
+    for expected in ("Live", "Reset…", "accepted", "rejected", "Nobody"):
+        assert any(expected in text for text in reached), (expected, reached)
+    tab.page.locator(".row").first.focus()
+    tab.page.keyboard.press("Enter")
+    tab.page.locator(".json").wait_for()
+
+
+# The admin token
+
+
+def test_the_page_asks_for_the_admin_token_and_uses_it(context: "BrowserContext") -> None:
+    with serving(admin_token="secret") as locked:
+        page = context.new_page()
+        page.goto(locked.url)
+        page.get_by_label("Token").fill("secret")
+        page.get_by_role("button", name="Use it").click()
+        page.get_by_role("button", name="Live").wait_for()
+        locked.default.track(event="Purchase", userId="u")
+        page.locator(".rows .title", has_text="Purchase").wait_for()
+        assert "secret" not in page.url
+        assert page.evaluate("JSON.stringify(localStorage)") == "{}"

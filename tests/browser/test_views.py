@@ -1,0 +1,324 @@
+"""The other views of the page in a real browser: visitors, calls, what is missing, control and rules."""
+
+import json
+import re
+import subprocess
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+from ours_emulator.emulator import Emulator, ExpectationError
+from serving import Account, Server
+from waiting import until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from browsing import Watched
+
+pytestmark = [pytest.mark.timeout(120)]
+
+
+def table(page: "Page") -> dict[str, list[str]]:
+    """The rows of the table, by their heads."""
+    rows = page.locator("table tbody tr")
+    rows.first.wait_for()
+    return {row[0]: row[1:] for row in (text.split("\t") for text in rows.all_inner_texts())}
+
+
+def copied(page: "Page", button: str) -> str:
+    """What the button with that name copies."""
+    page.get_by_role("button", name=button, exact=True).first.click()
+    page.locator(".notice", has_text="Copied.").wait_for()
+    text: str = page.evaluate("navigator.clipboard.readText()")
+    return text
+
+
+# What was changed
+
+
+def test_the_change_of_an_event_is_right_a_thousand_rows_after_the_one_before(tab: "Watched", account: Account) -> None:
+    account.identify(userId="u", userProperties={"city": "Berlin", "job_title": "Vet"})
+    rows = [{"event": "Row", "userId": "other", "distinctId": str(number)} for number in range(1000)]
+    account.batch(*rows)
+    account.track(event="Moved", userId="u", userProperties={"city": "Bonn", "job_title": ""})
+    tab.open(f"?event={account.events(event='Moved')[0]['id']}")
+    changes = table(tab.page)
+    assert changes["properties.city"] == ["Berlin", "Bonn"]
+    assert changes["properties.job_title"] == ["Vet", "Vet\nignored: empty text is ignored"]
+
+
+def test_of_a_visitor_each_value_has_the_event_that_set_it(tab: "Watched", account: Account) -> None:
+    account.identify(userId="u", email="u@example.com", userProperties={"city": "Berlin", "first_name": "Ann"})
+    account.track(event="Moved", userId="u", userProperties={"city": "Bonn", "custom_properties": {"plan": "pro"}})
+    account.track(event="Again", userId="u", userProperties={"city": "Bonn"})
+    first, second, third = sorted(event["id"] for event in account.events(outcome="any"))
+    tab.open("?view=visitors&visitor=u")
+    assert table(tab.page) == {
+        "identifiers.user_id": ["u", f"#{first}"],
+        "identifiers.email": ["u@example.com", f"#{first}"],
+        "properties.first_name": ["Ann", f"#{first}"],
+        "properties.city": ["Bonn", f"#{second}"],
+        "custom_properties.plan": ["pro", f"#{second}"],
+    }
+    assert f"Again #{third}" in tab.page.locator(".timeline li").first.inner_text()
+    tab.page.get_by_role("link", name=f"#{second}", exact=True).first.click()
+    tab.page.locator(".heading", has_text="Moved").wait_for()
+
+
+def test_the_timeline_of_a_visitor_is_by_arrival_or_by_the_time_of_the_events(tab: "Watched", account: Account) -> None:
+    now = account.debug("clock")["now_ms"]
+    for name, ago in (("Late", 1000), ("Early", 3000), ("Middle", 2000)):
+        account.track(event=name, userId="u", time=now - ago)
+    tab.open("?view=visitors&visitor=u")
+    timeline = tab.page.locator(".timeline a")
+    timeline.last.wait_for()
+    assert [text.split()[0] for text in timeline.all_inner_texts()] == ["Middle", "Early", "Late"]
+    tab.page.get_by_role("link", name="by event time").click()
+    until(lambda: [text.split()[0] for text in timeline.all_inner_texts()] == ["Late", "Middle", "Early"])
+    assert "order=time" in tab.page.url
+
+
+def test_visitors_are_listed_and_searched_as_they_come(tab: "Watched", account: Account) -> None:
+    account.track(event="E", userId="ann", email="ann@example.com")
+    tab.open("?view=visitors")
+    rows = tab.page.locator(".row.visitor")
+    rows.filter(has_text="ann@example.com").wait_for()
+    account.track(event="E", userId="bob", email="bob@example.com")
+    rows.filter(has_text="bob").wait_for()
+    tab.page.get_by_placeholder("Search").fill("bob@")
+    rows.filter(has_text="ann").wait_for(state="detached")
+    rows.filter(has_text="bob").click()
+    tab.page.get_by_role("heading", name="bob").wait_for()
+    assert "visitor=bob" in tab.page.url
+
+
+def test_the_page_of_all_accounts_leads_to_the_one_of_the_visitor(tab: "Watched", server: Server) -> None:
+    account = server.account()
+    account.track(event="E", userId="u")
+    tab.page.goto(server.url + "/?view=visitors")
+    name = account.url.rpartition("/")[2]
+    tab.page.locator(".row.visitor", has_text=name).click()
+    tab.page.get_by_role("heading", name="u", exact=True).wait_for()
+    assert tab.page.url.startswith(account.url + "/?")
+
+
+# Finding
+
+
+def test_a_search_finds_what_was_sent_and_goes_on_finding_it(tab: "Watched", account: Account) -> None:
+    account.track(event="Purchase", userId="u", eventProperties={"plan": "Professional"})
+    account.track(event="Other", userId="u")
+    tab.open()
+    tab.page.locator(".rows .title", has_text="Other").wait_for()
+    tab.page.keyboard.press("/")
+    tab.page.keyboard.type("professional")
+    titles = tab.page.locator(".rows .title")
+    until(lambda: titles.all_inner_texts() == ["Purchase"])
+    assert "q=professional" in tab.page.url
+    account.track(event="Renewal", userId="u", eventProperties={"plan": "Professional"})
+    until(lambda: titles.all_inner_texts() == ["Renewal", "Purchase"])
+    tab.page.keyboard.press("Escape")
+    until(lambda: titles.count() == 3)
+
+
+def test_a_search_goes_on_while_much_arrives(tab: "Watched", account: Account) -> None:
+    tab.open("?q=sought")
+    rows = tab.page.locator(".rows .title")
+    for number in range(200):
+        account.track(event=f"Other {number}", userId="u")
+        if number == 10:
+            account.track(event="Sought", userId="u")
+        if rows.count() == 1:
+            break
+    assert rows.all_inner_texts() == ["Sought"]
+
+
+def test_a_hint_leads_to_all_events_with_it(tab: "Watched", account: Account) -> None:
+    account.track(event="Hinted", userId="u", properties={})
+    account.track(event="Fine", userId="u")
+    account.track(event="Hinted too", userId="u", traits={})
+    tab.open(f"?event={account.events(event='Hinted')[0]['id']}")
+    tab.page.get_by_role("link", name="all with this hint").click()
+    titles = tab.page.locator(".rows .title")
+    until(lambda: titles.all_inner_texts() == ["Hinted too", "Hinted"])
+    tab.page.get_by_role("button", name="hint unknown-keys").click()
+    until(lambda: titles.count() == 3)
+
+
+def test_a_bar_shows_what_came_from_there_on(tab: "Watched", account: Account) -> None:
+    account.http.put(f"{account.url}/debug/clock", json={"freeze": "2026-01-01T00:00:00Z"})
+    account.track(event="Old", userId="u")
+    account.http.put(f"{account.url}/debug/clock", json={"freeze": "2026-01-01T00:10:00Z"})
+    account.track(event="New", userId="u")
+    account.track(event="Refused")
+    tab.open()
+    bars = tab.page.get_by_role("toolbar", name="Arrivals over time").get_by_role("button")
+    bars.last.wait_for()
+    assert bars.count() == 2
+    assert "2 arrivals, 1 accepted, 1 rejected" in (bars.last.get_attribute("aria-label") or "")
+    bars.last.focus()
+    tab.page.keyboard.press("ArrowLeft")
+    assert "1 arrival, 1 accepted" in tab.page.evaluate("document.activeElement.getAttribute('aria-label')")
+    tab.page.keyboard.press("ArrowRight")
+    tab.page.keyboard.press("Enter")
+    until(lambda: tab.page.locator(".rows .title").all_inner_texts() == ["Refused", "New"])
+
+
+def test_the_events_of_a_request_are_listed(tab: "Watched", account: Account) -> None:
+    account.track(event="Alone", userId="u")
+    account.batch(*({"event": f"Row {at}", "userId": "u", "distinctId": str(at)} for at in range(3)))
+    tab.open(f"?event={account.events(event='Row 1')[0]['id']}")
+    assert '"event": "Row 1"' in tab.page.locator(".json").inner_text()
+    assert "Row 2" not in tab.page.locator(".json").inner_text()
+    tab.page.get_by_role("button", name="Whole request").click()
+    tab.page.locator(".json", has_text="Row 2").wait_for()
+    tab.page.get_by_role("link", name="3 events").click()
+    until(lambda: tab.page.locator(".rows .title").all_inner_texts() == ["Row 2", "Row 1", "Row 0"])
+
+
+# What is missing
+
+
+def test_a_missing_event_is_explained_by_what_comes_near(tab: "Watched", account: Account) -> None:
+    account.track(event="Purchase", userId="u", eventProperties={"amount": 5})
+    tab.open("?view=verify")
+    tab.page.get_by_label("Event", exact=True).fill("Purchase")
+    tab.page.get_by_label("Value").fill("u")
+    tab.page.get_by_label("Event properties, as JSON").fill('{"amount": {"$gt": 50}}')
+    tab.page.get_by_role("button", name="Look").click()
+    tab.page.get_by_role("heading", name="It is not there").wait_for()
+    assert table(tab.page)["event_properties.amount"][0] == '{"$gt":50}'
+    assertion = copied(tab.page, "Copy")
+    with Emulator(account.url) as handle:
+        with pytest.raises(ExpectationError):
+            eval(assertion, {"ours_emulator": handle})
+        account.track(event="Purchase", userId="u", eventProperties={"amount": 51})
+        tab.page.get_by_role("heading", name="It is there: 1 event").wait_for()
+        assert eval(assertion, {"ours_emulator": handle}).event_properties == {"amount": 51}
+    assert [text for text in tab.complaints if "406" not in text] == []
+    tab.complaints.clear()
+
+
+@pytest.mark.parametrize(
+    ("asked", "heading"),
+    [
+        ({"match": {"event": "Purchase"}, "mode": "exactly", "count": 2}, "It is there: 2 events"),
+        ({"match": {"event": "Purchase"}, "mode": "at_least", "count": 2}, "It is there: 2 events"),
+        ({"match": {"event": {"$regex": "^Err"}}, "mode": "none"}, "It is there: 0 events"),
+        ({"match": {"email": "x@example.com", "endpoint": "track"}, "mode": "none"}, "It is there: 0 events"),
+    ],
+)
+def test_each_assertion_asks_what_the_page_asked(
+    tab: "Watched", account: Account, asked: dict[str, Any], heading: str
+) -> None:
+    for _ in range(2):
+        account.track(event="Purchase", userId="u")
+    tab.open(f"?view=verify&match={quote(json.dumps(asked))}")
+    tab.page.get_by_role("heading", name=heading).wait_for()
+    with Emulator(account.url) as handle:
+        eval(copied(tab.page, "Copy"), {"ours_emulator": handle})
+
+
+def test_a_form_that_is_not_json_is_said_to_be(tab: "Watched") -> None:
+    tab.open("?view=verify")
+    tab.page.get_by_label("Other fields, as JSON").fill("{")
+    tab.page.get_by_role("button", name="Look").click()
+    tab.page.locator(".notice", has_text="Not valid JSON").wait_for()
+
+
+# Control
+
+
+def test_a_fault_is_planned_by_the_form_and_by_the_command_that_it_shows(tab: "Watched", account: Account) -> None:
+    account.track(event="Before", userId="u")
+    tab.open("?view=control")
+    tab.page.get_by_label("Effect").select_option("answer 429, Retry-After in seconds")
+    tab.page.locator("input[name=value]").first.fill("2")
+    tab.page.get_by_label("Path").fill("/track")
+    tab.page.get_by_label("Times").fill("1")
+    tab.page.get_by_role("button", name="Plan it").click()
+    tab.page.get_by_role("cell", name="retry_after").wait_for()
+    assert account.track(event="E", userId="u").headers["retry-after"] == "2"
+    tab.page.get_by_text("fault busy: 1 of 1 hits").wait_for()
+    tab.page.get_by_role("button", name="Remove fault busy").click()
+    tab.page.get_by_role("heading", name="No faults").wait_for()
+    command = copied(tab.page, "Copy")
+    planned = json.loads(subprocess.run(["sh", "-c", command], capture_output=True, check=True).stdout)
+    assert (planned["name"], planned["times"], planned["match"]) == ("busy", 1, {"path": "/track"})
+    assert account.track(event="E", userId="u").status_code == 429
+
+
+def test_every_effect_of_a_fault_can_be_planned(tab: "Watched", account: Account) -> None:
+    account.track(event="Before", userId="u")
+    tab.open("?view=control")
+    effects = tab.page.get_by_label("Effect").locator("option").all_inner_texts()
+    assert len(effects) >= 7
+    for number, effect in enumerate(effects):
+        tab.page.get_by_label("Name", exact=True).fill(f"fault-{number}")
+        tab.page.get_by_label("Effect").select_option(effect)
+        tab.page.locator("input[name=value]").first.fill("503")
+        tab.page.get_by_role("button", name="Plan it").click()
+        tab.page.get_by_role("button", name=f"Remove fault fault-{number}").wait_for()
+    assert account.debug("faults")["total"] == len(effects)
+
+
+def test_a_refused_change_says_why(tab: "Watched", account: Account) -> None:
+    account.track(event="Before", userId="u")
+    tab.open("?view=control")
+    tab.page.get_by_label("Path").fill("/nowhere")
+    tab.page.get_by_role("button", name="Plan it").click()
+    tab.page.locator(".notice", has_text="unknown path").wait_for()
+    assert [text for text in tab.complaints if "400" not in text] == []
+    tab.complaints.clear()
+
+
+def test_the_clock_and_the_allow_list_are_set(tab: "Watched", account: Account) -> None:
+    account.track(event="Before", userId="u")
+    tab.open("?view=control")
+    tab.page.get_by_label("Action").select_option("freeze it at")
+    tab.page.get_by_role("button", name="Change the clock").click()
+    tab.page.get_by_text("clock frozen at 2026-01-01 00:00:00.000 UTC").wait_for()
+    assert account.debug("clock")["state"] == "frozen"
+    tab.page.get_by_label("One name per line").fill("Purchase\nSigned Up")
+    tab.page.get_by_role("button", name="Allow these").click()
+    tab.page.get_by_role("heading", name="Allowed events: 2 names").wait_for()
+    account.track(event="Other", userId="u")
+    assert account.events(outcome="dropped")[0]["event"] == "Other"
+
+
+# Calls and rules
+
+
+def test_the_attempts_of_each_call_are_shown(tab: "Watched", account: Account) -> None:
+    account.http.put(f"{account.url}/debug/faults/busy", json={"answer": {"status": 503}, "times": 1})
+    body = {"token": "t", "event": "Tried", "userId": "u", "distinctId": "1"}
+    for number in ("0", "1"):
+        account.post("/track", body, {"x-stainless-retry-count": number})
+    tab.open("?view=calls")
+    attempts = tab.page.locator(".attempts li")
+    attempts.last.wait_for()
+    assert [re.findall(r"\b(503|200)\b", text) for text in attempts.all_inner_texts()] == [["503"], ["200"]]
+    tab.page.get_by_role("link", name="what arrived").click()
+    until(lambda: tab.page.locator(".rows .outcome").all_inner_texts() == ["accepted"])
+
+
+def test_the_rules_are_searched(tab: "Watched", account: Account) -> None:
+    account.track(event="Hinted", userId="u", properties={})
+    tab.open("?view=rules")
+    rows = tab.page.locator("tbody tr")
+    until(lambda: rows.count() == len(account.debug("rules")["items"]))
+    tab.page.get_by_placeholder("Search").fill("unknown-keys")
+    until(lambda: rows.count() < 5)
+    rows.filter(has_text="unknown-keys").first.get_by_role("link", name="hints").click()
+    tab.page.locator(".rows .title", has_text="Hinted").wait_for()
+
+
+def test_another_account_is_switched_to(tab: "Watched", server: Server) -> None:
+    other = server.account()
+    other.track(event="Elsewhere", userId="u")
+    tab.open()
+    tab.page.get_by_label("Account").select_option(other.url.rpartition("/")[2])
+    tab.page.locator(".rows .title", has_text="Elsewhere").wait_for()
+    assert tab.page.url.startswith(other.url)
