@@ -15,6 +15,7 @@ test: $(VENV)/.test
 check: $(VENV)/.check
 	$(BIN)/python scripts/generate_sync.py --check
 	$(BIN)/python scripts/generate_table_sql.py --check
+	$(BIN)/python scripts/derive_revision.py --check
 	$(BIN)/python scripts/build_inspector.py --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

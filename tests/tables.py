@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ours_emulator.contract.revision import revision
+from ours_emulator.contract.rules import load_rules
+from ours_emulator.model import REVISIONS
 from ours_emulator.settings import ENV_PREFIX, Settings, flag
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -23,8 +24,8 @@ def settings_table() -> str:
 
 def rules_table() -> str:
     """Return the table of all rules."""
-    rows = [(f"`{rule.id}`", rule.text, f"{rule.basis}: {rule.source}") for rule in revision().rules]
-    return _table(("id", "rule", "basis"), rows)
+    rows = [(f"`{rule.id}`", rule.text, f"{rule.basis}: {rule.source}", _only(rule.revisions)) for rule in load_rules()]
+    return _table(("id", "rule", "basis", "only in"), rows)
 
 
 TABLES: Mapping[str, Callable[[], str]] = {"settings": settings_table, "rules": rules_table}
@@ -43,6 +44,10 @@ def expected(name: str) -> str:
     if found != 1:
         raise ValueError(f"docs/{name}.md must have <!-- {name} --> and <!-- /{name} --> once; found {found}")
     return text
+
+
+def _only(names: Sequence[str]) -> str:
+    return "" if names == REVISIONS else ", ".join(names)
 
 
 def _default(value: object) -> str:

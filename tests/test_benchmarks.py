@@ -1,6 +1,8 @@
 """The benchmarks: that they run and say what is missing. Their figures are nobody's business here."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,3 +38,19 @@ def test_reads_are_measured_with_as_many_events_as_wanted(tmp_path: Path) -> Non
     assert "| 50 events stored |" in re.sub(" +", " ", outcome.stdout)
     rows = dict(re.findall(r"^\| (.+?) +\| +([\d,.]+) ms \|", outcome.stdout, re.MULTILINE))
     assert {"`summary`", "`calls`", "verify by name", "verify without a name", "reset"} <= rows.keys()
+
+
+def test_the_page_is_not_measured_without_a_browser(tmp_path: Path) -> None:
+    outcome = run("page.py", PATH=str(tmp_path))
+    assert (outcome.returncode, outcome.stdout) == (1, "")
+    assert outcome.stderr == "page: chromium not found; install it\n"
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no Chromium here")
+def test_the_page_is_measured_while_events_arrive() -> None:
+    outcome = run("page.py", "--events", "20", "--seconds", "1", PATH=os.environ["PATH"])
+    assert outcome.returncode == 0, outcome.stderr
+    assert "20 events stored" in outcome.stdout
+    rows = dict(re.findall(r"^\| (.+?) +\| +([\d,.]+)", outcome.stdout, re.MULTILINE))
+    assert {"first rows, median", "99 of 100 frames", "most rows in the document"} <= rows.keys()
+    assert int(rows["events sent meanwhile"]) > 1

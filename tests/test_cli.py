@@ -431,7 +431,7 @@ def test_no_secret_is_ever_logged_and_no_control_character(tmp_path: Path, form:
             ):
                 http.post(path, json=body, headers=headers)
                 sent += 1
-            assert http.get("/debug/events", headers=headers, params={"q": secret}).status_code in (400, 401)
+            assert http.get("/debug/events", headers=headers, params={"sought": secret}).status_code in (400, 401)
             http.get(f"/debug/{secret}", headers={"host": f"{secret}.example"})
         lines = running.lines(sent)
         log = "\n".join(lines) + running.complained()

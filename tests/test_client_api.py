@@ -509,6 +509,10 @@ def test_a_browser_may_post_with_a_key_from_any_origin(account: Account, path: s
 # identify
 
 
+def not_found(identifier: str, value: str) -> dict[str, str]:
+    return {"identifier": identifier, "value": value, "result": "not_found"}
+
+
 @pytest.mark.rule("client-identify", "client-look-up")
 def test_identify_makes_a_visitor_with_the_ids_given(account: Account) -> None:
     for body in ({"external_id": "X1"}, {"anonymous_id": "A2"}, {"anonymous_id": "A3", "external_id": "X3"}):
@@ -522,8 +526,8 @@ def test_identify_makes_a_visitor_with_the_ids_given(account: Account) -> None:
         "decided_by": "external_id",
         "created": True,
         "steps": [
-            {"identifier": "external_id", "value": "X3", "result": "not_found"},
-            {"identifier": "anonymous_id", "value": "A3", "result": "not_found"},
+            {**not_found("external_id", "X3"), "why": "no visitor has it, so anonymous_id was looked up"},
+            {**not_found("anonymous_id", "A3"), "why": "no visitor has it, so a new visitor was made"},
         ],
     }
 
@@ -538,8 +542,8 @@ def test_an_external_match_beats_an_anonymous_one(account: Account) -> None:
     assert account.visitor(external_id="X")["identifiers"]["anonymous_id"] is None
     assert account.visitor(anonymous_id="A")["properties"] == {}
     assert account.events(endpoint="client/identify")[0]["resolution"]["steps"] == [
-        {"identifier": "external_id", "value": "X", "result": "matched"},
-        {"identifier": "anonymous_id", "value": "A", "result": "skipped"},
+        {"identifier": "external_id", "value": "X", "result": "matched", "why": "a visitor has it"},
+        {"identifier": "anonymous_id", "value": "A", "result": "skipped", "why": "not looked up: external_id decided"},
     ]
 
 

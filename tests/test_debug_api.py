@@ -16,9 +16,10 @@ from pydantic import TypeAdapter
 
 from looping import case
 from ours_emulator import __version__
-from ours_emulator.contract.revision import DEFAULT_REVISION, revision
-from ours_emulator.contract.rules import Rule
+from ours_emulator.contract.revision import revision
+from ours_emulator.contract.rules import Rule, load_rules
 from ours_emulator.debug import accounts, faults, overview
+from ours_emulator.model import DEFAULT_REVISION
 from ours_emulator.records import (
     Call,
     Cleared,
@@ -240,8 +241,18 @@ def test_an_event_has_exactly_these_fields(account: Account) -> None:
             "decided_by": "userId",
             "created": True,
             "steps": [
-                {"identifier": "userId", "value": "user123", "result": "not_found"},
-                {"identifier": "email", "value": "a@b.co", "result": "skipped"},
+                {
+                    "identifier": "userId",
+                    "value": "user123",
+                    "result": "not_found",
+                    "why": "no visitor has it, and it decides alone, so a new visitor was made",
+                },
+                {
+                    "identifier": "email",
+                    "value": "a@b.co",
+                    "result": "skipped",
+                    "why": "not looked up: userId decided",
+                },
             ],
         },
         "hints": ["unknown-keys"],
@@ -1228,12 +1239,13 @@ def test_the_index_says_where_to_look(server: Server) -> None:
 
 
 def test_the_rules_are_those_of_the_contract(server: Server) -> None:
-    assert server.default.debug("rules") == {
-        "items": [asdict(rule) for rule in revision().rules],
-        "total": len(revision().rules),
-        "next_cursor": None,
-        "evicted": 0,
-    }
+    for account, rules in ((server.default, load_rules()), (server.account(), revision().rules)):
+        assert account.debug("rules") == {
+            "items": [{**asdict(rule), "revisions": list(rule.revisions)} for rule in rules],
+            "total": len(rules),
+            "next_cursor": None,
+            "evicted": 0,
+        }
 
 
 def test_the_emulator_tells_that_it_is_well(server: Server) -> None:
@@ -1286,6 +1298,7 @@ def test_the_openapi_document_lists_every_path(server: Server) -> None:
         **{path: {"post"} for path in POSTS},
         "/debug/events/{event_id}/visitor": {"get"},
         "/debug/export": {"get"},
+        "/debug/report": {"post"},
         "/debug/stream": {"get"},
         "/debug/accounts/{name}": {"get", "put", "patch", "delete"},
         "/debug/clock": {"get", "put"},

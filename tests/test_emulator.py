@@ -124,9 +124,8 @@ def test_results_have_attributes(emulator: Emulator, account: Account) -> None:
     assert event.event_properties["plan"] == "pro"
     assert event.received_at.tzinfo is not None
     assert event.hints == (Hint("unknown-keys", "/properties", "dropped; did you mean eventProperties?"),)
-    assert event.resolution == Resolution(
-        "userId", True, (Step("userId", "u", "not_found"), Step("email", "a@b.co", "skipped"))
-    )
+    steps = (Step("userId", "u", "not_found"), Step("email", "a@b.co", "skipped"))
+    assert event.resolution == Resolution("userId", True, steps).explained()
     shown = emulator.event(event.id)
     assert [getattr(shown, it.name) for it in fields(Event)] == [getattr(event, it.name) for it in fields(Event)]
     assert shown.changes[1] == VisitorChange(path="identifiers.email", action="added", after="a@b.co")

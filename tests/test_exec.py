@@ -52,7 +52,7 @@ def test_the_command_talks_to_the_emulator_and_its_exit_code_is_returned() -> No
     done = run("--", sys.executable, "-c", SEND)
     assert done.returncode == 3
     assert done.stdout == ""
-    _, first, second = done.stderr.splitlines()
+    _, _, first, second = done.stderr.splitlines()
     assert first == "ours-emulator: 2 requests, 2 events accepted, 1 hint"
     assert "properties: dropped; did you mean eventProperties? [unknown-keys]" in second
 
@@ -61,34 +61,40 @@ def test_what_was_closed_or_reset_meanwhile_is_counted_too(tmp_path: Path) -> No
     (tmp_path / "test_it.py").write_text(CLOSE_AND_RESET)
     done = run("--allowed-events", "Paid", sys.executable, "-m", "pytest", "-q", str(tmp_path))
     assert done.returncode == 0, done.stdout
-    _, first, *problems = done.stderr.splitlines()
+    _, _, first, *problems = done.stderr.splitlines()
     assert first == "ours-emulator: 5 requests, 4 events accepted, 1 dropped, 1 hint"
     assert [line.split()[1:3] for line in problems] == [["'Other'", "dropped:"]]
 
 
 def test_what_is_no_longer_kept_is_counted_too() -> None:
     done = run("--keep", "1", sys.executable, "-c", SEND)
-    assert done.stderr.splitlines()[1] == "ours-emulator: 2 requests, 2 events accepted, 1 hint"
+    assert done.stderr.splitlines()[2] == "ours-emulator: 2 requests, 2 events accepted, 1 hint"
 
 
 def test_only_the_first_problems_are_listed() -> None:
     script = "from ours_privacy import OursPrivacy\n"
     script += "with OursPrivacy() as client:\n for number in range(25):\n"
     script += "  client.track.event(token='t', event='E', user_id='u', extra_body={'properties': {}})\n"
-    _, first, *problems, more = run(sys.executable, "-c", script).stderr.splitlines()
+    _, _, first, *problems, more = run(sys.executable, "-c", script).stderr.splitlines()
     assert first == "ours-emulator: 25 requests, 25 events accepted, 25 hints"
     assert len(problems) == 20
     assert more == "  and 5 more"
 
 
 def test_a_command_that_sends_nothing_is_told_what_to_check() -> None:
-    _, first, advice = run("true").stderr.splitlines()
+    _, _, first, advice = run("true").stderr.splitlines()
     assert first == "ours-emulator: 0 requests, 0 events accepted"
     assert "OURS_PRIVACY_BASE_URL (it was http://127.0.0.1:" in advice
 
 
 def test_the_summary_begins_on_a_line_of_its_own() -> None:
-    assert run("sh", "-c", "printf unfinished >&2").stderr.startswith("unfinished\nours-emulator: 0 requests")
+    _, *lines = run("sh", "-c", "printf unfinished >&2").stderr.splitlines()
+    assert lines[:2] == ["unfinished", "ours-emulator: 0 requests, 0 events accepted"]
+
+
+def test_the_address_of_the_page_is_told_first() -> None:
+    done = run(sys.executable, "-c", "import os; print(os.environ['OURS_EMULATOR_URL'])")
+    assert done.stderr.splitlines()[0] == f"ours-emulator: {done.stdout.strip()}/ shows what arrives"
 
 
 def test_every_variable_is_in_the_help() -> None:
@@ -106,7 +112,7 @@ def test_what_a_seed_brings_back_with_each_reset_is_not_counted(tmp_path: Path) 
         (tmp_path / "seed.jsonl").write_text(emulator.export())
     command = f"{COMMAND} reset && {COMMAND} reset"
     done = run("--seed", str(tmp_path / "seed.jsonl"), "sh", "-c", command)
-    assert done.stderr.splitlines()[1] == "ours-emulator: 0 requests, 0 events accepted; 2 requests replayed"
+    assert done.stderr.splitlines()[2] == "ours-emulator: 0 requests, 0 events accepted; 2 requests replayed"
 
 
 def test_the_variables_are_exported_whatever_the_shell_has() -> None:

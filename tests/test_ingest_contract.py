@@ -305,6 +305,7 @@ def test_a_full_track_body_becomes_one_message() -> None:
         identity_context={"ip": "1.2.3.4", "userAgent": "x"},
         user_properties={"first_name": "Ann", "last_name": None},
         hints=(),
+        semantics=revision().semantics,
     )
 
 

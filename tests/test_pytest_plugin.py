@@ -198,6 +198,41 @@ def test_coroutines_run_with_the_plugin_that_comes_with_httpx(runs: Runs) -> Non
     ).assert_outcomes(passed=1)
 
 
+def test_the_revision_is_that_of_the_marker_or_else_of_the_ini_file(runs: Runs, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nours_emulator_revision = 2026-10\n")
+    runs(
+        """
+        import pytest
+
+        def test_of_the_ini_file(ours_emulator, track):
+            track(userId=" u ")
+            assert ours_emulator.events()[0].visitor_id == "u"
+
+        def test_of_the_session(ours_emulator_session, track):
+            track(userId=" u ")
+            assert ours_emulator_session.events()[0].visitor_id == "u"
+
+        @pytest.mark.ours_emulator(revision="2026-05", strict=True, strict_ignore="revision")
+        def test_of_the_marker(ours_emulator, track):
+            track(userId=" u ")
+            assert ours_emulator.events()[0].visitor_id == " u "
+
+        @pytest.mark.ours_emulator(strict=True, strict_ignore=["revision", "open-object-limits"])
+        def test_ignores_rules_of_any_revision(ours_emulator, track):
+            track(userId=" u ")
+        """
+    ).assert_outcomes(passed=4)
+
+
+def test_a_revision_of_the_ini_file_that_there_is_not_says_where_it_stands(
+    runs: Runs, pytester: pytest.Pytester
+) -> None:
+    pytester.makeini("[pytest]\nours_emulator_revision = 2026-09\n")
+    result = runs("def test_it(ours_emulator): pass")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*ours_emulator_revision: revision: must be*"])
+
+
 def test_a_seed_does_not_come_back_with_a_reset(runs: Runs, pytester: pytest.Pytester) -> None:
     with serving() as other, Emulator(other.url) as emulator:
         other.default.track(userId="u")
@@ -735,6 +770,8 @@ def test_the_marker_stops_the_clock(runs: Runs) -> None:
         ("True", "it takes keyword arguments only, such as strict=True; got True"),
         ("strict='yes'", "strict must be True or False, not 'yes'"),
         ("strict_openapi=1", "strict_openapi must be True or False, not 1"),
+        ("revision=2026", "revision must be the name of a revision, such as '2026-10', not 2026"),
+        ("revision='2026-09'", "revision: must be '2026-05' or '2026-10'"),
         ("strict_ignore=3", "strict_ignore must be a list of rules, such as ?'unknown-keys'?, not 3"),
         (
             "strict=True, strict_ignore=['unknown-key']",

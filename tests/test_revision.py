@@ -13,7 +13,6 @@ from ours_emulator.accounts import Accounts
 from ours_emulator.app import create_app
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.revision import (
-    DEFAULT_REVISION,
     IdentityOrder,
     Normalisation,
     identifier_kinds,
@@ -21,7 +20,7 @@ from ours_emulator.contract.revision import (
     revisions,
 )
 from ours_emulator.contract.rules import Rule
-from ours_emulator.model import Claim, Properties
+from ours_emulator.model import DEFAULT_REVISION, REVISIONS, Claim, Properties
 from ours_emulator.settings import load
 from serving import Account, Server, listening_server
 
@@ -80,11 +79,12 @@ def next_account(server: Server, name: str) -> Account:
     return Account(f"{server.url}/accounts/{name}", server.http)
 
 
-def test_only_the_revision_of_the_seeds_exists() -> None:
-    assert [*revisions()] == [DEFAULT_REVISION] == ["2026-05"]
-    assert revision() is revision("2026-05")
+def test_the_revision_is_2026_05_unless_another_one_is_named() -> None:
+    assert tuple(revisions()) == REVISIONS
+    assert all(name == each.name for name, each in revisions().items())
+    assert revision() is revision("2026-05") is revision(DEFAULT_REVISION)
     with pytest.raises(KeyError):
-        revision("2026-10")
+        revision("2026-09")
 
 
 def test_a_revision_is_compiled_once_and_another_one_does_not_share_it() -> None:

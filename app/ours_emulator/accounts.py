@@ -17,6 +17,8 @@ class OpenAccount:
     config: AccountConfig
     clock: Clock
     faults: Faults = field(default_factory=Faults)
+    sdk_noted: bool = False
+    """Whether it was said that an SDK of a later revision sends here."""
 
     def move_clock(self, change: Callable[[Clock], None]) -> None:
         """Apply *change* to the clock. Rate limits move with it when it is set back."""

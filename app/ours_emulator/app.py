@@ -131,7 +131,7 @@ def _account(settings: Settings) -> AccountConfig:
     names = settings.allowed_events
     return AccountConfig(
         name=DEFAULT_ACCOUNT,
-        revision=revision(),
+        revision=revision(settings.revision),
         tokens=frozenset(settings.tokens),
         keys=frozenset(settings.public_keys),
         allowed_events=None if names is None else allowed(names),

@@ -1,7 +1,7 @@
 """An event as it is shown and matched, made straight from the receipt or read from the store."""
 
 from functools import cached_property
-from typing import cast, get_args
+from typing import cast
 
 from ours_emulator.contract.revision import identifier_kinds
 from ours_emulator.decide.versions import state_of
@@ -10,7 +10,7 @@ from ours_emulator.matching import PLAIN, Shape
 from ours_emulator.model import Exchange, Identifier, Message, Properties, Receipt, Rejection, received_properties
 from ours_emulator.records import Event, Reason, Resolution, to_json, utc, whole
 
-IDENTIFIERS: tuple[Identifier, ...] = get_args(Identifier)
+IDENTIFIERS: tuple[Identifier, ...] = ("user_id", "external_id", "email", "anonymous_id")
 """The fields that a match may use to name an event's visitor, beside those of the event."""
 _OF_IDENTIFIERS = frozenset(("visitor_id", "visitor_properties", "identity"))
 """The fields of an event that tell its identifiers."""
@@ -94,7 +94,7 @@ def event_of(exchange: Exchange, receipt: Receipt) -> Event:
         identity_context=message.identity_context if message else None,
         identity={} if isinstance(arrival, Rejection) else {claim.given_as: claim.value for claim in arrival.identity},
         visitor_properties=None if receipt.version is None else state_of(receipt.version).properties,
-        resolution=receipt.resolution,
+        resolution=receipt.resolution and receipt.resolution.explained(),
         hints=receipt.hints,
         reason=arrival.reason if isinstance(arrival, Rejection) else None,
         request_id=exchange.id,

@@ -11,12 +11,12 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 def json_text(value: object) -> str:
     """Return a JSON value as text."""
-    # Three times as fast, but it leaves other characters as they are, refuses lone surrogates, and knows no deep value.
+    # Three times as fast, but leaves DEL and what is not ASCII as it is, and refuses lone surrogates and deep values.
     try:
         text = to_json(value)
     except PydanticSerializationError:
         return _encode(value)
-    return text.decode("ascii") if text.isascii() else _encode(value)
+    return text.decode("ascii") if text.isascii() and b"\x7f" not in text else _encode(value)
 
 
 def json_length(value: JsonValue) -> int:

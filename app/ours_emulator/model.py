@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from pydantic import JsonValue
 
@@ -14,8 +14,12 @@ from ours_emulator.values import value
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 ACCOUNT_NAME_FORM = "letters, digits, dot, dash, underscore; up to 100, beginning with a letter or digit"
 DEFAULT_ACCOUNT = "default"
+RevisionName: TypeAlias = Literal["2026-05", "2026-10"]
+REVISIONS: tuple[RevisionName, ...] = get_args(RevisionName)
+"""The revisions of the Ingest API, the oldest first."""
+DEFAULT_REVISION: RevisionName = "2026-05"
 Properties: TypeAlias = dict[str, JsonValue]
-Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id"]
+Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id", "phone_number"]
 
 
 @value
@@ -44,6 +48,8 @@ class Request:
     """The request comes from an export; the account's faults do not apply again."""
     fault: FaultAnswer | None = None
     """What a fault did to a replayed request originally."""
+    python_sdk: str = ""
+    """The version of the vendor's Python SDK, if that sent the request and said so."""
 
 
 def allowed(names: Iterable[str]) -> frozenset[str]:
@@ -76,7 +82,7 @@ Identity: TypeAlias = tuple[Claim, ...]
 class ApiSemantics:
     """What a message means for its visitor: where the two APIs, and the revisions of one, differ.
 
-    The defaults are those of the Ingest API, revision 2026-05.
+    The defaults are those of the Ingest API, revision 2026-05, but for its hints about a later one.
     """
 
     falls_through: bool = False
@@ -87,6 +93,8 @@ class ApiSemantics:
     """A property that is "" is ignored; otherwise it is a value like any other."""
     allow_list: bool = True
     """The account's allow-list applies."""
+    later: str | None = None
+    """The revision that falls through where this one does not, for hints about it (rule revision)."""
 
 
 @value

@@ -22,8 +22,8 @@ _USED = pytest.StashKey[bool]()
 """Whether a test used the fixture, which it may ask for late."""
 _MARKER = (
     "ours_emulator(strict, strict_ignore, clock, seed, allowed_events, tokens, public_keys, require_identifier, "
-    "strict_openapi): options of the test's account of the emulator; strict=True fails the test on refusals and hints, "
-    "except for those of the rules in strict_ignore=, "
+    "strict_openapi, revision): options of the test's account of the emulator; strict=True fails the test on refusals "
+    "and hints, except for those of the rules in strict_ignore=, "
     "clock= stops its clock at a moment, seed= names a file of exported requests to begin with."
 )
 
@@ -51,16 +51,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="bool",
         default=False,
     )
+    parser.addini("ours_emulator_revision", "Revision of the Ingest API for all tests, such as 2026-10.", default="")
+    parser.addini(
+        "ours_emulator_report",
+        "Write a report on each failed test to .ours-emulator, in the root directory.",
+        type="bool",
+        default=True,
+    )
     parser.addini("ours_emulator_strict_ignore", "Rules that strict tests do not fail on.", type="args")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and refuse a setting of the ini file that is not valid."""
     config.addinivalue_line("markers", _MARKER)
-    try:
-        config.getini("ours_emulator_strict")
-    except (pytest.UsageError, ValueError, TypeError) as error:  # Which one depends on the version of pytest.
-        raise pytest.UsageError(f"ours_emulator_strict in the ini file must be true or false: {error}") from None
+    for name in ("ours_emulator_strict", "ours_emulator_report"):
+        try:
+            config.getini(name)
+        except (pytest.UsageError, ValueError, TypeError) as error:  # Which one depends on the version of pytest.
+            raise pytest.UsageError(f"{name} in the ini file must be true or false: {error}") from None
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Remove the reports of earlier runs. Workers of xdist leave that to their controller."""
+    config = session.config
+    folder = config.rootpath / ".ours-emulator"
+    is_first = not hasattr(config, "workerinput") and not config.option.collectonly
+    if is_first and config.getini("ours_emulator_report") and folder.is_dir():
+        from ours_emulator.pytest_support.report_files import remove_old_reports
+
+        remove_old_reports(folder)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

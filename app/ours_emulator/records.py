@@ -6,7 +6,7 @@ nothing but the standard library, because every test process that uses the handl
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from types import NoneType, UnionType
@@ -66,11 +66,15 @@ class Reason:
 
 @value
 class Step:
-    """One identifier of a message, and whether it matched a visitor. `skipped`: a stronger one had decided."""
+    """One identifier of a message, and whether it matched a visitor. `skipped`: a stronger one had decided.
+
+    `why` says what follows from that; it is not stored.
+    """
 
     identifier: str
     value: str
     result: StepResult
+    why: str = ""
 
 
 @value
@@ -80,6 +84,22 @@ class Resolution:
     decided_by: str | None
     created: bool
     steps: tuple[Step, ...]
+
+    def explained(self) -> "Resolution":
+        """Return the same, with why each step ended as it did, and why the next one was taken or not."""
+        return replace(self, steps=tuple(replace(step, why=self._why(at)) for at, step in enumerate(self.steps)))
+
+    def _why(self, at: int) -> str:
+        step, *later = self.steps[at:]
+        if step.result == "matched":
+            return "a visitor has it"
+        if step.result == "skipped":
+            decisive = [before for before in self.steps[:at] if before.result != "skipped"][-1]
+            return f"not looked up: {decisive.identifier} decided"
+        if later and later[0].result != "skipped":
+            return f"no visitor has it, so {later[0].identifier} was looked up"
+        alone = " and it decides alone," if later else ""
+        return f"no visitor has it,{alone} so a new visitor was made" if self.created else "no visitor has it"
 
 
 @value

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from ours_emulator.clock import LAST_MOMENT, milliseconds
 from ours_emulator.errors import SettingsError as SettingsError
 from ours_emulator.errors import file_problem
+from ours_emulator.model import DEFAULT_REVISION, RevisionName
 from ours_emulator.wording import did_you_mean, nearest, plain, suggested
 
 ENV_PREFIX = "OURS_EMULATOR_"
@@ -146,6 +147,10 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         ge=0,
         le=LAST_MOMENT,
         description="Freeze the clock at this time (ISO 8601 or milliseconds).",
+    )
+    revision: RevisionName = Field(
+        DEFAULT_REVISION,
+        description="Revision of the Ingest API, 2026-05 or 2026-10; an account may have another one.",
     )
     strict_openapi: bool = Field(
         False,

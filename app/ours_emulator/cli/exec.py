@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +32,8 @@ _DEFAULTS: Mapping[str, object] = {"port": 0, "log_format": "none"}
 def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
     """Run COMMAND against an emulator of its own, on a free port, and return its exit code.
 
-    After COMMAND has ended, standard error shows what arrived. COMMAND gets these variables:
+    Standard error names the page that shows what arrives. After COMMAND has ended, it shows what arrived. COMMAND gets
+    these variables:
 
     \b
     OURS_PRIVACY_BASE_URL       base URL of the Ingest API; the vendor's SDKs read it
@@ -62,6 +64,9 @@ def _run(command: Sequence[str], loaded: Loaded) -> int:
 
     with running(Order(dict(loaded.settings), loaded.origins, arrivals=True)) as child:
         emulator = child.handle()
+        # Not above the error of a command that cannot be run, which is to be one line.
+        if shutil.which(command[0]):
+            sys.stderr.write(f"ours-emulator: {emulator.server_url}/ shows what arrives\n")
         write_port_file(loaded.settings, int(child.url.rpartition(":")[2]))
         try:
             code = _exit_code(command, emulator)

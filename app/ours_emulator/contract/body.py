@@ -8,6 +8,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from ours_emulator.javascript import MAX_SAFE_INTEGER, SentNumber
 from ours_emulator.model import Request
 from ours_emulator.records import Reason
 
@@ -41,10 +42,11 @@ def media_type_problem(request: Request, statuses: Statuses) -> Reason | None:
     return Reason("content-type", "", "the content type must be application/json", statuses.media_type)
 
 
-def read(request: Request, statuses: Statuses, limit: int) -> JsonValue | Reason:
+def read(request: Request, statuses: Statuses, limit: int, *, keeps_digits: bool = False) -> JsonValue | Reason:
     """Return the JSON value in the body of *request*, whatever its media type, or why there is none.
 
     *limit* bounds the body in bytes, on the wire and after inflating (rules encoding, size, malformed, nesting).
+    *keeps_digits*: large numbers know how they were sent.
     """
     coding = request.content_encoding.strip().lower()
     if coding not in ("", "identity", *GZIP):
@@ -59,7 +61,7 @@ def read(request: Request, statuses: Statuses, limit: int) -> JsonValue | Reason
             return Reason("encoding", "", "the body is not valid gzip", 400)
         if raw is None:
             return Reason("size", "", f"the inflated body is larger than {limit} bytes", statuses.size, limit)
-    return parse(raw or b"")
+    return parse(raw or b"", keeps_digits=keeps_digits)
 
 
 def inflate(body: bytes, limit: int) -> bytes | None:
@@ -90,13 +92,14 @@ def inflate(body: bytes, limit: int) -> bytes | None:
     return b"".join(parts)
 
 
-def parse(raw: bytes) -> JsonValue | Reason:
+def parse(raw: bytes, *, keeps_digits: bool = False) -> JsonValue | Reason:
     """Return the JSON value in *raw*, strictly by RFC 8259, or why it is not valid (rules malformed, nesting).
 
     A byte order mark before it is ignored, as the RFC allows (rule byte-order-mark).
     """
+    decoder = _exact_decoder if keeps_digits else _decoder
     try:
-        value = cast(JsonValue, _decoder.decode(raw.decode("utf-8").removeprefix(_BYTE_ORDER_MARK)))
+        value = cast(JsonValue, decoder.decode(raw.decode("utf-8").removeprefix(_BYTE_ORDER_MARK)))
     except UnicodeDecodeError:
         return _malformed("the body is not UTF-8")
     except RecursionError:
@@ -135,6 +138,11 @@ def _finite(digits: str) -> float:
     return number
 
 
+def _finite_as_sent(digits: str) -> float:
+    number = _finite(digits)
+    return number if abs(number) <= MAX_SAFE_INTEGER else SentNumber.read(digits)
+
+
 def _integer(digits: str) -> int:
     if len(digits) > _FLOAT_DIGITS:
         _finite(digits)
@@ -147,3 +155,4 @@ def _refuse_constant(name: str) -> JsonValue:
 
 _TOO_DEEP = Reason("nesting", "", f"the body is nested deeper than {MAX_DEPTH} levels", 400)
 _decoder = json.JSONDecoder(parse_float=_finite, parse_int=_integer, parse_constant=_refuse_constant)
+_exact_decoder = json.JSONDecoder(parse_float=_finite_as_sent, parse_int=_integer, parse_constant=_refuse_constant)

@@ -11,13 +11,21 @@ from functools import cached_property
 from typing import Any, TypeAlias, cast
 
 from pydantic import JsonValue
-from pydantic_core import SchemaValidator, ValidationError
+from pydantic_core import PydanticCustomError, SchemaValidator, ValidationError
 from pydantic_core import core_schema as core
+
+from ours_emulator.contract.open_object import OpenObject
+from ours_emulator.wording import cut
 
 Valid: TypeAlias = dict[str, Any]
 """A body with only the names that the document has, each with a value of the documented type."""
 _KEYWORDS = frozenset(("type", "nullable", "properties", "required", "additionalProperties", "items", "description"))
 _BOUNDS = frozenset(("minLength", "maxLength", "minItems", "maxItems"))
+_TRIM, _TO_TEXT, _OPEN_OBJECT = "x-trim", "x-to-text", "x-open-object"
+_OURS = frozenset((_TRIM, _TO_TEXT, _OPEN_OBJECT))
+"""What a derived document says beside the schema: how a value is normalised before it is checked."""
+_ANY = "any"
+_LIMITS_RULE = "open-object-limits"
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,7 @@ class Schema:
     """The part of OpenAPI 3.0's schema object that the document uses."""
 
     type: str
+    """`any` if the document gives none."""
     nullable: bool
     any_json: bool
     """Written *nullable* first, then *string*, no length: the document's artefact for "any JSON" (rule any-json)."""
@@ -36,16 +45,19 @@ class Schema:
     min_length: int
     max_length: int | None
     max_items: int | None
+    trim: bool
+    to_text: bool
+    open_object: OpenObject | None
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> "Schema":
         """Return the schema in *raw*, a part of the document's JSON. Raises ValueError for an unsupported keyword."""
-        unsupported = raw.keys() - _KEYWORDS - _BOUNDS
+        unsupported = raw.keys() - _KEYWORDS - _BOUNDS - _OURS
         if unsupported:
             raise ValueError(f"the document has unsupported keywords: {sorted(unsupported)}")
         values, items = raw.get("additionalProperties"), raw.get("items")
         return cls(
-            type=raw["type"],
+            type=raw.get("type", _ANY),
             nullable=raw.get("nullable", False),
             any_json=next(iter(raw)) == "nullable" and raw["type"] == "string" and "maxLength" not in raw,
             properties={name: cls.read(inner) for name, inner in raw.get("properties", {}).items()},
@@ -55,6 +67,9 @@ class Schema:
             min_length=raw.get("minLength", 0),
             max_length=raw.get("maxLength"),
             max_items=raw.get("maxItems"),
+            trim=raw.get(_TRIM, False),
+            to_text=raw.get(_TO_TEXT, False),
+            open_object=OpenObject.read(raw[_OPEN_OBJECT]) if _OPEN_OBJECT in raw else None,
         )
 
 
@@ -72,6 +87,12 @@ class Shape:
         last_first = reversed([*self.closed.items()])
         return {name: inner for inner, shape in last_first for name in shape.known}
 
+    @cached_property
+    def pointers(self) -> frozenset[str]:
+        """Every name, and every name in the inner objects, as JSON pointers."""
+        inner = (pointer(name) + rest for name, shape in self.closed.items() for rest in shape.pointers)
+        return frozenset((*map(pointer, self.known), *inner))
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -79,6 +100,7 @@ class Problem:
 
     path: str
     message: str
+    rule: str = "schema"
 
 
 @dataclass(frozen=True)
@@ -93,8 +115,10 @@ class Body:
         try:
             return cast(Valid, self.validator.validate_python(value))
         except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False)[0]
+            first = error.errors(include_url=False)[0]
             path = pointer(*first["loc"])
+            if first["type"] == _LIMITS_RULE:
+                return Problem(path + pointer(*map(cut, first.get("ctx", {})["inner"])), first["msg"], _LIMITS_RULE)
             if first["type"] == "missing":
                 return Problem(path, "required")
             expected = first["msg"] if first["type"] == "schema" else "must be an object"
@@ -133,6 +157,13 @@ def request_bodies(document: bytes, *, strict_openapi: bool) -> RequestBodies:
     )
 
 
+def body_shapes(document: bytes) -> dict[str, Shape]:
+    """Return the shape of each body of *document*, and of a `row`, without compiling what checks them."""
+    schemas = request_schemas(document)
+    row = schemas["batch"].properties["events"].items
+    return {name: _shape(schema) for name, schema in (*schemas.items(), ("row", row)) if schema is not None}
+
+
 def request_schemas(document: bytes) -> dict[str, Schema]:
     """Return the schema of the POST body of each endpoint in *document*, by the endpoint's name."""
     paths: dict[str, Any] = json.loads(document)["paths"]
@@ -161,7 +192,7 @@ def _shape(schema: Schema) -> Shape:
 
 
 def _core(schema: Schema, strict: bool) -> core.CoreSchema:
-    if schema.any_json and not strict:
+    if schema.type == _ANY or (schema.any_json and not strict):
         return core.any_schema()
     inner = _object_without_unknown_keys(schema, strict) if schema.type == "object" else _leaf(schema)
     return core.nullable_schema(inner) if schema.nullable else inner
@@ -169,13 +200,24 @@ def _core(schema: Schema, strict: bool) -> core.CoreSchema:
 
 def _object_without_unknown_keys(schema: Schema, strict: bool) -> core.CoreSchema:
     if schema.values is not None:
-        return core.dict_schema(core.any_schema(), _core(schema.values, strict), strict=True)
+        free = core.dict_schema(core.any_schema(), _core(schema.values, strict), strict=True)
+        return free if schema.open_object is None else _bounded(schema.open_object, free)
     fields = {
         name: core.typed_dict_field(_core(inner, strict), required=name in schema.required)
         for name, inner in schema.properties.items()
     }
     # Unknown keys are dropped here (rule unknown-keys).
     return core.typed_dict_schema(fields, extra_behavior="ignore", strict=True)
+
+
+def _bounded(limits: OpenObject, inner: core.CoreSchema) -> core.CoreSchema:
+    def checked(value: Valid) -> Valid:
+        problem = limits.problem(value)
+        if problem is not None:
+            raise PydanticCustomError(_LIMITS_RULE, "{message}", problem._asdict())
+        return value
+
+    return core.no_info_after_validator_function(checked, inner)
 
 
 def _leaf(schema: Schema) -> core.CoreSchema:

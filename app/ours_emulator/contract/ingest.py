@@ -14,12 +14,13 @@ from ours_emulator.contract import body, hints
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.compile import Body, Problem, RequestBodies, Valid, pointer
 from ours_emulator.contract.paths import unknown_path
-from ours_emulator.contract.revision import DAY_MS, IdentityOrder
+from ours_emulator.contract.revision import DAY_MS, IdentityOrder, Revision
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import (
     Answer,
     Arrival,
     Contents,
+    Identity,
     Message,
     Properties,
     Receipt,
@@ -66,9 +67,10 @@ class IngestContract:
         """Return what is in *request*: an arrival for each row, or one rejection if the request is refused."""
         # Read even if the path, the method or the media type is wrong: a fault may match by the token in it.
         statuses = _BATCH if request.endpoint == "batch" else _SINGLE
-        sent = body.read(request, statuses, self._limits.body)
+        revision = account.revision
+        sent = body.read(request, statuses, self._limits.body, keeps_digits=bool(revision.normalisations))
         if isinstance(sent, dict) and request.endpoint in ENDPOINTS:
-            sent = account.revision.normalised(request.endpoint, sent)
+            sent = revision.normalised(request.endpoint, sent)
         token = sent.get("token") if isinstance(sent, dict) else None
         arrivals = self._arrivals(request, account, sent, statuses)
         return Contents(arrivals, token if isinstance(token, str) else None)
@@ -112,7 +114,7 @@ class IngestContract:
         return [Rejection(request.endpoint, None, reason)]
 
     def _batch(self, context: _Context, sent: Properties) -> list[Arrival]:
-        ignored = tuple(hints.unknown_keys(context.bodies.envelope.shape, sent))
+        ignored = tuple(hints.unknown_keys(context.bodies.envelope.shape, sent, context.account.revision.later_names))
         checked = self._checked_batch(context, sent)
         if isinstance(checked, Reason):
             return [Rejection("batch", None, checked, hints=ignored)]
@@ -169,7 +171,7 @@ def _single(context: _Context, sent: Properties) -> Arrival:
         return _refuse(context, None, sent, _missing_token(context.request, "required", 401), compiled)
     valid = compiled.check(sent)
     if isinstance(valid, Problem):
-        return _refuse(context, None, sent, Reason("schema", valid.path, valid.message, 400), compiled)
+        return _refuse(context, None, sent, _reason(valid), compiled)
     sender = source(context.account, valid["token"])
     if sender is None:
         return _refuse(context, None, sent, _unknown_token(valid["token"], context.account), compiled)
@@ -196,7 +198,7 @@ def _envelope(context: _Context, sent: Properties) -> tuple[str, list[JsonValue]
         return _missing_token(context.request, "missing `token`", 400)
     valid = context.bodies.envelope.check(sent)
     if isinstance(valid, Problem):
-        return Reason("schema", valid.path, valid.message, 400)
+        return _reason(valid)
     rows = sent.get("events")
     if not isinstance(rows, list) or not rows:
         return Reason("batch-events", "/events", "missing or empty `events`", 400)
@@ -207,8 +209,7 @@ def _batch_row(context: _Context, index: int, row: JsonValue, sender: Source) ->
     compiled = context.bodies.row
     valid = compiled.check(row)
     if isinstance(valid, Problem):
-        reason = Reason("schema", valid.path, valid.message, 400)
-        return _refuse(context, index, row, reason, compiled)
+        return _refuse(context, index, row, _reason(valid), compiled)
     return _message(context, compiled, row, valid, sender, index)
 
 
@@ -268,13 +269,18 @@ def _message(
         default_properties=valid.get("defaultProperties") or {},
         identity_context=valid.get("identityContext"),
         user_properties=valid.get("userProperties") or {},
-        hints=tuple(hints.unknown_keys(compiled.shape, sent)),
+        hints=tuple(_hints(revision, compiled, sent, identity)),
         semantics=revision.identify_semantics if event == IDENTIFY_EVENT else revision.semantics,
     )
 
 
+def _hints(revision: Revision, compiled: Body, sent: JsonValue, identity: Identity) -> list[Hint]:
+    found = hints.unknown_keys(compiled.shape, sent, revision.later_names)
+    return found if revision.later is None else found + hints.surrounded(identity, revision.later)
+
+
 def _no_identifier(order: IdentityOrder) -> Reason:
-    *others, last = (name for name, _ in order.top_level)
+    *others, last = order.sufficient
     return Reason("identifier", "", f"needs one of {', '.join(others)} and {last}", 400)
 
 
@@ -316,8 +322,12 @@ def _refuse(
         reason=reason,
         event=event if isinstance(event, str) else None,
         distinct_id=distinct_id if isinstance(distinct_id, str) else None,
-        hints=tuple(hints.unknown_keys(compiled.shape, sent)) if compiled else (),
+        hints=tuple(hints.unknown_keys(compiled.shape, sent, context.account.revision.later_names)) if compiled else (),
     )
+
+
+def _reason(problem: Problem) -> Reason:
+    return Reason(problem.rule, problem.path, problem.message, 400)
 
 
 def _json_bytes(value: JsonValue | Sequence[JsonValue]) -> int:

@@ -1,15 +1,16 @@
 """The revisions of the contract, as values. No other module reads the documents that the package contains."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.resources import files
 
-from ours_emulator.contract.compile import RequestBodies, Valid, request_bodies
-from ours_emulator.contract.rules import Rule, load_rules
-from ours_emulator.model import ApiSemantics, Claim, Identifier, Identity, Properties
+from ours_emulator.contract.compile import RequestBodies, Valid, body_shapes, request_bodies
+from ours_emulator.contract.normalise import by_keywords
+from ours_emulator.contract.rules import Rule, rules_of
+from ours_emulator.decide.phone import PHONE, phone_name
+from ours_emulator.model import DEFAULT_REVISION, ApiSemantics, Claim, Identifier, Identity, Properties
 
-DEFAULT_REVISION = "2026-05"
 DAY_MS = 24 * 60 * 60 * 1000
 _IN_PROPERTIES = "userProperties."
 
@@ -21,25 +22,37 @@ class IdentityOrder:
     top_level: tuple[tuple[str, Identifier], ...]
     user_properties: tuple[tuple[str, Identifier], ...]
     """Names in `userProperties`, which count only if no identifier is given at the top level."""
+    phone: str | None = None
+    """The name in `userProperties` of a phone number that counts after all others; None if none counts."""
     falls_through: bool = False
     """An identifier that matches no visitor leaves the decision to the next one; otherwise the first decides alone."""
 
     @property
     def kinds(self) -> dict[str, Identifier]:
         """The kind of each identifier, by the name that a claim is given as."""
-        return {**dict(self.top_level), **{_IN_PROPERTIES + name: kind for name, kind in self.user_properties}}
+        inside: dict[str, Identifier] = {_IN_PROPERTIES + name: kind for name, kind in self.user_properties}
+        phone: dict[str, Identifier] = {} if self.phone is None else {_IN_PROPERTIES + self.phone: PHONE}
+        return {**dict(self.top_level), **inside, **phone}
+
+    @property
+    def sufficient(self) -> list[str]:
+        """The identifiers of which a message is asked to have one."""
+        return [name for name, _ in self.top_level] + ([_IN_PROPERTIES + self.phone] if self.phone else [])
 
     def claims(self, body: Valid) -> Identity:
         """Return the identifiers in *body* that count (rule identifier)."""
-        top_level = [Claim(kind, body[name], name) for name, kind in self.top_level if body.get(name) is not None]
-        if top_level:
-            return tuple(top_level)
+        claims = [Claim(kind, body[name], name) for name, kind in self.top_level if body.get(name) is not None]
         properties: Valid = body.get("userProperties") or {}
-        return tuple(
-            Claim(kind, properties[name], _IN_PROPERTIES + name)
-            for name, kind in self.user_properties
-            if properties.get(name)
-        )
+        if not claims:
+            claims = [
+                Claim(kind, properties[name], _IN_PROPERTIES + name)
+                for name, kind in self.user_properties
+                if properties.get(name)
+            ]
+        if self.phone is not None:
+            digits = phone_name(properties.get(self.phone))
+            claims += [] if digits is None else [Claim(PHONE, digits, _IN_PROPERTIES + self.phone)]
+        return tuple(claims)
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,8 @@ class Revision:
     """Applied in this order."""
     window_ms: int = 7 * DAY_MS
     """How old the `time` of an event may be (rule time-window)."""
+    later: str | None = None
+    """The name of the next revision, for hints about what it decides otherwise (rule revision)."""
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
@@ -88,12 +103,24 @@ class Revision:
     @cached_property
     def semantics(self) -> ApiSemantics:
         """What a message means for its visitor."""
-        return ApiSemantics(falls_through=self.identity.falls_through)
+        return ApiSemantics(falls_through=self.identity.falls_through, later=self.later)
 
     @cached_property
     def identify_semantics(self) -> ApiSemantics:
         """The same for $identify, which is on every allow-list (rule allow-list)."""
-        return ApiSemantics(falls_through=self.identity.falls_through, allow_list=False)
+        return replace(self.semantics, allow_list=False)
+
+    def later_names(self) -> Mapping[str, str]:
+        """Return the names in bodies that only the next revision has, as JSON pointers, with a text that says so."""
+        return self._later_names
+
+    @cached_property
+    def _later_names(self) -> Mapping[str, str]:
+        if self.later is None:
+            return {}
+        here, later = body_shapes(self.document), body_shapes(revision(self.later).document)
+        added = (later[name].pointers - shape.pointers for name, shape in here.items())
+        return dict.fromkeys(frozenset[str]().union(*added), f"revision {self.later} knows it")
 
     def normalised(self, endpoint: str, body: Properties) -> Properties:
         """Return *body* after all normalisations; *endpoint* is `row` for a row of a batch."""
@@ -113,8 +140,21 @@ def revisions() -> Mapping[str, Revision]:
                 top_level=(("userId", "user_id"), ("externalId", "external_id"), ("email", "email")),
                 user_properties=(("external_id", "external_id"), ("email", "email")),
             ),
-            load_rules=load_rules,
-        )
+            load_rules=lambda: rules_of("2026-05"),
+            later="2026-10",
+        ),
+        "2026-10": Revision(
+            name="2026-10",
+            document=_document("2026-10"),
+            identity=IdentityOrder(
+                top_level=(("userId", "user_id"), ("externalId", "external_id"), ("email", "email")),
+                user_properties=(("external_id", "external_id"), ("email", "email")),
+                phone="phone_number",
+                falls_through=True,
+            ),
+            load_rules=lambda: rules_of("2026-10"),
+            normalisations=(Normalisation("keywords", by_keywords(_document("2026-10"))),),
+        ),
     }
 
 

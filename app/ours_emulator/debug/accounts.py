@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from ours_emulator.accounts import Accounts
 from ours_emulator.contract.account import AccountConfig
+from ours_emulator.contract.revision import revision
 from ours_emulator.debug.clock import ClockBody, clock_change, shown_clock
 from ours_emulator.debug.params import NOT_FOUND, AccountName, Body, Needs, Reader, account_of, answer, debug_router
 from ours_emulator.http.redaction import masked
-from ours_emulator.model import allowed
+from ours_emulator.model import DEFAULT_REVISION, RevisionName, allowed
 from ours_emulator.records import Cleared, Moment, Page
 from ours_emulator.settings import Key, Token
 
@@ -32,6 +33,7 @@ class AccountBody(Body):
     allowed_events: list[Annotated[str, Field(min_length=1)]] | None = None
     require_identifier: bool = True
     strict_openapi: bool = False
+    revision: RevisionName = DEFAULT_REVISION
     clock: ClockBody | None = None
 
     def config(self, before: AccountConfig) -> AccountConfig:
@@ -47,6 +49,7 @@ class AccountBody(Body):
             else before.allowed_events,
             require_identifier=self.require_identifier if "require_identifier" in given else before.require_identifier,
             strict_openapi=self.strict_openapi if "strict_openapi" in given else before.strict_openapi,
+            revision=revision(self.revision) if "revision" in given else before.revision,
         )
 
 
@@ -62,6 +65,7 @@ class AccountState:
     allowed_events: list[str] | None
     require_identifier: bool
     strict_openapi: bool
+    revision: str
     clock: Moment | None
     faults: int
 
@@ -70,7 +74,7 @@ class AccountState:
 async def accounts(parts: Needs, reader: Reader) -> Response:
     """List the accounts that were used since the start, or have something stored."""
     names = sorted({*parts.accounts.names(), *await reader.account_names()})
-    return answer(Page(tuple(_state(parts.accounts, name) for name in names), len(names)))
+    return answer(Page(tuple(account_state(parts.accounts, name) for name in names), len(names)))
 
 
 @router.get("/accounts/{name}", response_model=AccountState, responses=NOT_FOUND)
@@ -80,7 +84,7 @@ async def account(request: Request, parts: Needs, reader: Reader, name: AccountN
     # What reads the store may not be open yet, and nothing has to be read of an account that was used.
     if name not in parts.accounts.names() and name not in await reader.account_names():
         raise HTTPException(404, f"there is no account {name}")
-    return answer(_state(parts.accounts, name))
+    return answer(account_state(parts.accounts, name))
 
 
 @router.put("/accounts/{name}", response_model=AccountState, responses=NOT_FOUND)
@@ -111,10 +115,11 @@ def _configured(accounts: Accounts, name: str, body: AccountBody, before: Accoun
     opened = accounts.configure(body.config(before))
     if body.clock is not None:
         opened.move_clock(clock_change(body.clock))
-    return _state(accounts, name)
+    return account_state(accounts, name)
 
 
-def _state(accounts: Accounts, name: str) -> AccountState:
+def account_state(accounts: Accounts, name: str) -> AccountState:
+    """Return what the account *name* accepts, and its state."""
     opened = accounts.shown(name)
     config = opened.config if opened else AccountConfig(name, accounts.revision(name))
     names = config.allowed_events
@@ -127,6 +132,7 @@ def _state(accounts: Accounts, name: str) -> AccountState:
         allowed_events=None if names is None else sorted(names),
         require_identifier=config.require_identifier,
         strict_openapi=config.strict_openapi,
+        revision=config.revision.name,
         clock=shown_clock(name, opened.clock) if opened else None,
         faults=len(opened.faults.active()) if opened else 0,
     )

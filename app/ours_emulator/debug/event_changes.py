@@ -6,6 +6,7 @@ from typing import cast
 from ours_emulator.contract import client
 from ours_emulator.contract.revision import identifier_kinds
 from ours_emulator.decide.changes import PARTS, Sent, visitor_changes
+from ours_emulator.decide.phone import PHONE
 from ours_emulator.model import Properties
 from ours_emulator.records import Event, EventDetail
 from ours_emulator.store import StoredEvent
@@ -37,7 +38,8 @@ def _sent(event: Event, content: Properties) -> Sent:
     kinds = identifier_kinds()
     given = cast(dict[str, str], content.get("identity", {}))
     return Sent(
-        identity={kinds[name]: value for name, value in given.items() if name in kinds},
+        # A phone number comes as a property, which is stored as it was sent.
+        identity={kinds[name]: value for name, value in given.items() if kinds.get(name, PHONE) != PHONE},
         properties=cast(Properties, content.get("user_properties", {})),
         data=cast(Properties, content.get("data", {})),
         device=cast(Properties | None, content.get("device")),

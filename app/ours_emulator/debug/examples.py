@@ -8,7 +8,7 @@ from typing import Any, cast
 from pydantic import JsonValue
 
 from ours_emulator import __version__
-from ours_emulator.contract.revision import DEFAULT_REVISION
+from ours_emulator.model import DEFAULT_REVISION
 
 _DATA: Mapping[str, Any] = json.loads((files("ours_emulator.debug") / "examples.json").read_text("utf-8"))
 _RECORDS: Mapping[str, JsonValue] = {**_DATA["records"], "version": __version__, "revision": DEFAULT_REVISION}

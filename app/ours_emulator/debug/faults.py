@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from ours_emulator.debug.names import ValidName
 from ours_emulator.debug.params import NOT_FOUND, AsciiJSON, Body, Needs, OneAccount, answer, debug_router, found
+from ours_emulator.debug.parts import Parts
 from ours_emulator.decide.faults import Action, ActiveFault, Delay, Fault, FaultMatch, RateLimit
 from ours_emulator.http.routes import CLIENT_PATHS, INGEST_PATHS
 from ours_emulator.model import Properties
@@ -197,7 +198,8 @@ class Removed:
 @router.get("/faults", response_model=Page[FaultState])
 async def faults(parts: Needs, account: OneAccount) -> Response:
     """List the account's faults, the oldest first: the first one that matches and hits decides."""
-    items = [_shown(account, active) for active in parts.shown(account).faults.active()]
+    parts.shown(account)
+    items = shown_faults(parts, account)
     return AsciiJSON({"items": items, "total": len(items), "next_cursor": None, "evicted": 0})
 
 
@@ -226,6 +228,12 @@ async def remove_fault(parts: Needs, account: OneAccount, name: FaultName) -> Re
     """Remove a fault and show its last counts."""
     removed = parts.shown(account).faults.remove(name)
     return AsciiJSON(_shown(account, found(removed, f"there is no fault {name}")))
+
+
+def shown_faults(parts: Parts, account: str) -> list[Properties]:
+    """Return the faults of *account*, the oldest first; a closed one has none."""
+    opened = parts.accounts.shown(account)
+    return [] if opened is None else [_shown(account, active) for active in opened.faults.active()]
 
 
 def _shown(account: str, active: ActiveFault) -> Properties:

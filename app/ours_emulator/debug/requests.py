@@ -72,7 +72,7 @@ async def request(
     older).
     """
     stored = await reader.request(account, stored_id(request_id))
-    detail = _detail(*found(stored, f"there is no request {request_id}"))
+    detail = request_detail(*found(stored, f"there is no request {request_id}"))
     return answer(_redacted(detail, parts.redactor) if redact else detail)
 
 
@@ -82,7 +82,8 @@ async def calls(reader: Reader, account: Account, limit: Limit = DEFAULT_LIMIT, 
     return answer(await reader.calls(account, limit, cursor))
 
 
-def _detail(stored: StoredRequest, events: Sequence[Event]) -> RequestDetail:
+def request_detail(stored: StoredRequest, events: Sequence[Event]) -> RequestDetail:
+    """Return a request with its body as far as it is shown, and its answer as it was sent."""
     record = {one.name: getattr(stored.record, one.name) for one in fields(RequestRecord)}
     text = text_of(stored.body, stored.record.content_encoding, _MAX_SHOWN)
     encoded = in_base64(stored.body) if text is None else None

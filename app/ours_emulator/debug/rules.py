@@ -6,7 +6,7 @@ from collections import Counter
 from fastapi import HTTPException, Request
 from starlette.responses import Response
 
-from ours_emulator.contract.rules import Rule
+from ours_emulator.contract.rules import Rule, load_rules
 from ours_emulator.debug.params import Account, Needs, Reader, account_of, answer, debug_router
 from ours_emulator.records import Page, RuleCount
 from ours_emulator.store import StoreReader
@@ -18,8 +18,9 @@ router = debug_router()
 
 @router.get("/rules", response_model=Page[Rule])
 async def rules(request: Request, parts: Needs) -> Response:
-    """List every rule of the contract and its basis."""
-    items = parts.accounts.revision(account_of(request, None)).rules
+    """List every rule, its basis and the revisions it holds in; of an account, the rules of its revision."""
+    account = account_of(request, None)
+    items = load_rules() if account is None else parts.accounts.revision(account).rules
     return answer(Page(items, len(items)))
 
 

@@ -19,8 +19,9 @@ from ours_emulator.debug.params import (
     debug_router,
     found,
 )
+from ours_emulator.decide.phone import PHONE, phone_name
 from ours_emulator.model import Identifier
-from ours_emulator.records import Event, Identifiers, Page, Visitor
+from ours_emulator.records import Event, Page, Visitor
 from ours_emulator.store import EventFilter, StoreReader, VisitorFilter
 from ours_emulator.wording import listed
 
@@ -71,7 +72,7 @@ async def visitor_events(
     identifier that the visitor has now. What was refused is not: its identifiers are not kept.
     """
     shown = await _visitor(reader, account, _unquoted(visitor_id))
-    which = EventFilter(visitor_id=shown.visitor_id, outcome=None, also_named=_names_of(shown.identifiers))
+    which = EventFilter(visitor_id=shown.visitor_id, outcome=None, also_named=_names_of(shown))
     return answer(await reader.events(shown.account, which, limit, cursor, order))
 
 
@@ -83,13 +84,15 @@ async def _visitor(reader: StoreReader, account: str | None, visitor_id: str) ->
     return found(next(iter(page.items), None), f"there is no visitor {visitor_id}")
 
 
-def _names_of(identifiers: Identifiers) -> dict[str, str]:
-    """Return *identifiers* by each name that a message may give them."""
+def _names_of(visitor: Visitor) -> dict[str, str]:
+    """Return the identifiers of *visitor* by each name that a message may give them."""
+    identifiers = visitor.identifiers
     values: dict[Identifier, str | None] = {
         "user_id": identifiers.user_id,
         "external_id": identifiers.external_id,
         "email": identifiers.email,
         "anonymous_id": identifiers.anonymous_id,
+        PHONE: phone_name(visitor.properties.get(PHONE)),
     }
     return {name: value for name, kind in identifier_kinds().items() if (value := values[kind]) is not None}
 

@@ -99,7 +99,11 @@ class Decision:
     def _accepted(self, id_: int, context: Context, message: Message) -> list[Receipt]:
         semantics = message.semantics
         visitor, resolution, hints = self._visitors.resolve(
-            context.account_id, message.identity, new_uuid, falls_through=semantics.falls_through
+            context.account_id,
+            message.identity,
+            new_uuid,
+            falls_through=semantics.falls_through,
+            later=semantics.later,
         )
         written = message.identity if semantics.claims_stored or resolution.created else ()
         given = properties.given(written, message.user_properties, empty_ignored=semantics.empty_ignored)
@@ -304,7 +308,7 @@ def new_uuid() -> str:
 
 
 def names(account_id: int, message: AnyMessage) -> list[Name]:
-    """Return the names to load: the deciding one, and beside a user id the external id, to tell if it is another's.
+    """Return the names to load: the deciding one, and what hints need, such as the external id beside a user id.
 
     All names if one that matches no visitor leaves the decision to the next, or if an id is written only where no
     visitor has it.
@@ -314,7 +318,9 @@ def names(account_id: int, message: AnyMessage) -> list[Name]:
     identity = message.identity
     claims = looked_up(identity, falls_through=message.semantics.falls_through)
     if claims and claims[0].kind == "user_id":
-        claims = tuple(claim for claim in identity if claim.kind != "email")
+        claims = tuple(claim for claim in identity if claim.kind in ("user_id", "external_id"))
+    elif message.semantics.later is not None:
+        claims = identity
     return [(account_id, claim.kind, claim.value) for claim in claims]
 
 

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ours_emulator.decide.phone import PHONE, phone_name
 from ours_emulator.decide.properties import NAMING_PROPERTIES
 from ours_emulator.decide.versions import combined, patched
 from ours_emulator.model import UNKNOWN, Change, Claim, Identifier, Identity, Properties, Version, VisitorState
 from ours_emulator.records import Hint, Resolution, Step
 
+_NAMING = frozenset((*NAMING_PROPERTIES, PHONE))
 Name: TypeAlias = tuple[int, Identifier, str]
 """An identifier as visitors are found by it: account, kind, value."""
 
@@ -48,6 +50,10 @@ class Visitor:
             value = self.state.properties.get(kind)
             if isinstance(value, str):
                 yield (self.account_id, kind, value)
+        # Always, though not every revision looks one up: the account may get another revision.
+        phone = phone_name(self.state.properties.get(PHONE))
+        if phone is not None:
+            yield (self.account_id, PHONE, phone)
         if self.state.anonymous_id is not None:
             yield (self.account_id, "anonymous_id", self.state.anonymous_id)
 
@@ -87,18 +93,27 @@ class Visitors:
         return None, Resolution(None, False, (*steps, *_skipped(identity[len(tried) :]))), []
 
     def resolve(
-        self, account_id: int, identity: Identity, new_id: Callable[[], str], *, falls_through: bool = False
+        self,
+        account_id: int,
+        identity: Identity,
+        new_id: Callable[[], str],
+        *,
+        falls_through: bool = False,
+        later: str | None = None,
     ) -> tuple[Visitor, Resolution, list[Hint]]:
         """Return the visitor that *identity* names. If none matches, add one, with the user id or else *new_id*.
 
         The strongest identifier given decides alone: there is no look-up by email beside an external id (rule
-        identity-order), unless it *falls_through* (rule client-look-up).
+        identity-order), unless it *falls_through* (rules identity-order, client-look-up). *later* is the revision that
+        would, for a hint.
         """
         visitor, resolution, hints = self.find(account_id, identity, falls_through=falls_through)
         if visitor is None:
             given = identity and identity[0].kind == "user_id"
             visitor = self._add(account_id, identity[0].value if given else new_id())
             resolution = Resolution(identity[0].given_as if identity else None, True, resolution.steps)
+            if later is not None and identity and identity[0].kind == "external_id":
+                hints += self._found_later(account_id, identity[1:], later)
         if identity and identity[0].kind == "user_id":
             hints += self._foreign(account_id, identity[1:], visitor)
         return visitor, resolution, hints
@@ -112,7 +127,7 @@ class Visitors:
 
     def change(self, visitor: Visitor, change: Change) -> None:
         """Do *change* to *visitor* and let them be found by the identifiers they have then."""
-        if change.anonymous_id is None and change.properties.keys().isdisjoint(NAMING_PROPERTIES):
+        if change.anonymous_id is None and change.properties.keys().isdisjoint(_NAMING):
             visitor.change(change)
             return
         before = set(visitor.names())
@@ -146,6 +161,13 @@ class Visitors:
         for name in names:
             self._by_name.setdefault(name, []).append(visitor)
 
+    def _found_later(self, account_id: int, others: Identity, later: str) -> Iterator[Hint]:
+        """Yield a hint if the revision *later* would have found a visitor by the email among *others*."""
+        for claim in others:
+            if claim.kind == "email" and self._matches(account_id, claim):
+                message = f"another visitor has it; revision {later} would take that one instead of a new one"
+                yield Hint("revision", _path(claim), message)
+
     def _foreign(self, account_id: int, others: Identity, visitor: Visitor) -> Iterator[Hint]:
         for claim in others:
             holders = self._matches(account_id, claim)
@@ -169,6 +191,9 @@ def _age(visitor: Visitor) -> int:
     return visitor.pk
 
 
+def _path(claim: Claim) -> str:
+    return "/" + claim.given_as.replace(".", "/")
+
+
 def _ambiguous(claim: Claim) -> Hint:
-    path = "/" + claim.given_as.replace(".", "/")
-    return Hint("oldest-wins", path, f"several visitors have this {claim.kind}; the oldest one was taken")
+    return Hint("oldest-wins", _path(claim), f"several visitors have this {claim.kind}; the oldest one was taken")

@@ -278,9 +278,12 @@ class AsyncEmulator(Handle):
         return await self.perform(operations.export(redact=redact))
 
     @asynccontextmanager
-    async def stream_export(self, *, redact: bool = False) -> AsyncGenerator[AsyncExport]:
-        """Give what `export` returns in parts, for journals that are larger than the memory."""
-        async with self._streaming(operations.export(redact=redact, seconds=None)) as answer:
+    async def stream_export(self, *, redact: bool = False, timeout: float | None = None) -> AsyncGenerator[AsyncExport]:
+        """Give what `export` returns in parts, for journals that are larger than the memory.
+
+        The emulator may be silent for *timeout* seconds; by default for as long as it likes.
+        """
+        async with self._streaming(operations.export(redact=redact, seconds=timeout)) as answer:
             yield AsyncExport(answer.parts, int(answer.headers.get("x-emulator-evicted", 0)))
 
     async def replay(self, lines: Lines, *, timeout: float | None = 600) -> Imported:

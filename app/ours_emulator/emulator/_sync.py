@@ -276,9 +276,12 @@ class Emulator(Handle):
         return self.perform(operations.export(redact=redact))
 
     @contextmanager
-    def stream_export(self, *, redact: bool = False) -> Generator[Export]:
-        """Give what `export` returns in parts, for journals that are larger than the memory."""
-        with self._streaming(operations.export(redact=redact, seconds=None)) as answer:
+    def stream_export(self, *, redact: bool = False, timeout: float | None = None) -> Generator[Export]:
+        """Give what `export` returns in parts, for journals that are larger than the memory.
+
+        The emulator may be silent for *timeout* seconds; by default for as long as it likes.
+        """
+        with self._streaming(operations.export(redact=redact, seconds=timeout)) as answer:
             yield Export(answer.parts, int(answer.headers.get("x-emulator-evicted", 0)))
 
     def replay(self, lines: Lines, *, timeout: float | None = 600) -> Imported:

@@ -115,6 +115,7 @@ class AccountPlan(TypedDict, total=False):
     allowed_events: Sequence[str] | None
     require_identifier: bool
     strict_openapi: bool
+    revision: str
 
 
 _FAULT_MATCH = ("path", "event", "token", "distinct_id")
@@ -334,6 +335,12 @@ def export(*, redact: bool, seconds: float | None = _SECONDS) -> Operation[str]:
     """All requests as JSON lines, the oldest first."""
     params = {"redact": "true"} if redact else {}
     return Operation("GET", "export", lambda body: str(body, "utf-8"), params=params, raw=True, seconds=seconds)
+
+
+def html_report(title: str, failures: Sequence[str] = (), *, seconds: float = _SECONDS) -> Operation[str]:
+    """The page of an account as one file, about what *title* says, with *failures* at its top."""
+    body = {"title": title, "failures": list(failures)}
+    return replace(_post("report", body, lambda answer: str(answer, "utf-8")), raw=True, seconds=seconds)
 
 
 def replay(lines: Lines, seconds: float | None) -> Operation[Imported]:

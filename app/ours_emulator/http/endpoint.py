@@ -6,7 +6,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from ours_emulator.accounts import Accounts
+from ours_emulator.contract.ingest import ENDPOINTS
 from ours_emulator.contract.paths import unknown_path
+from ours_emulator.contract.sdk import made_for_later
 from ours_emulator.http.fault_effects import apply_fault
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.preflights import Preflights
@@ -60,17 +62,36 @@ class Endpoint:
         self, request: Request, exchange: Exchange | Closed | None, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer *request*, which became *exchange*; None if nothing of it could be stored."""
-        parts = self.parts
         if exchange is None:
             await self._fail(send, request, None, "the event could not be stored")
         elif isinstance(exchange, Closed):
             await self._fail(send, request, _GONE, f"account {exchange.account} is closed", "account-closed")
         elif exchange.fault is None:
             await send_answer(send, exchange.answer, exchange)
-            parts.log.exchange(exchange)
+            self.log(exchange)
         else:
-            parts.log.exchange(exchange)
+            self.log(exchange)
             await apply_fault(exchange, exchange.fault, scope, receive, send)
+
+    def log(self, exchange: Exchange) -> None:
+        """Write a line about *exchange*, and after the first of a newer SDK one about its revision."""
+        self.parts.log.exchange(exchange)
+        if exchange.request.python_sdk:
+            self._note_sdk(exchange.request)
+
+    def _note_sdk(self, request: Request) -> None:
+        """Note once for an account that its SDK is made for a later revision. That is no mistake, and so no hint."""
+        account = self.parts.accounts.open(request.account)
+        if account is None or account.sdk_noted or request.endpoint not in ENDPOINTS:
+            return
+        revision = account.config.revision
+        if revision.later is not None and made_for_later(request.python_sdk):
+            account.sdk_noted = True
+            self.parts.log.note(
+                f"the vendor's Python SDK {request.python_sdk} is made for revision {revision.later}; "
+                f"this account has {revision.name} (--revision {revision.later} changes that)",
+                request.account,
+            )
 
     async def _refuse_unknown(self, send: Send, request: Request) -> None:
         """Answer 404 and keep nothing: browsers and health checks send such requests, not events (rule methods)."""

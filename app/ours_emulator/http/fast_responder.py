@@ -90,7 +90,7 @@ class FastResponder:
             return
         if not cycle.disconnected:
             self._write(cycle, exchange)
-        endpoint.parts.log.exchange(exchange)
+        endpoint.log(exchange)
 
     def _write(self, cycle: RequestResponseCycle, exchange: Exchange) -> None:
         answer = exchange.answer

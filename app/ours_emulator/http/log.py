@@ -74,6 +74,11 @@ class RequestLog:
         level: Level = "error" if result == "failed" else "warning"
         self._write_record(level, " ".join(filter(None, parts)), fields, account_at(path))
 
+    def note(self, message: str, account: str) -> None:
+        """Write something that is worth knowing about *account*, once."""
+        text = message if self._form == "json" else f"NOTE account {account}: {message}"
+        self._write_record("info", text, {"account": account}, account)
+
     def close(self) -> None:
         """Write what is pending, for at most 1 s. Later lines are ignored."""
         self._writer.close()

@@ -15,6 +15,8 @@ from ours_emulator.records import sentence
 from ours_emulator.wording import first_of
 
 _RETRY_COUNT = b"x-stainless-retry-count"
+_SDK_LANGUAGE = b"x-stainless-lang"
+_SDK_VERSION = b"x-stainless-package-version"
 _MAX_IN_HEADER = 10
 _DRAIN_BYTES = 64 * 1024 * 1024
 _CORS = (
@@ -73,7 +75,12 @@ def request_of(
         sdk_counts=_RETRY_COUNT in headers,
         received_at=now(account),
         started=started,
+        python_sdk=_python_sdk(headers) if _SDK_LANGUAGE in headers else "",
     )
+
+
+def _python_sdk(headers: Mapping[bytes, bytes]) -> str:
+    return headers.get(_SDK_VERSION, b"").decode("latin-1") if headers[_SDK_LANGUAGE] == b"python" else ""
 
 
 def attempt_number(retries: str) -> int:

@@ -29,6 +29,8 @@ _FILES = (
     "main.js",
     "parts.js",
     "place.js",
+    "report.js",
+    "reported.js",
     "rules.js",
     "sent.js",
     "status.js",

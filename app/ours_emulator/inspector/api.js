@@ -1,6 +1,7 @@
 // The debug API, the only thing the page knows of the emulator.
 /** @import { Answer, Asked, PathOf } from "types" */
 import { base } from "./place.js";
+import { answerOf, report } from "./report.js";
 import { Store } from "./store.js";
 
 const TOKEN = "ours-emulator-admin-token";
@@ -38,12 +39,28 @@ export const remove = (path, asked) => call("delete", path, asked);
  */
 async function call(method, path, asked) {
   const { body, signal } = asked;
+  if (report) return reported(report, path, asked);
   const response = await send(urlOf(path, asked.path, asked.query), {
     method: method.toUpperCase(),
     ...(signal ? { signal } : {}),
     ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
   });
   return response.json();
+}
+
+/**
+ * What the report has of it.
+ * @template {"get" | "post" | "put" | "delete"} M
+ * @template {PathOf<M>} P
+ * @param {import("./report.js").Report} from
+ * @param {P} path
+ * @param {Asked<M, P>} asked
+ * @returns {Answer<M, P>}
+ */
+function reported(from, path, asked) {
+  const found = answerOf(from, path, { ...asked.path, ...asked.query });
+  if (found === undefined) throw new ApiError(404, "This is not in the report.");
+  return /** @type {Answer<M, P>} */ (found);
 }
 
 /**

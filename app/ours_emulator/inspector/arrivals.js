@@ -4,6 +4,7 @@
 /** @import { Place } from "./place.js" */
 import { UNREACHABLE, get, messageOf } from "./api.js";
 import { FILTERS, place } from "./place.js";
+import { report } from "./report.js";
 import { refreshStatus, refreshStatusSoon } from "./status.js";
 import { Store } from "./store.js";
 import { Follower } from "./stream.js";
@@ -114,6 +115,7 @@ const listed = (asked, cursor, signal) =>
 
 /** Follow what arrives, from now on. */
 export function follow() {
+  if (report) return void load();
   follower = new Follower({ receipt: receive, reset: forget, state: setLiveness });
 }
 

@@ -4,12 +4,13 @@ import { get } from "./api.js";
 import { assertion, curl, markdown, needsKey, sdkCall, targetOf } from "./copies.js";
 import { CopyButton, perform } from "./parts.js";
 import { choose } from "./place.js";
+import { report } from "./report.js";
 import { html } from "./vendor/library.js";
 
 /** @param {{arrival: Arrival, request: RequestDetail, rules: readonly Rule[]}} properties */
 export function Copies({ arrival, request, rules }) {
   const call = sdkCall(request);
-  const isSendable = !needsKey(request) && (request.body !== null || request.body_bytes === 0);
+  const isSendable = !report && !needsKey(request) && (request.body !== null || request.body_bytes === 0);
   return html`<div class="buttons" role="group" aria-label="Copy and send">
     <${CopyButton} text=${() => curl(request)}>Copy as curl<//>
     <${CopyButton} text=${() => assertion(arrival)}>Copy as pytest assertion<//>

@@ -2,6 +2,7 @@
 import { quoted } from "./copies.js";
 import { CopyButton, perform } from "./parts.js";
 import { account, base } from "./place.js";
+import { report } from "./report.js";
 import { status } from "./status.js";
 import { useStore } from "./store.js";
 import { html } from "./vendor/library.js";
@@ -10,6 +11,7 @@ const TRACK = "api/v1/track";
 
 export function Empty() {
   const { accounts } = useStore(status);
+  if (report) return html`<section class="empty" aria-label="Arrivals"><h2>Nothing had arrived</h2></section>`;
   const allowed = accounts.find((one) => one.account === (account ?? "default"))?.allowed_events ?? [];
   const body = JSON.stringify({ token: "my-token", event: allowed?.[0] ?? "Test Event", userId: "user-1" });
   const line = `export OURS_PRIVACY_BASE_URL=${base}api/v1`;

@@ -5,6 +5,7 @@ import { locked, post, unlock } from "./api.js";
 import { arrivals, load, togglePaused } from "./arrivals.js";
 import { NOWHERE, account, choose, place, root } from "./place.js";
 import { Dialog, Link, notice, perform } from "./parts.js";
+import { report } from "./report.js";
 import { status } from "./status.js";
 import { Store, useStore } from "./store.js";
 import { duration, fullTime, plural } from "./text.js";
@@ -19,12 +20,12 @@ export function Header() {
   const dialog = useStore(opened);
   return html`<header>
     <h1>ours-emulator</h1>
-    <${AccountSwitch} />
+    ${!report && html`<${AccountSwitch} />`}
     <${Views} />
     <span class="space"></span>
-    <${LiveButton} />
+    ${!report && html`<${LiveButton} />`}
     <div class="states"><${ClockState} /><${Faults} /><${Evicted} /></div>
-    <button type="button" onClick=${() => opened.set("reset")}>Reset…</button>
+    ${!report && html`<button type="button" onClick=${() => opened.set("reset")}>Reset…</button>`}
     <${ThemeButton} />
     <button type="button" class="icon" aria-label="Keys" title="Keys (?)" onClick=${() => opened.set("help")}>?</button>
     ${dialog === "reset" && html`<${ResetDialog} />`} ${dialog === "help" && html`<${HelpDialog} />`}
@@ -40,12 +41,14 @@ const VIEWS = [
   ["control", "Control"],
   ["rules", "Rules"],
 ];
+/** What asks or steers an emulator. */
+const NOT_IN_REPORTS = ["verify", "control"];
 
 function Views() {
   const { view } = useStore(place);
   return html`<nav aria-label="Views">
-    ${VIEWS.map(([name, label]) => html`<${Link} key=${label} to=${{ ...NOWHERE, view: name }} current=${view === name}>${label}<//>`)}
-    <a href=${new URL("docs", document.baseURI)}>API</a>
+    ${VIEWS.filter(([name]) => !report || !NOT_IN_REPORTS.includes(name ?? "")).map(([name, label]) => html`<${Link} key=${label} to=${{ ...NOWHERE, view: name }} current=${view === name}>${label}<//>`)}
+    ${!report && html`<a href=${new URL("docs", document.baseURI)}>API</a>`}
   </nav>`;
 }
 
@@ -95,7 +98,7 @@ function ClockState() {
 /** @param {AccountState["clock"]} clock */
 function clockText(clock) {
   if (clock?.state === "frozen") return `clock frozen at ${fullTime(clock.now)}`;
-  const ahead = (clock?.now_ms ?? 0) - Date.now();
+  const ahead = (clock?.now_ms ?? 0) - (report ? Date.parse(report.made_at) : Date.now());
   return `clock ${duration(Math.abs(ahead))} ${ahead < 0 ? "behind" : "ahead"}`;
 }
 
@@ -125,9 +128,18 @@ const shownAccounts = (accounts) => accounts.filter((one) => account === null ||
 /** @param {string} name */
 const named = (name) => (account === null ? `${name}: ` : "");
 
+/** What outlives the tab. A frame without an origin, as build servers show artifacts in, has none. */
+function storage() {
+  try {
+    return localStorage;
+  } catch {
+    return null;
+  }
+}
+
 /** Use the theme that was chosen before; without a choice the system decides. */
 export function restoreTheme() {
-  const theme = localStorage.getItem(THEME);
+  const theme = storage()?.getItem(THEME);
   if (theme) document.documentElement.dataset["theme"] = theme;
 }
 
@@ -141,7 +153,7 @@ function ThemeButton() {
   const change = () => {
     const theme = dark ? "light" : "dark";
     document.documentElement.dataset["theme"] = theme;
-    localStorage.setItem(THEME, theme);
+    storage()?.setItem(THEME, theme);
     setDark(!dark);
   };
   const label = `Use the ${dark ? "light" : "dark"} theme`;

@@ -6,6 +6,8 @@ import { Detail } from "./detail.js";
 import { Header, Notice, TokenForm, opened, restoreTheme, useLocked } from "./header.js";
 import { List } from "./list.js";
 import { account, choose, place, retype } from "./place.js";
+import { report } from "./report.js";
+import { Reported } from "./reported.js";
 import { Rules } from "./ledger.js";
 import { keepStatusFresh } from "./status.js";
 import { useStore } from "./store.js";
@@ -17,6 +19,7 @@ function App() {
   const { view } = useStore(place);
   if (useLocked()) return html`<${TokenForm} />`;
   return html`<${Header} />
+    <${Reported} />
     <${VIEWS[view ?? ""] ?? Arrivals} />
     <${Notice} />`;
 }
@@ -30,7 +33,12 @@ function Arrivals() {
 }
 
 /** @type {Record<string, () => unknown>} */
-const VIEWS = { visitors: Visitors, calls: Calls, verify: Verify, control: Control, rules: Rules };
+const VIEWS = {
+  visitors: Visitors,
+  calls: Calls,
+  rules: Rules,
+  ...(report ? {} : { verify: Verify, control: Control }),
+};
 
 /** @param {KeyboardEvent} event */
 function onKey(event) {
@@ -73,7 +81,7 @@ function step(by) {
 
 function nameTab() {
   const { event } = place.value;
-  document.title = [event && `#${event}`, account, "ours-emulator"].filter(Boolean).join(" · ");
+  document.title = [event && `#${event}`, report ? report.title : account, "ours-emulator"].filter(Boolean).join(" · ");
 }
 
 // One redraw a frame, however much arrives.

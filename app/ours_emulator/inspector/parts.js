@@ -5,6 +5,7 @@
 import { messageOf } from "./api.js";
 import { NOWHERE, account, address, choose, place, retype, root } from "./place.js";
 import { Store, useStore } from "./store.js";
+import { report } from "./report.js";
 import { html, useEffect, useRef, useState } from "./vendor/library.js";
 
 /** @type {readonly Outcome[]} */
@@ -35,7 +36,7 @@ export function Link({ to, children, class: name, current, label }) {
  */
 export function VisitorLink({ account: owner, id, ...others }) {
   const to = { ...NOWHERE, view: "visitors", visitor: id };
-  if (account !== null)
+  if (account !== null || report)
     return html`<${Link}
       to=${{ ...to, q: place.value.view === "visitors" ? place.value.q : undefined }}
       ...${others}

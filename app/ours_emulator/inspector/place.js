@@ -1,4 +1,5 @@
 // The URL is the state of the page: what is shown can be reloaded, gone back to and sent to somebody else.
+import { report } from "./report.js";
 import { Store } from "./store.js";
 
 /** @typedef {"view" | "event" | "visitor" | "outcome" | "name" | "request" | "q" | "hint" | "reason" | "since" | "order" | "match"} Name */
@@ -25,7 +26,9 @@ export const NOWHERE = Object.fromEntries(NAMES.map((name) => [name, undefined])
 export const FILTERS = /** @type {const} */ (["outcome", "name", "visitor", "request", "hint", "reason", "since", "q"]);
 
 /** Where the page is served, with a slash at its end: at the root, or below `/accounts/NAME`. */
-export const base = new URL("./", location.href);
+export const base = new URL("./", report?.url ?? location.href);
+/** The address of the page without a choice. A file cannot name itself by its folder. */
+const home = report ? location.pathname : "./";
 const scoped = /^(.*\/)accounts\/([^/]+)\/$/.exec(base.pathname);
 /** The account that the page is about; null for all of them. */
 export const account = scoped ? decodeURIComponent(scoped[2] ?? "") : null;
@@ -59,7 +62,7 @@ export function address(changes) {
   const params = new URLSearchParams();
   for (const name of NAMES) if (next[name]) params.set(name, next[name] ?? "");
   const query = params.toString();
-  return query ? `?${query}` : "./";
+  return query ? `?${query}` : home;
 }
 
 /**

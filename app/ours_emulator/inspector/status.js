@@ -2,6 +2,7 @@
 /** @import { AccountState, FaultState, Summary } from "types" */
 import { get } from "./api.js";
 import { account } from "./place.js";
+import { report } from "./report.js";
 import { Store } from "./store.js";
 
 const SOON_MS = 400;
@@ -38,7 +39,7 @@ export function refreshStatusSoon() {
 
 /** Faults and clocks change without an arrival, so they are asked for again and again. */
 export function keepStatusFresh() {
-  setInterval(refreshIfVisible, OFTEN_MS);
+  if (!report) setInterval(refreshIfVisible, OFTEN_MS);
 }
 
 function refreshIfVisible() {

@@ -13,7 +13,7 @@ from ours_emulator.debug.params import AsciiJSON
 from ours_emulator.debug.parts import Parts
 from ours_emulator.http.assets import Asset
 from ours_emulator.http.wire import wants_html
-from ours_emulator.inspector import ASSETS, PAGE
+from ours_emulator.inspector import ASSETS, PAGE, report
 from ours_emulator.openapi.document import servers, whole_document
 
 _POLICY = (
@@ -37,6 +37,7 @@ class EmulatorApp(DebugApp):
         self._close = parts.close
         self.stop = parts.feed.close
         """End waits and streams, which would go on without end. From any thread."""
+        self.include_router(report.router)
         self.add_route("/openapi.json", _document, include_in_schema=False)
         self.add_route("/", _front_page, include_in_schema=False)
         self.add_route("/inspector/{name:path}", _page_asset, include_in_schema=False)

@@ -14,7 +14,8 @@ DESCRIPTION = (
 )
 _DOCUMENT: Json = {
     "summary": "The vendor's document",
-    "description": "The OpenAPI document of the Ingest API, byte for byte as the vendor publishes it.",
+    "description": "The OpenAPI document of the Ingest API in the account's revision: of 2026-05 byte for byte as "
+    "the vendor publishes it; of 2026-10 derived from that, as its info says.",
     "responses": {
         "200": {"description": "The document.", "content": {"application/json": {"schema": {"type": "object"}}}}
     },

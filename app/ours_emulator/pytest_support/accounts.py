@@ -18,11 +18,13 @@ from ours_emulator.emulator.operations import AccountPlan, When
 from ours_emulator.pytest_support.marker import (
     IGNORED,
     INI_IGNORED,
+    INI_REVISION,
     OF_ACCOUNT,
     ignored_by_ini,
     ignored_by_marker,
     is_strict,
     options_of,
+    settings_of_ini,
     wrong,
 )
 from ours_emulator.pytest_support.reports import ACCOUNT, CLOSED, WatchedAccount
@@ -39,7 +41,7 @@ def account_of_test(
     options = options_of(test)
     if is_strict(test):
         _check_rules(server, test)
-    with _account(server, test.name, settings, options) as emulator:
+    with _account(server, test.name, test.config, settings, options) as emulator:
         account = WatchedAccount(emulator)
         if "seed" in options:
             _replay_seed(test, emulator, options["seed"])
@@ -57,7 +59,7 @@ def account_of_session(
     request: pytest.FixtureRequest, server: Emulator, settings: Mapping[str, Any]
 ) -> Generator[Emulator]:
     """Give an account to the whole session."""
-    with _account(server, "session", settings, {}) as emulator, pytest.MonkeyPatch.context() as patch:
+    with _account(server, "session", request.config, settings, {}) as emulator, pytest.MonkeyPatch.context() as patch:
         patch.setenv(BASE_URL_VARIABLE, emulator.ingest_url)
         request.session.stash[ACCOUNT] = WatchedAccount(emulator)
         yield emulator
@@ -101,15 +103,15 @@ def _rules(server: Emulator) -> frozenset[str]:
 
 @contextmanager
 def _account(
-    server: Emulator, title: str, settings: Mapping[str, Any], options: Mapping[str, Any]
+    server: Emulator, title: str, config: pytest.Config, settings: Mapping[str, Any], options: Mapping[str, Any]
 ) -> Generator[Emulator]:
     if ended := server.ended():
         pytest.fail(f"the emulator of {server.server_url} has ended: {ended}", pytrace=False)
     name = f"{_NOT_IN_NAMES.sub('-', title).strip('-')[:60] or 'test'}-{uuid4().hex[:12]}"
     try:
-        emulator = server.open_account(name, **_plan({**settings, **options}))
+        emulator = server.open_account(name, **_plan({**settings_of_ini(config), **settings, **options}))
     except EmulatorError as error:
-        raise _refused_plan(error, options) from None
+        raise _refused_plan(error, settings, options) from None
     process = os.getpid()
     try:
         yield emulator
@@ -119,12 +121,13 @@ def _account(
             _close(emulator, [*emulator.opened, name])
 
 
-def _refused_plan(error: EmulatorError, options: Mapping[str, Any]) -> BaseException:
-    """Return *error* with where the value that was refused comes from: the marker's *options*, or the settings."""
-    names = re.match(r"\w+", error.reason or "")
-    if error.reason is None or (names and names[0] in options):
+def _refused_plan(error: EmulatorError, settings: Mapping[str, Any], options: Mapping[str, Any]) -> BaseException:
+    """Return *error* with where the value that was refused comes from: marker's *options*, *settings*, or ini file."""
+    name = str(error.reason or "").partition(":")[0].partition(".")[0]
+    if error.reason is None or name in options:
         return _refused(error)
-    return pytest.fail.Exception(f"ours_emulator_settings: {error.reason}", pytrace=False)
+    origin = INI_REVISION if name == "revision" and name not in settings else "ours_emulator_settings"
+    return pytest.fail.Exception(f"{origin}: {error.reason}", pytrace=False)
 
 
 def _plan(settings: Mapping[str, Any]) -> AccountPlan:

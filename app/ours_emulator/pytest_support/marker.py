@@ -13,6 +13,7 @@ from ours_emulator.wording import did_you_mean
 MARKER = "ours_emulator"
 IGNORED = "strict_ignore"
 INI_IGNORED = f"{MARKER}_{IGNORED}"
+INI_REVISION = f"{MARKER}_revision"
 OF_ACCOUNT = frozenset(AccountPlan.__optional_keys__)
 
 
@@ -39,6 +40,10 @@ def _is_moment(value: object) -> bool:
     return value is None or (isinstance(value, str | int | datetime) and not _is_bool(value))
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
 def _is_path(value: object) -> bool:
     return isinstance(value, str | Path)
 
@@ -48,6 +53,7 @@ _OPTIONS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "clock": (_is_moment, "a datetime, ISO 8601, or milliseconds since the epoch"),
     "public_keys": (_is_list, "a list of keys, such as ['pk_123']"),
     "require_identifier": (_is_bool, "True or False"),
+    "revision": (_is_text, "the name of a revision, such as '2026-10'"),
     "seed": (_is_path, "the path of a file"),
     "strict": (_is_bool, "True or False"),
     IGNORED: (_is_list_or_one, "a list of rules, such as ['unknown-keys']"),
@@ -76,6 +82,12 @@ def options_of(test: pytest.Item) -> dict[str, Any]:
 def is_strict(test: pytest.Item) -> bool:
     """Whether *test* fails if the emulator refuses something or gives a hint."""
     return bool(options_of(test).get("strict", test.config.getini("ours_emulator_strict")))
+
+
+def settings_of_ini(config: pytest.Config) -> dict[str, str]:
+    """Return the options of accounts that the ini file sets."""
+    revision: str = config.getini(INI_REVISION)
+    return {"revision": revision} if revision else {}
 
 
 def ignored_by_marker(test: pytest.Item) -> frozenset[str]:

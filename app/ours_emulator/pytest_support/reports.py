@@ -6,11 +6,22 @@ from dataclasses import dataclass
 
 import pytest
 
-from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, Event, RequestRecord, operations, report
+from ours_emulator.emulator import (
+    AsyncEmulator,
+    Emulator,
+    EmulatorError,
+    Event,
+    ExpectationError,
+    RequestRecord,
+    operations,
+    report,
+)
 from ours_emulator.pytest_support import network_guard
 from ours_emulator.pytest_support.marker import ignored_rules, is_strict
+from ours_emulator.pytest_support.report_files import ReportFiles, report_files
 from ours_emulator.wording import plural
 
+_MAX_OPENED = 5
 _KEPT = (
     "a client that was made there may still be in use; make one for each test, or use "
     "client.with_options(base_url=ours_emulator.ingest_url)"
@@ -53,10 +64,19 @@ class WatchedAccount:
         except EmulatorError as error:
             return str(error)
         lines = [f"{self.emulator.url}: {report.counts(requests, events)}", *report.timeline(requests, events)]
-        handles = [self.emulator, *([] if self.async_emulator is None else [self.async_emulator])]
-        misses = [handle.last_miss for handle in handles]
-        lines += [f"the last wait failed: {miss}" for miss in misses if miss is not None and miss is not raised]
+        lines += [f"the last wait failed: {miss}" for miss in self._misses() if miss is not raised]
         return "\n".join([*lines, *late])
+
+    def save(self, files: ReportFiles, title: str, raised: BaseException | None) -> list[str]:
+        """Write a report on each account of the test, and return the lines that say where they are."""
+        failures = list(dict.fromkeys(str(error) for error in (raised, *self._misses()) if error is not None))
+        opened = [self.emulator, *map(self.emulator.open_account, self.emulator.opened[:_MAX_OPENED])]
+        titles = [title, *(f"{title}, account {emulator.account}" for emulator in opened[1:])]
+        return [files.save(emulator, name, failures) for emulator, name in zip(opened, titles, strict=True)]
+
+    def _misses(self) -> list[ExpectationError]:
+        handles = (self.emulator, self.async_emulator)
+        return [handle.last_miss for handle in handles if handle is not None and handle.last_miss is not None]
 
     def _late(self, closed: dict[str, int]) -> list[str]:
         """Return a line if requests came to accounts that are *closed*, and that no earlier report named; count them.
@@ -98,7 +118,8 @@ class Reports:
 
     name = "ours-emulator-reports"
 
-    def __init__(self) -> None:
+    def __init__(self, files: ReportFiles | None) -> None:
+        self._files = files
         self.blocked: list[str] = []
         """The advice for the current test, if it tried to reach the real API."""
 
@@ -148,11 +169,21 @@ class Reports:
         made = yield
         if made.failed and made.when != "teardown":
             raised = None if call.excinfo is None else call.excinfo.value
-            closed = item.session.stash.get(CLOSED, dict[str, int]())
-            reports = [_report(account, raised, closed) for account in _accounts(item)]
+            reports = [self._report(item, account, raised) for account in _accounts(item)]
             advice = [text for text in self.blocked if text not in made.longreprtext]
             made.sections += [("ours-emulator", text) for text in (*reports, *advice)]
         return made
+
+    def _report(self, item: pytest.Item, account: WatchedAccount, raised: BaseException | None) -> str:
+        """Return what arrived. An error is only reported: pytest ends the whole run when a hook raises it."""
+        closed = item.session.stash.get(CLOSED, dict[str, int]())
+        try:
+            text = account.report(raised, closed)
+            whose = " (account of the session)" if item.stash.get(ACCOUNT, None) is not account else ""
+            saved = [] if self._files is None else account.save(self._files, f"{item.nodeid}{whose}", raised)
+        except Exception as error:
+            return f"what arrived is not known: {type(error).__name__}: {error}"
+        return "\n".join([text, *saved])
 
     @contextmanager
     def _explaining(self) -> Generator[None]:
@@ -173,7 +204,7 @@ class Reports:
 @contextmanager
 def reporting(config: pytest.Config) -> Generator[None]:
     """Report on tests from now on, and keep them from the real API, until the block ends."""
-    reports = Reports()
+    reports = Reports(report_files(config))
     config.pluginmanager.register(reports, Reports.name)
     try:
         with pytest.MonkeyPatch.context() as patch:
@@ -181,14 +212,6 @@ def reporting(config: pytest.Config) -> Generator[None]:
             yield
     finally:
         config.pluginmanager.unregister(reports)
-
-
-def _report(account: WatchedAccount, raised: BaseException | None, closed: dict[str, int]) -> str:
-    """Return what arrived. An error is only reported: pytest ends the whole run when a hook raises it."""
-    try:
-        return account.report(raised, closed)
-    except Exception as error:
-        return f"what arrived is not known: {type(error).__name__}: {error}"
 
 
 def _accounts(item: pytest.Item) -> list[WatchedAccount]:

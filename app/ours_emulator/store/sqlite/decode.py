@@ -118,7 +118,7 @@ def event_record(row: Row) -> Event:
         repeats=row["repeats"],
         **sent,
         visitor_properties=None if version is None else stored_state(version, row["base"]).properties,
-        resolution=None if resolution is None else from_json(Resolution, resolution),
+        resolution=None if resolution is None else from_json(Resolution, resolution).explained(),
         hints=tuple(from_json(Hint, hint) for hint in explanation["hints"]),
         reason=None if reason is None else from_json(Reason, {**reason, "status": reason["status"] or None}),
         request_id=row["request_id"],

@@ -4,8 +4,11 @@ A step is frozen: it has the tables as they were in its version, and shares noth
 """
 
 import json
+import re
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import blake2b
+from typing import Any
 
 SCHEMA_VERSION = 5
 OLDEST_VERSION = 2
@@ -159,8 +162,40 @@ ALTER TABLE requests ADD COLUMN answer_body BLOB
 """
 
 
+_PHONE_5 = "phone_number"
+_WITH_PHONE_4 = """
+SELECT pk, account_id, version.content, base.content
+FROM visitors
+JOIN visitor_versions AS version ON version.id = version_id
+LEFT JOIN visitor_versions AS base ON base.id = version.base_id
+WHERE version.content LIKE '%"phone_number":%' OR base.content LIKE '%"phone_number":%'
+"""
+
+
 def _from_4_to_5(connection: sqlite3.Connection) -> None:
     _run_each(connection, _4_TO_5)
+    connection.executemany("INSERT INTO identifiers (digest, visitor_pk) VALUES (?, ?)", _phones(connection))
+
+
+def _phones(connection: sqlite3.Connection) -> Iterator[tuple[str, int]]:
+    """Yield a row of the identifiers for each visitor with a phone number: from now on they are found by it."""
+    for pk, account_id, content, base in connection.execute(_WITH_PHONE_4):
+        parts: list[dict[str, Any]] = [json.loads(text)["properties"] for text in (base, content) if text]
+        phone = next((part[_PHONE_5] for part in reversed(parts) if _PHONE_5 in part), None)
+        name = _phone_name(phone)
+        if name is not None:
+            text = f"{_PHONE_5}:{name}".encode("utf-8", "surrogatepass")
+            yield f"{account_id}:{blake2b(text, digest_size=16).hexdigest()}", pk
+
+
+def _phone_name(phone: object) -> str | None:
+    """Return what a phone number is compared as. A fraction is none."""
+    if isinstance(phone, bool) or not isinstance(phone, str | int):
+        return None
+    number = re.fullmatch(r"(?:\+|00)*([0-9]*)", re.sub("[-. ()/]", "", str(phone)))
+    if number is not None:
+        return number[1] or None
+    return str(phone) if any(map(str.isdecimal, str(phone))) else None
 
 
 def _run_each(connection: sqlite3.Connection, statements: str) -> None:

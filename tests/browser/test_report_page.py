@@ -1,0 +1,187 @@
+"""A report in a real browser, opened from a disk with no server and no network."""
+
+import json
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import pytest
+
+from looping import case
+from serving import Account
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
+
+pytestmark = [pytest.mark.timeout(120)]
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
+AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+MARKUP = (
+    "<img src=x onerror=alert(1)>",
+    "</script><script>alert(1)</script>",
+    "</SCRIPT ><svg onload=alert(1)>",
+    "<!--<script>",
+    "]]>--></style><style>*{display:none}",
+    '"><iframe src=javascript:alert(1)>',
+    "javascript:alert(1)",
+    "${alert(1)}`;alert(1)//",
+    "&lt;b&gt;&#60;/script&#62;",
+    "\\u003c/script>\\",
+    "\u2028alert(1)\u2029",
+    "\x00\ud800",
+)
+Opened = Callable[..., "Page"]
+
+
+@pytest.fixture
+def opened(context: "BrowserContext", account: Account, tmp_path: Path) -> Iterator[Opened]:
+    """Opens a report on the account, offline. At the end its browser must have complained of nothing."""
+    complaints: list[str] = []
+    page = context.new_page()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: complaints.append(dialog.message))
+    page.on(
+        "request",
+        lambda request: complaints.extend([] if request.url.startswith(("file:", "data:")) else [request.url]),
+    )
+    file = tmp_path / "report.html"
+
+    def open_report(query: str = "", **body: object) -> "Page":
+        file.write_bytes(account.post("/debug/report", json.dumps(body).encode()).content)
+        context.set_offline(True)
+        page.goto(f"{file.as_uri()}{query}")
+        page.locator("header").wait_for()
+        return page
+
+    yield open_report
+    assert complaints == []
+    page.close()
+
+
+def fill(account: Account) -> None:
+    """Send something of each kind."""
+    account.identify(userId="u", userProperties={"city": "Berlin"})
+    account.track(event="Paid", userId="u", eventProperties={"amount": 5}, userProperties={"city": "Bonn"}, coupon="S")
+    account.track(event="Nobody")
+
+
+def test_an_event_is_shown_from_a_file_with_all_that_the_page_shows(opened: Opened, account: Account) -> None:
+    fill(account)
+    page = opened(title="test_pays", failures=["expected 2 events 'Paid'"])
+    assert page.get_by_role("region", name="Report").inner_text().startswith("test_pays")
+    assert page.locator(".reported pre").inner_text() == "expected 2 events 'Paid'"
+    page.locator(".rows .title", has_text="Paid").click()
+    detail = page.get_by_role("region", name="Event")
+    detail.get_by_text("Accepted, but probably not meant").wait_for()
+    text = detail.inner_text()
+    for shown in ("userId decided", "properties.city", "Berlin", "Bonn", "attempt 1", '"amount": 5', "unknown-keys"):
+        with case(shown):
+            assert shown in text
+    page.reload()
+    detail.get_by_text("Accepted, but probably not meant").wait_for()
+
+
+def test_every_view_of_a_report_shows_what_was_there(opened: Opened, account: Account) -> None:
+    fill(account)
+    page = opened()
+    for view, shown in (("Visitors", "u"), ("Calls", "/track"), ("Rules", "identifier"), ("Arrivals", "Paid")):
+        with case(view):
+            page.get_by_role("navigation").get_by_role("link", name=view).click()
+            page.locator("main").get_by_text(shown).first.wait_for()
+    page.get_by_role("navigation").get_by_role("link", name="Visitors").click()
+    page.locator(".row.visitor").click()
+    page.locator(".timeline li").nth(1).wait_for()
+    assert "properties.city" in page.get_by_role("region", name="Visitor", exact=True).inner_text()
+
+
+def test_a_report_can_be_filtered_and_searched(opened: Opened, account: Account) -> None:
+    fill(account)
+    page = opened()
+    titles = page.locator(".rows .title")
+    page.get_by_role("button", name="rejected").first.click()
+    titles.nth(1).wait_for(state="detached")
+    assert titles.all_inner_texts() == ["Nobody"]
+    page.get_by_role("button", name="rejected").first.click()
+    page.locator("#search").fill("bonn")
+    titles.nth(1).wait_for(state="detached")
+    assert titles.all_inner_texts() == ["Paid"]
+
+
+def test_what_sends_or_changes_something_is_not_in_a_report(opened: Opened, account: Account) -> None:
+    fill(account)
+    page = opened()
+    page.locator(".rows .title", has_text="Paid").click()
+    page.get_by_role("button", name="Copy as curl").wait_for()
+    assert "nothing can be sent or changed here" in page.locator(".reported").inner_text()
+    for name in ("Send again", "Reset…", "Live", "Connecting"):
+        with case(name):
+            assert page.get_by_role("button", name=name).count() == 0
+    links = page.get_by_role("navigation").get_by_role("link").all_inner_texts()
+    assert links == ["Arrivals", "Visitors", "Calls", "Rules"]
+    page = opened("?view=control")
+    page.locator(".rows .title", has_text="Paid").wait_for()
+
+
+def test_a_command_copied_from_a_report_names_the_emulator(opened: Opened, account: Account) -> None:
+    fill(account)
+    page = opened()
+    page.locator(".rows .title", has_text="Paid").click()
+    page.get_by_role("button", name="Copy as curl").click()
+    page.locator(".notice", has_text="Copied.").wait_for()
+    assert f"{account.url}/track" in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_markup_in_every_field_is_shown_as_text(opened: Opened, account: Account) -> None:
+    for text in MARKUP:
+        fields = {"event": text, "userId": text, "distinctId": text, "email": "a@b.co", "eventProperties": {text: text}}
+        account.post("/track", json.dumps({"token": "t", **fields, "userProperties": {"city": text}}).encode())
+        account.post("/track", json.dumps({"token": text, "event": text, text: text}).encode())
+        account.post("/track", text.encode("utf-8", "replace"))
+    page = opened(title=MARKUP[1], failures=list(MARKUP[:-1]))
+    assert page.locator(".reported pre").all_text_contents() == list(MARKUP[:-1])
+    assert page.title().startswith(MARKUP[1])
+    for view in ("", "?view=visitors", "?view=calls"):
+        page.goto(page.url.partition("?")[0] + view)
+        page.locator("main").wait_for()
+    page.goto(page.url.partition("?")[0])
+    rows = page.locator(".rows a")
+    rows.first.wait_for()
+    for number in range(rows.count()):
+        rows.nth(number).click()
+        page.get_by_role("region", name="Event").get_by_text("Request and answer").wait_for()
+    assert page.locator("img, iframe, .rows svg").count() == 0
+
+
+def test_a_report_works_in_the_sandbox_that_build_servers_show_artifacts_in(opened: Opened, account: Account) -> None:
+    fill(account)
+    page = opened()
+    path = Path(url2pathname(urlsplit(page.url).path))
+    frame = path.with_name("frame.html")
+    frame.write_text(f'<iframe sandbox="allow-scripts" src="{path.name}" width="1200" height="800"></iframe>')
+    page.goto(frame.as_uri())
+    shown = page.frame_locator("iframe")
+    shown.locator(".rows .title", has_text="Paid").click()
+    shown.get_by_text("Request and answer").wait_for()
+    shown.get_by_role("button", name="theme").click()
+
+
+def test_an_empty_report_says_so(opened: Opened) -> None:
+    opened().get_by_text("Nothing had arrived").wait_for()
+
+
+def test_a_report_is_accessible(opened: Opened, account: Account) -> None:
+    fill(account)
+    long = "\n".join(f"line {number}" for number in range(100))
+    for theme in ("light", "dark"):
+        for width in (390, 1200):
+            page = opened("?event=" + str(account.events(event="Paid")[0]["id"]), title="test_pays", failures=[long])
+            page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+            page.set_viewport_size({"width": width, "height": 800})
+            page.get_by_role("region", name="Event").get_by_text("Request and answer").wait_for()
+            found = page.evaluate(f"{AXE}; axe.run(document, {json.dumps(AXE_RULES)})")
+            with case(theme, width):
+                assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []

@@ -1,0 +1,351 @@
+"""The files that a failing test leaves in `.ours-emulator`: when, under which names, and how long they stay."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from looping import case
+from ours_emulator.emulator import run_emulator
+from serving import Server
+
+pytestmark = [pytest.mark.timeout(120)]
+COMMAND = Path(sys.executable).with_name("ours-emulator")
+FOLDER = Path(".ours-emulator")
+PYTEST = (
+    sys.executable,
+    "-m",
+    "pytest",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:schemathesis",
+    "-p",
+    "no:hypothesispytest",
+)
+"""A run of its own, without the plugins that take seconds to import."""
+PATIENCE = 90
+FAILING = """
+import os
+import httpx
+import pytest
+
+def send(**fields):
+    url = os.environ["OURS_PRIVACY_BASE_URL"] + "/track"
+    with httpx.Client(trust_env=False) as http:
+        http.post(url, json={"token": "live_5ba8cf1e7d", "userId": "u", **fields})
+
+def test_it(ours_emulator):
+    send(event="Other")
+    ours_emulator.wait_for("Paid", timeout=0)
+"""
+MORE = FAILING.partition("def test_it")[0]
+
+
+class Runs:
+    """Runs of pytest in a directory of their own, attached to the emulator of this one."""
+
+    def __init__(self, pytester: pytest.Pytester, server: Server) -> None:
+        self._pytester = pytester
+        self._options = ("-p", "no:cacheprovider", f"--ours-emulator-url={server.url}")
+
+    def __call__(self, source: str, *options: str) -> pytest.RunResult:
+        self._pytester.makepyfile(source)
+        return self._pytester.runpytest_inprocess("-W", "error", *self._options, *options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def late_imports(server: Server) -> None:
+    """Import what the debug API imports with its first call: pytester drops what is imported in a test."""
+    server.default.debug("events")
+
+
+@pytest.fixture(autouse=True)
+def no_url_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OURS_EMULATOR_URL", "OURS_EMULATOR_COMMAND", "OURS_PRIVACY_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def runs(pytester: pytest.Pytester, server: Server) -> Runs:
+    return Runs(pytester, server)
+
+
+def reported(lines: Sequence[str]) -> list[Path]:
+    """The files that a run printed as its reports."""
+    return [Path(line.removeprefix("report: ")) for line in lines if line.startswith("report: ")]
+
+
+def left() -> set[str]:
+    """The names of the reports in the folder."""
+    return {path.name for path in FOLDER.glob("*") if path.suffix in (".html", ".jsonl")}
+
+
+def test_a_failing_test_leaves_a_page_and_its_requests_and_prints_the_path(runs: Runs) -> None:
+    result = runs(FAILING)
+    result.assert_outcomes(failed=1)
+    (page,) = reported(result.outlines)
+    assert page.is_absolute()
+    assert page.parent == FOLDER.absolute()
+    assert re.fullmatch(r"test_.*\.py-test_it-[0-9a-f]{8}\.html", page.name)
+    html, requests = page.read_text(), page.with_suffix(".jsonl").read_text()
+    assert "::test_it" in html
+    assert "expected at least 1 event 'Paid'" in html
+    with run_emulator() as emulator:
+        assert emulator.replay(requests).imported == 1
+    for text in (html, requests):
+        assert "Other" in text
+        assert "live_5ba8cf1e7d" not in text
+    assert (FOLDER / ".gitignore").read_text() == "*\n"
+
+
+def test_a_passing_test_leaves_nothing(runs: Runs) -> None:
+    runs("def test_it(ours_emulator): pass").assert_outcomes(passed=1)
+    assert not FOLDER.exists()
+
+
+def test_a_strict_test_that_passed_but_for_its_hints_leaves_a_report(runs: Runs) -> None:
+    source = f"""{MORE}
+@pytest.mark.ours_emulator(strict=True)
+def test_it(ours_emulator):
+    send(event="Paid", coupon="S")
+"""
+    (page,) = reported(runs(source).outlines)
+    assert "strict: 1 problem" in page.read_text()
+
+
+def test_the_account_of_the_session_and_opened_ones_have_reports_too(runs: Runs) -> None:
+    source = f"""{MORE}
+def test_it(ours_emulator, ours_emulator_session):
+    ours_emulator.open_account(tokens=["t"])
+    assert 0
+"""
+    pages = reported(runs(source).outlines)
+    titles = [re.findall("<title>.*::test_it(.*)</title>", page.read_text())[0] for page in pages]
+    assert len(set(pages)) == 3
+    assert titles[0] == ""
+    assert titles[1].startswith(", account account-")
+    assert titles[2] == " (account of the session)"
+
+
+def test_names_of_files_are_short_safe_and_unique(runs: Runs) -> None:
+    values = [
+        "a/b",
+        "a:b",
+        "a\\b",
+        "../../x",
+        "CON",
+        "x" * 400,
+        "y" * 400,
+        "",
+        ".",
+        "é",
+        "<script>",
+        "a\nb",
+        "\ud800",
+        "%00",
+    ]
+    source = f"""{MORE}
+@pytest.mark.parametrize("value", {values!a})
+def test_it(ours_emulator, value):
+    assert 0
+"""
+    pages = reported(runs(source).outlines)
+    assert len({page.name.lower() for page in pages}) == len(values)
+    for page in pages:
+        with case(page.name):
+            assert page.parent == FOLDER.absolute()
+            assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.html", page.name)
+            assert len(page.name) <= 150
+            assert page.exists()
+
+
+def test_what_cannot_be_written_is_one_line_and_no_error(runs: Runs) -> None:
+    FOLDER.write_text("not a folder")
+    result = runs(FAILING)
+    result.assert_outcomes(failed=1)
+    (line,) = [line for line in result.outlines if "report" in line and "written" in line]
+    assert line == f"the report cannot be written to {FOLDER.absolute()}: Not a directory"
+    assert FOLDER.read_text() == "not a folder"
+
+
+def test_the_ini_file_turns_the_reports_off(runs: Runs, pytester: pytest.Pytester) -> None:
+    runs(FAILING)
+    before = left()
+    pytester.makeini("[pytest]\nours_emulator_report = false")
+    assert reported(runs(FAILING).outlines) == []
+    assert left() == before
+    pytester.makeini("[pytest]\nours_emulator_report = perhaps")
+    assert "ours_emulator_report in the ini file must be true or false" in runs(FAILING).stderr.str()
+
+
+def test_the_next_run_removes_the_reports_and_nothing_else(runs: Runs) -> None:
+    runs(FAILING)
+    old = left()
+    (FOLDER / "mine.html").write_text("mine")
+    outside = Path("outside.html")
+    outside.write_text("outside")
+    (FOLDER / "9-0.list").write_text("../outside.html\nnothing.html\n.gitignore\n/etc/hosts.html\n\0.html\n")
+    runs("def test_it(ours_emulator): pass", "--collect-only")
+    assert left() == {*old, "mine.html"}
+    runs("def test_it(): pass").assert_outcomes(passed=1)
+    assert left() == {"mine.html"}
+    assert outside.exists()
+    assert {path.name for path in FOLDER.iterdir()} == {"mine.html", ".gitignore"}
+
+
+HOLDING = (
+    FAILING
+    + """
+def test_holds(ours_emulator):
+    import sys
+    print("failed", file=sys.__stdout__, flush=True)
+    sys.__stdin__.read(1)
+"""
+)
+
+
+@pytest.fixture
+def living(pytester: pytest.Pytester, server: Server) -> Iterator["subprocess.Popen[str]"]:
+    """Another run in the same directory, which goes on until something is written to it."""
+    path = pytester.makepyfile(test_holding=HOLDING)
+    command = [*PYTEST, "-s", str(path)]
+    with subprocess.Popen(
+        [*command, f"--ours-emulator-url={server.url}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=pytester.path,
+    ) as running:
+        yield running
+
+
+def test_a_run_that_lives_keeps_its_reports(living: "subprocess.Popen[str]", runs: Runs) -> None:
+    assert living.stdout
+    assert any(line.endswith("failed\n") for line in iter(living.stdout.readline, ""))
+    kept = left()
+    assert len(kept) == 2
+    (same,) = reported(runs("", "test_holding.py", "-k", "test_it").outlines)
+    assert same.name not in kept
+    assert left() == {*kept, same.name, same.with_suffix(".jsonl").name}
+    living.communicate("x")
+    runs("def test_it(): pass", "--ignore=test_holding.py")
+    assert left() == set()
+
+
+def test_each_worker_of_xdist_writes_and_only_the_controller_removes(
+    pytester: pytest.Pytester, runs: Runs, server: Server
+) -> None:
+    source = f"""{MORE}
+@pytest.mark.parametrize("number", range(6))
+def test_it(ours_emulator, number):
+    assert 0
+"""
+    runs(source.replace("range(6)", "range(100, 103)"))
+    assert len(left()) == 6
+    path = pytester.makepyfile(source)
+    command = [*PYTEST, "-n", "2", str(path)]
+    attached = [*command, f"--ours-emulator-url={server.url}"]
+    done = subprocess.run(attached, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert "6 failed" in done.stdout
+    pages = reported(done.stdout.splitlines())
+    assert {page.name for page in pages} == {name for name in left() if name.endswith(".html")}
+    assert len(pages) == 6
+
+
+def test_a_faked_file_system_and_a_frozen_clock_do_not_reach_the_report(pytester: pytest.Pytester) -> None:
+    source = f"""{MORE}
+from freezegun import freeze_time
+
+@freeze_time("2020-01-01")
+def test_it(ours_emulator, fs):
+    assert 0
+"""
+    path = pytester.makepyfile(source)
+    command = [*PYTEST, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    (page,) = reported(done.stdout.splitlines())
+    assert {page.name, page.with_suffix(".jsonl").name} == left()
+    assert '"made_at":"2020' not in page.read_text()
+
+
+def test_a_test_that_fails_again_replaces_its_report(runs: Runs, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item, nextitem):
+            runtestprotocol(item, nextitem=nextitem, log=False)
+        """
+    )
+    (page,) = reported(runs(FAILING).outlines)
+    assert left() == {page.name, page.with_suffix(".jsonl").name}
+
+
+def open_page(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(COMMAND), "open", "--no-browser", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
+def test_open_shows_the_requests_that_a_failing_test_left(runs: Runs, tmp_path: Path) -> None:
+    (page,) = reported(runs(FAILING).outlines)
+    file = page.with_suffix(".jsonl")
+    done = open_page(str(file), "-o", str(tmp_path / "out.html"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path / 'out.html'}\n", "")
+    html = (tmp_path / "out.html").read_text()
+    assert f"<title>{file.name}</title>" in html
+    assert '"event":"Other"' in html
+
+
+def test_open_writes_to_a_temporary_file_unless_one_is_named(tmp_path: Path) -> None:
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text(
+        '{"path": "/track", "body": {"token": "t", "event": "E", "userId": "u"}, "received_at": 1767225600000}\n'
+    )
+    done = subprocess.run(
+        [str(COMMAND), "open", "--no-browser", str(lines)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    written = Path(done.stdout.strip())
+    assert (written.parent.parent, written.name) == (tmp_path, "lines.html")
+    assert '"account":"default"' in written.read_text()
+
+
+def test_open_starts_the_browser(tmp_path: Path) -> None:
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text("")
+    env = {**os.environ, "BROWSER": f"sh -c 'echo %s > {tmp_path}/opened'", "DISPLAY": ":0"}
+    command = [str(COMMAND), "open", str(lines), "-o", str(tmp_path / "out.html")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=env, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "opened").read_text().strip() == (tmp_path / "out.html").as_uri()
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "told"),
+    [
+        (None, (), "lines.jsonl cannot be read: No such file or directory; check the path"),
+        ("not json", (), "lines.jsonl: line 1: not JSON: "),
+        ("{}", (), "lines.jsonl: line 1: path: "),
+        ("", ("-o", "nowhere/out.html"), "nowhere/out.html cannot be written: the folder nowhere does not exist"),
+    ],
+)
+def test_what_open_cannot_do_is_one_line(
+    tmp_path: Path, content: str | None, options: tuple[str, ...], told: str
+) -> None:
+    file = tmp_path / "lines.jsonl"
+    if content is not None:
+        file.write_text(content)
+    done = open_page(str(file), *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ours-emulator: ")
+    assert told in line
