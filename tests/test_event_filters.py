@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import HTTPException
+from starlette.exceptions import HTTPException
 
-from ours_emulator.debug.text_search import ids_with_text
+from ours_emulator.debug.text_search import TextSearch
 from ours_emulator.store import EventFilter, Retention, open_store
 from ours_emulator.store.event_text import has_text
 from serving import Account, Server, serving
@@ -130,7 +130,17 @@ def test_a_text_is_found_with_the_other_filters_and_without_any_outcome_but_the_
 def test_a_text_that_is_too_long_is_refused(searched: Account) -> None:
     assert refusal(searched, "q=" + "x" * 1001) == "q: must have at most 1000 characters"
     assert ids(searched, q="x" * 1000) == ["long"]
-    assert searched.http.get(f"{searched.url}/debug/events?q=%ED%A0%80lone").json()["items"] == []
+
+
+def test_half_of_a_surrogate_pair_is_found_like_any_other_character(account: Account) -> None:
+    for distinct_id, value in (("half", "x\ud800y"), ("replaced", "x\ufffdy")):
+        event = {"token": "t", "event": "E", "distinctId": distinct_id, "userId": "u", "eventProperties": {"a": value}}
+        json_type = {"content-type": "application/json"}
+        account.http.post(f"{account.url}/track", content=json.dumps(event), headers=json_type).raise_for_status()
+    for text, expected in (("x%ED%A0%80y", ["half"]), ("%ED%A0%80lone", []), ("x%EF%BF%BDy", ["replaced"])):
+        found = account.http.get(f"{account.url}/debug/events?q={text}").json()["items"]
+        assert [event["distinct_id"] for event in found] == expected
+    assert account.http.get(f"{account.url}/debug/events?q={'%ED%A0%80' * 1000}").json()["items"] == []
 
 
 def test_a_text_is_in_the_names_and_values_of_a_content_and_not_in_what_holds_them() -> None:
@@ -159,15 +169,20 @@ def test_a_search_that_takes_too_long_is_refused_with_what_to_do(tmp_path: Path)
             rows = ({"event": "E", "userId": "u", "distinctId": f"d{n}"} for n in range(first, first + 1000))
             assert server.default.batch(*rows).status_code == 200
 
-    async def search(seconds: float) -> list[int]:
+    async def search(seconds: float, *, left: bool = False) -> list[int]:
+        async def is_abandoned() -> bool:
+            return left
+
         store = open_store(str(database), Retention())
         try:
-            return await ids_with_text(store.open_reader(), None, EventFilter(), "D49", seconds)
+            reader = store.open_reader()
+            return await TextSearch().ids(reader, None, EventFilter(), "D49", is_abandoned, seconds)
         finally:
             await store.close()
 
     assert len(asyncio.run(search(20.0))) == 111
-    with pytest.raises(HTTPException, match="q: the search takes longer than 0 s; add event= or visitor_id="):
+    assert asyncio.run(search(20.0, left=True)) == []
+    with pytest.raises(HTTPException, match="q: the search takes too long; add event= or visitor_id="):
         asyncio.run(search(0.0))
 
 

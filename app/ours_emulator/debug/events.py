@@ -19,6 +19,7 @@ from ours_emulator.debug.params import (
     Endpoint,
     HintRule,
     Limit,
+    Needs,
     Order,
     Reader,
     ReasonRule,
@@ -28,7 +29,6 @@ from ours_emulator.debug.params import (
     found,
     stored_id,
 )
-from ours_emulator.debug.text_search import ids_with_text
 from ours_emulator.records import Event, EventDetail, Page, VisitorVersion
 from ours_emulator.store import LARGEST, EventFilter
 
@@ -62,6 +62,8 @@ AskedProperties: TypeAlias = Annotated[Mapping[str, str], Depends(_properties)]
 
 @router.get("/events", response_model=Page[Event])
 async def events(
+    request: Request,
+    parts: Needs,
     reader: Reader,
     account: Account,
     properties: AskedProperties,
@@ -75,7 +77,7 @@ async def events(
     hint: HintRule | None = None,
     reason: ReasonRule | None = None,
     request_id: Annotated[int | None, Query(ge=1, le=LARGEST, description="Only the events of this request.")] = None,
-    q: Annotated[str | None, Query(max_length=_MAX_TEXT, description=_TEXT)] = None,
+    q: Annotated[str | None, Query(description=_TEXT, json_schema_extra={"maxLength": _MAX_TEXT})] = None,
     order: Order = "time",
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
@@ -102,7 +104,11 @@ async def events(
         request_id,
     )
     if q:
-        which = EventFilter(outcome=None, ids=await ids_with_text(reader, account, which, q))
+        # Not by a constraint of pydantic, which replaces lone surrogates.
+        if len(q) > _MAX_TEXT:
+            raise HTTPException(400, f"q: must have at most {_MAX_TEXT} characters")
+        ids = await parts.text_search.ids(reader, account, which, q, request.is_disconnected)
+        which = EventFilter(outcome=None, ids=ids)
     return answer(await reader.events(account, which, limit, cursor, order))
 
 

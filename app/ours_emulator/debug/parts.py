@@ -1,11 +1,12 @@
 """The parts that the emulator is made of. FastAPI is not among them: they exist before it is imported."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.exceptions import HTTPException
 
 from ours_emulator.accounts import Accounts, OpenAccount
+from ours_emulator.debug.text_search import TextSearch
 from ours_emulator.feed import Feed
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.redaction import Redactor
@@ -25,6 +26,7 @@ class Parts:
     loaded: Loaded
     redactor: Redactor
     log: RequestLog
+    text_search: TextSearch = field(default_factory=TextSearch)
 
     def opened(self, account: str) -> OpenAccount:
         """Return *account* to change it, made on first use. A closed one is answered 409."""

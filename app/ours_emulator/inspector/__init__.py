@@ -28,6 +28,7 @@ _FILES = (
     "list.js",
     "main.js",
     "parts.js",
+    "percent.js",
     "place.js",
     "report.js",
     "reported.js",

@@ -1,5 +1,6 @@
 // The debug API, the only thing the page knows of the emulator.
 /** @import { Answer, Asked, PathOf } from "types" */
+import { encoded } from "./percent.js";
 import { base } from "./place.js";
 import { answerOf, report } from "./report.js";
 import { Store } from "./store.js";
@@ -43,14 +44,19 @@ async function call(method, path, asked) {
   const response = await send(urlOf(path, asked.path, asked.query), {
     method: method.toUpperCase(),
     ...(signal ? { signal } : {}),
-    ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
+    ...(body === undefined
+      ? {}
+      : {
+          body: JSON.stringify(body),
+          headers: { "Content-Type": "application/json" },
+        }),
   });
   return response.json();
 }
 
 /**
  * What the report has of it.
- * @template {"get" | "post" | "put" | "delete"} M
+ * @template {"get" | "post" | "put" | "patch" | "delete"} M
  * @template {PathOf<M>} P
  * @param {import("./report.js").Report} from
  * @param {P} path
@@ -92,24 +98,12 @@ export function unlock(token) {
  * @param {object} [query]
  */
 export function urlOf(path, parts = {}, query = {}) {
+  const dots = Object.values(parts).find((value) => value === "." || value === "..");
+  if (dots !== undefined) throw new ApiError(404, `“${dots}” cannot stand in an address; see the events with this id.`);
   const filled = Object.entries(parts).reduce((text, [name, value]) => text.replace(`{${name}}`, encoded(value)), path);
   const asked = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
   const search = asked.map(([name, value]) => `${encoded(name)}=${encoded(value)}`).join("&");
   return new URL(`.${filled}${search && `?${search}`}`, base);
-}
-
-/**
- * Percent-encode a value. An identifier may hold half of a surrogate pair, which encodeURIComponent refuses; the API
- * takes its three bytes.
- * @param {unknown} value
- */
-function encoded(value) {
-  return Array.from(String(value), (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    if (code < 0xd800 || code > 0xdfff) return encodeURIComponent(character);
-    const bytes = [0xe0 | (code >> 12), 0x80 | ((code >> 6) & 0x3f), 0x80 | (code & 0x3f)];
-    return bytes.map((byte) => `%${byte.toString(16).toUpperCase()}`).join("");
-  }).join("");
 }
 
 /** @param {number} status @param {string} text */

@@ -41,7 +41,7 @@ export const arrivals = new Store(
 
 /** @type {Follower | null} */
 let follower = null;
-/** @type {readonly Row[]} */
+/** What arrived since the list was asked for. @type {readonly Row[]} */
 let recent = [];
 /** @type {Row[]} */
 let incoming = [];
@@ -49,12 +49,16 @@ let holding = false;
 let loading = new AbortController();
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let searching;
+/** Whether something arrived while a search was running, which may not have seen it. */
+let searchAgain = false;
 
 /** Load the list that the URL asks for. */
 export async function load() {
   loading.abort();
   loading = new AbortController();
   const { signal } = loading;
+  recent = [];
+  searchAgain = false;
   arrivals.change({ loading: true });
   try {
     const [page] = await Promise.all([listed(place.value, null, signal), refreshStatus()]);
@@ -62,12 +66,13 @@ export async function load() {
   } catch (error) {
     if (!signal.aborted) arrivals.change({ loading: false, error: messageOf(error) });
   }
+  if (!signal.aborted && searchAgain) searchSoon();
 }
 
 /** @param {Answer<"get", "/debug/events">} page */
 function show(page) {
   const items = /** @type {Arrival[]} */ (page.items);
-  const rows = merged(items.map(rowOf), recent.filter(isAskedFor));
+  const rows = merged(items.map(rowOf), recent);
   arrivals.change({
     rows,
     held: [],
@@ -84,7 +89,10 @@ export async function loadOlder() {
   try {
     const page = await listed(place.value, cursor, loading.signal);
     const older = /** @type {Arrival[]} */ (page.items);
-    arrivals.change({ rows: merged(rows, older.map(rowOf)), cursor: page.next_cursor ?? null });
+    arrivals.change({
+      rows: merged(rows, older.map(rowOf)),
+      cursor: page.next_cursor ?? null,
+    });
   } catch (error) {
     arrivals.change({ error: messageOf(error) });
   }
@@ -116,7 +124,11 @@ const listed = (asked, cursor, signal) =>
 /** Follow what arrives, from now on. */
 export function follow() {
   if (report) return void load();
-  follower = new Follower({ receipt: receive, reset: forget, state: setLiveness });
+  follower = new Follower({
+    receipt: receive,
+    reset: forget,
+    state: setLiveness,
+  });
 }
 
 /** @param {Liveness} liveness */
@@ -126,7 +138,6 @@ function setLiveness(liveness) {
   if (liveness !== "live") return;
   // Loaded once the stream is open, so that nothing can arrive between the two; and again whenever it was closed, as
   // an emulator that was started again may have given the same ids to other events.
-  recent = [];
   incoming = [];
   void load();
 }
@@ -138,14 +149,15 @@ function receive(arrival) {
 
 /** Add what came since the last frame, however much that is. */
 function addIncoming() {
-  const added = incoming.slice(-MOST_ROWS);
+  const asked = incoming.filter(isAskedFor);
   incoming = [];
-  recent = merged(added, recent);
   refreshStatusSoon();
-  if (place.value.q) return searchSoon();
-  const { rows, held } = arrivals.value;
-  const asked = added.filter(isAskedFor);
+  const { rows, held, loading: isLoading } = arrivals.value;
+  // A search that is running is not given up for what arrives meanwhile: it would never end.
+  if (place.value.q && isLoading) searchAgain = true;
+  else if (place.value.q) searchSoon();
   if (asked.length === 0) return;
+  if (isLoading) recent = merged(asked, recent);
   if (holding) arrivals.change({ held: merged(asked, held) });
   else arrivals.change({ rows: merged(asked, rows) });
 }

@@ -20,7 +20,7 @@ function App() {
   if (useLocked()) return html`<${TokenForm} />`;
   return html`<${Header} />
     <${Reported} />
-    <${VIEWS[view ?? ""] ?? Arrivals} />
+    <${VIEWS.get(view ?? "") ?? Arrivals} />
     <${Notice} />`;
 }
 
@@ -32,13 +32,15 @@ function Arrivals() {
   </main>`;
 }
 
-/** @type {Record<string, () => unknown>} */
-const VIEWS = {
-  visitors: Visitors,
-  calls: Calls,
-  rules: Rules,
-  ...(report ? {} : { verify: Verify, control: Control }),
-};
+/** @type {ReadonlyMap<string, () => unknown>} */
+const VIEWS = new Map(
+  Object.entries({
+    visitors: Visitors,
+    calls: Calls,
+    rules: Rules,
+    ...(report ? {} : { verify: Verify, control: Control }),
+  }),
+);
 
 /** @param {KeyboardEvent} event */
 function onKey(event) {
@@ -48,21 +50,23 @@ function onKey(event) {
     if (event.key === "Escape") leave(target);
     return;
   }
-  const action = KEYS[event.key];
+  const action = KEYS.get(event.key);
   if (action) {
     event.preventDefault();
     action();
   }
 }
 
-/** @type {Record<string, () => void>} */
-const KEYS = {
-  j: () => step(1),
-  k: () => step(-1),
-  "/": () => document.getElementById("search")?.focus(),
-  "?": () => opened.set("help"),
-  Escape: () => choose(place.value.view ? { visitor: undefined } : { event: undefined }),
-};
+/** @type {ReadonlyMap<string, () => void>} */
+const KEYS = new Map(
+  Object.entries({
+    j: () => step(1),
+    k: () => step(-1),
+    "/": () => document.getElementById("search")?.focus(),
+    "?": () => opened.set("help"),
+    Escape: () => choose(place.value.view ? { visitor: undefined } : { event: undefined }),
+  }),
+);
 
 /** @param {HTMLElement} field */
 function leave(field) {

@@ -1,6 +1,7 @@
 // The URL is the state of the page: what is shown can be reloaded, gone back to and sent to somebody else.
 import { report } from "./report.js";
 import { Store } from "./store.js";
+import { encoded, pairsIn } from "./percent.js";
 
 /** @typedef {"view" | "event" | "visitor" | "outcome" | "name" | "request" | "q" | "hint" | "reason" | "since" | "order" | "match"} Name */
 /** @typedef {Partial<Record<Name, string>>} Place */
@@ -37,7 +38,7 @@ export const root = new URL(scoped ? (scoped[1] ?? "/") : base.pathname, base);
 
 /** @returns {Place} */
 function current() {
-  const params = new URLSearchParams(location.search);
+  const params = new Map(pairsIn(location.search));
   /** @type {Place} */
   const read = {};
   for (const name of NAMES) {
@@ -59,9 +60,7 @@ addEventListener("popstate", () => place.set(current()));
  */
 export function address(changes) {
   const next = { ...place.value, ...changes };
-  const params = new URLSearchParams();
-  for (const name of NAMES) if (next[name]) params.set(name, next[name] ?? "");
-  const query = params.toString();
+  const query = NAMES.flatMap((name) => (next[name] ? [`${name}=${encoded(next[name])}`] : [])).join("&");
   return query ? `?${query}` : home;
 }
 

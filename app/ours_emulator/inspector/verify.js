@@ -30,11 +30,15 @@ export function Verify() {
 /** @param {string | undefined} text @returns {Expectation | null} */
 function expectationOf(text) {
   try {
-    return JSON.parse(text ?? "null");
+    const read = JSON.parse(text ?? "null");
+    return isObject(read) && isObject(read.match) ? read : null;
   } catch {
     return null;
   }
 }
+
+/** @param {unknown} value */
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** @param {{asked: Expectation | null}} properties */
 function Form({ asked }) {
@@ -52,7 +56,8 @@ function Form({ asked }) {
       <textarea name="properties" rows="2" placeholder=${EXAMPLE} value=${json(properties)} />
     </label>
     <label class="wide"
-      >Other fields, as JSON <textarea name="others" rows="2" placeholder=${OTHERS} value=${json(others)} />
+      >Other fields, as JSON
+      <textarea name="others" rows="2" placeholder=${OTHERS} value=${json(others)} />
     </label>
     <p class="wide"><button class="primary">Look</button></p>
   </form>`;
@@ -79,7 +84,13 @@ function submit(submitted) {
     const properties = object(text("properties"));
     if (Object.keys(properties).length) Object.assign(match, { event_properties: properties });
     const mode = text("mode");
-    choose({ match: JSON.stringify({ match, mode, ...(mode === "none" ? {} : { count: Number(text("count")) }) }) });
+    choose({
+      match: JSON.stringify({
+        match,
+        mode,
+        ...(mode === "none" ? {} : { count: Number(text("count")) }),
+      }),
+    });
   } catch (error) {
     notice.set(error instanceof SyntaxError ? `Not valid JSON: ${error.message}` : String(error));
   }
@@ -93,7 +104,10 @@ const object = (text) => (text ? JSON.parse(text) : {});
 /** @param {Expectation} asked @param {AbortSignal} signal */
 async function verified(asked, signal) {
   try {
-    return { met: await post("/debug/verify", { body: asked, signal }), unmet: null };
+    return {
+      met: await post("/debug/verify", { body: asked, signal }),
+      unmet: null,
+    };
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 406) throw error;
     return { met: null, unmet: /** @type {Unmet} */ (JSON.parse(error.text)) };

@@ -1,6 +1,6 @@
 """Cursors of lists: the place of the last row of a page, from which the next page goes on."""
 
-import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +8,10 @@ import sqlalchemy as sa
 
 from ours_emulator.store import CursorError
 from ours_emulator.store.sqlite.decode import Row
+
+# As `repr` writes a number of milliseconds, of which a client may send any.
+_TIME = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?(e[+-][0-9]{1,2})?")
+_ID = re.compile(r"[0-9]{1,18}")
 
 
 def cursor_of(row: Row, key: Sequence[sa.Column[Any]]) -> str:
@@ -18,12 +22,6 @@ def cursor_of(row: Row, key: Sequence[sa.Column[Any]]) -> str:
 def position(cursor: str, parts: int) -> Sequence[float]:
     """Return the *parts* that `cursor_of` made *cursor* of."""
     *times, last_id = cursor.split(":")
-    if len(times) != parts - 1 or not last_id.isascii() or not last_id.isdecimal() or len(last_id) > 18:
+    if len(times) != parts - 1 or not _ID.fullmatch(last_id) or not all(map(_TIME.fullmatch, times)):
         raise CursorError(cursor)
-    try:
-        moments = [float(time) for time in times]
-    except ValueError:
-        raise CursorError(cursor) from None
-    if not all(map(math.isfinite, moments)):
-        raise CursorError(cursor)
-    return [*moments, int(last_id)]
+    return [*map(float, times), int(last_id)]
