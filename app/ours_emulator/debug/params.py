@@ -29,7 +29,6 @@ ANY_PROPERTY = PROPERTY + "NAME"
 DEFAULT_LIMIT = 100
 _MAX_LIMIT = 1000
 _SURROGATE = b"%ED%"
-_COMPARED_AS_TEXT = ("q",)
 T = TypeVar("T")
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MAX_LIMIT, description="Items on a page.")]
 AskedOutcome: TypeAlias = Literal[Outcome, "any"]
@@ -167,14 +166,12 @@ class _SurrogateRequest(Request):
 
     @property
     def query_params(self) -> QueryParams:
-        """The parameters of the query. What is not WTF-8 is replaced by U+FFFD, and so is what SQL compares as text."""
+        """The parameters of the query. What is not WTF-8 is replaced by U+FFFD."""
         query: str = self.scope["query_string"].decode("latin-1")
         try:
-            pairs = parse_qsl(query, keep_blank_values=True, errors="surrogatepass")
+            return QueryParams(parse_qsl(query, keep_blank_values=True, errors="surrogatepass"))
         except UnicodeDecodeError:
             return super().query_params
-        as_text = any(name in _COMPARED_AS_TEXT for name, _ in pairs)
-        return super().query_params if as_text else QueryParams(pairs)
 
 
 class StrictRoute(APIRoute):

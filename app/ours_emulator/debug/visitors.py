@@ -47,7 +47,9 @@ async def visitors(
         "email": email,
         "anonymous_id": anonymous_id,
     }
-    which = VisitorFilter({kind: value for kind, value in asked.items() if value is not None}, q)
+    # SQL compares it as text, in which there are no lone surrogates.
+    text = None if q is None else q.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    which = VisitorFilter({kind: value for kind, value in asked.items() if value is not None}, text)
     return answer(await reader.visitors(account, which, limit, cursor))
 
 
