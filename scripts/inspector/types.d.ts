@@ -21,7 +21,7 @@ export type NearMiss = Schemas["NearMiss"];
 export type Unmet = Required<Schemas["Unmet"]>;
 export type Visitor = Required<Schemas["Visitor"]>;
 
-type Method = "get" | "post" | "put" | "patch" | "delete";
+export type Method = "get" | "post" | "put" | "patch" | "delete";
 export type PathOf<M extends Method> = {
   [P in keyof paths]: paths[P] extends Record<M, object> ? P : never;
 }[keyof paths];

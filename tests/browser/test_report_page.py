@@ -185,3 +185,15 @@ def test_a_report_is_accessible(opened: Opened, account: Account) -> None:
             found = page.evaluate(f"{AXE}; axe.run(document, {json.dumps(AXE_RULES)})")
             with case(theme, width):
                 assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
+
+
+def test_the_rules_of_a_report_say_how_many_of_its_events_met_each(opened: Opened, account: Account) -> None:
+    account.track(event="Hinted", userId="u", properties={}, traits={})
+    account.track(event="Nobody")
+    page = opened("?view=rules")
+    met = page.locator("tbody th:has(a)")
+    met.last.wait_for()
+    assert met.all_inner_texts() == ["unknown-keys\n1 event with a hint", "identifier\n1 event refused"]
+    page.get_by_role("link", name="1 event refused").click()
+    page.get_by_role("button", name="refused by identifier").wait_for()
+    assert page.locator(".rows .title").all_inner_texts() == ["Nobody"]

@@ -46,5 +46,5 @@ async def counted_rules(reader: StoreReader, account: str | None, seconds: float
         refused.update({count.rule: count.refused for count in some})
         if last is not None and asyncio.get_running_loop().time() > deadline:
             raise HTTPException(400, f"counting takes longer than {seconds:g} s; keep fewer events with --keep")
-    met = (hinted + refused).most_common()
-    return [RuleCount(rule=rule, hinted=hinted[rule], refused=refused[rule]) for rule, _ in met]
+    counts = [RuleCount(rule=rule, hinted=hinted[rule], refused=refused[rule]) for rule in hinted | refused]
+    return sorted(counts, key=lambda count: (-count.hinted - count.refused, count.rule))

@@ -1,5 +1,5 @@
 // The debug API, the only thing the page knows of the emulator.
-/** @import { Answer, Asked, PathOf } from "types" */
+/** @import { Answer, Asked, Method, PathOf } from "types" */
 import { encoded } from "./percent.js";
 import { base } from "./place.js";
 import { answerOf, report } from "./report.js";
@@ -31,7 +31,7 @@ export const patch = (path, asked) => call("patch", path, asked);
 export const remove = (path, asked) => call("delete", path, asked);
 
 /**
- * @template {"get" | "post" | "put" | "patch" | "delete"} M
+ * @template {Method} M
  * @template {PathOf<M>} P
  * @param {M} method
  * @param {P} path
@@ -56,7 +56,7 @@ async function call(method, path, asked) {
 
 /**
  * What the report has of it.
- * @template {"get" | "post" | "put" | "patch" | "delete"} M
+ * @template {Method} M
  * @template {PathOf<M>} P
  * @param {import("./report.js").Report} from
  * @param {P} path

@@ -38,6 +38,7 @@ const ANSWERS = {
   "/debug/accounts": ({ accounts }) => page(accounts),
   "/debug/faults": ({ faults }) => page(faults),
   "/debug/rules": ({ rules }) => page(rules),
+  "/debug/rules/counts": ({ rules, events }) => page(rules.map(({ id }) => ruleCount(id, events))),
   "/debug/calls": ({ calls }) => page(calls),
   "/debug/events": ({ events }, params) => page(events.filter((event) => isAskedFor(event, params))),
   "/debug/events/{event_id}": ({ events }, { event_id }) => events.find(({ id }) => id === event_id),
@@ -63,17 +64,28 @@ export function answerOf(from, path, params) {
 }
 
 /** @param {Arrival} event @param {Params} params */
-function isAskedFor(event, { outcome, event: name, visitor_id, request_id, hint, since, q }) {
+function isAskedFor(event, { outcome, event: name, visitor_id, request_id, hint, reason, since, q }) {
   return (
     (outcome === "any" || event.outcome === outcome) &&
     (!name || event.event === name) &&
     (!visitor_id || event.visitor_id === visitor_id) &&
     (!request_id || event.request_id === request_id) &&
-    (!hint || event.hints.some(({ rule }) => rule === hint)) &&
+    (!hint || hasHint(event, hint)) &&
+    (!reason || event.reason?.rule === reason) &&
     (!since || Date.parse(event.received_at) >= since) &&
     (!q || hasText(event, q))
   );
 }
+
+/** @param {Arrival} event @param {string} rule */
+const hasHint = ({ hints }, rule) => hints.some((hint) => hint.rule === rule);
+
+/** @param {string} rule @param {readonly Arrival[]} events */
+const ruleCount = (rule, events) => ({
+  rule,
+  hinted: events.filter((event) => hasHint(event, rule)).length,
+  refused: events.filter(({ reason }) => reason?.rule === rule).length,
+});
 
 /** @param {object} record @param {string} text */
 const hasText = (record, text) => JSON.stringify(Object.values(record)).toLowerCase().includes(text.toLowerCase());
