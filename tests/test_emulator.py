@@ -138,8 +138,9 @@ def test_results_have_attributes(emulator: Emulator, account: Account) -> None:
     assert '"Paid"' in (detail.body or "")
     assert emulator.summary().events == {"Paid": 1}
     account.track(event="Refused")
-    assert list(emulator.rule_counts()) == [RuleCount(rule="identifier", refused=1)]
-    assert [refused.event for refused in emulator.events(reason="identifier")] == ["Refused"]
+    refused, hinted = RuleCount(rule="identifier", refused=1), RuleCount(rule="unknown-keys", hinted=1)
+    assert emulator.rule_counts() == [refused, hinted]
+    assert [event.event for event in emulator.events(reason="identifier")] == ["Refused"]
 
 
 def test_a_refusal_has_its_reason(emulator: Emulator, account: Account) -> None:

@@ -142,7 +142,7 @@ class AsyncEmulator(Handle):
         """Return the counts."""
         return await self.perform(operations.summary())
 
-    async def rule_counts(self) -> Listing[RuleCount]:
+    async def rule_counts(self) -> list[RuleCount]:
         """Return how many events met each rule, the rule that most of them met first."""
         return await self.perform(operations.rule_counts())
 

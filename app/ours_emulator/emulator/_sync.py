@@ -141,7 +141,7 @@ class Emulator(Handle):
         """Return the counts."""
         return self.perform(operations.summary())
 
-    def rule_counts(self) -> Listing[RuleCount]:
+    def rule_counts(self) -> list[RuleCount]:
         """Return how many events met each rule, the rule that most of them met first."""
         return self.perform(operations.rule_counts())
 

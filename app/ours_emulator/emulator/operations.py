@@ -241,9 +241,9 @@ def summary() -> Operation[Summary]:
     return Operation("GET", "summary", record(Summary))
 
 
-def rule_counts() -> Operation[Listing[RuleCount]]:
+def rule_counts() -> Operation[list[RuleCount]]:
     """How many events met each rule."""
-    return _page("rules/counts", record(RuleCount), {})
+    return Operation("GET", "rules/counts", lambda answer: [from_json(RuleCount, item) for item in answer["items"]])
 
 
 def accounts() -> Operation[list[Json]]:
