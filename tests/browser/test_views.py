@@ -415,3 +415,60 @@ def test_another_account_is_switched_to(tab: "Watched", server: Server) -> None:
     tab.page.get_by_label("Account").select_option(other.url.rpartition("/")[2])
     tab.page.locator(".rows .title", has_text="Elsewhere").wait_for()
     assert tab.page.url.startswith(other.url)
+
+
+# What is unusual
+
+
+def test_of_a_burst_every_row_that_the_filter_asks_for_is_listed(tab: "Watched", account: Account) -> None:
+    tab.open("?outcome=rejected")
+    refused = {"event": "Refused", "userId": "u", "time": 5}
+    for number in range(10):
+        rows = ({"event": "Row", "userId": "u", "distinctId": f"{number}-{row}"} for row in range(999))
+        account.batch(refused, *rows)
+    tab.page.wait_for_function("document.querySelectorAll('.rows li').length === 10")
+
+
+def test_a_search_ends_while_events_go_on_arriving(tab: "Watched", account: Account) -> None:
+    account.track(event="Needle", userId="u")
+    tab.open("?q=needle")
+    for number in range(30):
+        account.track(event="Hay", userId="u", distinctId=str(number))
+    tab.page.locator(".rows li", has_text="Needle").wait_for()
+
+
+def test_a_body_with_very_many_values_is_shown(tab: "Watched", account: Account) -> None:
+    account.track(event="Large", userId="u", eventProperties={"values": list(range(150_000))})
+    tab.open(f"?event={account.events(event='Large')[0]['id']}")
+    tab.page.locator("pre.json .line").first.wait_for()
+
+
+def test_an_identifier_with_half_a_surrogate_pair_leads_to_its_visitor(tab: "Watched", account: Account) -> None:
+    account.post("/track", json.dumps({"token": "t", "event": "Half", "userId": "u\ud800x"}).encode())
+    tab.open(f"?event={account.events(event='Half')[0]['id']}")
+    tab.page.locator(".detail a[href*='visitor=u%ED%A0%80x']").first.click()
+    tab.page.locator("section[aria-label=Visitor] .timeline li", has_text="Half").wait_for()
+
+
+@pytest.mark.parametrize("visitor", [".", ".."])
+def test_of_a_visitor_whose_id_is_a_step_of_a_path_no_events_of_others_are_shown(
+    tab: "Watched", account: Account, visitor: str
+) -> None:
+    account.track(event="ByDots", userId=visitor)
+    account.track(event="ByOther", userId="other")
+    tab.open(f"?view=visitors&visitor={visitor}")
+    tab.page.locator("section[aria-label=Visitor]", has_text="cannot stand in an address").wait_for()
+    assert tab.page.locator(".timeline li").count() == 0
+
+
+@pytest.mark.parametrize("query", ["view=constructor", "view=__proto__", "view=toString", "view=nosuch"])
+def test_an_unknown_view_is_the_list(tab: "Watched", account: Account, query: str) -> None:
+    account.track(event="Listed", userId="u")
+    tab.open(f"?{query}")
+    tab.page.locator(".rows li", has_text="Listed").wait_for()
+
+
+@pytest.mark.parametrize("match", ["5", "null", "[]", '{"match":5}', "{"])
+def test_an_expectation_in_the_address_that_is_none_leaves_an_empty_form(tab: "Watched", match: str) -> None:
+    tab.open(f"?view=verify&match={quote(match)}")
+    tab.page.get_by_role("button", name="Look").wait_for()
