@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.exceptions import HTTPException
 
-from ours_emulator.debug.text_search import TextSearch
+from ours_emulator.debug.events import TOO_LONG
+from ours_emulator.debug.scans import Scans
 from ours_emulator.store import EventFilter, Retention, open_store
 from ours_emulator.store.event_text import has_text
 from serving import Account, Server, serving
@@ -175,8 +177,9 @@ def test_a_search_that_takes_too_long_is_refused_with_what_to_do(tmp_path: Path)
 
         store = open_store(str(database), Retention())
         try:
-            reader = store.open_reader()
-            return await TextSearch().ids(reader, None, EventFilter(), "D49", is_abandoned, seconds)
+            read = partial(store.open_reader().ids_with_text, None, EventFilter(), "D49")
+            slices = Scans().slices(read, is_abandoned, TOO_LONG, seconds)
+            return [event_id async for part in slices for event_id in part]
         finally:
             await store.close()
 

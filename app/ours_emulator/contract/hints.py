@@ -3,19 +3,18 @@
 Unknown keys are only reported here (rule unknown-keys). What drops them is the validator that `compile` makes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TypeAlias
 
 from pydantic import JsonValue
 
 from ours_emulator.contract.compile import Shape, pointer
+from ours_emulator.contract.revision import Revision
 from ours_emulator.javascript import WHITE_SPACE
 from ours_emulator.model import Identity, Properties
 from ours_emulator.records import Hint
 from ours_emulator.wording import MAX_LISTED, cut, nearest, suggested
 
-LaterNames: TypeAlias = Callable[[], Mapping[str, str]]
 # Close enough to be a typo: two letters of difference, and of a long name one in seven. Advice on a guess misleads.
 _MAX_TYPOS = 2
 _CLOSE = 0.85
@@ -34,25 +33,28 @@ _SYNONYMS = {
 }
 
 
-def unknown_keys(shape: Shape, sent: JsonValue, later: LaterNames, path: str = "") -> list[Hint]:
-    """Return a hint for every name in *sent* that the document does not have (rules unknown-keys, revision).
+def unknown_keys(shape: Shape, sent: JsonValue, revision: Revision, path: str = "") -> list[Hint]:
+    """Return a hint for every name in *sent* that *shape*, of a body of *revision*, does not have.
 
-    *later* returns the names that the next revision has, as JSON pointers, each with what to say of it.
+    That the next revision has it is another hint than that nobody knows it (rules unknown-keys, revision).
     """
     if not isinstance(sent, dict):
         return []
-    hints = [] if sent.keys() <= shape.known else _unknown_here(shape, sent, later, path)
+    hints = [] if sent.keys() <= shape.known else _unknown_here(shape, sent, revision, path)
     for name, inner in shape.closed.items():
         if name in sent:
-            hints += unknown_keys(inner, sent[name], later, f"{path}/{name}")
+            hints += unknown_keys(inner, sent[name], revision, f"{path}/{name}")
     return hints
 
 
 def surrounded(identity: Identity, later: str) -> list[Hint]:
     """Return a hint for each identifier with white space around it, which the revision *later* removes."""
-    message = f"has white space around it, which revision {later} removes"
     return [
-        Hint("revision", pointer(*claim.given_as.split(".")), message)
+        Hint(
+            "revision",
+            pointer(*claim.given_as.split(".")),
+            f"has white space around it, which revision {later} removes",
+        )
         for claim in identity
         if claim.value[0] in WHITE_SPACE or claim.value[-1] in WHITE_SPACE
     ]
@@ -69,15 +71,15 @@ def dropped(rule: str, path: str, names: Sequence[str], advice: Callable[[str], 
     return [*hints, *([Hint(rule, path, f"dropped {more} more unknown keys")] if more > 0 else [])]
 
 
-def _unknown_here(shape: Shape, sent: Properties, later: LaterNames, path: str) -> list[Hint]:
+def _unknown_here(shape: Shape, sent: Properties, revision: Revision, path: str) -> list[Hint]:
     places = {name: path + pointer(name) for name in sent if name not in shape.known}
-    known_later = later()
-    names = [name for name, place in places.items() if place not in known_later]
+    later = revision.later_names
+    names = [name for name, place in places.items() if place not in later]
     return [
         *(
-            Hint("revision", place, f"dropped; {known_later[place]}")
+            Hint("revision", place, f"dropped; revision {revision.later} knows it")
             for place in places.values()
-            if place in known_later
+            if place in later
         ),
         *dropped("unknown-keys", path, names, lambda name: _advice(shape, name)),
     ]

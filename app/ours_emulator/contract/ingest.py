@@ -114,7 +114,7 @@ class IngestContract:
         return [Rejection(request.endpoint, None, reason)]
 
     def _batch(self, context: _Context, sent: Properties) -> list[Arrival]:
-        ignored = tuple(hints.unknown_keys(context.bodies.envelope.shape, sent, context.account.revision.later_names))
+        ignored = tuple(hints.unknown_keys(context.bodies.envelope.shape, sent, context.account.revision))
         checked = self._checked_batch(context, sent)
         if isinstance(checked, Reason):
             return [Rejection("batch", None, checked, hints=ignored)]
@@ -275,7 +275,7 @@ def _message(
 
 
 def _hints(revision: Revision, compiled: Body, sent: JsonValue, identity: Identity) -> list[Hint]:
-    found = hints.unknown_keys(compiled.shape, sent, revision.later_names)
+    found = hints.unknown_keys(compiled.shape, sent, revision)
     return found if revision.later is None else found + hints.surrounded(identity, revision.later)
 
 
@@ -322,7 +322,7 @@ def _refuse(
         reason=reason,
         event=event if isinstance(event, str) else None,
         distinct_id=distinct_id if isinstance(distinct_id, str) else None,
-        hints=tuple(hints.unknown_keys(compiled.shape, sent, context.account.revision.later_names)) if compiled else (),
+        hints=tuple(hints.unknown_keys(compiled.shape, sent, context.account.revision)) if compiled else (),
     )
 
 

@@ -110,17 +110,13 @@ class Revision:
         """The same for $identify, which is on every allow-list (rule allow-list)."""
         return replace(self.semantics, allow_list=False)
 
-    def later_names(self) -> Mapping[str, str]:
-        """Return the names in bodies that only the next revision has, as JSON pointers, with a text that says so."""
-        return self._later_names
-
     @cached_property
-    def _later_names(self) -> Mapping[str, str]:
+    def later_names(self) -> frozenset[str]:
+        """The names in bodies that only the next revision has, as JSON pointers."""
         if self.later is None:
-            return {}
+            return frozenset()
         here, later = body_shapes(self.document), body_shapes(revision(self.later).document)
-        added = (later[name].pointers - shape.pointers for name, shape in here.items())
-        return dict.fromkeys(frozenset[str]().union(*added), f"revision {self.later} knows it")
+        return frozenset[str]().union(*(later[name].pointers - shape.pointers for name, shape in here.items()))
 
     def normalised(self, endpoint: str, body: Properties) -> Properties:
         """Return *body* after all normalisations; *endpoint* is `row` for a row of a batch."""
@@ -132,26 +128,22 @@ class Revision:
 @cache
 def revisions() -> Mapping[str, Revision]:
     """Return every revision by its name, the oldest first."""
+    strongest_decides = IdentityOrder(
+        top_level=(("userId", "user_id"), ("externalId", "external_id"), ("email", "email")),
+        user_properties=(("external_id", "external_id"), ("email", "email")),
+    )
     return {
         "2026-05": Revision(
             name="2026-05",
             document=_document("2026-05"),
-            identity=IdentityOrder(
-                top_level=(("userId", "user_id"), ("externalId", "external_id"), ("email", "email")),
-                user_properties=(("external_id", "external_id"), ("email", "email")),
-            ),
+            identity=strongest_decides,
             load_rules=lambda: rules_of("2026-05"),
             later="2026-10",
         ),
         "2026-10": Revision(
             name="2026-10",
             document=_document("2026-10"),
-            identity=IdentityOrder(
-                top_level=(("userId", "user_id"), ("externalId", "external_id"), ("email", "email")),
-                user_properties=(("external_id", "external_id"), ("email", "email")),
-                phone="phone_number",
-                falls_through=True,
-            ),
+            identity=replace(strongest_decides, phone="phone_number", falls_through=True),
             load_rules=lambda: rules_of("2026-10"),
             normalisations=(Normalisation("keywords", by_keywords(_document("2026-10"))),),
         ),

@@ -39,7 +39,7 @@ def _sent(event: Event, content: Properties) -> Sent:
     given = cast(dict[str, str], content.get("identity", {}))
     return Sent(
         # A phone number comes as a property, which is stored as it was sent.
-        identity={kinds[name]: value for name, value in given.items() if kinds.get(name, PHONE) != PHONE},
+        identity={kinds[name]: value for name, value in given.items() if name in kinds and kinds[name] != PHONE},
         properties=cast(Properties, content.get("user_properties", {})),
         data=cast(Properties, content.get("data", {})),
         device=cast(Properties | None, content.get("device")),

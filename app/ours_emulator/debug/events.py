@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, HTTPException, Query, Request
@@ -34,6 +35,7 @@ from ours_emulator.store import LARGEST, EventFilter
 
 _MAX_PROPERTIES = 50
 _MAX_TEXT = 1000
+TOO_LONG = "q: the search takes too long; add event= or visitor_id="
 _TEXT = (
     "Text anywhere in the name, the ids or what was sent: in names and values of properties, identifiers, data and "
     "devices, in any case."
@@ -107,8 +109,8 @@ async def events(
         # Not by a constraint of pydantic, which replaces lone surrogates.
         if len(q) > _MAX_TEXT:
             raise HTTPException(400, f"q: must have at most {_MAX_TEXT} characters")
-        ids = await parts.text_search.ids(reader, account, which, q, request.is_disconnected)
-        which = EventFilter(outcome=None, ids=ids)
+        slices = parts.scans.slices(partial(reader.ids_with_text, account, which, q), request.is_disconnected, TOO_LONG)
+        which = EventFilter(outcome=None, ids=[event_id async for part in slices for event_id in part])
     return answer(await reader.events(account, which, limit, cursor, order))
 
 

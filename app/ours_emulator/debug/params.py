@@ -12,7 +12,7 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from ours_emulator.clock import LAST_MOMENT, moment
-from ours_emulator.contract.revision import revisions
+from ours_emulator.contract.rules import load_rules
 from ours_emulator.debug.names import ValidName
 from ours_emulator.debug.parts import Parts
 from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
@@ -54,7 +54,7 @@ Endpoint: TypeAlias = Annotated[
 
 
 def _known_rule(rule: str) -> str:
-    known = [each.id for revision in revisions().values() for each in revision.rules]
+    known = [each.id for each in load_rules()]
     if rule not in known:
         advice = did_you_mean(rule, known) or "; GET /debug/rules lists them"
         raise ValueError(f"{rule[:100]} is not a rule{advice}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from starlette.exceptions import HTTPException
 
 from ours_emulator.accounts import Accounts, OpenAccount
-from ours_emulator.debug.text_search import TextSearch
+from ours_emulator.debug.scans import Scans
 from ours_emulator.feed import Feed
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.redaction import Redactor
@@ -26,7 +26,7 @@ class Parts:
     loaded: Loaded
     redactor: Redactor
     log: RequestLog
-    text_search: TextSearch = field(default_factory=TextSearch)
+    scans: Scans = field(default_factory=Scans)
 
     def opened(self, account: str) -> OpenAccount:
         """Return *account* to change it, made on first use. A closed one is answered 409."""

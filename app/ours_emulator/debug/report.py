@@ -24,7 +24,7 @@ from ours_emulator.records import iso, to_json, utc
 from ours_emulator.store import EventFilter, RequestFilter, StoreReader, VisitorFilter
 
 MAX_BYTES = 5 * 1024 * 1024
-MAX_SECONDS = 2.0
+_MAX_SECONDS = 2.0
 _MAX_EVENTS = 200
 _MAX_OTHERS = 100
 _MAX_BODY_BYTES = 256 * 1024
@@ -76,7 +76,7 @@ class _Collected:
 async def report_json(parts: Parts, reader: StoreReader, account: str | None, url: str, body: ReportBody) -> str:
     """Return the data of a report on *account*, or on all of them, as JSON in ASCII. `report.js` reads it."""
     redact = partial(_redacted, parts, account) if body.redact else _unchanged
-    collected = _Collected(time.monotonic() + MAX_SECONDS, redact)
+    collected = _Collected(time.monotonic() + _MAX_SECONDS, redact)
     summary = await reader.summary(account)
     names = [account] if account is not None else sorted(await reader.account_names())
     await collected.add("accounts", *(account_state(parts.accounts, name) for name in names))

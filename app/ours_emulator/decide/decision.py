@@ -120,18 +120,8 @@ class Decision:
         hints += self._attach(visitor, context)
         if message.creation is None or not resolution.created:
             return [self._stored(id_, context, message, visitor, resolution, hints)]
-        # The receipt of the creation has the visitor as made; what the item itself contains is in the next receipt.
-        nothing: Properties = {}
-        creation = replace(
-            message,
-            event=message.creation,
-            event_properties=nothing,
-            user_properties=nothing,
-            data=None,
-            hints=(),
-        )
         return [
-            self._stored(id_, context, creation, visitor, resolution, []),
+            self._stored(id_, context, _creation(message), visitor, resolution, []),
             self._stored(id_ + 1, context, message, visitor, resolution, hints),
         ]
 
@@ -261,6 +251,14 @@ class Decision:
         visitor.first_seen = min(visitor.first_seen or moment, moment)
         visitor.last_seen = max(visitor.last_seen, moment)
         self.touched[visitor.pk] = visitor
+
+
+def _creation(message: Message) -> Message:
+    """Return the event that precedes *message*, which creates its visitor. What that contains is in its own receipt."""
+    nothing: Properties = {}
+    return replace(
+        message, event=message.creation, event_properties=nothing, user_properties=nothing, data=None, hints=()
+    )
 
 
 def _obstacle(alias: Alias, visitor: Visitor, anonymous: Visitor | None) -> Iterator[Hint]:

@@ -2,7 +2,7 @@
 /** @import { AccountState, FaultState } from "types" */
 import { hasToken, patch, put, remove, urlOf } from "./api.js";
 import { quoted } from "./copies.js";
-import { Choice, CopyButton, perform } from "./parts.js";
+import { Choice, CopyButton, Table, perform } from "./parts.js";
 import { account, root } from "./place.js";
 import { refreshStatus, status } from "./status.js";
 import { useStore } from "./store.js";
@@ -40,20 +40,9 @@ const Faults = ({ faults }) =>
     <h3>${faults.length ? plural(faults.length, "fault") : "No faults"}</h3>
     ${
       faults.length > 0 &&
-      html`<table>
-        <thead>
-          <tr>
-            <th scope="col">fault</th>
-            <th scope="col">does</th>
-            <th scope="col">matched</th>
-            <th scope="col">hit</th>
-            <th scope="col"><span class="sr">remove</span></th>
-          </tr>
-        </thead>
-        <tbody>
-          ${faults.map((fault) => html`<${FaultRow} key=${fault.name} fault=${fault} />`)}
-        </tbody>
-      </table>`
+      html`<${Table} heads=${["fault", "does", "matched", "hit", html`<span class="sr">remove</span>`]}>
+        ${faults.map((fault) => html`<${FaultRow} key=${fault.name} fault=${fault} />`)}
+      <//>`
     }
   </section>`;
 

@@ -6,7 +6,7 @@ import { arrivals } from "./arrivals.js";
 import { Attempts } from "./attempts.js";
 import { Copies } from "./copybar.js";
 import { Identity } from "./identity.js";
-import { Link, OutcomeMark, Problem, useLoaded } from "./parts.js";
+import { Link, OutcomeMark, Problem, Table, useLoaded } from "./parts.js";
 import { NOWHERE, account } from "./place.js";
 import { loadRules } from "./rules.js";
 import { Sent } from "./sent.js";
@@ -110,18 +110,9 @@ function Changes({ changes, unknown_changes }) {
     <h3>What it changed of the visitor</h3>
     ${
       changes.length > 0 &&
-      html`<table class="changes">
-        <thead>
-          <tr>
-            <th scope="col">value</th>
-            <th scope="col">before</th>
-            <th scope="col">after</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${changes.map((change) => html`<${Change} key=${change.path + change.action} change=${change} />`)}
-        </tbody>
-      </table>`
+      html`<${Table} class="changes" heads=${["value", "before", "after"]}>
+        ${changes.map((change) => html`<${Change} key=${change.path + change.action} change=${change} />`)}
+      <//>`
     }
     ${unknown_changes.length > 0 && html`<p>An older version did not record what became of ${unknown_changes.join(", ")}.</p>`}
   </section>`;

@@ -1,7 +1,7 @@
 // The rules of the contract, with what each is based on, and how many events met it.
 /** @import { Rule, RuleCount } from "types" */
 import { get } from "./api.js";
-import { Link, Problem, SearchField, useLoaded } from "./parts.js";
+import { Link, Problem, SearchField, Table, useLoaded } from "./parts.js";
 import { NOWHERE, place } from "./place.js";
 import { loadRules } from "./rules.js";
 import { status } from "./status.js";
@@ -26,20 +26,12 @@ export function Rules() {
     <${SearchField} />
     <${Problem} error=${error || counts.error} />
     <section>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">rule</th>
-            <th scope="col">text and basis</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${rules.map(
-            (rule) =>
-              html`<${Row} key=${rule.id} rule=${rule} count=${counts.value?.find((one) => one.rule === rule.id)} />`,
-          )}
-        </tbody>
-      </table>
+      <${Table} heads=${["rule", "text and basis"]}>
+        ${rules.map(
+          (rule) =>
+            html`<${Row} key=${rule.id} rule=${rule} count=${counts.value?.find((one) => one.rule === rule.id)} />`,
+        )}
+      <//>
     </section>
   </main>`;
 }

@@ -49,6 +49,22 @@ export function VisitorLink({ account: owner, id, ...others }) {
 /** @param {{error: string}} properties */
 export const Problem = ({ error }) => (error ? html`<p class="problem" role="alert">${error}</p>` : null);
 
+/**
+ * A table with *heads* over its columns; its children are the rows.
+ * @param {{heads: readonly ComponentChildren[], children: ComponentChildren, class?: string}} properties
+ */
+export const Table = ({ heads, children, class: name }) =>
+  html`<table class=${name}>
+    <thead>
+      <tr>
+        ${heads.map((head, index) => html`<th key=${index} scope="col">${head}</th>`)}
+      </tr>
+    </thead>
+    <tbody>
+      ${children}
+    </tbody>
+  </table>`;
+
 /** @param {{outcome: string}} properties */
 export const OutcomeMark = ({ outcome }) => html`<span class=${`outcome ${outcome}`}>${outcome}</span>`;
 

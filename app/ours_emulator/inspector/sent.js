@@ -44,10 +44,7 @@ function Lines({ lines, arrival, row }) {
     ...(reason ? [{ ...reason, kind: "rejected" }] : []),
     ...hints.map((hint) => ({ ...hint, kind: "hint" })),
   ];
-  const pinned = remarks.map((remark) => ({
-    ...remark,
-    line: lineOf(lines, row + remark.path),
-  }));
+  const pinned = remarks.map((remark) => ({ ...remark, line: lineOf(lines, row + remark.path) }));
   const depth = lines.reduce((least, line) => Math.min(least, line.depth), Infinity);
   const drawn = lines.slice(0, Math.max(most, ...pinned.map(({ line }) => line + 1)));
   return html`<pre class="json">

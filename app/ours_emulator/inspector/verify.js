@@ -2,7 +2,7 @@
 /** @import { Answer, Arrival, Asked, NearMiss, Unmet } from "types" */
 import { ApiError, post } from "./api.js";
 import { python } from "./copies.js";
-import { Choice, CopyButton, Link, OutcomeMark, Problem, notice, useLoaded } from "./parts.js";
+import { Choice, CopyButton, Link, OutcomeMark, Problem, Table, notice, useLoaded } from "./parts.js";
 import { NOWHERE, choose, place } from "./place.js";
 import { status } from "./status.js";
 import { useStore } from "./store.js";
@@ -56,8 +56,7 @@ function Form({ asked }) {
       <textarea name="properties" rows="2" placeholder=${EXAMPLE} value=${json(properties)} />
     </label>
     <label class="wide"
-      >Other fields, as JSON
-      <textarea name="others" rows="2" placeholder=${OTHERS} value=${json(others)} />
+      >Other fields, as JSON <textarea name="others" rows="2" placeholder=${OTHERS} value=${json(others)} />
     </label>
     <p class="wide"><button class="primary">Look</button></p>
   </form>`;
@@ -84,13 +83,7 @@ function submit(submitted) {
     const properties = object(text("properties"));
     if (Object.keys(properties).length) Object.assign(match, { event_properties: properties });
     const mode = text("mode");
-    choose({
-      match: JSON.stringify({
-        match,
-        mode,
-        ...(mode === "none" ? {} : { count: Number(text("count")) }),
-      }),
-    });
+    choose({ match: JSON.stringify({ match, mode, ...(mode === "none" ? {} : { count: Number(text("count")) }) }) });
   } catch (error) {
     notice.set(error instanceof SyntaxError ? `Not valid JSON: ${error.message}` : String(error));
   }
@@ -104,10 +97,7 @@ const object = (text) => (text ? JSON.parse(text) : {});
 /** @param {Expectation} asked @param {AbortSignal} signal */
 async function verified(asked, signal) {
   try {
-    return {
-      met: await post("/debug/verify", { body: asked, signal }),
-      unmet: null,
-    };
+    return { met: await post("/debug/verify", { body: asked, signal }), unmet: null };
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 406) throw error;
     return { met: null, unmet: /** @type {Unmet} */ (JSON.parse(error.text)) };
@@ -158,25 +148,16 @@ const Misses = ({ title, misses }) =>
             <${Named} event=${event} /> ${
               differences &&
               differences.length > 0 &&
-              html`<table>
-                <thead>
-                  <tr>
-                    <th scope="col">field</th>
-                    <th scope="col">expected</th>
-                    <th scope="col">is</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  ${differences.map(
-                    ({ path, expected, actual, why }) =>
-                      html`<tr key=${path}>
-                        <th scope="row"><code>${path}</code></th>
-                        <td><code>${shown(expected)}</code></td>
-                        <td><code>${shown(actual)}</code> <small>${why}</small></td>
-                      </tr>`,
-                  )}
-                </tbody>
-              </table>`
+              html`<${Table} heads=${["field", "expected", "is"]}>
+                ${differences.map(
+                  ({ path, expected, actual, why }) =>
+                    html`<tr key=${path}>
+                      <th scope="row"><code>${path}</code></th>
+                      <td><code>${shown(expected)}</code></td>
+                      <td><code>${shown(actual)}</code> <small>${why}</small></td>
+                    </tr>`,
+                )}
+              <//>`
             }
           </li>`,
       )}

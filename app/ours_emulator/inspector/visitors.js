@@ -1,7 +1,7 @@
 // The visitors, and of one of them all that is known, what set it, and what happened.
 /** @import { Arrival, EventDetail, Visitor } from "types" */
 import { get } from "./api.js";
-import { Link, OutcomeMark, Problem, SearchField, VisitorLink, useLoaded } from "./parts.js";
+import { Link, OutcomeMark, Problem, SearchField, Table, VisitorLink, useLoaded } from "./parts.js";
 import { NOWHERE, account, place } from "./place.js";
 import { status } from "./status.js";
 import { useStore } from "./store.js";
@@ -135,25 +135,16 @@ async function settersOf(id, values, signal) {
 function Known({ visitor: { devices }, values, setters }) {
   return html`<section>
     <h3>What is known</h3>
-    <table>
-      <thead>
-        <tr>
-          <th scope="col">value</th>
-          <th scope="col">is</th>
-          <th scope="col">set by</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${[...values].map(
-          ([path, value]) =>
-            html`<tr key=${path}>
-              <th scope="row"><code>${path}</code></th>
-              <td><code>${shown(value)}</code></td>
-              <td><${Setter} id=${setters.get(path)} /></td>
-            </tr>`,
-        )}
-      </tbody>
-    </table>
+    <${Table} heads=${["value", "is", "set by"]}>
+      ${[...values].map(
+        ([path, value]) =>
+          html`<tr key=${path}>
+            <th scope="row"><code>${path}</code></th>
+            <td><code>${shown(value)}</code></td>
+            <td><${Setter} id=${setters.get(path)} /></td>
+          </tr>`,
+      )}
+    <//>
     ${
       devices.length > 0 &&
       html`<h3 class="next">${plural(devices.length, "device")}</h3>

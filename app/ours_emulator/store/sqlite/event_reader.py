@@ -165,7 +165,7 @@ async def _arrivals(
     """Return the first rows of events that arrived after *after*, and whether there are more."""
     # The ids of an account are in no index. Those of a small one are sorted; else SQLite would sort them anew for
     # each page, and a walk through the table, which has them in order, takes a tenth of the time.
-    by_index = await _is_sorted(stored)
+    by_index = await _is_small(stored)
     where = event_conditions(stored.ids, which, by_index=by_index)
     where = [*where, receipts.c.id > after]
     if by_index:
@@ -179,17 +179,18 @@ async def _page_by_arrival(
     stored: Snapshot, which: EventFilter, limit: int, cursor: str | None, total: int
 ) -> Page[Event]:
     """Return a page of the *total* events *which*, the last to arrive first. What is sorted is as in `_arrivals`."""
-    by_index = await _is_sorted(stored)
+    by_index = await _is_small(stored)
     where = event_conditions(stored.ids, which, by_index=by_index)
     if by_index:
         if cursor is not None:
+            # The page has this condition too, but this is where the ids are cut to its length.
             where.append(receipts.c.id < position(cursor, 1)[0])
         ids = sa.select(receipts.c.id).where(*where).order_by(receipts.c.id.desc()).limit(limit + 1)
         where = [receipts.c.id.in_(ids.correlate(None))]
     return await stored.page(EVENTS_BY_ARRIVAL, where, limit, cursor, total)
 
 
-async def _is_sorted(stored: Snapshot) -> bool:
+async def _is_small(stored: Snapshot) -> bool:
     """Whether there are so few events that those of the accounts are found by index, and sorted by id."""
     return await _receipts_counted(stored, EventFilter(outcome=None)) <= _SORTED_ROWS
 
