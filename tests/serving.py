@@ -17,7 +17,7 @@ from ours_emulator.app import create_standalone
 from ours_emulator.http.server import Server as Uvicorn
 from ours_emulator.openapi.app import EmulatorApp
 from ours_emulator.settings import load
-from waiting import PATIENCE
+from waiting import NO_TLS, PATIENCE
 
 JSON = {"content-type": "application/json"}
 
@@ -103,7 +103,7 @@ def serving(**settings: object) -> Generator[Server]:
 def serving_at(port: int, **settings: object) -> Generator[Server]:
     """Do so on that *port*."""
     app = create_standalone(load({"log_format": "none", **settings}))
-    with listening_server(app, port) as url, httpx.Client(timeout=30, trust_env=False) as http:
+    with listening_server(app, port) as url, httpx.Client(timeout=30, trust_env=False, verify=NO_TLS) as http:
         yield Server(url, http)
 
 

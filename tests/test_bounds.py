@@ -14,6 +14,7 @@ import pytest
 from ours_emulator.store import LIST_BYTES
 from serving import Account, Server, serving
 from test_cli import serving as process
+from waiting import NO_TLS
 
 KEY = {"authorization": "Bearer pk_k"}
 MIB = 1024 * 1024
@@ -234,7 +235,7 @@ def test_devices_that_wait_for_their_visitor_are_bounded_the_oldest_go_first(tmp
 
 def write_then_read(url: str, name: str, count: int, failed: list[object]) -> None:
     text = {"text": "x" * 60_000}
-    with httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
+    with httpx.Client(base_url=url, trust_env=False, verify=NO_TLS, timeout=60) as http:
         for number in range(count):
             body = {
                 "token": "t",
@@ -265,4 +266,4 @@ def test_the_log_of_the_database_is_bounded_while_readers_are_always_there(tmp_p
             largest = max(largest, log.stat().st_size)
         assert failed == []
         assert largest < 48 * MIB
-        assert httpx.get(running.url + "/debug/summary", trust_env=False).json()["requests"] == 50
+        assert httpx.get(running.url + "/debug/summary", trust_env=False, verify=NO_TLS).json()["requests"] == 50

@@ -18,7 +18,7 @@ import pytest
 
 from ours_emulator import __version__
 from ours_emulator.settings import ENV_PREFIX, Settings, flag
-from waiting import PATIENCE, until
+from waiting import NO_TLS, PATIENCE, until
 
 COMMAND = [sys.executable, "-m", "ours_emulator"]
 BANNER_END = re.compile(r"Ready\.\n|\{[^\n]* is ready at [^\n]*\n")
@@ -140,7 +140,7 @@ def test_the_banner_says_where_it_is_and_how_to_use_it(tmp_path: Path) -> None:
             "/api/v1/openapi",
             "/debug",
         }
-        with httpx.Client(trust_env=False) as http:
+        with httpx.Client(trust_env=False, verify=NO_TLS) as http:
             for method, url in served:
                 assert http.request(method, url).status_code not in (404, 405, 500), url
         assert running.complained() == ""
@@ -148,7 +148,7 @@ def test_the_banner_says_where_it_is_and_how_to_use_it(tmp_path: Path) -> None:
 
 def test_the_port_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     with serving(tmp_path) as running:
-        assert httpx.get(running.url + "/debug/health", trust_env=False).status_code == 200
+        assert httpx.get(running.url + "/debug/health", trust_env=False, verify=NO_TLS).status_code == 200
         assert sorted(path.name for path in tmp_path.iterdir()) == ["port", "stderr", "stdout", "tmp"]
 
 
@@ -158,7 +158,7 @@ def test_settings_come_from_flags_environment_and_file(tmp_path: Path) -> None:
     with serving(
         tmp_path, "--log-format", "none", "--strict-openapi", "--no-require-identifier", **variables
     ) as running:
-        settings = httpx.get(running.url + "/debug/settings", trust_env=False).json()
+        settings = httpx.get(running.url + "/debug/settings", trust_env=False, verify=NO_TLS).json()
         assert settings["keep"] == {"value": 1, "origin": "file"}
         assert settings["max_row_bytes"] == {"value": 3, "origin": "environment"}
         assert settings["log_format"] == {"value": "none", "origin": "flag"}
@@ -297,7 +297,7 @@ def test_an_ipv6_host_may_be_in_brackets(tmp_path: Path) -> None:
 def test_a_file_of_settings_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "windows.toml").write_text("\ufeffkeep = 7\n", "utf-8")
     with serving(tmp_path, "--config", "windows.toml") as running:
-        settings = httpx.get(running.url + "/debug/settings", trust_env=False).json()
+        settings = httpx.get(running.url + "/debug/settings", trust_env=False, verify=NO_TLS).json()
         assert settings["keep"] == {"value": 7, "origin": "file"}
 
 
@@ -328,7 +328,7 @@ def test_variables_that_our_other_programs_or_kubernetes_set_are_known(tmp_path:
     [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 0), (signal.SIGHUP, 0), (signal.SIGQUIT, 0)],
 )
 def test_a_signal_ends_it_and_nothing_is_left(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    with serving(tmp_path) as running, httpx.Client(trust_env=False) as http:
+    with serving(tmp_path) as running, httpx.Client(trust_env=False, verify=NO_TLS) as http:
         assert track(running) == 200
         assert list((tmp_path / "tmp").glob("*/*store.db")) != []
         # A connection that is kept alive does not hold it up.
@@ -344,7 +344,7 @@ def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
         directory.mkdir()
         with serving(directory, "--database", str(tmp_path / "store.db")) as running:
             assert track(running, event=f"E{number}") == 200
-            events = httpx.get(running.url + "/debug/events", trust_env=False).json()["items"]
+            events = httpx.get(running.url + "/debug/events", trust_env=False, verify=NO_TLS).json()["items"]
             assert [item["event"] for item in events] == [f"E{n}" for n in range(number, 0, -1)]
             running.end(signal.SIGKILL)
 
@@ -362,7 +362,7 @@ def test_the_log_for_people_is_one_line_for_each_request(tmp_path: Path) -> None
             trust_env=False,
         )
         track(running, event="two\nlines \x1b[31m")
-        httpx.get(running.url + "/debug/events", trust_env=False)
+        httpx.get(running.url + "/debug/events", trust_env=False, verify=NO_TLS)
         track(running, event="Zoë ✓")
         assert running.lines(4) == [
             "ACCEPTED 200 POST /track #1 Purchase visitor=user123",
@@ -414,7 +414,10 @@ def test_a_request_that_could_not_be_stored_has_its_line_too(tmp_path: Path) -> 
 def test_no_secret_is_ever_logged_and_no_control_character(tmp_path: Path, form: str) -> None:
     token, key, admin, other = "token-5ba8cf1e7d", "pk_5c4d9e2a77", "admin-9d3f1c5b", "sk_unknown-0d61"
     flags = ("--tokens", token, "--public-keys", key, "--admin-token", admin, "--log-format", form)
-    with serving(tmp_path, *flags) as running, httpx.Client(base_url=running.url, trust_env=False) as http:
+    with (
+        serving(tmp_path, *flags) as running,
+        httpx.Client(base_url=running.url, trust_env=False, verify=NO_TLS) as http,
+    ):
         sent = 0
         for secret in (token, f"test_{token}", key, admin, other):
             headers = {"authorization": f"Bearer {secret}", "x-api-key": secret}
@@ -441,7 +444,7 @@ def test_no_secret_is_ever_logged_and_no_control_character(tmp_path: Path, form:
 
 
 def test_the_tokens_of_an_account_are_not_logged_either(tmp_path: Path) -> None:
-    with serving(tmp_path) as running, httpx.Client(base_url=running.url, trust_env=False) as http:
+    with serving(tmp_path) as running, httpx.Client(base_url=running.url, trust_env=False, verify=NO_TLS) as http:
         token = "account-token-8d21c"
         assert http.put("/debug/accounts/a", json={"tokens": [token]}).status_code == 200
         http.post(f"/accounts/a/track/{token}", json={})

@@ -19,7 +19,7 @@ import pytest
 from serving import Account, serving
 from test_cli import Running, complaint
 from test_cli import serving as process
-from waiting import until
+from waiting import NO_TLS, until
 
 KEY = {"authorization": "Bearer pk_k"}
 UNREADABLE = {"status": "error", "error": "An error occurred with this request."}
@@ -27,11 +27,11 @@ LIMITED = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits 
 
 
 def post(running: Running, path: str, body: Any) -> httpx.Response:
-    return httpx.post(running.url + path, json=body, headers=KEY, trust_env=False, timeout=30)
+    return httpx.post(running.url + path, json=body, headers=KEY, trust_env=False, verify=NO_TLS, timeout=30)
 
 
 def counts(running: Running) -> tuple[int, int, Counter[str]]:
-    summary = httpx.get(running.url + "/debug/summary", trust_env=False).json()
+    summary = httpx.get(running.url + "/debug/summary", trust_env=False, verify=NO_TLS).json()
     return summary["visitors"], summary["requests"], Counter(summary["outcomes"])
 
 
@@ -60,7 +60,7 @@ def test_a_full_disk_is_told_to_every_client_until_there_is_room_again(tmp_path:
             answer = post(running, path, body)
             assert (answer.status_code, answer.json()) == (status, said), path
         assert counts(running) == before
-        assert httpx.get(running.url + "/debug/health", trust_env=False).status_code == 200
+        assert httpx.get(running.url + "/debug/health", trust_env=False, verify=NO_TLS).status_code == 200
         prlimit(running.process.pid, resource.RLIMIT_FSIZE, unlimited)
         for path, body, _, _ in calls:
             assert post(running, path, body).status_code in (200, 204), path
@@ -93,7 +93,7 @@ def test_a_file_that_is_gone_is_noticed_and_not_written_into(tmp_path: Path, los
         for _ in range(2):
             assert post(running, "/track", {"token": "t", "event": "E", "userId": "u"}).status_code == 500
         assert post(running, "/api/client/events", [{"external_id": "x"}]).json() == UNREADABLE
-        health = httpx.get(running.url + "/debug/health", trust_env=False)
+        health = httpx.get(running.url + "/debug/health", trust_env=False, verify=NO_TLS)
         assert (health.status_code, health.json().keys()) == (503, {"error"})
         assert database.exists() is (lose is replaced)
         lines = running.complained().splitlines()
@@ -158,7 +158,7 @@ def test_a_store_that_may_not_be_written_is_one_clear_line(tmp_path: Path, what:
 def test_of_eight_clients_at_one_visitor_nothing_is_lost_and_nothing_is_there_twice(tmp_path: Path) -> None:
     def hammer(account: Account, client: int) -> list[int]:
         own, shared = f"{client}-{{}}", "shared-{}"
-        with httpx.Client(trust_env=False, timeout=30) as http:
+        with httpx.Client(trust_env=False, verify=NO_TLS, timeout=30) as http:
             mine = Account(account.url, http)
             return [
                 mine.track(
@@ -202,4 +202,4 @@ def test_two_emulators_on_one_file_are_one_too_many(tmp_path: Path) -> None:
     (tmp_path / "second").mkdir()
     with process(tmp_path / "second", "--database", str(database)) as running:
         until(lambda: counts(running)[1] == 1)
-        assert json.loads(httpx.get(running.url + "/debug/events", trust_env=False).text)["total"] == 1
+        assert json.loads(httpx.get(running.url + "/debug/events", trust_env=False, verify=NO_TLS).text)["total"] == 1

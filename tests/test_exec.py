@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from ours_privacy import OursPrivacy
 
+from nested import FEW_PLUGINS
 from ours_emulator.emulator import run_emulator
 
 COMMAND = Path(sys.executable).with_name("ours-emulator")
@@ -44,7 +45,7 @@ def test_reset(ours_emulator):
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [str(COMMAND), "exec", *arguments]
-    env = {**os.environ, **environment}
+    env = {**os.environ, **FEW_PLUGINS, **environment}
     return subprocess.run(command, capture_output=True, text=True, timeout=50, env=env)
 
 
@@ -100,7 +101,12 @@ def test_the_address_of_the_page_is_told_first() -> None:
 def test_every_variable_is_in_the_help() -> None:
     described = run("--help").stdout
     variables = run("--admin-token", "secret", "env", http_proxy="http://127.0.0.1:9").stdout
-    names = {line.partition("=")[0] for line in variables.splitlines()} - os.environ.keys() - {"http_proxy"}
+    names = (
+        {line.partition("=")[0] for line in variables.splitlines()}
+        - os.environ.keys()
+        - FEW_PLUGINS.keys()
+        - {"http_proxy"}
+    )
     assert {"OURS_EMULATOR_ADMIN_TOKEN", "OURS_EMULATOR_CLIENT_URL", "no_proxy"} <= names
     assert [name for name in names if name not in described] == []
 

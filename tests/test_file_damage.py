@@ -22,7 +22,7 @@ from ours_emulator.store.sqlite.migration import SCHEMA_VERSION
 from test_cli import Running, complaint
 from test_cli import serving as process
 from test_migration import unpacked
-from waiting import until
+from waiting import NO_TLS, until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="open files can be removed on POSIX only")
 
@@ -72,7 +72,7 @@ def kept(tmp_path: Path, name: str = "server") -> Generator[Running]:
 
 def track(running: Running, distinct_id: str) -> int:
     body = {"token": "t", "event": "E", "userId": "u", "distinctId": distinct_id}
-    return httpx.post(running.url + "/track", json=body, trust_env=False, timeout=30).status_code
+    return httpx.post(running.url + "/track", json=body, trust_env=False, verify=NO_TLS, timeout=30).status_code
 
 
 def acknowledged(running: Running, name: str, count: int = 20) -> set[str]:
@@ -82,13 +82,13 @@ def acknowledged(running: Running, name: str, count: int = 20) -> set[str]:
 
 
 def stored(running: Running) -> set[str]:
-    answer = httpx.get(running.url + "/debug/events?limit=1000", trust_env=False, timeout=30)
+    answer = httpx.get(running.url + "/debug/events?limit=1000", trust_env=False, verify=NO_TLS, timeout=30)
     assert answer.status_code == 200, answer.text
     return {event["distinct_id"] for event in answer.json()["items"]}
 
 
 def get(running: Running, path: str) -> httpx.Response:
-    return httpx.get(running.url + path, trust_env=False, timeout=30)
+    return httpx.get(running.url + path, trust_env=False, verify=NO_TLS, timeout=30)
 
 
 @EACH_DAMAGE
@@ -104,7 +104,7 @@ def test_from_a_damage_on_nothing_is_acknowledged_and_everything_says_why(
             assert answer.status_code == 503, path
             assert what in answer.json()["error"], path
         assert acknowledged(running, "after", 5) == set()
-        reset = httpx.post(running.url + "/debug/reset", json={"all": True}, trust_env=False)
+        reset = httpx.post(running.url + "/debug/reset", json={"all": True}, trust_env=False, verify=NO_TLS)
         assert reset.status_code == 500
         assert what in reset.json()["error"]
         assert get(running, "/debug/health").status_code == 503
@@ -126,7 +126,7 @@ class Sender:
     refused: bool = False
 
     def send(self) -> None:
-        with httpx.Client(base_url=self.running.url, trust_env=False, timeout=30) as http:
+        with httpx.Client(base_url=self.running.url, trust_env=False, verify=NO_TLS, timeout=30) as http:
             while not self.refused and len(self.after_damage) < 300:
                 after, id_ = self.damaged.is_set(), f"{self.name}-{len(self.acknowledged)}"
                 body = {"token": "t", "event": "E", "userId": self.name, "distinctId": id_}
@@ -167,7 +167,10 @@ def test_under_load_nothing_is_acknowledged_after_a_damage_that_would_be_lost(
 def test_a_database_that_another_program_compacts_is_not_taken_for_damaged(tmp_path: Path) -> None:
     with kept(tmp_path) as running:
         assert len(acknowledged(running, "before", 300)) == 300
-        assert httpx.post(running.url + "/debug/reset", json={"all": True}, trust_env=False).status_code == 200
+        assert (
+            httpx.post(running.url + "/debug/reset", json={"all": True}, trust_env=False, verify=NO_TLS).status_code
+            == 200
+        )
         with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -288,8 +291,7 @@ def test_an_emptied_database_with_a_log_is_refused_and_both_are_left_alone(tmp_p
     assert (database.read_bytes(), log_of(database).read_bytes()) == (b"", log)
 
 
-@pytest.mark.parametrize("share", [0.97, 0.5, 0])
-@pytest.mark.parametrize("open_elsewhere", [True, False])
+@pytest.mark.parametrize(("share", "open_elsewhere"), [(0.97, True), (0.97, False), (0.5, False), (0, True)])
 def test_a_log_that_was_cut_after_a_kill_is_refused_and_can_be_given_up(
     tmp_path: Path, share: float, open_elsewhere: bool
 ) -> None:

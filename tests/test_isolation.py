@@ -7,12 +7,13 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from nested import FEW_PLUGINS
 from ours_emulator.emulator import EmulatorError, local, run_emulator
 from ours_emulator.handshake import Order, Ready, read_answer
 from waiting import is_running, until
@@ -48,6 +49,7 @@ def use(ours_emulator, send):
         ours_emulator.wait_ready()
     return use
 """
+MOCKING = ("pytest_httpx", "pyfakefs.pytest_plugin", "time_machine")
 USED = {
     "freezegun": """
         from freezegun import freeze_time
@@ -225,16 +227,36 @@ USED = {
 }
 
 
-@pytest.mark.parametrize("source", USED.values(), ids=USED)
+@pytest.fixture(autouse=True)
+def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in FEW_PLUGINS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTEST_PLUGINS", ",".join((FEW_PLUGINS["PYTEST_PLUGINS"], *MOCKING)))
+
+
+# What reaches the first use of the emulator has a run of its own; the others share one, each in its module.
+FIRST = (
+    "freezegun",
+    "freezegun before anything is imported",
+    "patched before the first use",
+    "pyfakefs with a late first use",
+    "tracing of all threads",
+)
+
+
+@pytest.mark.parametrize("names", [*((name,) for name in FIRST), USED.keys() - set(FIRST)], ids=[*FIRST, "others"])
 @pytest.mark.filterwarnings("default")
 def test_what_a_test_does_to_its_process_reaches_neither_emulator_nor_handle(
-    pytester: pytest.Pytester, source: str
+    pytester: pytest.Pytester, names: Iterable[str]
 ) -> None:
     pytester.makeconftest(CONFTEST)
-    pytester.makepyfile(source)
+    modules = {f"test_{number}": USED[name] for number, name in enumerate(sorted(names))}
+    pytester.makepyfile(**modules)
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--timeout=40")
     assert result.ret == 0
-    result.assert_outcomes(passed=result.parseoutcomes()["passed"])
+    passed = result.parseoutcomes()["passed"]
+    assert passed >= len(modules)
+    result.assert_outcomes(passed=passed)
 
 
 def test_a_strict_or_failing_test_with_mocked_calls_does_not_end_the_run(pytester: pytest.Pytester) -> None:
@@ -507,11 +529,12 @@ def test_the_plugin_needs_none_of_its_dependencies_if_another_command_starts_the
             (alone / package.name).symlink_to(package)
     python = bare_environment(tmp_path / "venv", alone, ROOT / "app")
     (tmp_path / "test_it.py").write_text("def test_it(ours_emulator): assert ours_emulator.events() == []")
-    run = [str(python), "-m", "pytest", "-p", "ours_emulator.pytest_plugin", "-p", "no:cacheprovider", "test_it.py"]
+    run = [str(python), "-m", "pytest", "-p", "no:cacheprovider", "test_it.py"]
 
     def outcome(*options: str, **variables: str) -> str:
+        settings = environment(PYTEST_PLUGINS="ours_emulator.pytest_plugin", **variables)
         return subprocess.run(
-            [*run, *options], cwd=tmp_path, env=environment(**variables), capture_output=True, text=True, timeout=50
+            [*run, *options], cwd=tmp_path, env=settings, capture_output=True, text=True, timeout=50
         ).stdout
 
     command = str(Path(sys.executable).with_name("ours-emulator"))

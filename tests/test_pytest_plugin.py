@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nested import FEW_PLUGINS
 from ours_emulator.emulator import Emulator
 from ours_emulator.pytest_support.network_guard import ADVICE, ADVICE_FOR_EARLY_CLIENT
 from serving import Server, serving
@@ -64,6 +65,12 @@ def no_url_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OURS_EMULATOR_URL", raising=False)
     monkeypatch.delenv("OURS_EMULATOR_COMMAND", raising=False)
     monkeypatch.delenv("OURS_PRIVACY_BASE_URL", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in FEW_PLUGINS.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -907,7 +914,7 @@ HEAVY = {"fastapi", "sqlalchemy", "uvicorn", "httpx", "pydantic", "starlette", "
 def test_a_run_that_does_not_use_the_plugin_imports_nothing_heavy(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "ours_emulator.pytest_plugin")
     pytester.makepyfile(
         """
         import json, sys
@@ -917,7 +924,7 @@ def test_a_run_that_does_not_use_the_plugin_imports_nothing_heavy(
             Path("seen.json").write_text(json.dumps(list(sys.modules)))
         """
     )
-    done = pytester.runpytest_subprocess("-p", "ours_emulator.pytest_plugin")
+    done = pytester.runpytest_subprocess()
     done.assert_outcomes(passed=1)
     loaded = set(json.loads((pytester.path / "seen.json").read_text()))
     assert "ours_emulator.pytest_plugin" in loaded
@@ -928,7 +935,7 @@ def test_a_run_that_does_not_use_the_plugin_imports_nothing_heavy(
 def test_a_run_that_uses_the_fixture_imports_nothing_heavy(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "ours_emulator.pytest_plugin")
     pytester.makepyfile(
         f"""
         import sys
@@ -939,7 +946,7 @@ def test_a_run_that_uses_the_fixture_imports_nothing_heavy(
             assert not sys.modules.keys() & {HEAVY}
         """
     )
-    pytester.runpytest_subprocess("-p", "ours_emulator.pytest_plugin").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
 def test_the_plugin_alone_imports_nothing_heavy() -> None:

@@ -23,6 +23,7 @@ from pydantic import JsonValue
 
 import tables
 from documents import DOCUMENTS, ROOT, Block, Document
+from nested import FEW_PLUGINS
 from ours_emulator.emulator import Emulator
 from ours_emulator.settings import load
 
@@ -228,7 +229,9 @@ def pytest_output(directory: Path, files: Mapping[str, str]) -> str:
     for name, text in files.items():
         (directory / name).write_text(text)
     command = [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", "-rA", str(directory)]
-    done = subprocess.run(command, cwd=directory, env=environment(), capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        command, cwd=directory, env={**environment(), **FEW_PLUGINS}, capture_output=True, text=True, timeout=100
+    )
     return done.stdout
 
 
@@ -290,7 +293,7 @@ def help_of(*command: str) -> str:
         capture_output=True,
         text=True,
         timeout=60,
-        env=environment(),
+        env=environment() | FEW_PLUGINS,
     )
     assert done.returncode == 0, (command, done.stderr)
     return done.stdout

@@ -21,7 +21,7 @@ from ours_emulator.store.sqlite.totals import Totals
 from ours_emulator.store.sqlite.writer import SqliteWriter
 from serving import Account, Server, serving
 from test_cli import serving as process
-from waiting import until
+from waiting import NO_TLS, until
 
 ROWS = 3000
 
@@ -136,7 +136,7 @@ def test_bounds_in_bytes_go_by_what_is_left_after_a_removal(path: Path) -> None:
 def test_a_start_goes_on_with_what_a_crash_left(tmp_path: Path) -> None:
     database = tmp_path / "store.db"
     with process(tmp_path, "--database", "store.db", "--log-format", "none") as running:
-        with httpx.Client(base_url=running.url, trust_env=False, timeout=60) as http:
+        with httpx.Client(base_url=running.url, trust_env=False, verify=NO_TLS, timeout=60) as http:
             fill(Account(running.url, http), 20_000)
             assert http.post("/debug/reset", json={"account": "default"}).json()["receipts"] == 20_000
         running.process.send_signal(signal.SIGKILL)
@@ -146,7 +146,7 @@ def test_a_start_goes_on_with_what_a_crash_left(tmp_path: Path) -> None:
     assert left["accounts"] == 2
     assert left["receipts"] > 0
     with process(tmp_path, "--database", "store.db", "--log-format", "none") as running:
-        accounts = httpx.get(f"{running.url}/debug/accounts", trust_env=False).json()
+        accounts = httpx.get(f"{running.url}/debug/accounts", trust_env=False, verify=NO_TLS).json()
         assert [account["account"] for account in accounts["items"]] == ["default"]
         until(lambda: rows(database) == {"accounts": 1, "marks": 3})
 

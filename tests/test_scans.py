@@ -28,7 +28,7 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 
 
-UNMET = {"mode": "exactly", "count": 10**6}
+ALL = {"mode": "at_most", "count": 10**6}
 
 
 def ascii_json(body: object) -> bytes:
@@ -71,11 +71,13 @@ def events_in(database: Path) -> list[Event]:
 def matches() -> list[dict[str, Any]]:
     """Return matches of all kinds."""
     made: list[dict[str, Any]] = [
-        {"event_properties": {name: value}} for name in NAMES if name != "$x" for value in VALUES
+        {"event_properties": {name: value}}
+        for number, (name, value) in enumerate(itertools.product(NAMES, VALUES))
+        if name != "$x" and (name in NAMES[:2] or number % 4 == 0)
     ]
-    made += [{f"event_properties.{name}": value} for name in ("plan", "é", "$x", "0") for value in VALUES]
+    made += [{f"event_properties.{name}": value} for name in ("é", "$x") for value in VALUES]
     made += [{"event_properties.a.b": value} for value in VALUES]
-    made += [{"event_properties.also": number, "event": "E1"} for number in range(30)]
+    made += [{"event_properties.also": number, "event": "E1"} for number in range(10)]
     made += [
         {"email": "a@example.com"},
         {"user_id": "u1", "event_properties.plan": "rare"},
@@ -104,7 +106,7 @@ def test_a_match_finds_among_stored_events_what_a_look_at_each_would_find(tmp_pa
     with serving(database=database, public_keys=["pk_k"], tokens=["t"]) as server:
         fill(server.default)
         found = [
-            server.default.post("/debug/verify", ascii_json({"match": match, "outcome": "any", **UNMET}))
+            server.default.post("/debug/verify", ascii_json({"match": match, "outcome": "any", **ALL}))
             for match in matches()
         ]
     views = [EventView(event) for event in events_in(database)]
@@ -179,7 +181,7 @@ def test_what_a_search_finds_is_of_one_moment_though_accounts_are_reset_meanwhil
 
     def verify(account: Account) -> None:
         while not stop.is_set():
-            answer = account.post("/debug/verify", {"match": {"user_id": {"$any": True}}, **UNMET}).json()
+            answer = account.post("/debug/verify", {"match": {"user_id": {"$any": True}}, **ALL}).json()
             if answer["count"] not in (0, 3000) or (answer["count"] > 0) != bool(answer["items"]):
                 wrong.append(answer["count"])
 
@@ -207,13 +209,13 @@ def test_a_match_of_many_properties_is_answered(count: int) -> None:
         assert (response.status_code, response.json()["count"]) == (200, 1)
 
 
-@pytest.mark.parametrize("rows", [5, 25_000])
+@pytest.mark.parametrize("rows", [5, 20_500])
 def test_a_match_of_one_account_passes_over_the_events_of_others(rows: int) -> None:
     with serving() as server:
         own, other = (Account(f"{server.url}/accounts/{name}", server.http) for name in ("own", "other"))
         for first in range(0, rows, 1000):
-            for account in (own, other):
-                assert account.batch(*map(row, range(first, min(first + 1000, rows)))).status_code == 200
-        answer = own.post("/debug/verify", {"match": {"user_id": {"$any": True}}, **UNMET}).json()
+            assert own.batch(*map(row, range(first, min(first + 1000, rows)))).status_code == 200
+            assert other.batch(row(first)).status_code == 200
+        answer = own.post("/debug/verify", {"match": {"user_id": {"$any": True}}, **ALL}).json()
         assert answer["count"] == rows
         assert len(answer["items"]) == min(rows, 1000)

@@ -35,7 +35,7 @@ def test_what_fits_the_document_is_accepted_and_what_breaks_it_is_refused(tmp_pa
             [
                 *(Path(sys.executable).with_name("schemathesis"), "--config-file", "schemathesis.toml", "run"),
                 *(HERE.parent / "openapi.json", "--url", f"{server.url}/api/v1", "--mode", mode, "--no-color"),
-                *("--phases", "examples,coverage,fuzzing", "--max-examples", "40", "--seed", "20260501"),
+                *("--phases", "examples,coverage,fuzzing", "--max-examples", "25", "--seed", "20260501"),
                 *("--generation-deterministic", "--workers", "1"),
                 *("--checks", ",".join(CHECKS)),
             ],

@@ -25,7 +25,7 @@ from ours_emulator.http.fault_effects import ABORT
 from serving import Server, listening_server, serving
 from test_cli import Running
 from test_cli import serving as process
-from waiting import PATIENCE, catch_up, until
+from waiting import NO_TLS, PATIENCE, catch_up, until
 
 BODY = b'{"token":"t","event":"E","userId":"u"}'
 HEAD = b"POST /track HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -72,7 +72,7 @@ def listens(url: str) -> bool:
 
 
 def healthy(url: str) -> bool:
-    return httpx.get(url + "/debug/health", trust_env=False, timeout=5).status_code == 200
+    return httpx.get(url + "/debug/health", trust_env=False, verify=NO_TLS, timeout=5).status_code == 200
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +243,9 @@ def idle_memory_kib(running: Running) -> int:
     with closing(connect(running.url)) as connection:
         connection.sendall(WHOLE)
         answer(connection)
-    assert httpx.get(running.url + "/debug/summary", trust_env=False, timeout=PATIENCE).status_code == 200
+    assert (
+        httpx.get(running.url + "/debug/summary", trust_env=False, verify=NO_TLS, timeout=PATIENCE).status_code == 200
+    )
     return memory_kib(running, "VmRSS")
 
 
@@ -273,7 +275,10 @@ def test_a_bomb_is_refused_in_little_memory_without_being_inflated_while_others_
     gzipped = {"content-encoding": "gzip", "content-type": "application/json", "authorization": "Bearer pk_k"}
     calls = [("/batch", bomb, 413), ("/track", bomb, 400), ("/api/client/events", bomb, 400)]
     calls += [("/batch", members, 400), ("/track", members, 400)]
-    with process(tmp_path, "--log-format", "none") as running, httpx.Client(trust_env=False, timeout=PATIENCE) as http:
+    with (
+        process(tmp_path, "--log-format", "none") as running,
+        httpx.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE) as http,
+    ):
         for _ in range(20):
             http.post(running.url + "/track", content=BODY, headers={"content-type": "application/json"})
         before = idle_memory_kib(running)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 import click
@@ -20,10 +21,13 @@ _FAILED = 2
 _INTERRUPTED = 130
 
 
-def main() -> None:
-    """Run the command line. An error is one line on standard error, and exit code 2, or 1 for a NotMetError."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command line, or *words* as if they stood there.
+
+    An error is one line on standard error, and exit code 2, or 1 for a NotMetError.
+    """
     try:
-        commands.main(standalone_mode=False, prog_name="ours-emulator")
+        commands.main(words, standalone_mode=False, prog_name="ours-emulator")
     except click.NoSuchOption as error:
         _report(_unknown_option(error))
         sys.exit(_FAILED)
