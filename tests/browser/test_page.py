@@ -224,6 +224,8 @@ def test_a_link_shows_the_same_in_another_tab(tab: "Watched", context: "BrowserC
     fill(account)
     tab.open()
     tab.page.get_by_role("button", name=re.compile("^rejected")).click()
+    # The list is drawn anew; a row of the one before would be gone before the click.
+    until(lambda: tab.page.locator(".rows li").count() == 3)
     tab.page.locator(".rows .title", has_text="Nobody").click()
     tab.page.locator(".json").wait_for()
     other = context.new_page()
