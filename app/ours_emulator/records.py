@@ -303,12 +303,14 @@ class SentAnswer:
 class RequestDetail(RequestRecord):
     """One request in the journal with its body, its events and its answer.
 
-    The body is text, decompressed; base64 if it is no text. `answer` is None if a fault kept the request from being
-    answered, and if a file of store version 4 or older never recorded it.
+    The body is text, decompressed; base64 if it is no text. `body_missing` says why there is neither, None if there is
+    one. `answer` is None if a fault kept the request from being answered, and if a file of store version 4 or older
+    never recorded it.
     """
 
     body: str | None = None
     body_base64: str | None = None
+    body_missing: str | None = None
     events: tuple[Event, ...] = ()
     answer: SentAnswer | None = None
 

@@ -30,7 +30,7 @@ async def rule_counts(request: Request, parts: Needs, reader: Reader, account: A
     `hinted` counts the events with a hint of the rule, whatever their outcome, and `refused` those that it refused.
     Rules that none met are left out.
     """
-    slices = parts.scans.slices(partial(reader.rule_counts, account), request.is_disconnected, _TOO_LONG)
+    slices = parts.scans.slices(partial(reader.rule_counts, account), 0, request.is_disconnected, _TOO_LONG)
     counts = _summed([count async for part in slices for count in part])
     return answer(Page(counts, len(counts)))
 

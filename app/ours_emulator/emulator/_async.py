@@ -113,7 +113,7 @@ class AsyncEmulator(Handle):
         return await self.perform(operations.event(event_id))
 
     async def visitors(self, **filters: str) -> Listing[Visitor]:
-        """Return visitors, the oldest first. *filters*: external_id, email, user_id, anonymous_id, q."""
+        """Return visitors, the oldest first. *filters*: external_id, email, user_id, anonymous_id, phone_number, q."""
         return await self._all(operations.visitors(filters))
 
     def latest_visitors(self, limit: int = 100, **filters: str) -> AsyncGenerator[Visitor]:

@@ -112,7 +112,7 @@ class Emulator(Handle):
         return self.perform(operations.event(event_id))
 
     def visitors(self, **filters: str) -> Listing[Visitor]:
-        """Return visitors, the oldest first. *filters*: external_id, email, user_id, anonymous_id, q."""
+        """Return visitors, the oldest first. *filters*: external_id, email, user_id, anonymous_id, phone_number, q."""
         return self._all(operations.visitors(filters))
 
     def latest_visitors(self, limit: int = 100, **filters: str) -> Generator[Visitor]:

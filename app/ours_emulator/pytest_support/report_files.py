@@ -15,16 +15,17 @@ from functools import partial
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
 from ours_emulator.emulator import Emulator, EmulatorError, operations
 from ours_emulator.errors import why
+from ours_emulator.pytest_support import FOLDER
 
 if sys.platform != "win32":
     import fcntl
 
-FOLDER = ".ours-emulator"
 _SEPARATOR = os.sep
 _LIST = ".list"
 _MAX_BYTES = 5 * 1024 * 1024
@@ -44,12 +45,12 @@ class _System:
     """Functions of the system as they are now."""
 
     close = staticmethod(os.close)
-    getpid = staticmethod(os.getpid)
     listdir = staticmethod(os.listdir)
     mkdir = staticmethod(os.mkdir)
     monotonic = staticmethod(time.monotonic)
     open = staticmethod(os.open)
     read = staticmethod(os.read)
+    rename = staticmethod(os.rename)
     unlink = staticmethod(os.unlink)
     write = staticmethod(os.write)
     if sys.platform != "win32":
@@ -106,7 +107,7 @@ class ReportFiles:
                 _System.mkdir(self._folder)
             with suppress(FileExistsError):
                 _write_file(self._path(".gitignore"), _NEW, b"*\n")
-            self._list = _new_list(self._folder)
+            self._list = new_list(self._folder)
             self._config.add_cleanup(partial(_System.close, self._list))
         return self._list
 
@@ -158,15 +159,16 @@ def _remove_listed(folder: str, list_name: str) -> None:
         _System.unlink(path)
 
 
-def _new_list(folder: str) -> int:
+def new_list(folder: str) -> int:
     """Return the descriptor of a new list, locked."""
-    for number in count():
-        path = f"{folder}{_SEPARATOR}.{_System.getpid()}-{number}{_LIST}"
-        with suppress(FileExistsError):
-            descriptor = _System.open(path, _NEW | _WRITE, 0o666)
-            _lock(descriptor)
-            return descriptor
-    raise AssertionError
+    path = f"{folder}{_SEPARATOR}.{token_hex(8)}"
+    if sys.platform == "win32":
+        return _System.open(path + _LIST, _NEW | _WRITE, 0o666)
+    descriptor = _System.open(path, _NEW | _WRITE, 0o666)
+    _lock(descriptor)
+    # It has this name only now: another run removes the lists that nobody has locked.
+    _System.rename(path, path + _LIST)
+    return descriptor
 
 
 def _lock(descriptor: int) -> bool:
