@@ -186,7 +186,7 @@ class VisitorChange:
     `identifiers`. `before` is None if the value was not there, `after` if it no longer is. Only a value of `data` may
     itself be null, so `action` says whether it was there.
 
-    `unchanged` is a value that was sent and is stored already, `ignored` one that was sent in vain. `why` says why it
+    `unchanged` is a value that was sent and is stored already, `ignored` one that was not stored. `why` says why it
     was ignored, or why the value that is stored is not the one that was sent; None if there is nothing to explain.
     """
 
@@ -387,7 +387,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleCount:
-    """How many events met a rule: those with a hint of it, whatever their outcome, and those that it refused."""
+    """How many events a rule applied to: those with a hint of it, whatever their outcome, and those that it refused."""
 
     rule: str
     hinted: int = 0

@@ -143,7 +143,7 @@ class AsyncEmulator(Handle):
         return await self.perform(operations.summary())
 
     async def rule_counts(self) -> list[RuleCount]:
-        """Return how many events met each rule, the rule that most of them met first."""
+        """Return how many events each rule applied to, the rule with most of them first."""
         return await self.perform(operations.rule_counts())
 
     async def timeline(self) -> str:

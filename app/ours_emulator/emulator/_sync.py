@@ -142,7 +142,7 @@ class Emulator(Handle):
         return self.perform(operations.summary())
 
     def rule_counts(self) -> list[RuleCount]:
-        """Return how many events met each rule, the rule that most of them met first."""
+        """Return how many events each rule applied to, the rule with most of them first."""
         return self.perform(operations.rule_counts())
 
     def timeline(self) -> str:
