@@ -417,6 +417,7 @@ def test_a_visitor_has_everything_that_named_them_with_its_outcome(account: Acco
     visitor_id = account.visitor(external_id="x")["visitor_id"]
     page = account.debug(f"visitors/{visitor_id}/events", order="arrival")
     assert [(item["endpoint"], item["outcome"]) for item in page["items"]] == [
+        ("track", "rejected"),
         ("track", "dropped"),
         ("client/devices", "accepted"),
         ("client/alias", "accepted"),
@@ -425,14 +426,58 @@ def test_a_visitor_has_everything_that_named_them_with_its_outcome(account: Acco
         ("track", "accepted"),
         ("client/devices", "accepted"),
     ]
-    assert page["total"] == 7
+    assert page["total"] == 8
     listed, cursor = list[int](), dict[str, str]()
-    for number in (3, 3, 1):
+    for number in (3, 3, 2):
         part = account.debug(f"visitors/{visitor_id}/events", limit=3, **cursor)
         assert len(part["items"]) == number
         listed += [item["id"] for item in part["items"]]
         cursor = {"cursor": part["next_cursor"]}
     assert sorted(listed, reverse=True) == [item["id"] for item in page["items"]]
+
+
+def test_what_was_refused_is_found_by_the_visitor_that_it_named(account: Account) -> None:
+    account.identify(userId="u", externalId="x", email="ann@example.com", userProperties={"phone_number": "+1 555"})
+    refused: list[dict[str, Any]] = [
+        {"userId": "u", "event": 5},
+        {"externalId": "x", "event": "By external id", "time": 1},
+        {"email": "ann@example.com", "userId": 5, "event": "By email"},
+        {"event": "Inside", "userProperties": {"email": "ann@example.com", "city": 5}, "time": 1},
+    ]
+    others: list[dict[str, Any]] = [
+        {"userId": "v", "event": 5},
+        {"userId": {"a": "u"}, "event": "Not a text"},
+        {"event": "Not an object", "userProperties": "u"},
+        {"userId": "u" * 2001, "event": "Too long"},
+    ]
+    for body in (*refused, *others):
+        assert account.post("/track", {"token": "t", **body}).status_code == 400
+    assert (
+        account.batch(*({"event": event, "userId": "u", "distinctId": "d"} for event in ("Fine", 5))).status_code == 207
+    )
+    items = account.debug("visitors/u/events", order="arrival")["items"]
+    assert [(item["outcome"], item["event"], item["batch_index"]) for item in items[:-1]] == [
+        ("rejected", None, 1),
+        ("accepted", "Fine", 0),
+        *(("rejected", body["event"] if isinstance(body["event"], str) else None, None) for body in reversed(refused)),
+    ]
+    # What they named is what nobody checked, and so no field of the event.
+    assert {str(item["identity"]) for item in items if item["outcome"] == "rejected"} == {"{}"}
+
+
+def test_what_a_fault_or_the_size_of_the_visitor_refused_is_found_by_its_visitor() -> None:
+    with serving(max_visitor_bytes=1500) as server:
+        server.default.track(event="Small", userId="u")
+        server.default.track(event="Large", userId="u", userProperties={"city": "x" * 1900})
+        fault = {"answer": {"status": 503}, "times": 1}
+        server.http.put(f"{server.url}/debug/faults/busy", json=fault).raise_for_status()
+        server.default.track(event="Busy", userId="u")
+        items = server.default.debug("visitors/u/events", order="arrival")["items"]
+        assert [(item["event"], item["outcome"]) for item in items] == [
+            ("Busy", "rejected"),
+            ("Large", "rejected"),
+            ("Small", "accepted"),
+        ]
 
 
 def test_a_visitor_has_nothing_of_another_account_that_gave_the_same_identifier(server: Server) -> None:

@@ -76,8 +76,8 @@ async def visitor_events(
 ) -> Response:
     """List everything that named one visitor, the latest by time first: events, duplicates, Client API calls.
 
-    Dropped events and devices that were registered before the visitor appeared are there too, if they gave an
-    identifier that the visitor has now. What was refused is not: its identifiers are not kept.
+    Dropped and refused events, and devices that were registered before the visitor appeared, are there too, if they
+    gave an identifier that the visitor has now. A batch that was refused as a whole is not.
     """
     shown = await _visitor(reader, account, _unquoted(visitor_id))
     which = EventFilter(visitor_id=shown.visitor_id, outcome=None, also_named=_names_of(shown))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from ours_emulator.decide import properties
-from ours_emulator.decide.content import content_of, same_content
+from ours_emulator.decide.content import content_of, refused_content, same_content
 from ours_emulator.decide.deduplication import DistinctId, Original
 from ours_emulator.decide.devices import PendingDevices, registered
 from ours_emulator.decide.identity import KnownVisitor, KnownVisitors, Name, looked_up
@@ -59,7 +59,7 @@ class Decision:
         if isinstance(arrival, Message):
             return self._message(id_, context, arrival)
         if isinstance(arrival, Rejection):
-            return [Receipt(id_, arrival, "rejected", arrival.hints, distinct_id=arrival.distinct_id)]
+            return [_refusal(id_, arrival)]
         if isinstance(arrival, Alias):
             return [self._alias(id_, context, arrival)]
         return [self._registration(id_, context, arrival)]
@@ -304,8 +304,13 @@ def _too_large(id_: int, context: Context, message: AnyMessage) -> Receipt:
     reason = Reason("visitor-size", "", f"the visitor would become larger than {limit} bytes", 400, limit)
     index = message.batch_index if message.endpoint == "batch" else None
     distinct_id = message.distinct_id if isinstance(message, Message) else None
-    rejection = Rejection(message.endpoint, index, reason, message.event, distinct_id, message.hints)
-    return Receipt(id_, rejection, "rejected", rejection.hints, distinct_id=distinct_id)
+    rejection = Rejection(message.endpoint, index, reason, message.event, distinct_id, message.hints, message.identity)
+    return _refusal(id_, rejection)
+
+
+def _refusal(id_: int, rejection: Rejection) -> Receipt:
+    content = refused_content(rejection) if rejection.identity else "{}"
+    return Receipt(id_, rejection, "rejected", rejection.hints, distinct_id=rejection.distinct_id, content=content)
 
 
 def new_uuid() -> str:
