@@ -1,4 +1,4 @@
-"""The files that failing tests leave in `.ours-emulator`: the page as one file, and what was sent, to be replayed.
+"""The files that failing tests leave: the page as one file, and what was sent, to be replayed.
 
 Several processes may write there at the same time: workers of one run, and other runs. Each has a list of its files,
 which it keeps locked as long as it lives, and the next run removes what is in lists that nobody has locked. Functions
@@ -21,7 +21,6 @@ import pytest
 
 from ours_emulator.emulator import Emulator, EmulatorError, operations
 from ours_emulator.errors import why
-from ours_emulator.pytest_support import FOLDER
 
 if sys.platform != "win32":
     import fcntl
@@ -59,11 +58,11 @@ class _System:
 
 
 class ReportFiles:
-    """The reports of this process, in a folder of the root directory of the run."""
+    """The reports of this process, in a *folder* of the root directory of the run."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, folder: str) -> None:
         self._config = config
-        self._folder = f"{config.rootpath}{_SEPARATOR}{FOLDER}"
+        self._folder = f"{config.rootpath}{_SEPARATOR}{folder}"
         self._list: int | None = None
         self._written: set[str] = set()
 
@@ -118,14 +117,14 @@ class ReportFiles:
 _FILES = pytest.StashKey[ReportFiles]()
 
 
-def report_files(config: pytest.Config) -> ReportFiles | None:
-    """Return the files of this run; None if the ini file says that there are none.
+def report_files(config: pytest.Config, folder: str) -> ReportFiles | None:
+    """Return the files of this run, in *folder*; None if the ini file says that there are none.
 
     They outlive the emulator of the run, which is started again when the last test is.
     """
     if not config.getini("ours_emulator_report"):
         return None
-    return config.stash.setdefault(_FILES, ReportFiles(config))
+    return config.stash.setdefault(_FILES, ReportFiles(config, folder))
 
 
 def remove_old_reports(folder: Path) -> None:

@@ -225,9 +225,9 @@ class Reports:
 
 
 @contextmanager
-def reporting(config: pytest.Config) -> Generator[None]:
-    """Report on tests from now on, and keep them from the real API, until the block ends."""
-    reports = Reports(report_files(config))
+def reporting(config: pytest.Config, folder: str) -> Generator[None]:
+    """Report on tests from now on, with files in *folder*, and keep them from the real API, until the block ends."""
+    reports = Reports(report_files(config, folder))
     config.pluginmanager.register(reports, Reports.name)
     try:
         with pytest.MonkeyPatch.context() as patch:
