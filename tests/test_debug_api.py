@@ -321,7 +321,7 @@ def test_a_single_request_also_has_its_events(account: Account) -> None:
     account.track(userId="u")
     _, listed = account.debug("requests")["items"]
     request = account.debug(f"requests/{listed['id']}")
-    assert request.keys() == REQUEST | {"body", "body_base64", "events", "answer"}
+    assert request.keys() == REQUEST | {"body", "body_base64", "body_missing", "events", "answer"}
     assert {key: request[key] for key in REQUEST} == listed
     assert [(event["batch_index"], event["outcome"]) for event in request["events"]] == [
         (0, "accepted"),
