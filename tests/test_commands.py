@@ -140,11 +140,14 @@ def test_what_is_refused_names_the_field(account: Account, at: dict[str, str]) -
 
 def test_json_is_what_the_debug_api_has_a_line_each(account: Account, at: dict[str, str]) -> None:
     for name in ("a", "b", "c"):
-        account.track(event=name, userId=name, eventProperties={"plan": name})
+        phone = {"phone_number": f"+1 555-{ord(name)}"}
+        account.track(event=name, userId=name, eventProperties={"plan": name}, userProperties=phone)
     found = [json.loads(line) for line in run(at, "events", "--json", "--limit", "2").splitlines()]
     assert found == account.events()[:2]
     (only,) = run(at, "events", "--json", "--property", "plan=a").splitlines()
     assert json.loads(only)["event"] == "a"
+    (only,) = run(at, "visitors", "--json", "--phone-number", f"001555{ord('b')}").splitlines()
+    assert json.loads(only)["visitor_id"] == "b"
     (only,) = run(at, "visitors", "--json", "--user-id", "b").splitlines()
     assert json.loads(only) == account.visitor(user_id="b")
 

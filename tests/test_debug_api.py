@@ -321,7 +321,7 @@ def test_a_single_request_also_has_its_events(account: Account) -> None:
     account.track(userId="u")
     _, listed = account.debug("requests")["items"]
     request = account.debug(f"requests/{listed['id']}")
-    assert request.keys() == REQUEST | {"body", "body_base64", "events", "answer"}
+    assert request.keys() == REQUEST | {"body", "body_base64", "body_missing", "events", "answer"}
     assert {key: request[key] for key in REQUEST} == listed
     assert [(event["batch_index"], event["outcome"]) for event in request["events"]] == [
         (0, "accepted"),
@@ -766,6 +766,29 @@ def test_a_filter_of_visitors_keeps_exactly_what_it_asks_for(
     page = people.debug("visitors", **asked)
     assert [item["visitor_id"] for item in page["items"]] == expected.split()
     assert page["total"] == len(page["items"])
+
+
+@pytest.mark.parametrize("revision", ["2026-05", "2026-10"])
+def test_visitors_are_found_by_phone_number_however_it_is_written_and_in_any_revision(
+    account: Account, revision: str
+) -> None:
+    account.http.put(f"{account.url}/debug/accounts/{account.url.rpartition('/')[2]}", json={"revision": revision})
+    account.track(userId="ann", userProperties={"phone_number": "+1 (555) 123-4567"})
+    account.track(userId="bob", userProperties={"phone_number": 15559999999})
+    for spelled in ("+1 (555) 123-4567", "001 555 123 4567", "15551234567"):
+        assert account.visitor(phone_number=spelled)["visitor_id"] == "ann"
+    assert account.visitor(phone_number="1-555-999-9999", user_id="bob")["visitor_id"] == "bob"
+    assert account.visitors(phone_number="5551234567") == []
+    assert account.visitors(phone_number="15551234567", user_id="bob") == []
+    account.track(userId="ann", userProperties={"phone_number": None})
+    assert account.visitors(phone_number="15551234567") == []
+
+
+def test_a_phone_number_without_a_digit_is_refused(account: Account) -> None:
+    for nothing in ("", "+", "none"):
+        response = account.http.get(f"{account.url}/debug/visitors", params={"phone_number": nothing})
+        advice = f"phone_number: {nothing!r} has no digit; use a number such as +15551234567"
+        assert refusal(response, 400) == advice
 
 
 def test_a_visitor_is_no_longer_found_by_what_they_were_called_before(account: Account) -> None:

@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from starlette.exceptions import HTTPException
 
-from ours_emulator.debug.events import TOO_LONG
+from ours_emulator.debug.events import TOO_LONG, searched
 from ours_emulator.debug.scans import Scans
+from ours_emulator.records import EventOrder
 from ours_emulator.store import EventFilter, Retention, open_store
 from ours_emulator.store.event_text import has_text
 from serving import Account, Server, serving
@@ -45,8 +48,25 @@ def ids(account: Account, **asked: Any) -> list[str]:
         cursor = {"cursor": page["next_cursor"]}
 
 
+def at(number: int) -> int:
+    """Return a time of now or the hour before, which does not grow with *number*."""
+    return int(time.time() * 1000) - number * 7919 % 3_600_000
+
+
+def listed_without_text(account: Account, order: str) -> list[int]:
+    """Return the ids of all accepted events as the list without a search has them."""
+    found: list[int] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = account.debug("events", order=order, limit=1000, **cursor)
+        found += [item["id"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            return found
+        cursor = {"cursor": page["next_cursor"]}
+
+
 @pytest.fixture(scope="module")
-def searched(server: Server) -> Account:
+def searched_account(server: Server) -> Account:
     """An account with something to find in each part of an event."""
     account = server.account()
     rows: list[dict[str, Any]] = [
@@ -109,29 +129,29 @@ def searched(server: Server) -> Account:
     ],
 )
 def test_a_text_is_found_in_names_ids_and_what_was_sent_in_any_case(
-    searched: Account, text: str, expected: str
+    searched_account: Account, text: str, expected: str
 ) -> None:
-    assert sorted(ids(searched, q=text)) == sorted(expected.split())
+    assert sorted(ids(searched_account, q=text)) == sorted(expected.split())
 
 
 def test_a_text_is_found_with_the_other_filters_and_without_any_outcome_but_the_one_asked_for(
-    searched: Account,
+    searched_account: Account,
 ) -> None:
-    assert len(ids(searched, q="u-1")) == 12
-    assert ids(searched, q="u-1", distinct_id="key", outcome="any") == ["key", "key"]
-    assert ids(searched, q="refused") == []
-    assert ids(searched, q="refused", outcome="any") == ["refused"]
-    assert ids(searched, q="PIXEL", outcome="any") == ["client/devices"]
-    assert sorted(ids(searched, q="gold", outcome="any")) == ["client/identify"]
-    assert ids(searched, q="x-9", endpoint="client/devices") == ["client/devices"]
-    assert ids(searched, q="", **{"property.amount": "99.99"}) == ["number"]
-    assert ids(searched, q="gift", **{"property.amount": "1"}) == []
-    assert ids(searched, q="U-1", event="E", test="true") == []
+    assert len(ids(searched_account, q="u-1")) == 12
+    assert ids(searched_account, q="u-1", distinct_id="key", outcome="any") == ["key", "key"]
+    assert ids(searched_account, q="refused") == []
+    assert ids(searched_account, q="refused", outcome="any") == ["refused"]
+    assert ids(searched_account, q="PIXEL", outcome="any") == ["client/devices"]
+    assert sorted(ids(searched_account, q="gold", outcome="any")) == ["client/identify"]
+    assert ids(searched_account, q="x-9", endpoint="client/devices") == ["client/devices"]
+    assert ids(searched_account, q="", **{"property.amount": "99.99"}) == ["number"]
+    assert ids(searched_account, q="gift", **{"property.amount": "1"}) == []
+    assert ids(searched_account, q="U-1", event="E", test="true") == []
 
 
-def test_a_text_that_is_too_long_is_refused(searched: Account) -> None:
-    assert refusal(searched, "q=" + "x" * 1001) == "q: must have at most 1000 characters"
-    assert ids(searched, q="x" * 1000) == ["long"]
+def test_a_text_that_is_too_long_is_refused(searched_account: Account) -> None:
+    assert refusal(searched_account, "q=" + "x" * 1001) == "q: must have at most 1000 characters"
+    assert ids(searched_account, q="x" * 1000) == ["long"]
 
 
 def test_half_of_a_surrogate_pair_is_found_like_any_other_character(account: Account) -> None:
@@ -177,8 +197,8 @@ def test_a_search_that_takes_too_long_is_refused_with_what_to_do(tmp_path: Path)
 
         store = open_store(str(database), Retention())
         try:
-            read = partial(store.open_reader().ids_with_text, None, EventFilter(), "D49")
-            slices = Scans().slices(read, is_abandoned, TOO_LONG, seconds)
+            read = partial(store.open_reader().ids_with_text, None, EventFilter(), "D49", "time")
+            slices = Scans().slices(read, "", is_abandoned, TOO_LONG, seconds)
             return [event_id async for part in slices for event_id in part]
         finally:
             await store.close()
@@ -187,6 +207,51 @@ def test_a_search_that_takes_too_long_is_refused_with_what_to_do(tmp_path: Path)
     assert asyncio.run(search(20.0, left=True)) == []
     with pytest.raises(HTTPException, match="q: the search takes too long; add event= or visitor_id="):
         asyncio.run(search(0.0))
+
+
+@pytest.mark.parametrize("order", ["time", "arrival"])
+def test_a_later_page_of_a_search_looks_only_at_what_comes_after_the_page_before(tmp_path: Path, order: str) -> None:
+    database, rows = tmp_path / "store.db", 9000
+    with serving(database=database) as server:
+        for first in range(0, rows, 1000):
+            numbers = range(first, first + 1000)
+            # Some come late: by time they are in another order than by arrival.
+            events = [{"event": "E", "userId": "u", "distinctId": f"d{n}", "time": at(n)} for n in numbers]
+            assert server.default.batch(*events).status_code == 200
+        pages = [server.default.debug("events", q="d", order=order, limit=1000)]
+        while (cursor := pages[-1]["next_cursor"]) is not None:
+            pages.append(server.default.debug("events", q="d", order=order, limit=1000, cursor=cursor))
+        listed = [item["id"] for page in pages for item in page["items"]]
+        assert {page["total"] for page in pages} == {rows}
+        assert listed == listed_without_text(server.default, order)
+
+    async def slices(cursor: str | None) -> int:
+        async def never() -> bool:
+            return False
+
+        store = open_store(str(database), Retention())
+        count = 0
+
+        async def read(place: str) -> tuple[Sequence[int], str | None]:
+            nonlocal count
+            count += 1
+            return await store.open_reader().ids_with_text(None, EventFilter(), "d", cast(EventOrder, order), place)
+
+        try:
+            await searched(Scans(), read, never, 1000, cursor)
+            return count
+        finally:
+            await store.close()
+
+    assert asyncio.run(slices(None)) == 3
+    assert {asyncio.run(slices(page["next_cursor"])) for page in pages[:-1]} == {1}
+
+
+def test_a_cursor_of_another_list_is_refused_by_a_search(searched_account: Account) -> None:
+    plain = searched_account.debug("events", limit=1)["next_cursor"]
+    of_search = searched_account.debug("events", limit=1, q="u-1")["next_cursor"]
+    for query in (f"q=u-1&cursor={plain}", f"cursor={of_search}", "q=u-1&cursor=_5", "q=u-1&cursor=5:5_x"):
+        assert refusal(searched_account, query).startswith("cursor: not a cursor of this list")
 
 
 # Hints
@@ -352,6 +417,7 @@ def test_a_visitor_has_everything_that_named_them_with_its_outcome(account: Acco
     visitor_id = account.visitor(external_id="x")["visitor_id"]
     page = account.debug(f"visitors/{visitor_id}/events", order="arrival")
     assert [(item["endpoint"], item["outcome"]) for item in page["items"]] == [
+        ("track", "rejected"),
         ("track", "dropped"),
         ("client/devices", "accepted"),
         ("client/alias", "accepted"),
@@ -360,14 +426,58 @@ def test_a_visitor_has_everything_that_named_them_with_its_outcome(account: Acco
         ("track", "accepted"),
         ("client/devices", "accepted"),
     ]
-    assert page["total"] == 7
+    assert page["total"] == 8
     listed, cursor = list[int](), dict[str, str]()
-    for number in (3, 3, 1):
+    for number in (3, 3, 2):
         part = account.debug(f"visitors/{visitor_id}/events", limit=3, **cursor)
         assert len(part["items"]) == number
         listed += [item["id"] for item in part["items"]]
         cursor = {"cursor": part["next_cursor"]}
     assert sorted(listed, reverse=True) == [item["id"] for item in page["items"]]
+
+
+def test_what_was_refused_is_found_by_the_visitor_that_it_named(account: Account) -> None:
+    account.identify(userId="u", externalId="x", email="ann@example.com", userProperties={"phone_number": "+1 555"})
+    refused: list[dict[str, Any]] = [
+        {"userId": "u", "event": 5},
+        {"externalId": "x", "event": "By external id", "time": 1},
+        {"email": "ann@example.com", "userId": 5, "event": "By email"},
+        {"event": "Inside", "userProperties": {"email": "ann@example.com", "city": 5}, "time": 1},
+    ]
+    others: list[dict[str, Any]] = [
+        {"userId": "v", "event": 5},
+        {"userId": {"a": "u"}, "event": "Not a text"},
+        {"event": "Not an object", "userProperties": "u"},
+        {"userId": "u" * 2001, "event": "Too long"},
+    ]
+    for body in (*refused, *others):
+        assert account.post("/track", {"token": "t", **body}).status_code == 400
+    assert (
+        account.batch(*({"event": event, "userId": "u", "distinctId": "d"} for event in ("Fine", 5))).status_code == 207
+    )
+    items = account.debug("visitors/u/events", order="arrival")["items"]
+    assert [(item["outcome"], item["event"], item["batch_index"]) for item in items[:-1]] == [
+        ("rejected", None, 1),
+        ("accepted", "Fine", 0),
+        *(("rejected", body["event"] if isinstance(body["event"], str) else None, None) for body in reversed(refused)),
+    ]
+    # What they named is what nobody checked, and so no field of the event.
+    assert {str(item["identity"]) for item in items if item["outcome"] == "rejected"} == {"{}"}
+
+
+def test_what_a_fault_or_the_size_of_the_visitor_refused_is_found_by_its_visitor() -> None:
+    with serving(max_visitor_bytes=1500) as server:
+        server.default.track(event="Small", userId="u")
+        server.default.track(event="Large", userId="u", userProperties={"city": "x" * 1900})
+        fault = {"answer": {"status": 503}, "times": 1}
+        server.http.put(f"{server.url}/debug/faults/busy", json=fault).raise_for_status()
+        server.default.track(event="Busy", userId="u")
+        items = server.default.debug("visitors/u/events", order="arrival")["items"]
+        assert [(item["event"], item["outcome"]) for item in items] == [
+            ("Busy", "rejected"),
+            ("Large", "rejected"),
+            ("Small", "accepted"),
+        ]
 
 
 def test_a_visitor_has_nothing_of_another_account_that_gave_the_same_identifier(server: Server) -> None:

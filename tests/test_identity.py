@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from ours_emulator.decide.identity import Visitor, Visitors
+from ours_emulator.decide.identity import KnownVisitor, KnownVisitors
 from ours_emulator.model import Change, Claim, Identifier, Identity, VisitorState
 from ours_emulator.records import Resolution
 
@@ -12,8 +12,8 @@ ACCOUNT = 1
 NAMES: dict[Identifier, str] = {"user_id": "userId", "external_id": "externalId", "email": "email"}
 
 
-def known(pk: int, visitor_id: str, account: int = ACCOUNT, **properties: str) -> Visitor:
-    visitor = Visitor(pk, account, visitor_id, VisitorState(dict(properties)))
+def known(pk: int, visitor_id: str, account: int = ACCOUNT, **properties: str) -> KnownVisitor:
+    visitor = KnownVisitor(pk, account, visitor_id, VisitorState(dict(properties)))
     visitor.stored_names = tuple(visitor.names())
     return visitor
 
@@ -22,8 +22,8 @@ def claims(**given: str) -> Identity:
     return tuple(Claim(kind, given[kind], name) for kind, name in NAMES.items() if kind in given)
 
 
-def resolve(identity: Identity, *visitors: Visitor) -> tuple[Visitor, Resolution, list[str]]:
-    everybody = Visitors(visitors, next_pk=100)
+def resolve(identity: Identity, *visitors: KnownVisitor) -> tuple[KnownVisitor, Resolution, list[str]]:
+    everybody = KnownVisitors(visitors, next_pk=100)
     visitor, resolution, hints = everybody.resolve(ACCOUNT, identity, lambda: str(uuid4()))
     return visitor, resolution, [hint.rule for hint in hints]
 
@@ -115,7 +115,7 @@ def test_visitors_of_another_account_are_nobody() -> None:
 
 def test_a_visitor_is_found_by_a_new_name_and_no_longer_by_the_old_one() -> None:
     visitor = known(1, "V", email="old@x.co")
-    everybody = Visitors([visitor], next_pk=2)
+    everybody = KnownVisitors([visitor], next_pk=2)
     everybody.change(visitor, Change({"email": "new@x.co"}))
     assert everybody.resolve(ACCOUNT, claims(email="new@x.co"), lambda: "n")[0] is visitor
     assert everybody.resolve(ACCOUNT, claims(email="old@x.co"), lambda: "n")[0] is not visitor
@@ -123,7 +123,7 @@ def test_a_visitor_is_found_by_a_new_name_and_no_longer_by_the_old_one() -> None
 
 @pytest.mark.rule("batch-order")
 def test_a_later_message_finds_the_visitor_an_earlier_one_made() -> None:
-    everybody = Visitors([], next_pk=1)
+    everybody = KnownVisitors([], next_pk=1)
     first, _, _ = everybody.resolve(ACCOUNT, claims(external_id="X"), lambda: "n1")
     everybody.change(first, Change({"external_id": "X"}))
     second, resolution, _ = everybody.resolve(ACCOUNT, claims(external_id="X"), lambda: "n2")
@@ -134,8 +134,8 @@ def test_a_later_message_finds_the_visitor_an_earlier_one_made() -> None:
 EITHER = (Claim("external_id", "XA", "external_id"), Claim("anonymous_id", "anon", "anonymous_id"))
 
 
-def anonymous(pk: int, visitor_id: str, anonymous_id: str) -> Visitor:
-    visitor = Visitor(pk, ACCOUNT, visitor_id, VisitorState(anonymous_id=anonymous_id))
+def anonymous(pk: int, visitor_id: str, anonymous_id: str) -> KnownVisitor:
+    visitor = KnownVisitor(pk, ACCOUNT, visitor_id, VisitorState(anonymous_id=anonymous_id))
     visitor.stored_names = tuple(visitor.names())
     return visitor
 
@@ -150,9 +150,9 @@ def anonymous(pk: int, visitor_id: str, anonymous_id: str) -> Visitor:
     ],
 )
 def test_an_identifier_that_finds_nobody_leaves_it_to_the_next_one_if_it_may(
-    there: list[Visitor], found: str | None, results: list[str]
+    there: list[KnownVisitor], found: str | None, results: list[str]
 ) -> None:
-    visitor, resolution, _ = Visitors(there, 100).find(ACCOUNT, EITHER, falls_through=True)
+    visitor, resolution, _ = KnownVisitors(there, 100).find(ACCOUNT, EITHER, falls_through=True)
     assert (visitor.visitor_id if visitor else None) == found
     assert [step.result for step in resolution.steps] == results
 
@@ -160,7 +160,7 @@ def test_an_identifier_that_finds_nobody_leaves_it_to_the_next_one_if_it_may(
 @pytest.mark.rule("client-identify")
 def test_an_anonymous_id_is_given_only_if_nobody_has_it() -> None:
     ann, other = known(1, "A", external_id="XA"), anonymous(3, "C", "taken")
-    everybody = Visitors([ann, other], 100)
+    everybody = KnownVisitors([ann, other], 100)
     assert not everybody.adopt(ann, Claim("anonymous_id", "taken", "anonymous_id"))
     assert everybody.adopt(ann, EITHER[1])
     assert everybody.adopt(ann, EITHER[1])

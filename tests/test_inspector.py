@@ -36,6 +36,14 @@ def test_a_browser_gets_the_page_and_every_other_client_the_index(server: Server
             ("application/json", "application/json"),
             ("text/htmlx", "application/json"),
             ("", "application/json"),
+            ("text/html;q=0", "application/json"),
+            ("text/html;q=0.0, */*", "application/json"),
+            ("application/json, text/html", "application/json"),
+            ("text/html, application/json", "text/html; charset=utf-8"),
+            ("text/html;q=0.5, application/json", "application/json"),
+            ("application/json;q=0.5, text/html;level=1; Q=0.6", "text/html; charset=utf-8"),
+            ("application/json;q=0, text/html;q=0.001", "text/html; charset=utf-8"),
+            ("text/html;q=1.000;ext=1", "text/html; charset=utf-8"),
         ):
             with case(path, accept):
                 answer = server.http.get(server.url + path, headers={"accept": accept})

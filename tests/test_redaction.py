@@ -216,6 +216,7 @@ def test_the_journal_can_be_shown_without_secrets(account: Account, coding: str)
     assert json.loads(account.debug(f"requests/{first['id']}")["body"]) == body
     shown = account.debug(f"requests/{second['id']}", redact="true")
     assert (shown["path"].endswith("/track/…2a77"), shown["body"], shown["body_base64"]) == (True, None, None)
+    assert shown["body_missing"] == "it is not text, so that tokens in it cannot be masked"
 
 
 def test_of_two_secrets_with_one_beginning_both_are_masked_whole() -> None:

@@ -97,6 +97,8 @@ def test_a_body_over_the_limit_is_refused_again_though_it_was_not_kept(account: 
     account.batch({"event": "x" * 6_000_000})
     (only,) = exported(account)
     assert (only["status"], only["oversized"], only["body"]) == (413, True, "")
+    (shown,) = details(account)
+    assert shown["body_missing"] == "it was too large to be accepted, and is not kept"
     assert imported(account, text_of(only))["differing"] == []
 
 

@@ -5,12 +5,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from looping import case
 from ours_emulator.emulator import run_emulator
+from ours_emulator.pytest_support.report_files import new_list, remove_old_reports
 from serving import Server
 
 pytestmark = [pytest.mark.timeout(120)]
@@ -116,6 +118,87 @@ def test_it(ours_emulator):
 """
     (page,) = reported(runs(source).outlines)
     assert "strict: 1 problem" in page.read_text()
+
+
+def test_a_failing_teardown_leaves_a_report_with_what_the_test_failed_with(runs: Runs) -> None:
+    source = f"""{MORE}
+@pytest.fixture
+def without_hints(ours_emulator):
+    yield
+    assert not any(event.hints for event in ours_emulator.events()), "there were hints"
+
+def test_passes(without_hints):
+    send(event="Paid", coupon="S")
+
+def test_fails(without_hints):
+    send(event="Refunded", coupon="S")
+    assert 0, "the test failed"
+
+def test_is_fine(ours_emulator):
+    pass
+"""
+    result = runs(source)
+    result.assert_outcomes(passed=2, failed=1, errors=2)
+    passes, fails, again = reported(result.outlines)
+    assert "there were hints" in passes.read_text()
+    assert '"event":"Paid"' in passes.read_text()
+    assert again == fails
+    for text in ("the test failed", "there were hints", '"event":"Refunded"'):
+        assert text in fails.read_text()
+    assert left() == {each.with_suffix(end).name for each in (passes, fails) for end in (".html", ".jsonl")}
+
+
+def test_the_teardown_of_the_last_test_leaves_a_report_before_the_emulator_ends(pytester: pytest.Pytester) -> None:
+    source = f"""{MORE}
+@pytest.fixture
+def failing(ours_emulator):
+    yield
+    assert 0, "teardown failed"
+
+def test_passes(failing):
+    send(event="Paid")
+"""
+    path = pytester.makepyfile(source)
+    done = subprocess.run([*PYTEST, str(path)], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert "1 passed, 1 error" in done.stdout
+    (page,) = reported(done.stdout.splitlines())
+    assert "teardown failed" in page.read_text()
+    assert '"event":"Paid"' in page.read_text()
+
+
+def test_what_arrived_is_told_even_if_the_report_fails_and_each_failure_has_its_own_sentence(runs: Runs) -> None:
+    source = f"""{MORE}
+class Unprintable(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+def test_it(ours_emulator):
+    send(event="Paid")
+    raise Unprintable
+"""
+    lines = runs(source).outlines
+    assert any("1 request, 1 event accepted" in line for line in lines)
+    assert "there is no report: ValueError: no text" in lines
+    assert not any("what arrived is not known" in line for line in lines)
+
+
+def test_a_list_of_files_is_locked_from_the_moment_that_it_has_its_name(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+
+    def remove() -> None:
+        for _ in range(5):
+            remove_old_reports(tmp_path)
+
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(150):
+            removing = pool.submit(remove)
+            lists = [new_list(folder) for _ in range(5)]
+            removing.result()
+            assert len(list(tmp_path.glob(".*.list"))) == len(lists)
+            for descriptor in lists:
+                os.close(descriptor)
+            remove_old_reports(tmp_path)
+            assert list(tmp_path.iterdir()) == []
 
 
 def test_the_account_of_the_session_and_opened_ones_have_reports_too(runs: Runs) -> None:

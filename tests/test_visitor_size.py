@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ours_emulator.decide.identity import Visitor
+from ours_emulator.decide.identity import KnownVisitor
 from ours_emulator.decide.properties import changes
 from ours_emulator.decide.sizes import grow, growth_of, size_of
 from ours_emulator.decide.versions import patched
@@ -44,7 +44,7 @@ def rule(response: Any) -> str:
 def test_the_sum_of_all_changes_is_the_size_of_what_they_make() -> None:
     draw = random.Random(1)
     values: list[Any] = [None, "", "ä\ud800\n", 5, 1.5, True, [1, {"a": None}], {}, {"b": "x" * 50}]
-    visitor = Visitor(1, 1, "u")
+    visitor = KnownVisitor(1, 1, "u")
     for step in range(500):
         sent: Properties = {draw.choice("abc"): draw.choice(values) for _ in range(draw.randrange(3))}
         sent["custom_properties"] = {draw.choice("de"): draw.choice(values)}
@@ -67,14 +67,14 @@ def test_the_size_is_that_of_the_json_but_for_a_few_bytes() -> None:
 @pytest.mark.rule("visitor-size")
 def test_a_size_that_is_only_an_upper_bound_is_measured_before_it_refuses() -> None:
     state = VisitorState({"a": "x" * 100})
-    visitor = Visitor(1, 1, "u", state, size=5000)
+    visitor = KnownVisitor(1, 1, "u", state, size=5000)
     assert grow(visitor, Change({"b": "y"}), 1000)
     assert (visitor.size, visitor.measured) == (size_of(patched(state, Change({"b": "y"}))), True)
 
 
 @pytest.mark.rule("visitor-size")
 def test_what_makes_a_visitor_smaller_fits_however_large_they_are() -> None:
-    visitor = Visitor(1, 1, "u", VisitorState({"a": "x" * 100, "b": "y" * 100}), size=5000)
+    visitor = KnownVisitor(1, 1, "u", VisitorState({"a": "x" * 100, "b": "y" * 100}), size=5000)
     assert not grow(visitor, Change({"c": 1}), 50)
     assert grow(visitor, Change({"a": None}), 50)
     assert growth_of(visitor.state, Change({"a": None})) < 0

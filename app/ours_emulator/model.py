@@ -164,6 +164,8 @@ class Rejection:
     event: str | None = None
     distinct_id: str | None = None
     hints: tuple[Hint, ...] = ()
+    identity: Identity = ()
+    """The identifiers that it names, as far as they are texts that a visitor could have: nobody else checked them."""
 
     @property
     def status(self) -> int | None:

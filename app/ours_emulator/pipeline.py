@@ -14,7 +14,7 @@ from ours_emulator.decide.decision import Context, Decision, names, new_names
 from ours_emulator.decide.deduplication import DistinctId
 from ours_emulator.decide.devices import PendingDevices
 from ours_emulator.decide.faults import apply_fault, retry_headers
-from ours_emulator.decide.identity import Name, Visitors
+from ours_emulator.decide.identity import KnownVisitors, Name
 from ours_emulator.decide.retries import Calls, attempt_of, early_retry_hint
 from ours_emulator.model import (
     Answer,
@@ -290,7 +290,7 @@ class Pipeline:
         appearing = {name for one in messages for name in new_names(*one)} if self._store.any_pending else set[Name]()
         devices = self._store.pending(appearing) if appearing else []
         return Decision(
-            Visitors(loaded, self._store.next_visitor_pk),
+            KnownVisitors(loaded, self._store.next_visitor_pk),
             self._store.originals(list(ids)),
             PendingDevices(devices, self._store.next_pending_pk),
         )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ours_emulator.emulator import AsyncEmulator, Emulator
 
 _NAME = "ours_emulator"
+_REPORTS = ".ours-emulator"
+"""The folder for reports, in the root directory of the run."""
 _USED = pytest.StashKey[bool]()
 """Whether a test used the fixture, which it may ask for late."""
 _MARKER = (
@@ -54,7 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("ours_emulator_revision", "Revision of the Ingest API for all tests, such as 2026-10.", default="")
     parser.addini(
         "ours_emulator_report",
-        "Write a report on each failed test to .ours-emulator, in the root directory.",
+        f"Write a report on each failed test to {_REPORTS}, in the root directory.",
         type="bool",
         default=True,
     )
@@ -74,7 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Remove the reports of earlier runs. Workers of xdist leave that to their controller."""
     config = session.config
-    folder = config.rootpath / ".ours-emulator"
+    folder = config.rootpath / _REPORTS
     is_first = not hasattr(config, "workerinput") and not config.option.collectonly
     if is_first and config.getini("ours_emulator_report") and folder.is_dir():
         from ours_emulator.pytest_support.report_files import remove_old_reports
@@ -121,11 +123,11 @@ def ours_emulator_server(
     request: pytest.FixtureRequest, ours_emulator_settings: Mapping[str, Any]
 ) -> Iterator[Emulator]:
     """The emulator itself, for all tests: a new one, or the one that --ours-emulator-url names."""
-    from ours_emulator.pytest_support.reports import reporting
+    from ours_emulator.pytest_support.reports import closing_after_test, reporting
     from ours_emulator.pytest_support.server import server_of_run
 
-    with reporting(request.config), server_of_run(request.config, ours_emulator_settings) as emulator:
-        yield emulator
+    with reporting(request.config, _REPORTS), closing_after_test(request.session) as stack:
+        yield stack.enter_context(server_of_run(request.config, ours_emulator_settings))
 
 
 @pytest.fixture

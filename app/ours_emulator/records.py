@@ -186,7 +186,7 @@ class VisitorChange:
     `identifiers`. `before` is None if the value was not there, `after` if it no longer is. Only a value of `data` may
     itself be null, so `action` says whether it was there.
 
-    `unchanged` is a value that was sent and is stored already, `ignored` one that was sent in vain. `why` says why it
+    `unchanged` is a value that was sent and is stored already, `ignored` one that was not stored. `why` says why it
     was ignored, or why the value that is stored is not the one that was sent; None if there is nothing to explain.
     """
 
@@ -303,12 +303,14 @@ class SentAnswer:
 class RequestDetail(RequestRecord):
     """One request in the journal with its body, its events and its answer.
 
-    The body is text, decompressed; base64 if it is no text. `answer` is None if a fault kept the request from being
-    answered, and if a file of store version 4 or older never recorded it.
+    The body is text, decompressed; base64 if it is no text. `body_missing` says why there is neither, None if there is
+    one. `answer` is None if a fault kept the request from being answered, and if a file of store version 4 or older
+    never recorded it.
     """
 
     body: str | None = None
     body_base64: str | None = None
+    body_missing: str | None = None
     events: tuple[Event, ...] = ()
     answer: SentAnswer | None = None
 
@@ -385,7 +387,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleCount:
-    """How many events met a rule: those with a hint of it, whatever their outcome, and those that it refused."""
+    """How many events a rule applied to: those with a hint of it, whatever their outcome, and those that it refused."""
 
     rule: str
     hinted: int = 0

@@ -69,6 +69,17 @@ def fill(account: Account) -> None:
     account.track(event="Nobody")
 
 
+def test_a_body_that_is_not_in_the_report_is_named_where_it_would_be_and_at_the_top(
+    opened: Opened, account: Account
+) -> None:
+    account.track(event="Large", userId="u", eventProperties={"text": "x" * 300_000})
+    page = opened()
+    assert "the bodies of requests that are too large: " in page.locator(".reported li").inner_text()
+    page.locator(".rows .title", has_text="Large").click()
+    told = page.get_by_role("region", name="Event").get_by_text("The body is not here")
+    assert "bytes as JSON, and there was room for 262,144." in told.inner_text()
+
+
 def test_an_event_is_shown_from_a_file_with_all_that_the_page_shows(opened: Opened, account: Account) -> None:
     fill(account)
     page = opened(title="test_pays", failures=["expected 2 events 'Paid'"])

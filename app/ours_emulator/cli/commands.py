@@ -55,6 +55,7 @@ def _id(_context: click.Context, argument: click.Parameter, text: str | None) ->
 @click.option("--external-id")
 @click.option("--email")
 @click.option("--anonymous-id")
+@click.option("--phone-number", help="Compared without space, punctuation and a leading + or 00.")
 @click.option("--q", help="Text anywhere in a visitor's id or properties.")
 @_limit_option
 def visitors(url: str | None, account: str | None, as_json: bool, limit: int, **filters: str | None) -> None:

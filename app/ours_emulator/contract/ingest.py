@@ -36,6 +36,8 @@ _ALLOWED = dict.fromkeys(ENDPOINTS, "POST, OPTIONS") | {"openapi": "GET, HEAD, O
 IDENTIFY_EVENT = "$identify"
 TEST_PREFIX = "test_"
 
+_MAX_IDENTIFIER = 2000
+"""No identifier that is accepted has more characters."""
 _SINGLE = body.Statuses(media_type=400, coding=400, size=400)
 _BATCH = body.Statuses(media_type=415, coding=415, size=413)
 
@@ -313,9 +315,10 @@ def _row_token_problem(token: str, rows: Sequence[JsonValue]) -> Reason | None:
 def _refuse(
     context: _Context, index: int | None, sent: JsonValue, reason: Reason, compiled: Body | None = None
 ) -> Rejection:
-    """Return the rejection of *sent*, with its event name, distinct id and dropped names as far as they are there."""
+    """Return the rejection of *sent*, with its event name, ids and dropped names as far as they are there."""
     fields = sent if isinstance(sent, dict) else {}
     event, distinct_id = fields.get("event"), fields.get("distinctId")
+    named: Properties = {**_texts(fields), "userProperties": _texts(fields.get("userProperties"))}
     return Rejection(
         endpoint=context.request.endpoint,
         batch_index=index,
@@ -323,7 +326,14 @@ def _refuse(
         event=event if isinstance(event, str) else None,
         distinct_id=distinct_id if isinstance(distinct_id, str) else None,
         hints=tuple(hints.unknown_keys(compiled.shape, sent, context.account.revision)) if compiled else (),
+        identity=context.account.revision.identity.claims(named),
     )
+
+
+def _texts(fields: JsonValue) -> Properties:
+    """Return those of *fields* that an identifier can be."""
+    members = fields.items() if isinstance(fields, dict) else ()
+    return {name: value for name, value in members if isinstance(value, str) and 0 < len(value) <= _MAX_IDENTIFIER}
 
 
 def _reason(problem: Problem) -> Reason:

@@ -4,7 +4,8 @@ import re
 
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})[0-9A-Za-z.+-]{0,30}")
 _FIRST_LATER = (1, 30)
-"""From this version on an identifier that matches nobody leaves it to the next, as in revision 2026-10."""
+"""Released on 2026-09-23. By the docstrings of this SDK, `oursprivacy-client`, an identifier that matches
+nobody leaves the decision to the next one from this version on, as in revision 2026-10."""
 
 
 def made_for_later(version: str) -> bool:

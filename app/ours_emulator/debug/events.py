@@ -1,7 +1,9 @@
 """Events: GET /debug/events, the latest one, one by id."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, TypeAlias
 
@@ -30,11 +32,15 @@ from ours_emulator.debug.params import (
     found,
     stored_id,
 )
+from ours_emulator.debug.scans import IsAbandoned, Read, Scans
 from ours_emulator.records import Event, EventDetail, Page, VisitorVersion
-from ours_emulator.store import LARGEST, EventFilter
+from ours_emulator.store import LARGEST, CursorError, EventFilter
 
 _MAX_PROPERTIES = 50
 _MAX_TEXT = 1000
+_MAX_DIGITS = 19
+_OF = "_"
+"""Stands in the cursor of a search between the place and the count."""
 TOO_LONG = "q: the search takes too long; add event= or visitor_id="
 _TEXT = (
     "Text anywhere in the name, the ids or what was sent: in names and values of properties, identifiers, data and "
@@ -109,8 +115,11 @@ async def events(
         # Not by a constraint of pydantic, which replaces lone surrogates.
         if len(q) > _MAX_TEXT:
             raise HTTPException(400, f"q: must have at most {_MAX_TEXT} characters")
-        slices = parts.scans.slices(partial(reader.ids_with_text, account, which, q), request.is_disconnected, TOO_LONG)
-        which = EventFilter(outcome=None, ids=[event_id async for part in slices for event_id in part])
+        read = partial(reader.ids_with_text, account, which, q, order)
+        ids, total = await searched(parts.scans, read, request.is_disconnected, limit, cursor)
+        page = await reader.events(account, EventFilter(outcome=None, ids=ids), limit, None, order)
+        next_cursor = page.next_cursor and f"{page.next_cursor}{_OF}{total}"
+        return answer(replace(page, total=total, next_cursor=next_cursor))
     return answer(await reader.events(account, which, limit, cursor, order))
 
 
@@ -151,6 +160,32 @@ async def event_visitor(reader: Reader, account: Account, event_id: int) -> Resp
     """
     version = await reader.visitor_version(account, stored_id(event_id))
     return answer(found(version, f"event {event_id} has no visitor"))
+
+
+async def searched(
+    scans: Scans, read: Read[str, Sequence[int]], is_abandoned: IsAbandoned, limit: int, cursor: str | None
+) -> tuple[list[int], int]:
+    """Return the ids that *read* finds, and how many there are on all pages.
+
+    The first page searches everything, as it counts them. The next ones know the count by their *cursor*; they search
+    from there on, and no more than a page of *limit* needs.
+    """
+    start, total = ("", None) if cursor is None else _place(cursor)
+    ids: list[int] = []
+    async with aclosing(scans.slices(read, start, is_abandoned, TOO_LONG)) as slices:
+        async for part in slices:
+            ids += part
+            if total is not None and len(ids) > limit:
+                break
+    return ids, len(ids) if total is None else total
+
+
+def _place(cursor: str) -> tuple[str, int]:
+    """Return the place in *cursor*, and the count of what is on all pages."""
+    place, of, total = cursor.partition(_OF)
+    if not (place and of and total.isascii() and total.isdigit() and len(total) < _MAX_DIGITS):
+        raise CursorError(cursor)
+    return place, int(total)
 
 
 def _outcome(asked: str | None) -> str | None:

@@ -1,7 +1,7 @@
 """The journal: GET /debug/requests, one of them with its body, and calls with their attempts."""
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import partial
 from typing import Annotated
 
@@ -25,7 +25,7 @@ from ours_emulator.debug.params import (
 )
 from ours_emulator.http.redaction import Redactor, each_text, without_tokens
 from ours_emulator.http.wire import NOSNIFF, answer_headers
-from ours_emulator.model import Answer
+from ours_emulator.model import Answer, Properties
 from ours_emulator.records import (
     Call,
     Event,
@@ -87,8 +87,11 @@ def request_detail(stored: StoredRequest, events: Sequence[Event]) -> RequestDet
     record = {one.name: getattr(stored.record, one.name) for one in fields(RequestRecord)}
     text = text_of(stored.body, stored.record.content_encoding, _MAX_SHOWN)
     encoded = in_base64(stored.body) if text is None else None
+    missing = "it was too large to be accepted, and is not kept" if stored.oversized else None
     answer = None if stored.answer is None else _as_sent(stored.answer, stored.record.method)
-    return RequestDetail(**record, body=text, body_base64=encoded, events=tuple(events), answer=answer)
+    return RequestDetail(
+        **record, body=text, body_base64=encoded, body_missing=missing, events=tuple(events), answer=answer
+    )
 
 
 def _as_sent(stored: SentAnswer, method: str) -> SentAnswer:
@@ -100,9 +103,20 @@ def _as_sent(stored: SentAnswer, method: str) -> SentAnswer:
     return SentAnswer(shown, "" if method == "HEAD" else stored.body)
 
 
+def masked_body(detail: Properties) -> Properties:
+    """Return the fields of the body of *detail*, a `RequestDetail` as JSON, without tokens.
+
+    A body that is not text is left out: nothing can be found in it.
+    """
+    if detail["body_base64"] is not None:
+        why = "it is not text, so that tokens in it cannot be masked"
+        return {"body_base64": None, "body_missing": why}
+    return {} if detail["body"] is None else {"body": without_tokens(str(detail["body"]))}
+
+
 def _redacted(detail: RequestDetail, redactor: Redactor) -> RequestDetail:
-    """Return *detail* with its secrets masked. A body that is no text is left out: nothing can be found in it."""
-    body = None if detail.body is None else without_tokens(detail.body)
+    """Return *detail* with its secrets masked."""
     mask = partial(redactor, account=detail.account)
-    shown = to_json(replace(detail, body=body, body_base64=None))
-    return from_json(RequestDetail, {name: each_text(value, mask) for name, value in shown.items()})
+    shown = to_json(detail)
+    masked = {**shown, **masked_body(shown)}
+    return from_json(RequestDetail, {name: each_text(value, mask) for name, value in masked.items()})

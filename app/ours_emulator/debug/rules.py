@@ -25,12 +25,12 @@ async def rules(request: Request, parts: Needs) -> Response:
 
 @router.get("/rules/counts", response_model=Page[RuleCount])
 async def rule_counts(request: Request, parts: Needs, reader: Reader, account: Account) -> Response:
-    """Count the events that met each rule, the rule that most met first.
+    """Count the events that each rule applied to, the rule with most of them first.
 
     `hinted` counts the events with a hint of the rule, whatever their outcome, and `refused` those that it refused.
-    Rules that none met are left out.
+    Rules without events are left out.
     """
-    slices = parts.scans.slices(partial(reader.rule_counts, account), request.is_disconnected, _TOO_LONG)
+    slices = parts.scans.slices(partial(reader.rule_counts, account), 0, request.is_disconnected, _TOO_LONG)
     counts = _summed([count async for part in slices for count in part])
     return answer(Page(counts, len(counts)))
 

@@ -23,8 +23,12 @@ from ours_emulator.decide.phone import PHONE, phone_name
 from ours_emulator.model import Identifier
 from ours_emulator.records import Event, Page, Visitor
 from ours_emulator.store import EventFilter, StoreReader, VisitorFilter
-from ours_emulator.wording import listed
+from ours_emulator.wording import cut, listed
 
+_PHONE_NUMBER = (
+    "The visitor's `phone_number`, compared as revision 2026-10 does, whatever the revision of the account: without "
+    "space, punctuation and a leading + or 00."
+)
 router = debug_router()
 
 
@@ -36,6 +40,7 @@ async def visitors(
     external_id: str | None = None,
     email: str | None = None,
     anonymous_id: str | None = None,
+    phone_number: Annotated[str | None, Query(description=_PHONE_NUMBER)] = None,
     q: Annotated[str | None, Query(description="Text anywhere in a visitor's ids or properties.")] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
@@ -46,6 +51,7 @@ async def visitors(
         "external_id": external_id,
         "email": email,
         "anonymous_id": anonymous_id,
+        PHONE: None if phone_number is None else _phone_name(phone_number),
     }
     # SQL compares it as text, in which there are no lone surrogates.
     text = None if q is None else q.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
@@ -70,8 +76,8 @@ async def visitor_events(
 ) -> Response:
     """List everything that named one visitor, the latest by time first: events, duplicates, Client API calls.
 
-    Dropped events and devices that were registered before the visitor appeared are there too, if they gave an
-    identifier that the visitor has now. What was refused is not: its identifiers are not kept.
+    Dropped and refused events, and devices that were registered before the visitor appeared, are there too, if they
+    gave an identifier that the visitor has now. A batch that was refused as a whole is not.
     """
     shown = await _visitor(reader, account, _unquoted(visitor_id))
     which = EventFilter(visitor_id=shown.visitor_id, outcome=None, also_named=_names_of(shown))
@@ -84,6 +90,13 @@ async def _visitor(reader: StoreReader, account: str | None, visitor_id: str) ->
         names = listed([visitor.account for visitor in page.items])
         raise HTTPException(400, f"several accounts have visitor {visitor_id}: {names}; name the account")
     return found(next(iter(page.items), None), f"there is no visitor {visitor_id}")
+
+
+def _phone_name(phone_number: str) -> str:
+    name = phone_name(phone_number)
+    if name is None:
+        raise HTTPException(400, f"phone_number: {cut(phone_number)!r} has no digit; use a number such as +15551234567")
+    return name
 
 
 def _names_of(visitor: Visitor) -> dict[str, str]:

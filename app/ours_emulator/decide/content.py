@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from ours_emulator.jsontext import json_text, same
-from ours_emulator.model import AnyMessage, Message, Properties, Registration
+from ours_emulator.model import AnyMessage, Message, Properties, Registration, Rejection
 
+_NAMED = "named"
 _OF_AN_EVENT = ("event_properties", "default_properties", "identity_context", "identity")
 
 
@@ -26,6 +27,17 @@ def content_of(message: AnyMessage) -> str:
     if message.data is not None:
         content["data"] = message.data
     return json_text(content)
+
+
+def refused_content(rejection: Rejection) -> str:
+    """Return what is kept of what was refused: the identifiers that it named, by which its visitor finds it."""
+    return json_text({_NAMED: {claim.given_as: claim.value for claim in rejection.identity}})
+
+
+def identifiers_in(content: str) -> dict[str, str]:
+    """Return the identifiers that a message gave, or that a refused one named, in wire spelling."""
+    contained: dict[str, dict[str, str]] = json.loads(content)
+    return contained.get("identity") or contained.get(_NAMED) or {}
 
 
 def event_fields(content: str) -> dict[str, Any]:

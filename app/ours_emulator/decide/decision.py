@@ -6,10 +6,10 @@ from dataclasses import replace
 from uuid import UUID
 
 from ours_emulator.decide import properties
-from ours_emulator.decide.content import content_of, same_content
+from ours_emulator.decide.content import content_of, refused_content, same_content
 from ours_emulator.decide.deduplication import DistinctId, Original
 from ours_emulator.decide.devices import PendingDevices, registered
-from ours_emulator.decide.identity import Name, Visitor, Visitors, looked_up
+from ours_emulator.decide.identity import KnownVisitor, KnownVisitors, Name, looked_up
 from ours_emulator.decide.sizes import grow
 from ours_emulator.decide.versions import data_changes
 from ours_emulator.jsontext import json_text
@@ -45,11 +45,11 @@ class Context:
 class Decision:
     """What becomes of each message of a group, in order of arrival."""
 
-    def __init__(self, visitors: Visitors, originals: dict[DistinctId, Original], pending: PendingDevices) -> None:
+    def __init__(self, visitors: KnownVisitors, originals: dict[DistinctId, Original], pending: PendingDevices) -> None:
         self._visitors = visitors
         self._originals = originals
         self.pending = pending
-        self.touched: dict[int, Visitor] = {}
+        self.touched: dict[int, KnownVisitor] = {}
         self.versions: list[Version] = []
         """The new versions of visitors, in order of their ids."""
         self.repeats: dict[int, int] = {}
@@ -59,7 +59,7 @@ class Decision:
         if isinstance(arrival, Message):
             return self._message(id_, context, arrival)
         if isinstance(arrival, Rejection):
-            return [Receipt(id_, arrival, "rejected", arrival.hints, distinct_id=arrival.distinct_id)]
+            return [_refusal(id_, arrival)]
         if isinstance(arrival, Alias):
             return [self._alias(id_, context, arrival)]
         return [self._registration(id_, context, arrival)]
@@ -126,7 +126,13 @@ class Decision:
         ]
 
     def _stored(
-        self, id_: int, context: Context, message: Message, visitor: Visitor, resolution: Resolution, hints: list[Hint]
+        self,
+        id_: int,
+        context: Context,
+        message: Message,
+        visitor: KnownVisitor,
+        resolution: Resolution,
+        hints: list[Hint],
     ) -> Receipt:
         """Return the receipt of *message*, which has changed *visitor* already; an event is counted and gets an id."""
         content = content_of(message)
@@ -151,7 +157,7 @@ class Decision:
             self._version(visitor, id_),
         )
 
-    def _link(self, visitor: Visitor, message: Message, *, created: bool) -> list[Hint]:
+    def _link(self, visitor: KnownVisitor, message: Message, *, created: bool) -> list[Hint]:
         """Write the anonymous id of *message* if it may, and return what stays unlinked (rule client-identify)."""
         if not created and not message.identifies:
             return []
@@ -198,7 +204,7 @@ class Decision:
         self,
         id_: int,
         arrival: Alias | Registration,
-        visitor: Visitor | None,
+        visitor: KnownVisitor | None,
         resolution: Resolution,
         hints: Sequence[Hint],
     ) -> Receipt:
@@ -215,7 +221,9 @@ class Decision:
             version=self._version(visitor, id_) if visitor else None,
         )
 
-    def _change(self, visitor: Visitor, context: Context, given: Properties, data: Properties | None = None) -> bool:
+    def _change(
+        self, visitor: KnownVisitor, context: Context, given: Properties, data: Properties | None = None
+    ) -> bool:
         """Let *visitor* have the properties *given*, and *data* beside them, as far as that changes anything.
 
         False, and nothing changes, if the visitor would become too large (rule visitor-size).
@@ -229,7 +237,7 @@ class Decision:
             self._visitors.change(visitor, change)
         return True
 
-    def _attach(self, visitor: Visitor, context: Context) -> list[Hint]:
+    def _attach(self, visitor: KnownVisitor, context: Context) -> list[Hint]:
         """Give *visitor* the devices that were pending for one of their names; hint at those that do not fit."""
         if not visitor.names_changed or not self.pending:
             return []
@@ -237,7 +245,7 @@ class Decision:
         text = "a device that was kept for this visitor is dropped: the visitor would become too large"
         return [Hint("visitor-size", "", text) for fits in fitting if not fits]
 
-    def _version(self, visitor: Visitor, receipt_id: int) -> Version:
+    def _version(self, visitor: KnownVisitor, receipt_id: int) -> Version:
         """Return the version of *visitor* that the receipt leaves: a new one if anything has changed."""
         if visitor.version is not None and visitor.unversioned is None:
             return visitor.version
@@ -247,7 +255,7 @@ class Decision:
         visitor.version, visitor.unversioned = version, None
         return version
 
-    def _touch(self, visitor: Visitor, moment: int) -> None:
+    def _touch(self, visitor: KnownVisitor, moment: int) -> None:
         visitor.first_seen = min(visitor.first_seen or moment, moment)
         visitor.last_seen = max(visitor.last_seen, moment)
         self.touched[visitor.pk] = visitor
@@ -261,7 +269,7 @@ def _creation(message: Message) -> Message:
     )
 
 
-def _obstacle(alias: Alias, visitor: Visitor, anonymous: Visitor | None) -> Iterator[Hint]:
+def _obstacle(alias: Alias, visitor: KnownVisitor, anonymous: KnownVisitor | None) -> Iterator[Hint]:
     """Yield a hint if *alias*, which changes nothing, can no longer make its ids name one visitor.
 
     *visitor* has an external id; *anonymous* has the anonymous id. If nobody has that, or *visitor* has, the identify
@@ -276,7 +284,7 @@ def _obstacle(alias: Alias, visitor: Visitor, anonymous: Visitor | None) -> Iter
     yield Hint("client-alias", "", f"{message}; nothing was changed")
 
 
-def _register(visitor: Visitor, context: Context, device: Properties) -> bool:
+def _register(visitor: KnownVisitor, context: Context, device: Properties) -> bool:
     """Give *visitor* the *device*; False, and nothing changes, if they would become too large (rule visitor-size)."""
     devices = registered(visitor.state.devices, device)
     if json_text(devices) != json_text(visitor.state.devices):
@@ -296,8 +304,13 @@ def _too_large(id_: int, context: Context, message: AnyMessage) -> Receipt:
     reason = Reason("visitor-size", "", f"the visitor would become larger than {limit} bytes", 400, limit)
     index = message.batch_index if message.endpoint == "batch" else None
     distinct_id = message.distinct_id if isinstance(message, Message) else None
-    rejection = Rejection(message.endpoint, index, reason, message.event, distinct_id, message.hints)
-    return Receipt(id_, rejection, "rejected", rejection.hints, distinct_id=distinct_id)
+    rejection = Rejection(message.endpoint, index, reason, message.event, distinct_id, message.hints, message.identity)
+    return _refusal(id_, rejection)
+
+
+def _refusal(id_: int, rejection: Rejection) -> Receipt:
+    content = refused_content(rejection) if rejection.identity else "{}"
+    return Receipt(id_, rejection, "rejected", rejection.hints, distinct_id=rejection.distinct_id, content=content)
 
 
 def new_uuid() -> str:

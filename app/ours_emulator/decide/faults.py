@@ -254,4 +254,5 @@ def _rejection(arrival: Arrival, fault: FaultAnswer, status: int | None, batch_i
         Reason("429-500", "", fault.error or fault.sentence, status),
         event=None if whole_batch else arrival.event,
         distinct_id=None if whole_batch else getattr(arrival, "distinct_id", None),
+        identity=() if whole_batch else arrival.identity,
     )

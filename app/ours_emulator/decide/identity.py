@@ -16,7 +16,7 @@ Name: TypeAlias = tuple[int, Identifier, str]
 
 
 @dataclass(slots=True)
-class Visitor:
+class KnownVisitor:
     """A person, as the account knows them. *pk* grows with age: of two visitors the smaller is the older."""
 
     pk: int
@@ -63,18 +63,18 @@ class Visitor:
         self.unversioned = change if self.unversioned is None else combined(self.unversioned, change)
 
 
-class Visitors:
+class KnownVisitors:
     """The visitors a group of messages may be about, found by name."""
 
-    def __init__(self, loaded: Iterable[Visitor], next_pk: int) -> None:
-        self._by_name: dict[Name, list[Visitor]] = {}
+    def __init__(self, loaded: Iterable[KnownVisitor], next_pk: int) -> None:
+        self._by_name: dict[Name, list[KnownVisitor]] = {}
         self._next_pk = next_pk
         for visitor in loaded:
             self._index(visitor, visitor.stored_names)
 
     def find(
         self, account_id: int, identity: Identity, *, falls_through: bool
-    ) -> tuple[Visitor | None, Resolution, list[Hint]]:
+    ) -> tuple[KnownVisitor | None, Resolution, list[Hint]]:
         """Return the visitor *identity* names, if there is one, and how that was found.
 
         Of several visitors with the same identifier the oldest is meant (rule oldest-wins).
@@ -100,7 +100,7 @@ class Visitors:
         *,
         falls_through: bool = False,
         later: str | None = None,
-    ) -> tuple[Visitor, Resolution, list[Hint]]:
+    ) -> tuple[KnownVisitor, Resolution, list[Hint]]:
         """Return the visitor that *identity* names. If none matches, add one, with the user id or else *new_id*.
 
         The strongest identifier given decides alone: there is no look-up by email beside an external id (rule
@@ -118,14 +118,14 @@ class Visitors:
             hints += self._foreign(account_id, identity[1:], visitor)
         return visitor, resolution, hints
 
-    def adopt(self, visitor: Visitor, claim: Claim) -> bool:
+    def adopt(self, visitor: KnownVisitor, claim: Claim) -> bool:
         """Give *visitor* the anonymous id in *claim* unless another has it; return whether *visitor* has it now."""
         if self._matches(visitor.account_id, claim):
             return visitor.state.anonymous_id == claim.value
         self.change(visitor, Change(anonymous_id=claim.value))
         return True
 
-    def change(self, visitor: Visitor, change: Change) -> None:
+    def change(self, visitor: KnownVisitor, change: Change) -> None:
         """Do *change* to *visitor* and let them be found by the identifiers they have then."""
         if change.anonymous_id is None and change.properties.keys().isdisjoint(_NAMING):
             visitor.change(change)
@@ -139,25 +139,25 @@ class Visitors:
                 self._by_name[name].remove(visitor)
             self._index(visitor, after - before)
 
-    def discard(self, visitor: Visitor) -> None:
+    def discard(self, visitor: KnownVisitor) -> None:
         """Forget *visitor*, who was just added for a message that is refused."""
         for name in visitor.names():
             self._by_name[name].remove(visitor)
 
-    def holder(self, account_id: int, claim: Claim) -> Visitor | None:
+    def holder(self, account_id: int, claim: Claim) -> KnownVisitor | None:
         """Return the visitor that has the identifier in *claim*, the oldest of several."""
         return min(self._matches(account_id, claim), key=_age, default=None)
 
-    def _matches(self, account_id: int, claim: Claim) -> list[Visitor]:
+    def _matches(self, account_id: int, claim: Claim) -> list[KnownVisitor]:
         return self._by_name.get((account_id, claim.kind, claim.value), [])
 
-    def _add(self, account_id: int, visitor_id: str) -> Visitor:
-        visitor = Visitor(self._next_pk, account_id, visitor_id)
+    def _add(self, account_id: int, visitor_id: str) -> KnownVisitor:
+        visitor = KnownVisitor(self._next_pk, account_id, visitor_id)
         self._next_pk += 1
         self._index(visitor, ((account_id, "user_id", visitor_id),))
         return visitor
 
-    def _index(self, visitor: Visitor, names: Iterable[Name]) -> None:
+    def _index(self, visitor: KnownVisitor, names: Iterable[Name]) -> None:
         for name in names:
             self._by_name.setdefault(name, []).append(visitor)
 
@@ -168,7 +168,7 @@ class Visitors:
                 message = f"another visitor has it; revision {later} would take that one instead of a new one"
                 yield Hint("revision", _path(claim), message)
 
-    def _foreign(self, account_id: int, others: Identity, visitor: Visitor) -> Iterator[Hint]:
+    def _foreign(self, account_id: int, others: Identity, visitor: KnownVisitor) -> Iterator[Hint]:
         for claim in others:
             holders = self._matches(account_id, claim)
             if claim.kind == "external_id" and any(holder is not visitor for holder in holders):
@@ -187,7 +187,7 @@ def _skipped(claims: Identity) -> list[Step]:
     return [Step(claim.given_as, claim.value, "skipped") for claim in claims]
 
 
-def _age(visitor: Visitor) -> int:
+def _age(visitor: KnownVisitor) -> int:
     return visitor.pk
 
 

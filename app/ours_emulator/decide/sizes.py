@@ -5,13 +5,13 @@ Encoding the whole visitor for each message would take longer than everything el
 
 from pydantic import JsonValue
 
-from ours_emulator.decide.identity import Visitor
+from ours_emulator.decide.identity import KnownVisitor
 from ours_emulator.decide.properties import CUSTOM
 from ours_emulator.jsontext import json_length
 from ours_emulator.model import UNKNOWN, Change, Properties, VisitorState
 
 
-def grow(visitor: Visitor, change: Change, limit: int) -> bool:
+def grow(visitor: KnownVisitor, change: Change, limit: int) -> bool:
     """Count what *change* adds to *visitor*; False, and nothing is counted, if they would exceed *limit* bytes.
 
     What makes a visitor smaller always fits.

@@ -113,7 +113,7 @@ class AsyncEmulator(Handle):
         return await self.perform(operations.event(event_id))
 
     async def visitors(self, **filters: str) -> Listing[Visitor]:
-        """Return visitors, the oldest first. *filters*: external_id, email, user_id, anonymous_id, q."""
+        """Return visitors, the oldest first. *filters*: external_id, email, user_id, anonymous_id, phone_number, q."""
         return await self._all(operations.visitors(filters))
 
     def latest_visitors(self, limit: int = 100, **filters: str) -> AsyncGenerator[Visitor]:
@@ -143,7 +143,7 @@ class AsyncEmulator(Handle):
         return await self.perform(operations.summary())
 
     async def rule_counts(self) -> list[RuleCount]:
-        """Return how many events met each rule, the rule that most of them met first."""
+        """Return how many events each rule applied to, the rule with most of them first."""
         return await self.perform(operations.rule_counts())
 
     async def timeline(self) -> str:

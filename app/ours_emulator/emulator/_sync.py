@@ -112,7 +112,7 @@ class Emulator(Handle):
         return self.perform(operations.event(event_id))
 
     def visitors(self, **filters: str) -> Listing[Visitor]:
-        """Return visitors, the oldest first. *filters*: external_id, email, user_id, anonymous_id, q."""
+        """Return visitors, the oldest first. *filters*: external_id, email, user_id, anonymous_id, phone_number, q."""
         return self._all(operations.visitors(filters))
 
     def latest_visitors(self, limit: int = 100, **filters: str) -> Generator[Visitor]:
@@ -142,7 +142,7 @@ class Emulator(Handle):
         return self.perform(operations.summary())
 
     def rule_counts(self) -> list[RuleCount]:
-        """Return how many events met each rule, the rule that most of them met first."""
+        """Return how many events each rule applied to, the rule with most of them first."""
         return self.perform(operations.rule_counts())
 
     def timeline(self) -> str:

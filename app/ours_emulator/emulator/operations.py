@@ -242,7 +242,7 @@ def summary() -> Operation[Summary]:
 
 
 def rule_counts() -> Operation[list[RuleCount]]:
-    """How many events met each rule."""
+    """How many events each rule applied to."""
     return Operation("GET", "rules/counts", lambda answer: [from_json(RuleCount, item) for item in answer["items"]])
 
 

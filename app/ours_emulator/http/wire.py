@@ -1,7 +1,9 @@
 """ASGI in and out for the emulated endpoints: requests are read up to a limit, answers sent with an explanation."""
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import cast
 from urllib.parse import quote
 
@@ -14,6 +16,9 @@ from ours_emulator.model import DEFAULT_ACCOUNT, Answer, Arrival, Exchange, Prop
 from ours_emulator.records import sentence
 from ours_emulator.wording import first_of
 
+_HTML = "text/html"
+_JSON = "application/json"
+_WEIGHT = re.compile(r"(?:^|;)\s*q=([01](?:\.[0-9]{0,3})?)\s*(?:;|$)")
 _RETRY_COUNT = b"x-stainless-retry-count"
 _SDK_LANGUAGE = b"x-stainless-lang"
 _SDK_VERSION = b"x-stainless-package-version"
@@ -151,9 +156,20 @@ def mark_endless(scope: Scope) -> None:
 
 
 def wants_html(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Tell whether a browser sent *headers* to open a page: nobody else asks for HTML."""
-    accepted = b",".join(value for name, value in headers if name == b"accept").lower()
-    return any(media_type.partition(b";")[0].strip() == b"text/html" for media_type in accepted.split(b","))
+    """Tell whether *headers* ask for a page: they name HTML with a larger weight than JSON, or before it.
+
+    A wildcard does not name it, so that only browsers get a page.
+    """
+    accepted = b",".join(value for name, value in headers if name == b"accept").decode("latin-1").lower()
+    ranges = (one.partition(";") for one in accepted.split(","))  # RFC 9110, 12.5.1.
+    named = [(_weight(parameters), media_type.strip()) for media_type, _, parameters in ranges]
+    weight, best = max((one for one in named if one[1] in (_HTML, _JSON)), key=itemgetter(0), default=(0.0, ""))
+    return best == _HTML and weight > 0
+
+
+def _weight(parameters: str) -> float:
+    found = _WEIGHT.search(parameters)
+    return 1.0 if found is None else float(found[1])
 
 
 async def send_redirect(send: Send, location: str, query: bytes) -> None:

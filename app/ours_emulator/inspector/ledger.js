@@ -36,7 +36,7 @@ export function Rules() {
   </main>`;
 }
 
-/** How many events met each rule, counted again with each that arrives. */
+/** How many events each rule applied to, counted again with each that arrives. */
 function useCounts() {
   const newest = useStore(status).summary?.newest_event ?? 0;
   return useLoaded(async (signal) => {

@@ -14,7 +14,13 @@ export function Reported() {
         be sent or changed here.</small
       >
     </p>
-    ${missing.length > 0 && html`<p>It is limited in size and has only the newest: ${missing.join(", ")}.</p>`}
+    ${
+      missing.length > 0 &&
+      html`<p>It is limited, and does not have everything:</p>
+        <ul>
+          ${missing.map((text, index) => html`<li key=${index}>${text}</li>`)}
+        </ul>`
+    }
     ${failures.map((text, index) => html`<pre key=${index}>${text}</pre>`)}
   </section>`;
 }

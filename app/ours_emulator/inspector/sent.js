@@ -28,12 +28,12 @@ const rowOf = ({ endpoint, batch_index }) =>
   batch_index === null ? "" : `${endpoint === "batch" ? "/events" : ""}/${batch_index}`;
 
 /** @param {{request: RequestDetail}} properties */
-function Text({ request: { body, body_base64, body_bytes } }) {
+function Text({ request: { body, body_base64, body_missing } }) {
   if (body) return html`<pre class="json">${body.slice(0, MOST_LINES * 100)}</pre>`;
   if (body_base64)
     return html`<p>The body is not text. In base64:</p>
       <pre class="json">${body_base64.slice(0, LONGEST)}</pre>`;
-  return html`<p>${body_bytes ? "The body was too large to be kept." : "The body is empty."}</p>`;
+  return html`<p>${body_missing ? `The body is not here: ${body_missing}.` : "The body is empty."}</p>`;
 }
 
 /** @param {{lines: readonly Line[], arrival: Arrival, row: string}} properties */

@@ -27,7 +27,7 @@ from ours_emulator.pytest_support.marker import (
     settings_of_ini,
     wrong,
 )
-from ours_emulator.pytest_support.reports import ACCOUNT, CLOSED, WatchedAccount
+from ours_emulator.pytest_support.reports import ACCOUNT, CLOSED, WatchedAccount, closing_after_test
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
 
@@ -41,7 +41,7 @@ def account_of_test(
     options = options_of(test)
     if is_strict(test):
         _check_rules(server, test)
-    with _account(server, test.name, test.config, settings, options) as emulator:
+    with _account(server, test.name, request, settings, options) as emulator:
         account = WatchedAccount(emulator)
         if "seed" in options:
             _replay_seed(test, emulator, options["seed"])
@@ -51,7 +51,6 @@ def account_of_test(
         patch.setenv(BASE_URL_VARIABLE, emulator.ingest_url)
         test.stash[ACCOUNT] = account
         yield emulator
-    request.session.stash.setdefault(CLOSED, {})[emulator.account or ""] = 0
 
 
 @contextmanager
@@ -59,7 +58,7 @@ def account_of_session(
     request: pytest.FixtureRequest, server: Emulator, settings: Mapping[str, Any]
 ) -> Generator[Emulator]:
     """Give an account to the whole session."""
-    with _account(server, "session", request.config, settings, {}) as emulator, pytest.MonkeyPatch.context() as patch:
+    with _account(server, "session", request, settings, {}) as emulator, pytest.MonkeyPatch.context() as patch:
         patch.setenv(BASE_URL_VARIABLE, emulator.ingest_url)
         request.session.stash[ACCOUNT] = WatchedAccount(emulator)
         yield emulator
@@ -103,22 +102,22 @@ def _rules(server: Emulator) -> frozenset[str]:
 
 @contextmanager
 def _account(
-    server: Emulator, title: str, config: pytest.Config, settings: Mapping[str, Any], options: Mapping[str, Any]
+    server: Emulator,
+    title: str,
+    request: pytest.FixtureRequest,
+    settings: Mapping[str, Any],
+    options: Mapping[str, Any],
 ) -> Generator[Emulator]:
     if ended := server.ended():
         pytest.fail(f"the emulator of {server.server_url} has ended: {ended}", pytrace=False)
     name = f"{_NOT_IN_NAMES.sub('-', title).strip('-')[:60] or 'test'}-{uuid4().hex[:12]}"
     try:
-        emulator = server.open_account(name, **_plan({**settings_of_ini(config), **settings, **options}))
+        emulator = server.open_account(name, **_plan({**settings_of_ini(request.config), **settings, **options}))
     except EmulatorError as error:
         raise _refused_plan(error, settings, options) from None
-    process = os.getpid()
-    try:
+    with closing_after_test(request.session) as stack:
+        stack.callback(_close, emulator, request.session, os.getpid())
         yield emulator
-    finally:
-        # A fork that fails or exits goes through the end of the test as well.
-        if os.getpid() == process:
-            _close(emulator, [*emulator.opened, name])
 
 
 def _refused_plan(error: EmulatorError, settings: Mapping[str, Any], options: Mapping[str, Any]) -> BaseException:
@@ -136,14 +135,18 @@ def _plan(settings: Mapping[str, Any]) -> AccountPlan:
     return plan
 
 
-def _close(emulator: Emulator, names: Sequence[str]) -> None:
-    """Close all accounts of these *names*, and only then raise what kept one from being closed."""
+def _close(emulator: Emulator, session: pytest.Session, process: int) -> None:
+    """Close the account of *emulator* and those opened from it, and only then raise what kept one from being closed."""
+    # A fork that fails or exits goes through the end of the test as well.
+    if os.getpid() != process:
+        return
     errors: list[EmulatorError] = []
-    for name in names:
+    for name in (*emulator.opened, emulator.account or ""):
         try:
             emulator.perform(operations.close_account(name))
         except EmulatorError as error:
             errors.append(error)
+    session.stash.setdefault(CLOSED, {})[emulator.account or ""] = 0
     if errors:
         raise errors[0]
 

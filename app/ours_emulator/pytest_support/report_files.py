@@ -1,4 +1,4 @@
-"""The files that failing tests leave in `.ours-emulator`: the page as one file, and what was sent, to be replayed.
+"""The files that failing tests leave: the page as one file, and what was sent, to be replayed.
 
 Several processes may write there at the same time: workers of one run, and other runs. Each has a list of its files,
 which it keeps locked as long as it lives, and the next run removes what is in lists that nobody has locked. Functions
@@ -15,6 +15,7 @@ from functools import partial
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
@@ -24,7 +25,6 @@ from ours_emulator.errors import why
 if sys.platform != "win32":
     import fcntl
 
-FOLDER = ".ours-emulator"
 _SEPARATOR = os.sep
 _LIST = ".list"
 _MAX_BYTES = 5 * 1024 * 1024
@@ -44,12 +44,12 @@ class _System:
     """Functions of the system as they are now."""
 
     close = staticmethod(os.close)
-    getpid = staticmethod(os.getpid)
     listdir = staticmethod(os.listdir)
     mkdir = staticmethod(os.mkdir)
     monotonic = staticmethod(time.monotonic)
     open = staticmethod(os.open)
     read = staticmethod(os.read)
+    rename = staticmethod(os.rename)
     unlink = staticmethod(os.unlink)
     write = staticmethod(os.write)
     if sys.platform != "win32":
@@ -58,11 +58,11 @@ class _System:
 
 
 class ReportFiles:
-    """The reports of this process, in a folder of the root directory of the run."""
+    """The reports of this process, in a *folder* of the root directory of the run."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, folder: str) -> None:
         self._config = config
-        self._folder = f"{config.rootpath}{_SEPARATOR}{FOLDER}"
+        self._folder = f"{config.rootpath}{_SEPARATOR}{folder}"
         self._list: int | None = None
         self._written: set[str] = set()
 
@@ -106,7 +106,7 @@ class ReportFiles:
                 _System.mkdir(self._folder)
             with suppress(FileExistsError):
                 _write_file(self._path(".gitignore"), _NEW, b"*\n")
-            self._list = _new_list(self._folder)
+            self._list = new_list(self._folder)
             self._config.add_cleanup(partial(_System.close, self._list))
         return self._list
 
@@ -117,14 +117,14 @@ class ReportFiles:
 _FILES = pytest.StashKey[ReportFiles]()
 
 
-def report_files(config: pytest.Config) -> ReportFiles | None:
-    """Return the files of this run; None if the ini file says that there are none.
+def report_files(config: pytest.Config, folder: str) -> ReportFiles | None:
+    """Return the files of this run, in *folder*; None if the ini file says that there are none.
 
     They outlive the emulator of the run, which is started again when the last test is.
     """
     if not config.getini("ours_emulator_report"):
         return None
-    return config.stash.setdefault(_FILES, ReportFiles(config))
+    return config.stash.setdefault(_FILES, ReportFiles(config, folder))
 
 
 def remove_old_reports(folder: Path) -> None:
@@ -158,15 +158,16 @@ def _remove_listed(folder: str, list_name: str) -> None:
         _System.unlink(path)
 
 
-def _new_list(folder: str) -> int:
+def new_list(folder: str) -> int:
     """Return the descriptor of a new list, locked."""
-    for number in count():
-        path = f"{folder}{_SEPARATOR}.{_System.getpid()}-{number}{_LIST}"
-        with suppress(FileExistsError):
-            descriptor = _System.open(path, _NEW | _WRITE, 0o666)
-            _lock(descriptor)
-            return descriptor
-    raise AssertionError
+    path = f"{folder}{_SEPARATOR}.{token_hex(8)}"
+    if sys.platform == "win32":
+        return _System.open(path + _LIST, _NEW | _WRITE, 0o666)
+    descriptor = _System.open(path, _NEW | _WRITE, 0o666)
+    _lock(descriptor)
+    # It has this name only now: another run removes the lists that nobody has locked.
+    _System.rename(path, path + _LIST)
+    return descriptor
 
 
 def _lock(descriptor: int) -> bool:

@@ -1,7 +1,7 @@
 """What the plugin adds to the outcome of a test: problems of strict tests, and what arrived in failed ones."""
 
-from collections.abc import Collection, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -22,6 +22,7 @@ from ours_emulator.pytest_support.report_files import ReportFiles, report_files
 from ours_emulator.wording import plural
 
 _MAX_OPENED = 5
+_SECTION = "ours-emulator"
 _KEPT = (
     "a client that was made there may still be in use; make one for each test, or use "
     "client.with_options(base_url=ours_emulator.ingest_url)"
@@ -56,7 +57,7 @@ class WatchedAccount:
         planned = {request.id for request in requests if request.fault is not None}
         return report.problems((event for event in events if event.request_id not in planned), ignored)
 
-    def report(self, raised: BaseException | None, closed: dict[str, int]) -> str:
+    def report(self, raised: Sequence[BaseException], closed: dict[str, int]) -> str:
         """Return what arrived, for the report of a test that failed with *raised*, and what *closed* accounts got."""
         try:
             requests, events = self._arrived(self.newest_before)
@@ -64,12 +65,12 @@ class WatchedAccount:
         except EmulatorError as error:
             return str(error)
         lines = [f"{self.emulator.url}: {report.counts(requests, events)}", *report.timeline(requests, events)]
-        lines += [f"the last wait failed: {miss}" for miss in self._misses() if miss is not raised]
+        lines += [f"the last wait failed: {miss}" for miss in self._misses() if miss not in raised]
         return "\n".join([*lines, *late])
 
-    def save(self, files: ReportFiles, title: str, raised: BaseException | None) -> list[str]:
+    def save(self, files: ReportFiles, title: str, raised: Sequence[BaseException]) -> list[str]:
         """Write a report on each account of the test, and return the lines that say where they are."""
-        failures = list(dict.fromkeys(str(error) for error in (raised, *self._misses()) if error is not None))
+        failures = list(dict.fromkeys(map(str, (*raised, *self._misses()))))
         opened = [self.emulator, *map(self.emulator.open_account, self.emulator.opened[:_MAX_OPENED])]
         titles = [title, *(f"{title}, account {emulator.account}" for emulator in opened[1:])]
         return [files.save(emulator, name, failures) for emulator, name in zip(opened, titles, strict=True)]
@@ -107,6 +108,8 @@ ACCOUNT = pytest.StashKey[WatchedAccount]()
 """The account of a test, and of the session."""
 CLOSED = pytest.StashKey[dict[str, int]]()
 """The accounts of earlier tests, each with how many late requests were reported; in the stash of the session."""
+_CLOSING = pytest.StashKey[list[Callable[[], None]]]()
+"""What to close once the current test is torn down; in the stash of the session."""
 
 
 class Reports:
@@ -122,6 +125,8 @@ class Reports:
         self._files = files
         self.blocked: list[str] = []
         """The advice for the current test, if it tried to reach the real API."""
+        self._raised: list[BaseException] = []
+        """What the current test failed with: its teardown may fail too."""
 
     def pytest_runtest_logstart(self) -> None:
         """Forget what the test before tried."""
@@ -130,6 +135,7 @@ class Reports:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self) -> Generator[None, object, object]:
         """Explain why a fixture failed that tried to reach the real API."""
+        self._raised.clear()
         with self._explaining():
             return (yield)
 
@@ -153,12 +159,21 @@ class Reports:
         return result
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
-        """Fail the teardown of a test that tried to reach the real API in it for the first time."""
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Fail the teardown of a test that tried to reach the real API in it for the first time.
+
+        If the teardown fails, what arrived is added to its report. Nothing is closed before that.
+        """
         blocked_before = len(self.blocked)
-        with self._explaining():
-            result = yield
-        self._fail(self.blocked[blocked_before:])
+        with _closing(item.session):
+            try:
+                with self._explaining():
+                    result = yield
+                self._fail(self.blocked[blocked_before:])
+            except (Exception, BaseExceptionGroup, pytest.fail.Exception) as error:
+                for text in self._texts(item, error):
+                    item.add_report_section("teardown", _SECTION, text)
+                raise
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -168,22 +183,30 @@ class Reports:
         """Add what arrived to the report of a test that failed."""
         made = yield
         if made.failed and made.when != "teardown":
-            raised = None if call.excinfo is None else call.excinfo.value
-            reports = [self._report(item, account, raised) for account in _accounts(item)]
+            texts = self._texts(item, None if call.excinfo is None else call.excinfo.value)
             advice = [text for text in self.blocked if text not in made.longreprtext]
-            made.sections += [("ours-emulator", text) for text in (*reports, *advice)]
+            made.sections += [(_SECTION, text) for text in (*texts, *advice)]
         return made
 
-    def _report(self, item: pytest.Item, account: WatchedAccount, raised: BaseException | None) -> str:
-        """Return what arrived. An error is only reported: pytest ends the whole run when a hook raises it."""
+    def _texts(self, item: pytest.Item, raised: BaseException | None) -> list[str]:
+        """Return what arrived in each account of a test that failed with *raised*, and where the reports are."""
+        self._raised += [] if raised is None else [raised]
+        return ["\n".join(self._report(item, account)) for account in _accounts(item)]
+
+    def _report(self, item: pytest.Item, account: WatchedAccount) -> Generator[str]:
+        """Yield what arrived. An error is only reported: pytest ends the whole run when a hook raises it."""
         closed = item.session.stash.get(CLOSED, dict[str, int]())
         try:
-            text = account.report(raised, closed)
-            whose = " (account of the session)" if item.stash.get(ACCOUNT, None) is not account else ""
-            saved = [] if self._files is None else account.save(self._files, f"{item.nodeid}{whose}", raised)
+            yield account.report(self._raised, closed)
         except Exception as error:
-            return f"what arrived is not known: {type(error).__name__}: {error}"
-        return "\n".join([text, *saved])
+            yield f"what arrived is not known: {type(error).__name__}: {error}"
+        if self._files is None:
+            return
+        whose = " (account of the session)" if item.stash.get(ACCOUNT, None) is not account else ""
+        try:
+            yield from account.save(self._files, f"{item.nodeid}{whose}", self._raised)
+        except Exception as error:
+            yield f"there is no report: {type(error).__name__}: {error}"
 
     @contextmanager
     def _explaining(self) -> Generator[None]:
@@ -202,9 +225,9 @@ class Reports:
 
 
 @contextmanager
-def reporting(config: pytest.Config) -> Generator[None]:
-    """Report on tests from now on, and keep them from the real API, until the block ends."""
-    reports = Reports(report_files(config))
+def reporting(config: pytest.Config, folder: str) -> Generator[None]:
+    """Report on tests from now on, with files in *folder*, and keep them from the real API, until the block ends."""
+    reports = Reports(report_files(config, folder))
     config.pluginmanager.register(reports, Reports.name)
     try:
         with pytest.MonkeyPatch.context() as patch:
@@ -212,6 +235,33 @@ def reporting(config: pytest.Config) -> Generator[None]:
             yield
     finally:
         config.pluginmanager.unregister(reports)
+
+
+@contextmanager
+def closing_after_test(session: pytest.Session) -> Generator[ExitStack]:
+    """Give a stack that is closed after the block; if a test is being torn down, only when that has been reported."""
+    stack = ExitStack()
+    try:
+        yield stack
+    finally:
+        closing = session.stash.get(_CLOSING, None)
+        if closing is None:
+            stack.close()
+        else:
+            closing.append(stack.close)
+
+
+@contextmanager
+def _closing(session: pytest.Session) -> Generator[None]:
+    """Close only after the block what is closed in it."""
+    closing = session.stash[_CLOSING] = []
+    try:
+        yield
+    finally:
+        del session.stash[_CLOSING]
+        with ExitStack() as stack:
+            for close in reversed(closing):
+                stack.callback(close)
 
 
 def _accounts(item: pytest.Item) -> list[WatchedAccount]:

@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 from ours_emulator.decide.decision import Decision
 from ours_emulator.decide.deduplication import DistinctId, Original
 from ours_emulator.decide.devices import PendingDevice
-from ours_emulator.decide.identity import Name, Visitor
+from ours_emulator.decide.identity import KnownVisitor, Name
 from ours_emulator.decide.retries import AttemptBefore
 from ours_emulator.errors import StoreError as StoreError
 from ours_emulator.model import Exchange, Identifier, Properties, Request, VisitorState
@@ -28,9 +28,9 @@ from ours_emulator.records import (
     RuleCount,
     StoredRequest,
     Summary,
+    Visitor,
     VisitorVersion,
 )
-from ours_emulator.records import Visitor as VisitorRecord
 
 T = TypeVar("T")
 LARGEST = 2**63 - 1
@@ -193,7 +193,7 @@ class StoreWriter(Protocol):
         """Return the id of the account *name*, made on first use."""
         ...
 
-    def visitors(self, names: Iterable[Name], limit: int) -> list[Visitor]:
+    def visitors(self, names: Iterable[Name], limit: int) -> list[KnownVisitor]:
         """Return the visitors that have any of *names*: for each name the *limit* oldest ones."""
         ...
 
@@ -259,7 +259,7 @@ class StoreReader(Protocol):
 
     async def visitors(
         self, account: str | None, which: VisitorFilter, limit: int, cursor: str | None
-    ) -> Page[VisitorRecord]:
+    ) -> Page[Visitor]:
         """Return visitors, the newest first."""
         ...
 
@@ -296,11 +296,12 @@ class StoreReader(Protocol):
         ...
 
     async def ids_with_text(
-        self, account: str | None, which: EventFilter, text: str, after: int
-    ) -> tuple[Sequence[int], int | None]:
-        """Search some events, those with the next ids after *after*, for *text* in any case.
+        self, account: str | None, which: EventFilter, text: str, order: EventOrder, cursor: str
+    ) -> tuple[Sequence[int], str | None]:
+        """Search some events, the next ones after *cursor* in the list that `events` returns, for *text* in any case.
 
-        Return the ids of those *which* have it, and the id up to which was searched; None if that is all there is.
+        Return the ids of those *which* have it, and the cursor up to which was searched; None if that is all there is.
+        "" is the cursor of the start.
         """
         ...
 
@@ -346,7 +347,7 @@ class StoreReader(Protocol):
         ...
 
     async def rule_counts(self, account: str | None, after: int) -> tuple[Sequence[RuleCount], int | None]:
-        """Return how often rules were met by some events, those with the next ids after *after*.
+        """Return how often rules applied to some events, those with the next ids after *after*.
 
         Also return the id up to which was counted; None if that is all there is.
         """

@@ -19,6 +19,11 @@ def cursor_of(row: Row, key: Sequence[sa.Column[Any]]) -> str:
     return ":".join(repr(row[column.name]) for column in key)
 
 
+def after_cursor(key: Sequence[sa.Column[Any]], cursor: str | None) -> list[sa.ColumnElement[bool]]:
+    """Match what comes after *cursor* in a list that has the largest *key* first; everything for None."""
+    return [] if cursor is None else [sa.tuple_(*key) < sa.tuple_(*position(cursor, len(key)))]
+
+
 def position(cursor: str, parts: int) -> Sequence[float]:
     """Return the *parts* that `cursor_of` made *cursor* of."""
     *times, last_id = cursor.split(":")

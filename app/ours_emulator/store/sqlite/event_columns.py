@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import JsonValue
 
+from ours_emulator.decide.content import identifiers_in
 from ours_emulator.jsontext import json_text, same
 from ours_emulator.model import Properties
 from ours_emulator.store import LARGEST
@@ -62,12 +63,12 @@ def _mentions(rule: str) -> Condition:
 
 
 def gave_identifier(identifiers: Mapping[str, str]) -> Condition:
-    """Match an event whose message gave one of *identifiers*, by their names in wire spelling."""
+    """Match an event whose message gave, or named, one of *identifiers*, by their names in wire spelling."""
     return sa.func.gave_identifier(receipts.c.content, json_text(dict(identifiers))) == 1
 
 
 def _gave_identifier(content: str, identifiers: str) -> bool:
-    given = json.loads(content).get("identity", {})
+    given = identifiers_in(content)
     return any(given.get(name) == value for name, value in json.loads(identifiers).items())
 
 

@@ -17,7 +17,7 @@ from ours_emulator.store.sqlite.conditions import (
     event_conditions,
     is_counted,
 )
-from ours_emulator.store.sqlite.cursors import position
+from ours_emulator.store.sqlite.cursors import after_cursor, cursor_of, position
 from ours_emulator.store.sqlite.decode import event_record, stored_version
 from ours_emulator.store.sqlite.event_columns import contains_text
 from ours_emulator.store.sqlite.excerpts import ExcerptReader
@@ -29,7 +29,7 @@ from ours_emulator.store.tables import accounts, marks, receipt_counts, receipts
 T = TypeVar("T")
 _SORTED_ROWS = 20_000
 """Events of an account up to which its ids are sorted."""
-_SEARCHED_IDS = 4000
+_SEARCHED = 4000
 """Events that are searched for a text before others may use the connection: 10 ms, if they are small."""
 
 
@@ -71,20 +71,27 @@ class EventReader(SnapshotReader):
             return _slice(stored, [(row["id"], excerpt(row)) for row in rows], more)
 
     async def ids_with_text(
-        self, account: str | None, which: EventFilter, text: str, after: int
-    ) -> tuple[Sequence[int], int | None]:
-        """Search some events, those with the next ids after *after*, for *text* in any case.
+        self, account: str | None, which: EventFilter, text: str, order: EventOrder, cursor: str
+    ) -> tuple[Sequence[int], str | None]:
+        """Search some events, the next ones after *cursor* in the list that `events` returns, for *text* in any case.
 
-        Return the ids of those *which* have it, and the id up to which was searched; None if that is all there is.
+        Return the ids of those *which* have it, and the cursor up to which was searched; None if that is all there is.
+        "" is the cursor of the start.
         """
+        by_time = order == "time"
+        selection = EVENTS if by_time else EVENTS_BY_ARRIVAL
         async with self.snapshot(account) as stored:
-            searched = await stored.next_events(after, _SEARCHED_IDS)
-            if searched is None:
-                return [], None
-            where = [*event_conditions(stored.ids, which, by_index=False), receipts.c.id.between(*searched)]
+            place = after_cursor(selection.key, cursor or None)
+            # No index has the ids of an account in order, but the table has those of all.
+            own = [stored.owns(receipts)] if by_time else []
+            next_ones = sa.select(*selection.key).where(*own, *place).order_by(*selection.latest_first)
+            last = await stored.rows(next_ones.offset(_SEARCHED - 1).limit(1))
+            upto = [sa.tuple_(*selection.key) >= sa.tuple_(*last[0].values())] if last else []
+            where = [*event_conditions(stored.ids, which, by_index=by_time), *place, *upto]
             with_visitors = receipts.outerjoin(visitors, visitors.c.pk == receipts.c.visitor_pk)
             ids = sa.select(receipts.c.id).select_from(with_visitors).where(*where, contains_text(text))
-            return [row["id"] for row in await stored.rows(ids)], searched[1]
+            found = [row["id"] for row in await stored.rows(ids)]
+        return found, cursor_of(last[0], selection.key) if last else None
 
     async def events_of(self, account: str | None, ids: Sequence[int]) -> Sequence[Event]:
         """Return the events with *ids* that are still there, the first to arrive first, as many as a list has."""

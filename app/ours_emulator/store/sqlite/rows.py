@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ours_emulator.decide.deduplication import Original
 from ours_emulator.decide.devices import PendingDevice
-from ours_emulator.decide.identity import Visitor
+from ours_emulator.decide.identity import KnownVisitor
 from ours_emulator.decide.versions import patched
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import UNCHANGED, Answer, Exchange, Identifier, Message, Receipt, Rejection, Version
@@ -19,13 +19,13 @@ from ours_emulator.store.sqlite.receipt_counts import CountKey, count_key
 from ours_emulator.store.versions import Keyframe, base_state, change_in, state_in
 
 
-def visitor_of(row: Sequence[Any]) -> tuple[Visitor, Keyframe]:
+def visitor_of(row: Sequence[Any]) -> tuple[KnownVisitor, Keyframe]:
     """Return the visitor in a *row* of `SELECT_VISITORS`, with the names the store has, and their keyframe."""
     pk, account_id, visitor_id, event_count, first_seen, last_seen, version_id, *stored = row
     keyframe = _keyframe(version_id, *stored)
     state = patched(keyframe.state, keyframe.patch)
     version = Version(version_id, pk, state, UNCHANGED)
-    visitor = Visitor(
+    visitor = KnownVisitor(
         pk,
         account_id,
         decoded(visitor_id),
@@ -48,7 +48,7 @@ def _keyframe(version_id: int, base_id: int | None, patched_bytes: int, content:
     return Keyframe(base_id, base_state(base), len(base), change_in(content), patched_bytes, latest)
 
 
-def visitor_row(visitor: Visitor) -> tuple[Any, ...]:
+def visitor_row(visitor: KnownVisitor) -> tuple[Any, ...]:
     """Return *visitor* as the columns of its table have it."""
     return (
         visitor.pk,

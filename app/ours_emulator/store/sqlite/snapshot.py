@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ours_emulator.records import Page
 from ours_emulator.store import LIST_BYTES, StoreFailedError
 from ours_emulator.store.sqlite.conditions import Condition, account_is, among
-from ours_emulator.store.sqlite.cursors import cursor_of, position
+from ours_emulator.store.sqlite.cursors import after_cursor, cursor_of
 from ours_emulator.store.sqlite.engine import read_only_engine
 from ours_emulator.store.sqlite.file import StoreFile
 from ours_emulator.store.sqlite.selections import R, Selection
@@ -130,8 +130,7 @@ class Snapshot:
         total: int,
     ) -> Page[R]:
         """Return a page of the *total* records that match *where*."""
-        if cursor is not None:
-            where = [*where, sa.tuple_(*selection.key) < sa.tuple_(*position(cursor, len(selection.key)))]
+        where = [*where, *after_cursor(selection.key, cursor)]
         rows, more = await self.first_rows(selection.selected.where(*where).order_by(*selection.latest_first), limit)
         next_cursor = cursor_of(rows[-1], selection.key) if more else None
         return Page(tuple(map(selection.record, rows)), total, next_cursor, self.evicted(selection))

@@ -44,7 +44,7 @@ class SummaryReader(SnapshotReader):
             )
 
     async def rule_counts(self, account: str | None, after: int) -> tuple[Sequence[RuleCount], int | None]:
-        """Return how often rules were met by some events, those with the next ids after *after*.
+        """Return how often rules applied to some events, those with the next ids after *after*.
 
         Also return the id up to which was counted; None if that is all there is.
         """

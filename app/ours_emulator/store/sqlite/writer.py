@@ -8,7 +8,7 @@ from typing import Any
 from ours_emulator.decide.decision import Decision
 from ours_emulator.decide.deduplication import DistinctId, Original
 from ours_emulator.decide.devices import PendingDevice, PendingDevices
-from ours_emulator.decide.identity import Name, Visitor
+from ours_emulator.decide.identity import KnownVisitor, Name
 from ours_emulator.decide.retries import AttemptBefore
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Exchange, Request, Version
@@ -121,7 +121,7 @@ class SqliteWriter:
         known = self._accounts.ids.get(name)
         return self._accounts.add(name) if known is None else known
 
-    def visitors(self, names: Iterable[Name], limit: int) -> list[Visitor]:
+    def visitors(self, names: Iterable[Name], limit: int) -> list[KnownVisitor]:
         """Return the visitors that have any of *names*: for each name the *limit* oldest ones."""
         digests = json_text([name_digest(name) for name in names])
         rows = {row[0]: row for row in self._run(sql.SELECT_VISITORS, limit, digests)}
@@ -217,7 +217,7 @@ class SqliteWriter:
         self._write(table_sql.INSERT_VISITOR_VERSIONS, rows)
         self._totals.event_bytes += sum(len(content) for *_, content in rows)
 
-    def _save_visitors(self, touched: Iterable[Visitor]) -> None:
+    def _save_visitors(self, touched: Iterable[KnownVisitor]) -> None:
         gone: list[tuple[str, int]] = []
         new: list[tuple[str, int]] = []
         rows: list[tuple[Any, ...]] = []
