@@ -326,6 +326,22 @@ def test_an_event_that_is_gone_is_said_to_be(tab: "Watched", account: Account) -
     tab.complaints.clear()
 
 
+def test_an_event_whose_request_was_removed_to_make_room_is_shown_without_it(context: "BrowserContext") -> None:
+    with serving(keep_body_bytes=200) as server:
+        for number in range(9):
+            server.default.track(event=f"Event {number}", userId="u", coupon="S")
+        assert server.http.get(f"{server.url}/debug/requests/1").status_code == 404
+        page = context.new_page()
+        page.goto(f"{server.url}/?event=1")
+        detail = page.get_by_role("region", name="Event")
+        detail.get_by_text("The request is no longer kept.").wait_for()
+        detail.get_by_text("userId decided").wait_for()
+        assert "unknown-keys" in copied(page, "Copy as Markdown")
+        assert detail.get_by_role("alert").count() == 0
+        assert page.get_by_role("button", name="Send again").count() == 0
+        page.close()
+
+
 # What can be copied
 
 

@@ -17,6 +17,8 @@ from ours_emulator.debug.faults import shown_faults
 from ours_emulator.debug.params import Body
 from ours_emulator.debug.parts import Parts
 from ours_emulator.debug.requests import request_detail
+from ours_emulator.debug.rules import rules_of
+from ours_emulator.debug.visitors import names_of
 from ours_emulator.http.redaction import each_text, without_tokens
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Properties
@@ -56,13 +58,12 @@ class _Collected:
     def is_full(self) -> bool:
         return self.left <= 0 or time.monotonic() > self.deadline
 
-    async def add(self, name: str, *records: object) -> None:
-        """Add *records* to the list *name*, but for those that are too large."""
-        texts = await asyncio.to_thread(lambda: [json_text(self.redact(to_json(record))) for record in records])
-        for text in texts:
-            if len(text) <= self.left:
-                self.lists.setdefault(name, []).append(text)
-                self.left -= len(text)
+    async def add(self, name: str, record: object, **more: JsonValue) -> None:
+        """Add *record* with *more* fields to the list *name*, unless it is too large."""
+        text = await asyncio.to_thread(lambda: json_text(self.redact({**to_json(record), **more})))
+        if len(text) <= self.left:
+            self.lists.setdefault(name, []).append(text)
+            self.left -= len(text)
 
     def json(self) -> str:
         return "".join(f',"{name}":[{",".join(self.lists.get(name, ()))}]' for name in _LISTS)
@@ -79,11 +80,13 @@ async def report_json(parts: Parts, reader: StoreReader, account: str | None, ur
     collected = _Collected(time.monotonic() + _MAX_SECONDS, redact)
     summary = await reader.summary(account)
     names = [account] if account is not None else sorted(await reader.account_names())
-    await collected.add("accounts", *(account_state(parts.accounts, name) for name in names))
-    await collected.add("calls", *(await reader.calls(account, _MAX_OTHERS, None)).items)
+    for name in names:
+        await collected.add("accounts", account_state(parts.accounts, name))
+    for call in (await reader.calls(account, _MAX_OTHERS, None)).items:
+        await collected.add("calls", call)
     await _add_events(collected, reader, account)
-    visitors = await reader.visitors(account, VisitorFilter({}, None), _MAX_OTHERS, None)
-    await collected.add("visitors", *visitors.items)
+    for visitor in (await reader.visitors(account, VisitorFilter({}, None), _MAX_OTHERS, None)).items:
+        await collected.add("visitors", visitor, names=dict(names_of(visitor)))
     missing = [
         collected.missing("events", sum(summary.outcomes.values())),
         collected.missing("requests", summary.requests),
@@ -100,7 +103,7 @@ async def report_json(parts: Parts, reader: StoreReader, account: str | None, ur
         "faults": [fault for name in names for fault in shown_faults(parts, name)],
         "missing": [text for text in missing if text],
     }
-    rules = [to_json(rule) for rule in parts.accounts.revision(account).rules]
+    rules = [to_json(rule) for rule in rules_of(parts.accounts, account)]
     return f'{json_text(redact(head))[:-1]},"rules":{json_text(rules)}{collected.json()}}}'
 
 
@@ -115,7 +118,7 @@ async def _add_events(collected: _Collected, reader: StoreReader, account: str |
             return
         stored = await reader.event(account, event.id)
         if stored is not None:
-            await collected.add("events", await asyncio.to_thread(event_detail, stored))
+            await collected.add("events", await asyncio.to_thread(event_detail, stored), texts=list(stored.texts))
         if wanted.pop(event.request_id, 0) is None:
             await _add_request(collected, reader, account, event.request_id)
     for request_id in wanted:

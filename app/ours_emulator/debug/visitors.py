@@ -74,7 +74,7 @@ async def visitor_events(
     identifier that the visitor has now. What was refused is not: its identifiers are not kept.
     """
     shown = await _visitor(reader, account, _unquoted(visitor_id))
-    which = EventFilter(visitor_id=shown.visitor_id, outcome=None, also_named=_names_of(shown))
+    which = EventFilter(visitor_id=shown.visitor_id, outcome=None, also_named=names_of(shown))
     return answer(await reader.events(shown.account, which, limit, cursor, order))
 
 
@@ -86,7 +86,7 @@ async def _visitor(reader: StoreReader, account: str | None, visitor_id: str) ->
     return found(next(iter(page.items), None), f"there is no visitor {visitor_id}")
 
 
-def _names_of(visitor: Visitor) -> dict[str, str]:
+def names_of(visitor: Visitor) -> dict[str, str]:
     """Return the identifiers of *visitor* by each name that a message may give them."""
     identifiers = visitor.identifiers
     values: dict[Identifier, str | None] = {

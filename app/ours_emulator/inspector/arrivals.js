@@ -2,7 +2,7 @@
 /** @import { Arrival, Answer } from "types" */
 /** @import { Liveness } from "./stream.js" */
 /** @import { Place } from "./place.js" */
-import { UNREACHABLE, get, messageOf } from "./api.js";
+import { ApiError, UNREACHABLE, get, messageOf } from "./api.js";
 import { FILTERS, place } from "./place.js";
 import { report } from "./report.js";
 import { refreshStatus, refreshStatusSoon } from "./status.js";
@@ -61,7 +61,8 @@ export async function load() {
   searchAgain = false;
   arrivals.change({ loading: true });
   try {
-    const [page] = await Promise.all([listed(place.value, null, signal), refreshStatus()]);
+    void refreshStatus();
+    const page = await listed(place.value, null, signal);
     if (!signal.aborted) show(page);
   } catch (error) {
     if (!signal.aborted) arrivals.change({ loading: false, error: messageOf(error) });
@@ -131,10 +132,11 @@ export function follow() {
   });
 }
 
-/** @param {Liveness} liveness */
-function setLiveness(liveness) {
+/** @param {Liveness} liveness @param {unknown} [error] why the stream is lost, if it did not just end */
+function setLiveness(liveness, error) {
   arrivals.change({ liveness });
-  if (liveness === "lost" && arrivals.value.loading) arrivals.change({ loading: false, error: UNREACHABLE });
+  if (liveness === "lost" && (arrivals.value.loading || error instanceof ApiError))
+    arrivals.change({ loading: false, error: error ? messageOf(error) : UNREACHABLE });
   if (liveness !== "live") return;
   // Loaded once the stream is open, so that nothing can arrive between the two; and again whenever it was closed, as
   // an emulator that was started again may have given the same ids to other events.

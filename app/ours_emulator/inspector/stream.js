@@ -12,7 +12,7 @@ const LONGEST_PAUSE_MS = 5000;
  * @typedef {object} Listener
  * @property {(arrival: Arrival) => void} receipt
  * @property {(account: string | null) => void} reset
- * @property {(state: Liveness) => void} state
+ * @property {(state: Liveness, error?: unknown) => void} state
  */
 
 /**
@@ -57,14 +57,11 @@ export class Follower {
   /** @param {AbortController} opened */
   async read(opened) {
     this.listener.state("connecting");
-    try {
-      await this.readAll(opened.signal);
-    } catch {
-      // It was closed here, or the emulator went away: which of the two is decided below.
-    }
+    // Where it was closed here, it ends with an error too.
+    const error = await this.readAll(opened.signal).catch((caught) => caught);
     if (this.open !== opened) return;
     this.open = null;
-    this.listener.state("lost");
+    this.listener.state("lost", error);
     this.timer = setTimeout(() => this.update(), this.pause);
     this.pause = Math.min(this.pause * 2, LONGEST_PAUSE_MS);
   }

@@ -31,6 +31,7 @@ from ours_emulator.records import (
     VisitorVersion,
 )
 from ours_emulator.records import Visitor as VisitorRecord
+from ours_emulator.store.event_text import texts_in
 
 T = TypeVar("T")
 LARGEST = 2**63 - 1
@@ -142,6 +143,12 @@ class StoredEvent:
     content: Properties
     before: StoredVersion | None = None
     after: StoredVersion | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """What a search for a text looks through, each once."""
+        names = (self.event.event, self.event.distinct_id, self.event.visitor_id)
+        return list(dict.fromkeys([*filter(None, names), *texts_in(self.content)]))
 
 
 Excerpt: TypeAlias = tuple[int, Properties]
