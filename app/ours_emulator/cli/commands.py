@@ -159,7 +159,8 @@ def rules(url: str | None, account: str | None, as_json: bool) -> None:
 
     emulator = emulator_at(url, account)
     report_unknown_account(emulator)
-    output.show(emulator.perform(operations.rules()), as_json, None, output.RULE_HEADS, output.rule_row)
+    items = emulator.perform(operations.rules())
+    output.show(items, as_json, None, output.RULE_HEADS, output.rule_row)
 
 
 @debug_command()
