@@ -575,7 +575,7 @@ def test_markup_in_the_address_and_in_every_other_view_is_only_text(
             (f"view=visitors&q={text}", "main:not(.open) .row.visitor"),
             (f"view=verify&match={quote(json.dumps(asked))}", "h3:has-text('It is not there')"),
             (f"view=rules&q={text}", "h2:has-text('Rules')"),
-            ("view=control", "td code"),
+            ("view=control", ".found pre"),
         ):
             with case(query):
                 tab.page.evaluate(GO, f"?{query}")
@@ -615,7 +615,7 @@ def places(account: Account) -> dict[str, str]:
         "?view=calls": ".attempts li",
         "?view=verify": "form",
         f"?view=verify&match={asked}": "table",
-        "?view=control": "table",
+        "?view=control": ".found pre",
         "?view=rules&q=event": "tbody tr",
     }
 

@@ -311,7 +311,7 @@ def test_a_fault_is_planned_by_the_form_and_by_the_command_that_it_shows(tab: "W
     tab.page.get_by_label("Path").fill("/track")
     tab.page.get_by_label("Times").fill("1")
     tab.page.get_by_role("button", name="Plan it").click()
-    tab.page.get_by_role("cell", name="retry_after").wait_for()
+    tab.page.locator(".found pre", has_text="retry_after").wait_for()
     assert account.track(event="E", userId="u").headers["retry-after"] == "2"
     tab.page.get_by_text("fault busy: 1 of 1 hits").wait_for()
     tab.page.get_by_role("button", name="Remove fault busy").click()
@@ -320,6 +320,15 @@ def test_a_fault_is_planned_by_the_form_and_by_the_command_that_it_shows(tab: "W
     planned = json.loads(subprocess.run(["sh", "-c", command], capture_output=True, check=True).stdout)
     assert (planned["name"], planned["times"], planned["match"]) == ("busy", 1, {"path": "/track"})
     assert account.track(event="E", userId="u").status_code == 429
+
+
+def test_on_a_narrow_screen_what_a_fault_does_has_the_width_of_the_page(tab: "Watched", account: Account) -> None:
+    account.http.put(f"{account.url}/debug/faults/slow", json={"answer": {"delay_ms": 1}}).raise_for_status()
+    tab.page.set_viewport_size({"width": 390, "height": 800})
+    tab.open("?view=control")
+    box = tab.page.get_by_text('"delay_ms": 1').bounding_box()
+    assert box is not None
+    assert box["width"] > 300
 
 
 def test_every_effect_of_a_fault_can_be_planned(tab: "Watched", account: Account) -> None:
