@@ -20,7 +20,7 @@ from serving import JSON, Account, Server, listening_server, mounted, serving, s
 from waiting import PATIENCE, until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, Route
 
     from browsing import Watched
 
@@ -68,6 +68,23 @@ def test_an_event_is_shown_within_a_second_of_its_post(tab: "Watched", account: 
         row.first.wait_for(timeout=1000)
         account.post("/debug/reset", {"account": account.url.rpartition("/")[2]})
         row.first.wait_for(state="detached")
+
+
+@pytest.mark.parametrize(("query", "lists"), [("", 1), ("?outcome=accepted", 2)])
+def test_what_arrives_between_the_list_and_the_stream_is_shown(
+    tab: "Watched", account: Account, query: str, lists: int
+) -> None:
+    account.track(event="Before", userId="u")
+
+    def arrive(route: "Route") -> None:
+        account.track(event="Between", userId="u")
+        route.continue_()
+
+    tab.page.route("**/debug/stream", arrive, times=1)
+    tab.open(query)
+    tab.page.locator(".rows .title", has_text="Between").wait_for()
+    assert titles(tab.page) == ["Between", "Before"]
+    assert sum("/debug/events?" in url for url in tab.requests) == lists
 
 
 def test_the_first_event_replaces_the_instructions(tab: "Watched", account: Account) -> None:

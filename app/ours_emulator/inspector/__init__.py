@@ -1,6 +1,7 @@
 """The page that shows what arrived. It is one more client of the debug API: its files are served as they are here."""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from ours_emulator.http.assets import Asset
 
@@ -41,6 +42,17 @@ _FILES = (
     "verify.js",
     "visitors.js",
 )
-PAGE = Asset(__name__, "index.html", _POLICY)
+_PRELOADS = "".join(f'<link rel="modulepreload" href="inspector/{name}">' for name in _FILES if name.endswith(".js"))
+
+
+class _Page(Asset):
+    """The document, with a link to each module: a browser finds them all at once, and not one in the other."""
+
+    @cached_property
+    def _content(self) -> bytes:
+        return super()._content.replace(b"</head>", f"{_PRELOADS}</head>".encode())
+
+
+PAGE = _Page(__name__, "index.html", _POLICY)
 ASSETS: Mapping[str, Asset] = {name: Asset(__name__, name, _POLICY) for name in _FILES}
 """What the page loads, by the path below `/inspector/`."""

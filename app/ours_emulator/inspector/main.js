@@ -100,4 +100,4 @@ nameTab();
 followPlace();
 keepStatusFresh();
 render(html`<${App} />`, document.body);
-follow();
+void follow();

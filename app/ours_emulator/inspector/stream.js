@@ -20,11 +20,10 @@ const LONGEST_PAUSE_MS = 5000;
  * connections to a host, and with a stream in each tab the seventh would never load.
  */
 export class Follower {
-  /** @param {Listener} listener */
-  constructor(listener) {
+  /** @param {Listener} listener @param {number | null} last the id to go on from */
+  constructor(listener, last) {
     this.listener = listener;
-    /** @type {number | null} */
-    this.last = null;
+    this.last = last;
     this.paused = false;
     /** @type {AbortController | null} */
     this.open = null;
