@@ -4,14 +4,15 @@ import hashlib
 import json
 import re
 from base64 import b64decode
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import ours_emulator.inspector
 from looping import case
 from ours_emulator.debug.report import MAX_BYTES
-from ours_emulator.inspector import ASSETS
-from ours_emulator.inspector.single_file import script_text
+from ours_emulator.inspector.script import script_text
 from serving import Account, serving
 
 DATA = re.compile(r'<script type="application/json" id="report">(.*?)</script>', re.DOTALL)
@@ -99,7 +100,9 @@ def test_the_policy_allows_exactly_what_is_in_the_file(account: Account) -> None
 def test_every_module_of_the_page_is_in_the_script_once() -> None:
     script = script_text()
     names = re.findall(r"^const \$(\w+) = \(\(\) => \{$", script, re.MULTILINE)
-    assert sorted(names) == sorted(re.sub(r"\W", "_", name) for name in ASSETS if name.endswith(".js"))
+    folder = Path(ours_emulator.inspector.__file__).parent
+    modules = [path.relative_to(folder).as_posix() for path in folder.rglob("*.js")]
+    assert sorted(names) == sorted(re.sub(r"\W", "_", name) for name in modules)
 
 
 def test_tokens_and_keys_are_masked_unless_they_are_asked_for() -> None:

@@ -21,8 +21,6 @@ from serving import Account
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
 
-    from browsing import Watched
-
 pytestmark = [pytest.mark.timeout(120)]
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -41,8 +39,8 @@ MARKUP = (
     "\x00\ud800",
 )
 DATA = re.compile(r'<script type="application/json" id="report">(.*?)</script>', re.DOTALL)
-ANSWERS = """async ([data, asked]) => {
-    const { answerOf } = await import(new URL("inspector/report.js", document.baseURI));
+ANSWERS = """async ([module, data, asked]) => {
+    const { answerOf } = await import(`data:text/javascript,${encodeURIComponent(module)}`);
     const report = JSON.parse(data);
     const shown = ({ id, visitor_id, rule, hinted, refused }) => ({ id, visitor_id, rule, hinted, refused });
     return asked.map(([path, params]) => answerOf(report, path, params).items.map(shown));
@@ -166,7 +164,7 @@ def answered(account: Account, path: str, params: dict[str, Any]) -> list[dict[s
     return items
 
 
-def test_a_report_lists_what_the_debug_api_lists(tab: "Watched", account: Account) -> None:
+def test_a_report_lists_what_the_debug_api_lists(context: "BrowserContext", account: Account) -> None:
     send_searched(account)
     account.identify(userId="u-2", email="a@b.co", userProperties={"city": "Ärmel", "is_bot": True, "zip": "1.5"})
     account.track(event="Hinted", userId="u-2", traits={})
@@ -176,14 +174,15 @@ def test_a_report_lists_what_the_debug_api_lists(tab: "Watched", account: Accoun
     account.track(event="Dropped", userId="u-2")
     account.track(event="Dropped", email="a@b.co")
     (data,) = DATA.findall(account.post("/debug/report", {"redact": False}).text)
-    tab.open()
+    module = (files("ours_emulator.inspector") / "report.js").read_text("utf-8")
+    page = context.new_page()
     # Each once.
     asked = list({json.dumps(question): question for question in questions(account)}.values())
-    for (path, params), items in zip(asked, tab.page.evaluate(ANSWERS, [data, asked]), strict=True):
+    for (path, params), items in zip(asked, page.evaluate(ANSWERS, [module, data, asked]), strict=True):
         with case(path, params):
             key = "visitor_id" if path == "/debug/visitors" else "id"
             assert [item[key] for item in items] == [item[key] for item in answered(account, path, params)]
-    (counts,) = tab.page.evaluate(ANSWERS, [data, [["/debug/rules/counts", {}]]])
+    (counts,) = page.evaluate(ANSWERS, [module, data, [["/debug/rules/counts", {}]]])
     count = itemgetter("rule", "hinted", "refused")
     assert sorted(map(count, counts)) == sorted(map(count, account.debug("rules/counts")["items"]))
 
