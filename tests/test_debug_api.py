@@ -1435,7 +1435,7 @@ def test_an_unknown_parameter_is_answered_with_the_ones_there_are(account: Accou
     assert error("events?zzz=1").startswith("unknown parameter zzz; use ")
     assert "property.NAME" in error("events?zzz=1")
     assert "property.NAME" not in error("visitors?zzz=1")
-    assert error("rules?zzz=1") == "unknown parameter zzz; this call takes none"
+    assert error("settings?zzz=1") == "unknown parameter zzz; this call takes none"
 
 
 def test_an_event_property_is_refused_where_it_would_be_ignored(account: Account) -> None:

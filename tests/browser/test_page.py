@@ -28,6 +28,8 @@ pytestmark = [pytest.mark.timeout(120)]
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
+SDK = {"x-stainless-lang": "python", "x-stainless-package-version": "2.1.0"}
+"""What the vendor's SDK sends that is made for the later revision."""
 FROZEN_MS = 1000
 LONGEST_FRAME = """
     let last = performance.now();
@@ -647,6 +649,7 @@ def test_axe_finds_nothing_to_complain_of(browser: "Browser", server: Server, th
     page.get_by_role("button", name="Send a test event").wait_for()
     check(page, "empty")
     fill(account)
+    account.post("/track", {"token": "t", "event": "SDK", "userId": "u"}, SDK)
     account.http.put(f"{account.url}/debug/faults/slow", json={"answer": {"delay_ms": 1}})
     account.http.put(f"{account.url}/debug/clock", json={"freeze": True})
     for place, drawn in places(account).items():
@@ -654,6 +657,8 @@ def test_axe_finds_nothing_to_complain_of(browser: "Browser", server: Server, th
         page.locator(drawn).first.wait_for()
         check(page, place)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_text("1 note", exact=True).click()
+    check(page, "note")
     for button in ("Reset…", "Keys"):
         page.get_by_role("button", name=button, exact=True).click()
         check(page, button)
