@@ -538,6 +538,18 @@ def test_the_help_of_no_option_has_a_range_without_bounds(environment: dict[str,
         assert "None" not in run(environment, command, "--help")
 
 
+def test_the_rules_are_listed_and_those_of_an_account_are_of_its_revision(account: Account, at: dict[str, str]) -> None:
+    account.configure(revision="2026-10")
+    lines = run(at, "rules").splitlines()
+    items = account.debug("rules")["items"]
+    assert lines[0].split() == ["RULE", "BASIS", "REVISIONS", "TEXT"]
+    for line, rule in zip(lines[1:], items, strict=True):
+        assert line.split()[:2] == [rule["id"], rule["basis"]]
+        assert ", ".join(rule["revisions"]) in line
+        assert line.endswith(rule["text"])
+    assert [json.loads(line) for line in run(at, "rules", "--json").splitlines()] == items
+
+
 def test_an_account_without_requests_is_reported_with_those_that_exist(fresh: Server, here: dict[str, str]) -> None:
     fresh.default.track(userId="u")
     note = "ours-emulator: account nosuch has no requests; existing accounts: default\n"

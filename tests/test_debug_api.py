@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from looping import case
 from ours_emulator import __version__
 from ours_emulator.contract.revision import revision
-from ours_emulator.contract.rules import Rule, load_rules
+from ours_emulator.contract.rules import load_rules
 from ours_emulator.debug import accounts, faults, overview
 from ours_emulator.model import DEFAULT_REVISION
 from ours_emulator.records import (
@@ -29,6 +29,7 @@ from ours_emulator.records import (
     Page,
     RequestDetail,
     RequestRecord,
+    Rule,
     RuleCount,
     Summary,
     Visitor,
@@ -1457,12 +1458,20 @@ def test_an_unknown_parameter_is_answered_with_the_ones_there_are(account: Accou
     assert error("events?zzz=1").startswith("unknown parameter zzz; use ")
     assert "property.NAME" in error("events?zzz=1")
     assert "property.NAME" not in error("visitors?zzz=1")
-    assert error("rules?zzz=1") == "unknown parameter zzz; this call takes none"
+    assert error("settings?zzz=1") == "unknown parameter zzz; this call takes none"
 
 
 def test_an_event_property_is_refused_where_it_would_be_ignored(account: Account) -> None:
     response = account.http.get(account.url + "/debug/stream?property.amount=1")
     assert "unknown parameter property.amount" in refusal(response, 400)
+
+
+def test_true_and_false_of_a_visitor_are_searched_as_json_has_them(account: Account) -> None:
+    for name, value in (("yes", True), ("no", False)):
+        account.identify(userId=name, userProperties={"is_bot": value})
+    for text, expected in (("true", ["yes"]), ("false", ["no"]), ("1", []), ("0", [])):
+        with case(text):
+            assert [visitor["visitor_id"] for visitor in account.visitors(q=text)] == expected
 
 
 def test_text_after_a_nul_character_is_searched(account: Account) -> None:

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 import ours_emulator.inspector
 from looping import case
 from ours_emulator.app import create_app
+from ours_emulator.inspector import ASSETS
 from ours_emulator.settings import load
 from serving import Server, mounted, serving
 
@@ -21,10 +22,7 @@ POLICY = (
 HERE = "127.0.0.1:4010"
 
 
-def loaded_files() -> list[str]:
-    """The files that a browser loads."""
-    served = {".css", ".js", ".svg"}
-    return sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.suffix in served)
+MODULES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.js"))
 
 
 def test_a_browser_gets_the_page_and_every_other_client_the_index(server: Server) -> None:
@@ -53,8 +51,7 @@ def test_a_browser_gets_the_page_and_every_other_client_the_index(server: Server
 
 
 def test_every_file_of_the_page_is_served_under_the_same_policy(server: Server) -> None:
-    paths = ["/", "/accounts/shop/", *(f"/accounts/shop/inspector/{name}" for name in loaded_files())]
-    assert len(paths) > 4
+    paths = ["/", "/accounts/shop/", *(f"/accounts/shop/inspector/{name}" for name in ASSETS)]
     for path in paths:
         with case(path):
             answer = server.http.get(server.url + path, headers=HTML)
@@ -68,7 +65,7 @@ def test_every_file_of_the_page_is_served_under_the_same_policy(server: Server) 
 
 
 def test_a_file_that_the_browser_has_is_not_sent_again(server: Server) -> None:
-    for path in ("/", "/inspector/main.js", "/docs/init.js"):
+    for path in ("/", "/inspector/page.js", "/docs/init.js"):
         etag = server.http.get(server.url + path, headers=HTML).headers["etag"]
         again = server.http.get(server.url + path, headers={**HTML, "if-none-match": etag})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
@@ -81,7 +78,7 @@ def test_the_page_and_its_scripts_name_no_other_origin_and_no_absolute_path() ->
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert all(address.startswith("inspector/") for address in loaded)
     assert re.findall(r"<script[^>]*>[^<]", page) == []
-    for name in loaded_files():
+    for name in MODULES:
         if not name.startswith("vendor/"):
             with case(name):
                 imported = re.findall(r'^import [^"]*"([^"\n]+)"', (FOLDER / name).read_text(), re.MULTILINE)
@@ -91,24 +88,26 @@ def test_the_page_and_its_scripts_name_no_other_origin_and_no_absolute_path() ->
 def test_no_space_of_the_page_is_lost_at_the_end_of_a_line() -> None:
     # In a template htm removes every space with a line break in it: `request` and `${id}` on two lines are "request7".
     inline = r"\$\{|<(?:\$\{Link\}|(?:a|b|code|i|small|span|time)\b)"
-    for name in loaded_files():
-        if name.endswith(".js") and not name.startswith("vendor/"):
+    for name in MODULES:
+        if not name.startswith("vendor/"):
             lost = re.findall(rf"^.*[\w·.,:;!?]\n *(?:{inline}).*$", (FOLDER / name).read_text("utf-8"), re.MULTILINE)
             assert lost == [], name
 
 
 def test_only_the_pages_own_files_are_served(server: Server) -> None:
-    for path in ("", "index.html", "__init__.py", "vendor/LICENSES.txt", "vendor/library.d.ts", "..%2Fapp.py", "a/b"):
+    for path in ("", "index.html", "__init__.py", "main.js", "vendor/LICENSES.txt", "..%2Fapp.py", "a/b"):
         with case(path):
             assert server.http.get(f"{server.url}/inspector/{path}").status_code == 404
-    answer = server.http.post(f"{server.url}/inspector/main.js", json={})
+    answer = server.http.post(f"{server.url}/inspector/page.js", json={})
     assert (answer.status_code, answer.json().keys()) == (405, {"error"})
     assert server.http.post(server.url, json={}).status_code == 405
 
 
-def test_the_page_is_small_enough_to_load_at_once() -> None:
-    served = ["index.html", *loaded_files()]
-    assert sum((FOLDER / name).stat().st_size for name in served) <= 150 * 1024
+def test_the_page_is_small_enough_to_load_at_once(server: Server) -> None:
+    paths = ["/", *(f"/inspector/{name}" for name in ASSETS)]
+    sizes = {path: len(server.http.get(server.url + path, headers=HTML).content) for path in paths}
+    assert min(sizes.values()) > 0
+    assert sum(sizes.values()) <= 150 * 1024
 
 
 @pytest.mark.rule("accounts")
@@ -135,7 +134,7 @@ def test_other_clients_are_refused_at_the_name_of_an_account_as_before(server: S
 @pytest.mark.rule("host", "origin")
 def test_the_page_is_guarded_as_the_debug_api_is(server: Server) -> None:
     framed = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"}
-    for path in ("/", "/accounts/a/", "/inspector/main.js", "/accounts/a/inspector/main.js"):
+    for path in ("/", "/accounts/a/", "/inspector/page.js", "/accounts/a/inspector/page.js"):
         for headers in (
             {"host": "evil.example"},
             {"host": HERE, "origin": "http://evil.example"},
@@ -149,7 +148,7 @@ def test_the_page_is_guarded_as_the_debug_api_is(server: Server) -> None:
 @pytest.mark.rule("admin-token")
 def test_the_page_needs_no_token_but_what_it_shows_does() -> None:
     with serving(admin_token="secret") as locked:
-        for path in ("/", "/accounts/a/", "/inspector/main.js"):
+        for path in ("/", "/accounts/a/", "/inspector/page.js"):
             assert locked.http.get(locked.url + path, headers=HTML).status_code == 200
         assert locked.http.get(f"{locked.url}/inspector%2F..%2Fdebug/events").status_code in (401, 404)
         assert locked.http.get(f"{locked.url}/debug/summary").status_code == 401
@@ -157,14 +156,14 @@ def test_the_page_needs_no_token_but_what_it_shows_does() -> None:
 
 def test_looking_at_the_page_is_not_journaled() -> None:
     with serving() as server:
-        for path in ("/", "/accounts/a", "/accounts/a/", "/inspector/main.js", "/inspector/nothing"):
+        for path in ("/", "/accounts/a", "/accounts/a/", "/inspector/page.js", "/inspector/nothing"):
             server.http.get(server.url + path, headers=HTML)
         assert server.default.debug("summary")["requests"] == 0
 
 
 def test_the_page_is_served_below_the_prefix_of_a_mounted_app() -> None:
     with TestClient(mounted(create_app(load({"log_format": "none"}))), base_url=f"http://{HERE}", headers=HTML) as http:
-        for path in ("/ours/", "/ours/accounts/shop/", "/ours/inspector/main.js", "/ours/accounts/shop"):
+        for path in ("/ours/", "/ours/accounts/shop/", "/ours/inspector/page.js", "/ours/accounts/shop"):
             with case(path):
                 answer = http.get(path)
                 assert answer.status_code == 200

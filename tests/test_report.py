@@ -5,14 +5,15 @@ import hashlib
 import json
 import re
 from base64 import b64decode
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import ours_emulator.inspector
 from looping import case
 from ours_emulator.debug.report import MAX_BYTES
-from ours_emulator.inspector import ASSETS
-from ours_emulator.inspector.single_file import script_text
+from ours_emulator.inspector.script import script_text
 from serving import Account, serving
 
 DATA = re.compile(r'<script type="application/json" id="report">(.*?)</script>', re.DOTALL)
@@ -45,12 +46,13 @@ def test_a_report_has_what_the_debug_api_says(account: Account) -> None:
     assert (data["title"], data["failures"], data["missing"]) == ("test_it", ["expected more"], [])
     assert data["summary"] == account.debug("summary")
     assert data["rules"] == account.debug("rules")["items"]
-    assert data["visitors"] == account.debug("visitors")["items"]
+    assert data["visitors"] == [{**one, "names": {"userId": "u"}} for one in account.debug("visitors")["items"]]
     assert data["faults"] == account.debug("faults")["items"] != []
     assert data["calls"] == account.debug("calls")["items"]
     assert data["accounts"] == [account.debug(f"accounts/{name}")]
     listed = account.debug("events", outcome="any", order="arrival")["items"]
-    assert data["events"] == [account.debug(f"events/{event['id']}") for event in listed]
+    details = [account.debug(f"events/{event['id']}") for event in listed]
+    assert [{name: one[name] for name in one if name != "texts"} for one in data["events"]] == details
     requests = [account.debug(f"requests/{one['id']}", redact="true") for one in account.debug("requests")["items"]]
     assert data["requests"] == [{**request, "events": []} for request in requests]
 
@@ -99,7 +101,9 @@ def test_the_policy_allows_exactly_what_is_in_the_file(account: Account) -> None
 def test_every_module_of_the_page_is_in_the_script_once() -> None:
     script = script_text()
     names = re.findall(r"^const \$(\w+) = \(\(\) => \{$", script, re.MULTILINE)
-    assert sorted(names) == sorted(re.sub(r"\W", "_", name) for name in ASSETS if name.endswith(".js"))
+    folder = Path(ours_emulator.inspector.__file__).parent
+    modules = [path.relative_to(folder).as_posix() for path in folder.rglob("*.js")]
+    assert sorted(names) == sorted(re.sub(r"\W", "_", name) for name in modules)
 
 
 def test_tokens_and_keys_are_masked_unless_they_are_asked_for() -> None:
@@ -153,7 +157,7 @@ def test_a_report_is_bounded_however_large_what_arrived_is(account: Account) -> 
     assert len(html) < MAX_BYTES + 300_000
     assert 0 < len(data["events"]) < 30
     assert {one["body"] for one in data["requests"]} == {None}
-    named = re.fullmatch(r"(\d+) of 30 events: no room for #(\d+) \(300,\d{3} bytes\), .* more", data["missing"][0])
+    named = re.fullmatch(r"(\d+) of 30 events: no room for #(\d+) \(600,\d{3} bytes\), .* more", data["missing"][0])
     assert named is not None, data["missing"]
     assert int(named[1]) == len(data["events"])
     assert int(named[2]) not in {event["id"] for event in data["events"]}

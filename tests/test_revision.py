@@ -19,13 +19,19 @@ from ours_emulator.contract.revision import (
     revision,
     revisions,
 )
-from ours_emulator.contract.rules import Rule
 from ours_emulator.model import DEFAULT_REVISION, REVISIONS, Claim, Properties
+from ours_emulator.records import Rule
 from ours_emulator.settings import load
 from serving import Account, Server, listening_server
 
 ADDED = {"type": "string", "nullable": True, "maxLength": 10}
-RULE = Rule("upper-case", "Event names are converted to upper case.", "assumed", "this test")
+RULE = Rule(
+    id="upper-case",
+    text="Event names are converted to upper case.",
+    basis="assumed",
+    source="this test",
+    revisions=REVISIONS,
+)
 
 
 def document_with_one_more_property() -> bytes:

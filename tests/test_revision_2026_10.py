@@ -600,6 +600,7 @@ def test_the_rules_of_an_account_are_those_of_its_revision(new: Account, server:
         items = account.debug("rules")["items"]
         assert items == [rule for rule in every if name in rule["revisions"]]
         assert len({rule["id"] for rule in items}) == len(items)
+        assert server.default.debug("rules", account=account.url.rpartition("/")[2])["items"] == items
     assert {tuple(rule["revisions"]) for rule in every} == {("2026-05",), (NEW,), REVISIONS}
 
 
@@ -646,6 +647,12 @@ def test_a_newer_sdk_is_noted_once_for_each_account_and_gives_no_hint(
             answer = account.post("/track", EVENT, {**SDK, **extra})
             assert "x-emulator-hints" not in answer.headers
         assert hints(Account(f"{server.url}/accounts/one", server.http)) == []
+        assert {one["account"]: one["notes"] for one in server.default.debug("accounts")["items"]} == {
+            "one": [NOTE],
+            "two": [NOTE],
+        }
+        account.configure(revision=NEW)
+        assert account.debug("accounts/one")["notes"] == []
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("NOTE")] == [
         f"NOTE account {name}: {NOTE}" for name in ("one", "two")

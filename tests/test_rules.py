@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import get_args
 
 from ours_emulator.contract.revision import revision
-from ours_emulator.contract.rules import Basis, Rule, load_rules, rules_of
+from ours_emulator.contract.rules import load_rules, rules_of
 from ours_emulator.model import REVISIONS
+from ours_emulator.records import Basis, Rule
 
 RULES = load_rules()
 TESTS = Path(__file__).parent

@@ -19,6 +19,7 @@ Json: TypeAlias = Mapping[str, Any]
 Outcome: TypeAlias = Literal["accepted", "duplicate", "dropped", "rejected"]
 StepResult: TypeAlias = Literal["matched", "not_found", "skipped"]
 Connection: TypeAlias = Literal["reset", "hang", "close"]
+Basis: TypeAlias = Literal["documented", "observed", "assumed"]
 RowCode: TypeAlias = Literal["queue_failed", "invalid_event"]
 ClockState: TypeAlias = Literal["real", "frozen", "moved"]
 Mode: TypeAlias = Literal["at_least", "exactly", "at_most", "none"]
@@ -383,6 +384,21 @@ class Summary:
     events: dict[str, int]
     evicted_requests: int = 0
     evicted_events: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One line of the contract.
+
+    `basis`: the vendor documents it, another public source of the vendor shows it, or it is our choice. `source` says
+    where. `revisions` are those it holds in; in another one, a rule with the same id may say something else.
+    """
+
+    id: str
+    text: str
+    basis: Basis
+    source: str
+    revisions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from serving import JSON, Account, Server, listening_server, mounted, serving, s
 from waiting import PATIENCE, until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, Route
 
     from browsing import Watched
 
@@ -28,6 +28,8 @@ pytestmark = [pytest.mark.timeout(120)]
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
+SDK = {"x-stainless-lang": "python", "x-stainless-package-version": "2.1.0"}
+"""What the vendor's SDK sends that is made for the later revision."""
 FROZEN_MS = 1000
 LONGEST_FRAME = """
     let last = performance.now();
@@ -68,6 +70,23 @@ def test_an_event_is_shown_within_a_second_of_its_post(tab: "Watched", account: 
         row.first.wait_for(timeout=1000)
         account.post("/debug/reset", {"account": account.url.rpartition("/")[2]})
         row.first.wait_for(state="detached")
+
+
+@pytest.mark.parametrize(("query", "lists"), [("", 1), ("?outcome=accepted", 2)])
+def test_what_arrives_between_the_list_and_the_stream_is_shown(
+    tab: "Watched", account: Account, query: str, lists: int
+) -> None:
+    account.track(event="Before", userId="u")
+
+    def arrive(route: "Route") -> None:
+        account.track(event="Between", userId="u")
+        route.continue_()
+
+    tab.page.route("**/debug/stream", arrive, times=1)
+    tab.open(query)
+    tab.page.locator(".rows .title", has_text="Between").wait_for()
+    assert titles(tab.page) == ["Between", "Before"]
+    assert sum("/debug/events?" in url for url in tab.requests) == lists
 
 
 def test_the_first_event_replaces_the_instructions(tab: "Watched", account: Account) -> None:
@@ -328,6 +347,22 @@ def test_an_event_that_is_gone_is_said_to_be(tab: "Watched", account: Account) -
     tab.complaints.clear()
 
 
+def test_an_event_whose_request_was_removed_to_make_room_is_shown_without_it(context: "BrowserContext") -> None:
+    with serving(keep_body_bytes=200) as server:
+        for number in range(9):
+            server.default.track(event=f"Event {number}", userId="u", coupon="S")
+        assert server.http.get(f"{server.url}/debug/requests/1").status_code == 404
+        page = context.new_page()
+        page.goto(f"{server.url}/?event=1")
+        detail = page.get_by_role("region", name="Event")
+        detail.get_by_text("The request is no longer kept.").wait_for()
+        detail.get_by_text("userId decided").wait_for()
+        assert "unknown-keys" in copied(page, "Copy as Markdown")
+        assert detail.get_by_role("alert").count() == 0
+        assert page.get_by_role("button", name="Send again").count() == 0
+        page.close()
+
+
 # What can be copied
 
 
@@ -561,7 +596,7 @@ def test_markup_in_the_address_and_in_every_other_view_is_only_text(
             (f"view=visitors&q={text}", "main:not(.open) .row.visitor"),
             (f"view=verify&match={quote(json.dumps(asked))}", "h3:has-text('It is not there')"),
             (f"view=rules&q={text}", "h2:has-text('Rules')"),
-            ("view=control", "td code"),
+            ("view=control", ".found pre"),
         ):
             with case(query):
                 tab.page.evaluate(GO, f"?{query}")
@@ -601,7 +636,7 @@ def places(account: Account) -> dict[str, str]:
         "?view=calls": ".attempts li",
         "?view=verify": "form",
         f"?view=verify&match={asked}": "table",
-        "?view=control": "table",
+        "?view=control": ".found pre",
         "?view=rules&q=event": "tbody tr",
     }
 
@@ -618,6 +653,7 @@ def test_axe_finds_nothing_to_complain_of(browser: "Browser", server: Server, th
     rules = AXE_RULES if theme == "light" else {"runOnly": ["color-contrast"]}
     check(page, "empty", rules)
     fill(account)
+    account.post("/track", {"token": "t", "event": "SDK", "userId": "u"}, SDK)
     account.http.put(f"{account.url}/debug/faults/slow", json={"answer": {"delay_ms": 1}})
     account.http.put(f"{account.url}/debug/clock", json={"freeze": True})
     for place, drawn in places(account).items():
@@ -625,6 +661,8 @@ def test_axe_finds_nothing_to_complain_of(browser: "Browser", server: Server, th
         page.locator(drawn).first.wait_for()
         check(page, place, rules)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_text("1 note", exact=True).click()
+    check(page, "note", rules)
     for button in ("Reset…", "Keys"):
         page.get_by_role("button", name=button, exact=True).click()
         check(page, button, rules)

@@ -1,16 +1,21 @@
 """A report in a real browser, opened from a disk with no server and no network."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from importlib.resources import files
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 import pytest
 
 from looping import case
+from ours_emulator.records import milliseconds_of
+from searching import TEXTS, send_searched
 from serving import Account
 
 if TYPE_CHECKING:
@@ -33,6 +38,14 @@ MARKUP = (
     "\u2028alert(1)\u2029",
     "\x00\ud800",
 )
+DATA = re.compile(r'<script type="application/json" id="report">(.*?)</script>', re.DOTALL)
+ANSWERS = """async ([module, data, asked]) => {
+    const { answerOf } = await import(`data:text/javascript,${encodeURIComponent(module)}`);
+    const report = JSON.parse(data);
+    const shown = ({ id, visitor_id, rule, hinted, refused }) => ({ id, visitor_id, rule, hinted, refused });
+    return asked.map(([path, params]) => answerOf(report, path, params).items.map(shown));
+}"""
+"""What a report lists for paths of the debug API with their parameters."""
 Opened = Callable[..., "Page"]
 
 
@@ -74,7 +87,7 @@ def test_a_body_that_is_not_in_the_report_is_named_where_it_would_be_and_at_the_
 ) -> None:
     account.track(event="Large", userId="u", eventProperties={"text": "x" * 300_000})
     page = opened()
-    assert "the bodies of requests that are too large: " in page.locator(".reported li").inner_text()
+    assert "the bodies of requests that are too large: " in page.locator(".banner li").inner_text()
     page.locator(".rows .title", has_text="Large").click()
     told = page.get_by_role("region", name="Event").get_by_text("The body is not here")
     assert "bytes as JSON, and there was room for 262,144." in told.inner_text()
@@ -84,7 +97,7 @@ def test_an_event_is_shown_from_a_file_with_all_that_the_page_shows(opened: Open
     fill(account)
     page = opened(title="test_pays", failures=["expected 2 events 'Paid'"])
     assert page.get_by_role("region", name="Report").inner_text().startswith("test_pays")
-    assert page.locator(".reported pre").inner_text() == "expected 2 events 'Paid'"
+    assert page.locator(".banner pre").inner_text() == "expected 2 events 'Paid'"
     page.locator(".rows .title", has_text="Paid").click()
     detail = page.get_by_role("region", name="Event")
     detail.get_by_text("Accepted, but probably not meant").wait_for()
@@ -122,12 +135,75 @@ def test_a_report_can_be_filtered_and_searched(opened: Opened, account: Account)
     assert titles.all_inner_texts() == ["Paid"]
 
 
+def asked_of_events(account: Account) -> Iterator[dict[str, Any]]:
+    """Filters of events: each text that may be found, and each other filter."""
+    everything = account.events(outcome="any", order="arrival")
+    for text, _ in TEXTS:
+        yield {"q": text, "outcome": "any"}
+    for outcome in ("accepted", "rejected", "dropped", "duplicate", "any"):
+        yield {"outcome": outcome}
+    for event in everything:
+        yield {"request_id": event["request_id"], "outcome": "any"}
+        yield {"event": event["event"] or "E", "outcome": "any"}
+        yield {"visitor_id": event["visitor_id"] or "u-1", "outcome": "any", "q": "u"}
+        for hint in event["hints"]:
+            yield {"hint": hint["rule"], "outcome": "any"}
+        if event["reason"]:
+            yield {"reason": event["reason"]["rule"], "outcome": "any"}
+    yield {"since": milliseconds_of(datetime.fromisoformat(everything[5]["received_at"])), "outcome": "any"}
+
+
+def questions(account: Account) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Lists of the debug API, by its paths and parameters, as the page asks for them."""
+    for asked in asked_of_events(account):
+        yield "/debug/events", {"order": "arrival", **asked}
+    for text in ("u-1", "BONN", "bonn", "say", "Plan", "true", "1.5", "gold", "pixel", "ä", "Ä", "nowhere", "%", "_"):
+        yield "/debug/visitors", {"q": text}
+    for visitor in account.visitors():
+        for order in ("arrival", "time"):
+            yield "/debug/visitors/{visitor_id}/events", {"visitor_id": visitor["visitor_id"], "order": order}
+    for request in account.debug("requests")["items"]:
+        yield "/debug/requests", {"call_id": request["call_id"], "limit": 100}
+    yield "/debug/rules", {"account": account.url.rpartition("/")[2]}
+
+
+def answered(account: Account, path: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the debug API lists."""
+    named = path.format(**{name: quote(str(value), safe="") for name, value in params.items()})
+    query = {name: value for name, value in params.items() if f"{{{name}}}" not in path}
+    items: list[dict[str, Any]] = account.debug(named.removeprefix("/debug/"), **query)["items"]
+    return items
+
+
+def test_a_report_lists_what_the_debug_api_lists(context: "BrowserContext", account: Account) -> None:
+    send_searched(account)
+    account.identify(userId="u-2", email="a@b.co", userProperties={"city": "Ärmel", "is_bot": True, "zip": "1.5"})
+    account.track(event="Hinted", userId="u-2", traits={})
+    account.track(event="Early", userId="u-2", time=1)
+    name = account.url.rpartition("/")[2]
+    account.http.patch(f"{account.url}/debug/accounts/{name}", json={"allowed_events": ["E"]}).raise_for_status()
+    account.track(event="Dropped", userId="u-2")
+    account.track(event="Dropped", email="a@b.co")
+    (data,) = DATA.findall(account.post("/debug/report", {"redact": False}).text)
+    module = (files("ours_emulator.inspector") / "report.js").read_text("utf-8")
+    page = context.new_page()
+    # Each once.
+    asked = list({json.dumps(question): question for question in questions(account)}.values())
+    for (path, params), items in zip(asked, page.evaluate(ANSWERS, [module, data, asked]), strict=True):
+        with case(path, params):
+            key = "visitor_id" if path == "/debug/visitors" else "id"
+            assert [item[key] for item in items] == [item[key] for item in answered(account, path, params)]
+    (counts,) = page.evaluate(ANSWERS, [module, data, [["/debug/rules/counts", {}]]])
+    count = itemgetter("rule", "hinted", "refused")
+    assert sorted(map(count, counts)) == sorted(map(count, account.debug("rules/counts")["items"]))
+
+
 def test_what_sends_or_changes_something_is_not_in_a_report(opened: Opened, account: Account) -> None:
     fill(account)
     page = opened()
     page.locator(".rows .title", has_text="Paid").click()
     page.get_by_role("button", name="Copy as curl").wait_for()
-    assert "nothing can be sent or changed here" in page.locator(".reported").inner_text()
+    assert "nothing can be sent or changed here" in page.locator(".banner").inner_text()
     for name in ("Send again", "Reset…", "Live", "Connecting"):
         with case(name):
             assert page.get_by_role("button", name=name).count() == 0
@@ -153,7 +229,7 @@ def test_markup_in_every_field_is_shown_as_text(opened: Opened, account: Account
         account.post("/track", json.dumps({"token": text, "event": text, text: text}).encode())
         account.post("/track", text.encode("utf-8", "replace"))
     page = opened(title=MARKUP[1], failures=list(MARKUP[:-1]))
-    assert page.locator(".reported pre").all_text_contents() == list(MARKUP[:-1])
+    assert page.locator(".banner pre").all_text_contents() == list(MARKUP[:-1])
     assert page.title().startswith(MARKUP[1])
     for view in ("", "?view=visitors", "?view=calls"):
         page.goto(page.url.partition("?")[0] + view)

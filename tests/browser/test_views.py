@@ -8,16 +8,27 @@ from urllib.parse import quote
 
 import pytest
 
+from browsing import watched
+from looping import case
 from ours_emulator.emulator import Emulator, ExpectationError
+from ours_emulator.model import REVISIONS
 from serving import Account, Server
 from waiting import until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import BrowserContext, Page
 
     from browsing import Watched
 
 pytestmark = [pytest.mark.timeout(120)]
+
+
+def rules_of(server: Server, revision: str) -> list[dict[str, Any]]:
+    """The rules that hold in *revision*."""
+    account = server.account()
+    account.configure(revision=revision)
+    items: list[dict[str, Any]] = account.debug("rules")["items"]
+    return items
 
 
 def table(page: "Page") -> dict[str, list[str]]:
@@ -190,12 +201,12 @@ def test_each_row_says_who_also_beside_a_hint(tab: "Watched", account: Account) 
         assert "bob" in shown[1]
         assert "ann" not in shown[0]
         about = tab.page.locator(".rows .about").last
-        who, said = (about.locator(f".{name}").bounding_box() for name in ("who", "said"))
+        who, remark = (about.locator(f".{name}").bounding_box() for name in ("who", "remark"))
         assert who is not None
-        assert said is not None
-        assert who["x"] + who["width"] <= said["x"]
-        assert abs(who["y"] - said["y"]) < 5
-        assert min(who["width"], said["width"]) > 20
+        assert remark is not None
+        assert who["x"] + who["width"] <= remark["x"]
+        assert abs(who["y"] - remark["y"]) < 5
+        assert min(who["width"], remark["width"]) > 20
 
 
 def test_a_bar_shows_what_came_from_there_on(tab: "Watched", account: Account) -> None:
@@ -300,7 +311,7 @@ def test_a_fault_is_planned_by_the_form_and_by_the_command_that_it_shows(tab: "W
     tab.page.get_by_label("Path").fill("/track")
     tab.page.get_by_label("Times").fill("1")
     tab.page.get_by_role("button", name="Plan it").click()
-    tab.page.get_by_role("cell", name="retry_after").wait_for()
+    tab.page.locator(".found pre", has_text="retry_after").wait_for()
     assert account.track(event="E", userId="u").headers["retry-after"] == "2"
     tab.page.get_by_text("fault busy: 1 of 1 hits").wait_for()
     tab.page.get_by_role("button", name="Remove fault busy").click()
@@ -309,6 +320,15 @@ def test_a_fault_is_planned_by_the_form_and_by_the_command_that_it_shows(tab: "W
     planned = json.loads(subprocess.run(["sh", "-c", command], capture_output=True, check=True).stdout)
     assert (planned["name"], planned["times"], planned["match"]) == ("busy", 1, {"path": "/track"})
     assert account.track(event="E", userId="u").status_code == 429
+
+
+def test_on_a_narrow_screen_what_a_fault_does_has_the_width_of_the_page(tab: "Watched", account: Account) -> None:
+    account.http.put(f"{account.url}/debug/faults/slow", json={"answer": {"delay_ms": 1}}).raise_for_status()
+    tab.page.set_viewport_size({"width": 390, "height": 800})
+    tab.open("?view=control")
+    box = tab.page.get_by_text('"delay_ms": 1').bounding_box()
+    assert box is not None
+    assert box["width"] > 300
 
 
 def test_every_effect_of_a_fault_can_be_planned(tab: "Watched", account: Account) -> None:
@@ -406,6 +426,73 @@ def test_the_rules_say_how_many_events_met_each(tab: "Watched", server: Server, 
     tab.page.go_back()
     tab.page.get_by_role("link", name="1 event with a hint").click()
     until(lambda: titles.all_inner_texts() == ["Hinted"])
+
+
+def test_a_rule_says_what_it_says_in_the_revision_of_the_account_of_the_event(
+    context: "BrowserContext", server: Server, account: Account
+) -> None:
+    account.configure(revision="2026-10")
+    account.track(event="Nobody")
+    (event,) = account.events(outcome="rejected")
+    rule = {
+        name: next(one["text"] for one in every if one["id"] == "identifier")
+        for name, every in ((each, rules_of(server, each)) for each in REVISIONS)
+    }
+    assert rule["2026-05"] != rule["2026-10"]
+    everything = server.default
+    for shown in (account, everything):
+        with case(shown.url), watched(context, shown) as opened:
+            opened.open(f"?event={event['id']}")
+            opened.page.get_by_text("rule identifier").click()
+            opened.page.locator("details p", has_text=rule["2026-10"]).wait_for()
+
+
+def test_the_rules_of_all_accounts_are_listed_with_what_each_says_in_each_revision(
+    context: "BrowserContext", server: Server, account: Account
+) -> None:
+    account.configure(revision="2026-10")
+    account.track(event="Nobody")
+    texts = {name: [one["text"] for one in rules_of(server, name)] for name in REVISIONS}
+    for shown, names in ((server.default, REVISIONS), (account, ("2026-10",))):
+        with case(shown.url), watched(context, shown) as opened:
+            opened.open("?view=rules")
+            row = opened.page.locator("tbody tr", has=opened.page.get_by_text("identifier", exact=True))
+            row.locator("a", has_text="refused").wait_for()
+            expected = {text for name in names for text in texts[name]}
+            listed = [text.rsplit(" ", 1)[0] for text in opened.page.locator("td p").all_inner_texts()]
+            assert {text for text in expected if not any(text in one for one in listed)} == set()
+            assert len(listed) == len(expected)
+            assert row.locator("p").count() == len(names)
+
+
+def test_a_note_about_what_sends_is_on_the_page_and_stays_there(tab: "Watched", account: Account) -> None:
+    tab.open()
+    sdk = {"x-stainless-lang": "python", "x-stainless-package-version": "2.1.0"}
+    for number in range(2):
+        account.post("/track", {"token": "t", "event": f"E{number}", "userId": "u"}, sdk)
+    for _ in range(2):
+        tab.page.get_by_text("1 note", exact=True).click()
+        tab.page.get_by_role("list", name="Notes").get_by_text(
+            "Python SDK 2.1.0 is made for revision 2026-10"
+        ).wait_for()
+        tab.page.reload()
+    account.configure(revision="2026-10")
+    tab.page.reload()
+    tab.page.locator(".rows .title").first.wait_for()
+    tab.page.locator(".notes").wait_for(state="detached")
+
+
+def test_a_status_that_cannot_be_read_says_why(tab: "Watched", account: Account) -> None:
+    account.track(event="Here", userId="u")
+    failing = json.dumps({"error": "the store failed"})
+    tab.page.route("**/debug/summary", lambda route: route.fulfill(status=500, body=failing))
+    tab.open()
+    tab.page.get_by_role("alert").filter(has_text="the store failed").wait_for()
+    tab.page.locator(".rows .title", has_text="Here").wait_for()
+    tab.page.unroute("**/debug/summary")
+    account.track(event="Later", userId="u")
+    tab.page.get_by_role("alert").wait_for(state="detached")
+    tab.complaints = [text for text in tab.complaints if "status of 500" not in text]
 
 
 def test_another_account_is_switched_to(tab: "Watched", server: Server) -> None:

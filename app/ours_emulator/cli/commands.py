@@ -152,6 +152,19 @@ def requests(
 
 
 @debug_command()
+@options("The rules that this account has by its revision. [default: those of all revisions]")
+@json_option
+def rules(url: str | None, account: str | None, as_json: bool) -> None:
+    """List the rules that requests are answered by, and what each is based on."""
+    from ours_emulator.emulator import operations
+
+    emulator = emulator_at(url, account)
+    report_unknown_account(emulator)
+    items = emulator.perform(operations.rules())
+    output.show(items, as_json, None, output.RULE_HEADS, output.rule_row)
+
+
+@debug_command()
 @options()
 @json_option
 @click.option("--event", help="Only events of this name.")
@@ -278,6 +291,7 @@ debug_commands: Sequence[click.Command] = (
     events,
     show,
     requests,
+    rules,
     tail,
     reset,
     export,

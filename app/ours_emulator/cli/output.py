@@ -17,6 +17,7 @@ from ours_emulator.records import (
     RequestDetail,
     RequestRecord,
     Reset,
+    Rule,
     Visitor,
     VisitorChange,
     iso,
@@ -26,10 +27,11 @@ from ours_emulator.records import (
 from ours_emulator.terminal import columns, printable
 from ours_emulator.wording import MAX_LISTED, first_of, name_of, outcome_of, with_rule
 
-R = TypeVar("R", Event, Visitor, RequestRecord)
+R = TypeVar("R", Event, Visitor, RequestRecord, Rule)
 VISITOR_HEADS = ("ACCOUNT", "VISITOR", "EXTERNAL ID", "EMAIL", "ANONYMOUS ID", "EVENTS", "LAST SEEN")
 EVENT_HEADS = ("ACCOUNT", "ID", "TIME", "OUTCOME", "ENDPOINT", "EVENT", "VISITOR", "PROPERTIES", "WHY")
 REQUEST_HEADS = ("ACCOUNT", "ID", "TIME", "METHOD", "PATH", "STATUS", "ATTEMPT", "EVENTS", "MS", "FAULT")
+RULE_HEADS = ("RULE", "BASIS", "REVISIONS", "TEXT")
 _MAX_SHORT = 60
 _MAX_BODY = 2000
 """Characters of a body that are shown."""
@@ -115,6 +117,11 @@ def visitor_row(visitor: Visitor) -> Sequence[object]:
     ids = visitor.identifiers
     known = (ids.external_id, ids.email, ids.anonymous_id)
     return (visitor.account, visitor.visitor_id, *known, visitor.event_count, iso(visitor.last_seen))
+
+
+def rule_row(rule: Rule) -> Sequence[object]:
+    """Return the columns of RULE_HEADS."""
+    return (rule.id, rule.basis, ", ".join(rule.revisions), rule.text)
 
 
 def event_row(event: Event) -> Sequence[object]:

@@ -7,9 +7,10 @@ from importlib.resources import files
 
 from ours_emulator.contract.compile import RequestBodies, Valid, body_shapes, request_bodies
 from ours_emulator.contract.normalise import by_keywords
-from ours_emulator.contract.rules import Rule, rules_of
+from ours_emulator.contract.rules import rules_of
 from ours_emulator.decide.phone import PHONE, phone_name
 from ours_emulator.model import DEFAULT_REVISION, ApiSemantics, Claim, Identifier, Identity, Properties
+from ours_emulator.records import Rule
 
 DAY_MS = 24 * 60 * 60 * 1000
 _IN_PROPERTIES = "userProperties."

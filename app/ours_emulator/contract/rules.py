@@ -1,29 +1,12 @@
 """The rules of the contract as data: the id, the text and the basis of each one. They are in rules.toml."""
 
 import tomllib
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-from ours_emulator.model import REVISIONS, RevisionName
-
-Basis: TypeAlias = Literal["documented", "observed", "assumed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One line of the contract.
-
-    `basis`: the vendor documents it, another public source of the vendor shows it, or it is our choice. `source` says
-    where. `revisions` are those it holds in; in another one, a rule with the same id may say something else.
-    """
-
-    id: str
-    text: str
-    basis: Basis
-    source: str
-    revisions: tuple[RevisionName, ...] = REVISIONS
+from ours_emulator.model import REVISIONS
+from ours_emulator.records import Rule
 
 
 # Only the debug API shows them, and parsing takes longer than the rest of the revision: not at start.

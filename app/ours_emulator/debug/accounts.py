@@ -55,7 +55,10 @@ class AccountBody(Body):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountState:
-    """An account. Only the end of a token or key is shown; a closed account has only its name and late requests."""
+    """An account. Only the end of a token or key is shown; a closed account has only its name and late requests.
+
+    `notes` are about what sends to it: no mistake, and so no hint, but good to know.
+    """
 
     account: str
     state: Literal["open", "closed"]
@@ -68,6 +71,7 @@ class AccountState:
     revision: str
     clock: Moment | None
     faults: int
+    notes: list[str]
 
 
 @router.get("/accounts", response_model=Page[AccountState])
@@ -135,4 +139,5 @@ def account_state(accounts: Accounts, name: str) -> AccountState:
         revision=config.revision.name,
         clock=shown_clock(name, opened.clock) if opened else None,
         faults=len(opened.faults.active()) if opened else 0,
+        notes=opened.notes if opened else [],
     )

@@ -16,6 +16,8 @@ from ours_emulator.debug.faults import shown_faults
 from ours_emulator.debug.params import Body
 from ours_emulator.debug.parts import Parts
 from ours_emulator.debug.requests import masked_body, request_detail
+from ours_emulator.debug.rules import rules_of
+from ours_emulator.debug.visitors import names_of
 from ours_emulator.http.redaction import each_text
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Properties
@@ -84,14 +86,14 @@ class _Collected:
             return f"the report has {MAX_BYTES // 1024**2} MiB already"
         return f"collecting took {_MAX_SECONDS:g} seconds" if time.monotonic() > self.deadline else ""
 
-    async def add(self, name: str, *records: object) -> None:
-        """Add *records* to the list *name*, but for those that are too large, which are noted."""
-        for shown, text in await asyncio.to_thread(lambda: list(map(self._shown, records))):
-            if len(text) <= self.left:
-                self.lists.setdefault(name, []).append(text)
-                self.left -= len(text)
-            else:
-                self.too_large.setdefault(name, []).append(f"{_LISTS[name].format_map(shown)} ({len(text):,} bytes)")
+    async def add(self, name: str, record: object, **more: JsonValue) -> None:
+        """Add *record* with *more* fields to the list *name*; note it if it is too large."""
+        shown, text = await asyncio.to_thread(self._shown, {**to_json(record), **more})
+        if len(text) <= self.left:
+            self.lists.setdefault(name, []).append(text)
+            self.left -= len(text)
+        else:
+            self.too_large.setdefault(name, []).append(f"{_LISTS[name].format_map(shown)} ({len(text):,} bytes)")
 
     async def add_request(self, stored: StoredRequest) -> None:
         """Add the request *stored*, without its body if that is too large."""
@@ -126,8 +128,8 @@ class _Collected:
         why = "; ".join(filter(None, reasons))
         return f"{count:,} of {total:,} {name}{why and ': '}{why}"
 
-    def _shown(self, record: object) -> tuple[Properties, str]:
-        shown = self.redact(to_json(record))
+    def _shown(self, record: Properties) -> tuple[Properties, str]:
+        shown = self.redact(record)
         return shown, json_text(shown)
 
 
@@ -137,9 +139,11 @@ async def report_json(parts: Parts, reader: StoreReader, account: str | None, ur
     collected = _Collected(time.monotonic() + _MAX_SECONDS, redact)
     summary = await reader.summary(account)
     names = [account] if account is not None else sorted(await reader.account_names())
-    await collected.add("accounts", *(account_state(parts.accounts, name) for name in names))
+    for name in names:
+        await collected.add("accounts", account_state(parts.accounts, name))
     calls = await reader.calls(account, _MAX_CALLS, None)
-    await collected.add("calls", *calls.items)
+    for call in calls.items:
+        await collected.add("calls", call)
     await _add_events(collected, reader, account)
     totals = {
         "accounts": len(names),
@@ -159,7 +163,7 @@ async def report_json(parts: Parts, reader: StoreReader, account: str | None, ur
         "faults": [fault for name in names for fault in shown_faults(parts, name)],
         "missing": list[JsonValue](collected.missing(totals)),
     }
-    rules = [to_json(rule) for rule in parts.accounts.revision(account).rules]
+    rules = [to_json(rule) for rule in rules_of(parts.accounts, account)]
     return f'{json_text(redact(head))[:-1]},"rules":{json_text(rules)}{collected.json()}}}'
 
 
@@ -172,7 +176,8 @@ async def _add_events(collected: _Collected, reader: StoreReader, account: str |
             return
         stored = await reader.event(account, event.id)
         if stored is not None:
-            await collected.add("events", await asyncio.to_thread(event_detail, stored))
+            detail = await asyncio.to_thread(event_detail, stored)
+            await collected.add("events", detail, named=dict(stored.named), texts=list(stored.texts))
         await _add_request(collected, reader, event.account, event.request_id)
         await _add_visitor(collected, reader, event.account, event.visitor_id)
     for request in requests.items:
@@ -192,9 +197,8 @@ async def _add_request(collected: _Collected, reader: StoreReader, account: str,
 async def _add_visitor(collected: _Collected, reader: StoreReader, account: str, visitor_id: str | None) -> None:
     if visitor_id is None or not collected.is_new(account, visitor_id):
         return
-    await collected.add(
-        "visitors", *(await reader.visitors(account, VisitorFilter({"user_id": visitor_id}), 1, None)).items
-    )
+    for visitor in (await reader.visitors(account, VisitorFilter({"user_id": visitor_id}), 1, None)).items:
+        await collected.add("visitors", visitor, names=dict(names_of(visitor)))
 
 
 def _detail(stored: StoredRequest, limit: int) -> RequestDetail:

@@ -7,20 +7,25 @@ from functools import partial
 from fastapi import Request
 from starlette.responses import Response
 
-from ours_emulator.contract.rules import Rule, load_rules
-from ours_emulator.debug.params import Account, Needs, Reader, account_of, answer, debug_router
-from ours_emulator.records import Page, RuleCount
+from ours_emulator.accounts import Accounts
+from ours_emulator.contract.rules import load_rules
+from ours_emulator.debug.params import Account, Needs, Reader, answer, debug_router
+from ours_emulator.records import Page, Rule, RuleCount
 
 _TOO_LONG = "counting takes longer than 20 s; keep fewer events with --keep"
 router = debug_router()
 
 
 @router.get("/rules", response_model=Page[Rule])
-async def rules(request: Request, parts: Needs) -> Response:
+async def rules(parts: Needs, account: Account) -> Response:
     """List every rule, its basis and the revisions it holds in; of an account, the rules of its revision."""
-    account = account_of(request, None)
-    items = load_rules() if account is None else parts.accounts.revision(account).rules
+    items = rules_of(parts.accounts, account)
     return answer(Page(items, len(items)))
+
+
+def rules_of(accounts: Accounts, account: str | None) -> tuple[Rule, ...]:
+    """Return the rules of the revision that *account* has; those of all revisions if it is None."""
+    return load_rules() if account is None else accounts.revision(account).rules
 
 
 @router.get("/rules/counts", response_model=Page[RuleCount])

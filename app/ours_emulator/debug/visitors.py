@@ -80,7 +80,7 @@ async def visitor_events(
     gave an identifier that the visitor has now. A batch that was refused as a whole is not.
     """
     shown = await _visitor(reader, account, _unquoted(visitor_id))
-    which = EventFilter(visitor_id=shown.visitor_id, outcome=None, also_named=_names_of(shown))
+    which = EventFilter(visitor_id=shown.visitor_id, outcome=None, also_named=names_of(shown))
     return answer(await reader.events(shown.account, which, limit, cursor, order))
 
 
@@ -99,7 +99,7 @@ def _phone_name(phone_number: str) -> str:
     return name
 
 
-def _names_of(visitor: Visitor) -> dict[str, str]:
+def names_of(visitor: Visitor) -> dict[str, str]:
     """Return the identifiers of *visitor* by each name that a message may give them."""
     identifiers = visitor.identifiers
     values: dict[Identifier, str | None] = {

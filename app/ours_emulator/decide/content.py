@@ -1,6 +1,7 @@
 """What a message contains, as the JSON text that is kept of it: written when it is decided, read by the store."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ours_emulator.jsontext import json_text, same
@@ -34,9 +35,8 @@ def refused_content(rejection: Rejection) -> str:
     return json_text({_NAMED: {claim.given_as: claim.value for claim in rejection.identity}})
 
 
-def identifiers_in(content: str) -> dict[str, str]:
+def identifiers_in(contained: Mapping[str, Any]) -> dict[str, str]:
     """Return the identifiers that a message gave, or that a refused one named, in wire spelling."""
-    contained: dict[str, dict[str, str]] = json.loads(content)
     return contained.get("identity") or contained.get(_NAMED) or {}
 
 

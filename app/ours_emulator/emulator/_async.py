@@ -250,7 +250,7 @@ class AsyncEmulator(Handle):
         __tracebackhide__ = True
         ignored = checks.rules_in(ignore)
         if ignored:
-            known = await self.perform(operations.rules())
+            known = await self.perform(operations.rule_ids())
             checks.known_rules(ignored, known)
         checks.no_hints(await self.events(outcome="any"), ignored)
 

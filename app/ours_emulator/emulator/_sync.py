@@ -248,7 +248,7 @@ class Emulator(Handle):
         __tracebackhide__ = True
         ignored = checks.rules_in(ignore)
         if ignored:
-            known = self.perform(operations.rules())
+            known = self.perform(operations.rule_ids())
             checks.known_rules(ignored, known)
         checks.no_hints(self.events(outcome="any"), ignored)
 

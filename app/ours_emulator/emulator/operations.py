@@ -25,6 +25,7 @@ from ours_emulator.records import (
     RequestDetail,
     RequestRecord,
     Reset,
+    Rule,
     RuleCount,
     Summary,
     Unmet,
@@ -251,8 +252,13 @@ def accounts() -> Operation[list[Json]]:
     return Operation("GET", "accounts", lambda answer: list(answer["items"]))
 
 
-def rules() -> Operation[frozenset[str]]:
-    """The names of the rules."""
+def rules() -> Operation[list[Rule]]:
+    """The rules."""
+    return Operation("GET", "rules", lambda answer: [from_json(Rule, item) for item in answer["items"]])
+
+
+def rule_ids() -> Operation[frozenset[str]]:
+    """The ids of the rules."""
     return Operation("GET", "rules", lambda answer: frozenset(rule["id"] for rule in answer["items"]))
 
 

@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ours_emulator.jsontext import json_text
+
 _TYPES: Mapping[str, str] = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -48,3 +50,12 @@ class Asset:
             "etag": self._etag,
             "referrer-policy": "no-referrer",
         }
+
+
+def asset_response(request: Request, assets: Mapping[str, Asset], base: str) -> Response:
+    """Return the one of *assets*, which are served below *base*, that the path names."""
+    name = request.path_params["name"]
+    if name in assets:
+        return assets[name].response(request)
+    error = {"error": f"there is no {base}/{name}; GET /debug lists every call"}
+    return Response(json_text(error), 404, media_type="application/json")

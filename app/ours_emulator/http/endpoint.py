@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from ours_emulator.accounts import Accounts
 from ours_emulator.contract.ingest import ENDPOINTS
 from ours_emulator.contract.paths import unknown_path
-from ours_emulator.contract.sdk import made_for_later
+from ours_emulator.contract.sdk import later_note
 from ours_emulator.http.fault_effects import apply_fault
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.preflights import Preflights
@@ -82,16 +82,11 @@ class Endpoint:
     def _note_sdk(self, request: Request) -> None:
         """Note once for an account that its SDK is made for a later revision. That is no mistake, and so no hint."""
         account = self.parts.accounts.open(request.account)
-        if account is None or account.sdk_noted or request.endpoint not in ENDPOINTS:
+        if account is None or account.later_sdk or request.endpoint not in ENDPOINTS:
             return
-        revision = account.config.revision
-        if revision.later is not None and made_for_later(request.python_sdk):
-            account.sdk_noted = True
-            self.parts.log.note(
-                f"the vendor's Python SDK {request.python_sdk} is made for revision {revision.later}; "
-                f"this account has {revision.name} (--revision {revision.later} changes that)",
-                request.account,
-            )
+        if note := later_note(request.python_sdk, account.config.revision):
+            account.later_sdk = request.python_sdk
+            self.parts.log.note(note, request.account)
 
     async def _refuse_unknown(self, send: Send, request: Request) -> None:
         """Answer 404 and keep nothing: browsers and health checks send such requests, not events (rule methods)."""

@@ -1,47 +1,27 @@
-"""The page that shows what arrived. It is one more client of the debug API: its files are served as they are here."""
+"""The page that shows what arrived. It is one more client of the debug API: a document, a style and a script."""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from ours_emulator.http.assets import Asset
+from ours_emulator.inspector.script import script_text
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'none'; "
     "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
-_FILES = (
-    "api.js",
-    "arrivals.js",
-    "attempts.js",
-    "buckets.js",
-    "calls.js",
-    "control.js",
-    "copies.js",
-    "copybar.js",
-    "detail.js",
-    "empty.js",
-    "header.js",
-    "icon.svg",
-    "identity.js",
-    "inspector.css",
-    "jsonlines.js",
-    "ledger.js",
-    "list.js",
-    "main.js",
-    "parts.js",
-    "percent.js",
-    "place.js",
-    "report.js",
-    "reported.js",
-    "rules.js",
-    "sent.js",
-    "status.js",
-    "store.js",
-    "stream.js",
-    "text.js",
-    "vendor/library.js",
-    "verify.js",
-    "visitors.js",
-)
+
+
+class _Script(Asset):
+    @cached_property
+    def _content(self) -> bytes:
+        return script_text().encode()
+
+
 PAGE = Asset(__name__, "index.html", _POLICY)
-ASSETS: Mapping[str, Asset] = {name: Asset(__name__, name, _POLICY) for name in _FILES}
+ASSETS: Mapping[str, Asset] = {
+    "icon.svg": Asset(__name__, "icon.svg", _POLICY),
+    "inspector.css": Asset(__name__, "inspector.css", _POLICY),
+    "page.js": _Script(__name__, "page.js", _POLICY),
+}
 """What the page loads, by the path below `/inspector/`."""

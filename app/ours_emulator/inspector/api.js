@@ -40,7 +40,7 @@ export const remove = (path, asked) => call("delete", path, asked);
  */
 async function call(method, path, asked) {
   const { body, signal } = asked;
-  if (report) return reported(report, path, asked);
+  if (report) return fromReport(report, path, asked);
   const response = await send(urlOf(path, asked.path, asked.query), {
     method: method.toUpperCase(),
     ...(signal ? { signal } : {}),
@@ -63,7 +63,7 @@ async function call(method, path, asked) {
  * @param {Asked<M, P>} asked
  * @returns {Answer<M, P>}
  */
-function reported(from, path, asked) {
+function fromReport(from, path, asked) {
   const found = answerOf(from, path, { ...asked.path, ...asked.query });
   if (found === undefined) throw new ApiError(404, "This is not in the report.");
   return /** @type {Answer<M, P>} */ (found);

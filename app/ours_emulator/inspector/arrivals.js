@@ -2,14 +2,14 @@
 /** @import { Arrival, Answer } from "types" */
 /** @import { Liveness } from "./stream.js" */
 /** @import { Place } from "./place.js" */
-import { UNREACHABLE, get, messageOf } from "./api.js";
+import { ApiError, UNREACHABLE, get, messageOf } from "./api.js";
 import { FILTERS, place } from "./place.js";
 import { report } from "./report.js";
 import { refreshStatus, refreshStatusSoon } from "./status.js";
 import { Store } from "./store.js";
 import { Follower } from "./stream.js";
 
-const PAGE = 200;
+const PAGE = 100;
 const MOST_ROWS = 500;
 const RELOAD_MS = 300;
 
@@ -41,6 +41,8 @@ export const arrivals = new Store(
 
 /** @type {Follower | null} */
 let follower = null;
+/** The newest id that there was when the list was loaded, until the stream goes on from there. @type {number | null} */
+let listedTo = null;
 /** What arrived since the list was asked for. @type {readonly Row[]} */
 let recent = [];
 /** @type {Row[]} */
@@ -52,7 +54,10 @@ let searching;
 /** Whether something arrived while a search was running, which may not have seen it. */
 let searchAgain = false;
 
-/** Load the list that the URL asks for. */
+/**
+ * Load the list that the URL asks for.
+ * @returns {Promise<number | null>} the newest id there is, if all of it was asked for
+ */
 export async function load() {
   loading.abort();
   loading = new AbortController();
@@ -60,13 +65,20 @@ export async function load() {
   recent = [];
   searchAgain = false;
   arrivals.change({ loading: true });
+  const isWhole = FILTERS.every((name) => !place.value[name]);
+  let newest = null;
   try {
-    const [page] = await Promise.all([listed(place.value, null, signal), refreshStatus()]);
-    if (!signal.aborted) show(page);
+    void refreshStatus();
+    const page = await listed(place.value, null, signal);
+    if (signal.aborted) return null;
+    show(page);
+    if (isWhole) newest = page.items[0]?.id ?? 0;
   } catch (error) {
-    if (!signal.aborted) arrivals.change({ loading: false, error: messageOf(error) });
+    if (signal.aborted) return null;
+    arrivals.change({ loading: false, error: messageOf(error) });
   }
-  if (!signal.aborted && searchAgain) searchSoon();
+  if (searchAgain) searchSoon();
+  return newest;
 }
 
 /** @param {Answer<"get", "/debug/events">} page */
@@ -121,25 +133,27 @@ const listed = (asked, cursor, signal) =>
     },
   });
 
-/** Follow what arrives, from now on. */
-export function follow() {
-  if (report) return void load();
-  follower = new Follower({
-    receipt: receive,
-    reset: forget,
-    state: setLiveness,
-  });
+/** Show the list, and follow what arrives from then on. */
+export async function follow() {
+  listedTo = await load();
+  if (report) return;
+  follower = new Follower({ receipt: receive, reset: forget, state: setLiveness }, listedTo);
 }
 
-/** @param {Liveness} liveness */
-function setLiveness(liveness) {
+/** @param {Liveness} liveness @param {unknown} [error] why the stream is lost, if it did not just end */
+function setLiveness(liveness, error) {
   arrivals.change({ liveness });
-  if (liveness === "lost" && arrivals.value.loading) arrivals.change({ loading: false, error: UNREACHABLE });
+  if (liveness === "lost" && (arrivals.value.loading || error instanceof ApiError))
+    arrivals.change({ loading: false, error: error ? messageOf(error) : UNREACHABLE });
   if (liveness !== "live") return;
-  // Loaded once the stream is open, so that nothing can arrive between the two; and again whenever it was closed, as
-  // an emulator that was started again may have given the same ids to other events.
-  incoming = [];
-  void load();
+  // The stream goes on where the list ended, unless that is not known: then the list is loaded once the stream is open,
+  // so that nothing can arrive between the two. And again whenever it was closed, as an emulator that was started again
+  // may have given the same ids to other events.
+  if (listedTo === null) {
+    incoming = [];
+    void load();
+  }
+  listedTo = null;
 }
 
 /** @param {Arrival} arrival */

@@ -2,7 +2,7 @@
 /** @import { AccountState, FaultState } from "types" */
 import { hasToken, patch, put, remove, urlOf } from "./api.js";
 import { quoted } from "./copies.js";
-import { Choice, CopyButton, Table, perform } from "./parts.js";
+import { Choice, CopyButton, perform } from "./parts.js";
 import { account, root } from "./place.js";
 import { refreshStatus, status } from "./status.js";
 import { useStore } from "./store.js";
@@ -38,24 +38,22 @@ const ChooseAccount = ({ accounts }) =>
 const Faults = ({ faults }) =>
   html`<section>
     <h3>${faults.length ? plural(faults.length, "fault") : "No faults"}</h3>
-    ${
-      faults.length > 0 &&
-      html`<${Table} heads=${["fault", "does", "matched", "hit", html`<span class="sr">remove</span>`]}>
-        ${faults.map((fault) => html`<${FaultRow} key=${fault.name} fault=${fault} />`)}
-      <//>`
-    }
+    <ul class="found">
+      ${faults.map((fault) => html`<${Fault} key=${fault.name} fault=${fault} />`)}
+    </ul>
   </section>`;
 
 /** @param {{fault: FaultState}} properties */
-function FaultRow({ fault: { name, account: _, matched, hits, ...plan } }) {
+function Fault({ fault: { name, account: _, matched, hits, ...plan } }) {
   const drop = () => change(() => remove("/debug/faults/{name}", { path: { name } }), `Fault ${name} was removed.`);
-  return html`<tr>
-    <th scope="row">${name}</th>
-    <td><code>${JSON.stringify(plan)}</code></td>
-    <td>${matched}</td>
-    <td>${hits}</td>
-    <td><button type="button" aria-label=${`Remove fault ${name}`} onClick=${drop}>Remove</button></td>
-  </tr>`;
+  return html`<li>
+    <p class="buttons">
+      <b>${name}</b>
+      <span class="facts">${plural(matched, "request")} matched, ${plural(hits, "hit")}</span>
+      <button type="button" aria-label=${`Remove fault ${name}`} onClick=${drop}>Remove</button>
+    </p>
+    <pre>${JSON.stringify(plan, null, 1).replace(/\n\s*/g, " ")}</pre>
+  </li>`;
 }
 
 /** @type {Record<string, (value: number) => object>} */

@@ -109,14 +109,14 @@ function rows(name, value) {
  * @param {readonly Rule[]} rules
  */
 export function markdown(arrival, request, rules) {
-  const said = [...(arrival.reason ? [arrival.reason] : []), ...arrival.hints];
+  const remarks = [...(arrival.reason ? [arrival.reason] : []), ...arrival.hints];
   const parts = [
     `## ${titleOf(arrival)} (#${arrival.id}): ${arrival.outcome}`,
     `Received ${fullTime(arrival.received_at)}${account === null ? ` in account ${arrival.account}` : ""} at ${arrival.endpoint}.`,
-    said
+    remarks
       .map(({ rule, path, message }) => `- ${path ? `\`${dotted(path)}\`: ` : ""}${message} (rule ${rule})`)
       .join("\n"),
-    [...new Set(said.map(({ rule }) => rule))]
+    [...new Set(remarks.map(({ rule }) => rule))]
       .map((id) => ruleText(id, rules))
       .filter(Boolean)
       .join("\n"),

@@ -7,12 +7,12 @@ import { choose } from "./place.js";
 import { report } from "./report.js";
 import { html } from "./vendor/library.js";
 
-/** @param {{arrival: Arrival, request: RequestDetail, rules: readonly Rule[]}} properties */
+/** @param {{arrival: Arrival, request: RequestDetail | null, rules: readonly Rule[]}} properties */
 export function Copies({ arrival, request, rules }) {
-  const call = sdkCall(request);
-  const isSendable = !report && !needsKey(request) && (request.body !== null || request.body_bytes === 0);
+  const call = request && sdkCall(request);
+  const isSendable = request && !report && !needsKey(request) && (request.body !== null || request.body_bytes === 0);
   return html`<div class="buttons" role="group" aria-label="Copy and send">
-    <${CopyButton} text=${() => curl(request)}>Copy as curl<//>
+    ${request && html`<${CopyButton} text=${() => curl(request)}>Copy as curl<//>`}
     <${CopyButton} text=${() => assertion(arrival)}>Copy as pytest assertion<//>
     ${call && html`<${CopyButton} text=${() => call}>Copy as SDK call<//>`}
     <${CopyButton} text=${() => markdown(arrival, request, rules)}>Copy as Markdown<//>

@@ -1,32 +1,45 @@
 // One arrival: why, who, what changed, the request with its attempts, and what was sent.
 /** @import { Row } from "./arrivals.js" */
 /** @import { Arrival, EventDetail, RequestDetail, RequestRecord, Rule, VisitorChange } from "types" */
-import { get } from "./api.js";
+import { ApiError, get } from "./api.js";
 import { arrivals } from "./arrivals.js";
 import { Attempts } from "./attempts.js";
 import { Copies } from "./copybar.js";
 import { Identity } from "./identity.js";
 import { Link, OutcomeMark, Problem, Table, useLoaded } from "./parts.js";
 import { NOWHERE, account } from "./place.js";
-import { loadRules } from "./rules.js";
+import { report } from "./report.js";
 import { Sent } from "./sent.js";
 import { dotted, fullTime, plural, shown, titleOf } from "./text.js";
 import { html, useEffect, useRef } from "./vendor/library.js";
 
-/** @typedef {{arrival: EventDetail, request: RequestDetail, attempts: readonly RequestRecord[], rules: readonly Rule[]}} Whole */
+/** @typedef {{request: RequestDetail, attempts: readonly RequestRecord[]}} Call */
+/** @typedef {{arrival: EventDetail, call: Call | null, rules: readonly Rule[]}} Whole */
 
 /** @param {number} id @param {AbortSignal} signal @returns {Promise<Whole>} */
 async function loadWhole(id, signal) {
-  const [event, rules] = await Promise.all([
-    get("/debug/events/{event_id}", { path: { event_id: id }, signal }),
-    loadRules(),
-  ]);
+  const event = await get("/debug/events/{event_id}", { path: { event_id: id }, signal });
   const arrival = /** @type {EventDetail} */ (event);
-  const path = { request_id: arrival.request_id };
-  const request = /** @type {RequestDetail} */ (await get("/debug/requests/{request_id}", { path, signal }));
+  const [call, rules] = await Promise.all([
+    loadCall(arrival.request_id, signal).catch(nullIfGone),
+    get("/debug/rules", { query: { account: arrival.account }, signal }),
+  ]);
+  return { arrival, call, rules: rules.items };
+}
+
+/** @param {number} id of one of its requests @param {AbortSignal} signal @returns {Promise<Call>} */
+async function loadCall(id, signal) {
+  const answer = await get("/debug/requests/{request_id}", { path: { request_id: id }, signal });
+  const request = /** @type {RequestDetail} */ (answer);
   const { items } = await get("/debug/requests", { query: { call_id: request.call_id, limit: 100 }, signal });
   const attempts = /** @type {RequestRecord[]} */ (items).sort((a, b) => a.id - b.id);
-  return { arrival, request, attempts, rules };
+  return { request, attempts };
+}
+
+/** @param {unknown} error */
+function nullIfGone(error) {
+  if (error instanceof ApiError && error.status === 404) return null;
+  throw error;
 }
 
 /** @param {{id: number}} properties */
@@ -61,13 +74,19 @@ function Heading({ arrival }) {
 }
 
 /** @param {Whole} whole */
-function Panels({ arrival, request, attempts, rules }) {
-  return html`<${Copies} arrival=${arrival} request=${request} rules=${rules} />
+function Panels({ arrival, call, rules }) {
+  return html`<${Copies} arrival=${arrival} request=${call?.request ?? null} rules=${rules} />
     <${Remarks} arrival=${arrival} rules=${rules} />
     <${Identity} arrival=${arrival} />
     <${Changes} ...${arrival} />
-    <${Attempts} request=${request} attempts=${attempts} />
-    <${Sent} arrival=${arrival} request=${request} />`;
+    ${
+      call
+        ? html`<${Attempts} ...${call} /><${Sent} arrival=${arrival} request=${call.request} />`
+        : html`<section>
+            <h3>Request and answer</h3>
+            <p>${report ? "The request is not in the report." : "The request is no longer kept."}</p>
+          </section>`
+    }`;
 }
 
 /** @param {{arrival: Arrival, rules: readonly Rule[]}} properties */

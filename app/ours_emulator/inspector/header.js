@@ -24,7 +24,7 @@ export function Header() {
     <${Views} />
     <span class="space"></span>
     ${!report && html`<${LiveButton} />`}
-    <div class="states"><${ClockState} /><${Faults} /><${Evicted} /></div>
+    <div class="states"><${ClockState} /><${Faults} /><${Evicted} /><${Notes} /></div>
     ${!report && html`<button type="button" onClick=${() => opened.set("reset")}>Reset…</button>`}
     <${ThemeButton} />
     <button type="button" class="icon" aria-label="Keys" title="Keys (?)" onClick=${() => opened.set("help")}>?</button>
@@ -117,6 +117,19 @@ function Evicted() {
   const { summary } = useStore(status);
   if (!summary?.evicted_events) return null;
   return html`<span class="chip">${plural(summary.evicted_events, "event")} removed to make room</span>`;
+}
+
+/** What is no mistake, but good to know of what sends to the accounts. */
+function Notes() {
+  const { accounts } = useStore(status);
+  const notes = shownAccounts(accounts).flatMap((one) => one.notes.map((note) => named(one.account) + note));
+  if (!notes.length) return null;
+  return html`<details class="notes">
+    <summary>${plural(notes.length, "note")}</summary>
+    <ul tabindex="0" aria-label="Notes">
+      ${notes.map((note) => html`<li key=${note}>${note}</li>`)}
+    </ul>
+  </details>`;
 }
 
 /** @param {FaultState} fault */

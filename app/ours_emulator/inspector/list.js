@@ -68,8 +68,8 @@ function Row({ arrival, chosen }) {
           <${OutcomeMark} outcome=${arrival.outcome} />
           <span class="title">${titleOf(arrival)}${arrival.test && html` <small>test</small>`}</span>
           <span class="about">
-            <span class="who">${whoOf(arrival)}</span>
-            <span class="said">${saidOf(arrival)}</span>
+            <span class="who">${identifierOf(arrival)}</span>
+            <span class="remark">${remarkOf(arrival)}</span>
           </span>
           <span class="where">${account === null ? `${arrival.account} · ` : ""}${arrival.endpoint}</span>
           <time datetime=${arrival.received_at} title=${fullTime(arrival.received_at)}
@@ -82,11 +82,11 @@ function Row({ arrival, chosen }) {
   );
 }
 
-/** @param {Listed} arrival */
-const whoOf = ({ identity, visitor_id }) => Object.values(identity)[0] ?? visitor_id ?? "";
+/** The first identifier that was given, else the visitor's. @param {Listed} arrival */
+const identifierOf = ({ identity, visitor_id }) => Object.values(identity)[0] ?? visitor_id ?? "";
 
-/** @param {Listed} arrival */
-function saidOf({ reason, hints, repeats }) {
+/** Why it was refused, else its first hint, else how many duplicates came. @param {Listed} arrival */
+function remarkOf({ reason, hints, repeats }) {
   const [first] = reason ? [reason] : hints;
   if (!first) return repeats ? plural(repeats, "duplicate") : "";
   const more = hints.length - (reason ? 0 : 1);

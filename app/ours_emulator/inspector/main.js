@@ -1,15 +1,16 @@
 // The page put together.
 import { arrivals, follow, followPlace } from "./arrivals.js";
+import { Banner } from "./banner.js";
 import { Calls } from "./calls.js";
 import { Control } from "./control.js";
 import { Detail } from "./detail.js";
 import { Header, Notice, TokenForm, opened, restoreTheme, useLocked } from "./header.js";
 import { List } from "./list.js";
+import { Problem } from "./parts.js";
 import { account, choose, place, retype } from "./place.js";
 import { report } from "./report.js";
-import { Reported } from "./reported.js";
-import { Rules } from "./ledger.js";
-import { keepStatusFresh } from "./status.js";
+import { Rules } from "./rules.js";
+import { keepStatusFresh, status } from "./status.js";
 import { useStore } from "./store.js";
 import { html, options, render } from "./vendor/library.js";
 import { Verify } from "./verify.js";
@@ -17,9 +18,11 @@ import { Visitors } from "./visitors.js";
 
 function App() {
   const { view } = useStore(place);
+  const { error } = useStore(status);
   if (useLocked()) return html`<${TokenForm} />`;
   return html`<${Header} />
-    <${Reported} />
+    <${Banner} />
+    <${Problem} error=${error} />
     <${VIEWS.get(view ?? "") ?? Arrivals} />
     <${Notice} />`;
 }
@@ -97,4 +100,4 @@ nameTab();
 followPlace();
 keepStatusFresh();
 render(html`<${App} />`, document.body);
-follow();
+void follow();

@@ -1,5 +1,5 @@
 // A report: the page as one file, which has all that it shows in it and asks nobody.
-/** @import { AccountState, Arrival, EventDetail, FaultState, RequestDetail, Rule, Summary, Visitor } from "types" */
+/** @import { AccountState, EventDetail, FaultState, RequestDetail, Rule, Summary, Visitor } from "types" */
 
 /**
  * @typedef {object} Report
@@ -15,10 +15,13 @@
  * @property {FaultState[]} faults
  * @property {Rule[]} rules
  * @property {{call_id: number}[]} calls
- * @property {EventDetail[]} events the last to arrive first
+ * @property {ReportEvent[]} events the last to arrive first
  * @property {RequestDetail[]} requests
- * @property {Visitor[]} visitors
+ * @property {ReportVisitor[]} visitors
  */
+
+/** @typedef {EventDetail & {named: Record<string, string>, texts: string[]}} ReportEvent and what is searched of it */
+/** @typedef {Visitor & {names: Record<string, string>}} ReportVisitor a visitor with what an event may call them */
 
 const data = document.getElementById("report")?.textContent;
 /** @type {Report | null} what the file has; null on the page of an emulator that runs */
@@ -37,18 +40,22 @@ const ANSWERS = {
   "/debug/summary": ({ summary }) => summary,
   "/debug/accounts": ({ accounts }) => page(accounts),
   "/debug/faults": ({ faults }) => page(faults),
-  "/debug/rules": ({ rules }) => page(rules),
-  "/debug/rules/counts": ({ rules, events }) => page(rules.map(({ id }) => ruleCount(id, events))),
+  "/debug/rules": ({ rules, accounts }, { account }) => {
+    const revision = accounts.find((one) => one.account === account)?.revision;
+    return page(rules.filter(({ revisions }) => !revision || revisions.includes(revision)));
+  },
+  "/debug/rules/counts": ({ events }) => page(ruleCounts(events)),
   "/debug/calls": ({ calls }) => page(calls),
   "/debug/events": ({ events }, params) => page(events.filter((event) => isAskedFor(event, params))),
   "/debug/events/{event_id}": ({ events }, { event_id }) => events.find(({ id }) => id === event_id),
   "/debug/requests": ({ requests }, { call_id }) => page(requests.filter((one) => !call_id || one.call_id === call_id)),
   "/debug/requests/{request_id}": ({ requests }, { request_id }) => requests.find(({ id }) => id === request_id),
-  "/debug/visitors": ({ visitors }, { q }) => page(visitors.filter((visitor) => !q || hasText(visitor, q))),
+  "/debug/visitors": ({ visitors }, { q }) => page(visitors.filter((visitor) => !q || knows(visitor, q))),
   "/debug/visitors/{visitor_id}": ({ visitors }, { visitor_id: asked }) =>
     visitors.find(({ visitor_id }) => visitor_id === asked),
-  "/debug/visitors/{visitor_id}/events": ({ events }, { visitor_id: asked, order }) => {
-    const about = events.filter(({ visitor_id }) => visitor_id === asked);
+  "/debug/visitors/{visitor_id}/events": ({ events, visitors }, { visitor_id: asked, order }) => {
+    const visitor = visitors.find(({ visitor_id }) => visitor_id === asked);
+    const about = events.filter((event) => event.visitor_id === asked || (visitor && isNamed(event, visitor)));
     return page(order === "time" ? about.sort((a, b) => b.time - a.time) : about);
   },
 };
@@ -63,7 +70,7 @@ export function answerOf(from, path, params) {
   return ANSWERS[path]?.(from, params);
 }
 
-/** @param {Arrival} event @param {Params} params */
+/** @param {ReportEvent} event @param {Params} params */
 function isAskedFor(event, { outcome, event: name, visitor_id, request_id, hint, reason, since, q }) {
   return (
     (outcome === "any" || event.outcome === outcome) &&
@@ -73,19 +80,58 @@ function isAskedFor(event, { outcome, event: name, visitor_id, request_id, hint,
     (!hint || hasHint(event, hint)) &&
     (!reason || event.reason?.rule === reason) &&
     (!since || Date.parse(event.received_at) >= since) &&
-    (!q || hasText(event, q))
+    (!q || event.texts.some((text) => folded(text).includes(folded(q))))
   );
 }
 
-/** @param {Arrival} event @param {string} rule */
+/** @param {ReportEvent} event @param {string} rule */
 const hasHint = ({ hints }, rule) => hints.some((hint) => hint.rule === rule);
 
-/** @param {string} rule @param {readonly Arrival[]} events */
-const ruleCount = (rule, events) => ({
-  rule,
-  hinted: events.filter((event) => hasHint(event, rule)).length,
-  refused: events.filter(({ reason }) => reason?.rule === rule).length,
-});
+/** @param {readonly ReportEvent[]} events */
+function ruleCounts(events) {
+  const rules = new Set(
+    events.flatMap(({ hints, reason }) => [...hints, ...(reason ? [reason] : [])].map((one) => one.rule)),
+  );
+  return [...rules].map((rule) => ({
+    rule,
+    hinted: events.filter((event) => hasHint(event, rule)).length,
+    refused: events.filter(({ reason }) => reason?.rule === rule).length,
+  }));
+}
 
-/** @param {object} record @param {string} text */
-const hasText = (record, text) => JSON.stringify(Object.values(record)).toLowerCase().includes(text.toLowerCase());
+/** Text as Python's casefold compares it, to which a dotless i is no I. @param {string} text */
+const folded = (text) => {
+  const parts = text.toLowerCase().split("ı");
+  return parts.map((part) => part.toUpperCase()).join("ı");
+};
+
+/**
+ * Whether a visitor's ids or values have a text in them, in any case of ASCII: so the store compares visitors.
+ * @param {Visitor} visitor
+ * @param {string} text
+ */
+function knows({ identifiers, properties, custom_properties, consent, data }, text) {
+  const asked = lowered(text);
+  return valuesIn([identifiers, properties, custom_properties, consent, data]).some((one) =>
+    lowered(one).includes(asked),
+  );
+}
+
+/** @param {string} text */
+const lowered = (text) => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+
+/** @param {unknown} value @returns {string[]} */
+const valuesIn = (value) =>
+  typeof value === "object" && value !== null
+    ? Object.values(value).flatMap(valuesIn)
+    : value === null
+      ? []
+      : [String(value)];
+
+/**
+ * Whether an event of no visitor named an identifier that the visitor has.
+ * @param {ReportEvent} event
+ * @param {ReportVisitor} visitor
+ */
+const isNamed = ({ account, visitor_id, named }, { account: owner, names }) =>
+  visitor_id === null && account === owner && Object.entries(named).some(([name, value]) => names[name] === value);

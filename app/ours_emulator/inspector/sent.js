@@ -10,13 +10,13 @@ const LONGEST = 2000;
 
 /** @param {{arrival: Arrival, request: RequestDetail}} properties */
 export function Sent({ arrival, request }) {
-  const row = rowOf(arrival);
+  const pointer = pointerOf(arrival);
   const [whole, setWhole] = useState(false);
   const lines = useMemo(() => linesOf(request.body ?? ""), [request]);
   return html`<section>
     <h3>What was sent</h3>
-    ${row && lines && html`<p class="buttons"><button type="button" aria-pressed=${String(whole)} onClick=${() => setWhole(!whole)}>Whole request</button></p>`}
-    ${lines ? html`<${Lines} lines=${whole ? lines : within(lines, row)} arrival=${arrival} row=${row} />` : html`<${Text} request=${request} />`}
+    ${pointer && lines && html`<p class="buttons"><button type="button" aria-pressed=${String(whole)} onClick=${() => setWhole(!whole)}>Whole request</button></p>`}
+    ${lines ? html`<${Lines} lines=${whole ? lines : within(lines, pointer)} arrival=${arrival} pointer=${pointer} />` : html`<${Text} request=${request} />`}
   </section>`;
 }
 
@@ -24,7 +24,7 @@ export function Sent({ arrival, request }) {
  * The JSON pointer of an arrival in its request, "" if it is all of it.
  * @param {Arrival} arrival
  */
-const rowOf = ({ endpoint, batch_index }) =>
+const pointerOf = ({ endpoint, batch_index }) =>
   batch_index === null ? "" : `${endpoint === "batch" ? "/events" : ""}/${batch_index}`;
 
 /** @param {{request: RequestDetail}} properties */
@@ -36,15 +36,15 @@ function Text({ request: { body, body_base64, body_missing } }) {
   return html`<p>${body_missing ? `The body is not here: ${body_missing}.` : "The body is empty."}</p>`;
 }
 
-/** @param {{lines: readonly Line[], arrival: Arrival, row: string}} properties */
-function Lines({ lines, arrival, row }) {
+/** @param {{lines: readonly Line[], arrival: Arrival, pointer: string}} properties */
+function Lines({ lines, arrival, pointer }) {
   const [most, setMost] = useState(MOST_LINES);
   const { reason, hints } = arrival;
   const remarks = [
     ...(reason ? [{ ...reason, kind: "rejected" }] : []),
     ...hints.map((hint) => ({ ...hint, kind: "hint" })),
   ];
-  const pinned = remarks.map((remark) => ({ ...remark, line: lineOf(lines, row + remark.path) }));
+  const pinned = remarks.map((remark) => ({ ...remark, line: lineOf(lines, pointer + remark.path) }));
   const depth = lines.reduce((least, line) => Math.min(least, line.depth), Infinity);
   const drawn = lines.slice(0, Math.max(most, ...pinned.map(({ line }) => line + 1)));
   return html`<pre class="json">

@@ -1,6 +1,6 @@
 // What stands beside the list: counts, accounts, clock and faults.
 /** @import { AccountState, FaultState, Summary } from "types" */
-import { get } from "./api.js";
+import { get, messageOf } from "./api.js";
 import { account } from "./place.js";
 import { report } from "./report.js";
 import { Store } from "./store.js";
@@ -13,20 +13,25 @@ const OFTEN_MS = 5000;
  * @property {Summary | null} summary
  * @property {readonly AccountState[]} accounts
  * @property {readonly FaultState[]} faults
+ * @property {string} error why asking failed the last time
  */
 /** @type {Store<Status>} */
-export const status = new Store(/** @type {Status} */ ({ summary: null, accounts: [], faults: [] }));
+export const status = new Store(/** @type {Status} */ ({ summary: null, accounts: [], faults: [], error: "" }));
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let soon;
 
-/** Ask for all of it. */
+/** Ask for all of it. A failure is a part of the status. */
 export async function refreshStatus() {
-  const [summary, accounts, faults] = await Promise.all([
-    get("/debug/summary"),
-    get("/debug/accounts"),
-    account === null ? { items: [] } : get("/debug/faults"),
-  ]);
-  status.set({ summary: /** @type {Summary} */ (summary), accounts: accounts.items, faults: faults.items });
+  try {
+    const [summary, { items: accounts }, { items: faults }] = await Promise.all([
+      get("/debug/summary"),
+      get("/debug/accounts"),
+      account === null ? { items: [] } : get("/debug/faults"),
+    ]);
+    status.set({ summary: /** @type {Summary} */ (summary), accounts, faults, error: "" });
+  } catch (error) {
+    status.change({ error: messageOf(error) });
+  }
 }
 
 /** Ask for all of it soon: once, however often this is called until then. */
@@ -43,6 +48,5 @@ export function keepStatusFresh() {
 }
 
 function refreshIfVisible() {
-  // A failure shows in the list, whose stream ends.
-  if (!document.hidden) refreshStatus().catch(() => undefined);
+  if (!document.hidden) void refreshStatus();
 }

@@ -12,7 +12,7 @@ const LONGEST_PAUSE_MS = 5000;
  * @typedef {object} Listener
  * @property {(arrival: Arrival) => void} receipt
  * @property {(account: string | null) => void} reset
- * @property {(state: Liveness) => void} state
+ * @property {(state: Liveness, error?: unknown) => void} state
  */
 
 /**
@@ -20,11 +20,10 @@ const LONGEST_PAUSE_MS = 5000;
  * connections to a host, and with a stream in each tab the seventh would never load.
  */
 export class Follower {
-  /** @param {Listener} listener */
-  constructor(listener) {
+  /** @param {Listener} listener @param {number | null} last the id to go on from */
+  constructor(listener, last) {
     this.listener = listener;
-    /** @type {number | null} */
-    this.last = null;
+    this.last = last;
     this.paused = false;
     /** @type {AbortController | null} */
     this.open = null;
@@ -57,14 +56,11 @@ export class Follower {
   /** @param {AbortController} opened */
   async read(opened) {
     this.listener.state("connecting");
-    try {
-      await this.readAll(opened.signal);
-    } catch {
-      // It was closed here, or the emulator went away: which of the two is decided below.
-    }
+    // Where it was closed here, it ends with an error too.
+    const error = await this.readAll(opened.signal).catch((caught) => caught);
     if (this.open !== opened) return;
     this.open = null;
-    this.listener.state("lost");
+    this.listener.state("lost", error);
     this.timer = setTimeout(() => this.update(), this.pause);
     this.pause = Math.min(this.pause * 2, LONGEST_PAUSE_MS);
   }

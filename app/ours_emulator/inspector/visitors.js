@@ -50,7 +50,7 @@ function Row({ visitor, chosen }) {
   return html`<li>
     <${VisitorLink} account=${visitor.account} id=${visitor_id} class="row visitor" current=${chosen}>
       <span class="title">${visitor_id}</span>
-      <span class="said">${others.join(", ")}</span>
+      <span class="who">${others.join(", ")}</span>
       <span class="where">${account === null ? `${visitor.account} · ` : ""}${plural(event_count, "event")}</span>
       <time datetime=${last_seen} title=${`last seen ${fullTime(last_seen)}`}>${clockTime(last_seen)}</time>
     <//>

@@ -1,6 +1,6 @@
-"""The emulator as a FastAPI app: the debug API, the page that shows what arrived, and the one that describes all."""
+"""The emulator as a FastAPI app: the debug API, the page that shows what arrived, and `/docs`, which describes all."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -8,12 +8,10 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from ours_emulator.debug.app import DebugApp
-from ours_emulator.debug.overview import index
 from ours_emulator.debug.params import AsciiJSON
 from ours_emulator.debug.parts import Parts
-from ours_emulator.http.assets import Asset
-from ours_emulator.http.wire import wants_html
-from ours_emulator.inspector import ASSETS, PAGE, report
+from ours_emulator.http.assets import Asset, asset_response
+from ours_emulator.inspector import report, routes
 from ours_emulator.openapi.document import servers, whole_document
 
 _POLICY = (
@@ -38,9 +36,8 @@ class EmulatorApp(DebugApp):
         self.stop = parts.feed.close
         """End waits and streams, which would go on without end. From any thread."""
         self.include_router(report.router)
+        self.router.routes += routes.ROUTES
         self.add_route("/openapi.json", _document, include_in_schema=False)
-        self.add_route("/", _front_page, include_in_schema=False)
-        self.add_route("/inspector/{name:path}", _page_asset, include_in_schema=False)
         self.add_route("/docs", _docs_page, include_in_schema=False)
         self.add_route("/docs/{name}", _docs_asset, include_in_schema=False)
 
@@ -67,27 +64,9 @@ async def _document(request: Request) -> Response:
     return AsciiJSON({**request.app.openapi_of(account), "servers": servers(root, account)})
 
 
-async def _front_page(request: Request) -> Response:
-    """Answer browsers with the page, and other clients with the index of the debug API."""
-    response = PAGE.response(request) if wants_html(request.scope["headers"]) else await index(request)
-    response.headers["vary"] = "Accept"
-    return response
-
-
-async def _page_asset(request: Request) -> Response:
-    return _asset(request, ASSETS, "/inspector")
-
-
 async def _docs_page(request: Request) -> Response:
     return _DOCS["index.html"].response(request)
 
 
 async def _docs_asset(request: Request) -> Response:
-    return _asset(request, _DOCS, "/docs")
-
-
-def _asset(request: Request, assets: Mapping[str, Asset], base: str) -> Response:
-    name = request.path_params["name"]
-    if name not in assets:
-        return AsciiJSON({"error": f"there is no {base}/{name}; GET /debug lists every call"}, status_code=404)
-    return assets[name].response(request)
+    return asset_response(request, _DOCS, "/docs")

@@ -97,7 +97,7 @@ def _refused(error: EmulatorError, place: str = "") -> BaseException:
 
 @cache
 def _rules(server: Emulator) -> frozenset[str]:
-    return server.perform(operations.rules())
+    return server.perform(operations.rule_ids())
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
+from ours_emulator.decide.content import identifiers_in
 from ours_emulator.decide.decision import Decision
 from ours_emulator.decide.deduplication import DistinctId, Original
 from ours_emulator.decide.devices import PendingDevice
@@ -31,6 +32,7 @@ from ours_emulator.records import (
     Visitor,
     VisitorVersion,
 )
+from ours_emulator.store.event_text import texts_in
 
 T = TypeVar("T")
 LARGEST = 2**63 - 1
@@ -142,6 +144,17 @@ class StoredEvent:
     content: Properties
     before: StoredVersion | None = None
     after: StoredVersion | None = None
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The identifiers that it gave, or named if it was refused, in wire spelling."""
+        return identifiers_in(self.content)
+
+    @property
+    def texts(self) -> list[str]:
+        """What a search for a text looks through, each once."""
+        names = (self.event.event, self.event.distinct_id, self.event.visitor_id)
+        return list(dict.fromkeys([*filter(None, names), *texts_in(self.content)]))
 
 
 Excerpt: TypeAlias = tuple[int, Properties]

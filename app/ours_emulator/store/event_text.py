@@ -24,7 +24,7 @@ def has_text(names: Sequence[str | None], content: str, text: str) -> bool:
     # character, and a character outside ASCII may be one of ASCII in another case.
     if in_json not in content.lower() and "\\u" not in content:
         return False
-    return any(folded in part.casefold() for part in _texts(json.loads(content)))
+    return any(folded in part.casefold() for part in texts_in(json.loads(content)))
 
 
 @lru_cache(maxsize=16)
@@ -34,7 +34,8 @@ def _folded(text: str) -> tuple[str, str]:
     return folded, encode_basestring_ascii(folded)[1:-1].lower()
 
 
-def _texts(content: Mapping[str, JsonValue]) -> Iterator[str]:
+def texts_in(content: Mapping[str, JsonValue]) -> Iterator[str]:
+    """Yield the names and values of a *content* that are searched."""
     yield from cast(Mapping[str, str], content.get("identity", {})).values()
     for name in _WITH_NAMES:
         if content.get(name):

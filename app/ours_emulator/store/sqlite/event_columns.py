@@ -68,7 +68,7 @@ def gave_identifier(identifiers: Mapping[str, str]) -> Condition:
 
 
 def _gave_identifier(content: str, identifiers: str) -> bool:
-    given = identifiers_in(content)
+    given = identifiers_in(json.loads(content))
     return any(given.get(name) == value for name, value in json.loads(identifiers).items())
 
 

@@ -43,8 +43,10 @@ def contains(text: str) -> sa.ColumnElement[bool]:
         else_=sa.func.whole_version(version.c.content, base.c.content),
     )
     text = text.replace("\0", _FOR_NUL)
-    values = sa.func.json_tree(whole).table_valued("atom", "fullkey")
-    value = sa.cast(values.c.atom, sa.Text).contains(text, autoescape=True)
+    values = sa.func.json_tree(whole).table_valued("atom", "fullkey", "type")
+    # Its atoms of true and false are 1 and 0.
+    atom = sa.case((values.c.type.in_(("true", "false")), values.c.type), else_=sa.cast(values.c.atom, sa.Text))
+    value = atom.contains(text, autoescape=True)
     inside = sa.select(sa.literal(1)).select_from(values).where(value, values.c.fullkey.not_like("$.devices%"))
     visitor_id = sa.func.json_extract(_without_nul('"' + visitors.c.visitor_id + '"'), "$")
     return sa.or_(visitor_id.contains(text, autoescape=True), inside.exists())

@@ -3,10 +3,10 @@ import { report } from "./report.js";
 import { fullTime } from "./text.js";
 import { html } from "./vendor/library.js";
 
-export function Reported() {
+export function Banner() {
   if (report === null) return null;
   const { title, made_at, failures, missing } = report;
-  return html`<section class="reported" aria-label="Report" tabindex="0">
+  return html`<section class="banner" aria-label="Report" tabindex="0">
     <p>
       <b>${title || "Report"}</b>
       <small
