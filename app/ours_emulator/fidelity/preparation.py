@@ -29,6 +29,7 @@ CLIENT = "client/"
 _MINUTE_MS = 60 * 1000
 _HOUR_MS = 60 * _MINUTE_MS
 _PATH_CHARACTERS = "/%:@!$&'()*+,;=-._~"
+_HEADERS = ("content-type", "content-encoding", "x-stainless-retry-count")
 _METHOD = re.compile(r"[A-Z]{1,20}")
 _BEARER = re.compile(r"Bearer [ps]k_\S+\s*")
 _MAX_TOKEN = 250
@@ -71,6 +72,11 @@ class Credentials:
     token: str
     key: str | None = None
 
+    @property
+    def live_token(self) -> str:
+        """The token of the source; `token` may be its Test Mode key (rule test-mode)."""
+        return self.token.removeprefix(ingest.TEST_PREFIX)
+
 
 def new_run() -> str:
     """Return the digits that make the distinctIds of one run its own."""
@@ -104,7 +110,7 @@ class Preparation:
             return Unsent(label, why or "")
         body = self._body(line, now)
         sent = {name.lower(): text for name, text in line.headers.items()}
-        headers = {name: self._hide(text) for name, text in sent.items() if name != "authorization"}
+        headers = {name: self._hide(sent[name]) for name in _HEADERS if name in sent}
         if "authorization" in sent:
             headers["authorization"] = self._authorization(sent["authorization"], path)
         return Outgoing(label, line.method, quote(self._hide(path), _PATH_CHARACTERS), body, headers)
@@ -116,7 +122,7 @@ class Preparation:
             return "its body was too large to be kept"
         if path.startswith(_IN_API[1]) and self._credentials.key is None:
             return "the Client API needs --public-key"
-        if not _METHOD.fullmatch(line.method):
+        if not _METHOD.fullmatch(line.method) or line.method == "CONNECT":
             return f"its method {line.method[:20]!r} cannot be sent"
         if not all(_is_sendable(text) for pair in line.headers.items() for text in pair):
             return "a header has characters that cannot be sent"
