@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING
 import click
 
 from ours_emulator.cli.numbers import Number
+from ours_emulator.cli.reports import format_option, revision_option
 from ours_emulator.cli.target import NOT_MET
 from ours_emulator.errors import SettingsError, StoreError, file_problem, why
-from ours_emulator.model import DEFAULT_REVISION, REVISIONS
 from ours_emulator.wording import plural
 
 if TYPE_CHECKING:
     from ours_emulator.fidelity.comparison import Found
+    from ours_emulator.fidelity.forms import Format
     from ours_emulator.fidelity.plan import Plan
     from ours_emulator.fidelity.preparation import Credentials
-    from ours_emulator.fidelity.report import Format, Report
+    from ours_emulator.fidelity.report import Report
 
 _TEST = "test_"
 _KEYS = ("pk_", "sk_")
@@ -53,12 +54,10 @@ class _Options:
 @click.option("--token", required=True, help="Token to send: the Test Mode key of a source, which begins with test_.")
 @click.option("--public-key", "key", help="Key of the Client API to send. [default: nothing is sent to that API]")
 @click.option("--allow-live-data", is_flag=True, help="Allow a token without test_, or a key: they write live data.")
-@click.option(
-    "--revision", type=click.Choice(REVISIONS), default=DEFAULT_REVISION, show_default=True, help="Of the emulator."
-)
+@revision_option("Of the emulator.")
 @click.option("--rate", default=5.0, show_default=True, type=Number(0.01, 10_000), help="Most requests per second.")
 @click.option("--timeout", default=10.0, show_default=True, type=Number(0.01, 600), help="Seconds for one answer.")
-@click.option("--format", "form", type=click.Choice(("table", "markdown", "json")), default="table", show_default=True)
+@format_option
 @click.option("--yes", is_flag=True, help="Do not ask before sending.")
 def compare(
     file: Path | None,
@@ -220,7 +219,7 @@ def _report(options: _Options, plan: Plan, found: Found) -> Report:
     from ours_emulator.http.redaction import Redactor
 
     redactor = Redactor(plan.secrets)
-    return Report(found, host_of(options.base), options.revision, options.file is None, redactor)
+    return Report(found, host_of(options.base), options.revision, options.file is None, plan.count, redactor)
 
 
 def _now() -> int:

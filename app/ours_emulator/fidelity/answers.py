@@ -1,8 +1,8 @@
 """What two servers answered to the same request, and how that differs. Nothing here sends anything.
 
-Compared are the status and the body. These values differ from server to server, so only their shape is compared: a UUID,
-an ISO 8601 time, a time in milliseconds, and in answers of the Ingest API the texts `error` and `message`, whose wording
-nobody documents.
+Compared are the status and the body. These values differ from server to server, so only their shape is compared: a
+UUID, an ISO 8601 time, a time in milliseconds, and in answers of the Ingest API the texts `error` and `message`, whose
+wording nobody documents.
 """
 
 import json
@@ -70,7 +70,7 @@ class Difference:
 def differences(ours: Reply, theirs: Reply, *, wording: bool, headers: Sequence[str] = ()) -> tuple[Difference, ...]:
     """Return how two answers differ, at most MAX_DIFFERENCES.
 
-    *wording*: the texts for people are compared as well, as on the Client API. Of *headers* only whether they are there.
+    *wording*: the texts for people are compared as well, as on the Client API. Of *headers* only their presence is.
     """
     found: list[Difference] = []
     if ours.status != theirs.status:

@@ -94,9 +94,7 @@ class Comparison:
         self._found.stopped = self._found.stopped or self._why_stop(request, ours, theirs)
 
     async def _ours(self, request: Outgoing) -> Reply:
-        sent = Request(
-            request.method, self._emulator + request.path, request.headers, request.body, _EMULATOR_SECONDS
-        )
+        sent = Request(request.method, self._emulator + request.path, request.headers, request.body, _EMULATOR_SECONDS)
         answer = await self._transport.exchange(sent)
         return Reply(answer.status, answer.body, answer.headers)
 

@@ -58,8 +58,9 @@ def plan_of_export(file: IO[bytes], credentials: Credentials, name: str, now: Ca
     return _plan((make() for make in made()), made, secrets)
 
 
-def _plan(requests: Iterator[Outgoing | Unsent] | list[Outgoing], made: Callable[[], Iterator[Made]],
-          secrets: frozenset[str]) -> Plan:
+def _plan(
+    requests: Iterator[Outgoing | Unsent] | list[Outgoing], made: Callable[[], Iterator[Made]], secrets: frozenset[str]
+) -> Plan:
     ingest = client = left_out = 0
     for request in requests:
         if isinstance(request, Unsent):

@@ -1,7 +1,7 @@
 """Requests of an export made ready to be sent to another server: with other tokens, times and distinctIds.
 
-What a request is refused for stays: a token that is too long stays too long, a time outside of the window stays outside,
-and two events with one distinctId still share one. Nothing here sends anything.
+What a request is refused for stays: a token that is too long stays too long, a time outside of the window stays
+outside, and two events with one distinctId still share one. Nothing here sends anything.
 """
 
 import json

@@ -4,22 +4,23 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from ours_emulator.contract.rules import Rule, rules_of
 from ours_emulator.fidelity.answers import Difference, NoReply
 from ours_emulator.fidelity.by_hand import ByHand, by_hand_of
 from ours_emulator.fidelity.comparison import Compared, Found
+from ours_emulator.fidelity.forms import Format, cut, escaped, markdown_row
 from ours_emulator.http.redaction import Redactor
-from ours_emulator.terminal import columns, printable
+from ours_emulator.terminal import columns
 from ours_emulator.wording import plural
 
-Format: TypeAlias = Literal["table", "markdown", "json"]
-FORMATS: tuple[Format, ...] = ("table", "markdown", "json")
 NO_RULE = "(none)"
 """Stands for the rule of a request that no rule refuses and none hints at."""
 _HEADS = ("rule", "basis", "sent", "same", "different", "not answered")
 _MAX_SHOWN = 160
+_MAX_SEARCHED = 10_000
+"""How much of a text is searched for secrets, of which nothing but the beginning is shown."""
 _NOT_ANSWERED = "not answered"
 
 
@@ -43,10 +44,12 @@ class Report:
     host: str
     revision: str
     is_suite: bool
+    planned: int
+    """How many requests were to be sent."""
     redactor: Redactor
 
     def text(self, form: Format) -> str:
-        """Return it in one of the FORMATS, with the end of its last line."""
+        """Return it in one of the forms, with the end of its last line."""
         if form == "json":
             return json.dumps(self._json(), indent=2) + "\n"
         return "\n".join(self._markdown() if form == "markdown" else self._table()) + "\n"
@@ -79,10 +82,13 @@ class Report:
     def _basis(self, rule: str) -> str:
         return self._rules[rule].basis if rule in self._rules else ""
 
-    def _differing(self) -> list[Compared]:
-        different = [one for one in self.found.compared if one.differences or isinstance(one.server, NoReply)]
-        order = [row.rule for row in self.rows]
-        return sorted(different, key=lambda one: order.index(self._rule(one)))
+    def _differing(self) -> Iterator[tuple[str, Sequence[Compared]]]:
+        """Yield each rule that something is different about, with those requests."""
+        for row in self.rows:
+            of_it = (one for one in self.found.compared if self._rule(one) == row.rule)
+            different = [one for one in of_it if one.differences or isinstance(one.server, NoReply)]
+            if different:
+                yield row.rule, different
 
     def _by_hand(self) -> Sequence[ByHand]:
         """Return what is left to look up; after requests of an export nobody asked for it."""
@@ -97,30 +103,32 @@ class Report:
             yield ""
             heads = [head.upper() for head in _HEADS]
             yield from columns([heads, *(_cells(row) for row in self.rows)])
-        for one in self._differing():
-            rule = self._rule(one)
-            yield ""
-            yield self._about(rule)
-            yield f"  {self._place(one)}"
-            yield from (f"    {line}" for line in self._lines(one))
+        for rule, requests in self._differing():
+            yield from ("", self._about(rule))
+            for one in requests:
+                yield f"  {self._place(one)}"
+                yield from (f"    {line}" for line in self._lines(one))
         for title, lines in self._lists():
             yield from ("", f"{title}:", *(f"  {line}" for line in lines))
 
     def _markdown(self) -> Iterator[str]:
-        yield from (f"# {_code_free(self.headline)}", "")
+        yield from (f"# {escaped(self.headline)}", "")
         if self.rows:
-            yield from (_md_row(_HEADS), _md_row(["---"] * len(_HEADS)))
-            yield from (_md_row([f"`{row.rule}`", *map(str, _cells(row)[1:])]) for row in self.rows)
-        for one in self._differing():
-            yield from ("", f"## {_code_free(self._about(self._rule(one)))}", "", f"`{self._place(one)}`", "")
-            yield from (f"- {_code_free(line)}" for line in self._lines(one))
+            yield from (markdown_row(_HEADS), markdown_row(["---"] * len(_HEADS)))
+            yield from (markdown_row([f"`{row.rule}`", *map(str, _cells(row)[1:])]) for row in self.rows)
+        for rule, requests in self._differing():
+            yield from ("", f"## {escaped(self._about(rule))}", "")
+            for one in requests:
+                yield f"- {escaped(self._place(one))}"
+                yield from (f"  - {escaped(line)}" for line in self._lines(one))
         for title, lines in self._lists():
-            yield from ("", f"## {title.capitalize()}", "", *(f"- {_code_free(line)}" for line in lines))
+            yield from ("", f"## {title.capitalize()}", "", *(f"- {escaped(line)}" for line in lines))
 
     def _lists(self) -> Iterator[tuple[str, Sequence[str]]]:
         """Yield what else there is to say, each list with its title."""
         if self.found.stopped is not None:
-            yield "stopped early", [self.found.stopped]
+            left = self.planned - len(self.found.compared)
+            yield "stopped early", [f"{self.found.stopped}; {plural(left, 'request')} not sent"]
         if self.found.unsent:
             yield "not compared", [f"{one.label}: {one.why}" for one in self.found.unsent]
         if self._by_hand():
@@ -132,6 +140,7 @@ class Report:
             "server": self.host,
             "revision": self.revision,
             "same": self.found.is_same,
+            "planned": self.planned,
             "stopped": self.found.stopped,
             "rules": [dict(zip(_keys(), _cells(row), strict=True)) for row in self.rows],
             "requests": [self._request(one) for one in self.found.compared],
@@ -176,8 +185,7 @@ class Report:
 
     def _shown(self, text: str) -> str:
         """Return *text*, which may be the server's, without secrets, in one line and not too long."""
-        hidden = printable(self.redactor(text[:100_000]))
-        return hidden if len(hidden) <= _MAX_SHOWN else f"{hidden[:_MAX_SHOWN]}…"
+        return cut(self.redactor(text[:_MAX_SEARCHED]), _MAX_SHOWN)
 
 
 def _row(rule: str, basis: str, of_it: Sequence[Compared]) -> Row:
@@ -192,12 +200,3 @@ def _cells(row: Row) -> Sequence[object]:
 
 def _keys() -> Sequence[str]:
     return [head.replace(" ", "_") for head in _HEADS]
-
-
-def _md_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _code_free(text: str) -> str:
-    """Return *text* with what Markdown or HTML would take for markup escaped."""
-    return "".join(f"\\{char}" if char in "\\`*_{}[]<>#|~&!" else char for char in text)

@@ -55,20 +55,20 @@ def host_of(url: str) -> str:
 
 
 class Server:
-    """Sends requests to one server, each within *timeout* seconds from its beginning to the last byte of its answer."""
+    """Sends requests to one server, each within a time limit from its beginning to the last byte of its answer."""
 
-    def __init__(self, base: str, client: httpx.AsyncClient, timeout: float) -> None:
+    def __init__(self, base: str, client: httpx.AsyncClient, seconds: float) -> None:
         self._base = base
         self._client = client
-        self._timeout = timeout
+        self._seconds = seconds
 
     async def send(self, request: Outgoing) -> Reply | NoReply:
         """Return the answer to *request*; a redirect is one, and is not followed."""
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._seconds):
                 return await self._answer(request)
         except TimeoutError:
-            return NoReply(f"no complete answer within {self._timeout:g} s")
+            return NoReply(f"no complete answer within {self._seconds:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             return NoReply(why(error))
 
@@ -83,14 +83,18 @@ class Server:
 
 
 @asynccontextmanager
-async def connected(base: str, timeout: float) -> AsyncGenerator[Server]:
-    """Give the server at *base* until the block ends. Raises AddressError if a proxy in the environment is not valid."""
+async def connected(base: str, seconds: float) -> AsyncGenerator[Server]:
+    """Give the server at *base* until the block ends; *seconds* is its time limit. Raises AddressError."""
+    async with client_for(base) as client:
+        yield Server(base, client, seconds)
+
+
+def client_for(url: str) -> httpx.AsyncClient:
+    """Return a client that reaches *url* as the environment says. Raises AddressError if its proxy is not valid."""
     try:
-        client = httpx.AsyncClient(verify=tls(), headers=_HEADERS, timeout=None, mounts=without_proxy(base))
+        return httpx.AsyncClient(verify=tls(), headers=_HEADERS, timeout=None, mounts=without_proxy(url))
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         raise AddressError(f"the proxy of the environment cannot be used: {why(error)}") from None
-    async with client:
-        yield Server(base, client, timeout)
 
 
 def tls() -> ssl.SSLContext:

@@ -88,7 +88,7 @@ def _bodies(made: _Requests) -> Iterator[Outgoing]:
     yield made.track("number-in-properties", "any-json", eventProperties={"amount": 10, "paid": True})
     yield made.track("identity-context-null", "identity-context", identityContext=None)
     yield made.track("identity-context-half", "identity-context", identityContext={"ip": "192.0.2.1"})
-    deep = [[]]
+    deep: list[Any] = []
     for _ in range(_MAX_LEVELS):
         deep = [deep]
     yield made.track("nested", "nesting", eventProperties={"deep": deep})
