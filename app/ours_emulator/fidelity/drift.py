@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from ours_emulator.contract.compile import NORMALISING
 from ours_emulator.contract.revision import revision
 from ours_emulator.contract.rules import rules_of
 from ours_emulator.fidelity.documents import DocumentError, Node, Resolver, items, node, read_document
@@ -49,9 +50,9 @@ _RULES_OF_NAME: Mapping[str, Sequence[str]] = {
 }
 """Beside the rules of what changed: those of a name in the body, without the rows that it is in."""
 _RULES_OF_KEYWORD: Mapping[str, Sequence[str]] = {
-    "x-trim": ("trimming",),
-    "x-to-text": ("to-text",),
-    "x-open-object": ("open-object-tidy", "open-object-limits"),
+    "x-trim": ("trimming", "schema"),
+    "x-to-text": ("to-text", "schema"),
+    "x-open-object": ("open-object-tidy", "open-object-limits", "any-json"),
     "minLength": ("schema", "empty-identifier"),
     "description": (),
     "title": (),
@@ -253,11 +254,12 @@ def _keywords(where: str, place: str, old: Node, new: Node, others: frozenset[st
 
 
 def _keyword(where: str, place: str, keyword: str, old: Node, new: Node) -> Iterator[Change]:
+    # Only a derived document has the keywords of NORMALISING: that the vendor's lacks them says nothing.
     before, after = old.get(keyword), new.get(keyword)
     if keyword in old and keyword in new:
         if not same(before, after):
             yield Change("changed", where, place, keyword, _text(before), _text(after))
-    elif keyword in old:
+    elif keyword in old and keyword not in NORMALISING:
         yield Change("removed", where, place, keyword, _text(before), _ABSENT)
     elif keyword in new:
         yield Change("added", where, place, keyword, _ABSENT, _text(after))

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
+from functools import cache
 from time import time
 from types import MappingProxyType
 from urllib.parse import urlsplit
@@ -97,6 +98,8 @@ def client_for(url: str) -> httpx.AsyncClient:
         raise AddressError(f"the proxy of the environment cannot be used: {why(error)}") from None
 
 
+# Reading the certificates takes longer than most requests.
+@cache
 def tls() -> ssl.SSLContext:
     """Return what trusts the certificates that httpx trusts and those of the system, such as a company's own."""
     context = httpx.create_ssl_context()
