@@ -82,7 +82,8 @@ def sent(account: Account, request: Outgoing) -> httpx.Response:
 
 def met(event: Mapping[str, Any]) -> str:
     """Return in short what the debug API says of *event*."""
-    reason, resolution = event["reason"], event["resolution"] or {}
+    reason: Any = event["reason"]
+    resolution: dict[str, Any] = event["resolution"] or {}
     rejected = f" {reason['rule']} {reason['path']}".rstrip() if reason else ""
     decided = str(resolution.get("decided_by") or "")
     by = f" by {decided}" if "." in decided else ""

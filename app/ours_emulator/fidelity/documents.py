@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 MAX_BYTES = 32 * 1024 * 1024
-_MAX_STEPS = 20_000
+_MAX_STEPS = 500_000
 _MAX_DEPTH = 100
 _NULL = "null"
 _VARIANTS = ("anyOf", "oneOf")
@@ -55,27 +55,32 @@ class Resolver:
 
     def __init__(self, document: Node) -> None:
         self._document = document
+        self._schemas: dict[str, Node] = {}
         self._steps = 0
 
     def resolved(self, value: object) -> Node:
         """Return the object that *value* is or refers to. Raises DocumentError for a reference that leads nowhere."""
         for _ in range(_MAX_DEPTH):
-            found = node(value)
-            reference = found.get("$ref")
-            if not isinstance(reference, str):
+            reference, found = _reference(value)
+            if reference is None:
                 return found
-            value = {**node(self._target(reference)), **{key: part for key, part in found.items() if key != "$ref"}}
+            value = {**node(self._target(reference)), **found}
         raise DocumentError("a $ref refers to itself")
 
     def schema(self, value: object, depth: int = 0) -> Node:
         """Return the schema that *value* is or refers to, as OpenAPI 3.0 has it: `allOf` merged, null as nullable."""
         if depth > _MAX_DEPTH:
-            raise DocumentError("a schema refers to itself")
-        schema = self.resolved(value)
+            raise DocumentError("a schema refers to itself, or is nested too deeply")
+        reference, schema = _reference(value)
+        if reference is not None:
+            # Kept, because two references to what has two references, and so on, would double with each level.
+            if reference not in self._schemas:
+                self._schemas[reference] = self.schema(self._target(reference), depth + 1)
+            schema = {**self._schemas[reference], **schema}
         parts = items(schema.get("allOf"))
         if parts:
             rest = {key: part for key, part in schema.items() if key != "allOf"}
-            schema = _merged([*(self.schema(part, depth + 1) for part in parts), rest])
+            schema = self._merged([*(self.schema(part, depth + 1) for part in parts), rest])
         return self._without_null(_with_one_type(schema), depth)
 
     def _without_null(self, schema: Node, depth: int) -> Node:
@@ -91,10 +96,23 @@ class Resolver:
                 return {**self.schema(others[0], depth + 1), **rest, "nullable": True}
         return schema
 
+    def _merged(self, parts: Sequence[Node]) -> Node:
+        """Return one schema of *parts*: later keywords win, properties and required names are added up."""
+        merged: dict[str, Any] = {}
+        properties: dict[str, Any] = {}
+        required: list[Any] = []
+        for part in parts:
+            properties |= node(part.get("properties"))
+            required += items(part.get("required"))
+            merged |= part
+            self._steps += 1 + len(node(part.get("properties"))) + len(items(part.get("required")))
+            if self._steps > _MAX_STEPS:
+                raise DocumentError("too large once its references are resolved")
+        return (
+            merged | ({"properties": properties} if properties else {}) | ({"required": required} if required else {})
+        )
+
     def _target(self, reference: str) -> object:
-        self._steps += 1
-        if self._steps > _MAX_STEPS:
-            raise DocumentError("it has too many references")
         if not reference.startswith("#/"):
             raise DocumentError(f"it refers to another document, {reference[:80]!r}; resolve its references first")
         found: object = self._document
@@ -105,16 +123,13 @@ class Resolver:
         return found
 
 
-def _merged(parts: list[Node]) -> Node:
-    """Return one schema of *parts*: later keywords win, properties and required names are added up."""
-    merged: dict[str, Any] = {}
-    for part in parts:
-        properties = {**node(merged.get("properties")), **node(part.get("properties"))}
-        required = [*items(merged.get("required")), *items(part.get("required"))]
-        merged |= part
-        merged |= {"properties": properties} if properties else {}
-        merged |= {"required": required} if required else {}
-    return merged
+def _reference(value: object) -> tuple[str | None, Node]:
+    """Return what *value* refers to, if it does, and the rest of it."""
+    found = node(value)
+    reference = found.get("$ref")
+    if not isinstance(reference, str):
+        return None, found
+    return reference, {key: part for key, part in found.items() if key != "$ref"}
 
 
 def _with_one_type(schema: Node) -> Node:

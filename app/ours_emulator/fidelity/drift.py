@@ -28,7 +28,7 @@ _ROWS = "events[]"
 _ABSENT = ""
 _LENGTHS = ("minLength", "maxLength", "minItems", "maxItems")
 
-_RULES_OF_NAME: Mapping[str, Sequence[str]] = {
+RULES_OF_NAME: Mapping[str, Sequence[str]] = {
     "token": ("body-token", "missing-token", "batch-token"),
     "event": ("identify-event", "allow-list"),
     "events": ("batch-events", "batch-limit"),
@@ -49,7 +49,7 @@ _RULES_OF_NAME: Mapping[str, Sequence[str]] = {
     "identityContext": ("identity-context",),
 }
 """Beside the rules of what changed: those of a name in the body, without the rows that it is in."""
-_RULES_OF_KEYWORD: Mapping[str, Sequence[str]] = {
+RULES_OF_KEYWORD: Mapping[str, Sequence[str]] = {
     "x-trim": ("trimming", "schema"),
     "x-to-text": ("to-text", "schema"),
     "x-open-object": ("open-object-tidy", "open-object-limits", "any-json"),
@@ -57,7 +57,7 @@ _RULES_OF_KEYWORD: Mapping[str, Sequence[str]] = {
     "description": (),
     "title": (),
 }
-_RULES_OF_STATUS: Mapping[str, Sequence[str]] = {
+RULES_OF_STATUS: Mapping[str, Sequence[str]] = {
     "200": ("bodies", "batch-answers"),
     "207": ("batch-answers",),
     "400": ("malformed", "schema", "bodies"),
@@ -275,7 +275,7 @@ def _below(place: str, name: str) -> str:
 
 
 def _rows(where: str, place: str) -> tuple[str, str]:
-    """Return *where* and *place*. The rows of a batch are a place of their own, in which they have the names of /track."""
+    """Return *where* and *place*. The rows of a batch are a place of their own, with the names of /track."""
     return (f"{where} {_ROWS}", "") if place == _ROWS else (where, place)
 
 
@@ -295,16 +295,16 @@ def _touched(change: Change) -> Iterator[str]:
     elif change.place == "endpoint":
         yield from ("base-path", "methods") if not change.what else ()
     elif change.place.startswith("response "):
-        yield from _RULES_OF_STATUS.get(change.place.split(" ")[1].split(".")[0], ())
+        yield from RULES_OF_STATUS.get(change.place.split(" ")[1].split(".")[0], ())
     else:
         yield from _touched_in_body(change)
 
 
 def _touched_in_body(change: Change) -> Iterator[str]:
     if change.what:
-        yield from _RULES_OF_KEYWORD.get(change.what, ("schema",))
+        yield from RULES_OF_KEYWORD.get(change.what, ("schema",))
     else:
         yield from ("schema", "unknown-keys")
     if _ANY in change.before + change.after:
         yield "any-json"
-    yield from _RULES_OF_NAME.get(change.place.removesuffix(".*"), ())
+    yield from RULES_OF_NAME.get(change.place.removesuffix(".*"), ())
