@@ -105,7 +105,7 @@ def test_a_batch_with_many_differences_shows_the_first_ones() -> None:
 
 def prepared(secrets: tuple[str, ...] = (), credentials: Credentials = CREDENTIALS, /, **line: Any) -> Outgoing:
     request = Preparation(credentials, secrets, RUN, WINDOW).prepared(
-        Line(**{"path": "/track", "received_at": RECEIVED, **line}), "line 1", NOW
+        Line.model_validate({"path": "/track", "received_at": RECEIVED, **line}), "line 1", NOW
     )
     assert isinstance(request, Outgoing), request
     return request
@@ -162,7 +162,8 @@ def test_a_time_stays_as_far_from_now_as_it_was() -> None:
         with case(before):
             assert moved(RECEIVED - before, RECEIVED, NOW, WINDOW) == NOW - after
     assert moved(RECEIVED - DAY + 0.5, RECEIVED, NOW, WINDOW) == NOW - DAY + 0.5
-    for value in (None, "now", True, [], float("inf"), 10**400):
+    others: list[Any] = [None, "now", True, [], float("inf"), 10**400]
+    for value in others:
         with case(value):
             assert moved(value, RECEIVED, NOW, WINDOW) is value
     rows = sent({"token": "t", "events": [{"time": RECEIVED - DAY}]}, path="/batch")["events"]
@@ -178,7 +179,8 @@ def test_distinct_ids_are_fresh_and_equal_where_they_were_equal() -> None:
     assert len(str(fresh(long, RUN))) <= 400
     assert fresh(long, RUN) == fresh(long, RUN) != fresh("y" * 400, RUN)
     assert len(str(fresh("x" * 401, RUN))) > 400
-    for value in ("", " ", None, True, [], 1e300):
+    others: list[Any] = ["", " ", None, True, [], 1e300]
+    for value in others:
         with case(value):
             assert fresh(value, RUN) == value
 
@@ -224,7 +226,7 @@ def test_what_can_not_be_sent_is_left_out_with_the_reason() -> None:
         ({"path": "/track", "headers": {"content-type": "a\nb"}}, "header"),
     ):
         with case(line):
-            unsent = preparation.prepared(Line(received_at=RECEIVED, **line), "line 1", NOW)
+            unsent = preparation.prepared(Line.model_validate({"received_at": RECEIVED, **line}), "line 1", NOW)
             assert isinstance(unsent, Unsent)
             assert why in unsent.why
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,11 +137,15 @@ def test_names_types_lengths_formats_and_what_is_required_are_compared() -> None
         ({"enum": ["a"]}, "enum", "", '["a"]'),
     ):
         with case(edit):
-            (found,) = changes(lambda document, new=edit: properties(document)["event"].update(new))
+            (found,) = changes(event_with(edit))
             assert (found[2], found[3], found[4], found[5]) == ("event", keyword, before, after)
     assert changes(lambda document: body(document)["required"].append("userId")) == [
         ("changed", TRACK, "userId", "required", "false", "true")
     ]
+
+
+def event_with(keywords: Mapping[str, Any]) -> Edit:
+    return lambda document: properties(document)["event"].update(keywords)
 
 
 def test_any_json_is_told_from_a_string_by_how_it_is_written() -> None:
@@ -288,7 +293,7 @@ def test_wherever_a_document_has_another_type_it_is_compared_or_refused_in_one_l
     for at, path in enumerate(outside):
         value = (5, None, "x", [5], {"x": [5]}, True)[at % 6]
         with case(path, value):
-            assert "\n" not in problem_of(edited(lambda document, to=path, new=value: put(document, to, new)))
+            assert "\n" not in problem_of(edited(partial(put, path=path, value=value)))
 
 
 def problem_of(content: bytes) -> str:

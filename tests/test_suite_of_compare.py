@@ -88,7 +88,7 @@ def met(event: Mapping[str, Any]) -> str:
     decided = str(resolution.get("decided_by") or "")
     by = f" by {decided}" if "." in decided else ""
     hints = "".join(f", hint {hint['rule']}" for hint in event["hints"])
-    return event["outcome"] + rejected + by + hints
+    return f"{event['outcome']}{rejected}{by}{hints}"
 
 
 @each_revision
