@@ -1,14 +1,18 @@
 """Comparing servers in the process of the tests, which is faster than with the command."""
 
 import asyncio
+import socket
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from ours_emulator.fidelity.answers import NoReply
 from ours_emulator.fidelity.comparison import Comparison, Found
 from ours_emulator.fidelity.preparation import Credentials, Outgoing, Unsent
 from ours_emulator.fidelity.server import connected
+from waiting import PATIENCE
 
 LIVE_TOKEN = "abcdef123456"
 KEY = "pk_abcdef123456"
@@ -48,3 +52,47 @@ def _made(requests: Iterable[Outgoing | Unsent]) -> Iterator[Callable[[], Outgoi
 
 def _itself(request: Outgoing | Unsent) -> Outgoing | Unsent:
     return request
+
+
+@contextmanager
+def answering(answer: Callable[[socket.socket], None]) -> Generator[str]:
+    """Give the URL of a server that lets *answer* do what it wants with each connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                threading.Thread(target=answered, args=(connection,), daemon=True).start()
+
+        def answered(connection: socket.socket) -> None:
+            with connection:
+                try:
+                    connection.recv(65536)
+                    answer(connection)
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join(PATIENCE)
+
+
+def http(status: str, body: bytes = b"", *headers: str) -> bytes:
+    """Return an answer."""
+    head = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close", *headers, "", ""]
+    return "\r\n".join(head).encode() + body
+
+
+def hang(connection: socket.socket) -> None:
+    """Answer nothing."""
+    connection.recv(1)
+
+
+def saying(answer: bytes) -> Callable[[socket.socket], None]:
+    """Return what sends *answer*."""
+    return lambda connection: connection.sendall(answer)

@@ -4,17 +4,15 @@ import base64
 import gzip
 import json
 import socket
-import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
 import httpx
 import pytest
 
-from comparing import CREDENTIALS, KEY, LIVE_TOKEN, compared, labels, now
+from comparing import CREDENTIALS, KEY, LIVE_TOKEN, answering, compared, hang, http, labels, now, saying
 from looping import case
 from ours_emulator.debug.journal_format import Line
 from ours_emulator.fidelity.answers import MAX_DIFFERENCES, Difference, NoReply, Reply, differences
@@ -307,43 +305,6 @@ def test_a_plan_counts_what_is_sent_to_each_api(server: Server) -> None:
 # Servers of every kind
 
 
-@contextmanager
-def answering(answer: Callable[[socket.socket], None]) -> Generator[str]:
-    """Give the URL of a server that lets *answer* do what it wants with each connection."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listening.accept()
-                except OSError:
-                    return
-                threading.Thread(target=answered, args=(connection,), daemon=True).start()
-
-        def answered(connection: socket.socket) -> None:
-            with connection:
-                try:
-                    connection.recv(65536)
-                    answer(connection)
-                except OSError:
-                    return
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        listening.shutdown(socket.SHUT_RDWR)
-        thread.join(PATIENCE)
-
-
-def http(status: str, body: bytes = b"", *headers: str) -> bytes:
-    head = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close", *headers, "", ""]
-    return "\r\n".join(head).encode() + body
-
-
-def hang(connection: socket.socket) -> None:
-    connection.recv(1)
-
-
 def drip(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\n")
     while True:
@@ -359,10 +320,6 @@ def flood(connection: socket.socket) -> None:
 
 def reset(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-
-
-def saying(answer: bytes) -> Callable[[socket.socket], None]:
-    return lambda connection: connection.sendall(answer)
 
 
 def alone(server: Server, url: str, count: int = 1, **limits: float) -> Found:

@@ -169,7 +169,7 @@ def _confirm(options: _Options, plan: Plan, yes: bool) -> None:
 
     key = options.credentials.key
     keys = f" and key {masked(key)}" if key else ""
-    client = f", {plan.client} of them to the Client API" if plan.client else ""
+    client = f", {plan.client} of them to the Client API," if plan.client else ""
     left_out = f"; {plural(plan.left_out, 'request')} cannot be sent" if plan.left_out else ""
     click.echo(
         f"ours-emulator: sends {plural(plan.count, 'request')}{client} to {host_of(options.base)} with token "
