@@ -122,7 +122,12 @@ def test_tokens_and_keys_are_replaced_wherever_they_stand() -> None:
     assert json.loads(request.body)["token"] == CREDENTIALS.token
     client = prepared(path="/api/client/alias", body={}, headers={"Authorization": "Bearer sk_secret_2"})
     assert client.headers["authorization"] == f"Bearer {KEY}"
-    for broken in ('{"token":"live_secret_1","event":', "token=live_secret_1", '"token live_secret_1"\x00'):
+    for broken in (
+        '{"x":"live_secret_1"',
+        '{"token":"live_secret_1","event":',
+        "token=live_secret_1",
+        '"token live_secret_1"\x00',
+    ):
         with case(broken):
             assert b"secret" not in prepared((secret,), body=broken).body
     packed = prepared((secret,), body_base64="H4sIAAAAAAAA", headers={"content-encoding": "gzip"})

@@ -99,6 +99,8 @@ def test_the_suite_against_another_revision_ends_with_1_and_a_report_for_program
 def test_what_can_not_be_compared_is_one_line(tmp_path: Path) -> None:
     bad = tmp_path / "bad.jsonl"
     bad.write_text("nonsense\n")
+    empty = tmp_path / "empty.jsonl"
+    empty.touch()
     against = ("--against", SOMEWHERE)
     cases: Sequence[tuple[tuple[str, ...], str]] = (
         (("compare", "--suite", *against), "--token"),
@@ -116,9 +118,10 @@ def test_what_can_not_be_compared_is_one_line(tmp_path: Path) -> None:
         ((*COMPARE, "--suite", *against, "--public-key", "x", "--allow-live-data"), "pk_ or sk_"),
         ((*COMPARE, "--suite", *against, "--rate", "0"), "--rate"),
         (("compare", "--suite", *against, "--token", TOKEN), "add --yes"),
+        ((*COMPARE, *against, str(empty)), "nothing to send"),
         (("drift", str(tmp_path / "none")), "cannot be read"),
         (("drift", str(bad)), "bad.jsonl: not JSON"),
-        (("drift", SOMEWHERE), SOMEWHERE),
+        (("drift", "http://user:password@127.0.0.1:1/x?key=secret"), "http://127.0.0.1:1/x: "),
         (("drift", "x\0"), "NUL"),
     )
     for words, shown in cases:

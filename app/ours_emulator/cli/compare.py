@@ -177,6 +177,8 @@ def _confirm(options: _Options, plan: Plan, yes: bool) -> None:
         f"{plan.count / options.rate:.0f} s){left_out}",
         err=True,
     )
+    if plan.count == 0:
+        raise click.UsageError("there is nothing to send")
     if yes:
         return
     if not sys.stdin.isatty():

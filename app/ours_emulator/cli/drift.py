@@ -16,6 +16,8 @@ from ours_emulator.errors import file_problem
 if TYPE_CHECKING:
     from ours_emulator.fidelity.forms import Format
 
+_URLS = ("http://", "https://")
+
 
 @click.command()
 @click.argument("source", metavar="URL-or-FILE")
@@ -32,19 +34,29 @@ def drift(source: str, revision: str, timeout: float, form: Format) -> None:
     from ours_emulator.fidelity.drift_report import DriftReport
     from ours_emulator.fidelity.server import AddressError
 
+    shown = _without_secrets(source)
     try:
         changes = changes_of(_content(source, timeout), revision)
     except (DocumentError, AddressError) as error:
-        raise click.ClickException(f"{source}: {error}") from None
-    click.echo(DriftReport(changes, revision, source).text(form), nl=False)
+        raise click.ClickException(f"{shown}: {error}") from None
+    click.echo(DriftReport(changes, revision, shown).text(form), nl=False)
     sys.exit(NOT_MET if changes else 0)
+
+
+def _without_secrets(source: str) -> str:
+    """Return *source*; of a URL neither its user nor its query, where passwords stand."""
+    if not source.startswith(_URLS):
+        return source
+    scheme, _, rest = source.partition("://")
+    host, slash, path = rest.partition("?")[0].partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _content(source: str, timeout: float) -> bytes:
     from ours_emulator.fidelity.documents import MAX_BYTES
     from ours_emulator.fidelity.download import downloaded
 
-    if source.startswith(("http://", "https://")):
+    if source.startswith(_URLS):
         return downloaded(source, timeout)
     if "\0" in source:
         raise click.ClickException("the path must not contain a NUL character")

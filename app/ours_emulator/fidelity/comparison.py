@@ -20,7 +20,7 @@ from ours_emulator.fidelity.preparation import Outgoing, Unsent
 from ours_emulator.fidelity.server import Server, retry_after
 
 MAX_WAIT_SECONDS = 300
-"""The longest wait that a server may ask for."""
+"""How long a server may ask to wait, in all."""
 _BUSY = (429, 503)
 _ATTEMPTS = 3
 _FIRST_WAIT_SECONDS = 2.0
@@ -34,7 +34,7 @@ class Compared:
 
     request: Outgoing
     rules: tuple[str, ...]
-    """The rules it is about, as far as known: of the suite, or those that one of the servers refused it by."""
+    """The rules it is about, as far as known: of the suite, or those of the reasons and hints that it was answered."""
     emulator: Reply
     server: Reply | NoReply
     differences: tuple[Difference, ...] = ()
@@ -66,6 +66,7 @@ class Comparison:
         self._seconds = 1 / rate
         self._found = found
         self._silent = 0
+        self._waited = 0.0
 
     async def run(self, requests: Iterator[Callable[[], Outgoing | Unsent]]) -> None:
         """Send *requests*, each of which is made when it is its turn."""
@@ -106,10 +107,12 @@ class Comparison:
             if isinstance(reply, NoReply) or reply.status not in _BUSY:
                 return reply
             asked = retry_after(reply)
-            if asked is not None and asked > MAX_WAIT_SECONDS:
-                self._found.stopped = f"the server asks to wait {asked:.0f} s; try again later"
+            seconds = wait if asked is None else asked
+            self._waited += seconds
+            if self._waited > MAX_WAIT_SECONDS:
+                self._found.stopped = f"the server asks to wait {seconds:.0f} s; try again later"
                 return reply
-            await asyncio.sleep(wait if asked is None else asked)
+            await asyncio.sleep(seconds)
             wait *= 2
         return await self._server.send(request)
 
@@ -133,5 +136,5 @@ def _compared(request: Outgoing, ours: Reply, theirs: Reply | NoReply) -> Compar
     if isinstance(theirs, NoReply):
         return Compared(request, request.rules or ours.rules, ours, theirs)
     found = differences(ours, theirs, wording=request.is_client_api, headers=request.compared_headers)
-    rules = request.rules or ours.rules or (theirs.rules or ours.hinted if found else ())
+    rules = request.rules or ours.rules or theirs.rules or ours.hinted
     return Compared(request, rules, ours, theirs, found)

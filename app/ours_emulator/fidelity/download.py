@@ -34,7 +34,7 @@ async def _within(url: str, seconds: float) -> bytes:
 
 async def _read(answer: httpx.Response) -> bytes:
     content = bytearray()
-    async for part in answer.aiter_raw():
+    async for part in answer.aiter_bytes():
         content += part
         if len(content) > MAX_BYTES:
             break

@@ -1,6 +1,6 @@
 """What is going to be sent: the requests of an export or of the suite, counted, and each made when it is its turn."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, TypeAlias
@@ -34,13 +34,13 @@ class Plan:
 def plan_of_suite(credentials: Credentials, now: Callable[[], int]) -> Plan:
     """Return the plan to send the suite; *now* is the time in milliseconds."""
     run = new_run()
-    requests = list(suite(credentials, run, now()))
 
     def made() -> Iterator[Made]:
-        for request in requests:
+        # Made again when they are sent: the user may have been asked for long.
+        for request in suite(credentials, run, now()):
             yield partial(_itself, request)
 
-    return _plan(requests, made, _secrets_of(credentials))
+    return _plan((make() for make in made()), made, _secrets_of(credentials))
 
 
 def plan_of_export(file: IO[bytes], credentials: Credentials, name: str, now: Callable[[], int]) -> Plan:
@@ -58,9 +58,7 @@ def plan_of_export(file: IO[bytes], credentials: Credentials, name: str, now: Ca
     return _plan((make() for make in made()), made, secrets)
 
 
-def _plan(
-    requests: Iterator[Outgoing | Unsent] | list[Outgoing], made: Callable[[], Iterator[Made]], secrets: frozenset[str]
-) -> Plan:
+def _plan(requests: Iterable[Outgoing | Unsent], made: Callable[[], Iterator[Made]], secrets: frozenset[str]) -> Plan:
     ingest = client = left_out = 0
     for request in requests:
         if isinstance(request, Unsent):

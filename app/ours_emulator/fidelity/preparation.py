@@ -146,7 +146,8 @@ class Preparation:
             # What cannot be read cannot be searched for secrets either, so it is replaced by what is refused as well.
             return b"\x1f\x8b not gzip" if is_gzip else b"\xff not UTF-8"
         body, _ = redacted(request.body, coding, self._hide)
-        shown = body.decode("utf-8")
+        # Once more as text: what is not JSON has only been searched for tokens.
+        shown = keys_replaced(self._hide(body.decode("utf-8")), stand_in, 1)
         if request.endpoint in ingest.ENDPOINTS:
             shown = self._renewed(text, shown, line.received_at, now)
         return compress(shown.encode("utf-8"), mtime=0) if is_gzip else shown.encode("utf-8")

@@ -130,7 +130,7 @@ class Report:
             left = self.planned - len(self.found.compared)
             yield "stopped early", [f"{self.found.stopped}; {plural(left, 'request')} not sent"]
         if self.found.unsent:
-            yield "not compared", [f"{one.label}: {one.why}" for one in self.found.unsent]
+            yield "not compared", [f"{one.label}: {self._shown(one.why)}" for one in self.found.unsent]
         if self._by_hand():
             yield "to look up by hand", [f"{one.rule}: {one.text}" for one in self._by_hand()]
             yield "of the emulator only", [f"{one.rule}: {one.text}" for one in self._own()]
@@ -144,7 +144,7 @@ class Report:
             "stopped": self.found.stopped,
             "rules": [dict(zip(_keys(), _cells(row), strict=True)) for row in self.rows],
             "requests": [self._request(one) for one in self.found.compared],
-            "not_compared": [{"request": one.label, "why": one.why} for one in self.found.unsent],
+            "not_compared": [{"request": one.label, "why": self._shown(one.why)} for one in self.found.unsent],
             "to_look_up": [{"rule": one.rule, "text": one.text} for one in self._by_hand()],
             "of_the_emulator": [{"rule": one.rule, "text": one.text} for one in self._own()],
         }

@@ -24,6 +24,8 @@ from ours_emulator.fidelity.preparation import Outgoing
 MAX_ANSWER_BYTES = 1024 * 1024
 USER_AGENT = f"ours-emulator/{__version__}"
 _HEADERS = MappingProxyType({"user-agent": USER_AGENT, "accept": "*/*", "accept-encoding": "identity"})
+# Many servers close a connection after 5 s without a request, just when the next one may be sent over it.
+_LIMITS = httpx.Limits(keepalive_expiry=2.0)
 
 
 class AddressError(ValueError):
@@ -40,10 +42,10 @@ def base_of(url: str) -> str:
         port = address.port
     except ValueError as error:
         raise AddressError(f"{url}: not a valid URL: {error}") from None
-    if address.scheme not in ("http", "https") or not address.hostname or port == 0:
-        raise AddressError(f"{url}: not a valid URL; use one like https://api.example.com/api/v1")
     if address.username is not None or address.query or address.fragment:
         raise AddressError("the URL must have no user, query or fragment; leave them out")
+    if address.scheme not in ("http", "https") or not address.hostname or port == 0:
+        raise AddressError(f"{url}: not a valid URL; use one like https://api.example.com/api/v1")
     base = url.rstrip("/")
     for path in ("/api/v1", "/api/client"):
         base = base.removesuffix(path)
@@ -93,7 +95,9 @@ async def connected(base: str, seconds: float) -> AsyncGenerator[Server]:
 def client_for(url: str) -> httpx.AsyncClient:
     """Return a client that reaches *url* as the environment says. Raises AddressError if its proxy is not valid."""
     try:
-        return httpx.AsyncClient(verify=tls(), headers=_HEADERS, timeout=None, mounts=without_proxy(url))
+        return httpx.AsyncClient(
+            verify=tls(), headers=_HEADERS, timeout=None, limits=_LIMITS, mounts=without_proxy(url)
+        )
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         raise AddressError(f"the proxy of the environment cannot be used: {why(error)}") from None
 
