@@ -1,6 +1,7 @@
 """Comparing servers in the process of the tests, which is faster than with the command."""
 
 import asyncio
+import re
 import socket
 import threading
 import time
@@ -20,6 +21,8 @@ CREDENTIALS = Credentials(f"test_{LIVE_TOKEN}", KEY)
 RUN = "123456789"
 _RATE = 100_000
 _SECONDS = 10
+_TLS = 0x16
+"""The first byte of TLS."""
 
 
 def now() -> int:
@@ -70,7 +73,7 @@ def answering(answer: Callable[[socket.socket], None]) -> Generator[str]:
         def answered(connection: socket.socket) -> None:
             with connection:
                 try:
-                    connection.recv(65536)
+                    _read_request(connection)
                     answer(connection)
                 except OSError:
                     return
@@ -89,10 +92,25 @@ def http(status: str, body: bytes = b"", *headers: str) -> bytes:
 
 
 def hang(connection: socket.socket) -> None:
-    """Answer nothing."""
-    connection.recv(1)
+    """Answer nothing, until the client leaves."""
+    while connection.recv(65536):
+        pass
 
 
 def saying(answer: bytes) -> Callable[[socket.socket], None]:
     """Return what sends *answer*."""
     return lambda connection: connection.sendall(answer)
+
+
+def _read_request(connection: socket.socket) -> None:
+    """Read all of a request: what is closed with a part of it unread is reset. That of TLS is no HTTP, and not read."""
+    received = connection.recv(65536)
+    while received and received[0] != _TLS and not _is_whole(received):
+        part = connection.recv(65536)
+        received = received + part if part else b""
+
+
+def _is_whole(request: bytes) -> bool:
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head.lower())
+    return bool(end) and len(body) >= (int(length[1]) if length else 0)

@@ -9,10 +9,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 from pydantic import JsonValue
 
+from ours_emulator.contract.rules import load_rules
 from ours_emulator.jsontext import json_text, same
 
 MAX_DIFFERENCES = 20
@@ -87,9 +88,14 @@ def accepts_every_token(ours: Reply, theirs: Reply) -> bool:
 
 
 def _rules_in(header: str) -> tuple[str, ...]:
-    """Return the rules in a header such as `schema /event; unknown-keys /x; and 3 more`."""
-    parts = (part.strip() for part in header.split(";"))
-    return tuple(dict.fromkeys(part.split(" ")[0] for part in parts if part and not part.startswith("and ")))
+    """Return the rules in a header such as `schema /event; unknown-keys /x; and 3 more`; any server can send one."""
+    names = (part.strip().partition(" ")[0] for part in header.split(";"))
+    return tuple(name for name in dict.fromkeys(names) if name in _known_rules())
+
+
+@cache
+def _known_rules() -> frozenset[str]:
+    return frozenset(rule.id for rule in load_rules())
 
 
 def _header_differences(ours: Reply, theirs: Reply, names: Sequence[str]) -> Iterator[Difference]:

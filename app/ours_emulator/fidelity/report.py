@@ -13,12 +13,14 @@ from ours_emulator.fidelity.comparison import Compared, Found
 from ours_emulator.fidelity.forms import Format, cut, escaped, markdown_row
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.terminal import columns
-from ours_emulator.wording import plural
+from ours_emulator.wording import and_more, listed, plural
 
 NO_RULE = "(none)"
 """Stands for the rule of a request that no rule refuses and none hints at."""
 _HEADS = ("rule", "basis", "sent", "same", "different", "not answered")
 _MAX_SHOWN = 160
+_MAX_EXAMPLES = 10
+"""How many requests are shown of each rule; as JSON all of them are."""
 _MAX_SEARCHED = 10_000
 """How much of a text is searched for secrets, of which nothing but the beginning is shown."""
 _NOT_ANSWERED = "not answered"
@@ -105,9 +107,10 @@ class Report:
             yield from columns([heads, *(_cells(row) for row in self.rows)])
         for rule, requests in self._differing():
             yield from ("", self._about(rule))
-            for one in requests:
+            for one in requests[:_MAX_EXAMPLES]:
                 yield f"  {self._place(one)}"
                 yield from (f"    {line}" for line in self._lines(one))
+            yield from (f"  {line}" for line in _more(requests))
         for title, lines in self._lists():
             yield from ("", f"{title}:", *(f"  {line}" for line in lines))
 
@@ -118,9 +121,10 @@ class Report:
             yield from (markdown_row([f"`{row.rule}`", *map(str, _cells(row)[1:])]) for row in self.rows)
         for rule, requests in self._differing():
             yield from ("", f"## {escaped(self._about(rule))}", "")
-            for one in requests:
+            for one in requests[:_MAX_EXAMPLES]:
                 yield f"- {escaped(self._place(one))}"
                 yield from (f"  - {escaped(line)}" for line in self._lines(one))
+            yield from (f"- {escaped(line)}" for line in _more(requests))
         for title, lines in self._lists():
             yield from ("", f"## {title.capitalize()}", "", *(f"- {escaped(line)}" for line in lines))
 
@@ -130,10 +134,17 @@ class Report:
             left = self.planned - len(self.found.compared)
             yield "stopped early", [f"{self.found.stopped}; {plural(left, 'request')} not sent"]
         if self.found.unsent:
-            yield "not compared", [f"{one.label}: {self._shown(one.why)}" for one in self.found.unsent]
+            yield "not compared", list(self._unsent())
         if self._by_hand():
             yield "to look up by hand", [f"{one.rule}: {one.text}" for one in self._by_hand()]
             yield "of the emulator only", [f"{one.rule}: {one.text}" for one in self._own()]
+
+    def _unsent(self) -> Iterator[str]:
+        """Yield each reason why requests were not compared, with the first of them."""
+        labels: dict[str, list[str]] = {}
+        for one in self.found.unsent:
+            labels.setdefault(self._shown(one.why), []).append(one.label)
+        yield from (f"{listed(of_it, _MAX_EXAMPLES)}: {why}" for why, of_it in labels.items())
 
     def _json(self) -> dict[str, Any]:
         return {
@@ -192,6 +203,11 @@ def _row(rule: str, basis: str, of_it: Sequence[Compared]) -> Row:
     silent = sum(isinstance(one.server, NoReply) for one in of_it)
     different = sum(bool(one.differences) for one in of_it)
     return Row(rule, basis, len(of_it), len(of_it) - silent - different, different, silent)
+
+
+def _more(requests: Sequence[Compared]) -> list[str]:
+    more = and_more(len(requests) - _MAX_EXAMPLES)
+    return [f"{more}: --format json"] if more else []
 
 
 def _cells(row: Row) -> Sequence[object]:

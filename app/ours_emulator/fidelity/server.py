@@ -24,6 +24,12 @@ from ours_emulator.fidelity.preparation import Outgoing
 MAX_ANSWER_BYTES = 1024 * 1024
 USER_AGENT = f"ours-emulator/{__version__}"
 _HEADERS = MappingProxyType({"user-agent": USER_AGENT, "accept": "*/*", "accept-encoding": "identity"})
+_LOST: Mapping[type[Exception], str] = {
+    httpx.ReadError: "the connection was lost before the answer was complete",
+    httpx.WriteError: "the connection was lost before the request was sent",
+    httpx.ConnectError: "no connection",
+}
+"""What errors mean whose text is empty."""
 # Many servers close a connection after 5 s without a request, just when the next one may be sent over it.
 _LIMITS = httpx.Limits(keepalive_expiry=2.0)
 
@@ -73,7 +79,7 @@ class Server:
         except TimeoutError:
             return NoReply(f"no complete answer within {self._seconds:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            return NoReply(why(error))
+            return NoReply(_LOST.get(type(error), why(error)) if not str(error) else why(error))
 
     async def _answer(self, request: Outgoing) -> Reply | NoReply:
         url = self._base + request.path
