@@ -3,10 +3,11 @@
 import asyncio
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from ours_emulator.fidelity.answers import NoReply
@@ -58,8 +59,8 @@ def _itself(request: Outgoing | Unsent) -> Outgoing | Unsent:
 
 
 @contextmanager
-def answering(answer: Callable[[socket.socket], None]) -> Generator[str]:
-    """Give the URL of a server that lets *answer* do what it wants with each connection."""
+def answering(answer: Callable[[socket.socket], None], context: ssl.SSLContext | None = None) -> Generator[str]:
+    """Give the URL of a server that lets *answer* do what it wants with each connection; with *context* over TLS."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
@@ -71,16 +72,15 @@ def answering(answer: Callable[[socket.socket], None]) -> Generator[str]:
                 threading.Thread(target=answered, args=(connection,), daemon=True).start()
 
         def answered(connection: socket.socket) -> None:
-            with connection:
-                try:
-                    _read_request(connection)
-                    answer(connection)
-                except OSError:
-                    return
+            with connection, suppress(OSError):
+                plain = connection if context is None else context.wrap_socket(connection, server_side=True)
+                with plain:
+                    _read_request(plain)
+                    answer(plain)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield f"{'http' if context is None else 'https'}://127.0.0.1:{listening.getsockname()[1]}"
         listening.shutdown(socket.SHUT_RDWR)
         thread.join(PATIENCE)
 

@@ -3,10 +3,14 @@
 import base64
 import gzip
 import json
+import shutil
 import socket
+import ssl
+import subprocess
 import time
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,7 +24,7 @@ from ours_emulator.fidelity.comparison import Found
 from ours_emulator.fidelity.plan import plan_of_export
 from ours_emulator.fidelity.preparation import Credentials, Outgoing, Preparation, Unsent, fresh, moved, standard_path
 from ours_emulator.fidelity.report import Report
-from ours_emulator.fidelity.server import AddressError, base_of, retry_after
+from ours_emulator.fidelity.server import AddressError, base_of, retry_after, tls
 from ours_emulator.http.redaction import Redactor
 from serving import Account, Server
 from waiting import PATIENCE
@@ -383,6 +387,27 @@ def test_a_server_that_speaks_no_tls_is_a_finding(server: Server) -> None:
         found = alone(server, url.replace("http:", "https:"))
     assert "not answered: " in texts(found)
     assert "SSL" in texts(found)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_a_certificate_counts_if_the_environment_trusts_it(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem")
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, *subject]
+    subprocess.run(made, check=True, capture_output=True, timeout=PATIENCE)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with answering(saying(http("200 OK", b'{"success":true}')), context) as url:
+        (refused,) = alone(server, url).compared
+        monkeypatch.setenv("SSL_CERT_FILE", certificate)
+        tls.cache_clear()
+        trusted = alone(server, url)
+    tls.cache_clear()
+    assert isinstance(refused.server, NoReply)
+    assert "CERTIFICATE_VERIFY_FAILED" in refused.server.problem
+    assert trusted.is_same
 
 
 def test_nobody_is_asked_for_ever(server: Server) -> None:

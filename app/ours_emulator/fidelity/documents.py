@@ -32,7 +32,7 @@ def read_document(content: bytes) -> Node:
     except UnicodeDecodeError:
         raise DocumentError("not JSON: it is not UTF-8") from None
     except ValueError as error:
-        raise DocumentError(f"not JSON{_yaml_advice(content)}: {error}") from None
+        raise DocumentError(f"not JSON: {error}{_yaml_advice(content)}") from None
     if not node(node(document).get("paths")):
         raise DocumentError("not an OpenAPI document: it has no object `paths`")
     if not str(document.get("openapi")).startswith("3."):
@@ -144,7 +144,11 @@ def _with_one_type(schema: Node) -> Node:
 
 def _yaml_advice(content: bytes) -> str:
     begins = content[:200].lstrip()
-    return "; it looks like YAML, so convert it" if begins.startswith((b"openapi:", b"---", b"#", b"info:")) else ""
+    return (
+        "; it looks like YAML, so convert it to JSON"
+        if begins.startswith((b"openapi:", b"---", b"#", b"info:"))
+        else ""
+    )
 
 
 def _no_number(name: str) -> object:
