@@ -22,7 +22,16 @@ from ours_emulator.debug.journal_format import Line
 from ours_emulator.fidelity.answers import MAX_DIFFERENCES, Difference, NoReply, Reply, differences
 from ours_emulator.fidelity.comparison import Found
 from ours_emulator.fidelity.plan import plan_of_export
-from ours_emulator.fidelity.preparation import Credentials, Outgoing, Preparation, Unsent, fresh, moved, standard_path
+from ours_emulator.fidelity.preparation import (
+    Credentials,
+    Outgoing,
+    Preparation,
+    Unsent,
+    fresh,
+    moved,
+    secrets_in,
+    standard_path,
+)
 from ours_emulator.fidelity.report import Report
 from ours_emulator.fidelity.server import AddressError, base_of, retry_after, tls
 from ours_emulator.http.redaction import Redactor
@@ -136,6 +145,13 @@ def test_tokens_and_keys_are_replaced_wherever_they_stand() -> None:
             assert b"secret" not in prepared((secret,), body=broken).body
     packed = prepared((secret,), body_base64="H4sIAAAAAAAA", headers={"content-encoding": "gzip"})
     assert packed.body.startswith(b"\x1f\x8b")
+
+
+def test_a_token_that_no_source_can_have_is_not_searched_for_elsewhere() -> None:
+    bodies: list[Any] = [{"token": "x" * 300}, {"token": "live_secret_1"}, {"token": 5}, [], "text"]
+    lines = [Line.model_validate({"path": "/track", "received_at": RECEIVED, "body": body}) for body in bodies]
+    lines[0].headers["authorization"] = "Bearer pk_secret_2"
+    assert set(secrets_in(lines)) - {""} == {"live_secret_1", "pk_secret_2"}
 
 
 def test_the_live_token_of_the_same_source_becomes_its_test_mode_key() -> None:
