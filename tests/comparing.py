@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 
 from ours_emulator.fidelity.answers import NoReply
-from ours_emulator.fidelity.comparison import Comparison, Found
+from ours_emulator.fidelity.comparison import Comparison
+from ours_emulator.fidelity.found import Found
 from ours_emulator.fidelity.preparation import Credentials, Outgoing, Unsent
 from ours_emulator.fidelity.server import connected
 from waiting import PATIENCE

@@ -20,7 +20,7 @@ from comparing import CREDENTIALS, KEY, LIVE_TOKEN, answering, compared, hang, h
 from looping import case
 from ours_emulator.debug.journal_format import Line
 from ours_emulator.fidelity.answers import MAX_DIFFERENCES, Difference, NoReply, Reply, differences
-from ours_emulator.fidelity.comparison import Found
+from ours_emulator.fidelity.found import Found
 from ours_emulator.fidelity.plan import plan_of_export
 from ours_emulator.fidelity.preparation import (
     Credentials,

@@ -21,8 +21,8 @@ from ours_emulator.errors import SettingsError, StoreError, file_problem, why
 from ours_emulator.wording import plural
 
 if TYPE_CHECKING:
-    from ours_emulator.fidelity.comparison import Found
     from ours_emulator.fidelity.forms import Format
+    from ours_emulator.fidelity.found import Found
     from ours_emulator.fidelity.plan import Plan
     from ours_emulator.fidelity.preparation import Credentials
     from ours_emulator.fidelity.report import Report
@@ -130,7 +130,7 @@ def _run(options: _Options, form: Format, yes: bool) -> None:
     from ours_emulator.debug.journal_format import LineError
     from ours_emulator.emulator import EmulatorError
     from ours_emulator.emulator.transport import TransportError
-    from ours_emulator.fidelity.comparison import Found
+    from ours_emulator.fidelity.found import Found
     from ours_emulator.fidelity.server import AddressError
 
     found = Found()

@@ -6,16 +6,15 @@ answers, if the server asks to wait for long.
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from ours_emulator.emulator.transport import AsyncTransport, Request
 from ours_emulator.fidelity.answers import (
-    Difference,
     NoReply,
     Reply,
     accepts_every_token,
     differences,
 )
+from ours_emulator.fidelity.found import Compared, Found
 from ours_emulator.fidelity.preparation import Outgoing, Unsent
 from ours_emulator.fidelity.server import Server, retry_after
 
@@ -26,34 +25,6 @@ _ATTEMPTS = 3
 _FIRST_WAIT_SECONDS = 2.0
 _MAX_SILENT = 3
 _EMULATOR_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """A request that was sent, and what is different: nothing, `differences`, or that there was no answer."""
-
-    request: Outgoing
-    rules: tuple[str, ...]
-    """The rules it is about, as far as known: of the suite, or those of the reasons and hints that it was answered."""
-    emulator: Reply
-    server: Reply | NoReply
-    differences: tuple[Difference, ...] = ()
-
-
-@dataclass
-class Found:
-    """All that was found so far."""
-
-    compared: list[Compared] = field(default_factory=list[Compared])
-    unsent: list[Unsent] = field(default_factory=list[Unsent])
-    stopped: str | None = None
-    """Why not everything was sent."""
-
-    @property
-    def is_same(self) -> bool:
-        """Whether everything that was to be sent was answered, and the same."""
-        clean = all(isinstance(one.server, Reply) and not one.differences for one in self.compared)
-        return clean and self.stopped is None
 
 
 class Comparison:
