@@ -9,6 +9,8 @@ import click
 
 from ours_emulator import __version__
 from ours_emulator.cli.commands import debug_commands
+from ours_emulator.cli.compare import INTERRUPTED, compare
+from ours_emulator.cli.drift import drift
 from ours_emulator.cli.exec import exec_
 from ours_emulator.cli.open import open_
 from ours_emulator.cli.serve import child_process, serve
@@ -18,7 +20,6 @@ from ours_emulator.settings import unknown_variables
 from ours_emulator.wording import nearest
 
 _FAILED = 2
-_INTERRUPTED = 130
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -35,7 +36,7 @@ def main(words: Sequence[str] | None = None) -> None:
         _report(" ".join(error.format_message().split()))
         sys.exit(NOT_MET if isinstance(error, NotMetError) else _FAILED)
     except click.Abort:
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,5 +67,5 @@ def _report(message: str) -> None:
         click.echo(f"ours-emulator: {message}", err=True)
 
 
-for _command in (serve, exec_, open_, child_process, *debug_commands, *steering_commands):
+for _command in (serve, exec_, open_, compare, drift, child_process, *debug_commands, *steering_commands):
     commands.add_command(_command)

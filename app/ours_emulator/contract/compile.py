@@ -22,7 +22,7 @@ Valid: TypeAlias = dict[str, Any]
 _KEYWORDS = frozenset(("type", "nullable", "properties", "required", "additionalProperties", "items", "description"))
 _BOUNDS = frozenset(("minLength", "maxLength", "minItems", "maxItems"))
 _TRIM, _TO_TEXT, _OPEN_OBJECT = "x-trim", "x-to-text", "x-open-object"
-_OURS = frozenset((_TRIM, _TO_TEXT, _OPEN_OBJECT))
+NORMALISING = frozenset((_TRIM, _TO_TEXT, _OPEN_OBJECT))
 """What a derived document says beside the schema: how a value is normalised before it is checked."""
 _ANY = "any"
 _LIMITS_RULE = "open-object-limits"
@@ -52,7 +52,7 @@ class Schema:
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> "Schema":
         """Return the schema in *raw*, a part of the document's JSON. Raises ValueError for an unsupported keyword."""
-        unsupported = raw.keys() - _KEYWORDS - _BOUNDS - _OURS
+        unsupported = raw.keys() - _KEYWORDS - _BOUNDS - NORMALISING
         if unsupported:
             raise ValueError(f"the document has unsupported keywords: {sorted(unsupported)}")
         values, items = raw.get("additionalProperties"), raw.get("items")

@@ -167,10 +167,10 @@ def written(stored: StoredRequest, redactor: Redactor | None) -> str:
     """Return the line, without its end, of a stored request; with a *redactor*, without tokens and keys."""
     record = stored.record
     body, coding, authorization = stored.body, record.content_encoding, stored.authorization
-    hide = None if redactor is None else partial(redactor.replaced, account=record.account, by=_hidden)
+    hide = None if redactor is None else partial(redactor.replaced, account=record.account, by=stand_in)
     if hide is not None:
-        body, coding = _redacted(body, coding, hide)
-        authorization = _AUTHORIZATION.sub(lambda match: (match[1] or "") + _hidden(match[2]), authorization)
+        body, coding = redacted(body, coding, hide)
+        authorization = _AUTHORIZATION.sub(lambda match: (match[1] or "") + stand_in(match[2]), authorization)
     headers = {
         "content-type": record.content_type,
         "content-encoding": coding,
@@ -217,29 +217,32 @@ def _body(body: bytes) -> Properties:
     return {"body_base64": in_base64(body)} if text is None else {"body": text}
 
 
-def _redacted(body: bytes, coding: str, hide: Callable[[str], str]) -> tuple[bytes, str]:
-    """Return *body* with another token, unpacked if need be, and its coding then; what is no text loses everything."""
+def redacted(body: bytes, coding: str, hide: Callable[[str], str]) -> tuple[bytes, str]:
+    """Return *body* with another token, unpacked if need be, and its coding then; what is no text loses everything.
+
+    *hide* replaces the secrets that it knows in a text.
+    """
     text = text_of(body, coding, MAX_LINE_BYTES)
     if text is None:
         return b"", coding
-    return _hidden_escapes(tokens_replaced(text, _hidden), hide).encode("utf-8"), "" if _is_gzip(coding) else coding
+    return _hidden_escapes(tokens_replaced(text, stand_in), hide).encode("utf-8"), "" if _is_gzip(coding) else coding
 
 
 def _hidden_escapes(text: str, hide: Callable[[str], str]) -> str:
     """Return *text*; if it is JSON in which a secret stands with escapes, which nothing finds in a text, then anew."""
     try:
         value = json.loads(text, parse_constant=_no_number)
-        hidden = each_text(value, lambda inside: hide(_without_keys(inside)))
-        return text if hidden == value else json_text(hidden)
+        shown = each_text(value, lambda inside: hide(_without_keys(inside)))
+        return text if shown == value else json_text(shown)
     except (ValueError, RecursionError):
         return text
 
 
 def _without_keys(text: str) -> str:
-    return keys_replaced(text, _hidden, 1)
+    return keys_replaced(text, stand_in, 1)
 
 
-def _hidden(secret: str) -> str:
+def stand_in(secret: str) -> str:
     """Return what stands for *secret*: of the same kind, and the same for the same one, so that both can be told."""
     kind = _KIND.match(secret)
     prefix = kind[0] if kind else ""

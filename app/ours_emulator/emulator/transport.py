@@ -220,7 +220,7 @@ class Exchange:
         connection.sendall(b"0\r\n\r\n")
 
     def _body(self) -> Iterator[bytes]:
-        if self.status in _NO_BODY:
+        if self.status in _NO_BODY or self._request.method == "HEAD":
             return iter(())
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
             return self._chunks()

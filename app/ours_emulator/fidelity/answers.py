@@ -1,0 +1,164 @@
+"""What two servers answered to the same request, and how that differs. Nothing here sends anything.
+
+Compared are the status and the body. These values differ from server to server, so only their shape is compared: a
+UUID, an ISO 8601 time, a time in milliseconds, and in answers of the Ingest API the texts `error` and `message`, whose
+wording nobody documents.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+
+from pydantic import JsonValue
+
+from ours_emulator.contract.rules import load_rules
+from ours_emulator.jsontext import json_text, same
+
+MAX_DIFFERENCES = 20
+"""How many differences of one answer are kept; a batch of 1000 rows may have thousands."""
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?")
+_MILLISECONDS = range(1_500_000_000_000, 2_500_000_000_000)
+"""From 2017 to 2049. A count or a limit is never that large."""
+_WORDING = frozenset(("error", "message"))
+_REASON, _OUTCOME, _HINTS = "x-emulator-reason", "x-emulator-outcome", "x-emulator-hints"
+_OPEN_RULES = ("401", "client-open-keys")
+_ABSENT = "(absent)"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer. The names of the headers are in lower case."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The rules by which an emulator refused the request; none if it was accepted, or no emulator answered."""
+        return _rules_in(self.headers.get(_REASON, ""))
+
+    @property
+    def hinted(self) -> tuple[str, ...]:
+        """The rules of the hints that an emulator gave."""
+        return _rules_in(self.headers.get(_HINTS, ""))
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether all of the request was accepted."""
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class NoReply:
+    """Why there is no answer that can be compared."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where two answers differ (`status`, `body`, `body.results.0.code`, `header allow`), and what each has there."""
+
+    where: str
+    emulator: str
+    server: str
+
+
+def differences(ours: Reply, theirs: Reply, *, wording: bool, headers: Sequence[str] = ()) -> tuple[Difference, ...]:
+    """Return how two answers differ, at most MAX_DIFFERENCES.
+
+    *wording*: the texts for people are compared as well, as on the Client API. Of *headers* only their presence is.
+    """
+    found: list[Difference] = []
+    if ours.status != theirs.status:
+        found.append(Difference("status", str(ours.status), str(theirs.status)))
+    found += _header_differences(ours, theirs, headers)
+    found += _body_differences(ours, theirs, wording)
+    return tuple(found[:MAX_DIFFERENCES])
+
+
+def accepts_every_token(ours: Reply, theirs: Reply) -> bool:
+    """Whether *theirs* is of an emulator without configured tokens or keys, where *ours* refuses one."""
+    accepted = theirs.headers.get(_OUTCOME) == "accepted"
+    return accepted and bool(ours.rules) and set(ours.rules) <= set(_OPEN_RULES)
+
+
+def _rules_in(header: str) -> tuple[str, ...]:
+    """Return the rules in a header such as `schema /event; unknown-keys /x; and 3 more`; any server can send one."""
+    names = (part.strip().partition(" ")[0] for part in header.split(";"))
+    return tuple(name for name in dict.fromkeys(names) if name in _known_rules())
+
+
+@cache
+def _known_rules() -> frozenset[str]:
+    return frozenset(rule.id for rule in load_rules())
+
+
+def _header_differences(ours: Reply, theirs: Reply, names: Sequence[str]) -> Iterator[Difference]:
+    for name in names:
+        if (name in ours.headers) != (name in theirs.headers):
+            shown = (reply.headers.get(name, _ABSENT) for reply in (ours, theirs))
+            yield Difference(f"header {name}", *shown)
+
+
+def _body_differences(ours: Reply, theirs: Reply, wording: bool) -> list[Difference]:
+    if ours.body == theirs.body:
+        return []
+    values = [_json(reply.body) for reply in (ours, theirs)]
+    if None in values:
+        return [Difference("body", _described(ours), _described(theirs))]
+    (one,), (other,) = (value for value in values if value is not None)
+    if isinstance(one, dict) and "openapi" in one:
+        return [] if same(one, other) else [Difference("body", "its OpenAPI document", _described(theirs))]
+    return list(_walk("body", one, other, wording))
+
+
+def _json(body: bytes) -> tuple[JsonValue] | None:
+    try:
+        return (json.loads(body),)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _described(reply: Reply) -> str:
+    if not reply.body:
+        return "(empty)"
+    kind = reply.headers.get("content-type", "no content type").partition(";")[0]
+    text = reply.body.decode("utf-8", "replace")
+    return text if kind == "application/json" else f"{kind}: {text}"
+
+
+def _walk(where: str, ours: JsonValue, theirs: JsonValue, wording: bool) -> Iterator[Difference]:
+    inside = partial(_walk, wording=wording)
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for name in dict.fromkeys((*ours, *theirs)):
+            place = f"{where}.{name}"
+            if name not in ours or name not in theirs:
+                yield Difference(place, _shown(ours, name), _shown(theirs, name))
+            elif wording or name not in _WORDING or not _are_texts(ours[name], theirs[name]):
+                yield from inside(place, ours[name], theirs[name])
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        for at, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            yield from inside(f"{where}.{at}", one, other)
+    elif not same(ours, theirs) and (_shape(ours) is None or _shape(ours) != _shape(theirs)):
+        yield Difference(where, json_text(ours), json_text(theirs))
+
+
+def _are_texts(one: JsonValue, other: JsonValue) -> bool:
+    return isinstance(one, str) and isinstance(other, str)
+
+
+def _shown(fields: Mapping[str, JsonValue], name: str) -> str:
+    return json_text(fields[name]) if name in fields else _ABSENT
+
+
+def _shape(value: JsonValue) -> str | None:
+    """Return what kind of value *value* is, if two of that kind need not be equal."""
+    if isinstance(value, str):
+        return "uuid" if _UUID.fullmatch(value) else "time" if _ISO_TIME.fullmatch(value) else None
+    is_moment = isinstance(value, int | float) and int(value) in _MILLISECONDS
+    return "milliseconds" if is_moment else None

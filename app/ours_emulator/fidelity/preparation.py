@@ -1,0 +1,268 @@
+"""Requests of an export made ready to be sent to another server: with other tokens, times and distinctIds.
+
+What a request is refused for stays: a token that is too long stays too long, a time outside of the window stays
+outside, and two events with one distinctId still share one. Nothing here sends anything.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from gzip import compress
+from hashlib import blake2b
+from secrets import randbelow
+from urllib.parse import quote
+
+from pydantic import JsonValue
+
+from ours_emulator.contract import ingest
+from ours_emulator.contract.body import GZIP
+from ours_emulator.debug.journal_format import MAX_LINE_BYTES, Line, redacted, stand_in, text_of
+from ours_emulator.http.redaction import Redactor, keys_replaced
+from ours_emulator.http.routes import emulated_at
+from ours_emulator.jsontext import json_text
+from ours_emulator.model import Properties
+
+CLIENT = "client/"
+_MINUTE_MS = 60 * 1000
+_HOUR_MS = 60 * _MINUTE_MS
+_PATH_CHARACTERS = "/%:@!$&'()*+,;=-._~"
+_HEADERS = ("content-type", "content-encoding", "x-stainless-retry-count")
+_METHOD = re.compile(r"[A-Z]{1,20}")
+_BEARER = re.compile(r"Bearer [ps]k_\S+\s*")
+_MAX_TOKEN = 250
+_MAX_ID = 400
+_BYTE_ORDER_MARK = "\ufeff"
+_IN_API = ("/api/v1/", "/api/client/")
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request as both servers get it. `label` is where it comes from: `line 3`, or a name in the suite."""
+
+    label: str
+    method: str
+    path: str
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    rules: tuple[str, ...] = ()
+    """The rules that it exercises; the first one that the revision has is meant. Empty for a line of an export."""
+    compared_headers: tuple[str, ...] = ()
+
+    @property
+    def is_client_api(self) -> bool:
+        """Whether it is for the Client API, which needs a key."""
+        return self.path.startswith("/api/client")
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """A request that is not sent, and why."""
+
+    label: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What the other server accepts. Without a `key` nothing is sent to the Client API."""
+
+    token: str
+    key: str | None = None
+
+    @property
+    def live_token(self) -> str:
+        """The token of the source; `token` may be its Test Mode key (rule test-mode)."""
+        return self.token.removeprefix(ingest.TEST_PREFIX)
+
+
+def new_run() -> str:
+    """Return the digits that make the distinctIds of one run its own."""
+    return str(100_000_000 + randbelow(900_000_000))
+
+
+def secrets_in(lines: Iterable[Line]) -> Iterator[str]:
+    """Yield each token and key that *lines* were sent with, except for tokens that no source can have."""
+    for line in lines:
+        request = line.request()
+        yield request.authorization.partition(" ")[2].strip() or request.authorization
+        value = _parsed(text_of(request.body, request.content_encoding, MAX_LINE_BYTES))
+        token = value.get("token") if isinstance(value, dict) else None
+        # One that is too long is refused, and may be of letters that other texts have too.
+        if isinstance(token, str) and len(token) <= _MAX_TOKEN:
+            yield token
+
+
+class Preparation:
+    """Prepares the lines of an export; *secrets* are those it has, and *run* makes its distinctIds fresh."""
+
+    def __init__(self, credentials: Credentials, secrets: Iterable[str], run: str, window_ms: int) -> None:
+        self._credentials = credentials
+        self._redactor = Redactor(secrets)
+        self._run = run
+        self._window_ms = window_ms
+
+    def prepared(self, line: Line, label: str, now: int) -> Outgoing | Unsent:
+        """Return the request of *line* as it is sent at the moment *now*, in milliseconds."""
+        path = standard_path(line.path)
+        why = self._why_not(line, path)
+        if why is not None or path is None:
+            return Unsent(label, why or "")
+        body = self._body(line, now)
+        sent = {name.lower(): text for name, text in line.headers.items()}
+        headers = {name: self._hide(sent[name]) for name in _HEADERS if name in sent}
+        if "authorization" in sent:
+            headers["authorization"] = self._authorization(sent["authorization"], path)
+        return Outgoing(label, line.method, quote(self._hide(path), _PATH_CHARACTERS), body, headers)
+
+    def _why_not(self, line: Line, path: str | None) -> str | None:
+        if path is None:
+            return "its path is not one of the two APIs"
+        if line.oversized:
+            return "its body was too large to be kept"
+        if path.startswith(_IN_API[1]) and self._credentials.key is None:
+            return "the Client API needs --public-key"
+        if not _METHOD.fullmatch(line.method) or line.method == "CONNECT":
+            return f"its method {line.method[:20]!r} cannot be sent"
+        if not all(_is_sendable(text) for pair in line.headers.items() for text in pair):
+            return "a header has characters that cannot be sent"
+        return None
+
+    def _authorization(self, sent: str, path: str) -> str:
+        """Return the header with the key of this run where it had one; what is refused stays so, without its secret."""
+        if path.startswith(_IN_API[1]) and _BEARER.fullmatch(sent):
+            return f"Bearer {self._credentials.key}"
+        return keys_replaced(self._hide(sent), stand_in, 1)
+
+    def _hide(self, text: str) -> str:
+        return self._redactor.replaced(text, None, stand_in)
+
+    def _body(self, line: Line, now: int) -> bytes:
+        request = line.request()
+        coding = request.content_encoding
+        is_gzip = coding.strip().lower() in GZIP
+        text = text_of(request.body, coding, MAX_LINE_BYTES)
+        if text is None:
+            # What cannot be read cannot be searched for secrets either, so it is replaced by what is refused as well.
+            return b"\x1f\x8b not gzip" if is_gzip else b"\xff not UTF-8"
+        body, _ = redacted(request.body, coding, self._hide)
+        # Once more as text: what is not JSON has only been searched for tokens.
+        shown = keys_replaced(self._hide(body.decode("utf-8")), stand_in, 1)
+        if request.endpoint in ingest.ENDPOINTS:
+            shown = self._renewed(text, shown, line.received_at, now)
+        return compress(shown.encode("utf-8"), mtime=0) if is_gzip else shown.encode("utf-8")
+
+    def _renewed(self, sent: str, shown: str, received_at: int, now: int) -> str:
+        """Return *shown*, which is *sent* without its secrets, with a token, times and distinctIds of this run."""
+        original, value = _parsed(sent), _parsed(shown)
+        if not isinstance(original, dict) or not isinstance(value, dict):
+            return shown
+        renew = partial(self._row, received_at=received_at, now=now)
+        value = renew(value)
+        if "token" in original:
+            value["token"] = self._token(original["token"])
+        rows, originals = value.get("events"), original.get("events")
+        if isinstance(rows, list) and isinstance(originals, list):
+            pairs = zip(rows, originals, strict=True)
+            value["events"] = [self._batch_row(row, old, original.get("token"), renew) for row, old in pairs]
+        return (_BYTE_ORDER_MARK if sent.startswith(_BYTE_ORDER_MARK) else "") + json_text(value)
+
+    def _batch_row(
+        self, row: JsonValue, original: JsonValue, token: JsonValue, renew: Callable[[Properties], Properties]
+    ) -> JsonValue:
+        if not isinstance(row, dict) or not isinstance(original, dict):
+            return row
+        own = original.get("token")
+        # A token other than that of the batch stays another one, the redacted one that is there already.
+        return renew({**row, "token": self._token(own)} if "token" in original and own == token else row)
+
+    def _row(self, row: Properties, received_at: int, now: int) -> Properties:
+        changed = dict(row)
+        if "time" in row:
+            changed["time"] = moved(row["time"], received_at, now, self._window_ms)
+        if "distinctId" in row:
+            changed["distinctId"] = fresh(row["distinctId"], self._run)
+        return changed
+
+    def _token(self, sent: JsonValue) -> JsonValue:
+        if not isinstance(sent, str) or not sent.strip():
+            return sent
+        if len(sent) > _MAX_TOKEN:
+            return "x" * len(sent)
+        return sent.replace(sent.strip(), self._credentials.token)
+
+
+def standard_path(path: str) -> str | None:
+    """Return *path* as every server of the API has it, not only an emulator; None if it is of neither API."""
+    target = emulated_at(path)
+    if path.startswith(_IN_API):
+        return path
+    if target.endpoint in (*ingest.ENDPOINTS, "openapi"):
+        return f"/api/v1{path}"
+    return f"/api{'/client'}{path}" if target.owner == "client" and path != "*" else None
+
+
+def moved(time: JsonValue, received_at: int, now: int, window_ms: int) -> JsonValue:
+    """Return *time* as far from *now* as it was from *received_at*; what is no number is returned as it is.
+
+    What was in the window then stays in it, and what was outside stays outside, though the clock of another server is
+    not that of this machine: at least a minute from now, and an hour from the other end.
+    """
+    if isinstance(time, bool) or not isinstance(time, int | float) or not math.isfinite(_as_float(time)):
+        return time
+    age = received_at - time
+    if 0 <= age <= window_ms:
+        age = min(max(age, _MINUTE_MS), window_ms - _HOUR_MS)
+    else:
+        age = min(age, -_HOUR_MS) if age < 0 else max(age, window_ms + _HOUR_MS)
+    return now - age
+
+
+def fresh(distinct_id: JsonValue, run: str) -> JsonValue:
+    """Return *distinct_id* with the digits of *run* before it: another one, of the same type, equal for equal ones.
+
+    A text keeps the white space at its ends, and whether it is empty or too long.
+    """
+    if isinstance(distinct_id, str):
+        return _fresh_text(distinct_id, run)
+    if isinstance(distinct_id, bool) or not isinstance(distinct_id, int | float) or "e" in repr(distinct_id):
+        return distinct_id
+    digits = repr(abs(distinct_id))
+    number = json.loads(run + digits) if digits[0].isdigit() else distinct_id
+    return -number if distinct_id < 0 else number
+
+
+def _fresh_text(text: str, run: str) -> str:
+    inner = text.strip()
+    if not inner:
+        return text
+    renewed = text.replace(inner, run + inner, 1)
+    if len(text) > _MAX_ID or len(renewed) <= _MAX_ID:
+        return renewed
+    return run + blake2b(inner.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _as_float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
+
+
+def _is_sendable(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def _parsed(text: str | None) -> JsonValue:
+    """Return what *text* is as JSON; None if it is not JSON."""
+    try:
+        value: JsonValue = json.loads((text or "").removeprefix(_BYTE_ORDER_MARK), parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
+def _no_number(name: str) -> JsonValue:
+    raise ValueError(name)

@@ -1,0 +1,147 @@
+"""The other server: requests over the network, with TLS, proxies and certificates as httpx takes them from the system.
+
+Whatever a server does is a Reply or a NoReply, within the time limit: it may hang, send for ever, or send no HTTP.
+"""
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
+from email.utils import parsedate_to_datetime
+from functools import cache
+from time import time
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+import httpx
+
+from ours_emulator import __version__
+from ours_emulator.errors import why
+from ours_emulator.fidelity.answers import NoReply, Reply
+from ours_emulator.fidelity.preparation import Outgoing
+
+MAX_ANSWER_BYTES = 1024 * 1024
+USER_AGENT = f"ours-emulator/{__version__}"
+_HEADERS = MappingProxyType({"user-agent": USER_AGENT, "accept": "*/*", "accept-encoding": "identity"})
+_LOST: Mapping[type[Exception], str] = {
+    httpx.ReadError: "the connection was lost before the answer was complete",
+    httpx.WriteError: "the connection was lost before the request was sent",
+    httpx.ConnectError: "no connection",
+}
+"""What errors mean whose text is empty."""
+# Many servers close a connection after 5 s without a request, just when the next one may be sent over it.
+_LIMITS = httpx.Limits(keepalive_expiry=2.0)
+
+
+class AddressError(ValueError):
+    """An address that nothing can be sent to; the message is one line for the user."""
+
+
+def base_of(url: str) -> str:
+    """Return *url*, the base URL of either API or of the server, as the URL that both APIs are below.
+
+    Raises AddressError.
+    """
+    try:
+        address = urlsplit(url)
+        port = address.port
+    except ValueError as error:
+        raise AddressError(f"{url}: not a valid URL: {error}") from None
+    if address.username is not None or address.query or address.fragment:
+        raise AddressError("the URL must have no user, query or fragment; leave them out")
+    if address.scheme not in ("http", "https") or not address.hostname or port == 0:
+        raise AddressError(f"{url}: not a valid URL; use one like https://api.example.com/api/v1")
+    base = url.rstrip("/")
+    for path in ("/api/v1", "/api/client"):
+        base = base.removesuffix(path)
+    return base
+
+
+def host_of(url: str) -> str:
+    """Return the host and port that *url* has."""
+    return urlsplit(url).netloc
+
+
+class Server:
+    """Sends requests to one server, each within a time limit from its beginning to the last byte of its answer."""
+
+    def __init__(self, base: str, client: httpx.AsyncClient, seconds: float) -> None:
+        self._base = base
+        self._client = client
+        self._seconds = seconds
+
+    async def send(self, request: Outgoing) -> Reply | NoReply:
+        """Return the answer to *request*; a redirect is one, and is not followed."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._answer(request)
+        except TimeoutError:
+            return NoReply(f"no complete answer within {self._seconds:g} s")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            return NoReply(_LOST.get(type(error), why(error)) if not str(error) else why(error))
+
+    async def _answer(self, request: Outgoing) -> Reply | NoReply:
+        url = self._base + request.path
+        sent = self._client.build_request(request.method, url, content=request.body, headers=request.headers)
+        answer = await self._client.send(sent, stream=True)
+        try:
+            return await _read(answer)
+        finally:
+            await answer.aclose()
+
+
+@asynccontextmanager
+async def connected(base: str, seconds: float) -> AsyncGenerator[Server]:
+    """Give the server at *base* until the block ends; *seconds* is its time limit. Raises AddressError."""
+    async with client_for(base) as client:
+        yield Server(base, client, seconds)
+
+
+def client_for(url: str) -> httpx.AsyncClient:
+    """Return a client that reaches *url* as the environment says. Raises AddressError if its proxy is not valid."""
+    try:
+        return httpx.AsyncClient(
+            verify=tls(), headers=_HEADERS, timeout=None, limits=_LIMITS, mounts=without_proxy(url)
+        )
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        raise AddressError(f"the proxy of the environment cannot be used: {why(error)}") from None
+
+
+# Reading the certificates takes longer than most requests.
+@cache
+def tls() -> ssl.SSLContext:
+    """Return what trusts the certificates that httpx trusts and those of the system, such as a company's own."""
+    context = httpx.create_ssl_context()
+    with suppress(ssl.SSLError):
+        context.load_default_certs()
+    return context
+
+
+def without_proxy(url: str) -> Mapping[str, None]:
+    """Return what makes a client reach *url* directly if it is on this machine."""
+    host = urlsplit(url).hostname or ""
+    with suppress(ValueError):
+        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
+            return {f"all://{f'[{host}]' if ':' in host else host}": None}
+    return {}
+
+
+def retry_after(reply: Reply) -> float | None:
+    """Return how many seconds *reply* asks to wait; None if it does not, or not in a form that can be read."""
+    text = reply.headers.get("retry-after", "")
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    with suppress(ValueError, TypeError, OverflowError):
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time())
+    return None
+
+
+async def _read(answer: httpx.Response) -> Reply | NoReply:
+    body = bytearray()
+    # Raw, because a few bytes can be unpacked to more than the memory holds. No coding was accepted anyway.
+    async for part in answer.aiter_raw():
+        body += part
+        if len(body) > MAX_ANSWER_BYTES:
+            return NoReply(f"its answer ({answer.status_code}) is larger than {MAX_ANSWER_BYTES} bytes")
+    return Reply(answer.status_code, bytes(body), {name.lower(): text for name, text in answer.headers.items()})

@@ -1,0 +1,181 @@
+"""The suite of `compare`: it exercises the assumed rules that answers show, and says what to look up of the others."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from comparing import CREDENTIALS, KEY, LIVE_TOKEN, RUN, compared, labels, now
+from looping import case
+from ours_emulator.contract.rules import rules_of
+from ours_emulator.fidelity.by_hand import by_hand, by_hand_of
+from ours_emulator.fidelity.preparation import Credentials, Outgoing
+from ours_emulator.fidelity.suite import suite
+from ours_emulator.model import REVISIONS
+from serving import Account, Server
+
+REQUESTS = list(suite(CREDENTIALS, RUN, now()))
+each_revision = pytest.mark.parametrize("revision", REVISIONS)
+
+DIFFERS_IN_2026_10 = {
+    "openapi",
+    "phone-only",
+    "external-id-number",
+    "byte-order-mark-as-event",
+    "new-name-too-long",
+    "keys-201",
+    "levels-6",
+}
+"""What 2026-10 answers otherwise than 2026-05, by docs/rules.md: openapi, identifier, to-text, trimming,
+trimmed-characters, new-names with new-lengths, and twice open-object-limits."""
+
+MEETS: Mapping[str, Sequence[str]] = {
+    "nested": ["rejected nesting"],
+    "byte-order-mark": ["accepted"],
+    "token-before-schema": ["rejected missing-token /token"],
+    "schema-before-token": ["rejected schema /event"],
+    "put": ["rejected methods"],
+    "unknown-path": ["rejected methods"],
+    "trailing-slash": ["accepted"],
+    "distinct-id-first": ["accepted"],
+    "distinct-id-again": ["duplicate"],
+    "external-id-in-properties": ["accepted by userProperties.external_id"],
+    "email-in-properties": ["accepted by userProperties.email"],
+    "rows-with-one-distinct-id": ["accepted", "duplicate"],
+    "row-too-large": ["rejected batch-row-size /events/0"],
+    "client-text-plain": ["accepted, hint client-content-type"],
+    "client-byte-order-mark": ["accepted"],
+    "client-key-unknown": ["rejected client-open-keys"],
+}
+"""What the debug API says of the requests that are about assumed rules, in both revisions."""
+
+MEETS_IN_2026_10: Mapping[str, Sequence[str]] = {
+    "phone-only": ["accepted by userProperties.phone_number"],
+    "no-identifier": ["rejected identifier"],
+    "phone-without-digits": ["rejected identifier"],
+    "external-id-list": ["rejected schema /externalId"],
+    "byte-order-mark-as-event": ["rejected schema /event"],
+    "file-separator-as-event": ["accepted"],
+    "new-name-too-long": ["rejected schema /userProperties/graid"],
+    "new-name-without-limit": ["accepted"],
+    "keys-inside": ["accepted"],
+    "key-empty": ["accepted"],
+    "levels-in-list": ["accepted"],
+}
+"""The same for the rules that only 2026-10 has."""
+
+
+def account_of(server: Server, revision: str) -> Account:
+    """Return a fresh account that accepts only what the suite sends rightly."""
+    account = server.account()
+    account.configure(revision=revision, tokens=[LIVE_TOKEN], public_keys=[KEY])
+    return account
+
+
+def sent(account: Account, request: Outgoing) -> httpx.Response:
+    return account.http.request(
+        request.method, account.url + request.path, content=request.body, headers=dict(request.headers)
+    )
+
+
+def met(event: Mapping[str, Any]) -> str:
+    """Return in short what the debug API says of *event*."""
+    reason: Any = event["reason"]
+    resolution: dict[str, Any] = event["resolution"] or {}
+    rejected = f" {reason['rule']} {reason['path']}".rstrip() if reason else ""
+    decided = str(resolution.get("decided_by") or "")
+    by = f" by {decided}" if "." in decided else ""
+    hints = "".join(f", hint {hint['rule']}" for hint in event["hints"])
+    return f"{event['outcome']}{rejected}{by}{hints}"
+
+
+@each_revision
+def test_every_assumed_rule_is_in_the_suite_or_has_a_sentence_on_what_to_look_up(revision: str) -> None:
+    rules = {rule.id for rule in rules_of(revision)}
+    in_suite = {next(rule for rule in request.rules if rule in rules) for request in REQUESTS}
+    listed = {one.rule for one in by_hand_of(revision)}
+    assert {rule.id for rule in rules_of(revision) if rule.basis == "assumed"} - in_suite - listed == set()
+
+
+def test_what_is_to_be_looked_up_is_of_assumed_rules_and_a_sentence() -> None:
+    assumed = {rule.id for revision in REVISIONS for rule in rules_of(revision) if rule.basis == "assumed"}
+    assert by_hand().keys() - assumed == set()
+    for one in by_hand().values():
+        with case(one.rule):
+            assert one.text[0].isupper()
+            assert one.text.endswith("." if one.is_emulators_own else "?")
+
+
+@each_revision
+def test_the_requests_of_the_suite_meet_their_rules(server: Server, revision: str) -> None:
+    account = account_of(server, revision)
+    expected = {**MEETS, **(MEETS_IN_2026_10 if revision == "2026-10" else {})}
+    for request in REQUESTS:
+        answer = sent(account, request)
+        if request.label in expected:
+            with case(request.label):
+                detail = account.debug(f"requests/{answer.headers['x-emulator-request-id']}")
+                assert [met(event) for event in detail["events"]] == expected[request.label]
+
+
+@each_revision
+def test_what_the_debug_api_says_covers_every_assumed_rule_in_the_suite(revision: str) -> None:
+    assumed = {rule.id for rule in rules_of(revision) if rule.basis == "assumed"}
+    tested = {**MEETS, **MEETS_IN_2026_10}.keys()
+    unseen = {rule for request in REQUESTS if request.label not in tested for rule in request.rules[:1]} & assumed
+    seen = {rule for request in REQUESTS if request.label in tested for rule in request.rules[:1]}
+    # Preflights and documents are not kept as events; their answers are tested below.
+    assert unseen - seen <= {"cors", "openapi"}
+
+
+def test_preflights_and_the_document_show_their_rules_in_the_answer(server: Server) -> None:
+    by_label = {request.label: request for request in REQUESTS}
+    account = account_of(server, "2026-10")
+    for label in ("preflight", "other-origin"):
+        assert sent(account, by_label[label]).headers["access-control-allow-origin"] == "*"
+    assert "derived" in sent(account, by_label["openapi"]).json()["info"]["title"]
+
+
+@each_revision
+def test_an_emulator_answers_the_suite_as_itself(server: Server, revision: str) -> None:
+    found = compared(account_of(server, revision).url, account_of(server, revision).url, REQUESTS)
+    assert (labels(found), found.stopped, found.unsent) == (set(), None, [])
+    assert len(found.compared) == len(REQUESTS)
+
+
+def test_a_server_of_the_next_revision_differs_exactly_where_the_rules_do(server: Server) -> None:
+    found = compared(account_of(server, "2026-05").url, account_of(server, "2026-10").url, REQUESTS)
+    assert labels(found) == DIFFERS_IN_2026_10
+
+
+def test_an_emulator_that_accepts_every_token_is_not_blamed_for_it(server: Server) -> None:
+    found = compared(account_of(server, "2026-05").url, server.account().url, REQUESTS)
+    assert labels(found) == set()
+    assert {one.label for one in found.unsent} == {"token-unknown", "client-key-unknown"}
+
+
+def test_without_a_key_nothing_goes_to_the_client_api() -> None:
+    assert not any(request.is_client_api for request in suite(Credentials("test_token_1"), RUN, now()))
+
+
+def test_two_runs_of_the_suite_share_no_id(server: Server) -> None:
+    account = account_of(server, "2026-05")
+    for run in (RUN, "987654321"):
+        first = next(request for request in suite(CREDENTIALS, run, now()) if request.label == "distinct-id-first")
+        assert sent(account, first).headers["x-emulator-outcome"] == "accepted"
+
+
+def test_every_request_has_a_label_of_its_own_and_is_valid_json_unless_it_is_about_that() -> None:
+    assert len({request.label for request in REQUESTS}) == len(REQUESTS)
+    broken = {request.label for request in REQUESTS if request.body and not is_json(request.body)}
+    assert broken == {"malformed", "x-gzip"}
+
+
+def is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
