@@ -663,7 +663,7 @@ def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> No
     pipeline = Pipeline(SqliteWriter(file, Retention()), dict.fromkeys(INGEST_NAMES, contract), accounts, Feed())
     log = RequestLog("none", io.StringIO())
     track = Endpoint(EndpointParts(pipeline, contract, accounts, log, Preflights(log), 5_000_000))
-    app = Front(Response(), Served(Guard((), None), {"track": track}, log, 5_000_000))
+    app = Front(Response(), Served(Guard((), None), {"track": track}, log, 5_000_000, accounts))
     large = {"text": "x" * 200_000}
 
     async def story() -> None:

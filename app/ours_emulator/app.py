@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ours_emulator.accounts import Accounts
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.client import MAX_BODY_BYTES, ClientContract
+from ours_emulator.contract.experiments import read_file
 from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.contract.revision import revision
 from ours_emulator.debug.journal_format import LineError, read
@@ -96,7 +97,7 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
     client = EndpointParts(pipeline, client_contract, accounts, log, preflights, client_limit)
     guard = Guard(settings.allowed_hosts, settings.admin_token)
     parts = Parts(store, pipeline, accounts, feed, loaded, redactor, log)
-    return parts, Served(guard, _endpoints(ingest, client, store), log, limits.body)
+    return parts, Served(guard, _endpoints(ingest, client, store), log, limits.body, accounts)
 
 
 def _endpoints(ingest: EndpointParts, client: EndpointParts, store: Store) -> dict[str, Answerer]:
@@ -137,6 +138,7 @@ def _account(settings: Settings) -> AccountConfig:
         allowed_events=None if names is None else allowed(names),
         require_identifier=settings.require_identifier,
         strict_openapi=settings.strict_openapi,
+        experiments={} if settings.experiments is None else read_file(settings.experiments),
         max_visitor_bytes=settings.max_visitor_bytes,
     )
 

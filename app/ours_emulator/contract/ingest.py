@@ -10,8 +10,9 @@ from dataclasses import replace
 from pydantic import JsonValue
 from pydantic_core import PydanticSerializationError, to_json
 
-from ours_emulator.contract import body, hints
+from ours_emulator.contract import body, experiments, hints
 from ours_emulator.contract.account import AccountConfig
+from ours_emulator.contract.assignment import experiment_message
 from ours_emulator.contract.compile import Body, Problem, RequestBodies, Valid, pointer
 from ours_emulator.contract.paths import unknown_path
 from ours_emulator.contract.revision import DAY_MS, IdentityOrder, Revision
@@ -23,6 +24,7 @@ from ours_emulator.model import (
     Identity,
     Message,
     Properties,
+    Question,
     Receipt,
     Rejection,
     Request,
@@ -33,6 +35,7 @@ from ours_emulator.values import value
 
 ENDPOINTS = ("track", "identify", "batch")
 _ALLOWED = dict.fromkeys(ENDPOINTS, "POST, OPTIONS") | {"openapi": "GET, HEAD, OPTIONS"}
+_ALLOWED_WITH_EXPERIMENTS = _ALLOWED | dict.fromkeys(experiments.ENDPOINTS, "POST, OPTIONS")
 IDENTIFY_EVENT = "$identify"
 TEST_PREFIX = "test_"
 
@@ -81,7 +84,8 @@ class IngestContract:
         if first.batch_index is not None:
             return _batch_answer(receipts)
         if not isinstance(first, Rejection):
-            return _SUCCESS
+            reply = first.reply if isinstance(first, Message | Question) else None
+            return _SUCCESS if reply is None else _json(200, {"success": True, **reply})
         error: Properties = {"error": first.reason.sentence} if first.endpoint == "batch" else {}
         if first.endpoint == "batch" and first.reason.limit is not None:
             error["limit"] = first.reason.limit
@@ -104,7 +108,7 @@ class IngestContract:
     def _arrivals(
         self, request: Request, account: AccountConfig, sent: JsonValue | Reason, statuses: body.Statuses
     ) -> list[Arrival]:
-        reason = _misdirected(request) or body.media_type_problem(request, statuses)
+        reason = _misdirected(request, account.revision) or body.media_type_problem(request, statuses)
         if reason is None and isinstance(sent, dict):
             revision = account.revision
             context = _Context(request, account, revision.strict_bodies if account.strict_openapi else revision.bodies)
@@ -154,18 +158,19 @@ class IngestContract:
         return None
 
 
-def _misdirected(request: Request) -> Reason | None:
-    """Return why *request* does not go to an endpoint (rule methods)."""
-    allowed = _ALLOWED.get(request.endpoint)
+def _misdirected(request: Request, revision: Revision) -> Reason | None:
+    """Return why *request* does not go to an endpoint of *revision* (rule methods)."""
+    known = _ALLOWED_WITH_EXPERIMENTS if revision.experiments else _ALLOWED
+    allowed = known.get(request.endpoint)
     if allowed is None:
-        return Reason("methods", "", unknown_path(request.path, _ALLOWED), 404)
+        return Reason("methods", "", unknown_path(request.path, known), 404)
     if request.endpoint == "openapi" or request.method != "POST":
         return Reason("methods", "", f"this path takes {allowed}, not {request.method}", 405)
     return None
 
 
 def _single(context: _Context, sent: Properties) -> Arrival:
-    """Check a body of /track or /identify in the order of rule check-order."""
+    """Check a body that is one message in the order of rule check-order."""
     compiled = context.bodies.single[context.request.endpoint]
     if sent.get("token") in (None, ""):
         return _refuse(context, None, sent, _missing_token(context.request, "required", 401), compiled)
@@ -175,12 +180,16 @@ def _single(context: _Context, sent: Properties) -> Arrival:
     sender = source(context.account, valid["token"])
     if sender is None:
         return _refuse(context, None, sent, _unknown_token(valid["token"], context.account), compiled)
+    if context.request.endpoint in experiments.ENDPOINTS:
+        dropped = tuple(hints.unknown_keys(compiled.shape, sent, context.account.revision))
+        return experiment_message(context.request, context.account, valid, dropped, test=sender.test)
     return _message(context, compiled, sent, valid, sender, None)
 
 
 def _allow(endpoint: str, status: int | None) -> dict[str, str]:
     """Return the header that a 405 of *endpoint* has (rule methods)."""
-    return {"allow": _ALLOWED[endpoint]} if status == 405 and endpoint in _ALLOWED else {}
+    allowed = _ALLOWED_WITH_EXPERIMENTS.get(endpoint)
+    return {"allow": allowed} if status == 405 and allowed is not None else {}
 
 
 def _missing_token(request: Request, message: str, status: int) -> Reason:
@@ -270,7 +279,7 @@ def _message(
         identity_context=valid.get("identityContext"),
         user_properties=valid.get("userProperties") or {},
         hints=tuple(_hints(revision, compiled, sent, identity)),
-        semantics=revision.identify_semantics if event == IDENTIFY_EVENT else revision.semantics,
+        semantics=revision.always_listed if event == IDENTIFY_EVENT else revision.semantics,
     )
 
 
