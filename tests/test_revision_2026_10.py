@@ -72,8 +72,10 @@ def hints(account: Account) -> list[tuple[str, str]]:
 
 
 def all_schemas(name: str) -> Iterator[tuple[str, Mapping[str, Schema]]]:
-    """Yield each object with fixed names of each body, by the endpoint and its own name."""
+    """Yield each object with fixed names of each body that both revisions have, by the endpoint and its own name."""
     for endpoint, schema in request_schemas(revision(name).document).items():
+        if endpoint not in ENDPOINTS:
+            continue
         events = schema.properties.get("events")
         body = (events.items if events and events.items else schema).properties
         yield f"{endpoint} ", body
