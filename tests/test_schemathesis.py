@@ -11,6 +11,8 @@ from schemathesis_hooks import TOKEN
 from serving import serving
 
 HERE = Path(__file__).parent
+ROOT = HERE.parent
+DERIVED = ROOT / "app" / "ours_emulator" / "contract" / "documents" / "2026-10.json"
 CHECKS = {
     "not_a_server_error": "",
     "status_code_conformance": "",
@@ -29,13 +31,33 @@ CONFIG = "".join(f"[checks.{name}]\nenabled = true\n{how}\n" for name, how in CH
 @pytest.mark.rule("schema", "any-json")
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 def test_what_fits_the_document_is_accepted_and_what_breaks_it_is_refused(tmp_path: Path, mode: str) -> None:
+    outcomes = tried(tmp_path, ROOT / "openapi.json", "2026-05", mode, 40)
+    assert outcomes["accepted" if mode == "positive" else "rejected"] > 100
+
+
+@pytest.mark.rule("schema", "experiment-paths", "experiment-refusals")
+@pytest.mark.parametrize(
+    ("mode", "paths"),
+    [
+        ("positive", "."),
+        # Elsewhere a number may break the schema and be accepted all the same, as it becomes text (rule to-text).
+        ("negative", "/experiments/"),
+    ],
+)
+def test_so_it_is_with_the_derived_document(tmp_path: Path, mode: str, paths: str) -> None:
+    outcomes = tried(tmp_path, DERIVED, "2026-10", mode, 8, "--include-path-regex", paths)
+    assert outcomes["accepted" if mode == "positive" else "rejected"] > 20
+
+
+def tried(tmp_path: Path, document: Path, revision: str, mode: str, examples: int, *options: str) -> dict[str, int]:
+    """Send what is drawn from *document* to an emulator; return how many requests had which outcome."""
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
-    with serving(strict_openapi=True, tokens=TOKEN) as server:
+    with serving(strict_openapi=True, tokens=TOKEN, revision=revision) as server:
         done = subprocess.run(
             [
                 *(Path(sys.executable).with_name("schemathesis"), "--config-file", "schemathesis.toml", "run"),
-                *(HERE.parent / "openapi.json", "--url", f"{server.url}/api/v1", "--mode", mode, "--no-color"),
-                *("--phases", "examples,coverage,fuzzing", "--max-examples", "40", "--seed", "20260501"),
+                *(document, "--url", f"{server.url}/api/v1", "--mode", mode, "--no-color", *options),
+                *("--phases", "examples,coverage,fuzzing", "--max-examples", str(examples), "--seed", "20260501"),
                 *("--generation-deterministic", "--workers", "1"),
                 *("--checks", ",".join(CHECKS)),
             ],
@@ -47,5 +69,5 @@ def test_what_fits_the_document_is_accepted_and_what_breaks_it_is_refused(tmp_pa
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        outcomes = server.default.debug("summary")["outcomes"]
-        assert outcomes["accepted" if mode == "positive" else "rejected"] > 100
+        outcomes: dict[str, int] = server.default.debug("summary")["outcomes"]
+        return outcomes
