@@ -346,7 +346,7 @@ def drop_fault(name: str) -> Operation[FaultCounts]:
 
 def set_experiment(key: str, plan: ExperimentPlan) -> Operation[Json]:
     """Set an experiment. Raises TypeError if it has no option of one of the names in *plan*."""
-    check_names("experiment option", plan, ExperimentPlan.__annotations__)
+    check_names("setting of an experiment", plan, ExperimentPlan.__annotations__)
     return Operation("PUT", f"experiments/{_quoted(key)}", dict, content=_json(plan))
 
 
