@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from ours_emulator.accounts import Accounts
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.client import MAX_BODY_BYTES, ClientContract
-from ours_emulator.contract.experiments import read_file
 from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.contract.revision import revision
 from ours_emulator.debug.journal_format import LineError, read
@@ -35,6 +34,7 @@ from ours_emulator.settings import Loaded, Settings, SettingsError, load, unknow
 from ours_emulator.store import Retention, Store, StoreError, open_store
 
 if TYPE_CHECKING:
+    from ours_emulator.contract.experiments import Experiments
     from ours_emulator.openapi.app import EmulatorApp
 
 _log = logging.getLogger(__name__)
@@ -138,9 +138,18 @@ def _account(settings: Settings) -> AccountConfig:
         allowed_events=None if names is None else allowed(names),
         require_identifier=settings.require_identifier,
         strict_openapi=settings.strict_openapi,
-        experiments={} if settings.experiments is None else read_file(settings.experiments),
+        experiments=_experiments(settings.experiments),
         max_visitor_bytes=settings.max_visitor_bytes,
     )
+
+
+def _experiments(file: Path | None) -> Experiments:
+    """Return the experiments in *file*. Raises SettingsError."""
+    if file is None:
+        return {}
+    from ours_emulator.contract.experiments import read_file
+
+    return read_file(file)
 
 
 def _seed(file: Path | None) -> Sequence[Request]:

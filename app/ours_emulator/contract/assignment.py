@@ -2,7 +2,7 @@
 
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.compile import Valid
-from ours_emulator.contract.experiments import ASSIGNMENTS_PATH, IMPRESSION_EVENT, PERSONALIZATION, VISITOR_ID
+from ours_emulator.contract.experiment_endpoints import ASSIGNMENTS_PATH, IMPRESSION_EVENT, PERSONALIZATION, VISITOR_ID
 from ours_emulator.model import Claim, Identity, Message, Properties, Question, Request, Traits
 from ours_emulator.records import Hint
 from ours_emulator.wording import cut, did_you_mean

@@ -1,6 +1,6 @@
 """Experiments: how they are configured, and which variant a visitor gets (rules experiment-*).
 
-Everything here is pure but `read_file`.
+Everything here is pure but `read_file`. It is imported when there are experiments: the models take 3 ms of a start.
 """
 
 import json
@@ -29,14 +29,6 @@ from ours_emulator.errors import SettingsError, file_problem
 from ours_emulator.model import ACCOUNT_NAME, ACCOUNT_NAME_FORM, Properties
 from ours_emulator.wording import cut, plain
 
-ASSIGNMENTS, PERSONALIZATION = "assignments", "personalization"
-ENDPOINTS = (ASSIGNMENTS, PERSONALIZATION)
-"""The endpoints that only a revision with experiments has."""
-ASSIGNMENTS_PATH, PERSONALIZATION_PATH = "/experiments/assignments/", "/experiments/personalization"
-"""Where they are; the first is followed by the key of an experiment."""
-VISITOR_ID = "visitor_id"
-"""The identifier in their bodies."""
-IMPRESSION_EVENT = "$experiment_impression"
 MAX_VARIANTS = 100
 _MAX_TEXT = 400
 _ANY = "*"

@@ -10,10 +10,11 @@ from dataclasses import replace
 from pydantic import JsonValue
 from pydantic_core import PydanticSerializationError, to_json
 
-from ours_emulator.contract import body, experiments, hints
+from ours_emulator.contract import body, hints
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.assignment import experiment_message
 from ours_emulator.contract.compile import Body, Problem, RequestBodies, Valid, pointer
+from ours_emulator.contract.experiment_endpoints import EXPERIMENT_ENDPOINTS
 from ours_emulator.contract.paths import unknown_path
 from ours_emulator.contract.revision import DAY_MS, IdentityOrder, Revision
 from ours_emulator.jsontext import json_text
@@ -35,7 +36,7 @@ from ours_emulator.values import value
 
 ENDPOINTS = ("track", "identify", "batch")
 _ALLOWED = dict.fromkeys(ENDPOINTS, "POST, OPTIONS") | {"openapi": "GET, HEAD, OPTIONS"}
-_ALLOWED_WITH_EXPERIMENTS = _ALLOWED | dict.fromkeys(experiments.ENDPOINTS, "POST, OPTIONS")
+_ALLOWED_WITH_EXPERIMENTS = _ALLOWED | dict.fromkeys(EXPERIMENT_ENDPOINTS, "POST, OPTIONS")
 IDENTIFY_EVENT = "$identify"
 TEST_PREFIX = "test_"
 
@@ -180,7 +181,7 @@ def _single(context: _Context, sent: Properties) -> Arrival:
     sender = source(context.account, valid["token"])
     if sender is None:
         return _refuse(context, None, sent, _unknown_token(valid["token"], context.account), compiled)
-    if context.request.endpoint in experiments.ENDPOINTS:
+    if context.request.endpoint in EXPERIMENT_ENDPOINTS:
         dropped = tuple(hints.unknown_keys(compiled.shape, sent, context.account.revision))
         return experiment_message(context.request, context.account, valid, dropped, test=sender.test)
     return _message(context, compiled, sent, valid, sender, None)

@@ -6,7 +6,7 @@ from functools import cache, cached_property
 from importlib.resources import files
 
 from ours_emulator.contract.compile import RequestBodies, Valid, body_shapes, request_bodies
-from ours_emulator.contract.experiments import VISITOR_ID
+from ours_emulator.contract.experiment_endpoints import VISITOR_ID
 from ours_emulator.contract.normalise import by_keywords
 from ours_emulator.contract.rules import Rule, rules_of
 from ours_emulator.decide.phone import PHONE, phone_name

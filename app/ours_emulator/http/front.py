@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ours_emulator.accounts import Accounts
-from ours_emulator.contract.experiments import ENDPOINTS as EXPERIMENTS
+from ours_emulator.contract.experiment_endpoints import EXPERIMENT_ENDPOINTS
 from ours_emulator.http.guard import IMPORT_PATH, SAFE_METHODS, Guard, Refusal
 from ours_emulator.http.head import answer_head
 from ours_emulator.http.log import RequestLog
@@ -36,7 +36,10 @@ class Served:
 
     def served(self, route: Route) -> Route:
         """Return *route*; its endpoint may be one that the revision of its account does not have."""
-        if route.endpoint in EXPERIMENTS and not self.accounts.revision(route.account or DEFAULT_ACCOUNT).experiments:
+        if (
+            route.endpoint in EXPERIMENT_ENDPOINTS
+            and not self.accounts.revision(route.account or DEFAULT_ACCOUNT).experiments
+        ):
             return route._replace(endpoint=INGEST_UNKNOWN)
         return route
 

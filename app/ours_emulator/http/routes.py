@@ -5,7 +5,14 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from starlette.types import Scope
 
-from ours_emulator.contract import client, experiments, ingest
+from ours_emulator.contract import client, ingest
+from ours_emulator.contract.experiment_endpoints import (
+    ASSIGNMENTS,
+    ASSIGNMENTS_PATH,
+    EXPERIMENT_ENDPOINTS,
+    PERSONALIZATION,
+    PERSONALIZATION_PATH,
+)
 from ours_emulator.model import ACCOUNT_NAME, ACCOUNT_NAME_FORM, DEFAULT_ACCOUNT
 from ours_emulator.wording import cut
 
@@ -21,11 +28,11 @@ INGEST_PATHS: Mapping[str, str] = {
     f"{base}/{name}": name for base in INGEST_BASES for name in (*ingest.ENDPOINTS, "openapi")
 }
 """The endpoint at each path of the Ingest API: under /api/v1 and at the root (rules base-path, root-path)."""
-PERSONALIZATION_PATHS = tuple(base + experiments.PERSONALIZATION_PATH for base in INGEST_BASES)
-_ASSIGNMENTS_PATHS = tuple(base + experiments.ASSIGNMENTS_PATH for base in INGEST_BASES)
+PERSONALIZATION_PATHS = tuple(base + PERSONALIZATION_PATH for base in INGEST_BASES)
+_ASSIGNMENTS_PATHS = tuple(base + ASSIGNMENTS_PATH for base in INGEST_BASES)
 EXPERIMENT_PATHS: Mapping[str, str] = {
-    **dict.fromkeys((path.removesuffix("/") for path in _ASSIGNMENTS_PATHS), experiments.ASSIGNMENTS),
-    **dict.fromkeys(PERSONALIZATION_PATHS, experiments.PERSONALIZATION),
+    **dict.fromkeys((path.removesuffix("/") for path in _ASSIGNMENTS_PATHS), ASSIGNMENTS),
+    **dict.fromkeys(PERSONALIZATION_PATHS, PERSONALIZATION),
 }
 """The endpoint at each path below /experiments, without the key of an experiment (rule experiment-paths)."""
 CLIENT_PATHS: Mapping[str, str] = {
@@ -35,7 +42,7 @@ CLIENT_PATHS: Mapping[str, str] = {
     "/events": client.PREFIX + "events",
 }
 """The endpoint at each path of the Client API (rule client-paths)."""
-INGEST_NAMES = (*dict.fromkeys(INGEST_PATHS.values()), *experiments.ENDPOINTS, INGEST_UNKNOWN)
+INGEST_NAMES = (*dict.fromkeys(INGEST_PATHS.values()), *EXPERIMENT_ENDPOINTS, INGEST_UNKNOWN)
 CLIENT_NAMES = (*dict.fromkeys(CLIENT_PATHS.values()), CLIENT_UNKNOWN)
 """The names of an API's endpoints, with the one for all its unknown paths."""
 
@@ -79,7 +86,7 @@ _EMULATED: Mapping[str, Target] = {
     path + slash: target
     for target, path in (
         *((Target("ingest", name), path) for path, name in INGEST_PATHS.items()),
-        *((Target("ingest", experiments.PERSONALIZATION), path) for path in PERSONALIZATION_PATHS),
+        *((Target("ingest", PERSONALIZATION), path) for path in PERSONALIZATION_PATHS),
         *((Target("client", name), path) for path, name in CLIENT_PATHS.items()),
     )
     for slash in ("", "/")
@@ -99,7 +106,7 @@ def emulated_at(path: str) -> Target:
     if target is not None:
         return target
     if path.startswith(_ASSIGNMENTS_PATHS) and path.removesuffix("/") not in EXPERIMENT_PATHS:
-        return Target("ingest", experiments.ASSIGNMENTS)
+        return Target("ingest", ASSIGNMENTS)
     # The path of `OPTIONS *` does not begin with a slash.
     if f"/{path.removeprefix('/')}/".startswith(_CLIENT_BASE + "/"):
         return Target("client", CLIENT_UNKNOWN)
