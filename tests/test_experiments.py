@@ -85,7 +85,8 @@ def test_revision_2026_05_answers_their_paths_as_any_unknown_path(server: Server
                         headers.pop("date")
                     assert known == unknown
     assert {request["endpoint"] for request in account.debug("requests")["items"]} == {"unknown"}
-    assert {event["reason"]["message"] for event in account.events(outcome="rejected")} == {"there is no such path"}
+    said = {event["reason"]["message"] for event in account.events(outcome="rejected")}
+    assert said == {"there is no such path", "there is no such path; revision 2026-10 has it"}
 
 
 @pytest.mark.rule("experiment-paths", "base-path", "root-path", "methods")

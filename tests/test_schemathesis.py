@@ -42,7 +42,7 @@ def test_what_fits_the_document_is_accepted_and_what_breaks_it_is_refused(tmp_pa
     "options",
     [
         # What breaks the other schemas may be accepted all the same: a number becomes text (rule to-text).
-        ("--mode", "positive", "--phases", "fuzzing", "--max-examples", "8"),
+        ("--mode", "positive", "--phases", "fuzzing", "--max-examples", "5"),
         ("--mode", "all", "--phases", "coverage", "--include-path-regex", "/experiments/"),
     ],
     ids=["all", "experiments"],

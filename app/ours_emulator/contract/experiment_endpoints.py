@@ -7,3 +7,8 @@ ASSIGNMENTS_PATH, PERSONALIZATION_PATH = "/experiments/assignments/", "/experime
 VISITOR_ID = "visitor_id"
 """The identifier in their bodies."""
 IMPRESSION_EVENT = "$experiment_impression"
+
+
+def is_experiment_path(path: str) -> bool:
+    """Tell whether *path* is that of one of these endpoints."""
+    return ASSIGNMENTS_PATH in path or PERSONALIZATION_PATH in path

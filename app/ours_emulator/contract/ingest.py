@@ -14,7 +14,7 @@ from ours_emulator.contract import body, hints
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.assignment import experiment_message
 from ours_emulator.contract.compile import Body, Problem, RequestBodies, Valid, pointer
-from ours_emulator.contract.experiment_endpoints import EXPERIMENT_ENDPOINTS
+from ours_emulator.contract.experiment_endpoints import EXPERIMENT_ENDPOINTS, is_experiment_path
 from ours_emulator.contract.paths import unknown_path
 from ours_emulator.contract.revision import DAY_MS, IdentityOrder, Revision
 from ours_emulator.jsontext import json_text
@@ -84,9 +84,11 @@ class IngestContract:
         first = receipts[0].arrival
         if first.batch_index is not None:
             return _batch_answer(receipts)
+        if isinstance(first, Message) and first.reply is None:
+            return _SUCCESS
         if not isinstance(first, Rejection):
             reply = first.reply if isinstance(first, Message | Question) else None
-            return _SUCCESS if reply is None else _json(200, {"success": True, **reply})
+            return _json(200, {"success": True, **(reply or {})})
         error: Properties = {"error": first.reason.sentence} if first.endpoint == "batch" else {}
         if first.endpoint == "batch" and first.reason.limit is not None:
             error["limit"] = first.reason.limit
@@ -164,7 +166,8 @@ def _misdirected(request: Request, revision: Revision) -> Reason | None:
     known = _ALLOWED_WITH_EXPERIMENTS if revision.experiments else _ALLOWED
     allowed = known.get(request.endpoint)
     if allowed is None:
-        return Reason("methods", "", unknown_path(request.path, known), 404)
+        later = f"; revision {revision.later} has it" if revision.later and is_experiment_path(request.path) else ""
+        return Reason("methods", "", unknown_path(request.path, known) + later, 404)
     if request.endpoint == "openapi" or request.method != "POST":
         return Reason("methods", "", f"this path takes {allowed}, not {request.method}", 405)
     return None

@@ -36,12 +36,10 @@ class Served:
 
     def served(self, route: Route) -> Route:
         """Return *route*; its endpoint may be one that the revision of its account does not have."""
-        if (
-            route.endpoint in EXPERIMENT_ENDPOINTS
-            and not self.accounts.revision(route.account or DEFAULT_ACCOUNT).experiments
-        ):
-            return route._replace(endpoint=INGEST_UNKNOWN)
-        return route
+        if route.endpoint not in EXPERIMENT_ENDPOINTS:
+            return route
+        revision = self.accounts.revision(route.account or DEFAULT_ACCOUNT)
+        return route if revision.experiments else route._replace(endpoint=INGEST_UNKNOWN)
 
 
 class Front:
