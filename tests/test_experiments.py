@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from looping import case
 from ours_emulator.contract.experiments import Experiment, read_file
@@ -219,6 +222,25 @@ def test_url_and_query_decide_only_who_takes_part(new: Account) -> None:
             assert said["in_experiment"] is is_in
             if not is_in:
                 assert said == NOT_IN
+
+
+@given(st.text("ab*", min_size=1, max_size=7), st.text("ab", max_size=9))
+@pytest.mark.rule("experiment-patterns")
+def test_a_star_stands_for_any_characters(pattern: str, page: str) -> None:
+    experiment = Experiment.model_validate({**HALVES, "url": [pattern]})
+    expected = re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), page)
+    assert (experiment.variant_of(KEY, "ann", page, None) is None) is (expected is None)
+
+
+@given(st.text(), st.lists(st.integers(0, 5) | st.floats(0, 1e6), min_size=1, max_size=5))
+@settings(max_examples=30)
+@pytest.mark.rule("experiment-shares")
+def test_every_visitor_gets_one_variant_that_has_a_weight(visitor_id: str, weights: list[float]) -> None:
+    variants = [{"id": str(number), "weight": weight} for number, weight in enumerate(weights)]
+    if any(weights):
+        drawn = Experiment.model_validate({"variants": variants}).variant_of(KEY, visitor_id, None, None)
+        assert drawn is not None
+        assert drawn.weight > 0
 
 
 def test_many_stars_on_a_long_url_take_no_time(new: Account) -> None:
