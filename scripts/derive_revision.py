@@ -26,7 +26,15 @@ def derived() -> str:
         operation = operations["post"]
         operation["description"] = differences["descriptions"].get(path, operation["description"])
         _change_body(operation["requestBody"]["content"]["application/json"]["schema"], path, differences)
+    refusals = {status: answer for status, answer in _responses(document["paths"]["/track"]).items() if status != "200"}
+    for path, operations in differences["paths"].items():
+        _responses(operations).update(refusals)
+        document["paths"][path] = operations
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _responses(operations: Any) -> Any:
+    return operations["post"]["responses"]
 
 
 def _change_body(schema: Any, path: str, differences: Mapping[str, Any]) -> None:

@@ -6,7 +6,10 @@ import schemathesis
 from pydantic import JsonValue
 from schemathesis import GenerationMode
 
+from ours_emulator.javascript import WHITE_SPACE
+
 TOKEN = "pinned"
+TRIMMED = ("event", "externalId", "email", "distinctId")
 
 
 def before_call(_context: Any, case: Any, _arguments: Any) -> None:
@@ -22,6 +25,10 @@ def before_call(_context: Any, case: Any, _arguments: Any) -> None:
             # Rule identifier: one of the three is needed. Rule time-window: the last seven days.
             message["userId"] = message.get("userId") or "user"
             message["time"] = None
+            for name in TRIMMED:
+                # Rule trimming: what is blank counts as empty, from revision 2026-10 on.
+                if isinstance(message.get(name), str) and not message[name].strip(WHITE_SPACE):
+                    message[name] = "x"
             # Rule batch-token: a row may carry no other token than its batch.
             if message is not body:
                 message.pop("token", None)

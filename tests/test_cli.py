@@ -275,6 +275,12 @@ def test_a_path_with_a_nul_character_is_reported(tmp_path: Path) -> None:
         assert "NUL" in complaint(tmp_path, "serve", "--port", "0", "--config", "nul.toml")
 
 
+def test_a_file_of_experiments_that_is_not_valid_is_reported_with_the_place(tmp_path: Path) -> None:
+    (tmp_path / "experiments.toml").write_text("[checkout]\nvariants = [{id = 5}]\n")
+    line = complaint(tmp_path, "serve", "--port", "0", "--experiments", "experiments.toml")
+    assert line == "ours-emulator: experiments.toml: checkout.variants.0.id: must be a string"
+
+
 def test_without_a_directory_for_temporary_files_it_says_what_to_do(tmp_path: Path) -> None:
     # No file may have a byte, as on a root that is read-only; permissions would not stop root.
     script = "import resource, sys; from ours_emulator.cli import main; "

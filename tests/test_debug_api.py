@@ -18,7 +18,7 @@ from looping import case
 from ours_emulator import __version__
 from ours_emulator.contract.revision import revision
 from ours_emulator.contract.rules import load_rules
-from ours_emulator.debug import accounts, faults, overview
+from ours_emulator.debug import accounts, experiments, faults, overview
 from ours_emulator.model import DEFAULT_REVISION
 from ours_emulator.records import (
     Call,
@@ -1143,6 +1143,7 @@ PATHS: dict[str, type[object]] = {
     "/debug/accounts/{name}": accounts.AccountState,
     "/debug/clock": Moment,
     "/debug/faults": Page[faults.FaultState],
+    "/debug/experiments": Page[experiments.ExperimentState],
     "/debug/summary": Summary,
     "/debug/rules": Page[Rule],
     "/debug/rules/counts": Page[RuleCount],
@@ -1328,6 +1329,7 @@ def test_the_openapi_document_lists_every_path(server: Server) -> None:
         "/debug/clock": {"get", "put"},
         "/debug/faults": {"get", "delete"},
         "/debug/faults/{name}": {"get", "put", "delete"},
+        "/debug/experiments/{key}": {"get", "put", "delete"},
     }
     assert methods == {path: {"get"} for path in PATHS} | changing
     for path, operations in document["paths"].items():

@@ -52,7 +52,10 @@ NAMES = (
 PATHS = (
     *("/track", "/api/v1/track", "/identify", "/batch", "/api/v1/batch", "/accounts/a/track", "/accounts/closed/track"),
     *("/api/client/identify", "/api/client/alias", "/devices", "/events", "/nothing", "/api/client/nothing", "/track/"),
+    *("/experiments/assignments/e", "/accounts/new/api/v1/experiments/assignments/e"),
+    "/accounts/new/experiments/personalization",
 )
+NEW = b'{"revision":"2026-10","experiments":{"e":{"variants":[{"id":"a"},{"id":"b"}]}}}'
 CLOCK = b'{"freeze":"2026-05-04T12:00:00Z"}'
 FAULTS: Sequence[dict[str, Any]] = (
     {"match": {"path": "/track", "event": "Other"}, "answer": {"status": 503, "retry_after": 2}},
@@ -78,8 +81,9 @@ def written(method: str, target: str, headers: Sequence[str], body: bytes) -> by
 
 
 def prepared(address: tuple[str, int]) -> None:
-    """Freeze the clock, plan faults, close an account."""
+    """Freeze the clock, plan faults, close an account, and let one be of the newer revision."""
     calls = [("PUT", "/debug/clock", CLOCK), ("PUT", "/accounts/a/debug/clock", CLOCK)]
+    calls += [("PUT", "/debug/accounts/new", NEW)]
     calls += [("PUT", f"/debug/faults/{number}", json.dumps(fault).encode()) for number, fault in enumerate(FAULTS)]
     calls += [("POST", "/accounts/closed/track", b"{}"), ("DELETE", "/debug/accounts/closed", b"")]
     for method, target, body in calls:
@@ -163,6 +167,8 @@ def message(chance: random.Random) -> dict[str, Any]:
     }
     for _ in range(chance.choice((0, 0, 0, 1, 2))):
         usual[chance.choice(NAMES)] = chance.choice(VALUES)
+    if chance.random() < 0.2:
+        usual["visitor_id"] = chance.choice(("a", "b", "c", 5))
     return usual
 
 

@@ -240,6 +240,29 @@ def test_a_revision_of_the_ini_file_that_there_is_not_says_where_it_stands(
     result.stdout.fnmatch_lines(["*ours_emulator_revision: revision: must be*"])
 
 
+def test_the_marker_sets_the_experiments_of_the_account(runs: Runs) -> None:
+    runs(
+        """
+        import httpx
+        import pytest
+
+        def variant(emulator, key):
+            body, path = {"token": "t", "visitor_id": "u"}, f"experiments/assignments/{key}"
+            return httpx.post(f"{emulator.ingest_url}/{path}", json=body).json().get("variant_id")
+
+        @pytest.mark.ours_emulator(revision="2026-10", experiments={"e": {"variants": [{"id": "green"}]}})
+        def test_it(ours_emulator):
+            assert (variant(ours_emulator, "e"), variant(ours_emulator, "f")) == ("green", None)
+            assert ours_emulator.experiment("f", variants=[{"id": "blue"}])["key"] == "f"
+            assert variant(ours_emulator, "f") == "blue"
+            assert ours_emulator.remove_experiment("f")["variants"][0]["id"] == "blue"
+            assert variant(ours_emulator, "f") is None
+            with pytest.raises(TypeError, match="variant is not a setting of an experiment; did you mean variants"):
+                ours_emulator.experiment("f", variant=[])
+        """
+    ).assert_outcomes(passed=1)
+
+
 def test_a_seed_does_not_come_back_with_a_reset(runs: Runs, pytester: pytest.Pytester) -> None:
     with serving() as other, Emulator(other.url) as emulator:
         other.default.track(userId="u")
@@ -791,6 +814,8 @@ def test_the_marker_stops_the_clock(runs: Runs) -> None:
         ("clock=1.5", "clock must be a datetime, ISO 8601, or milliseconds since the epoch, not 1.5"),
         ("clock='soon'", "clock: 'soon' is not a valid timestamp; use ISO 8601"),
         ("seed=5", "seed must be the path of a file, not 5"),
+        ("experiments=['e']", "experiments must be a dict, such as {'checkout': *}, not ?'e'?"),
+        ("experiments={'e': {}}", "experiments.e.variants: is missing"),
     ],
 )
 def test_a_mistake_in_the_marker_is_reported_in_one_form(runs: Runs, mistake: str, told: str) -> None:

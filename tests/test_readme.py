@@ -24,6 +24,7 @@ from pydantic import JsonValue
 import tables
 from documents import DOCUMENTS, ROOT, Block, Document
 from nested import FEW_PLUGINS
+from ours_emulator.contract.experiments import read_file
 from ours_emulator.emulator import Emulator
 from ours_emulator.settings import load
 
@@ -310,13 +311,16 @@ def help_of(*command: str) -> str:
 
 
 def check_toml(text: str, directory: Path) -> None:
-    """Check that it sets pytest, or else the emulator."""
+    """Check that it sets pytest, or has experiments, or else sets the emulator."""
     read = tomllib.loads(text)
     if "tool" in read:
         check_pytest_options(list(read["tool"]["pytest"]["ini_options"]))
         return
     file = directory / "settings.toml"
     file.write_text(text)
+    if "variants" in text:
+        assert read_file(file).keys() == read.keys()
+        return
     loaded = load(file=file, environment=False)
     assert {name for name, origin in loaded.origins.items() if origin == "file"} == read.keys()
 

@@ -663,7 +663,7 @@ def test_a_full_disk_is_answered_500_until_there_is_room_again(path: Path) -> No
     pipeline = Pipeline(SqliteWriter(file, Retention()), dict.fromkeys(INGEST_NAMES, contract), accounts, Feed())
     log = RequestLog("none", io.StringIO())
     track = Endpoint(EndpointParts(pipeline, contract, accounts, log, Preflights(log), 5_000_000))
-    app = Front(Response(), Served(Guard((), None), {"track": track}, log, 5_000_000))
+    app = Front(Response(), Served(Guard((), None), {"track": track}, log, 5_000_000, accounts))
     large = {"text": "x" * 200_000}
 
     async def story() -> None:
@@ -822,7 +822,7 @@ import sys
 from ours_emulator.app import create_standalone
 from ours_emulator.settings import load
 create_standalone(load({}))
-print({"fastapi", "sqlalchemy", "aiosqlite"} & set(sys.modules))
+print({"fastapi", "sqlalchemy", "aiosqlite", "ours_emulator.contract.experiments"} & set(sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=True)
     assert done.stdout == "set()\n"

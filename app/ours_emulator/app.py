@@ -34,6 +34,7 @@ from ours_emulator.settings import Loaded, Settings, SettingsError, load, unknow
 from ours_emulator.store import Retention, Store, StoreError, open_store
 
 if TYPE_CHECKING:
+    from ours_emulator.contract.experiments import Experiments
     from ours_emulator.openapi.app import EmulatorApp
 
 _log = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
     client = EndpointParts(pipeline, client_contract, accounts, log, preflights, client_limit)
     guard = Guard(settings.allowed_hosts, settings.admin_token)
     parts = Parts(store, pipeline, accounts, feed, loaded, redactor, log)
-    return parts, Served(guard, _endpoints(ingest, client, store), log, limits.body)
+    return parts, Served(guard, _endpoints(ingest, client, store), log, limits.body, accounts)
 
 
 def _endpoints(ingest: EndpointParts, client: EndpointParts, store: Store) -> dict[str, Answerer]:
@@ -137,8 +138,18 @@ def _account(settings: Settings) -> AccountConfig:
         allowed_events=None if names is None else allowed(names),
         require_identifier=settings.require_identifier,
         strict_openapi=settings.strict_openapi,
+        experiments=_experiments(settings.experiments),
         max_visitor_bytes=settings.max_visitor_bytes,
     )
+
+
+def _experiments(file: Path | None) -> Experiments:
+    """Return the experiments in *file*. Raises SettingsError."""
+    if file is None:
+        return {}
+    from ours_emulator.contract.experiments import read_file
+
+    return read_file(file)
 
 
 def _seed(file: Path | None) -> Sequence[Request]:

@@ -19,6 +19,10 @@ REVISIONS: tuple[RevisionName, ...] = get_args(RevisionName)
 """The revisions of the Ingest API, the oldest first."""
 DEFAULT_REVISION: RevisionName = "2026-05"
 Properties: TypeAlias = dict[str, JsonValue]
+Assigned: TypeAlias = Mapping[str, Properties]
+"""Assignments to variants of experiments, each by the key of its experiment."""
+Traits: TypeAlias = Mapping[str, Mapping[str, Properties]]
+"""The properties of visitors with a variant: by the key of the experiment, then by the id of the variant."""
 Identifier: TypeAlias = Literal["user_id", "external_id", "email", "anonymous_id", "phone_number"]
 
 
@@ -121,6 +125,10 @@ class Message:
     """The visitor gets the anonymous id, if no other visitor has it (rule client-identify)."""
     creation: str | None = None
     """The event that precedes this one if the message creates its visitor (rule client-events)."""
+    assigned: Assigned | None = None
+    """Merged into the visitor's experiment assignments; only an impression has it (rule experiment-impression)."""
+    reply: Properties | None = None
+    """What the answer says beside success."""
 
 
 @value
@@ -154,6 +162,21 @@ class Registration:
 
 
 @value
+class Question:
+    """An accepted message that asks about a visitor, and changes nothing."""
+
+    endpoint: str
+    identity: Identity
+    hints: tuple[Hint, ...]
+    reply: Properties
+    """What the answer says beside success."""
+    traits: Traits | None = None
+    """What the answer says of visitors with a variant, as their `properties`; None if *reply* says it all already."""
+    batch_index: None = None
+    event: None = None
+
+
+@value
 class Rejection:
     """A refusal: of a whole request, or of one row of a batch."""
 
@@ -179,7 +202,7 @@ class Rejection:
         return sentence(row + self.reason.path, self.reason.message)
 
 
-AnyMessage: TypeAlias = Message | Alias | Registration
+AnyMessage: TypeAlias = Message | Alias | Registration | Question
 """What the contract accepts."""
 Arrival: TypeAlias = AnyMessage | Rejection
 """What the contract makes of one request, of one row of /batch, or of one item of the Client API's events."""

@@ -152,6 +152,10 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         DEFAULT_REVISION,
         description="Revision of the Ingest API, 2026-05 or 2026-10; an account may have another one.",
     )
+    experiments: File | None = Field(
+        None,
+        description="TOML or JSON file with the experiments that revision 2026-10 assigns visitors to.",
+    )
     strict_openapi: bool = Field(
         False,
         description="Refuse other values where the OpenAPI document literally has the type string (rule any-json).",

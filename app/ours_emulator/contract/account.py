@@ -1,7 +1,15 @@
 """What an account accepts."""
 
+from __future__ import annotations
+
+from dataclasses import field
+from typing import TYPE_CHECKING
+
 from ours_emulator.contract.revision import Revision
 from ours_emulator.values import value
+
+if TYPE_CHECKING:
+    from ours_emulator.contract.experiments import Experiment, Experiments
 
 
 @value
@@ -17,5 +25,6 @@ class AccountConfig:
     require_identifier: bool = True
     strict_openapi: bool = False
     """A value that the document literally types as string must be a string (rule any-json)."""
+    experiments: Experiments = field(default_factory=dict[str, "Experiment"])
     max_visitor_bytes: int = 16 * 1024 * 1024
     """The largest visitor, in bytes of JSON (rule visitor-size)."""

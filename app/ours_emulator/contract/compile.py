@@ -130,7 +130,7 @@ class RequestBodies:
     """The request bodies of a document, compiled."""
 
     single: Mapping[str, Body]
-    """The bodies of /track and /identify, by endpoint."""
+    """The bodies that are one message, by endpoint."""
     envelope: Body
     """The body of /batch; its rows are not checked with it."""
     row: Body
@@ -148,8 +148,9 @@ def request_bodies(document: bytes, *, strict_openapi: bool) -> RequestBodies:
     envelope = compile_body(
         replace(schemas["batch"], properties={"token": batch["token"]}), strict_openapi=strict_openapi
     )
+    single = {name: schema for name, schema in schemas.items() if name != "batch"}
     return RequestBodies(
-        {name: compile_body(schemas[name], strict_openapi=strict_openapi) for name in ("track", "identify")},
+        {name: compile_body(schema, strict_openapi=strict_openapi) for name, schema in single.items()},
         replace(envelope, shape=replace(envelope.shape, known=frozenset(batch))),
         # A row may repeat the token of its batch, so that name is not unknown (rule batch-token).
         replace(row, shape=replace(row.shape, known=row.shape.known | {"token"})),
@@ -168,9 +169,14 @@ def request_schemas(document: bytes) -> dict[str, Schema]:
     """Return the schema of the POST body of each endpoint in *document*, by the endpoint's name."""
     paths: dict[str, Any] = json.loads(document)["paths"]
     return {
-        path.removeprefix("/"): Schema.read(operations["post"]["requestBody"]["content"]["application/json"]["schema"])
+        endpoint_at(path): Schema.read(operations["post"]["requestBody"]["content"]["application/json"]["schema"])
         for path, operations in paths.items()
     }
+
+
+def endpoint_at(path: str) -> str:
+    """Return the name of the endpoint at *path* of a document: its last part that is no parameter."""
+    return [part for part in path.split("/") if not part.startswith("{")][-1]
 
 
 def compile_body(schema: Schema, *, strict_openapi: bool) -> Body:

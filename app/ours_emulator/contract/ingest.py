@@ -12,7 +12,9 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from ours_emulator.contract import body, hints
 from ours_emulator.contract.account import AccountConfig
+from ours_emulator.contract.assignment import experiment_message
 from ours_emulator.contract.compile import Body, Problem, RequestBodies, Valid, pointer
+from ours_emulator.contract.experiment_endpoints import EXPERIMENT_ENDPOINTS, is_experiment_path
 from ours_emulator.contract.paths import unknown_path
 from ours_emulator.contract.revision import DAY_MS, IdentityOrder, Revision
 from ours_emulator.jsontext import json_text
@@ -23,6 +25,7 @@ from ours_emulator.model import (
     Identity,
     Message,
     Properties,
+    Question,
     Receipt,
     Rejection,
     Request,
@@ -33,6 +36,7 @@ from ours_emulator.values import value
 
 ENDPOINTS = ("track", "identify", "batch")
 _ALLOWED = dict.fromkeys(ENDPOINTS, "POST, OPTIONS") | {"openapi": "GET, HEAD, OPTIONS"}
+_ALLOWED_WITH_EXPERIMENTS = _ALLOWED | dict.fromkeys(EXPERIMENT_ENDPOINTS, "POST, OPTIONS")
 IDENTIFY_EVENT = "$identify"
 TEST_PREFIX = "test_"
 
@@ -82,8 +86,11 @@ class IngestContract:
         first = receipts[0].arrival
         if first.batch_index is not None:
             return _batch_answer(receipts)
-        if not isinstance(first, Rejection):
+        if isinstance(first, Message) and first.reply is None:
             return _SUCCESS
+        if not isinstance(first, Rejection):
+            reply = first.reply if isinstance(first, Message | Question) else None
+            return _json(200, {"success": True, **(reply or {})})
         error: Properties = {"error": first.reason.sentence} if first.endpoint == "batch" else {}
         if first.endpoint == "batch" and first.reason.limit is not None:
             error["limit"] = first.reason.limit
@@ -106,7 +113,7 @@ class IngestContract:
     def _arrivals(
         self, request: Request, account: AccountConfig, sent: JsonValue | Reason, statuses: body.Statuses
     ) -> list[Arrival]:
-        reason = _misdirected(request) or body.media_type_problem(request, statuses)
+        reason = _misdirected(request, account.revision) or body.media_type_problem(request, statuses)
         if reason is None and isinstance(sent, dict):
             revision = account.revision
             context = _Context(request, account, revision.strict_bodies if account.strict_openapi else revision.bodies)
@@ -156,18 +163,20 @@ class IngestContract:
         return None
 
 
-def _misdirected(request: Request) -> Reason | None:
-    """Return why *request* does not go to an endpoint (rule methods)."""
-    allowed = _ALLOWED.get(request.endpoint)
+def _misdirected(request: Request, revision: Revision) -> Reason | None:
+    """Return why *request* does not go to an endpoint of *revision* (rule methods)."""
+    known = _ALLOWED_WITH_EXPERIMENTS if revision.experiments else _ALLOWED
+    allowed = known.get(request.endpoint)
     if allowed is None:
-        return Reason("methods", "", unknown_path(request.path, _ALLOWED), 404)
+        later = f"; revision {revision.later} has it" if revision.later and is_experiment_path(request.path) else ""
+        return Reason("methods", "", unknown_path(request.path, known) + later, 404)
     if request.endpoint == "openapi" or request.method != "POST":
         return Reason("methods", "", f"this path takes {allowed}, not {request.method}", 405)
     return None
 
 
 def _single(context: _Context, sent: Properties) -> Arrival:
-    """Check a body of /track or /identify in the order of rule check-order."""
+    """Check a body that is one message in the order of rule check-order."""
     compiled = context.bodies.single[context.request.endpoint]
     if sent.get("token") in (None, ""):
         return _refuse(context, None, sent, _missing_token(context.request, "required", 401), compiled)
@@ -177,12 +186,16 @@ def _single(context: _Context, sent: Properties) -> Arrival:
     sender = source(context.account, valid["token"])
     if sender is None:
         return _refuse(context, None, sent, _unknown_token(valid["token"], context.account), compiled)
+    if context.request.endpoint in EXPERIMENT_ENDPOINTS:
+        dropped = tuple(hints.unknown_keys(compiled.shape, sent, context.account.revision))
+        return experiment_message(context.request, context.account, valid, dropped, test=sender.test)
     return _message(context, compiled, sent, valid, sender, None)
 
 
 def _allow(endpoint: str, status: int | None) -> dict[str, str]:
     """Return the header that a 405 of *endpoint* has (rule methods)."""
-    return {"allow": _ALLOWED[endpoint]} if status == 405 and endpoint in _ALLOWED else {}
+    allowed = _ALLOWED_WITH_EXPERIMENTS.get(endpoint)
+    return {"allow": allowed} if status == 405 and allowed is not None else {}
 
 
 def _missing_token(request: Request, message: str, status: int) -> Reason:
@@ -272,7 +285,7 @@ def _message(
         identity_context=valid.get("identityContext"),
         user_properties=valid.get("userProperties") or {},
         hints=tuple(_hints(revision, compiled, sent, identity)),
-        semantics=revision.identify_semantics if event == IDENTIFY_EVENT else revision.semantics,
+        semantics=revision.always_listed if event == IDENTIFY_EVENT else revision.semantics,
     )
 
 

@@ -6,6 +6,7 @@ from functools import cache, cached_property
 from importlib.resources import files
 
 from ours_emulator.contract.compile import RequestBodies, Valid, body_shapes, request_bodies
+from ours_emulator.contract.experiment_endpoints import VISITOR_ID
 from ours_emulator.contract.normalise import by_keywords
 from ours_emulator.contract.rules import rules_of
 from ours_emulator.decide.phone import PHONE, phone_name
@@ -83,6 +84,8 @@ class Revision:
     """Applied in this order."""
     window_ms: int = 7 * DAY_MS
     """How old the `time` of an event may be (rule time-window)."""
+    experiments: bool = False
+    """It has the endpoints below /experiments."""
     later: str | None = None
     """The name of the next revision, for hints about what it decides otherwise (rule revision)."""
 
@@ -107,8 +110,8 @@ class Revision:
         return ApiSemantics(falls_through=self.identity.falls_through, later=self.later)
 
     @cached_property
-    def identify_semantics(self) -> ApiSemantics:
-        """The same for $identify, which is on every allow-list (rule allow-list)."""
+    def always_listed(self) -> ApiSemantics:
+        """The same for events that are on every allow-list: $identify and impressions (rule allow-list)."""
         return replace(self.semantics, allow_list=False)
 
     @cached_property
@@ -146,6 +149,7 @@ def revisions() -> Mapping[str, Revision]:
             document=_document("2026-10"),
             identity=replace(strongest_decides, phone="phone_number", falls_through=True),
             load_rules=lambda: rules_of("2026-10"),
+            experiments=True,
             normalisations=(Normalisation("keywords", by_keywords(_document("2026-10"))),),
         ),
     }
@@ -162,7 +166,7 @@ def identifier_kinds() -> Mapping[str, Identifier]:
     kinds: dict[str, Identifier] = {"external_id": "external_id", "anonymous_id": "anonymous_id"}
     for each in revisions().values():
         kinds |= each.identity.kinds
-    return kinds
+    return {**kinds, VISITOR_ID: "user_id"}
 
 
 def _document(name: str) -> bytes:

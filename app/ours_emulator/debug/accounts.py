@@ -10,6 +10,8 @@ from starlette.responses import Response
 
 from ours_emulator.accounts import Accounts
 from ours_emulator.contract.account import AccountConfig
+from ours_emulator.contract.experiments import Experiment
+from ours_emulator.contract.experiments import Key as ExperimentKey
 from ours_emulator.contract.revision import revision
 from ours_emulator.debug.clock import ClockBody, clock_change, shown_clock
 from ours_emulator.debug.params import NOT_FOUND, AccountName, Body, Needs, Reader, account_of, answer, debug_router
@@ -34,6 +36,7 @@ class AccountBody(Body):
     require_identifier: bool = True
     strict_openapi: bool = False
     revision: RevisionName = DEFAULT_REVISION
+    experiments: dict[ExperimentKey, Experiment] = Field(default={})
     clock: ClockBody | None = None
 
     def config(self, before: AccountConfig) -> AccountConfig:
@@ -49,6 +52,7 @@ class AccountBody(Body):
             else before.allowed_events,
             require_identifier=self.require_identifier if "require_identifier" in given else before.require_identifier,
             strict_openapi=self.strict_openapi if "strict_openapi" in given else before.strict_openapi,
+            experiments=self.experiments if "experiments" in given else before.experiments,
             revision=revision(self.revision) if "revision" in given else before.revision,
         )
 
@@ -69,6 +73,7 @@ class AccountState:
     require_identifier: bool
     strict_openapi: bool
     revision: str
+    experiments: list[str]
     clock: Moment | None
     faults: int
     notes: list[str]
@@ -137,6 +142,7 @@ def account_state(accounts: Accounts, name: str) -> AccountState:
         require_identifier=config.require_identifier,
         strict_openapi=config.strict_openapi,
         revision=config.revision.name,
+        experiments=list(config.experiments),
         clock=shown_clock(name, opened.clock) if opened else None,
         faults=len(opened.faults.active()) if opened else 0,
         notes=opened.notes if opened else [],

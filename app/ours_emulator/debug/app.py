@@ -12,6 +12,7 @@ from ours_emulator.debug import (
     errors,
     events,
     examples,
+    experiments,
     export,
     faults,
     overview,
@@ -24,7 +25,8 @@ from ours_emulator.debug import (
 from ours_emulator.debug.params import ERROR_SCHEMA, AsciiJSON
 from ours_emulator.debug.parts import Parts
 
-_RESOURCES = (overview, rules, visitors, events, requests, wait, stream, export, account_resource, clock, faults)
+_INSIGHTS = (overview, rules, visitors, events, requests, wait, stream, export)
+_RESOURCES = (*_INSIGHTS, account_resource, clock, faults, experiments)
 SUMMARY = "What arrived at the emulator, and what became of it."
 
 

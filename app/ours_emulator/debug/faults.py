@@ -11,11 +11,12 @@ from ours_emulator.debug.names import ValidName
 from ours_emulator.debug.params import NOT_FOUND, AsciiJSON, Body, Needs, OneAccount, answer, debug_router, found
 from ours_emulator.debug.parts import Parts
 from ours_emulator.decide.faults import Action, ActiveFault, Delay, Fault, FaultMatch, RateLimit
-from ours_emulator.http.routes import CLIENT_PATHS, INGEST_PATHS
+from ours_emulator.http.routes import CLIENT_PATHS, EXPERIMENT_PATHS, INGEST_PATHS
 from ours_emulator.model import Properties
 from ours_emulator.records import Connection, FaultAnswer, Page, RowCode, from_json
 
-_ENDPOINTS = {path: name for path, name in {**INGEST_PATHS, **CLIENT_PATHS}.items() if name != "openapi"}
+_PATHS = {**INGEST_PATHS, **EXPERIMENT_PATHS, **CLIENT_PATHS}
+_ENDPOINTS = {path: name for path, name in _PATHS.items() if name != "openapi"}
 _MAX_DELAY_MS = 10 * 60 * 1000.0
 FaultName: TypeAlias = Annotated[ValidName, Path(description="A name of your own.")]
 Milliseconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=_MAX_DELAY_MS, strict=True)]

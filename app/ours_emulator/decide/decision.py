@@ -6,6 +6,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from ours_emulator.decide import properties
+from ours_emulator.decide.assignments import assignments, personalization
 from ours_emulator.decide.content import content_of, refused_content, same_content
 from ours_emulator.decide.deduplication import DistinctId, Original
 from ours_emulator.decide.devices import PendingDevices, registered
@@ -22,6 +23,7 @@ from ours_emulator.model import (
     Change,
     Message,
     Properties,
+    Question,
     Receipt,
     Registration,
     Rejection,
@@ -62,6 +64,8 @@ class Decision:
             return [_refusal(id_, arrival)]
         if isinstance(arrival, Alias):
             return [self._alias(id_, context, arrival)]
+        if isinstance(arrival, Question):
+            return [self._question(id_, context, arrival)]
         return [self._registration(id_, context, arrival)]
 
     def _message(self, id_: int, context: Context, message: Message) -> list[Receipt]:
@@ -109,6 +113,8 @@ class Decision:
         given = properties.given(written, message.user_properties, empty_ignored=semantics.empty_ignored)
         if semantics.empty_ignored and message.user_properties:
             hints += properties.ignored(message.user_properties)
+        if message.assigned is not None:
+            given |= assignments(visitor.properties, message.assigned)
         if given:
             hints += properties.hints(visitor.properties, message.identity, given)
         if not self._change(visitor, context, given, message.data):
@@ -200,15 +206,23 @@ class Decision:
             hints.append(Hint("client-devices-wait", "", text))
         return self._about(id_, registration, visitor, resolution, hints)
 
+    def _question(self, id_: int, context: Context, question: Question) -> Receipt:
+        """Answer about the visitor as they are, whom it leaves as they are (rule experiment-personalization)."""
+        visitor, resolution, hints = self._visitors.find(context.account_id, question.identity, falls_through=False)
+        if question.traits is not None:
+            traits = personalization(visitor.properties, question.traits) if visitor else {}
+            question = replace(question, reply={"properties": traits})
+        return self._about(id_, question, visitor, resolution, hints)
+
     def _about(
         self,
         id_: int,
-        arrival: Alias | Registration,
+        arrival: Alias | Registration | Question,
         visitor: KnownVisitor | None,
         resolution: Resolution,
         hints: Sequence[Hint],
     ) -> Receipt:
-        """Return the receipt of an alias or a device, which is not an event and creates no visitor."""
+        """Return the receipt of an alias, a device or a question, which is not an event and creates no visitor."""
         return Receipt(
             id_,
             arrival,

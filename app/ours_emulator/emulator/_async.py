@@ -20,6 +20,7 @@ from ours_emulator.emulator.operations import (
     AccountPlan,
     Condition,
     Duration,
+    ExperimentPlan,
     FaultPlan,
     Fields,
     Lines,
@@ -268,6 +269,17 @@ class AsyncEmulator(Handle):
         or its block, `async with`, begins.
         """
         return planned_later(AsyncFault(self, name or f"fault-{uuid4().hex[:4]}", operations.known_plan(plan)))
+
+    async def experiment(self, key: str, **plan: Unpack[ExperimentPlan]) -> Json:
+        """Set the experiment *key* of this account, instead of the one it may have by that key, and return it.
+
+        Only revision 2026-10 assigns visitors to experiments.
+        """
+        return await self.perform(operations.set_experiment(key, plan))
+
+    async def remove_experiment(self, key: str) -> Json:
+        """Remove the experiment *key* and return what it was."""
+        return await self.perform(operations.remove_experiment(key))
 
     async def reset(self) -> Cleared:
         """Delete the visitors, events and requests of this account; without an account, those of all."""

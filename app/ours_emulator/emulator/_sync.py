@@ -21,6 +21,7 @@ from ours_emulator.emulator.operations import (
     AccountPlan,
     Condition,
     Duration,
+    ExperimentPlan,
     FaultPlan,
     Fields,
     Lines,
@@ -266,6 +267,17 @@ class Emulator(Handle):
         or its block, `async with`, begins.
         """
         return planned_now(Fault(self, name or f"fault-{uuid4().hex[:4]}", operations.known_plan(plan)))
+
+    def experiment(self, key: str, **plan: Unpack[ExperimentPlan]) -> Json:
+        """Set the experiment *key* of this account, instead of the one it may have by that key, and return it.
+
+        Only revision 2026-10 assigns visitors to experiments.
+        """
+        return self.perform(operations.set_experiment(key, plan))
+
+    def remove_experiment(self, key: str) -> Json:
+        """Remove the experiment *key* and return what it was."""
+        return self.perform(operations.remove_experiment(key))
 
     def reset(self) -> Cleared:
         """Delete the visitors, events and requests of this account; without an account, those of all."""

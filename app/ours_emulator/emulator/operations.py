@@ -97,6 +97,18 @@ class FaultPlan(TypedDict, total=False):
     rate_limit: Mapping[str, float]
 
 
+class ExperimentPlan(TypedDict, total=False):
+    """An experiment: `variants` are required, each with an `id`; the others say who is in it, and on which pages."""
+
+    id: str
+    name: str
+    type: str
+    allocation: float
+    url: Sequence[str]
+    query: Mapping[str, str]
+    variants: Sequence[Mapping[str, Any]]
+
+
 class Duration(TypedDict, total=False):
     """Parts of a length of time, as `datetime.timedelta` has them."""
 
@@ -117,6 +129,7 @@ class AccountPlan(TypedDict, total=False):
     require_identifier: bool
     strict_openapi: bool
     revision: str
+    experiments: Mapping[str, ExperimentPlan]
 
 
 _FAULT_MATCH = ("path", "event", "token", "distinct_id")
@@ -335,6 +348,17 @@ def faults() -> Operation[list[Json]]:
 def drop_fault(name: str) -> Operation[FaultCounts]:
     """Drop a fault; the result has its last counts."""
     return Operation("DELETE", f"faults/{_quoted(name)}", record(FaultCounts))
+
+
+def set_experiment(key: str, plan: ExperimentPlan) -> Operation[Json]:
+    """Set an experiment. Raises TypeError if it has no option of one of the names in *plan*."""
+    check_names("setting of an experiment", plan, ExperimentPlan.__annotations__)
+    return Operation("PUT", f"experiments/{_quoted(key)}", dict, content=_json(plan))
+
+
+def remove_experiment(key: str) -> Operation[Json]:
+    """Remove an experiment; the result is what it was."""
+    return Operation("DELETE", f"experiments/{_quoted(key)}", dict)
 
 
 def export(*, redact: bool, seconds: float | None = _SECONDS) -> Operation[str]:

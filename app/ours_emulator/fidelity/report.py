@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ours_emulator.contract.rules import Rule, rules_of
+from ours_emulator.contract.rules import rules_of
 from ours_emulator.fidelity.answers import Difference, NoReply
 from ours_emulator.fidelity.by_hand import ByHand, by_hand_of
 from ours_emulator.fidelity.forms import Format, cut, escaped, markdown_row
 from ours_emulator.fidelity.found import Compared, Found
 from ours_emulator.http.redaction import Redactor
+from ours_emulator.records import Rule
 from ours_emulator.terminal import columns
 from ours_emulator.wording import and_more, listed, plural
 

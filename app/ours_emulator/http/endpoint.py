@@ -14,7 +14,7 @@ from ours_emulator.http.log import RequestLog
 from ours_emulator.http.preflights import Preflights
 from ours_emulator.http.routes import CLIENT_UNKNOWN, INGEST_UNKNOWN, Route, named_account
 from ours_emulator.http.wire import read_request, send_answer, send_preflight, send_redirect, wants_html
-from ours_emulator.model import Answer, Closed, Exchange, Request
+from ours_emulator.model import DEFAULT_ACCOUNT, Answer, Closed, Exchange, Request
 from ours_emulator.pipeline import Contract, Pipeline
 
 _GONE = 410
@@ -110,7 +110,7 @@ class DocumentEndpoint(Endpoint):
     async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the document."""
         if scope["method"] in ("GET", "HEAD"):
-            revision = self.parts.accounts.revision(route.account)
+            revision = self.parts.accounts.revision(route.account or DEFAULT_ACCOUNT)
             await send_answer(send, Answer(200, revision.document, {}))
         else:
             await super().__call__(route, scope, receive, send)

@@ -6,20 +6,35 @@ from typing import Literal, NamedTuple, TypeAlias
 from starlette.types import Scope
 
 from ours_emulator.contract import client, ingest
+from ours_emulator.contract.experiment_endpoints import (
+    ASSIGNMENTS,
+    ASSIGNMENTS_PATH,
+    EXPERIMENT_ENDPOINTS,
+    PERSONALIZATION,
+    PERSONALIZATION_PATH,
+)
 from ours_emulator.model import ACCOUNT_NAME, ACCOUNT_NAME_FORM, DEFAULT_ACCOUNT
 from ours_emulator.wording import cut
 
 Owner: TypeAlias = Literal["ingest", "client", "debug", "docs", "probe"]
 
 _ACCOUNTS = "/accounts/"
-_INGEST_BASE = "/api/v1"
+INGEST_BASES = ("/api/v1", "")
+"""Where the Ingest API is served: under /api/v1 and at the root (rules base-path, root-path)."""
 _CLIENT_BASE = "/api/client"
 INGEST_UNKNOWN = "unknown"
 CLIENT_UNKNOWN = client.PREFIX + "unknown"
 INGEST_PATHS: Mapping[str, str] = {
-    f"{base}/{name}": name for base in (_INGEST_BASE, "") for name in (*ingest.ENDPOINTS, "openapi")
+    f"{base}/{name}": name for base in INGEST_BASES for name in (*ingest.ENDPOINTS, "openapi")
 }
 """The endpoint at each path of the Ingest API: under /api/v1 and at the root (rules base-path, root-path)."""
+PERSONALIZATION_PATHS = tuple(base + PERSONALIZATION_PATH for base in INGEST_BASES)
+_ASSIGNMENTS_PATHS = tuple(base + ASSIGNMENTS_PATH for base in INGEST_BASES)
+EXPERIMENT_PATHS: Mapping[str, str] = {
+    **dict.fromkeys((path.removesuffix("/") for path in _ASSIGNMENTS_PATHS), ASSIGNMENTS),
+    **dict.fromkeys(PERSONALIZATION_PATHS, PERSONALIZATION),
+}
+"""The endpoint at each path below /experiments, without the key of an experiment (rule experiment-paths)."""
 CLIENT_PATHS: Mapping[str, str] = {
     **{f"{_CLIENT_BASE}/{name.removeprefix(client.PREFIX)}": name for name in client.ENDPOINTS},
     # The vendor's page heads two endpoints like this, though its examples have the whole path.
@@ -27,7 +42,7 @@ CLIENT_PATHS: Mapping[str, str] = {
     "/events": client.PREFIX + "events",
 }
 """The endpoint at each path of the Client API (rule client-paths)."""
-INGEST_NAMES = (*dict.fromkeys(INGEST_PATHS.values()), INGEST_UNKNOWN)
+INGEST_NAMES = (*dict.fromkeys(INGEST_PATHS.values()), *EXPERIMENT_ENDPOINTS, INGEST_UNKNOWN)
 CLIENT_NAMES = (*dict.fromkeys(CLIENT_PATHS.values()), CLIENT_UNKNOWN)
 """The names of an API's endpoints, with the one for all its unknown paths."""
 
@@ -71,6 +86,7 @@ _EMULATED: Mapping[str, Target] = {
     path + slash: target
     for target, path in (
         *((Target("ingest", name), path) for path, name in INGEST_PATHS.items()),
+        *((Target("ingest", PERSONALIZATION), path) for path in PERSONALIZATION_PATHS),
         *((Target("client", name), path) for path, name in CLIENT_PATHS.items()),
     )
     for slash in ("", "/")
@@ -89,6 +105,8 @@ def emulated_at(path: str) -> Target:
     target = _EMULATED.get(path)
     if target is not None:
         return target
+    if path.startswith(_ASSIGNMENTS_PATHS) and path.removesuffix("/") not in EXPERIMENT_PATHS:
+        return Target("ingest", ASSIGNMENTS)
     # The path of `OPTIONS *` does not begin with a slash.
     if f"/{path.removeprefix('/')}/".startswith(_CLIENT_BASE + "/"):
         return Target("client", CLIENT_UNKNOWN)

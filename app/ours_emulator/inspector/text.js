@@ -52,6 +52,7 @@ export const titleOf = ({ event, endpoint }) => (event === "" ? '""' : (event ??
 const NAMELESS = {
   track: "event without a name",
   batch: "event without a name",
+  assignments: "experiment assignment",
   unknown: "unknown path",
   "client/unknown": "unknown path",
 };

@@ -4,7 +4,7 @@ import json
 
 from pydantic import JsonValue
 
-from ours_emulator.http.routes import INGEST_PATHS
+from ours_emulator.http.routes import INGEST_BASES
 from ours_emulator.openapi.operations import Json, examples, operation_id
 
 TAG = "Ingest API"
@@ -24,21 +24,21 @@ _DOCUMENT: Json = {
 
 def paths(document: bytes) -> dict[str, Json]:
     """Return the operations at each path of the Ingest API; *document* is the vendor's."""
-    operations = {path.removeprefix("/"): item for path, item in json.loads(document)["paths"].items()}
-    operations["openapi"] = {"get": _DOCUMENT}
+    paths = {**json.loads(document)["paths"], "/openapi": {"get": _DOCUMENT}}
     return {
-        path: {method: _operation(path, name, operation) for method, operation in operations[name].items()}
-        for path, name in INGEST_PATHS.items()
+        base + path: {method: _operation(base, path, operation) for method, operation in operations.items()}
+        for base in INGEST_BASES
+        for path, operations in paths.items()
     }
 
 
-def _operation(path: str, name: str, operation: Json) -> Json:
-    """Return the vendor's *operation* as this server has it at *path*, with a body to try it out."""
+def _operation(base: str, path: str, operation: Json) -> Json:
+    """Return the vendor's *operation* at *path* as this server has it below *base*, with a body to try it out."""
     kept = {key: value for key, value in operation.items() if key != "servers" and not key.startswith("x-")}
     served = _modern_object(kept)
     if "requestBody" in served:
-        served["requestBody"]["content"]["application/json"]["example"] = examples("ingest")[name]
-    return {**served, "operationId": operation_id(path), "tags": [TAG], "security": []}
+        served["requestBody"]["content"]["application/json"]["example"] = examples("ingest")[path.removeprefix("/")]
+    return {**served, "operationId": operation_id(base + path), "tags": [TAG], "security": []}
 
 
 def _modern_object(node: Json) -> Json:

@@ -11,7 +11,7 @@ Json: TypeAlias = dict[str, Any]
 
 def operation_id(path: str) -> str:
     """Return an id for the operation at *path*: `api_v1_track`, and `track` for the same endpoint at the root."""
-    return path.removeprefix("/").replace("/", "_")
+    return path.removeprefix("/").replace("/", "_").translate({ord("{"): None, ord("}"): None})
 
 
 @cache

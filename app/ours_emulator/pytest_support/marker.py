@@ -44,6 +44,10 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
 def _is_path(value: object) -> bool:
     return isinstance(value, str | Path)
 
@@ -51,6 +55,7 @@ def _is_path(value: object) -> bool:
 _OPTIONS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "allowed_events": (_is_list_or_none, "a list of names, such as ['Paid']"),
     "clock": (_is_moment, "a datetime, ISO 8601, or milliseconds since the epoch"),
+    "experiments": (_is_mapping, "a dict, such as {'checkout': {'variants': [{'id': 'green'}]}}"),
     "public_keys": (_is_list, "a list of keys, such as ['pk_123']"),
     "require_identifier": (_is_bool, "True or False"),
     "revision": (_is_text, "the name of a revision, such as '2026-10'"),
