@@ -82,4 +82,4 @@ class Document:
         return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in headings}
 
 
-DOCUMENTS = [Document(ROOT / "README.md"), *map(Document, sorted((ROOT / "docs").glob("*.md")))]
+DOCUMENTS = [Document(ROOT / "README.md"), *map(Document, sorted((ROOT / "docs").rglob("*.md")))]
