@@ -24,7 +24,7 @@ check: $(VENV)/.check
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.docs
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/bench.py $(if $(PEERS),--peers) $(ARGS)

@@ -3,15 +3,19 @@
 docs/index.md lists all pages with what each one is about. The navigation and llms.txt are made from it.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
-from mkdocs.structure.pages import Page
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -91,6 +95,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the files that pages link outside docs/."""
+    # The tests read docs/index.md with this module where MkDocs is not installed.
+    from mkdocs.structure.files import File
+
     for page in list(files.documentation_pages()):
         source = DOCS / page.src_uri
         for target in linked_from_outside(source.read_text("utf-8"), source):

@@ -1,10 +1,12 @@
 """The reference pages that are made from the program: its commands and the calls of the debug API."""
 
+import ast
 import inspect
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,6 +20,7 @@ from ours_emulator.matching import MAX_CONDITIONS, MAX_LEVELS, OPERATORS
 from ours_emulator.records import MAX_WAIT_SECONDS
 from ours_emulator.settings import Settings, flag
 
+PACKAGE = Path(__file__).parent.parent / "app" / "ours_emulator"
 _SETTINGS = {flag(name) for name in Settings.model_fields}
 _BOUNDS = {"exclusiveMinimum": "> {:g}", "minimum": "≥ {:g}", "maximum": "≤ {:,.0f}", "maxLength": "≤ {:,} characters"}
 
@@ -179,6 +182,22 @@ def _about(described: dict[str, Any], schema: dict[str, Any]) -> str:
     text = _sentences(next((text for text in texts if text), ""))
     default = schema.get("default")
     return text if default in (None, {}) else f"{text} Default: `{json.dumps(default)}`.".strip()
+
+
+# Parts of the code
+
+
+def parts() -> str:
+    """Return the table of the packages and modules, with the first sentence of what each one says of itself."""
+    packages = {f"{file.parent.name}/": file for file in sorted(PACKAGE.glob("*/__init__.py"))}
+    modules = {file.name: file for file in sorted(PACKAGE.glob("*.py")) if not file.name.startswith("__")}
+    rows = [(f"`{name}`", _first_line(file)) for name, file in {**packages, **modules}.items()]
+    return table(("part", "what is in it"), rows)
+
+
+def _first_line(file: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
+    return docstring.splitlines()[0]
 
 
 # Limits

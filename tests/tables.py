@@ -9,7 +9,7 @@ from pathlib import Path
 from ours_emulator.contract.rules import load_rules
 from ours_emulator.model import REVISIONS
 from ours_emulator.settings import ENV_PREFIX, Settings, flag
-from reference import call_pages, command_pages, fault_fields, limits, operators, table
+from reference import call_pages, command_pages, fault_fields, limits, operators, parts, table
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -37,6 +37,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "faults": fault_fields,
     "wait-and-verify": operators,
     "limits": limits,
+    "design": parts,
 }
 """The tables, each by the name of its file, and of the markers it stands between."""
 
