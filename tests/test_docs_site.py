@@ -13,7 +13,10 @@ import pytest
 from docs_site import entries, relinked
 from documents import ROOT
 
-pytestmark = pytest.mark.skipif(find_spec("mkdocs") is None, reason="MkDocs is not installed")
+pytestmark = [
+    pytest.mark.skipif(find_spec("mkdocs") is None, reason="MkDocs is not installed"),
+    pytest.mark.timeout(120),
+]
 # What a browser fetches of its own accord. A link that somebody clicks may lead anywhere.
 _FETCHED = re.compile(r"<(?:script|img|iframe|source|embed|object|audio|video)\b[^>]*?\b(?:src|data)=\"?([^\"\s>]+)")
 _LINK_TAG = re.compile(r"<link\b[^>]*>")
@@ -26,7 +29,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(target)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=50)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
     return target
 

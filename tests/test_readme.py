@@ -46,9 +46,7 @@ each = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: docum
 @pytest.mark.timeout(120)
 @each_executed
 def test_the_commands_print_what_is_shown(document: Document, tmp_path: Path) -> None:
-    for program in document.needs:
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
+    skip_without(document.needs)
     with emulator(tmp_path) as (url, log):
         for block in document.of("sh"):
             output = executed(block.text.replace(ADDRESS, url), url, tmp_path)
@@ -65,8 +63,10 @@ def test_the_commands_print_what_is_shown(document: Document, tmp_path: Path) ->
 @pytest.mark.timeout(180)
 @each_in_python
 def test_the_python_examples_pass_or_fail_as_shown(document: Document, tmp_path: Path) -> None:
+    skip_without(document.needs)
+    plugins = ["-p", "playwright_page"] if "chromium" in document.needs else []
     for number, run in enumerate(runs(document)):
-        output = pytest_output(tmp_path / str(number), {name: block.text for name, block in run.items()})
+        output = pytest_output(tmp_path / str(number), {name: block.text for name, block in run.items()}, plugins)
         for name, block in run.items():
             shown = "".join(show.text for show in block.shows)
             results = set(re.findall(rf"^(PASSED|FAILED|ERROR) {name}::", output, re.MULTILINE))
@@ -179,6 +179,13 @@ def test_the_index_lists_every_page() -> None:
 # How examples are executed
 
 
+def skip_without(programs: Sequence[str]) -> None:
+    """Skip the test if one of the *programs* is not installed."""
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+
+
 @contextmanager
 def emulator(directory: Path) -> Generator[tuple[str, Path]]:
     """Run an emulator as users do; yield its address and the file that has its output."""
@@ -239,15 +246,25 @@ def runs(document: Document) -> list[dict[str, Block]]:
     return [together, *alone]
 
 
-def pytest_output(directory: Path, files: Mapping[str, str]) -> str:
-    """Return what pytest prints for *files* in a directory of their own."""
+def pytest_output(directory: Path, files: Mapping[str, str], arguments: Sequence[str]) -> str:
+    """Return what pytest, with *arguments*, prints for *files* in a directory of their own."""
     directory.mkdir()
     for name, text in files.items():
         (directory / name).write_text(text)
-    command = [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", "-rA", str(directory)]
-    done = subprocess.run(
-        command, cwd=directory, env={**environment(), **FEW_PLUGINS}, capture_output=True, text=True, timeout=100
-    )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-W",
+        "error",
+        "-p",
+        "no:cacheprovider",
+        "-rA",
+        *arguments,
+        str(directory),
+    ]
+    variables = {**environment(), **FEW_PLUGINS, "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(command, cwd=directory, env=variables, capture_output=True, text=True, timeout=100)
     return done.stdout
 
 

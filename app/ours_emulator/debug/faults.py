@@ -171,7 +171,7 @@ class FaultBody(Body):
     )
     sequence: Annotated[list[AnswerBody | None], Field(min_length=1, max_length=1000)] | None = Field(
         default=None,
-        description="One answer for the first matching request, one for the second, and so on; null lets a request pass.",
+        description="One answer for each matching request, in this order; null lets a request pass.",
     )
     probability: Annotated[FiniteFloat, Field(ge=0, le=1)] = Field(
         default=1.0, description="The probability that the fault hits a request that it matches."
