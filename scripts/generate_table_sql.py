@@ -7,10 +7,10 @@ from collections.abc import Generator
 from pathlib import Path
 
 import sqlalchemy as sa
-from generating import write_or_check
 from sqlalchemy.dialects.sqlite import dialect, insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from generating import write_or_check
 from ours_emulator.store import tables
 
 _LINE = 110

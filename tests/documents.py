@@ -12,6 +12,8 @@ _BLOCK = re.compile(
 )
 _CODE_SPAN = re.compile(r"(`+)(.+?)\1")
 _HEADING = re.compile(r"^#+ (.+)$", re.M)
+_FILE_NAME = re.compile(r"# (\S+\.py)\n")
+_NEEDS = re.compile(r"^<!-- needs: (.+) -->$", re.M)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -24,6 +26,17 @@ class Block:
     not_executed: str | None
     """Why the tests cannot execute it."""
     shows: "tuple[Block, ...]" = ()
+
+    @property
+    def file_name(self) -> str | None:
+        """The name of the file that the block shows, which is in a comment in its first line."""
+        found = _FILE_NAME.match(self.text)
+        return found[1] if found else None
+
+    @property
+    def has_tests(self) -> bool:
+        """Whether pytest finds a test in it."""
+        return "def test_" in self.text
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,11 @@ class Document:
                 blocks.append(block)
         return blocks
 
+    @property
+    def needs(self) -> list[str]:
+        """The programs that its examples need, besides those of every page."""
+        return _NEEDS.findall(self.text)
+
     def of(self, language: str) -> list[Block]:
         """Return the blocks in *language* that are executed or checked as a whole."""
         return [block for block in self.blocks if block.language == language and block.not_executed is None]
@@ -82,4 +100,4 @@ class Document:
         return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in headings}
 
 
-DOCUMENTS = [Document(ROOT / "README.md"), *map(Document, sorted((ROOT / "docs").glob("*.md")))]
+DOCUMENTS = [Document(ROOT / "README.md"), *map(Document, sorted((ROOT / "docs").rglob("*.md")))]

@@ -1,4 +1,4 @@
-"""The tables in docs/ that are made from the code; `python tests/tables.py --write` brings them up to date."""
+"""The parts of docs/ that are made from the code; `python tests/tables.py --write` brings them up to date."""
 
 import json
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 from ours_emulator.contract.rules import load_rules
 from ours_emulator.model import REVISIONS
 from ours_emulator.settings import ENV_PREFIX, Settings, flag
+from reference import call_pages, command_pages, fault_fields, limits, operators, parts, table
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -19,16 +20,25 @@ def settings_table() -> str:
         (f"`{flag(name)}`", f"`{ENV_PREFIX}{name.upper()}`", _default(field.default), field.description or "")
         for name, field in Settings.model_fields.items()
     ]
-    return _table(("flag", "variable", "default", "effect"), rows)
+    return table(("flag", "variable", "default", "effect"), rows)
 
 
 def rules_table() -> str:
     """Return the table of all rules."""
     rows = [(f"`{rule.id}`", rule.text, f"{rule.basis}: {rule.source}", _only(rule.revisions)) for rule in load_rules()]
-    return _table(("id", "rule", "basis", "only in"), rows)
+    return table(("id", "rule", "basis", "only in"), rows)
 
 
-TABLES: Mapping[str, Callable[[], str]] = {"settings": settings_table, "rules": rules_table}
+TABLES: Mapping[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "rules": rules_table,
+    "commands": command_pages,
+    "calls": call_pages,
+    "faults": fault_fields,
+    "wait-and-verify": operators,
+    "limits": limits,
+    "design": parts,
+}
 """The tables, each by the name of its file, and of the markers it stands between."""
 
 
@@ -52,17 +62,6 @@ def _only(names: Sequence[str]) -> str:
 
 def _default(value: object) -> str:
     return "" if value in (None, ()) else f"`{json.dumps(value).strip(chr(34))}`"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(_escaped, cells))} |" for cells in lines)
-
-
-def _escaped(cell: str) -> str:
-    """Return *cell* with what Markdown would take for emphasis or the end of the cell escaped; code keeps its stars."""
-    parts = re.split(r"(`[^`]*`)", cell)
-    return "".join(re.sub(r"[|]" if part.startswith("`") else r"[|*<]", r"\\\g<0>", part) for part in parts)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -22,6 +22,7 @@ import yaml
 from pydantic import JsonValue
 
 import tables
+from docs_site import entries
 from documents import DOCUMENTS, ROOT, Block, Document
 from nested import FEW_PLUGINS
 from ours_emulator.contract.experiments import read_file
@@ -46,6 +47,7 @@ each = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: docum
 @pytest.mark.timeout(120)
 @each_executed
 def test_the_commands_print_what_is_shown(document: Document, tmp_path: Path) -> None:
+    skip_without(document.needs)
     with emulator(tmp_path) as (url, log):
         for block in document.of("sh"):
             output = executed(block.text.replace(ADDRESS, url), url, tmp_path)
@@ -62,12 +64,14 @@ def test_the_commands_print_what_is_shown(document: Document, tmp_path: Path) ->
 @pytest.mark.timeout(180)
 @each_in_python
 def test_the_python_examples_pass_or_fail_as_shown(document: Document, tmp_path: Path) -> None:
+    skip_without(document.needs)
+    plugins = ["-p", "playwright_page"] if "chromium" in document.needs else []
     for number, run in enumerate(runs(document)):
-        output = pytest_output(tmp_path / str(number), {name: block.text for name, block in run.items()})
+        output = pytest_output(tmp_path / str(number), {name: block.text for name, block in run.items()}, plugins)
         for name, block in run.items():
             shown = "".join(show.text for show in block.shows)
             results = set(re.findall(rf"^(PASSED|FAILED|ERROR) {name}::", output, re.MULTILINE))
-            assert results == (set() if name == "conftest.py" else {"FAILED"} if shown else {"PASSED"}), output
+            assert results == (set() if not block.has_tests else {"FAILED"} if shown else {"PASSED"}), output
             assert missing(shown, re.sub(r"#\d+", "#1", output)) == [], output
 
 
@@ -85,10 +89,17 @@ def test_commands_that_are_not_executed_exist(document: Document) -> None:
     commands = [
         command.partition("#")[0].split()
         for block in document.blocks
-        if block.not_executed is not None
+        if block.language == "sh" and block.not_executed is not None
         for command in block.text.splitlines()
     ]
     assert [command for command in commands if not exists(command)] == []
+
+
+@each
+def test_excerpts_are_what_the_files_have(document: Document) -> None:
+    for block in document.blocks:
+        _, is_excerpt, file = (block.not_executed or "").partition("an excerpt of ")
+        assert not is_excerpt or block.text in (ROOT / file).read_text("utf-8"), file
 
 
 @each
@@ -163,12 +174,21 @@ def test_links_and_anchors_resolve(document: Document) -> None:
             assert anchor in known[target].anchors, link
 
 
-def test_every_page_is_linked_from_the_readme() -> None:
-    readme, *pages = DOCUMENTS
-    assert [page.name for page in pages if page.name not in readme.links] == []
+def test_the_index_lists_every_page() -> None:
+    listed = [(ROOT / "docs" / entry.path).resolve() for entry in entries((ROOT / "docs/index.md").read_text("utf-8"))]
+    pages = [page.path for page in DOCUMENTS if page.name not in ("README.md", "docs/index.md")]
+    assert [page for page in pages if page not in listed] == []
+    assert len(listed) == len(set(listed))
 
 
 # How examples are executed
+
+
+def skip_without(programs: Sequence[str]) -> None:
+    """Skip the test if one of the *programs* is not installed."""
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
 
 
 @contextmanager
@@ -212,31 +232,44 @@ def environment() -> dict[str, str]:
 
 
 def runs(document: Document) -> list[dict[str, Block]]:
-    """Return the files of each run of pytest: all examples together, and each one with a conftest.py by itself."""
+    """Return the files of each run of pytest: all examples together, and each one with a conftest.py by itself.
+
+    Any other file without tests is a module, which the tests after it import.
+    """
     together: dict[str, Block] = {}
     alone: list[dict[str, Block]] = []
     conftest: dict[str, Block] = {}
     for number, block in enumerate(document.of("python")):
-        if "def test_" not in block.text:
+        if block.file_name == "conftest.py":
             conftest = {"conftest.py": block}
         elif conftest:
             alone.append({**conftest, "test_example.py": block})
             conftest = {}
         else:
-            together[f"test_example_{number}.py"] = block
+            together[block.file_name or f"test_example_{number}.py"] = block
     assert not conftest, "a conftest.py needs an example after it"
     return [together, *alone]
 
 
-def pytest_output(directory: Path, files: Mapping[str, str]) -> str:
-    """Return what pytest prints for *files* in a directory of their own."""
+def pytest_output(directory: Path, files: Mapping[str, str], arguments: Sequence[str]) -> str:
+    """Return what pytest, with *arguments*, prints for *files* in a directory of their own."""
     directory.mkdir()
     for name, text in files.items():
         (directory / name).write_text(text)
-    command = [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", "-rA", str(directory)]
-    done = subprocess.run(
-        command, cwd=directory, env={**environment(), **FEW_PLUGINS}, capture_output=True, text=True, timeout=100
-    )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-W",
+        "error",
+        "-p",
+        "no:cacheprovider",
+        "-rA",
+        *arguments,
+        str(directory),
+    ]
+    variables = {**environment(), **FEW_PLUGINS, "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(command, cwd=directory, env=variables, capture_output=True, text=True, timeout=100)
     return done.stdout
 
 
@@ -282,6 +315,8 @@ def commands_in(workflow: Any) -> list[list[str]]:
 def exists(command: Sequence[str]) -> bool:
     """Whether what *command* runs is there: a target of the Makefile, a command with these flags, a file."""
     match command:
+        case ["python", file, *_]:
+            return (ROOT / file).is_file()
         case ["make", target, *_]:
             return re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE) is not None
         case ["ours-emulator", name, *arguments]:
@@ -290,7 +325,7 @@ def exists(command: Sequence[str]) -> bool:
             return all(re.search(rf"{argument}\b", known) for argument in own if argument.startswith("--"))
         case ["docker", "compose", "-f", file, *_]:
             return (ROOT / file).is_file()
-        case ["docker", "build" | "run", *_] | ["pip", "install", "." | "ours-emulator"]:
+        case ["docker", "build" | "run", *_] | ["pip", "install", *_] | ["pytest"]:
             return True
         case _:
             return False

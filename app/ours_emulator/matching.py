@@ -491,4 +491,16 @@ _OPERATORS: Mapping[str, Callable[[JsonValue], Problem]] = {
     "$ne": _unequal,
     "$in": _among,
 }
-_NAMES: Sequence[str] = ("$regex", *_OPERATORS)
+OPERATORS: Mapping[str, str] = {
+    "$regex": "text that contains a match of a pattern; anchor it with `^` and `$`",
+    "$any": "with `true`: a value that is present",
+    "$absent": "with `true`: a value that is not present",
+    "$gt": "a number or a text that is greater than one of the same type",
+    "$gte": "one that is greater or equal",
+    "$lt": "one that is less",
+    "$lte": "one that is less or equal",
+    "$ne": "any value but this one; a value that is not present counts as null",
+    "$in": "one of the values in a list; a value that is not present counts as null",
+}
+"""What each operator matches."""
+_NAMES = tuple(OPERATORS)

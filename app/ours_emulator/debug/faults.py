@@ -61,14 +61,31 @@ DelayBody: TypeAlias = Annotated[
 class AnswerBody(Body):
     """What happens to a request: another answer, a late one, none, or rows of a batch that fail."""
 
-    status: Annotated[int, Field(ge=400, le=599)] | None = None
-    retry_after: Annotated[FiniteFloat, Field(ge=0, le=86_400)] | None = Field(default=None, description="Seconds.")
-    error: Annotated[str, Field(max_length=1000)] | None = None
-    delay_ms: DelayBody | None = None
-    connection: Connection | None = None
-    rows: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
-    code: RowCode | None = None
-    stored: bool = Field(default=False, description="The request is committed; only its answer is lost.")
+    status: Annotated[int, Field(ge=400, le=599)] | None = Field(
+        default=None,
+        description="The status, with the body that the endpoint has for it, or else one of the same shape. "
+        "500 on /batch is the answer for a failed source look-up.",
+    )
+    retry_after: Annotated[FiniteFloat, Field(ge=0, le=86_400)] | None = Field(
+        default=None, description="Seconds for the Retry-After header."
+    )
+    error: Annotated[str, Field(max_length=1000)] | None = Field(
+        default=None, description="The error text, where the body has one, instead of the usual one."
+    )
+    delay_ms: DelayBody | None = Field(
+        default=None,
+        description="A delay in milliseconds, a range (min, max), or a log-normal distribution (median, sigma).",
+    )
+    connection: Connection | None = Field(
+        default=None, description="The connection is reset, never answered (hang), or closed in the middle of the body."
+    )
+    rows: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = Field(
+        default=None, description="The indexes of the rows of a batch that fail. Default: the rows that match."
+    )
+    code: RowCode | None = Field(default=None, description="Rows of a batch fail with this code.")
+    stored: bool = Field(
+        default=False, description="The message is stored as usual, and only the answer is replaced or lost."
+    )
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
@@ -113,17 +130,25 @@ def _known_path(path: str) -> str:
 class MatchBody(Body):
     """Which requests the fault matches; an omitted field matches any. A batch matches if one of its rows does."""
 
-    path: Annotated[str, AfterValidator(_known_path)] | None = None
-    event: str | None = None
+    path: Annotated[str, AfterValidator(_known_path)] | None = Field(
+        default=None,
+        description="The path of an endpoint, such as /track; /experiments/assignments for all experiments.",
+    )
+    event: str | None = Field(default=None, description="The name of the event.")
     token: str | None = Field(default=None, description="The token in the body, or the key of the Client API.")
-    distinct_id: str | None = None
+    distinct_id: str | None = Field(default=None, description="The distinctId.")
 
 
 class RateLimitBody(Body):
-    """A token bucket, by the account's clock; requests beyond it are answered 429 with an exact Retry-After."""
+    """A token bucket, by the account's clock.
 
-    per_second: Annotated[FiniteFloat, Field(gt=0, le=1e6)]
-    burst: Annotated[FiniteFloat, Field(ge=1, le=1e6)] = 1
+    Requests beyond it get 429, or the status of `answer`, with an exact Retry-After.
+    """
+
+    per_second: Annotated[FiniteFloat, Field(gt=0, le=1e6)] = Field(description="Requests per second.")
+    burst: Annotated[FiniteFloat, Field(ge=1, le=1e6)] = Field(
+        default=1, description="How many requests may come at once."
+    )
 
 
 class FaultBody(Body):
@@ -143,10 +168,17 @@ class FaultBody(Body):
 
     match: MatchBody = MatchBody()
     answer: AnswerBody | None = None
-    times: Annotated[int, Field(ge=1)] | None = None
-    sequence: Annotated[list[AnswerBody | None], Field(min_length=1, max_length=1000)] | None = None
-    probability: Annotated[FiniteFloat, Field(ge=0, le=1)] = 1.0
-    seed: int = 0
+    times: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="How many requests the fault hits at most. Default: all of them."
+    )
+    sequence: Annotated[list[AnswerBody | None], Field(min_length=1, max_length=1000)] | None = Field(
+        default=None,
+        description="One answer for each matching request, in this order; null lets a request pass.",
+    )
+    probability: Annotated[FiniteFloat, Field(ge=0, le=1)] = Field(
+        default=1.0, description="The probability that the fault hits a request that it matches."
+    )
+    seed: int = Field(default=0, description="The same seed gives the same sequence of hits.")
     rate_limit: RateLimitBody | None = None
 
     @model_validator(mode="after")
