@@ -15,6 +15,7 @@ from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.assignment import experiment_message
 from ours_emulator.contract.compile import Body, Problem, RequestBodies, Valid, pointer
 from ours_emulator.contract.experiment_endpoints import EXPERIMENT_ENDPOINTS, is_experiment_path
+from ours_emulator.contract.normalise import as_text
 from ours_emulator.contract.paths import unknown_path
 from ours_emulator.contract.revision import DAY_MS, IdentityOrder, Revision
 from ours_emulator.jsontext import json_text
@@ -344,9 +345,10 @@ def _refuse(
 
 
 def _texts(fields: JsonValue) -> Properties:
-    """Return those of *fields* that an identifier can be."""
+    """Return those of *fields* that an identifier can be, numbers as text."""
     members = fields.items() if isinstance(fields, dict) else ()
-    return {name: value for name, value in members if isinstance(value, str) and 0 < len(value) <= _MAX_IDENTIFIER}
+    texts = ((name, as_text(value)) for name, value in members)
+    return {name: text for name, text in texts if isinstance(text, str) and 0 < len(text) <= _MAX_IDENTIFIER}
 
 
 def _reason(problem: Problem) -> Reason:

@@ -10,7 +10,7 @@ from ours_emulator.javascript import number_text
 PHONE: Literal["phone_number"] = "phone_number"
 """The property that has it, and the kind of the identifier."""
 _FORMATTING = str.maketrans("", "", " -.()/")
-_NUMBER = re.compile(r"(?:\+|00)*([0-9]*)")
+_NUMBER = re.compile(r"(?:\+|00(?=[0-9]))?([0-9]+)")
 
 
 def phone_name(value: JsonValue) -> str | None:
@@ -21,5 +21,5 @@ def phone_name(value: JsonValue) -> str | None:
         return None
     number = _NUMBER.fullmatch(value.translate(_FORMATTING))
     if number is not None:
-        return number[1] or None
+        return number[1]
     return value if any(map(str.isdecimal, value)) else None

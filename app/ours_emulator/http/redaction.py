@@ -16,9 +16,11 @@ _MIN_SECRET = 6
 _MAX_DEPTH = 5
 """How often something may be encoded and is still found: `%70`, `%2570`, `%252570`."""
 _PERCENT = f"%(?:25){{0,{_MAX_DEPTH - 1}}}"
-_BACKSLASH = rf"(?:\\|{_PERCENT}5[Cc]){{1,16}}"
+_BACKSLASHES = rf"(?:\\|{_PERCENT}5[Cc]){{1,16}}"
 """As many as there are before an escape if JSON is in a JSON string, five times over. Bounded, since a client may send
 a million."""
+_BACKSLASH = f"{_BACKSLASHES}+"
+"""The same where none of them is tried again as what comes after them: a million would take a minute."""
 _ESCAPE = re.compile(rf"{_BACKSLASH}u00([0-9A-Fa-f]{{2}})|{_PERCENT}([0-9A-Fa-f]{{2}})")
 _JSON_ESCAPE = re.compile(rf"{_BACKSLASH}(?:u([0-9A-Fa-f]{{4}})|([\"/]))")
 _ESCAPED_PREFIX = re.compile(rf"(?:{_PERCENT}|{_BACKSLASH}u00)(?:7[03]|6[bB]|5[fF])")
@@ -219,7 +221,7 @@ def _ways(character: str) -> Sequence[str]:
     units = character.encode("utf-16-be", "surrogatepass").hex(" ", 2).split()
     ways = [re.escape(character), "".join(f"{_PERCENT}(?i:{byte:02x})" for byte in encoded)]
     ways.append("".join(f"{_BACKSLASH}u(?i:{unit})" for unit in units))
-    return [*ways, _BACKSLASH + re.escape(character)] if character in '"\\/' else ways
+    return [*ways, _BACKSLASHES + re.escape(character)] if character in '"\\/' else ways
 
 
 # Every line of the log needs the same ones.

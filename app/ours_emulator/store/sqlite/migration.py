@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
+from ours_emulator.javascript import number_text
+
 SCHEMA_VERSION = 5
 OLDEST_VERSION = 2
 
@@ -189,13 +191,15 @@ def _phones(connection: sqlite3.Connection) -> Iterator[tuple[str, int]]:
 
 
 def _phone_name(phone: object) -> str | None:
-    """Return what a phone number is compared as. A fraction is none."""
-    if isinstance(phone, bool) or not isinstance(phone, str | int):
+    """Return what a phone number is compared as."""
+    if isinstance(phone, int | float) and not isinstance(phone, bool):
+        phone = number_text(phone)
+    if not isinstance(phone, str):
         return None
-    number = re.fullmatch(r"(?:\+|00)*([0-9]*)", re.sub("[-. ()/]", "", str(phone)))
+    number = re.fullmatch(r"(?:\+|00(?=[0-9]))?([0-9]+)", re.sub("[-. ()/]", "", phone))
     if number is not None:
-        return number[1] or None
-    return str(phone) if any(map(str.isdecimal, str(phone))) else None
+        return number[1]
+    return phone if any(map(str.isdecimal, phone)) else None
 
 
 def _run_each(connection: sqlite3.Connection, statements: str) -> None:
