@@ -108,6 +108,7 @@ def test_a_text_is_in_the_names_and_values_of_a_content_and_not_in_what_holds_th
     assert has_text(["\\u00c4"], "{}", "ä")
     assert has_text([], '{"event_properties":{"a":"\\ud800"}}', "\ud800")
     assert has_text([], '{"event_properties":{"a":[1e+300]}}', "1E+3")
+    assert has_text([], '{"named":{"email":"ann@example.com"}}', "ann@")
     assert not has_text([], '{"identity_context":null,"time":null}', "null")
     assert not has_text([], '{"identity":{"userId":"u"},"event_properties":{}}', "userid")
 
