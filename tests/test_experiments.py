@@ -120,7 +120,9 @@ def test_the_revision_is_that_of_the_account_at_the_moment(server: Server) -> No
         assert fresh.http.get(f"{fresh.url}/openapi").json()["info"]["version"] == "2026-10"
 
 
-def test_an_import_is_answered_by_the_revision_of_the_account(new: Account, server: Server) -> None:
+def test_an_import_and_a_seed_are_answered_by_the_revision_of_the_account(
+    new: Account, server: Server, tmp_path: Path
+) -> None:
     assign(new)
     personalize(new)
     lines = new.http.get(f"{new.url}/debug/export").content
@@ -135,6 +137,11 @@ def test_an_import_is_answered_by_the_revision_of_the_account(new: Account, serv
     stored = [(request["endpoint"], request["status"]) for request in old.debug("requests")["items"]]
     assert stored == [("unknown", 404)] * 2
     assert old.visitors() == []
+    seed = tmp_path / "seed.jsonl"
+    seed.write_bytes(lines)
+    with serving(seed=str(seed)) as seeded:
+        requests = seeded.http.get(f"{seeded.url}/debug/requests").json()["items"]
+        assert [(request["endpoint"], request["status"]) for request in requests] == stored
 
 
 @pytest.mark.rule("experiment-paths", "methods")
