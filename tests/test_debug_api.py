@@ -1329,7 +1329,7 @@ def test_the_openapi_document_lists_every_path(server: Server) -> None:
         "/debug/clock": {"get", "put"},
         "/debug/faults": {"get", "delete"},
         "/debug/faults/{name}": {"get", "put", "delete"},
-        "/debug/experiments/{key}": {"get", "put", "delete"},
+        "/debug/experiments/{experiment_key}": {"get", "put", "delete"},
     }
     assert methods == {path: {"get"} for path in PATHS} | changing
     for path, operations in document["paths"].items():

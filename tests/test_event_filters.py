@@ -72,6 +72,12 @@ def test_a_text_is_found_in_names_ids_and_what_was_sent_in_any_case(
     assert sorted(ids(searched_account, q=text)) == sorted(expected.split())
 
 
+def test_a_refused_event_is_found_by_a_part_of_an_identifier_that_it_named(account: Account) -> None:
+    account.track(email="ann@example.com", distinctId="refused", time=1)
+    assert ids(account, q="ANN@", outcome="any") == ids(account, q="example", reason="time-window") == ["refused"]
+    assert ids(account, q="email", outcome="any") == []
+
+
 def test_a_text_is_found_with_the_other_filters_and_without_any_outcome_but_the_one_asked_for(
     searched_account: Account,
 ) -> None:
@@ -108,6 +114,7 @@ def test_a_text_is_in_the_names_and_values_of_a_content_and_not_in_what_holds_th
     assert has_text(["\\u00c4"], "{}", "ä")
     assert has_text([], '{"event_properties":{"a":"\\ud800"}}', "\ud800")
     assert has_text([], '{"event_properties":{"a":[1e+300]}}', "1E+3")
+    assert has_text([], '{"named":{"email":"ann@example.com"}}', "ann@")
     assert not has_text([], '{"identity_context":null,"time":null}', "null")
     assert not has_text([], '{"identity":{"userId":"u"},"event_properties":{}}', "userid")
 

@@ -120,7 +120,9 @@ def test_the_revision_is_that_of_the_account_at_the_moment(server: Server) -> No
         assert fresh.http.get(f"{fresh.url}/openapi").json()["info"]["version"] == "2026-10"
 
 
-def test_an_import_is_answered_by_the_revision_of_the_account(new: Account, server: Server) -> None:
+def test_an_import_and_a_seed_are_answered_by_the_revision_of_the_account(
+    new: Account, server: Server, tmp_path: Path
+) -> None:
     assign(new)
     personalize(new)
     lines = new.http.get(f"{new.url}/debug/export").content
@@ -132,8 +134,24 @@ def test_an_import_is_answered_by_the_revision_of_the_account(new: Account, serv
         )
         assert answer.json()["imported"] == 2
     assert [event["event"] for event in again.events()] == ["$experiment_impression"]
-    assert [request["status"] for request in old.debug("requests")["items"]] == [404, 404]
+    stored = [(request["endpoint"], request["status"]) for request in old.debug("requests")["items"]]
+    assert stored == [("unknown", 404)] * 2
     assert old.visitors() == []
+    seed = tmp_path / "seed.jsonl"
+    seed.write_bytes(lines)
+    with serving(seed=str(seed)) as seeded:
+        requests = seeded.http.get(f"{seeded.url}/debug/requests").json()["items"]
+        assert [(request["endpoint"], request["status"]) for request in requests] == stored
+
+
+@pytest.mark.rule("experiment-paths", "methods")
+def test_only_the_path_of_an_experiment_is_said_to_be_in_the_newer_revision(server: Server) -> None:
+    paths = ("experiments/assignments/a", "experiments/personalization")
+    account = server.account()
+    for path in (*paths, *(f"{base}/{path}" for path in paths for base in ("other", "api/v1/api/v1"))):
+        account.post(f"/{path}", {})
+    messages = [event["reason"]["message"] for event in account.events(outcome="rejected", order="arrival")]
+    assert ["revision" in message for message in reversed(messages)] == [True] * 2 + [False] * 4
 
 
 # Who gets which variant
@@ -539,7 +557,7 @@ def test_experiments_are_set_shown_and_removed_for_one_account(new: Account, ser
     assert shown["total"] == 2
     assert new.debug("experiments/second") == shown["items"][1]
     assert shown["items"][1]["variants"][0]["weight"] == 1.0
-    assert new.debug(f"accounts/{new.url.rpartition('/')[2]}")["experiments"] == [KEY, "second"]
+    assert new.debug(f"accounts/{new.url.rpartition('/')[2]}")["experiment_keys"] == [KEY, "second"]
     assert other.debug("experiments")["items"] == []
     removed = new.http.delete(f"{new.url}/debug/experiments/second")
     assert removed.json() == shown["items"][1]
@@ -583,7 +601,8 @@ def test_an_experiment_that_is_not_valid_is_refused_with_the_place(
 
 
 def test_a_key_has_the_form_of_other_names(account: Account, tmp_path: Path) -> None:
-    assert put(account, "a b", HALVES).json()["error"].startswith("key: 'a%20b' is not a valid name; use letters")
+    error = put(account, "a b", HALVES).json()["error"]
+    assert error.startswith("experiment_key: 'a%20b' is not a valid name; use letters")
     file = tmp_path / "experiments.json"
     file.write_text(json.dumps({"a b": HALVES}))
     with pytest.raises(SettingsError, match=r"experiments.json: a b: 'a b' is not a valid key; use letters"):

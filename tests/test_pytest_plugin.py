@@ -257,7 +257,7 @@ def test_the_marker_sets_the_experiments_of_the_account(runs: Runs) -> None:
             assert variant(ours_emulator, "f") == "blue"
             assert ours_emulator.remove_experiment("f")["variants"][0]["id"] == "blue"
             assert variant(ours_emulator, "f") is None
-            with pytest.raises(TypeError, match="variant is not a setting of an experiment; did you mean variants"):
+            with pytest.raises(TypeError, match="variant is not an experiment option; did you mean variants"):
                 ours_emulator.experiment("f", variant=[])
         """
     ).assert_outcomes(passed=1)
@@ -980,6 +980,7 @@ def test_the_plugin_alone_imports_nothing_heavy() -> None:
     assert not set(done.stdout.split()) & HEAVY
 
 
+@pytest.mark.timeout(120)  # Three processes start, each of which imports everything.
 @pytest.mark.parametrize("attach", [True, False])
 def test_workers_of_xdist_have_accounts_apart(runs: Runs, attach: bool) -> None:
     result = runs(

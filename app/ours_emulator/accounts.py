@@ -7,7 +7,7 @@ from threading import Lock
 from ours_emulator.clock import Clock
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.revision import Revision
-from ours_emulator.contract.sdk import later_note
+from ours_emulator.contract.sdk import newer_note
 from ours_emulator.decide.faults import Faults
 
 
@@ -18,13 +18,13 @@ class OpenAccount:
     config: AccountConfig
     clock: Clock
     faults: Faults = field(default_factory=Faults)
-    later_sdk: str = ""
-    """The version of the first SDK that sent here and is made for a later revision."""
+    newer_sdk: str = ""
+    """The version of the first SDK that sent here and is made for a newer revision."""
 
     @property
     def notes(self) -> list[str]:
         """What is no mistake, but good to know of what sends here."""
-        note = later_note(self.later_sdk, self.config.revision)
+        note = newer_note(self.newer_sdk, self.config.revision)
         return [note] if note else []
 
     def move_clock(self, change: Callable[[Clock], None]) -> None:

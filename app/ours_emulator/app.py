@@ -86,7 +86,7 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
         **dict.fromkeys(CLIENT_NAMES, client_contract),
     }
     accounts = accounts or Accounts(_account(settings), settings.now)
-    seed = _seed(settings.seed)
+    seed = _seed(settings.seed, accounts)
     retention = Retention(settings.keep, settings.keep_body_bytes, settings.keep_event_bytes)
     store = open_store(settings.database, retention)
     pipeline = _pipeline(store, settings, contracts, accounts, feed, seed)
@@ -152,13 +152,13 @@ def _experiments(file: Path | None) -> Experiments:
     return read_file(file)
 
 
-def _seed(file: Path | None) -> Sequence[Request]:
+def _seed(file: Path | None, accounts: Accounts) -> Sequence[Request]:
     """Return the requests that a new store begins with. Raises SettingsError."""
     if file is None:
         return ()
     try:
         with file.open("rb") as opened:
-            return [line.request() for _, line in read(opened)]
+            return [line.request(accounts.revision(line.account)) for _, line in read(opened)]
     except OSError as error:
         # A relative path begins at the directory that the emulator was started in.
         raise SettingsError(f"seed {file_problem(Path.cwd() / file, 'read', error)}") from None

@@ -86,7 +86,7 @@ Identity: TypeAlias = tuple[Claim, ...]
 class ApiSemantics:
     """What a message means for its visitor: where the two APIs, and the revisions of one, differ.
 
-    The defaults are those of the Ingest API, revision 2026-05, but for its hints about a later one.
+    The defaults are those of the Ingest API, revision 2026-05, but for its hints about a newer one.
     """
 
     falls_through: bool = False
@@ -97,7 +97,7 @@ class ApiSemantics:
     """A property that is "" is ignored; otherwise it is a value like any other."""
     allow_list: bool = True
     """The account's allow-list applies."""
-    later: str | None = None
+    newer: str | None = None
     """The revision that falls through where this one does not, for hints about it (rule revision)."""
 
 

@@ -596,7 +596,7 @@ def test_markup_in_the_address_and_in_every_other_view_is_only_text(
             (f"view=visitors&q={text}", "main:not(.open) .row.visitor"),
             (f"view=verify&match={quote(json.dumps(asked))}", "h3:has-text('It is not there')"),
             (f"view=rules&q={text}", "h2:has-text('Rules')"),
-            ("view=control", ".found pre"),
+            ("view=control", ".entries pre"),
         ):
             with case(query):
                 tab.page.evaluate(GO, f"?{query}")
@@ -636,7 +636,7 @@ def places(account: Account) -> dict[str, str]:
         "?view=calls": ".attempts li",
         "?view=verify": "form",
         f"?view=verify&match={asked}": "table",
-        "?view=control": ".found pre",
+        "?view=control": ".entries pre",
         "?view=rules&q=event": "tbody tr",
     }
 

@@ -287,7 +287,7 @@ def test_the_outcome_of_a_candidate_stands_apart_from_its_name(tab: "Watched", a
     account.track(event="Purchase")
     asked = {"match": {"event": "Purchase"}, "mode": "at_least", "count": 1}
     tab.open(f"?view=verify&match={quote(json.dumps(asked))}")
-    candidate = tab.page.locator(".found li").first
+    candidate = tab.page.locator(".entries li").first
     candidate.wait_for()
     assert re.match(r"Purchase #\d+ rejected", candidate.inner_text())
     tab.complaints = [text for text in tab.complaints if "406" not in text]
@@ -311,7 +311,7 @@ def test_a_fault_is_planned_by_the_form_and_by_the_command_that_it_shows(tab: "W
     tab.page.get_by_label("Path").fill("/track")
     tab.page.get_by_label("Times").fill("1")
     tab.page.get_by_role("button", name="Plan it").click()
-    tab.page.locator(".found pre", has_text="retry_after").wait_for()
+    tab.page.locator(".entries pre", has_text="retry_after").wait_for()
     assert account.track(event="E", userId="u").headers["retry-after"] == "2"
     tab.page.get_by_text("fault busy: 1 of 1 hits").wait_for()
     tab.page.get_by_role("button", name="Remove fault busy").click()

@@ -1,6 +1,6 @@
 """Experiments: how they are configured, and which variant a visitor gets (rules experiment-*).
 
-Everything here is pure but `read_file`. It is imported when there are experiments: the models take 3 ms of a start.
+Everything here is pure but `read_file`. Not imported at start unless experiments are configured: the models take 3 ms.
 """
 
 import json
@@ -129,7 +129,7 @@ class Experiment(_Strict):
 
     def answer(self, key: str, variant: Variant) -> Properties:
         """Return what an answer, and an impression, says of an assignment to *variant*."""
-        said: Properties = {
+        fields: Properties = {
             "experiment_id": self.id or key,
             "variant_id": variant.id,
             "experiment_key": key,
@@ -139,7 +139,7 @@ class Experiment(_Strict):
             "is_control": variant.control,
             "redirect": variant.redirect,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None}
 
     def _includes(self, url: str | None, search: str | None) -> bool:
         if url is not None and self.url and not any(_page_matches(pattern, url) for pattern in self.url):

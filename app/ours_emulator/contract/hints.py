@@ -47,13 +47,13 @@ def unknown_keys(shape: Shape, sent: JsonValue, revision: Revision, path: str = 
     return hints
 
 
-def surrounded(identity: Identity, later: str) -> list[Hint]:
-    """Return a hint for each identifier with white space around it, which the revision *later* removes."""
+def surrounded(identity: Identity, newer: str) -> list[Hint]:
+    """Return a hint for each identifier with white space around it, which the revision *newer* removes."""
     return [
         Hint(
             "revision",
             pointer(*claim.given_as.split(".")),
-            f"has white space around it, which revision {later} removes",
+            f"has white space around it, which revision {newer} removes",
         )
         for claim in identity
         if claim.value[0] in WHITE_SPACE or claim.value[-1] in WHITE_SPACE
@@ -73,13 +73,13 @@ def dropped(rule: str, path: str, names: Sequence[str], advice: Callable[[str], 
 
 def _unknown_here(shape: Shape, sent: Properties, revision: Revision, path: str) -> list[Hint]:
     places = {name: path + pointer(name) for name in sent if name not in shape.known}
-    later = revision.later_names
-    names = [name for name, place in places.items() if place not in later]
+    newer = revision.newer_names
+    names = [name for name, place in places.items() if place not in newer]
     return [
         *(
-            Hint("revision", place, f"dropped; revision {revision.later} knows it")
+            Hint("revision", place, f"dropped; revision {revision.newer} knows it")
             for place in places.values()
-            if place in later
+            if place in newer
         ),
         *dropped("unknown-keys", path, names, lambda name: _advice(shape, name)),
     ]

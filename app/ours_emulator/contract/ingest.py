@@ -12,11 +12,11 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from ours_emulator.contract import body, hints
 from ours_emulator.contract.account import AccountConfig
-from ours_emulator.contract.assignment import experiment_message
 from ours_emulator.contract.compile import Body, Problem, RequestBodies, Valid, pointer
-from ours_emulator.contract.experiment_endpoints import EXPERIMENT_ENDPOINTS, is_experiment_path
+from ours_emulator.contract.experiment_endpoints import EXPERIMENT_ENDPOINTS, experiment_endpoint
+from ours_emulator.contract.experiment_messages import experiment_message
 from ours_emulator.contract.normalise import as_text
-from ours_emulator.contract.paths import unknown_path
+from ours_emulator.contract.paths import unknown_path, within_account
 from ours_emulator.contract.revision import DAY_MS, IdentityOrder, Revision
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import (
@@ -169,8 +169,9 @@ def _misdirected(request: Request, revision: Revision) -> Reason | None:
     known = _ALLOWED_WITH_EXPERIMENTS if revision.experiments else _ALLOWED
     allowed = known.get(request.endpoint)
     if allowed is None:
-        later = f"; revision {revision.later} has it" if revision.later and is_experiment_path(request.path) else ""
-        return Reason("methods", "", unknown_path(request.path, known) + later, 404)
+        is_newer = revision.newer and experiment_endpoint(within_account(request.path)[1])
+        newer = f"; revision {revision.newer} has it" if is_newer else ""
+        return Reason("methods", "", unknown_path(request.path, known) + newer, 404)
     if request.endpoint == "openapi" or request.method != "POST":
         return Reason("methods", "", f"this path takes {allowed}, not {request.method}", 405)
     return None
@@ -286,13 +287,13 @@ def _message(
         identity_context=valid.get("identityContext"),
         user_properties=valid.get("userProperties") or {},
         hints=tuple(_hints(revision, compiled, sent, identity)),
-        semantics=revision.always_listed if event == IDENTIFY_EVENT else revision.semantics,
+        semantics=revision.without_allow_list if event == IDENTIFY_EVENT else revision.semantics,
     )
 
 
 def _hints(revision: Revision, compiled: Body, sent: JsonValue, identity: Identity) -> list[Hint]:
     found = hints.unknown_keys(compiled.shape, sent, revision)
-    return found if revision.later is None else found + hints.surrounded(identity, revision.later)
+    return found if revision.newer is None else found + hints.surrounded(identity, revision.newer)
 
 
 def _no_identifier(order: IdentityOrder) -> Reason:

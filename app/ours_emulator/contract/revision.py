@@ -86,7 +86,7 @@ class Revision:
     """How old the `time` of an event may be (rule time-window)."""
     experiments: bool = False
     """It has the endpoints below /experiments."""
-    later: str | None = None
+    newer: str | None = None
     """The name of the next revision, for hints about what it decides otherwise (rule revision)."""
 
     @cached_property
@@ -107,20 +107,20 @@ class Revision:
     @cached_property
     def semantics(self) -> ApiSemantics:
         """What a message means for its visitor."""
-        return ApiSemantics(falls_through=self.identity.falls_through, later=self.later)
+        return ApiSemantics(falls_through=self.identity.falls_through, newer=self.newer)
 
     @cached_property
-    def always_listed(self) -> ApiSemantics:
-        """The same for events that are on every allow-list: $identify and impressions (rule allow-list)."""
+    def without_allow_list(self) -> ApiSemantics:
+        """The same for events that need not be on an allow-list: $identify and impressions (rule allow-list)."""
         return replace(self.semantics, allow_list=False)
 
     @cached_property
-    def later_names(self) -> frozenset[str]:
+    def newer_names(self) -> frozenset[str]:
         """The names in bodies that only the next revision has, as JSON pointers."""
-        if self.later is None:
+        if self.newer is None:
             return frozenset()
-        here, later = body_shapes(self.document), body_shapes(revision(self.later).document)
-        return frozenset[str]().union(*(later[name].pointers - shape.pointers for name, shape in here.items()))
+        here, newer = body_shapes(self.document), body_shapes(revision(self.newer).document)
+        return frozenset[str]().union(*(newer[name].pointers - shape.pointers for name, shape in here.items()))
 
     def normalised(self, endpoint: str, body: Properties) -> Properties:
         """Return *body* after all normalisations; *endpoint* is `row` for a row of a batch."""
@@ -142,7 +142,7 @@ def revisions() -> Mapping[str, Revision]:
             document=_document("2026-05"),
             identity=strongest_decides,
             load_rules=lambda: rules_of("2026-05"),
-            later="2026-10",
+            newer="2026-10",
         ),
         "2026-10": Revision(
             name="2026-10",

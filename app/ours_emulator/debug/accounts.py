@@ -14,7 +14,17 @@ from ours_emulator.contract.experiments import Experiment
 from ours_emulator.contract.experiments import Key as ExperimentKey
 from ours_emulator.contract.revision import revision
 from ours_emulator.debug.clock import ClockBody, clock_change, shown_clock
-from ours_emulator.debug.params import NOT_FOUND, AccountName, Body, Needs, Reader, account_of, answer, debug_router
+from ours_emulator.debug.params import (
+    NOT_FOUND,
+    AccountName,
+    Body,
+    Needs,
+    Reader,
+    account_of,
+    answer,
+    complete_list,
+    debug_router,
+)
 from ours_emulator.http.redaction import masked
 from ours_emulator.model import DEFAULT_REVISION, RevisionName, allowed
 from ours_emulator.records import Cleared, Moment, Page
@@ -73,7 +83,7 @@ class AccountState:
     require_identifier: bool
     strict_openapi: bool
     revision: str
-    experiments: list[str]
+    experiment_keys: list[str]
     clock: Moment | None
     faults: int
     notes: list[str]
@@ -83,7 +93,7 @@ class AccountState:
 async def accounts(parts: Needs, reader: Reader) -> Response:
     """List the accounts that were used since the start, or have something stored."""
     names = sorted({*parts.accounts.names(), *await reader.account_names()})
-    return answer(Page(tuple(account_state(parts.accounts, name) for name in names), len(names)))
+    return complete_list(account_state(parts.accounts, name) for name in names)
 
 
 @router.get("/accounts/{name}", response_model=AccountState, responses=NOT_FOUND)
@@ -142,7 +152,7 @@ def account_state(accounts: Accounts, name: str) -> AccountState:
         require_identifier=config.require_identifier,
         strict_openapi=config.strict_openapi,
         revision=config.revision.name,
-        experiments=list(config.experiments),
+        experiment_keys=list(config.experiments),
         clock=shown_clock(name, opened.clock) if opened else None,
         faults=len(opened.faults.active()) if opened else 0,
         notes=opened.notes if opened else [],

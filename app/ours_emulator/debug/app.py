@@ -25,8 +25,20 @@ from ours_emulator.debug import (
 from ours_emulator.debug.params import ERROR_SCHEMA, AsciiJSON
 from ours_emulator.debug.parts import Parts
 
-_INSIGHTS = (overview, rules, visitors, events, requests, wait, stream, export)
-_RESOURCES = (*_INSIGHTS, account_resource, clock, faults, experiments)
+_RESOURCES = (
+    overview,
+    rules,
+    visitors,
+    events,
+    requests,
+    wait,
+    stream,
+    export,
+    account_resource,
+    clock,
+    faults,
+    experiments,
+)
 SUMMARY = "What arrived at the emulator, and what became of it."
 
 

@@ -68,12 +68,7 @@ async def _properties(
 AskedProperties: TypeAlias = Annotated[Mapping[str, str], Depends(_properties)]
 
 
-@router.get("/events", response_model=Page[Event])
-async def events(
-    request: Request,
-    parts: Needs,
-    reader: Reader,
-    account: Account,
+async def _event_filter(
     properties: AskedProperties,
     event: str | None = None,
     visitor_id: str | None = None,
@@ -85,19 +80,10 @@ async def events(
     hint: HintRule | None = None,
     reason: ReasonRule | None = None,
     request_id: Annotated[int | None, Query(ge=1, le=LARGEST, description="Only the events of this request.")] = None,
-    q: Annotated[str | None, Query(description=_TEXT, json_schema_extra={"maxLength": _MAX_TEXT})] = None,
-    order: Order = "time",
-    limit: Limit = DEFAULT_LIMIT,
-    cursor: Cursor = None,
-) -> Response:
-    """List events, the latest by time first: the accepted ones, unless `outcome` or `reason` asks for others.
-
-    Calls of the Client API that are not events (identify, alias, devices) are listed if `outcome` or `endpoint` is
-    given. `property.NAME=VALUE` asks for an event property; dots lead into objects.
-    """
+) -> EventFilter:
     if reason is not None and outcome is None:
         outcome = "any"
-    which = EventFilter(
+    return EventFilter(
         event,
         visitor_id,
         distinct_id,
@@ -111,16 +97,38 @@ async def events(
         reason,
         request_id,
     )
-    if q:
-        # Not by a constraint of pydantic, which replaces lone surrogates.
-        if len(q) > _MAX_TEXT:
-            raise HTTPException(400, f"q: must have at most {_MAX_TEXT} characters")
-        read = partial(reader.ids_with_text, account, which, q, order)
-        ids, total = await searched(parts.scans, read, request.is_disconnected, limit, cursor)
-        page = await reader.events(account, EventFilter(outcome=None, ids=ids), limit, None, order)
-        next_cursor = page.next_cursor and f"{page.next_cursor}{_OF}{total}"
-        return answer(replace(page, total=total, next_cursor=next_cursor))
-    return answer(await reader.events(account, which, limit, cursor, order))
+
+
+Filter: TypeAlias = Annotated[EventFilter, Depends(_event_filter)]
+
+
+@router.get("/events", response_model=Page[Event])
+async def events(
+    request: Request,
+    parts: Needs,
+    reader: Reader,
+    account: Account,
+    which: Filter,
+    q: Annotated[str | None, Query(description=_TEXT, json_schema_extra={"maxLength": _MAX_TEXT})] = None,
+    order: Order = "time",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Response:
+    """List events, the latest by time first: the accepted ones, unless `outcome` or `reason` asks for others.
+
+    Calls of the Client API that are not events (identify, alias, devices) are listed if `outcome` or `endpoint` is
+    given. `property.NAME=VALUE` asks for an event property; dots lead into objects.
+    """
+    if not q:
+        return answer(await reader.events(account, which, limit, cursor, order))
+    # Not by a constraint of pydantic, which replaces lone surrogates.
+    if len(q) > _MAX_TEXT:
+        raise HTTPException(400, f"q: must have at most {_MAX_TEXT} characters")
+    read = partial(reader.ids_with_text, account, which, q, order)
+    ids, total = await searched(parts.scans, read, request.is_disconnected, limit, cursor)
+    page = await reader.events(account, EventFilter(outcome=None, ids=ids), limit, None, order)
+    next_cursor = page.next_cursor and f"{page.next_cursor}{_OF}{total}"
+    return answer(replace(page, total=total, next_cursor=next_cursor))
 
 
 @router.get("/events/latest", response_model=Event, responses=NOT_FOUND)

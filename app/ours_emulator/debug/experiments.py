@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from ours_emulator.contract.experiments import Experiment, Experiments, Key
 from ours_emulator.debug.names import ValidName
-from ours_emulator.debug.params import NOT_FOUND, AsciiJSON, Needs, OneAccount, debug_router, found
+from ours_emulator.debug.params import NOT_FOUND, AsciiJSON, Needs, OneAccount, complete_list, debug_router, found
 from ours_emulator.debug.parts import Parts
 from ours_emulator.model import Properties
 from ours_emulator.records import Page
@@ -28,30 +28,31 @@ class ExperimentState(Experiment):
 @router.get("/experiments", response_model=Page[ExperimentState])
 async def experiments(parts: Needs, account: OneAccount) -> Response:
     """List the account's experiments, in the order in which they were added."""
-    items = [_shown(account, key, one) for key, one in parts.shown(account).config.experiments.items()]
-    return AsciiJSON({"items": items, "total": len(items), "next_cursor": None, "evicted": 0})
+    return complete_list(_shown(account, key, one) for key, one in parts.shown(account).config.experiments.items())
 
 
-@router.get("/experiments/{key}", response_model=ExperimentState, responses=NOT_FOUND)
-async def experiment(parts: Needs, account: OneAccount, key: ExperimentKey) -> Response:
+@router.get("/experiments/{experiment_key}", response_model=ExperimentState, responses=NOT_FOUND)
+async def experiment(parts: Needs, account: OneAccount, experiment_key: ExperimentKey) -> Response:
     """Show an experiment."""
-    return AsciiJSON(_shown(account, key, _found(parts.shown(account).config.experiments, key)))
+    return AsciiJSON(_shown(account, experiment_key, _found(parts.shown(account).config.experiments, experiment_key)))
 
 
-@router.put("/experiments/{key}", response_model=ExperimentState, responses=NOT_FOUND)
-async def set_experiment(parts: Needs, account: OneAccount, key: ExperimentKey, body: Experiment) -> Response:
+@router.put("/experiments/{experiment_key}", response_model=ExperimentState, responses=NOT_FOUND)
+async def set_experiment(
+    parts: Needs, account: OneAccount, experiment_key: ExperimentKey, body: Experiment
+) -> Response:
     """Set an experiment, instead of the one with that key. Only revision 2026-10 assigns visitors to it."""
-    _configure(parts, account, {**parts.opened(account).config.experiments, key: body})
-    return AsciiJSON(_shown(account, key, body))
+    _configure(parts, account, {**parts.opened(account).config.experiments, experiment_key: body})
+    return AsciiJSON(_shown(account, experiment_key, body))
 
 
-@router.delete("/experiments/{key}", response_model=ExperimentState, responses=NOT_FOUND)
-async def remove_experiment(parts: Needs, account: OneAccount, key: ExperimentKey) -> Response:
+@router.delete("/experiments/{experiment_key}", response_model=ExperimentState, responses=NOT_FOUND)
+async def remove_experiment(parts: Needs, account: OneAccount, experiment_key: ExperimentKey) -> Response:
     """Remove an experiment and show it. Visitors keep what they were assigned to."""
     before = parts.shown(account).config.experiments
-    removed = _found(before, key)
-    _configure(parts, account, {name: one for name, one in before.items() if name != key})
-    return AsciiJSON(_shown(account, key, removed))
+    removed = _found(before, experiment_key)
+    _configure(parts, account, {name: one for name, one in before.items() if name != experiment_key})
+    return AsciiJSON(_shown(account, experiment_key, removed))
 
 
 def _configure(parts: Parts, account: str, changed: Experiments) -> None:

@@ -13,10 +13,10 @@ from starlette.responses import Response, StreamingResponse
 
 from ours_emulator.debug import journal_format
 from ours_emulator.debug.params import Account, Needs, Reader, account_of, answer, debug_router, error_response
+from ours_emulator.debug.parts import Parts
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Closed, Exchange
-from ours_emulator.pipeline import Pipeline
 from ours_emulator.records import Difference, Imported
 from ours_emulator.store import StoreReader
 
@@ -68,7 +68,7 @@ async def replay(request: Request, parts: Needs) -> Response:
             return Response(status_code=400)
         try:
             await asyncio.to_thread(_check, file)
-            return answer(await _replayed(parts.pipeline, file, account_of(request, None)))
+            return answer(await _replayed(parts, file, account_of(request, None)))
         except journal_format.LineError as error:
             raise HTTPException(400, str(error)) from None
 
@@ -80,14 +80,16 @@ async def _lines(reader: StoreReader, account: str | None, redactor: Redactor | 
         after = requests[-1].record.id
 
 
-async def _replayed(pipeline: Pipeline, file: IO[bytes], account: str | None) -> Imported:
+async def _replayed(parts: Parts, file: IO[bytes], account: str | None) -> Imported:
     imported = 0
     outcomes: Counter[str] = Counter()
     differing: list[Difference] = []
     file.seek(0)
     numbered = journal_format.read(file)
+    revision_of = parts.accounts.revision
     while lines := await asyncio.to_thread(_taken, numbered):
-        results = await asyncio.gather(*(pipeline.submit(line.request(account)) for _, line in lines))
+        requests = [line.request(revision_of(account or line.account), account) for _, line in lines]
+        results = await asyncio.gather(*map(parts.pipeline.submit, requests))
         imported += sum(isinstance(result, Exchange) for result in results)
         for (number, line), result in zip(lines, results, strict=True):
             exchange = _stored(result, number, imported)

@@ -8,7 +8,17 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, FiniteFlo
 from starlette.responses import Response
 
 from ours_emulator.debug.names import ValidName
-from ours_emulator.debug.params import NOT_FOUND, AsciiJSON, Body, Needs, OneAccount, answer, debug_router, found
+from ours_emulator.debug.params import (
+    NOT_FOUND,
+    AsciiJSON,
+    Body,
+    Needs,
+    OneAccount,
+    answer,
+    complete_list,
+    debug_router,
+    found,
+)
 from ours_emulator.debug.parts import Parts
 from ours_emulator.decide.faults import Action, ActiveFault, Delay, Fault, FaultMatch, RateLimit
 from ours_emulator.http.routes import CLIENT_PATHS, EXPERIMENT_PATHS, INGEST_PATHS
@@ -232,8 +242,7 @@ class Removed:
 async def faults(parts: Needs, account: OneAccount) -> Response:
     """List the account's faults, the oldest first: the first one that matches and hits decides."""
     parts.shown(account)
-    items = shown_faults(parts, account)
-    return AsciiJSON({"items": items, "total": len(items), "next_cursor": None, "evicted": 0})
+    return complete_list(shown_faults(parts, account))
 
 
 @router.delete("/faults", response_model=Removed)

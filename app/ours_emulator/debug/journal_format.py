@@ -26,9 +26,11 @@ from pydantic import (
 
 from ours_emulator.clock import LAST_MOMENT
 from ours_emulator.contract.body import GZIP, inflate
+from ours_emulator.contract.paths import prefixed, within_account
+from ours_emulator.contract.revision import Revision
 from ours_emulator.debug.names import ValidName
 from ours_emulator.http.redaction import Redactor, each_text, keys_replaced, tokens_replaced
-from ours_emulator.http.routes import emulated_at, prefixed, within_account
+from ours_emulator.http.routes import emulated_at
 from ours_emulator.http.wire import attempt_number
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import DEFAULT_ACCOUNT, Properties, Request
@@ -116,13 +118,13 @@ class Line(_Strict):
         except UnicodeEncodeError:
             raise ValueError("body has a lone surrogate, which UTF-8 cannot encode; use body_base64") from None
 
-    def request(self, account: str | None = None) -> Request:
-        """Return the request, to be replayed in *account*, or else in its own."""
+    def request(self, revision: Revision, account: str | None = None) -> Request:
+        """Return the request, to be replayed in *account*, which has *revision*, or else in its own."""
         name = account or self.account
         headers = {key.lower(): value for key, value in self.headers.items()}
         return Request(
             account=name,
-            endpoint=emulated_at(self.path).endpoint,
+            endpoint=emulated_at(self.path, revision).endpoint,
             method=self.method,
             path=prefixed(name, self.path),
             content_type=headers.get("content-type", ""),

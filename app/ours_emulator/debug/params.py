@@ -1,6 +1,6 @@
 """Parameters and dependencies that many endpoints of the debug API share, strict routes, and the shape of errors."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import parse_qsl
 
@@ -18,7 +18,7 @@ from ours_emulator.debug.parts import Parts
 from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import DEFAULT_ACCOUNT
-from ours_emulator.records import EventOrder, Outcome, to_json
+from ours_emulator.records import EventOrder, Outcome, Page, to_json
 from ours_emulator.store import LARGEST, StoreReader
 from ours_emulator.wording import did_you_mean
 
@@ -159,6 +159,12 @@ class AsciiJSON(Response):
 def answer(record: object, status: int = 200) -> AsciiJSON:
     """Return the answer that shows *record*, a dataclass."""
     return AsciiJSON(to_json(record), status_code=status)
+
+
+def complete_list(items: Iterable[object]) -> AsciiJSON:
+    """Return the answer that lists all *items*, on one page."""
+    listed = tuple(items)
+    return answer(Page(listed, len(listed)))
 
 
 class _SurrogateRequest(Request):

@@ -26,9 +26,9 @@ from ours_emulator.store import EventFilter, RequestFilter, StoreReader, Visitor
 from ours_emulator.wording import listed
 
 MAX_BYTES = 5 * 1024 * 1024
-_ENOUGH_FOR_NONE = 500
-"""Bytes that no item is as small as."""
-_MAX_SECONDS = 2.0
+_SMALLEST_ITEM_BYTES = 500
+"""Every item is larger than this."""
+_MAX_SECONDS = 5.0
 _MAX_EVENTS = 200
 _MAX_CALLS = 100
 _MAX_BODY_BYTES = 256 * 1024
@@ -82,7 +82,7 @@ class _Collected:
     @property
     def end(self) -> str:
         """Why nothing more can be added; "" if there is room and time for more."""
-        if self.left < _ENOUGH_FOR_NONE:
+        if self.left < _SMALLEST_ITEM_BYTES:
             return f"the report has {MAX_BYTES // 1024**2} MiB already"
         return f"collecting took {_MAX_SECONDS:g} seconds" if time.monotonic() > self.deadline else ""
 
@@ -177,7 +177,7 @@ async def _add_events(collected: _Collected, reader: StoreReader, account: str |
         stored = await reader.event(account, event.id)
         if stored is not None:
             detail = await asyncio.to_thread(event_detail, stored)
-            await collected.add("events", detail, named=dict(stored.named), texts=list(stored.texts))
+            await collected.add("events", detail, named=dict(stored.named), texts=list(stored.texts_not_shown))
         await _add_request(collected, reader, event.account, event.request_id)
         await _add_visitor(collected, reader, event.account, event.visitor_id)
     for request in requests.items:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from ours_emulator.accounts import Accounts
 from ours_emulator.contract.rules import load_rules
-from ours_emulator.debug.params import Account, Needs, Reader, answer, debug_router
+from ours_emulator.debug.params import Account, Needs, Reader, complete_list, debug_router
 from ours_emulator.records import Page, Rule, RuleCount
 
 _TOO_LONG = "counting takes longer than 20 s; keep fewer events with --keep"
@@ -19,8 +19,7 @@ router = debug_router()
 @router.get("/rules", response_model=Page[Rule])
 async def rules(parts: Needs, account: Account) -> Response:
     """List every rule, its basis and the revisions it holds in; of an account, the rules of its revision."""
-    items = rules_of(parts.accounts, account)
-    return answer(Page(items, len(items)))
+    return complete_list(rules_of(parts.accounts, account))
 
 
 def rules_of(accounts: Accounts, account: str | None) -> tuple[Rule, ...]:
@@ -36,8 +35,7 @@ async def rule_counts(request: Request, parts: Needs, reader: Reader, account: A
     Rules without events are left out.
     """
     slices = parts.scans.slices(partial(reader.rule_counts, account), 0, request.is_disconnected, _TOO_LONG)
-    counts = _summed([count async for part in slices for count in part])
-    return answer(Page(counts, len(counts)))
+    return complete_list(_summed([count async for part in slices for count in part]))
 
 
 def _summed(parts: Iterable[RuleCount]) -> tuple[RuleCount, ...]:

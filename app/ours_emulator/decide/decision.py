@@ -6,11 +6,11 @@ from dataclasses import replace
 from uuid import UUID
 
 from ours_emulator.decide import properties
-from ours_emulator.decide.assignments import assignments, personalization
 from ours_emulator.decide.content import content_of, refused_content, same_content
 from ours_emulator.decide.deduplication import DistinctId, Original
 from ours_emulator.decide.devices import PendingDevices, registered
 from ours_emulator.decide.identity import KnownVisitor, KnownVisitors, Name, looked_up
+from ours_emulator.decide.impressions import assignments, personalization
 from ours_emulator.decide.sizes import grow
 from ours_emulator.decide.versions import data_changes
 from ours_emulator.jsontext import json_text
@@ -107,7 +107,7 @@ class Decision:
             message.identity,
             new_uuid,
             falls_through=semantics.falls_through,
-            later=semantics.later,
+            newer=semantics.newer,
         )
         written = message.identity if semantics.claims_stored or resolution.created else ()
         given = properties.given(written, message.user_properties, empty_ignored=semantics.empty_ignored)
@@ -344,7 +344,7 @@ def names(account_id: int, message: AnyMessage) -> list[Name]:
     claims = looked_up(identity, falls_through=message.semantics.falls_through)
     if claims and claims[0].kind == "user_id":
         claims = tuple(claim for claim in identity if claim.kind in ("user_id", "external_id"))
-    elif message.semantics.later is not None:
+    elif message.semantics.newer is not None:
         claims = identity
     return [(account_id, claim.kind, claim.value) for claim in claims]
 

@@ -99,12 +99,12 @@ class KnownVisitors:
         new_id: Callable[[], str],
         *,
         falls_through: bool = False,
-        later: str | None = None,
+        newer: str | None = None,
     ) -> tuple[KnownVisitor, Resolution, list[Hint]]:
         """Return the visitor that *identity* names. If none matches, add one, with the user id or else *new_id*.
 
         The strongest identifier given decides alone: there is no look-up by email beside an external id (rule
-        identity-order), unless it *falls_through* (rules identity-order, client-look-up). *later* is the revision that
+        identity-order), unless it *falls_through* (rules identity-order, client-look-up). *newer* is the revision that
         would, for a hint.
         """
         visitor, resolution, hints = self.find(account_id, identity, falls_through=falls_through)
@@ -112,8 +112,8 @@ class KnownVisitors:
             given = identity and identity[0].kind == "user_id"
             visitor = self._add(account_id, identity[0].value if given else new_id())
             resolution = Resolution(identity[0].given_as if identity else None, True, resolution.steps)
-            if later is not None and identity and identity[0].kind == "external_id":
-                hints += self._found_later(account_id, identity[1:], later)
+            if newer is not None and identity and identity[0].kind == "external_id":
+                hints += self._found_by_newer(account_id, identity[1:], newer)
         if identity and identity[0].kind == "user_id":
             hints += self._foreign(account_id, identity[1:], visitor)
         return visitor, resolution, hints
@@ -161,11 +161,11 @@ class KnownVisitors:
         for name in names:
             self._by_name.setdefault(name, []).append(visitor)
 
-    def _found_later(self, account_id: int, others: Identity, later: str) -> Iterator[Hint]:
-        """Yield a hint if the revision *later* would have found a visitor by the email among *others*."""
+    def _found_by_newer(self, account_id: int, others: Identity, newer: str) -> Iterator[Hint]:
+        """Yield a hint if the revision *newer* would have found a visitor by the email among *others*."""
         for claim in others:
             if claim.kind == "email" and self._matches(account_id, claim):
-                message = f"another visitor has it; revision {later} would take that one instead of a new one"
+                message = f"another visitor has it; revision {newer} would take that one instead of a new one"
                 yield Hint("revision", _path(claim), message)
 
     def _foreign(self, account_id: int, others: Identity, visitor: KnownVisitor) -> Iterator[Hint]:

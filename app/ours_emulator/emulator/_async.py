@@ -251,8 +251,8 @@ class AsyncEmulator(Handle):
         __tracebackhide__ = True
         ignored = checks.rules_in(ignore)
         if ignored:
-            known = await self.perform(operations.rule_ids())
-            checks.known_rules(ignored, known)
+            rules = await self.perform(operations.rules())
+            checks.known_rules(ignored, {rule.id for rule in rules})
         checks.no_hints(await self.events(outcome="any"), ignored)
 
     # What is set

@@ -249,8 +249,8 @@ class Emulator(Handle):
         __tracebackhide__ = True
         ignored = checks.rules_in(ignore)
         if ignored:
-            known = self.perform(operations.rule_ids())
-            checks.known_rules(ignored, known)
+            rules = self.perform(operations.rules())
+            checks.known_rules(ignored, {rule.id for rule in rules})
         checks.no_hints(self.events(outcome="any"), ignored)
 
     # What is set

@@ -270,11 +270,6 @@ def rules() -> Operation[list[Rule]]:
     return Operation("GET", "rules", lambda answer: [from_json(Rule, item) for item in answer["items"]])
 
 
-def rule_ids() -> Operation[frozenset[str]]:
-    """The ids of the rules."""
-    return Operation("GET", "rules", lambda answer: frozenset(rule["id"] for rule in answer["items"]))
-
-
 def health(seconds: float) -> Operation[str]:
     """Whether the emulator is healthy; the result is its version."""
     check_seconds("timeout", seconds)
@@ -352,7 +347,7 @@ def drop_fault(name: str) -> Operation[FaultCounts]:
 
 def set_experiment(key: str, plan: ExperimentPlan) -> Operation[Json]:
     """Set an experiment. Raises TypeError if it has no option of one of the names in *plan*."""
-    check_names("setting of an experiment", plan, ExperimentPlan.__annotations__)
+    check_names("an experiment option", plan, ExperimentPlan.__annotations__)
     return Operation("PUT", f"experiments/{_quoted(key)}", dict, content=_json(plan))
 
 
@@ -471,7 +466,7 @@ def advance(time: object, parts: Duration) -> dict[str, object]:
     step = time or timedelta()
     if not isinstance(step, timedelta):
         raise TypeError(f"advance takes a timedelta, or parts of one such as days=8, not {time!r}")
-    check_names("timedelta part", parts, _PARTS)
+    check_names("a timedelta part", parts, _PARTS)
     for name, value in parts.items():
         if not isinstance(value, Real):
             raise TypeError(f"{name} must be a number, not {value!r}")
@@ -483,7 +478,7 @@ def advance(time: object, parts: Duration) -> dict[str, object]:
 
 def known_plan(plan: FaultPlan) -> FaultPlan:
     """Return *plan*. Raises TypeError if a fault has no option of one of its names, ValueError if it has no effect."""
-    check_names("fault option", plan, _FAULT_OPTIONS)
+    check_names("a fault option", plan, _FAULT_OPTIONS)
     if not plan.keys() & _EFFECTS:
         raise ValueError("the fault has no effect; give status, delay_ms, connection, code, sequence or rate_limit")
     return plan
@@ -494,7 +489,7 @@ def check_names(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
     for name in names:
         if name not in known:
             advice = did_you_mean(name, known) or f"; use {', '.join(known)}"
-            raise TypeError(f"{name} is not a {kind}{advice}")
+            raise TypeError(f"{name} is not {kind}{advice}")
 
 
 def check_wait(timeout: float, settle: float) -> None:

@@ -19,6 +19,7 @@ from pydantic import JsonValue
 
 from ours_emulator.contract import ingest
 from ours_emulator.contract.body import GZIP
+from ours_emulator.contract.revision import revision
 from ours_emulator.debug.journal_format import MAX_LINE_BYTES, Line, redacted, stand_in, text_of
 from ours_emulator.http.redaction import Redactor, keys_replaced
 from ours_emulator.http.routes import emulated_at
@@ -86,7 +87,7 @@ def new_run() -> str:
 def secrets_in(lines: Iterable[Line]) -> Iterator[str]:
     """Yield each token and key that *lines* were sent with, except for tokens that no source can have."""
     for line in lines:
-        request = line.request()
+        request = line.request(revision())
         yield request.authorization.partition(" ")[2].strip() or request.authorization
         value = _parsed(text_of(request.body, request.content_encoding, MAX_LINE_BYTES))
         token = value.get("token") if isinstance(value, dict) else None
@@ -140,7 +141,7 @@ class Preparation:
         return self._redactor.replaced(text, None, stand_in)
 
     def _body(self, line: Line, now: int) -> bytes:
-        request = line.request()
+        request = line.request(revision())
         coding = request.content_encoding
         is_gzip = coding.strip().lower() in GZIP
         text = text_of(request.body, coding, MAX_LINE_BYTES)
@@ -196,7 +197,7 @@ class Preparation:
 
 def standard_path(path: str) -> str | None:
     """Return *path* as every server of the API has it, not only an emulator; None if it is of neither API."""
-    target = emulated_at(path)
+    target = emulated_at(path, revision())
     if path.startswith(_IN_API):
         return path
     if target.endpoint in (*ingest.ENDPOINTS, "openapi"):

@@ -1,7 +1,7 @@
 """The files of a page: read when first asked for, and sent again only when they changed."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from importlib.resources import files
 from pathlib import PurePosixPath
@@ -20,23 +20,23 @@ _TYPES: Mapping[str, str] = {
 
 
 class Asset:
-    """A file of the package, served under the content security *policy*."""
+    """A file called *name* with the content that *read* returns, served under the content security *policy*."""
 
-    def __init__(self, package: str, path: str, policy: str) -> None:
-        self._package = package
-        self._path = path
+    def __init__(self, name: str, read: Callable[[], bytes], policy: str) -> None:
+        self._name = name
+        self._read = read
         self._policy = policy
 
     def response(self, request: Request) -> Response:
         """Return the file; 304 if the client has it already."""
         if self._etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=self._headers)
-        media_type = _TYPES[PurePosixPath(self._path).suffix]
+        media_type = _TYPES[PurePosixPath(self._name).suffix]
         return Response(self._content, media_type=media_type, headers=self._headers)
 
     @cached_property
     def _content(self) -> bytes:
-        return files(self._package).joinpath(self._path).read_bytes()
+        return self._read()
 
     @cached_property
     def _etag(self) -> str:
@@ -50,6 +50,11 @@ class Asset:
             "etag": self._etag,
             "referrer-policy": "no-referrer",
         }
+
+
+def packaged(package: str, path: str, policy: str) -> Asset:
+    """Return the file at *path* in *package* as an asset."""
+    return Asset(path, files(package).joinpath(path).read_bytes, policy)
 
 
 def asset_response(request: Request, assets: Mapping[str, Asset], base: str) -> Response:

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from ours_emulator.accounts import Accounts
 from ours_emulator.contract.ingest import ENDPOINTS
 from ours_emulator.contract.paths import unknown_path
-from ours_emulator.contract.sdk import later_note
+from ours_emulator.contract.sdk import newer_note
 from ours_emulator.http.fault_effects import apply_fault
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.preflights import Preflights
@@ -80,12 +80,12 @@ class Endpoint:
             self._note_sdk(exchange.request)
 
     def _note_sdk(self, request: Request) -> None:
-        """Note once for an account that its SDK is made for a later revision. That is no mistake, and so no hint."""
+        """Note once for an account that its SDK is made for a newer revision. That is no mistake, and so no hint."""
         account = self.parts.accounts.open(request.account)
-        if account is None or account.later_sdk or request.endpoint not in ENDPOINTS:
+        if account is None or account.newer_sdk or request.endpoint not in ENDPOINTS:
             return
-        if note := later_note(request.python_sdk, account.config.revision):
-            account.later_sdk = request.python_sdk
+        if note := newer_note(request.python_sdk, account.config.revision):
+            account.newer_sdk = request.python_sdk
             self.parts.log.note(note, request.account)
 
     async def _refuse_unknown(self, send: Send, request: Request) -> None:

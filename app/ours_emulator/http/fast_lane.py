@@ -47,7 +47,7 @@ class FastLane:
 
     def __init__(self, served: Served) -> None:
         self._guard = served.guard
-        self._served = served.served
+        self._route_of_revision = served.route_of_revision
         self._endpoints = served.endpoints
 
     def fast_request(self, target: bytes, pairs: Sequence[tuple[bytes, bytes]]) -> FastRequest | None:
@@ -56,7 +56,8 @@ class FastLane:
         if len(headers) < len(pairs) or not _UNUSUAL_HEADERS.isdisjoint(headers) or not _PLAIN_TARGET.fullmatch(target):
             return None
         path = target.decode("ascii")
-        route = self._served(_remembered_route(path) if len(path) <= _MAX_REMEMBERED_PATH else find_route(path))
+        route = _remembered_route(path) if len(path) <= _MAX_REMEMBERED_PATH else find_route(path)
+        route = self._route_of_revision(route)
         endpoint = self._endpoints.get(route.endpoint)
         length = headers.get(b"content-length", b"x")
         if not isinstance(endpoint, Endpoint) or not length.isdigit() or len(length) > _MAX_DIGITS:

@@ -16,7 +16,7 @@ from ours_emulator.contract.experiment_endpoints import EXPERIMENT_ENDPOINTS
 from ours_emulator.http.guard import IMPORT_PATH, SAFE_METHODS, Guard, Refusal
 from ours_emulator.http.head import answer_head
 from ours_emulator.http.log import RequestLog
-from ours_emulator.http.routes import INGEST_UNKNOWN, Route, called_path, find_route, is_sent_as, no_such_path
+from ours_emulator.http.routes import Route, called_path, find_route, is_sent_as, no_such_path, route_of_revision
 from ours_emulator.http.wire import read_body, send_json, with_nosniff
 from ours_emulator.model import DEFAULT_ACCOUNT, Properties
 
@@ -34,12 +34,11 @@ class Served:
     limit: int
     accounts: Accounts
 
-    def served(self, route: Route) -> Route:
-        """Return *route*; its endpoint may be one that the revision of its account does not have."""
+    def route_of_revision(self, route: Route) -> Route:
+        """Return *route* as it is in the revision of its account."""
         if route.endpoint not in EXPERIMENT_ENDPOINTS:
             return route
-        revision = self.accounts.revision(route.account or DEFAULT_ACCOUNT)
-        return route if revision.experiments else route._replace(endpoint=INGEST_UNKNOWN)
+        return route_of_revision(route, self.accounts.revision(route.account or DEFAULT_ACCOUNT))
 
 
 class Front:
@@ -63,7 +62,7 @@ class Front:
             await self._app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._served.served(find_route(called_path(scope)))
+        route = self._served.route_of_revision(find_route(called_path(scope)))
         refusal = self._served.guard.refusal(scope["method"], scope["headers"], route)
         if refusal is not None:
             await self._refuse(scope, send, route, refusal)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
+from ours_emulator.contract.paths import account_at
 from ours_emulator.http.line_writer import LineWriter
 from ours_emulator.http.redaction import Redactor
-from ours_emulator.http.routes import account_at
 from ours_emulator.http.wire import hints, message_at, outcome, reasons
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Answer, Exchange, Message, Properties, Receipt, Rejection, Request

@@ -12,14 +12,16 @@ from ours_emulator.contract.experiment_endpoints import (
     EXPERIMENT_ENDPOINTS,
     PERSONALIZATION,
     PERSONALIZATION_PATH,
+    experiment_endpoint,
 )
-from ours_emulator.model import ACCOUNT_NAME, ACCOUNT_NAME_FORM, DEFAULT_ACCOUNT
+from ours_emulator.contract.paths import ACCOUNTS_PATH, INGEST_BASE, within_account
+from ours_emulator.contract.revision import Revision
+from ours_emulator.model import ACCOUNT_NAME, ACCOUNT_NAME_FORM
 from ours_emulator.wording import cut
 
 Owner: TypeAlias = Literal["ingest", "client", "debug", "docs", "probe"]
 
-_ACCOUNTS = "/accounts/"
-INGEST_BASES = ("/api/v1", "")
+INGEST_BASES = (INGEST_BASE, "")
 """Where the Ingest API is served: under /api/v1 and at the root (rules base-path, root-path)."""
 _CLIENT_BASE = "/api/client"
 INGEST_UNKNOWN = "unknown"
@@ -28,11 +30,10 @@ INGEST_PATHS: Mapping[str, str] = {
     f"{base}/{name}": name for base in INGEST_BASES for name in (*ingest.ENDPOINTS, "openapi")
 }
 """The endpoint at each path of the Ingest API: under /api/v1 and at the root (rules base-path, root-path)."""
-PERSONALIZATION_PATHS = tuple(base + PERSONALIZATION_PATH for base in INGEST_BASES)
-_ASSIGNMENTS_PATHS = tuple(base + ASSIGNMENTS_PATH for base in INGEST_BASES)
 EXPERIMENT_PATHS: Mapping[str, str] = {
-    **dict.fromkeys((path.removesuffix("/") for path in _ASSIGNMENTS_PATHS), ASSIGNMENTS),
-    **dict.fromkeys(PERSONALIZATION_PATHS, PERSONALIZATION),
+    base + path: name
+    for path, name in ((ASSIGNMENTS_PATH.removesuffix("/"), ASSIGNMENTS), (PERSONALIZATION_PATH, PERSONALIZATION))
+    for base in INGEST_BASES
 }
 """The endpoint at each path below /experiments, without the key of an experiment (rule experiment-paths)."""
 CLIENT_PATHS: Mapping[str, str] = {
@@ -86,7 +87,6 @@ _EMULATED: Mapping[str, Target] = {
     path + slash: target
     for target, path in (
         *((Target("ingest", name), path) for path, name in INGEST_PATHS.items()),
-        *((Target("ingest", PERSONALIZATION), path) for path in PERSONALIZATION_PATHS),
         *((Target("client", name), path) for path, name in CLIENT_PATHS.items()),
     )
     for slash in ("", "/")
@@ -94,19 +94,37 @@ _EMULATED: Mapping[str, Target] = {
 
 
 def find_route(called: str) -> Route:
-    """Return what the path *called* names. Every path names something: an unknown one is refused by one of the APIs."""
+    """Return what the path *called* names in the newest revision: `route_of_revision` says what it is in another one.
+
+    Every path names something: an unknown one is refused by one of the APIs.
+    """
     account, path = within_account(called)
-    target = _EMULATED.get(path) or _not_emulated(path) or _misnamed(path) or emulated_at(path)
+    target = _EMULATED.get(path) or _not_emulated(path) or _misnamed(path) or _emulated_at(path)
     return Route(called, account, path, target.owner, target.endpoint)
 
 
-def emulated_at(path: str) -> Target:
-    """Return the emulated endpoint at *path*, or the one that refuses unknown paths there."""
+def route_of_revision(route: Route, revision: Revision) -> Route:
+    """Return *route* as it is in *revision*, which may not have its endpoint."""
+    return route._replace(endpoint=_endpoint_of_revision(route.endpoint, revision))
+
+
+def emulated_at(path: str, revision: Revision) -> Target:
+    """Return the emulated endpoint of *revision* at *path*, or the one that refuses unknown paths there."""
+    target = _emulated_at(path)
+    return target._replace(endpoint=_endpoint_of_revision(target.endpoint, revision))
+
+
+def _endpoint_of_revision(endpoint: str, revision: Revision) -> str:
+    return INGEST_UNKNOWN if endpoint in EXPERIMENT_ENDPOINTS and not revision.experiments else endpoint
+
+
+def _emulated_at(path: str) -> Target:
     target = _EMULATED.get(path)
     if target is not None:
         return target
-    if path.startswith(_ASSIGNMENTS_PATHS) and path.removesuffix("/") not in EXPERIMENT_PATHS:
-        return Target("ingest", ASSIGNMENTS)
+    experiment = experiment_endpoint(path)
+    if experiment is not None:
+        return Target("ingest", experiment)
     # The path of `OPTIONS *` does not begin with a slash.
     if f"/{path.removeprefix('/')}/".startswith(_CLIENT_BASE + "/"):
         return Target("client", CLIENT_UNKNOWN)
@@ -126,8 +144,8 @@ def is_sent_as(route: Route, sent: str) -> bool:
 
 def no_such_path(route: Route) -> str:
     """Return why *route*, which is none of the emulator's own, does not exist."""
-    name = route.path.removeprefix(_ACCOUNTS).partition("/")[0]
-    if not route.path.startswith(_ACCOUNTS):
+    name = route.path.removeprefix(ACCOUNTS_PATH).partition("/")[0]
+    if not route.path.startswith(ACCOUNTS_PATH):
         return "there is no such path; GET /debug lists every call"
     return f"{cut(name)!r} is not a valid account name; use {ACCOUNT_NAME_FORM}"
 
@@ -139,8 +157,8 @@ def _not_emulated(path: str) -> Target | None:
 
 def _misnamed(path: str) -> Target | None:
     """Return the debug API if *path* names it below an account that can have no such name: it says what is wrong."""
-    below = path.removeprefix(_ACCOUNTS).partition("/")[2]
-    return _DEBUG if path.startswith(_ACCOUNTS) and f"{below}/".startswith("debug/") else None
+    below = path.removeprefix(ACCOUNTS_PATH).partition("/")[2]
+    return _DEBUG if path.startswith(ACCOUNTS_PATH) and f"{below}/".startswith("debug/") else None
 
 
 def called_path(scope: Scope) -> str:
@@ -151,26 +169,7 @@ def called_path(scope: Scope) -> str:
     return (path[len(root) :] or "/") if root and f"{path}/".startswith(root + "/") else path
 
 
-def within_account(path: str) -> tuple[str | None, str]:
-    """Return the account that *path* names, None without one, and the path within it (rule accounts)."""
-    if path.startswith(_ACCOUNTS):
-        name, slash, rest = path[len(_ACCOUNTS) :].partition("/")
-        if slash and ACCOUNT_NAME.fullmatch(name):
-            return name, f"/{rest}"
-    return None, path
-
-
 def named_account(route: Route) -> str | None:
     """Return the account whose page `/accounts/NAME` would be, had it the slash at its end."""
-    name = route.path.removeprefix(_ACCOUNTS)
-    return name if route.path.startswith(_ACCOUNTS) and ACCOUNT_NAME.fullmatch(name) else None
-
-
-def account_at(path: str) -> str:
-    """Return the account that *path* belongs to."""
-    return within_account(path)[0] or DEFAULT_ACCOUNT
-
-
-def prefixed(account: str, path: str) -> str:
-    """Return *path* as it is sent to *account* (rule accounts)."""
-    return path if account == DEFAULT_ACCOUNT else f"{_ACCOUNTS}{account}{path}"
+    name = route.path.removeprefix(ACCOUNTS_PATH)
+    return name if route.path.startswith(ACCOUNTS_PATH) and ACCOUNT_NAME.fullmatch(name) else None

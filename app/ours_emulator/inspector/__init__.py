@@ -1,9 +1,8 @@
 """The page that shows what arrived. It is one more client of the debug API: a document, a style and a script."""
 
 from collections.abc import Mapping
-from functools import cached_property
 
-from ours_emulator.http.assets import Asset
+from ours_emulator.http.assets import Asset, packaged
 from ours_emulator.inspector.script import script_text
 
 _POLICY = (
@@ -12,16 +11,10 @@ _POLICY = (
 )
 
 
-class _Script(Asset):
-    @cached_property
-    def _content(self) -> bytes:
-        return script_text().encode()
-
-
-PAGE = Asset(__name__, "index.html", _POLICY)
+PAGE = packaged(__name__, "index.html", _POLICY)
 ASSETS: Mapping[str, Asset] = {
-    "icon.svg": Asset(__name__, "icon.svg", _POLICY),
-    "inspector.css": Asset(__name__, "inspector.css", _POLICY),
-    "page.js": _Script(__name__, "page.js", _POLICY),
+    "icon.svg": packaged(__name__, "icon.svg", _POLICY),
+    "inspector.css": packaged(__name__, "inspector.css", _POLICY),
+    "page.js": Asset("page.js", lambda: script_text().encode(), _POLICY),
 }
 """What the page loads, by the path below `/inspector/`."""

@@ -42,7 +42,7 @@ export const arrivals = new Store(
 /** @type {Follower | null} */
 let follower = null;
 /** The newest id that there was when the list was loaded, until the stream goes on from there. @type {number | null} */
-let listedTo = null;
+let newestListed = null;
 /** What arrived since the list was asked for. @type {readonly Row[]} */
 let recent = [];
 /** @type {Row[]} */
@@ -135,9 +135,9 @@ const listed = (asked, cursor, signal) =>
 
 /** Show the list, and follow what arrives from then on. */
 export async function follow() {
-  listedTo = await load();
+  newestListed = await load();
   if (report) return;
-  follower = new Follower({ receipt: receive, reset: forget, state: setLiveness }, listedTo);
+  follower = new Follower({ receipt: receive, reset: forget, state: setLiveness }, newestListed);
 }
 
 /** @param {Liveness} liveness @param {unknown} [error] why the stream is lost, if it did not just end */
@@ -149,11 +149,11 @@ function setLiveness(liveness, error) {
   // The stream goes on where the list ended, unless that is not known: then the list is loaded once the stream is open,
   // so that nothing can arrive between the two. And again whenever it was closed, as an emulator that was started again
   // may have given the same ids to other events.
-  if (listedTo === null) {
+  if (newestListed === null) {
     incoming = [];
     void load();
   }
-  listedTo = null;
+  newestListed = null;
 }
 
 /** @param {Arrival} arrival */

@@ -27,7 +27,7 @@ const ChooseAccount = ({ accounts }) =>
   html`<main class="view scroll" tabindex="-1">
     <h2>Control</h2>
     <p>Faults, clock and allow-list are those of an account. Choose one:</p>
-    <ul class="found">
+    <ul class="entries">
       ${["default", ...accounts.map((one) => one.account).filter((name) => name !== "default")].map(
         (name) => html`<li key=${name}><a href=${new URL(`accounts/${name}/?view=control`, root)}>${name}</a></li>`,
       )}
@@ -38,7 +38,7 @@ const ChooseAccount = ({ accounts }) =>
 const Faults = ({ faults }) =>
   html`<section>
     <h3>${faults.length ? plural(faults.length, "fault") : "No faults"}</h3>
-    <ul class="found">
+    <ul class="entries">
       ${faults.map((fault) => html`<${Fault} key=${fault.name} fault=${fault} />`)}
     </ul>
   </section>`;

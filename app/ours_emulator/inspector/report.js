@@ -20,7 +20,7 @@
  * @property {ReportVisitor[]} visitors
  */
 
-/** @typedef {EventDetail & {named: Record<string, string>, texts: string[]}} ReportEvent and what is searched of it */
+/** @typedef {EventDetail & {named: Record<string, string>, texts: string[]}} ReportEvent and what else is searched */
 /** @typedef {Visitor & {names: Record<string, string>}} ReportVisitor a visitor with what an event may call them */
 
 const data = document.getElementById("report")?.textContent;
@@ -50,7 +50,7 @@ const ANSWERS = {
   "/debug/events/{event_id}": ({ events }, { event_id }) => events.find(({ id }) => id === event_id),
   "/debug/requests": ({ requests }, { call_id }) => page(requests.filter((one) => !call_id || one.call_id === call_id)),
   "/debug/requests/{request_id}": ({ requests }, { request_id }) => requests.find(({ id }) => id === request_id),
-  "/debug/visitors": ({ visitors }, { q }) => page(visitors.filter((visitor) => !q || knows(visitor, q))),
+  "/debug/visitors": ({ visitors }, { q }) => page(visitors.filter((visitor) => !q || visitorHasText(visitor, q))),
   "/debug/visitors/{visitor_id}": ({ visitors }, { visitor_id: asked }) =>
     visitors.find(({ visitor_id }) => visitor_id === asked),
   "/debug/visitors/{visitor_id}/events": ({ events, visitors }, { visitor_id: asked, order }) => {
@@ -80,9 +80,16 @@ function isAskedFor(event, { outcome, event: name, visitor_id, request_id, hint,
     (!hint || hasHint(event, hint)) &&
     (!reason || event.reason?.rule === reason) &&
     (!since || Date.parse(event.received_at) >= since) &&
-    (!q || event.texts.some((text) => folded(text).includes(folded(q))))
+    (!q || textsOf(event).some((text) => typeof text === "string" && folded(text).includes(folded(q))))
   );
 }
+
+/** What a search looks through, as the store does; numbers are in `texts`. @param {ReportEvent} event */
+const textsOf = (event) => [
+  ...partsIn([event.event, event.distinct_id, event.visitor_id, Object.values(event.named)]),
+  ...partsIn([event.event_properties, event.default_properties, event.identity_context], true),
+  ...event.texts,
+];
 
 /** @param {ReportEvent} event @param {string} rule */
 const hasHint = ({ hints }, rule) => hints.some((hint) => hint.rule === rule);
@@ -110,23 +117,24 @@ const folded = (text) => {
  * @param {Visitor} visitor
  * @param {string} text
  */
-function knows({ identifiers, properties, custom_properties, consent, data }, text) {
+function visitorHasText({ identifiers, properties, custom_properties, consent, data }, text) {
   const asked = lowered(text);
-  return valuesIn([identifiers, properties, custom_properties, consent, data]).some((one) =>
-    lowered(one).includes(asked),
+  return partsIn([identifiers, properties, custom_properties, consent, data]).some(
+    (one) => one !== null && lowered(String(one)).includes(asked),
   );
 }
 
 /** @param {string} text */
 const lowered = (text) => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 
-/** @param {unknown} value @returns {string[]} */
-const valuesIn = (value) =>
-  typeof value === "object" && value !== null
-    ? Object.values(value).flatMap(valuesIn)
-    : value === null
-      ? []
-      : [String(value)];
+/** What a value consists of, with the names in it if asked. @param {any} value @returns {unknown[]} */
+const partsIn = (value, names = false) =>
+  typeof value === "object" && value
+    ? Object.entries(value).flatMap(([name, inner]) => [
+        ...(names && !Array.isArray(value) ? [name] : []),
+        ...partsIn(inner, names),
+      ])
+    : [value];
 
 /**
  * Whether an event of no visitor named an identifier that the visitor has.

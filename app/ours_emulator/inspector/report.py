@@ -20,7 +20,7 @@ async def report(request: Request, parts: Needs, reader: Reader, account: Accoun
     """Return the page as one file, with the newest events and all they are about in it.
 
     It needs no server and loads nothing, so it can be opened from a disk, and kept. It has at most 5 MB, and takes at
-    most two seconds to make; what is missing is named in it.
+    most five seconds to make; what is missing is named in it.
     """
     # The path may name the account already, and then the base does too.
     path = "" if account is None or request.scope["account"] else f"accounts/{account}/"

@@ -13,6 +13,7 @@ from importlib.resources import files
 from posixpath import dirname, join, normpath
 
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "([^"]+)";\n?', re.MULTILINE)
+_TYPE_IMPORT = re.compile(r"^/\*\* @import .*\*/\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:const|function|class) (\w+))", re.MULTILINE)
 _EXPORT_LIST = re.compile(r"^export\s*\{([^}]*)\};?\n?|(?<=;)export\{([^}]*)\};?\n?", re.MULTILINE)
 _NOT_IN_SCRIPTS = re.compile(r"<(?:/script|!--)", re.IGNORECASE)
@@ -35,12 +36,12 @@ def _add(name: str, modules: dict[str, str], importers: tuple[str, ...]) -> None
         raise ValueError(f"modules import each other: {' -> '.join((*importers, name))}")
     if name in modules:
         return
-    source = text(name)
+    source = file_text(name)
     imported = [(names, normpath(join(dirname(name), path))) for names, path in _IMPORT.findall(source)]
     for _, path in imported:
         _add(path, modules, (*importers, name))
     lines = "".join(f"const {names.replace(' as ', ': ')} = {_variable(path)};\n" for names, path in imported)
-    body = _EXPORT_LIST.sub("", _EXPORT.sub("", _IMPORT.sub("", source)))
+    body = _EXPORT_LIST.sub("", _EXPORT.sub("", _IMPORT.sub("", _TYPE_IMPORT.sub("", source))))
     if re.search(r"^\s*(?:import|export)\b\s*[\w{*]", body, re.MULTILINE):
         raise ValueError(f"{name} has an import or export of another form; write it as the others are")
     exported = ", ".join(_exported(source))
@@ -60,6 +61,6 @@ def _variable(name: str) -> str:
     return "$" + re.sub(r"\W", "_", name)
 
 
-def text(name: str) -> str:
+def file_text(name: str) -> str:
     """Return the text of a file of the page."""
     return (files("ours_emulator.inspector") / name).read_text("utf-8")

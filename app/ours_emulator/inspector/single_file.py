@@ -5,13 +5,13 @@ from hashlib import sha256
 from html import escape
 from urllib.parse import quote
 
-from ours_emulator.inspector.script import script_text, text
+from ours_emulator.inspector.script import file_text, script_text
 
 
 def single_file(data: str, title: str) -> str:
     """Return the page with *data*, which is JSON: without "<" nothing in it can end its element."""
     data = data.replace("<", "\\u003c")
-    script, style, icon = script_text(), text("inspector.css"), quote(text("icon.svg"))
+    script, style, icon = script_text(), file_text("inspector.css"), quote(file_text("icon.svg"))
     policy = (
         f"default-src 'none'; script-src 'sha256-{_digest(script)}'; style-src 'sha256-{_digest(style)}'; "
         "img-src data:; form-action 'none'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'"

@@ -94,9 +94,9 @@ export class Follower {
 
 /** Takes a text of server-sent events apart. */
 export class Parser {
-  /** @param {(message: Message) => void} found */
-  constructor(found) {
-    this.found = found;
+  /** @param {(message: Message) => void} onMessage */
+  constructor(onMessage) {
+    this.onMessage = onMessage;
     this.rest = "";
   }
 
@@ -114,6 +114,6 @@ export class Parser {
       const [, name, value] = /^(id|event|data): ?(.*)$/s.exec(line) ?? [];
       if (name !== undefined) message[/** @type {"id"} */ (name)] = value ?? "";
     }
-    if (message.event) this.found(message);
+    if (message.event) this.onMessage(message);
   }
 }

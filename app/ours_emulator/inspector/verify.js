@@ -122,7 +122,7 @@ function Result({ asked }) {
 const Met = ({ met: { count, items } }) =>
   html`<section role="status">
     <h3>It is there: ${plural(count ?? 0, "event")}</h3>
-    <ul class="found">
+    <ul class="entries">
       ${/** @type {Arrival[]} */ (items ?? []).slice(-20).map((event) => html`<li key=${event.id}><${Named} event=${event} /></li>`)}
     </ul>
   </section>`;
@@ -141,7 +141,7 @@ const Misses = ({ title, misses }) =>
   misses.length > 0 &&
   html`<section>
     <h3>${title}</h3>
-    <ul class="found">
+    <ul class="entries">
       ${misses.map(
         ({ event, misses: differences }) =>
           html`<li key=${event.id}>

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from ours_emulator.debug.app import DebugApp
 from ours_emulator.debug.params import AsciiJSON
 from ours_emulator.debug.parts import Parts
-from ours_emulator.http.assets import Asset, asset_response
+from ours_emulator.http.assets import asset_response, packaged
 from ours_emulator.inspector import report, routes
 from ours_emulator.openapi.document import servers, whole_document
 
@@ -19,7 +19,7 @@ _POLICY = (
     "base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
 )
 _FILES = ("index.html", "init.js", "swagger-ui-bundle.js", "swagger-ui.css")
-_DOCS = {name: Asset("ours_emulator.openapi", f"swagger_ui/{name}", _POLICY) for name in _FILES}
+_DOCS = {name: packaged("ours_emulator.openapi", f"swagger_ui/{name}", _POLICY) for name in _FILES}
 
 
 class EmulatorApp(DebugApp):

@@ -97,7 +97,7 @@ def _refused(error: EmulatorError, place: str = "") -> BaseException:
 
 @cache
 def _rules(server: Emulator) -> frozenset[str]:
-    return server.perform(operations.rule_ids())
+    return frozenset(rule.id for rule in server.perform(operations.rules()))
 
 
 @contextmanager

@@ -71,8 +71,8 @@ class ReportFiles:
         try:
             requests, is_cut = _exported(emulator)
             notes = [f"The file that ends in .jsonl has only the first {_MAX_BYTES} bytes or so."] if is_cut else []
-            said = [_encodable(text) for text in (*failures, *notes)]
-            html = emulator.perform(operations.html_report(_encodable(title), said, seconds=_MAX_SECONDS * 2))
+            lines = [_encodable(text) for text in (*failures, *notes)]
+            html = emulator.perform(operations.html_report(_encodable(title), lines, seconds=_MAX_SECONDS * 2))
             path = self._write(_stem(title), html.encode("utf-8"), requests)
         except EmulatorError as error:
             return f"there is no report: {error}"

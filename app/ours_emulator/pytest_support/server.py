@@ -74,7 +74,7 @@ def _attached(url: str, settings: Mapping[str, Any]) -> Emulator:
 def _check_admin_token(emulator: Emulator) -> None:
     """Fail if the emulator does not take the admin token: its health is for everyone, the rest is not."""
     try:
-        emulator.perform(operations.rule_ids())
+        emulator.perform(operations.rules())
     except EmulatorError as error:
         raise _failed(WRONG_ADMIN_TOKEN) if error.status == HTTPStatus.UNAUTHORIZED else error from None
 

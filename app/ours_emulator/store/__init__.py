@@ -32,7 +32,7 @@ from ours_emulator.records import (
     Visitor,
     VisitorVersion,
 )
-from ours_emulator.store.event_text import texts_in
+from ours_emulator.store.event_text import texts_not_shown_in
 
 T = TypeVar("T")
 LARGEST = 2**63 - 1
@@ -151,10 +151,9 @@ class StoredEvent:
         return identifiers_in(self.content)
 
     @property
-    def texts(self) -> list[str]:
-        """What a search for a text looks through, each once."""
-        names = (self.event.event, self.event.distinct_id, self.event.visitor_id)
-        return list(dict.fromkeys([*filter(None, names), *texts_in(self.content)]))
+    def texts_not_shown(self) -> list[str]:
+        """What a search for a text looks through, each once, beside the strings in `event` and `named`."""
+        return list(dict.fromkeys(texts_not_shown_in(self.content)))
 
 
 Excerpt: TypeAlias = tuple[int, Properties]

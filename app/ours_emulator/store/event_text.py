@@ -4,15 +4,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
-from typing import cast
 
 from pydantic import JsonValue
 
+from ours_emulator.decide.content import identifiers_in
 from ours_emulator.jsontext import json_text
 from ours_emulator.store.encoding import decoded
 
-_WITH_NAMES = ("event_properties", "default_properties", "identity_context", "user_properties", "data", "device")
-"""What of a content is searched with the names in it; of the identifiers only the values are."""
+_SHOWN = ("event_properties", "default_properties", "identity_context")
+_NOT_SHOWN = ("user_properties", "data", "device")
+"""What of a content is searched with the names in it, as an event shows it or not; of identifiers only the values."""
 
 
 def has_text(names: Sequence[str | None], content: str, text: str) -> bool:
@@ -36,20 +37,37 @@ def _folded(text: str) -> tuple[str, str]:
 
 def texts_in(content: Mapping[str, JsonValue]) -> Iterator[str]:
     """Yield the names and values of a *content* that are searched."""
-    yield from cast(Mapping[str, str], content.get("identity", {})).values()
-    for name in _WITH_NAMES:
-        if content.get(name):
-            yield from _texts_in(content[name])
+    yield from identifiers_in(content).values()
+    yield from map(_text, _parts_of(content, (*_SHOWN, *_NOT_SHOWN)))
 
 
-def _texts_in(value: JsonValue) -> Iterator[str]:
-    """Yield every name and every value in *value*: text as it is, the others as JSON has them."""
+def texts_not_shown_in(content: Mapping[str, JsonValue]) -> Iterator[str]:
+    """Yield those that are no strings in an event as it is shown.
+
+    Numbers are among them: JavaScript reads 1.0 as 1, and has no integer above 2**53.
+    """
+    yield from (_text(part) for part in _parts_of(content, _SHOWN) if not isinstance(part, str))
+    yield from map(_text, _parts_of(content, _NOT_SHOWN))
+
+
+def _parts_of(content: Mapping[str, JsonValue], fields: Sequence[str]) -> Iterator[JsonValue]:
+    for field in fields:
+        if content.get(field):
+            yield from _parts_in(content[field])
+
+
+def _parts_in(value: JsonValue) -> Iterator[JsonValue]:
+    """Yield every name in *value*, and every value that contains no other."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield name
-            yield from _texts_in(inner)
+            yield from _parts_in(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _texts_in(inner)
+            yield from _parts_in(inner)
     else:
-        yield value if isinstance(value, str) else json_text(value)
+        yield value
+
+
+def _text(part: JsonValue) -> str:
+    return part if isinstance(part, str) else json_text(part)

@@ -66,7 +66,7 @@ def _impression(
         identity_context=None,
         user_properties={},
         hints=hints,
-        semantics=account.revision.always_listed,
+        semantics=account.revision.without_allow_list,
         assigned={key: {**seen, "assigned_at": request.received_at}},
         reply={"in_experiment": True, **reply},
     )
