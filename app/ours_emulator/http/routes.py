@@ -19,9 +19,10 @@ from ours_emulator.wording import cut
 Owner: TypeAlias = Literal["ingest", "client", "debug", "docs", "probe"]
 
 _ACCOUNTS = "/accounts/"
-INGEST_BASES = ("/api/v1", "")
+INGEST_BASE = "/api/v1"
+INGEST_BASES = (INGEST_BASE, "")
 """Where the Ingest API is served: under /api/v1 and at the root (rules base-path, root-path)."""
-_CLIENT_BASE = "/api/client"
+CLIENT_BASE = "/api/client"
 INGEST_UNKNOWN = "unknown"
 CLIENT_UNKNOWN = client.PREFIX + "unknown"
 INGEST_PATHS: Mapping[str, str] = {
@@ -36,7 +37,7 @@ EXPERIMENT_PATHS: Mapping[str, str] = {
 }
 """The endpoint at each path below /experiments, without the key of an experiment (rule experiment-paths)."""
 CLIENT_PATHS: Mapping[str, str] = {
-    **{f"{_CLIENT_BASE}/{name.removeprefix(client.PREFIX)}": name for name in client.ENDPOINTS},
+    **{f"{CLIENT_BASE}/{name.removeprefix(client.PREFIX)}": name for name in client.ENDPOINTS},
     # The vendor's page heads two endpoints like this, though its examples have the whole path.
     "/devices": client.PREFIX + "devices",
     "/events": client.PREFIX + "events",
@@ -108,7 +109,7 @@ def emulated_at(path: str) -> Target:
     if path.startswith(_ASSIGNMENTS_PATHS) and path.removesuffix("/") not in EXPERIMENT_PATHS:
         return Target("ingest", ASSIGNMENTS)
     # The path of `OPTIONS *` does not begin with a slash.
-    if f"/{path.removeprefix('/')}/".startswith(_CLIENT_BASE + "/"):
+    if f"/{path.removeprefix('/')}/".startswith(CLIENT_BASE + "/"):
         return Target("client", CLIENT_UNKNOWN)
     return Target("ingest", INGEST_UNKNOWN)
 
