@@ -18,7 +18,7 @@ import pytest
 
 from comparing import CREDENTIALS, KEY, LIVE_TOKEN, answering, compared, hang, http, labels, now, saying
 from looping import case
-from ours_emulator.debug.journal_format import Line
+from ours_emulator.debug.journal_format import Line, hiding, redacted
 from ours_emulator.fidelity.answers import MAX_DIFFERENCES, Difference, NoAnswer, ServerAnswer, differences
 from ours_emulator.fidelity.comparison_report import ComparisonReport
 from ours_emulator.fidelity.formats import Format, text_of
@@ -58,9 +58,9 @@ def json_answer(value: Any, status: int = 200) -> ServerAnswer:
     return ServerAnswer(status, json.dumps(value).encode(), {"content-type": "application/json"})
 
 
-def different(ours: Any, theirs: Any, *, wording: bool = False) -> list[str]:
+def different(emulator: Any, server: Any, *, wording: bool = False) -> list[str]:
     """Return where two bodies differ."""
-    return [one.where for one in differences(json_answer(ours), json_answer(theirs), wording=wording)]
+    return [one.where for one in differences(json_answer(emulator), json_answer(server), wording=wording)]
 
 
 # What counts as a difference
@@ -93,9 +93,12 @@ def test_ids_and_times_are_compared_by_their_type() -> None:
 
 
 def test_the_wording_of_errors_is_compared_on_the_client_api_only() -> None:
-    ours, theirs = {"error": "missing", "results": [{"message": "x"}]}, {"error": "no", "results": [{"message": "y"}]}
-    assert different(ours, theirs) == []
-    assert different(ours, theirs, wording=True) == ["body.error", "body.results.0.message"]
+    emulator, server = (
+        {"error": "missing", "results": [{"message": "x"}]},
+        {"error": "no", "results": [{"message": "y"}]},
+    )
+    assert different(emulator, server) == []
+    assert different(emulator, server, wording=True) == ["body.error", "body.results.0.message"]
     assert different({"error": "x"}, {"error": None}) == ["body.error"]
 
 
@@ -110,8 +113,8 @@ def test_a_body_that_is_not_json_is_one_difference_that_shows_its_type() -> None
 
 
 def test_a_batch_with_many_differences_shows_the_first_ones() -> None:
-    ours, theirs = ({"results": [{"success": value}] * 1000} for value in (True, False))
-    assert len(different(ours, theirs)) == MAX_DIFFERENCES
+    emulator, server = ({"results": [{"success": value}] * 1000} for value in (True, False))
+    assert len(different(emulator, server)) == MAX_DIFFERENCES
 
 
 # How a line of an export is prepared
@@ -148,6 +151,13 @@ def test_tokens_and_keys_are_replaced_wherever_they_stand() -> None:
             assert b"secret" not in prepared((secret,), body=broken).body
     packed = prepared((secret,), body_base64="H4sIAAAAAAAA", headers={"content-encoding": "gzip"})
     assert packed.body.startswith(b"\x1f\x8b")
+
+
+def test_a_body_is_redacted_in_one_place_whatever_it_is() -> None:
+    hide = hiding(Redactor(["live_secret_1"]))
+    for body in (b"text sk_secret_2 live_secret_1", b'["sk_secret_2", "live\\u005fsecret_1"]', b'{"token":"secret"}'):
+        with case(body):
+            assert b"secret" not in redacted(body, "", hide)[0]
 
 
 def test_a_token_that_no_source_can_have_is_not_searched_for_elsewhere() -> None:
@@ -297,10 +307,10 @@ def configured(server: Server, **accepts: Any) -> str:
     return account.url
 
 
-def results_of(server: Server, file: BytesIO, **theirs: Any) -> Results:
+def results_of(server: Server, file: BytesIO, **accepts: Any) -> Results:
     """Return what a comparison of two emulators with the requests in *file* finds."""
     plan = plan_of_export(file, CREDENTIALS, "2026-05", now)
-    return compared(configured(server), configured(server, **theirs), plan.requests(), planned=plan.count)
+    return compared(configured(server), configured(server, **accepts), plan.requests(), planned=plan.count)
 
 
 def test_an_export_against_an_emulator_of_the_same_revision_differs_nowhere(server: Server) -> None:
@@ -420,8 +430,20 @@ def test_a_certificate_counts_if_the_environment_trusts_it(
 ) -> None:
     certificate, key = str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem")
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, *subject]
-    subprocess.run(made, check=True, capture_output=True, timeout=PATIENCE)
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        key,
+        "-out",
+        certificate,
+        *subject,
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with answering(saying(http("200 OK", b'{"success":true}')), context) as url:

@@ -18,6 +18,7 @@ from ours_emulator.fidelity.drift import drift
 from ours_emulator.fidelity.drift_report import DriftReport
 from ours_emulator.fidelity.formats import text_of
 from ours_emulator.fidelity.touched_rules import touched_rules
+from ours_emulator.model import MAX_TOKEN_LENGTH, REVISIONS
 from serving import Server
 
 BUNDLED = revision("2026-05").document
@@ -106,6 +107,11 @@ def changed_in(where: str, path: str, names: Mapping[str, Any]) -> Iterator[tupl
 
 def below(part: str, name: str) -> str:
     return f"{part}.{name}" if part else name
+
+
+def test_the_longest_token_is_the_one_of_the_documents() -> None:
+    for name in REVISIONS:
+        assert properties(json.loads(revision(name).document))["token"]["maxLength"] == MAX_TOKEN_LENGTH
 
 
 def test_endpoints_and_statuses_that_come_and_go_are_named() -> None:

@@ -189,13 +189,10 @@ def written(stored: StoredRequest, redactor: Redactor | None) -> str:
     if record.fault is not None:
         # Lines are kept in files and replayed by other versions, so the fault's name keeps the key it always had there.
         line["fault"] = {"fault" if key == "name" else key: part for key, part in to_json(record.fault).items()}
-    # The body is redacted already.
-    bodies = ("body", "body_base64")
-    return json_text(
-        line
-        if hide is None
-        else {name: part if name in bodies else each_text(part, hide) for name, part in line.items()}
-    )
+    if hide is not None:
+        # The body is redacted already.
+        line = {name: part if name.startswith("body") else each_text(part, hide) for name, part in line.items()}
+    return json_text(line)
 
 
 def hiding(redactor: Redactor, account: str | None = None) -> Callable[[str], str]:

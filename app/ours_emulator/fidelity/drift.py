@@ -31,8 +31,8 @@ def drift(content: bytes, name: str) -> tuple[Change, ...]:
     try:
         old, new = _Document(read_document(revision(name).document)), _Document(read_document(content))
         if not old.operations.keys() & new.operations.keys():
-            ours = ", ".join(old.operations)
-            raise DocumentError(f"it has none of the endpoints of revision {name} ({ours}); is it of this API?")
+            known = ", ".join(old.operations)
+            raise DocumentError(f"it has none of the endpoints of revision {name} ({known}); is it of this API?")
         return tuple(with_rules(change, name) for change in _Walk(old, new).changes())
     except RecursionError:
         raise DocumentError("nested too deeply") from None

@@ -139,7 +139,7 @@ def without_proxy(url: str) -> Mapping[str, None]:
 
 
 def retry_after(answer: ServerAnswer) -> float | None:
-    """Return how many seconds *answer* asks to wait; None if it does not, or not in a form that can be read."""
+    """Return how many seconds *answer* asks to wait; None if it does not, or what it asks cannot be read."""
     text = answer.headers.get("retry-after", "")
     if text.isascii() and text.isdigit():
         return float(text[:9])
