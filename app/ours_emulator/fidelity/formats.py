@@ -15,12 +15,15 @@ class Report(Protocol):
 
     def table(self) -> Iterator[str]:
         """Yield the lines for a terminal."""
+        ...
 
     def markdown(self) -> Iterator[str]:
         """Yield the lines of Markdown."""
+        ...
 
     def fields(self) -> Mapping[str, Any]:
         """Return what a program reads as JSON."""
+        ...
 
 
 def text_of(report: Report, format_: Format) -> str:

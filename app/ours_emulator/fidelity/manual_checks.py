@@ -11,7 +11,7 @@ from ours_emulator.contract.rules import rules_of
 
 @dataclass(frozen=True, slots=True)
 class ManualCheck:
-    """An assumed rule and how to check it, or why there is nothing to check: it is about the `emulator_only`."""
+    """An assumed rule and how to check it; if it is about the emulator only, why there is nothing to check."""
 
     rule: str
     text: str
