@@ -111,10 +111,6 @@ def _send_until_interrupted(options: Options, plan: Plan, results: Results) -> b
     except KeyboardInterrupt:
         results.stopped = "interrupted"
         return True
-    except (LineError, OSError) as error:
-        if not results.sent:
-            raise
-        results.stopped = why(error)
     return False
 
 
