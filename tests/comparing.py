@@ -6,14 +6,12 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
-from functools import partial
 
-from ours_emulator.fidelity.answers import NoReply
 from ours_emulator.fidelity.comparison import Comparison
-from ours_emulator.fidelity.found import Found
-from ours_emulator.fidelity.preparation import Credentials, Outgoing, Unsent
+from ours_emulator.fidelity.preparation import Credentials, NotCompared, OutgoingRequest
+from ours_emulator.fidelity.results import Results
 from ours_emulator.fidelity.server import connected
 from waiting import PATIENCE
 
@@ -33,30 +31,31 @@ def now() -> int:
 
 
 def compared(
-    emulator: str, server: str, requests: Iterable[Outgoing | Unsent], seconds: float = _SECONDS, rate: float = _RATE
-) -> Found:
-    """Return how *server* answers *requests* otherwise than *emulator*; it has so many *seconds* for each answer."""
-    found = Found()
+    emulator: str,
+    server: str,
+    requests: Iterable[OutgoingRequest | NotCompared],
+    *,
+    planned: int | None = None,
+    seconds: float = _SECONDS,
+    rate: float = _RATE,
+) -> Results:
+    """Return how *server* answers *requests* otherwise than *emulator*; it has so many *seconds* for each answer.
+
+    *planned* is how many will be sent, if *requests* is not a list that says it.
+    """
+    results = Results(len(list(requests)) if planned is None else planned)
 
     async def run() -> None:
         async with connected(server, seconds) as other:
-            await Comparison(other, emulator, rate, found).run(_made(requests))
+            await Comparison(other, emulator, rate, results).run(requests)
 
     asyncio.run(run())
-    return found
+    return results
 
 
-def labels(found: Found) -> set[str]:
+def labels(results: Results) -> set[str]:
     """Return which requests were answered differently, or not at all."""
-    return {one.request.label for one in found.compared if one.differences or isinstance(one.server, NoReply)}
-
-
-def _made(requests: Iterable[Outgoing | Unsent]) -> Iterator[Callable[[], Outgoing | Unsent]]:
-    return (partial(_itself, request) for request in requests)
-
-
-def _itself(request: Outgoing | Unsent) -> Outgoing | Unsent:
-    return request
+    return {one.request.label for one in results.compared if not one.is_same}
 
 
 @contextmanager

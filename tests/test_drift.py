@@ -11,11 +11,14 @@ import pytest
 from looping import case
 from ours_emulator.contract.revision import revision
 from ours_emulator.contract.rules import load_rules
-from ours_emulator.fidelity import drift as module
+from ours_emulator.fidelity.change import Change
 from ours_emulator.fidelity.documents import MAX_BYTES, DocumentError
 from ours_emulator.fidelity.download import downloaded
-from ours_emulator.fidelity.drift import Change, drift
+from ours_emulator.fidelity.drift import drift
 from ours_emulator.fidelity.drift_report import DriftReport
+from ours_emulator.fidelity.formats import text_of
+from ours_emulator.fidelity.touched_rules import touched_rules
+from ours_emulator.model import MAX_TOKEN_LENGTH, REVISIONS
 from serving import Server
 
 BUNDLED = revision("2026-05").document
@@ -72,6 +75,7 @@ def derived() -> Iterator[tuple[str, str, str]]:
     for path, text in DIFFERENCES["descriptions"].items():
         if path.startswith("/") and known["paths"][path]["post"]["description"] != text:
             yield (f"POST /api/v1{path}", "endpoint", "description")
+    yield from ((f"POST /api/v1{path}", "endpoint", "") for path in DIFFERENCES["paths"])
     yield ("POST /api/v1/batch", "token", "x-trim")
     for path, where in (("/track", TRACK), ("/identify", IDENTIFY), ("/batch", ROWS)):
         names = properties(known, path)
@@ -103,6 +107,11 @@ def changed_in(where: str, path: str, names: Mapping[str, Any]) -> Iterator[tupl
 
 def below(part: str, name: str) -> str:
     return f"{part}.{name}" if part else name
+
+
+def test_the_longest_token_is_the_one_of_the_documents() -> None:
+    for name in REVISIONS:
+        assert properties(json.loads(revision(name).document))["token"]["maxLength"] == MAX_TOKEN_LENGTH
 
 
 def test_endpoints_and_statuses_that_come_and_go_are_named() -> None:
@@ -173,11 +182,11 @@ def test_a_change_of_all_bodies_is_one_row_with_its_rules() -> None:
     found = drift(edited(longer), "2026-05")
     assert [one.where for one in found] == [TRACK, ROWS, IDENTIFY]
     assert {one.rules for one in found} == {("schema", "identifier", "identity-order", "user-id")}
-    read = json.loads(DriftReport(found, "2026-05", "x.json").text("json"))
+    read = json.loads(text_of(DriftReport(found, "2026-05", "x.json"), "json"))
     assert [change["where"] for change in read["changes"]] == [[TRACK, ROWS, IDENTIFY]]
-    table = DriftReport(found, "2026-05", "x.json").text("table")
+    table = text_of(DriftReport(found, "2026-05", "x.json"), "table")
     assert table.startswith("x.json and revision 2026-05: 1 difference, 4 rules touched\n")
-    assert "| changed | userId maxLength | 400 | 500 |" in DriftReport(found, "2026-05", "x.json").text("markdown")
+    assert "| changed | userId maxLength | 400 | 500 |" in text_of(DriftReport(found, "2026-05", "x.json"), "markdown")
 
 
 def test_references_and_the_forms_of_openapi_3_1_change_nothing() -> None:
@@ -333,19 +342,20 @@ def test_a_recursive_schema_that_is_new_is_described_and_not_entered() -> None:
 
 def test_a_report_stays_short_and_in_one_line_for_each_row_whatever_a_document_says() -> None:
     many = [Change("added", TRACK, f"n{at}", "", "", "\x1b[2J|" + "x" * 99) for at in range(1500)]
-    for form in ("table", "markdown"):
-        text = DriftReport(many, "2026-05", "x").text("markdown" if form == "markdown" else "table")
+    report = DriftReport(many, "2026-05", "x")
+    for text in (text_of(report, "table"), text_of(report, "markdown")):
         assert "and 500 more: --format json" in text
         assert "\x1b" not in text
-    assert len(json.loads(DriftReport(many, "2026-05", "x").text("json"))["changes"]) == 1500
+    assert len(json.loads(text_of(report, "json"))["changes"]) == 1500
 
 
 def test_the_rules_that_a_change_may_touch_are_rules() -> None:
-    tables = (module.RULES_OF_NAME, module.RULES_OF_KEYWORD, module.RULES_OF_STATUS)
+    touched = touched_rules()
+    tables = (touched.name, touched.keyword, touched.status)
     named = {rule for table in tables for rules in table.values() for rule in rules}
     assert named - {rule.id for rule in load_rules()} == set()
     statuses = {status for item in json.loads(BUNDLED)["paths"].values() for status in item["post"]["responses"]}
-    assert statuses == module.RULES_OF_STATUS.keys()
+    assert statuses == touched.status.keys()
 
 
 def test_a_document_is_downloaded(server: Server) -> None:

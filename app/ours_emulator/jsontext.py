@@ -19,6 +19,16 @@ def json_text(value: object) -> str:
     return text.decode("ascii") if text.isascii() and b"\x7f" not in text else _encode(value)
 
 
+def strict_json(text: str | bytes) -> JsonValue:
+    """Return the value that *text* is as JSON. Raises ValueError, also for NaN and Infinity, and RecursionError."""
+    value: JsonValue = json.loads(text, parse_constant=_refuse_constant)
+    return value
+
+
+def _refuse_constant(name: str) -> JsonValue:
+    raise ValueError(f"{name} is not a JSON number")
+
+
 def json_length(value: JsonValue) -> int:
     """Return the length of `json_text`."""
     return len(encode_basestring_ascii(value) if isinstance(value, str) else json_text(value))

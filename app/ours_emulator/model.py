@@ -18,6 +18,10 @@ RevisionName: TypeAlias = Literal["2026-05", "2026-10"]
 REVISIONS: tuple[RevisionName, ...] = get_args(RevisionName)
 """The revisions of the Ingest API, the oldest first."""
 DEFAULT_REVISION: RevisionName = "2026-05"
+TEST_PREFIX = "test_"
+"""How the Test Mode key of a source begins (rule test-mode)."""
+MAX_TOKEN_LENGTH = 250
+"""How many characters a token may have, in each document."""
 Properties: TypeAlias = dict[str, JsonValue]
 Assigned: TypeAlias = Mapping[str, Properties]
 """Assignments to variants of experiments, each by the key of its experiment."""
@@ -127,8 +131,8 @@ class Message:
     """The event that precedes this one if the message creates its visitor (rule client-events)."""
     assigned: Assigned | None = None
     """Merged into the visitor's experiment assignments; only an impression has it (rule experiment-impression)."""
-    reply: Properties | None = None
-    """What the answer says beside success."""
+    answer_fields: Properties | None = None
+    """What the answer has beside success."""
 
 
 @value
@@ -168,10 +172,11 @@ class Question:
     endpoint: str
     identity: Identity
     hints: tuple[Hint, ...]
-    reply: Properties
-    """What the answer says beside success."""
+    answer_fields: Properties
+    """What the answer has beside success."""
     traits: Traits | None = None
-    """What the answer says of visitors with a variant, as their `properties`; None if *reply* says it all already."""
+    """What the answer says of visitors with a variant, as their `properties`; None if
+    `answer_fields` is all of it."""
     batch_index: None = None
     event: None = None
 

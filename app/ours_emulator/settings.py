@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from ours_emulator.clock import LAST_MOMENT, milliseconds
 from ours_emulator.errors import SettingsError as SettingsError
 from ours_emulator.errors import file_problem
-from ours_emulator.model import DEFAULT_REVISION, RevisionName
+from ours_emulator.model import DEFAULT_REVISION, TEST_PREFIX, RevisionName
 from ours_emulator.wording import did_you_mean, nearest, plain, suggested
 
 ENV_PREFIX = "OURS_EMULATOR_"
@@ -36,7 +36,7 @@ def _split(value: object) -> object:
 
 
 def _live(token: str) -> str:
-    if token.startswith("test_"):
+    if token.startswith(TEST_PREFIX):
         raise ValueError("must be the live token; the test_ token that belongs to it is accepted too")
     return token
 

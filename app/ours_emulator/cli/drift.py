@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from ours_emulator.cli.numbers import Number
-from ours_emulator.cli.reports import format_option, revision_option
+from ours_emulator.cli.options import format_option, revision_option
 from ours_emulator.cli.target import NOT_MET
 from ours_emulator.errors import file_problem
 
 if TYPE_CHECKING:
-    from ours_emulator.fidelity.forms import Format
+    from ours_emulator.fidelity.formats import Format
 
 _URLS = ("http://", "https://")
 
@@ -24,7 +24,7 @@ _URLS = ("http://", "https://")
 @revision_option("What to compare with.")
 @click.option("--timeout", default=30.0, show_default=True, type=Number(0.01, 600), help="Seconds for a URL.")
 @format_option
-def drift(source: str, revision: str, timeout: float, form: Format) -> None:
+def drift(source: str, revision: str, timeout: float, format_: Format) -> None:
     """Compare an OpenAPI document with the one of a revision, and report what differs and which rules that touches.
 
     The document is JSON, such as the vendor's GET /openapi returns it. Exit code 1 if anything differs.
@@ -32,6 +32,7 @@ def drift(source: str, revision: str, timeout: float, form: Format) -> None:
     from ours_emulator.fidelity.documents import DocumentError
     from ours_emulator.fidelity.drift import drift as changes_of
     from ours_emulator.fidelity.drift_report import DriftReport
+    from ours_emulator.fidelity.formats import text_of
     from ours_emulator.fidelity.server import AddressError
 
     shown = _without_secrets(source)
@@ -39,7 +40,7 @@ def drift(source: str, revision: str, timeout: float, form: Format) -> None:
         changes = changes_of(_content(source, timeout), revision)
     except (DocumentError, AddressError) as error:
         raise click.ClickException(f"{shown}: {error}") from None
-    click.echo(DriftReport(changes, revision, shown).text(form), nl=False)
+    click.echo(text_of(DriftReport(changes, revision, shown), format_), nl=False)
     sys.exit(NOT_MET if changes else 0)
 
 

@@ -9,26 +9,26 @@ import click
 
 from ours_emulator import __version__
 from ours_emulator.cli.commands import debug_commands
-from ours_emulator.cli.compare import INTERRUPTED, compare
+from ours_emulator.cli.compare import compare
 from ours_emulator.cli.drift import drift
 from ours_emulator.cli.exec import exec_
 from ours_emulator.cli.open import open_
 from ours_emulator.cli.serve import child_process, serve
 from ours_emulator.cli.steering import steering_commands
-from ours_emulator.cli.target import NOT_MET, NotMetError
+from ours_emulator.cli.target import INTERRUPTED, NOT_MET, NotMetError
 from ours_emulator.settings import unknown_variables
 from ours_emulator.wording import nearest
 
 _FAILED = 2
 
 
-def main(words: Sequence[str] | None = None) -> None:
-    """Run the command line, or *words* as if they stood there.
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line, or run *args* instead of those of the process.
 
     An error is one line on standard error, and exit code 2, or 1 for a NotMetError.
     """
     try:
-        commands.main(words, standalone_mode=False, prog_name="ours-emulator")
+        commands.main(args, standalone_mode=False, prog_name="ours-emulator")
     except click.NoSuchOption as error:
         _report(_unknown_option(error))
         sys.exit(_FAILED)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 NOT_MET = 1
 """The exit code of a command that waits or checks in vain, asks for what is not there, or meets a failed emulator."""
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended."""
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.GONE)
 _ADMIN_TOKEN = ENV_PREFIX + "ADMIN_TOKEN"
 _EPILOG = f"For an emulator with an admin token, set {_ADMIN_TOKEN} to it."

@@ -18,12 +18,12 @@ def experiment_message(
     if request.endpoint == PERSONALIZATION:
         return Question(request.endpoint, identity, hints, {}, _traits(account))
     key = key_in(request.path)
-    reply = _assignment(account, key, valid)
-    if reply is None:
+    variant_fields = _assignment(account, key, valid)
+    if variant_fields is None:
         return Question(request.endpoint, identity, (*hints, *_unknown(account, key)), _NOT_IN)
     if valid.get("track_impression") is False:
-        return Question(request.endpoint, identity, hints, {"in_experiment": True, **reply})
-    return _impression(request, account, identity, key, reply, hints, test=test)
+        return Question(request.endpoint, identity, hints, {"in_experiment": True, **variant_fields})
+    return _impression(request, account, identity, key, variant_fields, hints, test=test)
 
 
 def key_in(path: str) -> str:
@@ -46,13 +46,13 @@ def _impression(
     account: AccountConfig,
     identity: Identity,
     key: str,
-    reply: Properties,
+    variant_fields: Properties,
     hints: tuple[Hint, ...],
     *,
     test: bool,
 ) -> Message:
     """Return the event that says which variant the visitor saw (rule experiment-impression)."""
-    seen = {"experiment_id": reply["experiment_id"], "variant_id": reply["variant_id"]}
+    seen = {"experiment_id": variant_fields["experiment_id"], "variant_id": variant_fields["variant_id"]}
     return Message(
         endpoint=request.endpoint,
         batch_index=None,
@@ -61,14 +61,14 @@ def _impression(
         distinct_id=None,
         time=None,
         test=test,
-        event_properties={name: value for name, value in reply.items() if name != "redirect"},
+        event_properties={name: value for name, value in variant_fields.items() if name != "redirect"},
         default_properties={},
         identity_context=None,
         user_properties={},
         hints=hints,
         semantics=account.revision.without_allow_list,
         assigned={key: {**seen, "assigned_at": request.received_at}},
-        reply={"in_experiment": True, **reply},
+        answer_fields={"in_experiment": True, **variant_fields},
     )
 
 

@@ -20,6 +20,7 @@ from ours_emulator.contract.paths import unknown_path, within_account
 from ours_emulator.contract.revision import DAY_MS, IdentityOrder, Revision
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import (
+    TEST_PREFIX,
     Answer,
     Arrival,
     Contents,
@@ -39,7 +40,6 @@ ENDPOINTS = ("track", "identify", "batch")
 _ALLOWED = dict.fromkeys(ENDPOINTS, "POST, OPTIONS") | {"openapi": "GET, HEAD, OPTIONS"}
 _ALLOWED_WITH_EXPERIMENTS = _ALLOWED | dict.fromkeys(EXPERIMENT_ENDPOINTS, "POST, OPTIONS")
 IDENTIFY_EVENT = "$identify"
-TEST_PREFIX = "test_"
 
 _MAX_IDENTIFIER = 2000
 """No identifier that is accepted has more characters."""
@@ -87,11 +87,11 @@ class IngestContract:
         first = receipts[0].arrival
         if first.batch_index is not None:
             return _batch_answer(receipts)
-        if isinstance(first, Message) and first.reply is None:
+        if isinstance(first, Message) and first.answer_fields is None:
             return _SUCCESS
         if not isinstance(first, Rejection):
-            reply = first.reply if isinstance(first, Message | Question) else None
-            return _json(200, {"success": True, **(reply or {})})
+            fields = first.answer_fields if isinstance(first, Message | Question) else None
+            return _json(200, {"success": True, **(fields or {})})
         error: Properties = {"error": first.reason.sentence} if first.endpoint == "batch" else {}
         if first.endpoint == "batch" and first.reason.limit is not None:
             error["limit"] = first.reason.limit

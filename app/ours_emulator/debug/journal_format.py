@@ -2,12 +2,10 @@
 
 import base64
 import binascii
-import json
 import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from functools import partial
 from hashlib import blake2b
 from itertools import count
 from typing import IO, Annotated
@@ -32,7 +30,7 @@ from ours_emulator.debug.names import ValidName
 from ours_emulator.http.redaction import Redactor, each_text, keys_replaced, tokens_replaced
 from ours_emulator.http.routes import emulated_at
 from ours_emulator.http.wire import attempt_number
-from ours_emulator.jsontext import json_text
+from ours_emulator.jsontext import json_text, strict_json
 from ours_emulator.model import DEFAULT_ACCOUNT, Properties, Request
 from ours_emulator.records import Connection, FaultAnswer, RowCode, StoredRequest, from_json, milliseconds_of, to_json
 from ours_emulator.wording import plain
@@ -156,7 +154,7 @@ def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
         if not text.strip():
             continue
         try:
-            yield number, Line.model_validate(json.loads(text, parse_constant=_no_number))
+            yield number, Line.model_validate(strict_json(text))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = "".join(f"{part}: " for part in first["loc"][:1])
@@ -169,7 +167,7 @@ def written(stored: StoredRequest, redactor: Redactor | None) -> str:
     """Return the line, without its end, of a stored request; with a *redactor*, without tokens and keys."""
     record = stored.record
     body, coding, authorization = stored.body, record.content_encoding, stored.authorization
-    hide = None if redactor is None else partial(redactor.replaced, account=record.account, by=stand_in)
+    hide = None if redactor is None else hiding(redactor, record.account)
     if hide is not None:
         body, coding = redacted(body, coding, hide)
         authorization = _AUTHORIZATION.sub(lambda match: (match[1] or "") + stand_in(match[2]), authorization)
@@ -193,7 +191,15 @@ def written(stored: StoredRequest, redactor: Redactor | None) -> str:
     if record.fault is not None:
         # Lines are kept in files and replayed by other versions, so the fault's name keeps the key it always had there.
         line["fault"] = {"fault" if key == "name" else key: part for key, part in to_json(record.fault).items()}
-    return json_text(line if hide is None else each_text(line, lambda text: hide(_without_keys(text))))
+    if hide is not None:
+        # The body is redacted already.
+        line = {name: part if name.startswith("body") else each_text(part, hide) for name, part in line.items()}
+    return json_text(line)
+
+
+def hiding(redactor: Redactor, account: str | None = None) -> Callable[[str], str]:
+    """Return what replaces, in a text, each key and each secret that *redactor* knows, by what stands for it."""
+    return lambda text: redactor.replaced(keys_replaced(text, stand_in, 1), account, stand_in)
 
 
 def text_of(body: bytes, coding: str, limit: int) -> str | None:
@@ -220,28 +226,25 @@ def _body(body: bytes) -> Properties:
 
 
 def redacted(body: bytes, coding: str, hide: Callable[[str], str]) -> tuple[bytes, str]:
-    """Return *body* with another token, unpacked if need be, and its coding then; what is no text loses everything.
+    """Return *body* without its token and the secrets that *hide* replaces, and its coding.
 
-    *hide* replaces the secrets that it knows in a text.
+    A packed body is unpacked. What is not text loses everything.
     """
     text = text_of(body, coding, MAX_LINE_BYTES)
     if text is None:
         return b"", coding
-    return _hidden_escapes(tokens_replaced(text, stand_in), hide).encode("utf-8"), "" if _is_gzip(coding) else coding
+    shown = hide(_hidden_escapes(tokens_replaced(text, stand_in), hide))
+    return shown.encode("utf-8"), "" if _is_gzip(coding) else coding
 
 
 def _hidden_escapes(text: str, hide: Callable[[str], str]) -> str:
     """Return *text*; if it is JSON in which a secret stands with escapes, which nothing finds in a text, then anew."""
     try:
-        value = json.loads(text, parse_constant=_no_number)
-        shown = each_text(value, lambda inside: hide(_without_keys(inside)))
+        value = strict_json(text)
+        shown = each_text(value, hide)
         return text if shown == value else json_text(shown)
     except (ValueError, RecursionError):
         return text
-
-
-def _without_keys(text: str) -> str:
-    return keys_replaced(text, stand_in, 1)
 
 
 def stand_in(secret: str) -> str:
@@ -250,7 +253,3 @@ def stand_in(secret: str) -> str:
     prefix = kind[0] if kind else ""
     digest = blake2b(secret.removeprefix(prefix).encode("utf-8", "surrogatepass"), digest_size=6)
     return f"{prefix}redacted_{digest.hexdigest()}"
-
-
-def _no_number(name: str) -> JsonValue:
-    raise ValueError(f"{name} is not a JSON number")

@@ -211,7 +211,7 @@ class Decision:
         visitor, resolution, hints = self._visitors.find(context.account_id, question.identity, falls_through=False)
         if question.traits is not None:
             traits = personalization(visitor.properties, question.traits) if visitor else {}
-            question = replace(question, reply={"properties": traits})
+            question = replace(question, answer_fields={"properties": traits})
         return self._about(id_, question, visitor, resolution, hints)
 
     def _about(

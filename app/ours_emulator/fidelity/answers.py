@@ -1,11 +1,10 @@
 """What two servers answered to the same request, and how that differs. Nothing here sends anything.
 
-Compared are the status and the body. These values differ from server to server, so only their shape is compared: a
-UUID, an ISO 8601 time, a time in milliseconds, and in answers of the Ingest API the texts `error` and `message`, whose
-wording nobody documents.
+The status and the body are compared. Some values differ between servers, so only their type is compared: a UUID, an
+ISO 8601 time, a time in milliseconds, and in answers of the Ingest API the texts `error` and `message`, whose wording
+nobody documents.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from functools import cache, partial
 from pydantic import JsonValue
 
 from ours_emulator.contract.rules import load_rules
-from ours_emulator.jsontext import json_text, same
+from ours_emulator.jsontext import json_text, same, strict_json
 
 MAX_DIFFERENCES = 20
 """How many differences of one answer are kept; a batch of 1000 rows may have thousands."""
@@ -29,7 +28,7 @@ _ABSENT = "(absent)"
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ServerAnswer:
     """An answer. The names of the headers are in lower case."""
 
     status: int
@@ -37,12 +36,12 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
-    def rules(self) -> tuple[str, ...]:
+    def refused_by(self) -> tuple[str, ...]:
         """The rules by which an emulator refused the request; none if it was accepted, or no emulator answered."""
         return _rules_in(self.headers.get(_REASON, ""))
 
     @property
-    def hinted(self) -> tuple[str, ...]:
+    def hinted_by(self) -> tuple[str, ...]:
         """The rules of the hints that an emulator gave."""
         return _rules_in(self.headers.get(_HINTS, ""))
 
@@ -53,7 +52,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class NoReply:
+class NoAnswer:
     """Why there is no answer that can be compared."""
 
     problem: str
@@ -68,23 +67,25 @@ class Difference:
     server: str
 
 
-def differences(ours: Reply, theirs: Reply, *, wording: bool, headers: Sequence[str] = ()) -> tuple[Difference, ...]:
+def differences(
+    emulator: ServerAnswer, server: ServerAnswer, *, wording: bool, headers: Sequence[str] = ()
+) -> tuple[Difference, ...]:
     """Return how two answers differ, at most MAX_DIFFERENCES.
 
     *wording*: the texts for people are compared as well, as on the Client API. Of *headers* only their presence is.
     """
-    found: list[Difference] = []
-    if ours.status != theirs.status:
-        found.append(Difference("status", str(ours.status), str(theirs.status)))
-    found += _header_differences(ours, theirs, headers)
-    found += _body_differences(ours, theirs, wording)
-    return tuple(found[:MAX_DIFFERENCES])
+    different: list[Difference] = []
+    if emulator.status != server.status:
+        different.append(Difference("status", str(emulator.status), str(server.status)))
+    different += _header_differences(emulator, server, headers)
+    different += _body_differences(emulator, server, wording)
+    return tuple(different[:MAX_DIFFERENCES])
 
 
-def accepts_every_token(ours: Reply, theirs: Reply) -> bool:
-    """Whether *theirs* is of an emulator without configured tokens or keys, where *ours* refuses one."""
-    accepted = theirs.headers.get(_OUTCOME) == "accepted"
-    return accepted and bool(ours.rules) and set(ours.rules) <= set(_OPEN_RULES)
+def accepts_every_token(emulator: ServerAnswer, server: ServerAnswer) -> bool:
+    """Whether *server* answers as an emulator without configured tokens or keys, where *emulator* refuses one."""
+    accepted = server.headers.get(_OUTCOME) == "accepted"
+    return accepted and bool(emulator.refused_by) and set(emulator.refused_by) <= set(_OPEN_RULES)
 
 
 def _rules_in(header: str) -> tuple[str, ...]:
@@ -98,54 +99,54 @@ def _known_rules() -> frozenset[str]:
     return frozenset(rule.id for rule in load_rules())
 
 
-def _header_differences(ours: Reply, theirs: Reply, names: Sequence[str]) -> Iterator[Difference]:
+def _header_differences(emulator: ServerAnswer, server: ServerAnswer, names: Sequence[str]) -> Iterator[Difference]:
     for name in names:
-        if (name in ours.headers) != (name in theirs.headers):
-            shown = (reply.headers.get(name, _ABSENT) for reply in (ours, theirs))
+        if (name in emulator.headers) != (name in server.headers):
+            shown = (answer.headers.get(name, _ABSENT) for answer in (emulator, server))
             yield Difference(f"header {name}", *shown)
 
 
-def _body_differences(ours: Reply, theirs: Reply, wording: bool) -> list[Difference]:
-    if ours.body == theirs.body:
+def _body_differences(emulator: ServerAnswer, server: ServerAnswer, wording: bool) -> list[Difference]:
+    if emulator.body == server.body:
         return []
-    values = [_json(reply.body) for reply in (ours, theirs)]
+    values = [_json(answer.body) for answer in (emulator, server)]
     if None in values:
-        return [Difference("body", _described(ours), _described(theirs))]
+        return [Difference("body", _described(emulator), _described(server))]
     (one,), (other,) = (value for value in values if value is not None)
     if isinstance(one, dict) and "openapi" in one:
-        return [] if same(one, other) else [Difference("body", "its OpenAPI document", _described(theirs))]
+        return [] if same(one, other) else [Difference("body", "its OpenAPI document", _described(server))]
     return list(_walk("body", one, other, wording))
 
 
 def _json(body: bytes) -> tuple[JsonValue] | None:
     try:
-        return (json.loads(body),)
+        return (strict_json(body),)
     except (ValueError, RecursionError):
         return None
 
 
-def _described(reply: Reply) -> str:
-    if not reply.body:
+def _described(answer: ServerAnswer) -> str:
+    if not answer.body:
         return "(empty)"
-    kind = reply.headers.get("content-type", "no content type").partition(";")[0]
-    text = reply.body.decode("utf-8", "replace")
+    kind = answer.headers.get("content-type", "no content type").partition(";")[0]
+    text = answer.body.decode("utf-8", "replace")
     return text if kind == "application/json" else f"{kind}: {text}"
 
 
-def _walk(where: str, ours: JsonValue, theirs: JsonValue, wording: bool) -> Iterator[Difference]:
+def _walk(where: str, emulator: JsonValue, server: JsonValue, wording: bool) -> Iterator[Difference]:
     inside = partial(_walk, wording=wording)
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        for name in dict.fromkeys((*ours, *theirs)):
+    if isinstance(emulator, dict) and isinstance(server, dict):
+        for name in dict.fromkeys((*emulator, *server)):
             place = f"{where}.{name}"
-            if name not in ours or name not in theirs:
-                yield Difference(place, _shown(ours, name), _shown(theirs, name))
-            elif wording or name not in _WORDING or not _are_texts(ours[name], theirs[name]):
-                yield from inside(place, ours[name], theirs[name])
-    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        for at, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            if name not in emulator or name not in server:
+                yield Difference(place, _shown(emulator, name), _shown(server, name))
+            elif wording or name not in _WORDING or not _are_texts(emulator[name], server[name]):
+                yield from inside(place, emulator[name], server[name])
+    elif isinstance(emulator, list) and isinstance(server, list) and len(emulator) == len(server):
+        for at, (one, other) in enumerate(zip(emulator, server, strict=True)):
             yield from inside(f"{where}.{at}", one, other)
-    elif not same(ours, theirs) and (_shape(ours) is None or _shape(ours) != _shape(theirs)):
-        yield Difference(where, json_text(ours), json_text(theirs))
+    elif not same(emulator, server) and (_type(emulator) is None or _type(emulator) != _type(server)):
+        yield Difference(where, json_text(emulator), json_text(server))
 
 
 def _are_texts(one: JsonValue, other: JsonValue) -> bool:
@@ -156,9 +157,9 @@ def _shown(fields: Mapping[str, JsonValue], name: str) -> str:
     return json_text(fields[name]) if name in fields else _ABSENT
 
 
-def _shape(value: JsonValue) -> str | None:
-    """Return what kind of value *value* is, if two of that kind need not be equal."""
+def _type(value: JsonValue) -> str | None:
+    """Return the type of *value*, if two values of that type need not be equal."""
     if isinstance(value, str):
         return "uuid" if _UUID.fullmatch(value) else "time" if _ISO_TIME.fullmatch(value) else None
-    is_moment = isinstance(value, int | float) and int(value) in _MILLISECONDS
+    is_moment = isinstance(value, int | float) and _MILLISECONDS.start <= value < _MILLISECONDS.stop
     return "milliseconds" if is_moment else None

@@ -4,9 +4,10 @@ A document may be hostile: large, deep, cyclic, or of other types than it should
 as empty, and what would take without end raises DocumentError.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
+
+from ours_emulator.jsontext import strict_json
 
 MAX_BYTES = 32 * 1024 * 1024
 _MAX_STEPS = 500_000
@@ -26,18 +27,18 @@ def read_document(content: bytes) -> Node:
     if len(content) > MAX_BYTES:
         raise DocumentError(f"larger than {MAX_BYTES} bytes, so not a document of this API")
     try:
-        document = json.loads(content, parse_constant=_no_number)
+        document = node(strict_json(content))
     except RecursionError:
         raise DocumentError("nested too deeply") from None
     except UnicodeDecodeError:
         raise DocumentError("not JSON: it is not UTF-8") from None
     except ValueError as error:
         raise DocumentError(f"not JSON: {error}{_yaml_advice(content)}") from None
-    if not node(node(document).get("paths")):
+    if not node(document.get("paths")):
         raise DocumentError("not an OpenAPI document: it has no object `paths`")
     if not str(document.get("openapi")).startswith("3."):
         raise DocumentError("not an OpenAPI 3 document: its `openapi` is not a version such as 3.0.0")
-    return node(document)
+    return document
 
 
 def node(value: object) -> Node:
@@ -61,10 +62,10 @@ class Resolver:
     def resolved(self, value: object) -> Node:
         """Return the object that *value* is or refers to. Raises DocumentError for a reference that leads nowhere."""
         for _ in range(_MAX_DEPTH):
-            reference, found = _reference(value)
+            reference, rest = _reference(value)
             if reference is None:
-                return found
-            value = {**node(self._target(reference)), **found}
+                return rest
+            value = {**node(self._target(reference)), **rest}
         raise DocumentError("a $ref refers to itself")
 
     def schema(self, value: object, depth: int = 0) -> Node:
@@ -108,28 +109,30 @@ class Resolver:
             self._steps += 1 + len(node(part.get("properties"))) + len(items(part.get("required")))
             if self._steps > _MAX_STEPS:
                 raise DocumentError("too large once its references are resolved")
-        return (
-            merged | ({"properties": properties} if properties else {}) | ({"required": required} if required else {})
-        )
+        if properties:
+            merged["properties"] = properties
+        if required:
+            merged["required"] = required
+        return merged
 
     def _target(self, reference: str) -> object:
         if not reference.startswith("#/"):
             raise DocumentError(f"it refers to another document, {reference[:80]!r}; resolve its references first")
-        found: object = self._document
+        target: object = self._document
         for part in reference[2:].split("/"):
-            found = node(found).get(part.replace("~1", "/").replace("~0", "~"))
-        if found is None:
+            target = node(target).get(part.replace("~1", "/").replace("~0", "~"))
+        if target is None:
             raise DocumentError(f"it has nothing at {reference[:80]!r}, which it refers to")
-        return found
+        return target
 
 
 def _reference(value: object) -> tuple[str | None, Node]:
     """Return what *value* refers to, if it does, and the rest of it."""
-    found = node(value)
-    reference = found.get("$ref")
+    schema = node(value)
+    reference = schema.get("$ref")
     if not isinstance(reference, str):
-        return None, found
-    return reference, {key: part for key, part in found.items() if key != "$ref"}
+        return None, schema
+    return reference, {key: part for key, part in schema.items() if key != "$ref"}
 
 
 def _with_one_type(schema: Node) -> Node:
@@ -149,7 +152,3 @@ def _yaml_advice(content: bytes) -> str:
         if begins.startswith((b"openapi:", b"---", b"#", b"info:"))
         else ""
     )
-
-
-def _no_number(name: str) -> object:
-    raise ValueError(f"{name} is not a JSON number")

@@ -24,12 +24,14 @@ def downloaded(url: str, seconds: float) -> bytes:
 
 
 async def _within(url: str, seconds: float) -> bytes:
-    async with asyncio.timeout(seconds), client_for(url) as client:
-        client.follow_redirects, client.max_redirects = True, _MAX_REDIRECTS
-        async with client.stream("GET", url) as answer:
-            if not answer.is_success:
-                raise DocumentError(f"answered with status {answer.status_code}")
-            return await _read(answer)
+    async with (
+        asyncio.timeout(seconds),
+        client_for(url, _MAX_REDIRECTS) as client,
+        client.stream("GET", url) as answer,
+    ):
+        if not answer.is_success:
+            raise DocumentError(f"answered with status {answer.status_code}")
+        return await _read(answer)
 
 
 async def _read(answer: httpx.Response) -> bytes:

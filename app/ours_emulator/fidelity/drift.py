@@ -4,86 +4,26 @@ The walk goes where the bundled document goes, which is finite, so a newer one m
 is described, not entered.
 """
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from ours_emulator.contract.compile import NORMALISING
 from ours_emulator.contract.revision import revision
-from ours_emulator.contract.rules import rules_of
+from ours_emulator.fidelity.change import ANY_JSON, Change
 from ours_emulator.fidelity.documents import DocumentError, Node, Resolver, items, node, read_document
+from ours_emulator.fidelity.touched_rules import with_rules
 from ours_emulator.jsontext import json_text, same
 
-Action: TypeAlias = Literal["added", "removed", "changed"]
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _IN_SCHEMA = frozenset(
     ("type", "nullable", "properties", "required", "additionalProperties", "items", "anyOf", "oneOf")
 )
 _IN_OPERATION = frozenset(("requestBody", "responses", "parameters", "servers"))
-_ANY = "any JSON value"
 _ROWS = "events[]"
 _ABSENT = ""
 _LENGTHS = ("minLength", "maxLength", "minItems", "maxItems")
-
-RULES_OF_NAME: Mapping[str, Sequence[str]] = {
-    "token": ("body-token", "missing-token", "batch-token"),
-    "event": ("identify-event", "allow-list"),
-    "events": ("batch-events", "batch-limit"),
-    "userId": ("identifier", "identity-order", "user-id"),
-    "externalId": ("identifier", "identity-order", "claims-stored"),
-    "email": ("identifier", "identity-order", "claims-stored"),
-    "time": ("time-window", "event-order"),
-    "distinctId": ("dedup", "batch-rows"),
-    "eventProperties": ("event-properties",),
-    "userProperties": ("property-set", "property-null", "property-empty", "identify-body"),
-    "userProperties.custom_properties": ("custom-merge", "custom-null"),
-    "userProperties.consent": ("consent-replaced",),
-    "userProperties.external_id": ("identity-fallback",),
-    "userProperties.email": ("identity-fallback",),
-    "userProperties.phone_number": ("phone-match", "phone-form"),
-    "defaultProperties": ("default-properties",),
-    "defaultProperties.received_at": ("received-at",),
-    "identityContext": ("identity-context",),
-}
-"""Beside the rules of what changed: those of a name in the body, without the rows that it is in."""
-RULES_OF_KEYWORD: Mapping[str, Sequence[str]] = {
-    "x-trim": ("trimming", "schema"),
-    "x-to-text": ("to-text", "schema"),
-    "x-open-object": ("open-object-tidy", "open-object-limits", "any-json"),
-    "minLength": ("schema", "empty-identifier"),
-    "description": (),
-    "title": (),
-}
-RULES_OF_STATUS: Mapping[str, Sequence[str]] = {
-    "200": ("bodies", "batch-answers"),
-    "207": ("batch-answers",),
-    "400": ("malformed", "schema", "bodies"),
-    "401": ("401", "missing-token"),
-    "413": ("size", "batch-limit", "batch-row-size"),
-    "415": ("content-type", "encoding"),
-    "429": ("429-500",),
-    "500": ("429-500",),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference: what of which place was added, removed or changed.
-
-    `where` is the endpoint, with `events[]` for the rows of a batch. `place` is a name in its body, `response 400`, or
-    the like; `what` is the keyword that changed, or empty if all of the place was added or removed.
-    """
-
-    action: Action
-    where: str
-    place: str
-    what: str
-    before: str
-    after: str
-    rules: tuple[str, ...] = ()
 
 
 def drift(content: bytes, name: str) -> tuple[Change, ...]:
@@ -91,10 +31,9 @@ def drift(content: bytes, name: str) -> tuple[Change, ...]:
     try:
         old, new = _Document(read_document(revision(name).document)), _Document(read_document(content))
         if not old.operations.keys() & new.operations.keys():
-            ours = ", ".join(old.operations)
-            raise DocumentError(f"it has none of the endpoints of revision {name} ({ours}); is it of this API?")
-        known = {rule.id for rule in rules_of(name)}
-        return tuple(_with_rules(change, known) for change in _Walk(old, new).changes())
+            known = ", ".join(old.operations)
+            raise DocumentError(f"it has none of the endpoints of revision {name} ({known}); is it of this API?")
+        return tuple(with_rules(change, name) for change in _Walk(old, new).changes())
     except RecursionError:
         raise DocumentError("nested too deeply") from None
 
@@ -109,14 +48,14 @@ class _Document:
     @cached_property
     def operations(self) -> Mapping[str, Node]:
         """The operations by method and path, wherever the base path is written."""
-        found: dict[str, Node] = {}
+        operations: dict[str, Node] = {}
         for path, item in node(self.document["paths"]).items():
-            operations = self.resolver.resolved(item)
+            methods = self.resolver.resolved(item)
             for method in _METHODS:
-                if method in operations:
-                    operation = self.resolver.resolved(operations[method])
-                    found[f"{method.upper()} {self._base(operations, operation)}{path}"] = operation
-        return found
+                if method in methods:
+                    operation = self.resolver.resolved(methods[method])
+                    operations[f"{method.upper()} {self._base(methods, operation)}{path}"] = operation
+        return operations
 
     def _base(self, item: Node, operation: Node) -> str:
         for level in (operation, item, self.document):
@@ -226,11 +165,11 @@ class _Walk:
     def _both(self, old: object, new: object) -> tuple[Node, Node]:
         return self._old.resolver.resolved(old), self._new.resolver.resolved(new)
 
-    def _summary(self, side: _Document, schema: object) -> str:
+    def _summary(self, side: _Document, value: object) -> str:
         """Describe a property in short."""
-        found = side.resolver.schema(schema)
-        limits = (f"{keyword} {found[keyword]}" for keyword in _LENGTHS if keyword in found)
-        return ", ".join((_type_of(found), *limits))
+        schema = side.resolver.schema(value)
+        limits = (f"{keyword} {schema[keyword]}" for keyword in _LENGTHS if keyword in schema)
+        return ", ".join((_type_of(schema), *limits))
 
 
 def _type_of(schema: Node) -> str:
@@ -239,11 +178,11 @@ def _type_of(schema: Node) -> str:
     or_null = " or null" if schema.get("nullable") is True else ""
     if kind is None:
         has_form = any(keyword in schema for keyword in ("properties", "items", "anyOf", "oneOf", "enum", "not"))
-        return f"no type{or_null}" if has_form else _ANY
+        return f"no type{or_null}" if has_form else ANY_JSON
     name = kind if isinstance(kind, str) else json_text(kind)
     first = next(iter(schema))
     is_artefact = first == "nullable" and kind == "string" and "maxLength" not in schema
-    return f"{name}{or_null}" + (f", read as {_ANY}" if is_artefact else "")
+    return f"{name}{or_null}" + (f", read as {ANY_JSON}" if is_artefact else "")
 
 
 def _keywords(where: str, place: str, old: Node, new: Node, others: frozenset[str] = frozenset()) -> Iterator[Change]:
@@ -281,30 +220,3 @@ def _rows(where: str, place: str) -> tuple[str, str]:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else json_text(value)
-
-
-def _with_rules(change: Change, known: Set[str]) -> Change:
-    rules = (rule for rule in dict.fromkeys(_touched(change)) if rule in known)
-    return replace(change, rules=tuple(rules))
-
-
-def _touched(change: Change) -> Iterator[str]:
-    """Yield the rules that *change* may touch, those of any revision."""
-    if change.where == "document":
-        yield "base-path" if change.what == "servers" else "openapi"
-    elif change.place == "endpoint":
-        yield from ("base-path", "methods") if not change.what else ()
-    elif change.place.startswith("response "):
-        yield from RULES_OF_STATUS.get(change.place.split(" ")[1].split(".")[0], ())
-    else:
-        yield from _touched_in_body(change)
-
-
-def _touched_in_body(change: Change) -> Iterator[str]:
-    if change.what:
-        yield from RULES_OF_KEYWORD.get(change.what, ("schema",))
-    else:
-        yield from ("schema", "unknown-keys")
-    if _ANY in change.before + change.after:
-        yield "any-json"
-    yield from RULES_OF_NAME.get(change.place.removesuffix(".*"), ())

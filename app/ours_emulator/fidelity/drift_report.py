@@ -1,11 +1,10 @@
 """What differs between two documents, as a table, as Markdown, as JSON. One change of several endpoints is one row."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from ours_emulator.fidelity.drift import Change
-from ours_emulator.fidelity.forms import Format, cut, escaped, markdown_row
+from ours_emulator.fidelity.change import Change
+from ours_emulator.fidelity.formats import cut, escaped, markdown_row
 from ours_emulator.terminal import columns
 from ours_emulator.wording import plural
 
@@ -23,13 +22,8 @@ class DriftReport:
     revision: str
     source: str
 
-    def text(self, form: Format) -> str:
-        """Return it in one of the forms, with the end of its last line."""
-        if form == "json":
-            return json.dumps(self._json(), indent=2) + "\n"
-        return "\n".join(self._markdown() if form == "markdown" else self._table()) + "\n"
-
-    def _table(self) -> Iterator[str]:
+    def table(self) -> Iterator[str]:
+        """Yield the lines for a terminal."""
         yield self._headline()
         rows = self._rows(_MAX_CELL)
         if rows:
@@ -37,13 +31,30 @@ class DriftReport:
             yield from columns([[head.upper() for head in _HEADS], *rows])
         yield from self._more()
 
-    def _markdown(self) -> Iterator[str]:
+    def markdown(self) -> Iterator[str]:
+        """Yield the lines of Markdown."""
         yield f"# {escaped(self._headline())}"
         rows = self._rows(_MAX_TEXT)
         if rows:
             yield from ("", markdown_row(_HEADS), markdown_row(["---"] * len(_HEADS)))
             yield from (markdown_row([escaped(cut(cell, _MAX_TEXT)) for cell in row]) for row in rows)
         yield from self._more()
+
+    def fields(self) -> Mapping[str, object]:
+        """Return what a program reads as JSON."""
+        return {
+            "source": self.source,
+            "revision": self.revision,
+            "changes": [
+                {
+                    **asdict(change),
+                    "where": where,
+                    "before": cut(change.before, _MAX_TEXT),
+                    "after": cut(change.after, _MAX_TEXT),
+                }
+                for change, where in self._grouped()
+            ],
+        }
 
     def _headline(self) -> str:
         count = plural(len(self._grouped()), "difference")
@@ -75,18 +86,3 @@ class DriftReport:
         more = len(self._grouped()) - _MAX_ROWS
         if more > 0:
             yield f"and {more} more: --format json"
-
-    def _json(self) -> dict[str, object]:
-        return {
-            "source": self.source,
-            "revision": self.revision,
-            "changes": [
-                {
-                    **asdict(change),
-                    "where": where,
-                    "before": cut(change.before, _MAX_TEXT),
-                    "after": cut(change.after, _MAX_TEXT),
-                }
-                for change, where in self._grouped()
-            ],
-        }

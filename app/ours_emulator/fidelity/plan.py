@@ -1,27 +1,34 @@
-"""What is going to be sent: the requests of an export or of the suite, counted, and each made when it is its turn."""
+"""What will be sent: the requests of an export or of the suite, counted before, and each prepared when it is sent."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import IO, TypeAlias
+from typing import IO
 
 from ours_emulator.contract.revision import revision
 from ours_emulator.debug import journal_format
-from ours_emulator.fidelity.preparation import Credentials, Outgoing, Preparation, Unsent, new_run, secrets_in
+from ours_emulator.fidelity.preparation import (
+    Credentials,
+    NotCompared,
+    OutgoingRequest,
+    RequestPreparer,
+    is_client_path,
+    run_digits,
+    secrets_in,
+    why_not_sent,
+)
 from ours_emulator.fidelity.suite import suite
-
-Made: TypeAlias = Callable[[], Outgoing | Unsent]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How many requests there are for each API, and how to make them, one after the other."""
+    """How many requests there are for each API, and how to prepare them, one after the other."""
 
     ingest: int
     client: int
-    left_out: int
-    """Requests that cannot be sent."""
-    made: Callable[[], Iterator[Made]]
+    not_sent: tuple[NotCompared, ...]
+    """The requests that cannot be sent."""
+    requests: Callable[[], Iterator[OutgoingRequest | NotCompared]]
+    """Prepares each request when it is asked for, with the time of that moment."""
     secrets: frozenset[str]
     """Tokens and keys that nothing shown may contain."""
 
@@ -33,14 +40,15 @@ class Plan:
 
 def plan_of_suite(credentials: Credentials, now: Callable[[], int]) -> Plan:
     """Return the plan to send the suite; *now* is the time in milliseconds."""
-    run = new_run()
-
-    def made() -> Iterator[Made]:
-        # Made again when they are sent: the user may have been asked for long.
-        for request in suite(credentials, run, now()):
-            yield partial(_itself, request)
-
-    return _plan((make() for make in made()), made, _secrets_of(credentials))
+    run = run_digits()
+    client = [request.is_client_api for request in suite(credentials, run, now)]
+    return Plan(
+        ingest=client.count(False),
+        client=client.count(True),
+        not_sent=(),
+        requests=lambda: suite(credentials, run, now),
+        secrets=_secrets_of(credentials),
+    )
 
 
 def plan_of_export(file: IO[bytes], credentials: Credentials, name: str, now: Callable[[], int]) -> Plan:
@@ -48,41 +56,33 @@ def plan_of_export(file: IO[bytes], credentials: Credentials, name: str, now: Ca
 
     Raises LineError, before anything is sent.
     """
-    secrets = frozenset(secrets_in(line for _, line in _lines(file))) | _secrets_of(credentials)
-    preparation = Preparation(credentials, secrets, new_run(), revision(name).window_ms)
-
-    def made() -> Iterator[Made]:
-        for number, line in _lines(file):
-            yield partial(_prepared, preparation, line, f"line {number}", now)
-
-    return _plan((make() for make in made()), made, secrets)
-
-
-def _plan(requests: Iterable[Outgoing | Unsent], made: Callable[[], Iterator[Made]], secrets: frozenset[str]) -> Plan:
-    ingest = client = left_out = 0
-    for request in requests:
-        if isinstance(request, Unsent):
-            left_out += 1
-        elif request.is_client_api:
-            client += 1
+    client: list[bool] = []
+    not_sent: list[NotCompared] = []
+    secrets = set(_secrets_of(credentials))
+    for number, line in _lines(file):
+        secrets.update(secrets_in(line))
+        why = why_not_sent(line, credentials)
+        if why is None:
+            client.append(is_client_path(line.path))
         else:
-            ingest += 1
-    return Plan(ingest, client, left_out, made, secrets)
+            not_sent.append(NotCompared(_label(number), why))
+    preparer = RequestPreparer(credentials, secrets, run_digits(), revision(name).window_ms)
+    return Plan(
+        ingest=client.count(False),
+        client=client.count(True),
+        not_sent=tuple(not_sent),
+        requests=lambda: (preparer.prepare(line, _label(number), now()) for number, line in _lines(file)),
+        secrets=frozenset(secrets),
+    )
 
 
-def _lines(file: IO[bytes]) -> Iterator[tuple[int, journal_format.Line]]:
+def _lines(file: IO[bytes]) -> Iterable[tuple[int, journal_format.Line]]:
     file.seek(0)
     return journal_format.read(file)
 
 
-def _itself(request: Outgoing) -> Outgoing:
-    return request
-
-
-def _prepared(
-    preparation: Preparation, line: journal_format.Line, label: str, now: Callable[[], int]
-) -> Outgoing | Unsent:
-    return preparation.prepared(line, label, now())
+def _label(number: int) -> str:
+    return f"line {number}"
 
 
 def _secrets_of(credentials: Credentials) -> frozenset[str]:

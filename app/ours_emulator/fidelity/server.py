@@ -1,6 +1,7 @@
 """The other server: requests over the network, with TLS, proxies and certificates as httpx takes them from the system.
 
-Whatever a server does is a Reply or a NoReply, within the time limit: it may hang, send for ever, or send no HTTP.
+Whatever a server does is a ServerAnswer or a NoAnswer, within the time limit: it may hang, send without end, or send no
+HTTP.
 """
 
 import asyncio
@@ -17,9 +18,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from ours_emulator import __version__
+from ours_emulator.contract.paths import INGEST_BASE
 from ours_emulator.errors import why
-from ours_emulator.fidelity.answers import NoReply, Reply
-from ours_emulator.fidelity.preparation import Outgoing
+from ours_emulator.fidelity.answers import NoAnswer, ServerAnswer
+from ours_emulator.fidelity.preparation import OutgoingRequest
+from ours_emulator.http.routes import CLIENT_BASE
 
 MAX_ANSWER_BYTES = 1024 * 1024
 USER_AGENT = f"ours-emulator/{__version__}"
@@ -53,7 +56,7 @@ def base_of(url: str) -> str:
     if address.scheme not in ("http", "https") or not address.hostname or port == 0:
         raise AddressError(f"{url}: not a valid URL; use one like https://api.example.com/api/v1")
     base = url.rstrip("/")
-    for path in ("/api/v1", "/api/client"):
+    for path in (INGEST_BASE, CLIENT_BASE):
         base = base.removesuffix(path)
     return base
 
@@ -71,17 +74,17 @@ class Server:
         self._client = client
         self._seconds = seconds
 
-    async def send(self, request: Outgoing) -> Reply | NoReply:
+    async def send(self, request: OutgoingRequest) -> ServerAnswer | NoAnswer:
         """Return the answer to *request*; a redirect is one, and is not followed."""
         try:
             async with asyncio.timeout(self._seconds):
                 return await self._answer(request)
         except TimeoutError:
-            return NoReply(f"no complete answer within {self._seconds:g} s")
+            return NoAnswer(f"no complete answer within {self._seconds:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            return NoReply(_LOST.get(type(error), why(error)) if not str(error) else why(error))
+            return NoAnswer(why(error) if str(error) else _LOST.get(type(error), why(error)))
 
-    async def _answer(self, request: Outgoing) -> Reply | NoReply:
+    async def _answer(self, request: OutgoingRequest) -> ServerAnswer | NoAnswer:
         url = self._base + request.path
         sent = self._client.build_request(request.method, url, content=request.body, headers=request.headers)
         answer = await self._client.send(sent, stream=True)
@@ -98,11 +101,20 @@ async def connected(base: str, seconds: float) -> AsyncGenerator[Server]:
         yield Server(base, client, seconds)
 
 
-def client_for(url: str) -> httpx.AsyncClient:
-    """Return a client that reaches *url* as the environment says. Raises AddressError if its proxy is not valid."""
+def client_for(url: str, redirects: int = 0) -> httpx.AsyncClient:
+    """Return a client that reaches *url* as the environment says, and follows so many *redirects*.
+
+    Raises AddressError if the proxy of the environment is not valid.
+    """
     try:
         return httpx.AsyncClient(
-            verify=tls(), headers=_HEADERS, timeout=None, limits=_LIMITS, mounts=without_proxy(url)
+            verify=tls(),
+            headers=_HEADERS,
+            timeout=None,
+            limits=_LIMITS,
+            mounts=without_proxy(url),
+            follow_redirects=redirects > 0,
+            max_redirects=redirects,
         )
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         raise AddressError(f"the proxy of the environment cannot be used: {why(error)}") from None
@@ -127,9 +139,9 @@ def without_proxy(url: str) -> Mapping[str, None]:
     return {}
 
 
-def retry_after(reply: Reply) -> float | None:
-    """Return how many seconds *reply* asks to wait; None if it does not, or not in a form that can be read."""
-    text = reply.headers.get("retry-after", "")
+def retry_after(answer: ServerAnswer) -> float | None:
+    """Return how many seconds *answer* asks to wait; None if it does not, or what it asks cannot be read."""
+    text = answer.headers.get("retry-after", "")
     if text.isascii() and text.isdigit():
         return float(text[:9])
     with suppress(ValueError, TypeError, OverflowError):
@@ -137,11 +149,11 @@ def retry_after(reply: Reply) -> float | None:
     return None
 
 
-async def _read(answer: httpx.Response) -> Reply | NoReply:
+async def _read(answer: httpx.Response) -> ServerAnswer | NoAnswer:
     body = bytearray()
     # Raw, because a few bytes can be unpacked to more than the memory holds. No coding was accepted anyway.
     async for part in answer.aiter_raw():
         body += part
         if len(body) > MAX_ANSWER_BYTES:
-            return NoReply(f"its answer ({answer.status_code}) is larger than {MAX_ANSWER_BYTES} bytes")
-    return Reply(answer.status_code, bytes(body), {name.lower(): text for name, text in answer.headers.items()})
+            return NoAnswer(f"its answer ({answer.status_code}) is larger than {MAX_ANSWER_BYTES} bytes")
+    return ServerAnswer(answer.status_code, bytes(body), {name.lower(): text for name, text in answer.headers.items()})

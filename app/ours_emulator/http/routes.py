@@ -23,7 +23,7 @@ Owner: TypeAlias = Literal["ingest", "client", "debug", "docs", "probe"]
 
 INGEST_BASES = (INGEST_BASE, "")
 """Where the Ingest API is served: under /api/v1 and at the root (rules base-path, root-path)."""
-_CLIENT_BASE = "/api/client"
+CLIENT_BASE = "/api/client"
 INGEST_UNKNOWN = "unknown"
 CLIENT_UNKNOWN = client.PREFIX + "unknown"
 INGEST_PATHS: Mapping[str, str] = {
@@ -37,7 +37,7 @@ EXPERIMENT_PATHS: Mapping[str, str] = {
 }
 """The endpoint at each path below /experiments, without the key of an experiment (rule experiment-paths)."""
 CLIENT_PATHS: Mapping[str, str] = {
-    **{f"{_CLIENT_BASE}/{name.removeprefix(client.PREFIX)}": name for name in client.ENDPOINTS},
+    **{f"{CLIENT_BASE}/{name.removeprefix(client.PREFIX)}": name for name in client.ENDPOINTS},
     # The vendor's page heads two endpoints like this, though its examples have the whole path.
     "/devices": client.PREFIX + "devices",
     "/events": client.PREFIX + "events",
@@ -126,7 +126,7 @@ def _emulated_at(path: str) -> Target:
     if experiment is not None:
         return Target("ingest", experiment)
     # The path of `OPTIONS *` does not begin with a slash.
-    if f"/{path.removeprefix('/')}/".startswith(_CLIENT_BASE + "/"):
+    if f"/{path.removeprefix('/')}/".startswith(CLIENT_BASE + "/"):
         return Target("client", CLIENT_UNKNOWN)
     return Target("ingest", INGEST_UNKNOWN)
 

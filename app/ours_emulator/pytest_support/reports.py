@@ -181,12 +181,12 @@ class Reports:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Add what arrived to the report of a test that failed."""
-        made = yield
-        if made.failed and made.when != "teardown":
+        report = yield
+        if report.failed and report.when != "teardown":
             texts = self._texts(item, None if call.excinfo is None else call.excinfo.value)
-            advice = [text for text in self.blocked if text not in made.longreprtext]
-            made.sections += [(_SECTION, text) for text in (*texts, *advice)]
-        return made
+            advice = [text for text in self.blocked if text not in report.longreprtext]
+            report.sections += [(_SECTION, text) for text in (*texts, *advice)]
+        return report
 
     def _texts(self, item: pytest.Item, raised: BaseException | None) -> list[str]:
         """Return what arrived in each account of a test that failed with *raised*, and where the reports are."""

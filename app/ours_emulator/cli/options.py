@@ -11,9 +11,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def format_option(command: F) -> F:
-    """Give *command* the option for the form of its report."""
-    forms = click.Choice(("table", "markdown", "json"))
-    return click.option("--format", "form", type=forms, default="table", show_default=True)(command)
+    """Give *command* the option for the format of its report."""
+    formats = click.Choice(("table", "markdown", "json"))
+    return click.option("--format", "format_", type=formats, default="table", show_default=True)(command)
 
 
 def revision_option(text: str) -> Callable[[F], F]:
