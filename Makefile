@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
-.PHONY: serve test check docs bench clean
+.PHONY: serve test check docs bench lock clean
 
 serve: $(VENV)/.serve
 	@$(BIN)/ours-emulator serve $(ARGS)
@@ -17,6 +17,7 @@ check: $(VENV)/.check
 	$(BIN)/python scripts/generate_table_sql.py --check
 	$(BIN)/python scripts/derive_revision.py --check
 	$(BIN)/python scripts/build_inspector.py --check
+	$(BIN)/python scripts/check_workflows.py
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -28,6 +29,10 @@ docs: $(VENV)/.docs
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/bench.py $(if $(PEERS),--peers) $(ARGS)
+
+# What the image installs, renewed.
+lock: $(VENV)/.release
+	$(BIN)/python scripts/lock_image.py
 
 clean:
 	rm -rf $(VENV) .peers dist build
@@ -58,4 +63,8 @@ $(VENV)/.test: $(VENV)/.docs tests/sdk.txt tests/sdk-needs.txt tests/sdk-suite.t
 
 $(VENV)/.check: $(VENV)/.test
 	@$(PIP) --group check
+	@touch $@
+
+$(VENV)/.release: $(VENV)/.serve
+	@$(PIP) --group release
 	@touch $@

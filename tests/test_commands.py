@@ -51,7 +51,7 @@ def result(environment: dict[str, str], *words: str, given: bytes | None = None)
             code = end.code if isinstance(end.code, int) else 1
         sys.stdout.flush()
         sys.stderr.flush()
-    return Result(code, stdout.getvalue().decode(), stderr.getvalue().decode())
+        return Result(code, stdout.getvalue().decode(), stderr.getvalue().decode())
 
 
 def run(environment: dict[str, str], *words: str, code: int = 0, given: bytes | None = None) -> str:

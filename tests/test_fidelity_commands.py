@@ -94,7 +94,11 @@ def test_what_can_not_be_compared_is_one_line(tmp_path: Path) -> None:
         ((*COMPARE, *against, str(bad)), "bad.jsonl: line 1: not JSON"),
         ((*COMPARE, *against, str(tmp_path / "none")), "cannot be read"),
         ((*COMPARE, *against, str(tmp_path)), "cannot be read"),
-        ((*COMPARE, "--suite", "--against", "x.test"), "--against: x.test: not a valid URL"),
+        ((*COMPARE, "--suite", "--against", "x.test"), "--against: not a valid URL"),
+        (
+            (*COMPARE, "--suite", "--against", "https://u:password@x.test:99999/"),
+            "--against: not a valid URL: Port out",
+        ),
         ((*COMPARE, "--suite", *against, "--token", LIVE_TOKEN), "Test Mode"),
         ((*COMPARE, "--suite", *against, "--token", "test_"), "1 to 250 characters"),
         ((*COMPARE, "--suite", *against, "--token", "test_" + "x" * 250), "1 to 250 characters"),
@@ -107,6 +111,7 @@ def test_what_can_not_be_compared_is_one_line(tmp_path: Path) -> None:
         (("drift", str(tmp_path / "none")), "cannot be read"),
         (("drift", str(bad)), "bad.jsonl: not JSON"),
         (("drift", "http://user:password@127.0.0.1:1/x?key=secret"), "http://127.0.0.1:1/x: "),
+        (("drift", "http://127.0.0.1:99999/x"), "http://127.0.0.1:99999/x: not a valid URL: Port out of range"),
         (("drift", "x\0"), "NUL"),
     )
     for words, shown in cases:

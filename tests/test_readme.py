@@ -112,13 +112,15 @@ def test_json_toml_ini_and_yaml_are_what_the_program_reads(document: Document, t
         parser = configparser.ConfigParser()
         parser.read_string(block.text)
         check_pytest_options(list(parser["pytest"]))
-    compose = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text("utf-8"))
+    files = [
+        yaml.safe_load(path.read_text("utf-8")) for path in (ROOT / "docker/compose.yaml", *ROOT.glob("examples/ci/*"))
+    ]
     for block in document.of("yaml"):
-        read = yaml.safe_load(block.text)
-        if "jobs" in read:
-            assert [command for command in commands_in(read) if not exists(command)] == []
+        shown = yaml.safe_load(block.text)
+        if any(contains(file, shown) for file in files):
             continue
-        assert contains(compose, read), f"not an excerpt of docker/compose.yaml:\n{block.text}"
+        assert "jobs" in shown, f"not an excerpt of a file:\n{block.text}"
+        assert [command for command in commands_in(shown) if not exists(command)] == []
 
 
 # Tables, figures and names
@@ -325,7 +327,11 @@ def exists(command: Sequence[str]) -> bool:
             return all(re.search(rf"{argument}\b", known) for argument in own if argument.startswith("--"))
         case ["docker", "compose", "-f", file, *_]:
             return (ROOT / file).is_file()
-        case ["docker", "build" | "run", *_] | ["pip", "install", *_] | ["pytest"]:
+        case [python, script, *_] if python.endswith("python") and script.endswith(".py"):
+            return (ROOT / script).is_file()
+        case [python, "-m", "build" | "pip" | "pytest" | "venv", *_] if python.endswith("python"):
+            return True
+        case ["docker", "build" | "buildx" | "run", *_] | ["pip", "install", *_] | ["sudo", "chown", *_] | ["pytest"]:
             return True
         case _:
             return False

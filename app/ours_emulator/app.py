@@ -57,7 +57,7 @@ def create_app(
             _log.warning(warning)
     parts, served = _open(loaded or load(settings, keywords=True), feed or Feed(), accounts)
     app = _fastapi_app(parts)
-    app.add_middleware(Front, served)
+    app.add_middleware(Front, served=served)
     return app
 
 

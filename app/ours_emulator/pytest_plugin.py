@@ -1,6 +1,8 @@
 """The pytest plugin: an emulator that starts when a test first asks for it, and a fresh account of it for each test.
 
 Every pytest run where the package is installed imports this module, so it imports nothing but pytest.
+
+PYTEST_DONT_REWRITE: nothing is asserted here, and pytest before 9.2 warns if the plugin is imported before it is named.
 """
 
 from __future__ import annotations

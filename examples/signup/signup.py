@@ -1,5 +1,7 @@
 """The app under test: a signup service that tells Ours Privacy about its users, through the vendor's SDK."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
@@ -28,9 +30,15 @@ def create_app(token: str, *, send_nulls: bool = False) -> FastAPI:
 
     With *send_nulls* it has a bug that is easily made: it sends what nobody filled in.
     """
-    app = FastAPI()
     # Nothing here knows of the emulator: the SDK reads OURS_PRIVACY_BASE_URL.
     ours = OursPrivacy()
+
+    @asynccontextmanager
+    async def closing(_: FastAPI) -> AsyncGenerator[None]:
+        with ours:
+            yield
+
+    app = FastAPI(lifespan=closing)
 
     @app.post("/signup", status_code=201)
     def sign_up(form: Signup) -> dict[str, bool]:

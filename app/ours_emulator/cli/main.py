@@ -10,6 +10,7 @@ import click
 from ours_emulator import __version__
 from ours_emulator.cli.commands import debug_commands
 from ours_emulator.cli.compare import compare
+from ours_emulator.cli.doctor import doctor
 from ours_emulator.cli.drift import drift
 from ours_emulator.cli.exec import exec_
 from ours_emulator.cli.open import open_
@@ -67,5 +68,5 @@ def _report(message: str) -> None:
         click.echo(f"ours-emulator: {message}", err=True)
 
 
-for _command in (serve, exec_, open_, compare, drift, child_process, *debug_commands, *steering_commands):
+for _command in (serve, exec_, open_, doctor, compare, drift, child_process, *debug_commands, *steering_commands):
     commands.add_command(_command)

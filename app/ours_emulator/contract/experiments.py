@@ -43,7 +43,7 @@ def _valid_key(key: str) -> str:
 
 
 def _destination(redirect: str) -> str:
-    if not redirect.startswith(("/", "https://")):
+    if not redirect.startswith(("/", "https://")) or redirect.startswith("//"):
         raise ValueError("must be a path that begins with a slash, or a URL that begins with https://")
     return redirect
 

@@ -6,13 +6,14 @@ import httpx
 
 from ours_emulator.errors import why
 from ours_emulator.fidelity.documents import MAX_BYTES, DocumentError
-from ours_emulator.fidelity.server import AddressError, client_for
+from ours_emulator.fidelity.server import AddressError, client_for, parts_of
 
 _MAX_REDIRECTS = 5
 
 
 def downloaded(url: str, seconds: float) -> bytes:
     """Return what is at *url*, within *seconds*. Raises DocumentError or AddressError."""
+    parts_of(url)
     try:
         return asyncio.run(_within(url, seconds))
     except TimeoutError:
@@ -31,12 +32,15 @@ async def _within(url: str, seconds: float) -> bytes:
     ):
         if not answer.is_success:
             raise DocumentError(f"answered with status {answer.status_code}")
+        # Of a few kilobytes a gigabyte could become.
+        if answer.headers.get("content-encoding", "identity") != "identity":
+            raise DocumentError("answered with a compressed document, though none was asked for")
         return await _read(answer)
 
 
 async def _read(answer: httpx.Response) -> bytes:
     content = bytearray()
-    async for part in answer.aiter_bytes():
+    async for part in answer.aiter_raw():
         content += part
         if len(content) > MAX_BYTES:
             break

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from time import time
 from types import MappingProxyType
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
@@ -41,20 +41,26 @@ class AddressError(ValueError):
     """An address that nothing can be sent to; the message is one line for the user."""
 
 
+def parts_of(url: str) -> SplitResult:
+    """Return the parts of *url*. Raises AddressError, without the URL, which may have a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise AddressError(f"not a valid URL: {error}") from None
+    return parts
+
+
 def base_of(url: str) -> str:
     """Return *url*, the base URL of either API or of the server, as the URL that both APIs are below.
 
     Raises AddressError.
     """
-    try:
-        address = urlsplit(url)
-        port = address.port
-    except ValueError as error:
-        raise AddressError(f"{url}: not a valid URL: {error}") from None
+    address = parts_of(url)
     if address.username is not None or address.query or address.fragment:
         raise AddressError("the URL must have no user, query or fragment; leave them out")
-    if address.scheme not in ("http", "https") or not address.hostname or port == 0:
-        raise AddressError(f"{url}: not a valid URL; use one like https://api.example.com/api/v1")
+    if address.scheme not in ("http", "https") or not address.hostname or address.port == 0:
+        raise AddressError("not a valid URL; use one like https://api.example.com/api/v1")
     base = url.rstrip("/")
     for path in (INGEST_BASE, CLIENT_BASE):
         base = base.removesuffix(path)

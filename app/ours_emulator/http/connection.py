@@ -4,7 +4,7 @@ The parts: `read_progress` counts what is read and knows the deadlines, `flow` p
 the unanswered requests, `closing` ends the connection, `fast_lane` chooses the requests that need no ASGI app, and
 `fast_responder` answers those.
 
-Tested with uvicorn 0.30 to 0.54 and httptools 0.6 to 0.9. What they rely on: `FlowControl` and `STATUS_LINE`; the
+Tested with uvicorn 0.45 to 0.54 and httptools 0.6 to 0.9. What they rely on: `FlowControl` and `STATUS_LINE`; the
 attributes `scope`, `headers`, `url`, `cycle`, `pipeline`, `flow` and `parser` of `HttpToolsProtocol`, its parser
 callbacks, `on_response_complete` and `_start_asgi_task`; the constructor of a `RequestResponseCycle`, and its
 `disconnected`, `message_event`, `keep_alive`, `more_body`, `on_response`, `response_started` and `response_complete`.
