@@ -346,6 +346,13 @@ def test_a_plan_counts_what_is_sent_to_each_api(server: Server) -> None:
     assert (without_key.count, len(without_key.not_sent)) == (15, 2)
 
 
+def test_the_settings_in_an_export_are_not_sent() -> None:
+    settings = {"account": "shop", "settings": {"revision": "2026-10", "tokens": ["live_1"]}}
+    file = BytesIO("\n".join(map(json.dumps, (settings, a_line({})))).encode())
+    plan = plan_of_export(file, CREDENTIALS, "2026-05", now)
+    assert (plan.count, len(plan.not_sent), len(list(plan.requests()))) == (1, 0, 1)
+
+
 # Servers of every kind
 
 

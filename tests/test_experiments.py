@@ -128,6 +128,7 @@ def test_an_import_and_a_seed_are_answered_by_the_revision_of_the_account(
     lines = new.http.get(f"{new.url}/debug/export").content
     again, old = server.account(), server.account()
     again.configure(revision="2026-10", experiments={KEY: HALVES})
+    old.configure(revision="2026-05")
     for account in (again, old):
         answer = account.http.post(
             f"{account.url}/debug/import", content=lines, headers={"content-type": "application/jsonl"}

@@ -115,7 +115,8 @@ def test_what_a_fault_did_is_replayed_and_no_fault_is_asked_again(server: Server
         one.track(userId="u", distinctId="d")
     other.http.put(f"{other.url}/debug/faults/f", json={"answer": {"status": 503}})
     answer = imported(other, text_of(*exported(one)))
-    assert answer == {"imported": 3, "outcomes": {"rejected": 1, "accepted": 1, "duplicate": 1}, "differing": []}
+    assert (answer["imported"], answer["differing"]) == (3, [])
+    assert answer["outcomes"] == {"rejected": 1, "accepted": 1, "duplicate": 1}
     assert other.debug("faults/f")["matched"] == 0
     (call,) = other.debug("calls")["items"]
     assert [it["status"] for it in call["attempts"]] == [503, 500, 200]
@@ -138,6 +139,12 @@ def test_who_waited_as_asked_did_so_in_a_replay_too(server: Server) -> None:
 def test_what_is_answered_otherwise_than_recorded_is_told(account: Account) -> None:
     answer = imported(account, text_of(line(status=200), line(status=401), line(status=None), line()))
     assert [(it["line"], it["recorded"], it["now"]) for it in answer["differing"]] == [(2, 401, 200), (3, None, 200)]
+    assert answer["differing_total"] == 2
+
+
+def test_more_than_a_hundred_differing_answers_are_counted_but_not_listed(account: Account) -> None:
+    answer = imported(account, text_of(*[line(status=401)] * 103))
+    assert (answer["differing_total"], len(answer["differing"])) == (103, 100)
 
 
 def test_without_a_prefix_each_line_goes_to_its_own_account() -> None:
@@ -182,7 +189,8 @@ def test_a_bad_line_is_named_and_nothing_is_imported(account: Account, bad: byte
 
 
 def test_nothing_at_all_may_be_imported(account: Account) -> None:
-    assert imported(account, b"") == {"imported": 0, "outcomes": {}, "differing": []}
+    nothing: dict[str, Any] = {"differing_total": 0, "differing": [], "kept_settings": []}
+    assert imported(account, b"") == {"imported": 0, "outcomes": {}, **nothing}
 
 
 def test_an_import_into_a_closed_account_says_so(account: Account) -> None:
@@ -212,6 +220,131 @@ def test_a_redacted_export_has_no_token_and_still_replays(server: Server) -> Non
     assert answer["differing"] == []
     assert sorted(it["test"] for it in other.events()) == [False, False, True]
     assert "secret" in json.dumps(exported(one))
+
+
+SETTINGS: dict[str, Any] = {
+    "tokens": ["live_secret_1"],
+    "public_keys": ["pk_test_secret_1"],
+    "allowed_events": ["paid", "seen"],
+    "require_identifier": False,
+    "strict_openapi": True,
+    "revision": "2026-10",
+    "experiments": {"button": {"variants": [{"id": "green"}]}},
+}
+
+
+def name_of(account: Account) -> str:
+    return account.url.rpartition("/")[2]
+
+
+def what_settings_decide(account: Account) -> None:
+    account.configure(**SETTINGS)
+    for event, token in (("Paid", "live_secret_1"), ("Lost", "live_secret_1"), ("Paid", "live_other"), ("Paid", 5)):
+        account.track(event=event, token=token, userId="u")
+    account.track(event="Paid", token="live_secret_1")
+    for key in ("pk_test_secret_1", "pk_test_secret_2"):
+        body = [{"name": "Seen", "anonymous_id": "a"}]
+        account.post("/api/client/events", body, {"authorization": f"Bearer {key}"})
+    account.post("/experiments/assignments/button", {"token": "live_secret_1", "externalId": "u"})
+
+
+@pytest.mark.parametrize("redact", [False, True])
+def test_an_export_replays_under_the_settings_of_the_recorded_account(server: Server, redact: bool) -> None:
+    one, other = server.account(), server.account()
+    what_settings_decide(one)
+    lines = exported(one, redact=redact)
+    answer = imported(other, text_of(*lines))
+    assert (answer["imported"], answer["differing"], answer["kept_settings"]) == (8, [], [])
+    assert outcomes(other) == outcomes(one)
+    assert set(outcomes(other)) == {"accepted", "dropped", "rejected"}
+    again = exported(other)
+    assert {**again[0], "account": ""} == {**lines[0], "account": ""}
+    assert ("secret" in json.dumps(lines)) != redact
+
+
+def outcomes(account: Account) -> list[str]:
+    return [event["outcome"] for event in account.events(outcome="any", order="arrival")]
+
+
+def test_an_export_begins_with_the_settings_of_each_account_that_has_others_than_the_defaults() -> None:
+    with serving(require_identifier=False) as server:
+        one, two = (Account(f"{server.url}/accounts/{name}", server.http) for name in ("one", "two"))
+        one.configure(**SETTINGS)
+        two.configure(require_identifier=True)
+        for account in (one, two, server.default):
+            account.track(userId="u")
+        default, of_one, *rest = exported(server.default)
+        assert (default["account"], default["settings"]["require_identifier"]) == ("default", False)
+        assert (of_one["account"], of_one["settings"]["tokens"]) == ("one", ["live_secret_1"])
+        assert [list(it)[:2] for it in rest] == [["account", "method"]] * 3
+        assert [list(it)[:2] for it in exported(two)] == [["account", "method"]]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "keeps"), [({}, False), ({"clock": {"freeze": True}}, False), ({"require_identifier": True}, True)]
+)
+def test_an_account_that_was_given_a_default_keeps_it(account: Account, chosen: dict[str, Any], keeps: bool) -> None:
+    account.configure(**chosen)
+    url = f"{account.url}/debug/accounts/{name_of(account)}"
+    assert account.http.patch(url, json={"clock": {"advance_ms": 1}}).status_code == 200
+    answer = imported(account, text_of({"settings": {"require_identifier": False}}))
+    assert answer["kept_settings"] == [name_of(account)] * keeps
+    assert account.debug(f"accounts/{name_of(account)}")["require_identifier"] == keeps
+
+
+def test_an_account_keeps_its_own_settings_and_an_import_says_so(server: Server) -> None:
+    one, other, same = server.account(), server.account(), server.account()
+    what_settings_decide(one)
+    other.configure(allowed_events=["Lost"])
+    same.configure(**SETTINGS)
+    content = text_of(*exported(one))
+    answer = imported(other, content)
+    assert answer["kept_settings"] == [name_of(other)]
+    assert answer["differing_total"] == len(answer["differing"]) > 0
+    assert other.debug(f"accounts/{name_of(other)}")["allowed_events"] == ["lost"]
+    assert imported(same, content)["kept_settings"] == []
+    both = text_of({"settings": {"allowed_events": ["A"]}}, {"account": "b", "settings": {"allowed_events": ["B"]}})
+    empty = server.account()
+    assert imported(empty, both)["kept_settings"] == [name_of(empty)]
+    assert empty.debug(f"accounts/{name_of(empty)}")["allowed_events"] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"revision": "1999-01"}, "line 1: settings.revision: "),
+        ({"colour": "red"}, "line 1: settings.colour: "),
+        (None, "line 1: settings: "),
+    ],
+)
+def test_settings_that_are_none_are_named_and_nothing_is_imported(account: Account, settings: Any, named: str) -> None:
+    content = text_of({"settings": settings}, line())
+    response = account.http.post(f"{account.url}/debug/import", content=content, headers=LINES)
+    assert response.status_code == 400
+    assert response.json()["error"].startswith(named)
+
+
+def test_settings_do_not_open_an_account_that_is_closed(server: Server) -> None:
+    closed = server.account()
+    server.http.delete(f"{server.url}/debug/accounts/{name_of(closed)}")
+    content = text_of({"account": name_of(closed), "settings": SETTINGS})
+    assert server.http.post(f"{server.url}/debug/import", content=content, headers=LINES).json()["imported"] == 0
+    assert server.default.debug(f"accounts/{name_of(closed)}")["state"] == "closed"
+
+
+def test_a_seed_brings_its_settings_unless_the_emulator_has_its_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    seed = tmp_path / "seed.jsonl"
+    seed.write_bytes(text_of({"settings": {"allowed_events": ["Paid"]}}, line()))
+    with serving(seed=str(seed)) as server:
+        assert outcomes(server.default) == ["dropped"]
+        assert server.default.debug("accounts/default")["allowed_events"] == ["paid"]
+    assert caplog.messages == []
+    with serving(seed=str(seed), allowed_events=["E"]) as server:
+        assert outcomes(server.default) == ["accepted"]
+    said = "account default has settings of its own and keeps them; those in the file differ"
+    assert caplog.messages == [f"seed {seed}: {said}"]
 
 
 def test_an_export_tells_how_much_is_no_longer_there() -> None:

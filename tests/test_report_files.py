@@ -384,6 +384,33 @@ def test_open_shows_the_requests_that_a_failing_test_left(runs: Runs, tmp_path: 
     assert '"event":"Other"' in html
 
 
+def test_open_shows_the_outcomes_that_the_failing_test_had(runs: Runs, tmp_path: Path) -> None:
+    test = """
+@pytest.mark.ours_emulator(allowed_events=["Paid"], tokens=["live_1"])
+def test_it(ours_emulator):
+    send(event="Paid")
+    send(event="Other", token="live_1")
+    assert False
+"""
+    (page,) = reported(runs(MORE.replace("**fields}", "} | fields") + test).outlines)
+    done = open_page(str(page.with_suffix(".jsonl")), "-o", str(tmp_path / "out.html"))
+    assert (done.returncode, done.stderr) == (0, "")
+    for html in (page.read_text(), (tmp_path / "out.html").read_text()):
+        assert re.findall(r'"outcome":"(\w+)"', html).count("accepted") == 0
+        assert {"dropped", "rejected"} <= set(re.findall(r'"outcome":"(\w+)"', html))
+
+
+def test_open_says_what_is_answered_otherwise_than_when_recorded(tmp_path: Path) -> None:
+    lines = tmp_path / "lines.jsonl"
+    body = '{"token": "t", "event": "E", "userId": "u"}'
+    lines.write_text(f'{{"path": "/track", "body": {body}, "received_at": 1767225600000, "status": 401}}\n')
+    done = open_page(str(lines), "-o", str(tmp_path / "out.html"))
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'out.html'}\n")
+    told = ["1 request answered with another status than when recorded", "line 1: answered 200, but 401 when recorded"]
+    assert done.stderr.splitlines() == [f"ours-emulator: {each}" for each in told]
+    assert all(each in (tmp_path / "out.html").read_text() for each in told)
+
+
 def test_open_writes_to_a_temporary_file_unless_one_is_named(tmp_path: Path) -> None:
     lines = tmp_path / "lines.jsonl"
     lines.write_text(

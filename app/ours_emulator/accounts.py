@@ -18,6 +18,8 @@ class OpenAccount:
     config: AccountConfig
     clock: Clock
     faults: Faults = field(default_factory=Faults)
+    is_configured: bool = False
+    """Somebody chose the configuration for this account, even if it is the one that accounts start with."""
     newer_sdk: str = ""
     """The version of the first SDK that sent here and is made for a newer revision."""
 
@@ -91,12 +93,12 @@ class Accounts:
         account = self._open.get(name)
         return frozenset() if account is None else account.config.tokens | account.config.keys
 
-    def configure(self, config: AccountConfig) -> OpenAccount:
+    def configure(self, config: AccountConfig, *, is_configured: bool = True) -> OpenAccount:
         """Give the account `config.name` that configuration. A closed account is open again."""
         with self._lock:
             self._late.pop(config.name, None)
             account = self._open.setdefault(config.name, OpenAccount(config, Clock(self._now)))
-            account.config = config
+            account.config, account.is_configured = config, is_configured
             return account
 
     def close(self, name: str) -> None:

@@ -15,9 +15,7 @@ from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.client import MAX_BODY_BYTES, ClientContract
 from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.contract.revision import revision
-from ours_emulator.debug.journal_format import LineError, read
 from ours_emulator.debug.parts import Parts
-from ours_emulator.errors import file_problem
 from ours_emulator.feed import Feed, OnCommit
 from ours_emulator.http.endpoint import DocumentEndpoint, Endpoint, EndpointParts, UnknownEndpoint
 from ours_emulator.http.front import Answerer, Front, Served
@@ -30,7 +28,7 @@ from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES, INGEST_UNKNOWN
 from ours_emulator.http.standalone import StandaloneFront
 from ours_emulator.model import DEFAULT_ACCOUNT, Request, allowed
 from ours_emulator.pipeline import Contract, Pipeline, StoreWriteError
-from ours_emulator.settings import Loaded, Settings, SettingsError, load, unknown_variables
+from ours_emulator.settings import Loaded, Settings, load, unknown_variables
 from ours_emulator.store import Retention, Store, StoreError, open_store
 
 if TYPE_CHECKING:
@@ -153,14 +151,9 @@ def _experiments(file: Path | None) -> Experiments:
 
 
 def _seed(file: Path | None, accounts: Accounts) -> Sequence[Request]:
-    """Return the requests that a new store begins with. Raises SettingsError."""
+    """Return the requests that a new store begins with; *accounts* get the settings in *file*. Raises SettingsError."""
     if file is None:
         return ()
-    try:
-        with file.open("rb") as opened:
-            return [line.request(accounts.revision(line.account)) for _, line in read(opened)]
-    except OSError as error:
-        # A relative path begins at the directory that the emulator was started in.
-        raise SettingsError(f"seed {file_problem(Path.cwd() / file, 'read', error)}") from None
-    except LineError as error:
-        raise SettingsError(f"{file}, {error}") from None
+    from ours_emulator.debug.seed import read_seed
+
+    return read_seed(file, accounts)

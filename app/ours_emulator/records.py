@@ -448,11 +448,16 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """How many requests were replayed, the outcomes of their events, and the first 100 lines answered differently."""
+    """How many requests were replayed, the outcomes of their events, and the first 100 lines answered differently.
+
+    `kept_settings` names the accounts that have other settings than those recorded, and keep them.
+    """
 
     imported: int
     outcomes: dict[str, int]
+    differing_total: int = 0
     differing: tuple[Difference, ...] = ()
+    kept_settings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """Wording that is the same everywhere: events, counts, shortened lists, suggestions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from ours_emulator.records import Event, Hint, Reason
+from ours_emulator.records import Event, Hint, Imported, Reason
 
 MAX_LISTED = 20
 """How many names one hint lists, and how many hints about names there are."""
@@ -140,3 +140,17 @@ def plain(error: Mapping[str, Any]) -> str:
     if kind == "literal_error":
         return f"must be {context['expected'].replace('True', 'true')}"
     return str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "must be", 1)
+
+
+def settings_kept(account: str) -> str:
+    """Return what is said of an *account* that keeps settings other than the recorded ones."""
+    return f"account {account} has settings of its own and keeps them; those in the file differ"
+
+
+def replay_notes(imported: Imported) -> Iterator[str]:
+    """Yield in what a replay differs from what was recorded."""
+    yield from map(settings_kept, imported.kept_settings)
+    if imported.differing_total:
+        yield f"{plural(imported.differing_total, 'request')} answered with another status than when recorded"
+    for line in imported.differing:
+        yield f"line {line.line}: answered {line.now or 'nothing'}, but {line.recorded or 'nothing'} when recorded"

@@ -22,7 +22,7 @@ from ours_emulator.cli.target import (
     url_option,
 )
 from ours_emulator.records import Event
-from ours_emulator.wording import plural
+from ours_emulator.wording import plural, replay_notes
 
 if TYPE_CHECKING:
     from ours_emulator.emulator import Emulator
@@ -227,7 +227,7 @@ def reset(url: str | None, account: str | None, all_: bool) -> None:
 )
 @click.option("--redact", is_flag=True, help="Without tokens and keys.")
 def export(url: str | None, account: str | None, path: Path | None, redact: bool) -> None:
-    """Write the journal as JSON Lines, one request each, the oldest first."""
+    """Write the journal as JSON Lines, one request each, the oldest first, after the settings of the accounts."""
     emulator = emulator_at(url, account)
     with emulator.stream_export(redact=redact) as exported, output.writing(path) as file:
         if not sum(file.write(part) for part in exported.parts):
@@ -241,14 +241,15 @@ def export(url: str | None, account: str | None, path: Path | None, redact: bool
 @options("Replay everything into this account. [default: each request into its own]")
 @click.argument("file", type=click.File("rb"))
 def import_(url: str | None, account: str | None, file: IO[bytes]) -> None:
-    """Replay the requests of FILE (- is standard input) in order, each at the moment it was received."""
+    """Replay the requests of FILE (- is standard input) in order, each at the moment it was received.
+
+    An account that has the default settings gets those in FILE.
+    """
     imported = emulator_at(url, account).replay(iter(lambda: file.read(_PART_BYTES), b""), timeout=None)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(imported.outcomes.items()))
     click.echo(f"imported {plural(imported.imported, 'request')}" + (f": {counts}" if counts else ""))
-    for line in imported.differing:
-        click.echo(
-            f"line {line.line}: answered {line.now or 'nothing'}, but {line.recorded or 'nothing'} when recorded"
-        )
+    for note in replay_notes(imported):
+        click.echo(note)
 
 
 @click.command("wait-ready")

@@ -10,11 +10,14 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from ours_emulator.errors import SettingsError, StoreError, file_problem, why
+from ours_emulator.wording import replay_notes
 
 if TYPE_CHECKING:
     from ours_emulator.emulator import Emulator
 
 _PART_BYTES = 64 * 1024
+_MAX_NOTES = 100
+"""As many as a report may have at its top."""
 
 
 @click.command("open")
@@ -29,7 +32,8 @@ _PART_BYTES = 64 * 1024
 def open_(file: Path, output: Path | None, browser: bool) -> None:
     """Show exported requests: replay FILE in an emulator of its own, and write the page as one file.
 
-    FILE is what `export` writes, or what a failing test leaves in .ours-emulator. The page needs no emulator.
+    FILE is what `export` writes, or what a failing test leaves in .ours-emulator. The page needs no emulator. Standard
+    error says which requests are answered with another status than when recorded.
     """
     page = _page_of(file)
     path = _written(page, file, output)
@@ -45,8 +49,10 @@ def _page_of(file: Path) -> str:
 
     try:
         with _opened(file) as opened, run_emulator() as emulator:
-            emulator.replay(iter(lambda: opened.read(_PART_BYTES), b""), timeout=None)
-            return _only_account(emulator).perform(operations.html_report(file.name))
+            notes = list(replay_notes(emulator.replay(iter(lambda: opened.read(_PART_BYTES), b""), timeout=None)))
+            for note in notes:
+                click.echo(f"ours-emulator: {note}", err=True)
+            return _only_account(emulator).perform(operations.html_report(file.name, notes[:_MAX_NOTES]))
     except EmulatorError as error:
         raise click.ClickException(f"{file}: {error.reason or error}") from None
     except (StoreError, SettingsError, OSError) as error:

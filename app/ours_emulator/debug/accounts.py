@@ -1,23 +1,20 @@
 """Accounts: what each one accepts, made, changed and closed under /debug/accounts."""
 
 from copy import copy
-from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from fastapi import HTTPException, Request
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 from starlette.responses import Response
 
 from ours_emulator.accounts import Accounts
 from ours_emulator.contract.account import AccountConfig
-from ours_emulator.contract.experiments import Experiment
-from ours_emulator.contract.experiments import Key as ExperimentKey
-from ours_emulator.contract.revision import revision
+from ours_emulator.debug.account_settings import AccountSettings
 from ours_emulator.debug.clock import ClockBody, clock_change, shown_clock
 from ours_emulator.debug.params import (
     NOT_FOUND,
     AccountName,
-    Body,
     Needs,
     Reader,
     account_of,
@@ -26,45 +23,19 @@ from ours_emulator.debug.params import (
     debug_router,
 )
 from ours_emulator.http.redaction import masked
-from ours_emulator.model import DEFAULT_REVISION, RevisionName, allowed
 from ours_emulator.records import Cleared, Moment, Page
-from ours_emulator.settings import Key, Token
 
 router = debug_router()
 
 
-class AccountBody(Body):
+class AccountBody(AccountSettings):
     """What the account accepts. A field that is omitted is as the emulator was started; with PATCH, as it was."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"tokens": ["live_token"], "allowed_events": ["Purchase"]}, {}]}
     )
 
-    tokens: list[Token] = Field(default=[])
-    public_keys: list[Key] = Field(default=[])
-    allowed_events: list[Annotated[str, Field(min_length=1)]] | None = None
-    require_identifier: bool = True
-    strict_openapi: bool = False
-    revision: RevisionName = DEFAULT_REVISION
-    experiments: dict[ExperimentKey, Experiment] = Field(default={})
     clock: ClockBody | None = None
-
-    def config(self, before: AccountConfig) -> AccountConfig:
-        """Return the configuration of the account; *before* has what is not given."""
-        given = self.model_fields_set
-        names = self.allowed_events
-        return replace(
-            before,
-            tokens=frozenset(self.tokens) if "tokens" in given else before.tokens,
-            keys=frozenset(self.public_keys) if "public_keys" in given else before.keys,
-            allowed_events=(None if names is None else allowed(names))
-            if "allowed_events" in given
-            else before.allowed_events,
-            require_identifier=self.require_identifier if "require_identifier" in given else before.require_identifier,
-            strict_openapi=self.strict_openapi if "strict_openapi" in given else before.strict_openapi,
-            experiments=self.experiments if "experiments" in given else before.experiments,
-            revision=revision(self.revision) if "revision" in given else before.revision,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,14 +81,16 @@ async def account(request: Request, parts: Needs, reader: Reader, name: AccountN
 async def configure(request: Request, parts: Needs, name: AccountName, body: AccountBody) -> Response:
     """Set what an account accepts. The account is made if need be, and opened again if it was closed."""
     account_of(request, name)
-    return answer(_configured(parts.accounts, name, body, parts.accounts.template(name)))
+    return answer(_configured(parts.accounts, name, body, parts.accounts.template(name), False))
 
 
 @router.patch("/accounts/{name}", response_model=AccountState, responses=NOT_FOUND)
 async def change(request: Request, parts: Needs, name: AccountName, body: AccountBody) -> Response:
     """Change what an account accepts: only the fields that are given, with the rest as it is."""
     account_of(request, name)
-    return answer(_configured(parts.accounts, name, body, parts.accounts.config(name)))
+    opened = parts.accounts.shown(name)
+    was_configured = opened is not None and opened.is_configured
+    return answer(_configured(parts.accounts, name, body, parts.accounts.config(name), was_configured))
 
 
 @router.delete("/accounts/{name}", response_model=Cleared, responses=NOT_FOUND)
@@ -127,11 +100,14 @@ async def close(request: Request, parts: Needs, name: AccountName) -> Response:
     return answer(await parts.pipeline.close_account(name))
 
 
-def _configured(accounts: Accounts, name: str, body: AccountBody, before: AccountConfig) -> AccountState:
+def _configured(
+    accounts: Accounts, name: str, body: AccountBody, before: AccountConfig, was_configured: bool
+) -> AccountState:
     if body.clock is not None:
         # Tried on a copy first: a call that is refused changes nothing.
         clock_change(body.clock)(copy(accounts.clock(name)))
-    opened = accounts.configure(body.config(before))
+    chosen = body.model_fields_set - {"clock"}
+    opened = accounts.configure(body.config(before), is_configured=was_configured or bool(chosen))
     if body.clock is not None:
         opened.move_clock(clock_change(body.clock))
     return account_state(accounts, name)

@@ -1,8 +1,12 @@
-"""The journal out of one emulator and into another: GET /debug/export and POST /debug/import."""
+"""The journal out of one emulator and into another: GET /debug/export and POST /debug/import.
+
+The settings of the accounts go with it: without them, the same requests get other answers.
+"""
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import IO, Annotated, Any
@@ -11,7 +15,9 @@ from fastapi import HTTPException, Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
+from ours_emulator.accounts import Accounts
 from ours_emulator.debug import journal_format
+from ours_emulator.debug.account_settings import keeps_others
 from ours_emulator.debug.params import Account, Needs, Reader, account_of, answer, debug_router, error_response
 from ours_emulator.debug.parts import Parts
 from ours_emulator.http.redaction import Redactor
@@ -28,7 +34,7 @@ _EXAMPLE_BODY = json_text({"token": "t", "event": "Purchase", "userId": "u"})
 _EXAMPLE = json_text({"path": "/track", "body": _EXAMPLE_BODY, "received_at": 1767225600000}) + "\n"
 _CONTENT = {MEDIA_TYPE: {"schema": {"type": "string"}, "example": _EXAMPLE}}
 _EXPORTED: dict[int | str, dict[str, Any]] = {
-    200: {"content": _CONTENT, "description": "The journal, one request per line."}
+    200: {"content": _CONTENT, "description": "The settings of the accounts, then the journal."}
 }
 _NOT_LINES = error_response(415, "The body is not JSON Lines.")
 router = debug_router()
@@ -43,10 +49,11 @@ async def export(
 ) -> Response:
     """Return the journal as JSON Lines, one request per line, the oldest first. Any emulator can replay it.
 
+    Before them, there is one line for each account whose settings are not the defaults.
     The header X-Emulator-Evicted counts the requests that are no longer there.
     """
     headers = {"x-emulator-evicted": str(await reader.evicted_requests(account))}
-    lines = _lines(reader, account, parts.redactor if redact else None)
+    lines = _lines(reader, parts.accounts, account, parts.redactor if redact else None)
     return StreamingResponse(lines, media_type=MEDIA_TYPE, headers=headers)
 
 
@@ -59,7 +66,8 @@ async def export(
 async def replay(request: Request, parts: Needs) -> Response:
     """Replay the requests in the body, in order, each at the moment it was received.
 
-    They go to the account of the path, or else each to its own. Nothing is replayed if a line is not a request.
+    They go to the account of the path, or else each to its own, which gets the recorded settings if it has the
+    defaults. Nothing is replayed if a line is neither a request nor settings.
     """
     with SpooledTemporaryFile(_IN_MEMORY) as file:
         try:
@@ -67,21 +75,37 @@ async def replay(request: Request, parts: Needs) -> Response:
         except ClientDisconnect:
             return Response(status_code=400)
         try:
-            await asyncio.to_thread(_check, file)
-            return answer(await _replayed(parts, file, account_of(request, None)))
+            account = account_of(request, None)
+            settings = await asyncio.to_thread(_checked, file)
+            kept = _kept_settings(parts.accounts, settings, account)
+            return answer(replace(await _replayed(parts, file, account), kept_settings=kept))
         except journal_format.LineError as error:
             raise HTTPException(400, str(error)) from None
 
 
-async def _lines(reader: StoreReader, account: str | None, redactor: Redactor | None) -> AsyncGenerator[str]:
+async def _lines(
+    reader: StoreReader, accounts: Accounts, account: str | None, redactor: Redactor | None
+) -> AsyncGenerator[str]:
     after = 0
     while requests := await reader.stored_requests(account, after):
+        if after == 0:
+            for name in sorted(await reader.account_names()) if account is None else [account]:
+                if line := journal_format.written_settings(accounts.config(name), redactor):
+                    yield line + "\n"
         yield "".join(journal_format.written(request, redactor) + "\n" for request in requests)
         after = requests[-1].record.id
 
 
+def _kept_settings(
+    accounts: Accounts, lines: Sequence[journal_format.SettingsLine], account: str | None
+) -> tuple[str, ...]:
+    """Give the accounts the settings in *lines*; return the names of those that keep others."""
+    kept = [account or line.account for line in lines if keeps_others(accounts, account or line.account, line.settings)]
+    return tuple(dict.fromkeys(kept))
+
+
 async def _replayed(parts: Parts, file: IO[bytes], account: str | None) -> Imported:
-    imported = 0
+    imported = differing_total = 0
     outcomes: Counter[str] = Counter()
     differing: list[Difference] = []
     file.seek(0)
@@ -95,9 +119,16 @@ async def _replayed(parts: Parts, file: IO[bytes], account: str | None) -> Impor
             exchange = _stored(result, number, imported)
             outcomes.update(receipt.outcome for receipt in exchange.receipts)
             now = exchange.answer.status
-            if "status" in line.model_fields_set and line.status != now and len(differing) < _MAX_DIFFERING:
-                differing.append(Difference(line=number, recorded=line.status, now=now))
-    return Imported(imported=imported, outcomes=dict(outcomes), differing=tuple(differing))
+            if "status" in line.model_fields_set and line.status != now:
+                differing_total += 1
+                if differing_total <= _MAX_DIFFERING:
+                    differing.append(Difference(line=number, recorded=line.status, now=now))
+    return Imported(
+        imported=imported,
+        outcomes=dict(outcomes),
+        differing_total=differing_total,
+        differing=tuple(differing),
+    )
 
 
 def _stored(result: Exchange | Closed | None, number: int, imported: int) -> Exchange:
@@ -115,10 +146,11 @@ async def _spool(request: Request, file: IO[bytes]) -> None:
         await asyncio.to_thread(file.write, part)
 
 
-def _check(file: IO[bytes]) -> None:
+def _checked(file: IO[bytes]) -> Sequence[journal_format.SettingsLine]:
+    """Read all of *file*, so that nothing is replayed of a bad one, and return the settings in it."""
     file.seek(0)
-    for _ in journal_format.read(file):
-        pass
+    lines = (line for _, line in journal_format.read_all(file))
+    return [line for line in lines if isinstance(line, journal_format.SettingsLine)]
 
 
 def _taken(numbered: Iterator[tuple[int, journal_format.Line]]) -> Sequence[tuple[int, journal_format.Line]]:

@@ -1,4 +1,7 @@
-"""The journal as JSON Lines, one request each: taken out of one emulator, and replayed in another."""
+"""The journal as JSON Lines, one request each: taken out of one emulator, and replayed in another.
+
+Before the requests there is one line of settings for each account that does not have the defaults.
+"""
 
 import base64
 import binascii
@@ -23,9 +26,11 @@ from pydantic import (
 )
 
 from ours_emulator.clock import LAST_MOMENT
+from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.body import GZIP, inflate
 from ours_emulator.contract.paths import prefixed, within_account
 from ours_emulator.contract.revision import Revision
+from ours_emulator.debug.account_settings import AccountSettings, settings_of
 from ours_emulator.debug.names import ValidName
 from ours_emulator.http.redaction import Redactor, each_text, keys_replaced, tokens_replaced
 from ours_emulator.http.routes import emulated_at
@@ -37,11 +42,12 @@ from ours_emulator.wording import plain
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 _AUTHORIZATION = re.compile(r"(Bearer +(?:[ps]k_)?)?(.+)", re.IGNORECASE | re.DOTALL)
+_BEARER = "Bearer "
 _KIND = re.compile(r"[ps]k_|test_")
 
 
 class LineError(ValueError):
-    """A line that is not a request; the message is one sentence that begins with the line's number."""
+    """A line that is neither a request nor settings; the message is one sentence that begins with the line's number."""
 
 
 class _Strict(BaseModel):
@@ -139,12 +145,26 @@ class Line(_Strict):
         )
 
 
+class SettingsLine(_Strict):
+    """What an account accepted when the journal was exported."""
+
+    account: ValidName = DEFAULT_ACCOUNT
+    settings: AccountSettings
+
+
 def _json_of(body: JsonValue) -> str:
     return "" if body is None else json_text(body)
 
 
 def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
-    """Yield the requests in *file*, numbered from 1; empty lines are skipped. Raises LineError."""
+    """Yield the requests in *file*, numbered from 1; empty lines and settings are skipped. Raises LineError."""
+    for number, line in read_all(file):
+        if isinstance(line, Line):
+            yield number, line
+
+
+def read_all(file: IO[bytes]) -> Iterator[tuple[int, Line | SettingsLine]]:
+    """Yield the requests and settings in *file*, numbered from 1; empty lines are skipped. Raises LineError."""
     for number in count(1):
         text = file.readline(MAX_LINE_BYTES + 1)
         if not text:
@@ -154,13 +174,35 @@ def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
         if not text.strip():
             continue
         try:
-            yield number, Line.model_validate(strict_json(text))
+            yield number, _line(strict_json(text))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            place = "".join(f"{part}: " for part in first["loc"][:1])
-            raise LineError(f"line {number}: {place}{plain(first)}") from None
+            raise LineError(f"line {number}: {_place(first['loc'])}{plain(first)}") from None
         except (ValueError, RecursionError) as error:
             raise LineError(f"line {number}: not JSON: {error}") from None
+
+
+def _line(value: JsonValue) -> Line | SettingsLine:
+    has_settings = isinstance(value, dict) and "settings" in value
+    return SettingsLine.model_validate(value) if has_settings else Line.model_validate(value)
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Return the field that an error is about; of settings, which one of them."""
+    depth = 2 if location[:1] == ("settings",) else 1
+    names = ".".join(str(part) for part in location[:depth])
+    return f"{names}: " if names else ""
+
+
+def written_settings(config: AccountConfig, redactor: Redactor | None) -> str | None:
+    """Return the line, without its end, of an account's settings, redacted as its requests; None for the defaults."""
+    settings = settings_of(config)
+    if settings == AccountSettings():
+        return None
+    if redactor is not None:
+        settings = settings.hidden(stand_in, _key_hidden)
+    line: Properties = {"account": config.name, "settings": settings.model_dump(mode="json", warnings=False)}
+    return json_text(line if redactor is None else each_text(line, hiding(redactor, config.name)))
 
 
 def written(stored: StoredRequest, redactor: Redactor | None) -> str:
@@ -170,7 +212,7 @@ def written(stored: StoredRequest, redactor: Redactor | None) -> str:
     hide = None if redactor is None else hiding(redactor, record.account)
     if hide is not None:
         body, coding = redacted(body, coding, hide)
-        authorization = _AUTHORIZATION.sub(lambda match: (match[1] or "") + stand_in(match[2]), authorization)
+        authorization = _authorization_hidden(authorization)
     headers = {
         "content-type": record.content_type,
         "content-encoding": coding,
@@ -200,6 +242,15 @@ def written(stored: StoredRequest, redactor: Redactor | None) -> str:
 def hiding(redactor: Redactor, account: str | None = None) -> Callable[[str], str]:
     """Return what replaces, in a text, each key and each secret that *redactor* knows, by what stands for it."""
     return lambda text: redactor.replaced(keys_replaced(text, stand_in, 1), account, stand_in)
+
+
+def _authorization_hidden(header: str) -> str:
+    return _AUTHORIZATION.sub(lambda match: (match[1] or "") + stand_in(match[2]), header)
+
+
+def _key_hidden(key: str) -> str:
+    """Return what stands for *key* in the header that has it."""
+    return _authorization_hidden(_BEARER + key).removeprefix(_BEARER)
 
 
 def text_of(body: bytes, coding: str, limit: int) -> str | None:
