@@ -7,6 +7,7 @@ from typing import Annotated, TypeAlias
 from fastapi import Path
 from starlette.responses import Response
 
+from ours_emulator.contract.account import experiments_note
 from ours_emulator.contract.experiments import Experiment, Experiments, Key
 from ours_emulator.debug.names import ValidName
 from ours_emulator.debug.params import NOT_FOUND, AsciiJSON, Needs, OneAccount, debug_router, found
@@ -19,30 +20,31 @@ router = debug_router()
 
 
 class ExperimentState(Experiment):
-    """An experiment of an account, with its key."""
+    """An experiment of an account, with its key. `note` says why it assigns nobody; null if it does."""
 
     key: str
     account: str
+    note: str | None
 
 
 @router.get("/experiments", response_model=Page[ExperimentState])
 async def experiments(parts: Needs, account: OneAccount) -> Response:
     """List the account's experiments, in the order in which they were added."""
-    items = [_shown(account, key, one) for key, one in parts.shown(account).config.experiments.items()]
+    items = [_shown(parts, account, key, one) for key, one in parts.shown(account).config.experiments.items()]
     return AsciiJSON({"items": items, "total": len(items), "next_cursor": None, "evicted": 0})
 
 
 @router.get("/experiments/{key}", response_model=ExperimentState, responses=NOT_FOUND)
 async def experiment(parts: Needs, account: OneAccount, key: ExperimentKey) -> Response:
     """Show an experiment."""
-    return AsciiJSON(_shown(account, key, _found(parts.shown(account).config.experiments, key)))
+    return AsciiJSON(_shown(parts, account, key, _found(parts.shown(account).config.experiments, key)))
 
 
 @router.put("/experiments/{key}", response_model=ExperimentState, responses=NOT_FOUND)
 async def set_experiment(parts: Needs, account: OneAccount, key: ExperimentKey, body: Experiment) -> Response:
     """Set an experiment, instead of the one with that key. Only revision 2026-10 assigns visitors to it."""
     _configure(parts, account, {**parts.opened(account).config.experiments, key: body})
-    return AsciiJSON(_shown(account, key, body))
+    return AsciiJSON(_shown(parts, account, key, body))
 
 
 @router.delete("/experiments/{key}", response_model=ExperimentState, responses=NOT_FOUND)
@@ -51,7 +53,7 @@ async def remove_experiment(parts: Needs, account: OneAccount, key: ExperimentKe
     before = parts.shown(account).config.experiments
     removed = _found(before, key)
     _configure(parts, account, {name: one for name, one in before.items() if name != key})
-    return AsciiJSON(_shown(account, key, removed))
+    return AsciiJSON(_shown(parts, account, key, removed))
 
 
 def _configure(parts: Parts, account: str, changed: Experiments) -> None:
@@ -62,6 +64,7 @@ def _found(known: Mapping[Key, Experiment], key: str) -> Experiment:
     return found(known.get(key), f"there is no experiment {key}")
 
 
-def _shown(account: str, key: str, experiment: Experiment) -> Properties:
+def _shown(parts: Parts, account: str, key: str, experiment: Experiment) -> Properties:
     """Return *experiment* as JSON, with what it has by default."""
-    return {"key": key, "account": account, **experiment.model_dump(mode="json")}
+    note = experiments_note(parts.shown(account).config) or None
+    return {"key": key, "account": account, "note": note, **experiment.model_dump(mode="json")}
