@@ -61,8 +61,8 @@ class AccountBody(Body):
 class AccountState:
     """An account. Only the end of a token or key is shown; a closed account has only its name and late requests.
 
-    `faults` counts those that are not used up. `notes` are about what sends to it, and how that fits what it accepts: no
-    mistake, and so no hint, but good to know.
+    `faults` counts those that are not used up. `notes` are about what sends to it, and how that fits what it accepts:
+    no mistake, and so no hint, but good to know.
     """
 
     account: str
