@@ -14,17 +14,25 @@ import { dotted, fullTime, plural, shown, titleOf } from "./text.js";
 import { html, useEffect, useRef } from "./vendor/library.js";
 
 /** @typedef {{request: RequestDetail, attempts: readonly RequestRecord[]}} Call */
-/** @typedef {{arrival: EventDetail, call: Call | null, rules: readonly Rule[]}} Whole */
+/** @typedef {{arrival: EventDetail, call: Call | null, rules: readonly Rule[], original: number | undefined}} Whole */
 
 /** @param {number} id @param {AbortSignal} signal @returns {Promise<Whole>} */
 async function loadWhole(id, signal) {
   const event = await get("/debug/events/{event_id}", { path: { event_id: id }, signal });
   const arrival = /** @type {EventDetail} */ (event);
-  const [call, rules] = await Promise.all([
+  const [call, rules, original] = await Promise.all([
     loadCall(arrival.request_id, signal).catch(nullIfGone),
     get("/debug/rules", { query: { account: arrival.account }, signal }),
+    arrival.outcome === "duplicate" ? loadOriginal(arrival, signal) : undefined,
   ]);
-  return { arrival, call, rules: rules.items };
+  return { arrival, call, rules: rules.items, original };
+}
+
+/** The id of the event that a duplicate repeats, if it is kept. @param {Arrival} arrival @param {AbortSignal} signal */
+async function loadOriginal({ account: owner, distinct_id, test }, signal) {
+  const query = /** @type {const} */ ({ account: owner, distinct_id, test, outcome: "accepted" });
+  const { items } = await get("/debug/events", { query, signal });
+  return /** @type {Arrival[]} */ (items).find((one) => one.account === owner && one.test === test)?.id;
 }
 
 /** @param {number} id of one of its requests @param {AbortSignal} signal @returns {Promise<Call>} */
@@ -74,10 +82,10 @@ function Heading({ arrival }) {
 }
 
 /** @param {Whole} whole */
-function Panels({ arrival, call, rules }) {
+function Panels({ arrival, call, rules, original }) {
   return html`<${Copies} arrival=${arrival} request=${call?.request ?? null} rules=${rules} />
     <${Remarks} arrival=${arrival} rules=${rules} />
-    <${Identity} arrival=${arrival} />
+    <${Identity} arrival=${arrival} original=${original} />
     <${Changes} ...${arrival} />
     ${
       call
@@ -93,7 +101,7 @@ function Panels({ arrival, call, rules }) {
 function Remarks({ arrival: { reason, hints, outcome }, rules }) {
   if (!reason && !hints.length) return null;
   const unrefused = outcome === "accepted" ? "Accepted, but probably not meant" : "Probably not meant";
-  const title = reason ? "Why it was refused" : unrefused;
+  const title = reason ? "Why it was refused" : outcome === "dropped" ? "Dropped" : unrefused;
   return html`<section>
     <h3>${title}</h3>
     <ul class="remarks">

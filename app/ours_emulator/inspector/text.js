@@ -56,3 +56,6 @@ const NAMELESS = {
   unknown: "unknown path",
   "client/unknown": "unknown path",
 };
+
+/** @param {unknown} value @returns {value is Record<string, unknown>} */
+export const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
