@@ -10,7 +10,7 @@ import { Link, OutcomeMark, Problem, Table, useLoaded } from "./parts.js";
 import { NOWHERE, account } from "./place.js";
 import { report } from "./report.js";
 import { Sent } from "./sent.js";
-import { dotted, fullTime, plural, shown, titleOf } from "./text.js";
+import { dotted, fullTime, plural, remarksOf, shown, titleOf } from "./text.js";
 import { html, useEffect, useRef } from "./vendor/library.js";
 
 /** @typedef {{request: RequestDetail, attempts: readonly RequestRecord[]}} Call */
@@ -105,14 +105,13 @@ function Remarks({ arrival: { reason, hints, outcome }, rules }) {
   return html`<section>
     <h3>${title}</h3>
     <ul class="remarks">
-      ${reason && html`<${Remark} remark=${reason} kind="rejected" rules=${rules} />`}
-      ${hints.map((hint, index) => html`<${Remark} key=${index} remark=${hint} kind="hint" rules=${rules} />`)}
+      ${remarksOf({ reason, hints }).map((remark, index) => html`<${Remark} key=${index} remark=${remark} rules=${rules} />`)}
     </ul>
   </section>`;
 }
 
-/** @param {{remark: {rule: string, path: string, message: string}, kind: string, rules: readonly Rule[]}} properties */
-function Remark({ remark: { rule: id, path, message }, kind, rules }) {
+/** @param {{remark: {rule: string, path: string, message: string, kind: string}, rules: readonly Rule[]}} properties */
+function Remark({ remark: { rule: id, path, message, kind }, rules }) {
   const rule = rules.find((one) => one.id === id);
   return html`<li class=${kind}>
     ${path && html`<code>${dotted(path)}</code> `}${message}

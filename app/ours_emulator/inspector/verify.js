@@ -4,7 +4,7 @@ import { ApiError, post } from "./api.js";
 import { python } from "./copies.js";
 import { Choice, CopyButton, Link, Named, Problem, Table, notice, useLoaded } from "./parts.js";
 import { NOWHERE, choose, place } from "./place.js";
-import { status } from "./status.js";
+import { useNewest } from "./status.js";
 import { useStore } from "./store.js";
 import { isObject, plural, shown } from "./text.js";
 import { html } from "./vendor/library.js";
@@ -31,7 +31,7 @@ export function Verify() {
 function expectationOf(text) {
   try {
     const read = JSON.parse(text ?? "null");
-    return isObject(read) && isObject(read.match) ? read : null;
+    return isObject(read) && isObject(read["match"]) ? /** @type {any} */ (read) : null;
   } catch {
     return null;
   }
@@ -103,8 +103,7 @@ async function verified(asked, signal) {
 
 /** @param {{asked: Expectation}} properties */
 function Result({ asked }) {
-  const { summary } = useStore(status);
-  const { value, error } = useLoaded((signal) => verified(asked, signal), summary?.newest_event ?? 0);
+  const { value, error } = useLoaded((signal) => verified(asked, signal), useNewest());
   const assertion = assertionOf(asked);
   return html`<${Problem} error=${error} />
     ${value?.met && html`<${Met} met=${value.met} />`} ${value?.unmet && html`<${Missing} unmet=${value.unmet} />`}
@@ -127,7 +126,7 @@ const Met = ({ met: { count, items } }) =>
 /** @param {{unmet: Unmet}} properties */
 function Missing({ unmet: { error, candidates, near_misses, unread, last_unread } }) {
   /** @param {NearMiss} candidate */
-  const isKnown = ({ misses }) => misses.every(({ path }) => path === "outcome");
+  const isKnown = ({ misses }) => misses?.every(({ path }) => path === "outcome");
   return html`<section role="status">
       <h3>It is not there</h3>
       <p>${error}</p>

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { EventLink, Link, Named, Problem, SearchField, Table, VisitorLink, useLoaded } from "./parts.js";
 import { account, place } from "./place.js";
-import { status } from "./status.js";
+import { useNewest } from "./status.js";
 import { useStore } from "./store.js";
 import { clockTime, fullTime, plural, shown } from "./text.js";
 import { html } from "./vendor/library.js";
@@ -12,9 +12,6 @@ const TOGETHER = 10;
 const MOST_EVENTS = 100;
 /** What sets a value. @type {readonly string[]} */
 const SETTING = ["added", "changed"];
-
-/** Changes with each arrival, so that what is shown is loaded again. */
-const useNewest = () => useStore(status).summary?.newest_event ?? 0;
 
 export function Visitors() {
   const { visitor, q } = useStore(place);
