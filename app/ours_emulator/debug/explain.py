@@ -163,7 +163,9 @@ def _unknown(candidate: NearMiss) -> list[Miss]:
 
 
 def _lines_of(event: Event, misses: Sequence[Miss]) -> list[str]:
-    return [f"  {name_of(event)} {outcome_of(event)}", *map(_miss_line, misses)]
+    outcome = outcome_of(event)
+    others = [miss for miss in misses if miss.path != "outcome" or miss.why not in outcome]
+    return [f"  {name_of(event)} {outcome}", *map(_miss_line, others)]
 
 
 def _miss_line(miss: Miss) -> str:
