@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from ours_emulator.contract.revision import identifier_kinds
+from ours_emulator.contract.revision import revisions
 from ours_emulator.model import Properties
 
 
@@ -20,7 +20,9 @@ def message_in(body: JsonValue, endpoint: str, batch_index: int | None) -> Prope
 def sent_fields(message: Properties) -> Properties:
     """Return the properties and identifiers in *message*, one of the Ingest API, as an event has them."""
     fields: Properties = {}
-    for name, kind in identifier_kinds().items():
+    # Not those of the Client API: the Ingest API drops `external_id`, and an event is not found by it.
+    kinds = [pair for each in revisions().values() for pair in each.identity.kinds.items()]
+    for name, kind in kinds:
         value = value_at(message, name.split("."))
         if isinstance(value, str) and value:
             fields[kind] = value

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pydantic import JsonValue
+
 from ours_emulator.contract.body import parse
 from ours_emulator.contract.sent import message_in, sent_fields, value_at
 from ours_emulator.debug.journal_format import text_of
@@ -22,27 +24,29 @@ _CLIENT_API = "client/"
 
 async def with_sent(reader: StoreReader, views: Sequence[EventView]) -> list[EventView]:
     """Return *views* of refused events with what their requests say of them, as far as it can be read."""
+    bodies = _Bodies(reader)
     return [
         view
         if view.event.endpoint.startswith(_CLIENT_API)
-        else EventView(view.event, sent_fields(await _message_of(reader, view.event)))
+        else EventView(view.event, sent_fields(await bodies.message_of(view.event)))
         for view in views
     ]
 
 
 async def explain_lost(reader: StoreReader, near: Nearest) -> None:
     """Say of each of *near* which properties were sent under a key that was dropped (rule unknown-keys)."""
+    bodies = _Bodies(reader)
     near.ranked = [
-        (rank, order, await _with_lost(reader, near_miss), view) for rank, order, near_miss, view in near.ranked
+        (rank, order, await _with_lost(bodies, near_miss), view) for rank, order, near_miss, view in near.ranked
     ]
 
 
-async def _with_lost(reader: StoreReader, near_miss: NearMiss) -> NearMiss:
+async def _with_lost(bodies: "_Bodies", near_miss: NearMiss) -> NearMiss:
     event = near_miss.event
     dropped = [hint for hint in event.hints if hint.rule == _DROPPED]
     if not dropped or not any(_is_lost(miss) for miss in near_miss.misses):
         return near_miss
-    message = await _message_of(reader, event)
+    message = await bodies.message_of(event)
     return replace(near_miss, misses=tuple(_explained(miss, dropped, message) for miss in near_miss.misses))
 
 
@@ -62,14 +66,23 @@ def _explained(miss: Miss, dropped: Sequence[Hint], message: Properties) -> Miss
     return miss
 
 
-async def _message_of(reader: StoreReader, event: Event) -> Properties:
-    found = await reader.request(event.account, event.request_id)
-    if found is None:
-        return {}
-    return await asyncio.to_thread(_message, found[0], event)
+class _Bodies:
+    """The bodies of requests, each read once: all rows of a batch may have been refused."""
+
+    def __init__(self, reader: StoreReader) -> None:
+        self._reader = reader
+        self._read: dict[int, JsonValue] = {}
+
+    async def message_of(self, event: Event) -> Properties:
+        """Return what the request of *event* says of it."""
+        if event.request_id not in self._read:
+            found = await self._reader.request(event.account, event.request_id)
+            body = await asyncio.to_thread(_body, found[0]) if found else None
+            self._read[event.request_id] = body
+        return message_in(self._read[event.request_id], event.endpoint, event.batch_index)
 
 
-def _message(stored: StoredRequest, event: Event) -> Properties:
+def _body(stored: StoredRequest) -> JsonValue:
     text = text_of(stored.body, stored.record.content_encoding, _MAX_BYTES) if len(stored.body) <= _MAX_BYTES else None
     body = None if text is None else parse(text.encode())
-    return {} if isinstance(body, Reason) else message_in(body, event.endpoint, event.batch_index)
+    return None if isinstance(body, Reason) else body
