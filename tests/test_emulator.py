@@ -198,7 +198,7 @@ def test_waiting_ends_when_the_event_arrives(emulator: Emulator, account: Accoun
 
 def test_a_failed_wait_explains_itself_property_by_property(emulator: Emulator, account: Account) -> None:
     account.track(event="Signed Up", email="b@b.co", eventProperties={"plan": "free"})
-    account.track(event="Signed Up")
+    account.track(event="Signed Up", eventProperties={"plan": "pro"})
     with pytest.raises(ExpectationError) as failed:
         emulator.wait_for("Signed Up", email="a@b.co", event_properties={"plan": "pro"}, timeout=0.01)
     message = str(failed.value)
@@ -653,9 +653,23 @@ def test_a_failed_expectation_says_each_thing_once(emulator: Emulator, account: 
 def test_what_is_not_known_of_a_refused_event_only_may_have_matched(emulator: Emulator, account: Account) -> None:
     account.track(event="Paid", eventProperties={"amount": 9})
     with pytest.raises(ExpectationError) as failed:
-        emulator.assert_tracked("Paid", event_properties={"amount": 10})
+        emulator.assert_tracked("Paid", user_id="u", event_properties={"amount": 9})
     assert "these may have matched, but were not accepted:" in str(failed.value)
     assert "would have matched" not in str(failed.value)
+
+
+def test_a_refused_event_that_would_not_have_matched_says_what_its_request_had(
+    emulator: Emulator, account: Account
+) -> None:
+    account.track(event="Paid", eventProperties={"amount": 9})
+    with pytest.raises(ExpectationError) as failed:
+        emulator.assert_tracked("Paid", event_properties={"amount": 10})
+    (event,) = emulator.events(outcome="rejected")
+    assert str(failed.value).splitlines()[2:] == [
+        "the nearest events:",
+        f"  #{event.id} 'Paid' rejected: needs one of userId, externalId and email [identifier]",
+        "    event_properties.amount: expected 10, got 9",
+    ]
 
 
 def test_what_was_evicted_is_reported_once() -> None:

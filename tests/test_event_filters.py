@@ -212,6 +212,7 @@ def test_events_are_found_by_the_rule_of_a_hint(account: Account) -> None:
     assert sorted(ids(account, hint="unknown-keys", outcome="any")) == ["both", "refused", "unknown"]
     assert sorted(ids(account, hint="property-empty")) == ["both", "empty"]
     assert ids(account, hint="custom-null") == []
+    assert sorted(ids(account, hint="any")) == ["both", "empty", "unknown"]
     assert ids(account, hint="unknown-keys", q="BOTH") == ["both"]
     assert ids(account, hint="identifier", outcome="any") == []
 

@@ -142,7 +142,9 @@ def test_an_import_and_a_seed_are_answered_by_the_revision_of_the_account(
     seed.write_bytes(lines)
     with serving(seed=str(seed)) as seeded:
         requests = seeded.http.get(f"{seeded.url}/debug/requests").json()["items"]
-        assert [(request["endpoint"], request["status"]) for request in requests] == stored
+        # It begins with the settings of the account, which were those of a revision that has experiments.
+        stored = [(request["endpoint"], request["status"]) for request in requests]
+        assert stored == [("personalization", 200), ("assignments", 200)]
 
 
 @pytest.mark.rule("experiment-paths", "methods")
@@ -557,6 +559,7 @@ def test_experiments_are_set_shown_and_removed_for_one_account(new: Account, ser
     assert [item["key"] for item in shown["items"]] == [KEY, "second"]
     assert shown["total"] == 2
     assert new.debug("experiments/second") == shown["items"][1]
+    assert shown["items"][1]["note"] is None
     assert shown["items"][1]["variants"][0]["weight"] == 1.0
     assert new.debug(f"accounts/{new.url.rpartition('/')[2]}")["experiment_keys"] == [KEY, "second"]
     assert other.debug("experiments")["items"] == []
@@ -690,3 +693,15 @@ def test_the_document_describes_them_in_their_revision_only(new: Account, accoun
             assert new.post(called, content["example"]).json()["success"] is True
     old = account.http.get(f"{account.url}/openapi.json").json()["paths"]
     assert not [path for path in old if path.startswith(("/experiments", "/api/v1/experiments"))]
+
+
+def test_experiments_of_a_revision_without_them_are_said_to_assign_nobody(account: Account) -> None:
+    note = "the account has experiments, but its revision 2026-05 answers /experiments with 404 "
+    note += "(--revision 2026-10 changes that)"
+    answer = put(account, KEY, HALVES)
+    assert (answer.status_code, answer.json()["note"]) == (200, note)
+    name = account.url.rpartition("/")[2]
+    assert account.debug(f"accounts/{name}")["notes"] == [note]
+    assert account.post(f"/experiments/assignments/{KEY}", {**TOKEN, "visitor_id": "ann"}).status_code == 404
+    account.configure(revision="2026-10", experiments={KEY: HALVES})
+    assert account.debug(f"accounts/{name}")["notes"] == []

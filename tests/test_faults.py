@@ -24,7 +24,7 @@ from ours_emulator.contract.ingest import IngestContract, Limits
 from ours_emulator.contract.revision import revision
 from ours_emulator.debug.faults import AnswerBody, FaultBody, MatchBody
 from ours_emulator.debug.journal_format import Line
-from ours_emulator.decide.faults import Action, Delay, Fault, FaultMatch, Faults, RateLimit
+from ours_emulator.decide.faults import Action, ActiveFault, Delay, Fault, FaultMatch, Faults, RateLimit
 from ours_emulator.emulator.operations import FaultPlan
 from ours_emulator.feed import Feed
 from ours_emulator.model import Arrival, Closed, Contents, Exchange, Message, Rejection, Request
@@ -99,6 +99,17 @@ def test_a_fault_hits_what_it_matches(match: FaultMatch, expected: bool) -> None
 def test_a_refused_request_is_matched_by_what_can_be_told_of_it() -> None:
     refused = Rejection("track", None, Reason("schema", "", "", 400), event="E")
     assert statuses(hits(Fault("f", FaultMatch(event="E"), UNAVAILABLE), [refused])) == [503]
+
+
+def test_a_fault_that_hits_nothing_more_is_used_up() -> None:
+    always = Fault("f", FaultMatch(), UNAVAILABLE)
+    plans = [replace(always, times=2), replace(always, sequence=(UNAVAILABLE, None)), always]
+    for plan, used_up in zip(plans, (True, True, False), strict=True):
+        active = ActiveFault(plan)
+        for _ in range(2):
+            assert not active.used_up
+            active.answer(0, [])
+        assert active.used_up is used_up
 
 
 def test_a_fault_hits_as_often_as_it_says() -> None:

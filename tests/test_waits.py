@@ -293,9 +293,62 @@ def test_what_a_refused_event_does_not_keep_does_not_tell_it_apart(account: Acco
     answer = unmet(ask(account, "verify", match=match))
     (candidate,) = answer["candidates"]
     assert candidate["event"]["event"] == "Purchase"
-    assert [miss["path"] for miss in candidate["misses"]] == ["outcome", "email", "event_properties.amount"]
+    assert [miss["path"] for miss in candidate["misses"]] == ["outcome", "email"]
     assert {miss["why"] for miss in candidate["misses"][1:]} == {"not known, because the event was rejected"}
     assert "may have matched, but was rejected: " in answer["error"]
+
+
+def test_a_refused_event_is_compared_with_what_its_request_says(account: Account) -> None:
+    account.track(event="Purchase", eventProperties={"amount": 5})
+    account.batch({"event": "View"}, {"event": "Purchase", "eventProperties": {"amount": 7}})
+    account.track(event="Purchase", userId="u", time=1, eventProperties={"amount": 7})
+    answer = unmet(ask(account, "verify", match={"event": "Purchase", "event_properties.amount": 7, "user_id": "u"}))
+    found = [(it["event"]["batch_index"], [miss["path"] for miss in it["misses"]]) for it in answer["candidates"]]
+    assert found == [(None, ["outcome"]), (1, ["outcome", "user_id"])]
+    (near,) = answer["near_misses"]
+    assert [(miss["path"], miss["actual"]) for miss in near["misses"]] == [
+        ("outcome", "rejected"),
+        ("event_properties.amount", 5),
+        ("user_id", None),
+    ]
+
+
+def test_requests_that_were_refused_before_they_were_read_are_one_line_and_hide_no_near_miss(account: Account) -> None:
+    account.track(event="Purchase", userId="u", eventProperties={"amount": 5})
+    for _ in range(6):
+        account.post("/api/v2/track", {"event": "Purchase"})
+    answer = unmet(ask(account, "verify", match={"event": "Purchase", "event_properties.amount": 7}))
+    ((event,), last) = [it["event"] for it in answer["near_misses"]], answer["last_unread"]
+    assert (answer["candidates"], answer["unread"], event["event"]) == ([], 6, "Purchase")
+    assert answer["error"].endswith(f"; nearest is event {event['id']}: event_properties.amount: another value")
+    *_, count, the_last = answer["explanation"].splitlines()
+    assert count == "6 refused requests whose event is not known"
+    assert the_last.startswith(f"  the last one: #{last['id']} unknown rejected: ")
+    answer = unmet(ask(account, "verify", match={"event": "Purchase"}, after=event["id"]))
+    assert f"; 6 refused requests whose event is not known, the last one is {last['id']}: " in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        ({"properties": {"amount": 7}}, "it was sent in `properties`, which was dropped [unknown-keys]"),
+        ({"amount": 7}, "it was sent as `amount`, which was dropped [unknown-keys]"),
+        ({"properties": {"price": 7}}, ""),
+    ],
+)
+def test_a_property_that_was_lost_with_an_unknown_key_is_said_to_be(
+    account: Account, sent: dict[str, Any], why: str
+) -> None:
+    account.track(event="Purchase", userId="u", **sent)
+    match = {"event": "Purchase", "event_properties": {"amount": 7}}
+    answers = [
+        unmet(ask(account, "verify", match=match)),
+        unmet(ask(account, "verify/sequence", sequence=[match])),
+    ]
+    for answer in answers:
+        ((miss,),) = [it["misses"] for it in answer["near_misses"]]
+        assert miss["why"] == "; ".join(filter(None, ("not there", why)))
+        assert answer["explanation"].endswith(f"expected 7, got nothing{why and f' ({why})'}")
 
 
 def test_near_misses_are_the_nearest_first_and_say_what_differs(account: Account) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 
 from ours_emulator.clock import Clock
-from ours_emulator.contract.account import AccountConfig
+from ours_emulator.contract.account import AccountConfig, experiments_note
 from ours_emulator.contract.revision import Revision
 from ours_emulator.contract.sdk import newer_note
 from ours_emulator.decide.faults import Faults
@@ -26,8 +26,8 @@ class OpenAccount:
     @property
     def notes(self) -> list[str]:
         """What is no mistake, but good to know of what sends here."""
-        note = newer_note(self.newer_sdk, self.config.revision)
-        return [note] if note else []
+        notes = (newer_note(self.newer_sdk, self.config.revision), experiments_note(self.config))
+        return [note for note in notes if note]
 
     def move_clock(self, change: Callable[[Clock], None]) -> None:
         """Apply *change* to the clock. Rate limits move with it when it is set back."""

@@ -26,10 +26,14 @@ MATCH_SHAPE: Shape = {
 
 
 class EventView:
-    """An event with its JSON and the fields it is matched by. Each is made once and shared, so never change it."""
+    """An event with its JSON and the fields it is matched by. Each is made once and shared, so never change it.
 
-    def __init__(self, event: Event) -> None:
+    Of a refused event, *sent* has those fields that are not kept, but that its request still tells.
+    """
+
+    def __init__(self, event: Event, sent: Properties | None = None) -> None:
         self.event = event
+        self.sent: Properties = sent or {}
 
     @cached_property
     def json(self) -> Properties:
@@ -44,7 +48,8 @@ class EventView:
     @cached_property
     def fields(self) -> Properties:
         """The same with the identifiers of the visitor beside: those the message gave, else those the visitor has."""
-        return with_identifiers(self.json)
+        fields = with_identifiers(self.json)
+        return {**fields, **self.sent} if self.sent else fields
 
 
 def excerpt_fields(fields: frozenset[str]) -> frozenset[str]:

@@ -514,8 +514,9 @@ class Unmet:
     """An expectation that is not met, and why.
 
     `candidates` match but were rejected, dropped or duplicates (or may match, as far as is known); `near_misses` differ
-    in some fields, the best one first. `error` explains it in one sentence, `found` says only what there is, and
-    `explanation` has all of it on several lines, as a failing test prints it.
+    in some fields, the best one first. `unread` counts the refused requests whose event is not known, of those that
+    arrived last, and `last_unread` is the last of them. `error` explains it in one sentence, `found` says only what
+    there is, and `explanation` has all of it on several lines, as a failing test prints it.
     """
 
     error: str
@@ -527,6 +528,8 @@ class Unmet:
     items: tuple[Event, ...] = ()
     candidates: tuple[NearMiss, ...] = ()
     near_misses: tuple[NearMiss, ...] = ()
+    unread: int = 0
+    last_unread: Event | None = None
     evicted: int = 0
     waited_ms: int = 0
 

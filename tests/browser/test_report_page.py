@@ -96,7 +96,7 @@ def test_a_body_that_is_not_in_the_report_is_named_where_it_would_be_and_at_the_
 def test_an_event_is_shown_from_a_file_with_all_that_the_page_shows(opened: Opened, account: Account) -> None:
     fill(account)
     page = opened(title="test_pays", failures=["expected 2 events 'Paid'"])
-    assert page.get_by_role("region", name="Report").inner_text().startswith("test_pays")
+    assert page.get_by_role("region", name="Report").inner_text().startswith("test_pays This is a report of ")
     assert page.locator(".banner pre").inner_text() == "expected 2 events 'Paid'"
     page.locator(".rows .title", has_text="Paid").click()
     detail = page.get_by_role("region", name="Event")

@@ -240,6 +240,38 @@ def test_the_events_of_a_request_are_listed(tab: "Watched", account: Account) ->
     until(lambda: tab.page.locator(".rows .title").all_inner_texts() == ["Row 2", "Row 1", "Row 0"])
 
 
+def test_a_duplicate_names_the_event_that_had_its_distinct_id(tab: "Watched", account: Account) -> None:
+    for _ in range(2):
+        account.track(event="Paid", userId="u", distinctId="o-1")
+    first, second = sorted(event["id"] for event in account.events(outcome="any"))
+    tab.open(f"?event={second}")
+    tab.page.get_by_text(f"distinctId o-1 was used before by #{first}, so nothing was stored.").wait_for()
+    tab.page.get_by_role("link", name=f"#{first}", exact=True).click()
+    tab.page.get_by_role("heading", name="Paid accepted").wait_for()
+
+
+def test_what_has_hints_is_listed_alone(tab: "Watched", account: Account) -> None:
+    account.track(event="Plain", userId="u")
+    account.track(event="Odd", userId="u", plan="pro")
+    tab.open()
+    tab.page.get_by_role("button", name="with hints").click()
+    until(lambda: tab.page.locator(".rows .title").all_inner_texts() == ["Odd"])
+    account.track(event="Plain", userId="u")
+    account.track(event="Odder", userId="u", plan="pro")
+    until(lambda: tab.page.locator(".rows .title").all_inner_texts() == ["Odder", "Odd"])
+    tab.page.get_by_role("button", name="hint any").click()
+    until(lambda: tab.page.locator(".rows li").count() == 4)
+
+
+def test_an_account_without_visitors_and_an_unknown_visitor_are_said_to_be(tab: "Watched") -> None:
+    tab.open("?view=visitors")
+    tab.page.get_by_text("No visitors yet. One appears with the first accepted event.").wait_for()
+    tab.open("?view=visitors&visitor=nobody")
+    tab.page.get_by_role("alert").wait_for()
+    assert tab.page.get_by_role("alert").count() == 1
+    tab.complaints = [text for text in tab.complaints if "404" not in text]
+
+
 # What is missing
 
 
@@ -290,6 +322,24 @@ def test_the_outcome_of_a_candidate_stands_apart_from_its_name(tab: "Watched", a
     candidate = tab.page.locator(".entries li").first
     candidate.wait_for()
     assert re.match(r"Purchase #\d+ rejected", candidate.inner_text())
+    tab.complaints = [text for text in tab.complaints if "406" not in text]
+
+
+def test_requests_that_were_refused_before_they_were_read_stand_in_one_line_below_what_comes_near(
+    tab: "Watched", account: Account
+) -> None:
+    account.track(event="Purchase", userId="u", properties={"amount": 7})
+    for _ in range(6):
+        account.post("/api/v2/track", {"event": "Purchase"})
+    asked = {"match": {"event": "Purchase", "event_properties": {"amount": 7}}, "mode": "at_least", "count": 1}
+    tab.open(f"?view=verify&match={quote(json.dumps(asked))}")
+    unread = tab.page.get_by_text("6 refused requests whose event is not known, the last one unknown path #")
+    unread.wait_for()
+    headings = tab.page.locator("main h3").all_inner_texts()
+    assert headings[1:3] == ["It comes near", "May have matched: refused before it was read"]
+    tab.page.get_by_text("it was sent in `properties`, which was dropped [unknown-keys]").first.wait_for()
+    tab.page.get_by_role("link", name="6 refused requests").click()
+    until(lambda: tab.page.locator(".rows li").count() == 6)
     tab.complaints = [text for text in tab.complaints if "406" not in text]
 
 
@@ -385,6 +435,30 @@ def test_the_allow_list_leaves_the_rest_of_the_account_as_it_is(tab: "Watched", 
     assert changed == {**before, "allowed_events": ["refund"]}
     assert account.post("/track", {"token": "live-token-1", "event": "Refund"}).status_code == 200
     assert account.post("/track", {"token": "another", "event": "Refund"}).status_code == 401
+
+
+def test_the_header_says_what_the_account_is_set_to_and_that_a_fault_is_used_up(
+    tab: "Watched", account: Account
+) -> None:
+    variants = [{"id": "green"}]
+    account.configure(
+        revision="2026-10",
+        allowed_events=["A", "B"],
+        experiments={"one": {"variants": variants}},
+        require_identifier=False,
+    )
+    fault = {"answer": {"status": 503}, "times": 1}
+    account.http.put(f"{account.url}/debug/faults/busy", json=fault).raise_for_status()
+    tab.open("?view=control")
+    chips = tab.page.locator(".states .chip")
+    until(lambda: len(chips.all_inner_texts()) == 4)
+    expected = ["revision 2026-10", "allow-list: 2 names", "1 experiment"]
+    assert chips.all_inner_texts() == [*expected, "fault busy: 0 of 1 hits"]
+    assert account.track(event="A", userId="u").status_code == 503
+    tab.page.locator(".states .chip:not(.fault)", has_text="fault busy: 1 of 1 hits, used up").wait_for()
+    tab.page.get_by_role("heading", name="0 active faults").wait_for()
+    tab.page.get_by_role("button", name="Reset…").click()
+    tab.page.get_by_text("The allow-list, tokens, revision and experiments stay.").wait_for()
 
 
 # Calls and rules

@@ -28,3 +28,14 @@ class AccountConfig:
     experiments: Experiments = field(default_factory=dict[str, "Experiment"])
     max_visitor_bytes: int = 16 * 1024 * 1024
     """The largest visitor, in bytes of JSON (rule visitor-size)."""
+
+
+def experiments_note(account: AccountConfig) -> str:
+    """Return a note that *account* has experiments that its revision does not know; "" if there are none."""
+    revision = account.revision
+    if revision.experiments or not account.experiments:
+        return ""
+    return (
+        f"the account has experiments, but its revision {revision.name} answers /experiments with 404 "
+        f"(--revision {revision.newer} changes that)"
+    )

@@ -42,7 +42,8 @@ class AccountBody(AccountSettings):
 class AccountState:
     """An account. Only the end of a token or key is shown; a closed account has only its name and late requests.
 
-    `notes` are about what sends to it: no mistake, and so no hint, but good to know.
+    `faults` counts those that are not used up. `notes` are about what sends to it, and how that fits what it accepts:
+    no mistake, and so no hint, but good to know.
     """
 
     account: str
@@ -130,6 +131,6 @@ def account_state(accounts: Accounts, name: str) -> AccountState:
         revision=config.revision.name,
         experiment_keys=list(config.experiments),
         clock=shown_clock(name, opened.clock) if opened else None,
-        faults=len(opened.faults.active()) if opened else 0,
+        faults=sum(not fault.used_up for fault in opened.faults.active()) if opened else 0,
         notes=opened.notes if opened else [],
     )

@@ -18,7 +18,7 @@ from ours_emulator.debug.match_progress import (
 from ours_emulator.matching import NOT_THERE
 from ours_emulator.records import Event, Miss, NearMiss, Unmet
 from ours_emulator.terminal import printable
-from ours_emulator.wording import cut, first_of, name_of, outcome_of, plural
+from ours_emulator.wording import cut, first_of, name_of, outcome_of, plural, why_not_accepted
 
 _MAX_EVENTS = 10
 _MAX_VALUE = 1000
@@ -77,9 +77,11 @@ def unmet_sequence(
 
 def _explained(unmet: Unmet, wish: str, diagnosis: Diagnosis | None, elsewhere: str, doubt: str) -> Unmet:
     """Return *unmet* with the reason: the best one there is ends its sentence, all of them are in its explanation."""
-    candidates = diagnosis.candidates.near_misses if diagnosis else ()
-    because = _because(candidates, unmet.near_misses) or elsewhere
-    why = replace(unmet, error=f"{unmet.error}{because}{doubt}", found=unmet.found + doubt, candidates=candidates)
+    if diagnosis:
+        candidates, unread, last = diagnosis.candidates.near_misses, diagnosis.unread, diagnosis.last_unread
+        unmet = replace(unmet, candidates=candidates, unread=unread, last_unread=last)
+    because = _because(unmet) or elsewhere
+    why = replace(unmet, error=f"{unmet.error}{because}{doubt}", found=unmet.found + doubt)
     return replace(why, explanation=_explanation(wish, why))
 
 
@@ -103,8 +105,9 @@ def _match_words(match: Mapping[str, JsonValue]) -> str:
     return " ".join(words) or "at all"
 
 
-def _because(candidates: Sequence[NearMiss], near: Sequence[NearMiss]) -> str:
+def _because(unmet: Unmet) -> str:
     """Return the best explanation there is, as the end of a sentence."""
+    candidates, near, last = unmet.candidates, unmet.near_misses, unmet.last_unread
     if candidates:
         event, (first, *others) = candidates[0].event, candidates[0].misses
         would = "may" if others else "would"
@@ -112,7 +115,11 @@ def _because(candidates: Sequence[NearMiss], near: Sequence[NearMiss]) -> str:
     if near:
         event, first = near[0].event, near[0].misses[0]
         return f"; nearest is event {event.id}: {first.path[:100]}: {first.why}"
-    return ""
+    return f"; {_unread(unmet.unread)}, the last one is {last.id}: {why_not_accepted(last)}" if last else ""
+
+
+def _unread(count: int) -> str:
+    return f"{plural(count, 'refused request')} whose event is not known"
 
 
 def _doubt(progress: MatchProgress) -> str:
@@ -138,6 +145,9 @@ def _explanation(wish: str, unmet: Unmet) -> str:
     lines += _candidate_lines("may", [one for one in candidates if _unknown(one)])
     if near:
         lines += ["the nearest events:", *(line for one in near for line in _lines_of(one.event, one.misses))]
+    if unmet.last_unread:
+        last = unmet.last_unread
+        lines += [_unread(unmet.unread), f"  the last one: {name_of(last)} {outcome_of(last)}"]
     # Each line is made printable as a whole: a name that a client sent must not begin a line of its own.
     return "\n".join(map(printable, lines))
 
@@ -153,7 +163,9 @@ def _unknown(candidate: NearMiss) -> list[Miss]:
 
 
 def _lines_of(event: Event, misses: Sequence[Miss]) -> list[str]:
-    return [f"  {name_of(event)} {outcome_of(event)}", *map(_miss_line, misses)]
+    outcome = outcome_of(event)
+    others = [miss for miss in misses if miss.path != "outcome" or miss.why not in outcome]
+    return [f"  {name_of(event)} {outcome}", *map(_miss_line, others)]
 
 
 def _miss_line(miss: Miss) -> str:

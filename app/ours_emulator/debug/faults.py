@@ -223,12 +223,16 @@ class FaultBody(Body):
 
 
 class FaultState(FaultBody):
-    """A fault as it was planned, with its counts: how many requests it matched, and how many of them it hit."""
+    """A fault as it was planned, with its counts: how many requests it matched, and how many of them it hit.
+
+    One that is `used_up` hits nothing more.
+    """
 
     name: str
     account: str
     matched: int
     hits: int
+    used_up: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,5 +284,5 @@ def shown_faults(parts: Parts, account: str) -> list[Properties]:
 
 def _shown(account: str, active: ActiveFault) -> Properties:
     """Return *active* as JSON: as it was planned, with its counts."""
-    counts: Properties = {"matched": active.matched, "hits": active.hits}
+    counts: Properties = {"matched": active.matched, "hits": active.hits, "used_up": active.used_up}
     return {"name": active.fault.name, "account": account, **counts, **active.fault.definition}

@@ -187,11 +187,22 @@ class Nearest:
 
 @dataclass(slots=True)
 class Diagnosis:
-    """Why something is missing: what would match had it been accepted, what comes near, the ids of what fits."""
+    """Why something is missing: what would match had it been accepted, what comes near, the ids of what fits.
+
+    `unread` counts the refused requests whose event is not known; `last_unread` is the last of them.
+    """
 
     candidates: Nearest
     near: Nearest
     fitting: list[int] = field(default_factory=list[int])
+    unread: int = 0
+    last_unread: Event | None = None
+
+    def add_unread(self, event: Event) -> None:
+        """Count *event*, a refused request whose event is not known."""
+        self.unread += 1
+        if self.last_unread is None or event.id > self.last_unread.id:
+            self.last_unread = event
 
 
 class SequenceProgress:
@@ -299,11 +310,39 @@ def diagnose(
                 diagnosis.fitting.append(event.id)
         elif misses and event.outcome == "duplicate" and event.distinct_id in originals:
             continue  # The event that it repeats tells more.
-        elif event.outcome not in ("accepted", scope.outcome) and all(_unknown(event, miss) for miss in misses):
-            outcome = Miss("outcome", scope.outcome, event.outcome, why_not_accepted(event) or event.outcome)
-            unknown = [Miss(miss.path, miss.expected, miss.actual, _not_known(event)) for miss in misses]
-            diagnosis.candidates.add(view, unknown, [outcome])
+        elif event.outcome not in ("accepted", scope.outcome):
+            _add_refused(diagnosis, scope, view, misses)
     return diagnosis
+
+
+def may_be_told_by_request(scope: Scope, event: Event, misses: Sequence[Miss]) -> bool:
+    """Whether the request of *event*, which *misses* something, may tell what is not known of it."""
+    rejected = event.outcome == "rejected" and not scope.has(event)
+    return rejected and event.event is not None and bool(misses) and all(_unknown(event, miss) for miss in misses)
+
+
+def _add_refused(diagnosis: Diagnosis, scope: Scope, view: EventView, misses: Sequence[Miss]) -> None:
+    """Add an event that was not accepted to *diagnosis*, if it may have been meant."""
+    event = view.event
+    outcome = Miss("outcome", scope.outcome, event.outcome, why_not_accepted(event) or event.outcome)
+    unknown = [_unknown(event, miss) and miss.path.partition(".")[0] not in view.sent for miss in misses]
+    shown = [
+        Miss(miss.path, miss.expected, miss.actual, _not_known(event)) if is_unknown else miss
+        for miss, is_unknown in zip(misses, unknown, strict=True)
+    ]
+    if all(unknown):
+        if _is_unread(scope, event, misses):
+            diagnosis.add_unread(event)
+        else:
+            diagnosis.candidates.add(view, shown, [outcome])
+    elif view.sent:
+        diagnosis.near.add(view, [outcome, *shown])
+
+
+def _is_unread(scope: Scope, event: Event, misses: Sequence[Miss]) -> bool:
+    """Whether an event with a name is looked for, and *event* was refused before it was known to be one."""
+    no_name = event.outcome == "rejected" and event.event is None
+    return no_name and (scope.named or any(miss.path == "event" for miss in misses))
 
 
 def became(event: Event) -> str:

@@ -19,7 +19,7 @@ from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import DEFAULT_ACCOUNT
 from ours_emulator.records import EventOrder, Outcome, Page, to_json
-from ours_emulator.store import LARGEST, StoreReader
+from ours_emulator.store import ANY_RULE, LARGEST, StoreReader
 from ours_emulator.wording import did_you_mean
 
 PROPERTY = "property."
@@ -62,7 +62,9 @@ def _known_rule(rule: str) -> str:
 
 
 HintRule: TypeAlias = Annotated[
-    str, AfterValidator(_known_rule), Query(description="Only events with a hint of this rule.")
+    str,
+    AfterValidator(lambda rule: rule if rule == ANY_RULE else _known_rule(rule)),
+    Query(description="Only events with a hint of this rule; `any` for whatever rule."),
 ]
 ReasonRule: TypeAlias = Annotated[
     str,

@@ -9,13 +9,22 @@ from typing import TypeAlias, TypeVar, get_args
 
 from pydantic import JsonValue
 
-from ours_emulator.debug.match_progress import Diagnosis, MatchProgress, Scope, SequenceProgress, diagnose, fitting
+from ours_emulator.debug.match_progress import (
+    Diagnosis,
+    MatchProgress,
+    Scope,
+    SequenceProgress,
+    diagnose,
+    fitting,
+    may_be_told_by_request,
+)
+from ours_emulator.debug.sent import explain_lost, with_sent
 from ours_emulator.debug.turns import QUICK_STEPS, Turns
 from ours_emulator.event_view import MATCH_SHAPE, EventView, excerpt_fields, with_identifiers
 from ours_emulator.matching import Match, MatchError, compiled
 from ours_emulator.model import DEFAULT_ACCOUNT, Properties
 from ours_emulator.patterns import Budget
-from ours_emulator.records import Outcome
+from ours_emulator.records import Miss, Outcome
 from ours_emulator.store import EventFilter, StoreReader
 
 _PAGE = 500
@@ -26,6 +35,8 @@ _ATTEMPTS = 5
 _SEARCHED = 500
 """Events that are searched before other calls have their turn, at most."""
 _MAX_SEARCHED = 300
+_MAX_REQUESTS = 10
+"""Requests that are read for what they say of a refused event."""
 _TINY_STEPS = 50_000
 """What a slice may cost on the event loop: at most 0.2 ms, as much as a thread costs that takes the interpreter's lock
 from the loop and has to give it back. Sixty waits that did so for each event held up /debug/health for two seconds."""
@@ -96,10 +107,24 @@ async def follow_sequence(reader: StoreReader, scope: Scope, progress: SequenceP
 async def diagnosis_of(reader: StoreReader, scope: Scope, match: Match, met: set[int]) -> Diagnosis:
     """Return, of the last events to arrive, what would match had it been accepted, what comes near, and what fits."""
     latest = await _latest(reader, scope.account, EventFilter(outcome=None), scope.after)
-    missed = await evaluated_in_slices(
-        match, lambda views: [match.misses(view.fields) for view in views], latest, FIELDS
-    )
-    return await _TURNS.take(match.budget, 0, diagnose, scope, match, met, latest, list(chain(*missed)))
+    missed = await _missed(match, latest)
+    refused = [
+        at
+        for at, (view, misses) in enumerate(zip(latest, missed, strict=True))
+        if may_be_told_by_request(scope, view.event, misses)
+    ][:_MAX_REQUESTS]
+    told = await with_sent(reader, [latest[at] for at in refused])
+    for at, view, misses in zip(refused, told, await _missed(match, told), strict=True):
+        latest[at], missed[at] = view, misses
+    diagnosis = await _TURNS.take(match.budget, 0, diagnose, scope, match, met, latest, missed)
+    await explain_lost(reader, diagnosis.near)
+    return diagnosis
+
+
+async def _missed(match: Match, views: Sequence[EventView]) -> list[list[Miss]]:
+    """Return what each of *views* misses."""
+    missed = await evaluated_in_slices(match, lambda part: [match.misses(view.fields) for view in part], views, FIELDS)
+    return list(chain(*missed))
 
 
 async def found_elsewhere(reader: StoreReader, scope: Scope, match: Match) -> str:

@@ -38,6 +38,7 @@ from ours_emulator.debug.search import (
     found_elsewhere,
     stored_matches,
 )
+from ours_emulator.debug.sent import explain_lost
 from ours_emulator.event_view import EventView
 from ours_emulator.feed import FeedClosedError, Listener
 from ours_emulator.matching import Match
@@ -104,6 +105,7 @@ async def verify_sequence(request: Request, reader: Reader, body: SequenceBody) 
     diagnosis = None
     if not progress.met:
         diagnosis = await diagnosis_of(reader, scope, steps[progress.next], {event.id for event in items})
+        await explain_lost(reader, progress.near)
         if body.strict:
             diagnosis.fitting.clear()
     wish = wish_of_sequence(body.sequence)

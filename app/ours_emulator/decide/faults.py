@@ -128,6 +128,12 @@ class ActiveFault:
         self._random = Random(fault.seed)
         self._bucket = _Bucket(fault.rate_limit) if fault.rate_limit else None
 
+    @property
+    def used_up(self) -> bool:
+        """Whether no further request is hit, whatever it is."""
+        times, sequence = self.fault.times, self.fault.sequence
+        return (times is not None and self.hits >= times) or bool(sequence and self.matched >= len(sequence))
+
     def answer(self, now: int, arrivals: Sequence[Arrival]) -> FaultAnswer | None:
         """Return what happens to a request that matches, at the time *now* (ms); None lets it pass."""
         self.matched += 1

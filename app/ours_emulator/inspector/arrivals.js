@@ -4,7 +4,7 @@
 /** @import { Place } from "./place.js" */
 import { ApiError, UNREACHABLE, get, messageOf } from "./api.js";
 import { FILTERS, place } from "./place.js";
-import { report } from "./report.js";
+import { isListed, report } from "./report.js";
 import { refreshStatus, refreshStatusSoon } from "./status.js";
 import { Store } from "./store.js";
 import { Follower } from "./stream.js";
@@ -118,20 +118,19 @@ export async function loadOlder() {
 const listed = (asked, cursor, signal) =>
   get("/debug/events", {
     signal,
-    query: {
-      outcome: /** @type {"any"} */ (asked.outcome ?? "any"),
-      event: asked.name ?? null,
-      visitor_id: asked.visitor ?? null,
-      request_id: asked.request ? Number(asked.request) : null,
-      hint: asked.hint ?? null,
-      reason: asked.reason ?? null,
-      since: asked.since ? Number(asked.since) : null,
-      q: asked.q ?? null,
-      order: "arrival",
-      limit: PAGE,
-      cursor,
-    },
+    query: { ...filtersIn(asked), q: asked.q ?? null, order: "arrival", limit: PAGE, cursor },
   });
+
+/** @param {Place} asked */
+const filtersIn = ({ outcome, name, visitor, request, hint, reason, since }) => ({
+  outcome: /** @type {"any"} */ (outcome ?? "any"),
+  event: name ?? null,
+  visitor_id: visitor ?? null,
+  request_id: request ? Number(request) : null,
+  hint: hint ?? null,
+  reason: reason ?? null,
+  since: since ? Number(since) : null,
+});
 
 /** Show the list, and follow what arrives from then on. */
 export async function follow() {
@@ -163,7 +162,8 @@ function receive(arrival) {
 
 /** Add what came since the last frame, however much that is. */
 function addIncoming() {
-  const asked = incoming.filter(isAskedFor);
+  const filters = filtersIn(place.value);
+  const asked = place.value.q ? [] : incoming.filter((row) => isListed(row, filters));
   incoming = [];
   refreshStatusSoon();
   const { rows, held, loading: isLoading } = arrivals.value;
@@ -218,21 +218,6 @@ export function togglePaused() {
  */
 function rowOf({ event_properties: _, default_properties: _1, visitor_properties: _2, identity_context: _3, ...row }) {
   return row;
-}
-
-/** @param {Row} arrival */
-function isAskedFor(arrival) {
-  const { outcome, name, visitor, request, hint, reason, since, q } = place.value;
-  return (
-    !q &&
-    (!outcome || arrival.outcome === outcome) &&
-    (!name || arrival.event === name) &&
-    (!visitor || arrival.visitor_id === visitor) &&
-    (!request || arrival.request_id === Number(request)) &&
-    (!hint || arrival.hints.some(({ rule }) => rule === hint)) &&
-    (!reason || arrival.reason?.rule === reason) &&
-    (!since || Date.parse(arrival.received_at) >= Number(since))
-  );
 }
 
 /**

@@ -8,7 +8,7 @@ export function Banner() {
   const { title, made_at, failures, missing } = report;
   return html`<section class="banner" aria-label="Report" tabindex="0">
     <p>
-      <b>${title || "Report"}</b>
+      <b>${title || "Report"}</b>${" "}
       <small
         >This is a report of ${fullTime(made_at)}: it shows what had arrived then. It asks no emulator, so nothing can
         be sent or changed here.</small

@@ -37,19 +37,22 @@ const ChooseAccount = ({ accounts }) =>
 /** @param {{faults: readonly FaultState[]}} properties */
 const Faults = ({ faults }) =>
   html`<section>
-    <h3>${faults.length ? plural(faults.length, "fault") : "No faults"}</h3>
+    <h3>${faults.length ? plural(faults.filter(isActive).length, "active fault") : "No faults"}</h3>
     <ul class="entries">
       ${faults.map((fault) => html`<${Fault} key=${fault.name} fault=${fault} />`)}
     </ul>
   </section>`;
 
+/** @param {FaultState} fault */
+const isActive = ({ used_up }) => !used_up;
+
 /** @param {{fault: FaultState}} properties */
-function Fault({ fault: { name, account: _, matched, hits, ...plan } }) {
+function Fault({ fault: { name, account: _, matched, hits, used_up, ...plan } }) {
   const drop = () => change(() => remove("/debug/faults/{name}", { path: { name } }), `Fault ${name} was removed.`);
   return html`<li>
     <p class="buttons">
       <b>${name}</b>
-      <span class="facts">${plural(matched, "request")} matched, ${plural(hits, "hit")}</span>
+      <span class="facts">${plural(matched, "request")} matched, ${plural(hits, "hit")}${used_up && ", used up"}</span>
       <button type="button" aria-label=${`Remove fault ${name}`} onClick=${drop}>Remove</button>
     </p>
     <pre>${JSON.stringify(plan, null, 1).replace(/\n\s*/g, " ")}</pre>

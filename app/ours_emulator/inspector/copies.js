@@ -1,7 +1,7 @@
 // What can be copied of an arrival: a curl command, an assertion, an SDK call, Markdown.
 /** @import { Arrival, RequestDetail, Rule } from "types" */
 import { account, base, root } from "./place.js";
-import { dotted, fullTime, titleOf } from "./text.js";
+import { dotted, fullTime, isObject, remarksOf, titleOf } from "./text.js";
 
 const CLIENT = "client/";
 const KEY = "OURS_PUBLIC_KEY";
@@ -109,7 +109,7 @@ function rows(name, value) {
  * @param {readonly Rule[]} rules
  */
 export function markdown(arrival, request, rules) {
-  const remarks = [...(arrival.reason ? [arrival.reason] : []), ...arrival.hints];
+  const remarks = remarksOf(arrival);
   const parts = [
     `## ${titleOf(arrival)} (#${arrival.id}): ${arrival.outcome}`,
     `Received ${fullTime(arrival.received_at)}${account === null ? ` in account ${arrival.account}` : ""} at ${arrival.endpoint}.`,
@@ -156,9 +156,6 @@ export function python(value) {
   if (value === null) return "None";
   return typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value);
 }
-
-/** @param {unknown} value @returns {value is Record<string, unknown>} */
-const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** @param {string | null} text */
 function parsed(text) {

@@ -10,21 +10,29 @@ import { Link, OutcomeMark, Problem, Table, useLoaded } from "./parts.js";
 import { NOWHERE, account } from "./place.js";
 import { report } from "./report.js";
 import { Sent } from "./sent.js";
-import { dotted, fullTime, plural, shown, titleOf } from "./text.js";
+import { dotted, fullTime, plural, remarksOf, shown, titleOf } from "./text.js";
 import { html, useEffect, useRef } from "./vendor/library.js";
 
 /** @typedef {{request: RequestDetail, attempts: readonly RequestRecord[]}} Call */
-/** @typedef {{arrival: EventDetail, call: Call | null, rules: readonly Rule[]}} Whole */
+/** @typedef {{arrival: EventDetail, call: Call | null, rules: readonly Rule[], original: number | undefined}} Whole */
 
 /** @param {number} id @param {AbortSignal} signal @returns {Promise<Whole>} */
 async function loadWhole(id, signal) {
   const event = await get("/debug/events/{event_id}", { path: { event_id: id }, signal });
   const arrival = /** @type {EventDetail} */ (event);
-  const [call, rules] = await Promise.all([
+  const [call, rules, original] = await Promise.all([
     loadCall(arrival.request_id, signal).catch(nullIfGone),
     get("/debug/rules", { query: { account: arrival.account }, signal }),
+    arrival.outcome === "duplicate" ? loadOriginal(arrival, signal) : undefined,
   ]);
-  return { arrival, call, rules: rules.items };
+  return { arrival, call, rules: rules.items, original };
+}
+
+/** The id of the event that a duplicate repeats, if it is kept. @param {Arrival} arrival @param {AbortSignal} signal */
+async function loadOriginal({ account: owner, distinct_id, test }, signal) {
+  const query = /** @type {const} */ ({ account: owner, distinct_id, test, outcome: "accepted" });
+  const { items } = await get("/debug/events", { query, signal });
+  return /** @type {Arrival[]} */ (items).find((one) => one.account === owner && one.test === test)?.id;
 }
 
 /** @param {number} id of one of its requests @param {AbortSignal} signal @returns {Promise<Call>} */
@@ -74,10 +82,10 @@ function Heading({ arrival }) {
 }
 
 /** @param {Whole} whole */
-function Panels({ arrival, call, rules }) {
+function Panels({ arrival, call, rules, original }) {
   return html`<${Copies} arrival=${arrival} request=${call?.request ?? null} rules=${rules} />
     <${Remarks} arrival=${arrival} rules=${rules} />
-    <${Identity} arrival=${arrival} />
+    <${Identity} arrival=${arrival} original=${original} />
     <${Changes} ...${arrival} />
     ${
       call
@@ -93,18 +101,17 @@ function Panels({ arrival, call, rules }) {
 function Remarks({ arrival: { reason, hints, outcome }, rules }) {
   if (!reason && !hints.length) return null;
   const unrefused = outcome === "accepted" ? "Accepted, but probably not meant" : "Probably not meant";
-  const title = reason ? "Why it was refused" : unrefused;
+  const title = reason ? "Why it was refused" : outcome === "dropped" ? "Dropped" : unrefused;
   return html`<section>
     <h3>${title}</h3>
     <ul class="remarks">
-      ${reason && html`<${Remark} remark=${reason} kind="rejected" rules=${rules} />`}
-      ${hints.map((hint, index) => html`<${Remark} key=${index} remark=${hint} kind="hint" rules=${rules} />`)}
+      ${remarksOf({ reason, hints }).map((remark, index) => html`<${Remark} key=${index} remark=${remark} rules=${rules} />`)}
     </ul>
   </section>`;
 }
 
-/** @param {{remark: {rule: string, path: string, message: string}, kind: string, rules: readonly Rule[]}} properties */
-function Remark({ remark: { rule: id, path, message }, kind, rules }) {
+/** @param {{remark: {rule: string, path: string, message: string, kind: string}, rules: readonly Rule[]}} properties */
+function Remark({ remark: { rule: id, path, message, kind }, rules }) {
   const rule = rules.find((one) => one.id === id);
   return html`<li class=${kind}>
     ${path && html`<code>${dotted(path)}</code> `}${message}

@@ -11,6 +11,7 @@ import { Store, useStore } from "./store.js";
 import { duration, fullTime, plural } from "./text.js";
 import { html, useState } from "./vendor/library.js";
 
+const DEFAULT_REVISION = "2026-05";
 const THEME = "ours-emulator-theme";
 /** Which dialog is open. */
 export const opened = new Store(/** @type {"" | "help" | "reset"} */ (""));
@@ -24,7 +25,7 @@ export function Header() {
     <${Views} />
     <span class="space"></span>
     ${!report && html`<${LiveButton} />`}
-    <div class="states"><${ClockState} /><${Faults} /><${Evicted} /><${Notes} /></div>
+    <div class="states"><${Settings} /><${ClockState} /><${Faults} /><${Evicted} /><${Notes} /></div>
     ${!report && html`<button type="button" onClick=${() => opened.set("reset")}>Reset…</button>`}
     <${ThemeButton} />
     <button type="button" class="icon" aria-label="Keys" title="Keys (?)" onClick=${() => opened.set("help")}>?</button>
@@ -86,6 +87,22 @@ function LiveButton() {
   </button>`;
 }
 
+/** What is set otherwise than by default. */
+function Settings() {
+  return shownAccounts(useStore(status).accounts).flatMap((one) =>
+    settingsOf(one).map(
+      (text) => html`<span key=${one.account + text} class="chip">${named(one.account)}${text}</span>`,
+    ),
+  );
+}
+
+/** @param {AccountState} account */
+const settingsOf = ({ revision, allowed_events, experiment_keys }) => [
+  ...(revision === DEFAULT_REVISION ? [] : [`revision ${revision}`]),
+  ...(allowed_events ? [`allow-list: ${plural(allowed_events.length, "name")}`] : []),
+  ...(experiment_keys.length ? [plural(experiment_keys.length, "experiment")] : []),
+];
+
 function ClockState() {
   const { accounts } = useStore(status);
   const changed = shownAccounts(accounts).filter(({ clock }) => clock && clock.state !== "real");
@@ -105,7 +122,10 @@ function clockText(clock) {
 function Faults() {
   const { accounts, faults } = useStore(status);
   if (account !== null)
-    return faults.map((fault) => html`<span key=${fault.name} class="chip fault">${faultText(fault)}</span>`);
+    return faults.map(
+      (fault) =>
+        html`<span key=${fault.name} class=${fault.used_up ? "chip" : "chip fault"}>${faultText(fault)}</span>`,
+    );
   return accounts
     .filter((one) => one.faults > 0)
     .map(
@@ -133,8 +153,8 @@ function Notes() {
 }
 
 /** @param {FaultState} fault */
-const faultText = ({ name, hits, times }) =>
-  `fault ${name}: ${times ? `${hits} of ${times} hits` : plural(hits, "hit")}`;
+const faultText = ({ name, hits, times, used_up }) =>
+  `fault ${name}: ${times ? `${hits} of ${times} hits` : plural(hits, "hit")}${used_up ? ", used up" : ""}`;
 
 /** @param {readonly AccountState[]} accounts */
 const shownAccounts = (accounts) => accounts.filter((one) => account === null || one.account === account);
@@ -193,6 +213,7 @@ function ResetDialog() {
   return html`<${Dialog} title=${`Reset ${subject}?`} close=${close}>
     <p>
       This deletes ${counts ?? "everything stored"} with all their events, removes the faults and sets the clock back.
+      The allow-list, tokens, revision and experiments stay.
     </p>
     <p><button type="button" class="danger" onClick=${reset}>Reset ${subject}</button></p>
   <//>`;

@@ -1,18 +1,18 @@
 // How the visitor was found, drawn: each identifier that was given, the strongest first, and where that led.
 /** @import { Arrival } from "types" */
-import { VisitorLink } from "./parts.js";
+import { EventLink, VisitorLink } from "./parts.js";
 import { html } from "./vendor/library.js";
 
 /** @type {Record<string, string>} */
 const RESULTS = { matched: "matched", not_found: "not found", skipped: "skipped" };
 
-/** @param {{arrival: Arrival}} properties */
-export function Identity({ arrival }) {
+/** @param {{arrival: Arrival, original: number | undefined}} properties *original*: the event that a duplicate repeats */
+export function Identity({ arrival, original }) {
   const { resolution, visitor_id, outcome } = arrival;
   if (!resolution)
     return html`<section>
       <h3>Who</h3>
-      <p>${whyNobody(arrival)}</p>
+      <p>${whyNobody(arrival, original)}</p>
     </section>`;
   return html`<section>
     <h3>Who</h3>
@@ -37,10 +37,10 @@ export function Identity({ arrival }) {
   </section>`;
 }
 
-/** @param {Arrival} arrival */
-function whyNobody({ outcome, visitor_id }) {
+/** @param {Arrival} arrival @param {number | undefined} original */
+function whyNobody({ outcome, distinct_id }, original) {
   if (outcome === "duplicate")
-    return html`The same event of <code>${visitor_id ?? "this visitor"}</code> had arrived before, so nothing was
-      stored.`;
+    return html`distinctId <code>${distinct_id}</code> was used
+      before${original && html` by <${EventLink} id=${original} />`}, so nothing was stored.`;
   return outcome === "rejected" ? "Nobody: a refused event belongs to no visitor." : "No visitor was looked for.";
 }

@@ -112,6 +112,7 @@ function Filters() {
           <b>${(summary?.outcomes[outcome] ?? 0).toLocaleString("en")}</b>
         </button>`,
     )}
+    ${!asked.hint && html`<button type="button" class="chip" onClick=${() => choose({ hint: "any" })}>with hints</button>`}
     <${SearchField} />
     ${CHIPS.filter(([name]) => asked[name]).map(
       ([name, label]) =>

@@ -6,6 +6,7 @@ import { messageOf } from "./api.js";
 import { NOWHERE, account, address, choose, place, retype, root } from "./place.js";
 import { Store, useStore } from "./store.js";
 import { report } from "./report.js";
+import { titleOf } from "./text.js";
 import { html, useEffect, useRef, useState } from "./vendor/library.js";
 
 /** @type {readonly Outcome[]} */
@@ -45,6 +46,14 @@ export function VisitorLink({ account: owner, id, ...others }) {
     >${others.children}</a
   >`;
 }
+
+/** @param {{id: number, children?: ComponentChildren}} properties */
+export const EventLink = ({ id, children }) =>
+  html`<${Link} to=${{ ...NOWHERE, event: String(id) }}>${children}#${id}<//>`;
+
+/** A link to an event, by its name, and its outcome. @param {{event: {id: number, event: string | null, endpoint: string, outcome: string}}} properties */
+export const Named = ({ event }) =>
+  html`<${EventLink} id=${event.id}>${`${titleOf(event)} `}<//> <${OutcomeMark} outcome=${event.outcome} />`;
 
 /** @param {{error: string}} properties */
 export const Problem = ({ error }) => (error ? html`<p class="problem" role="alert">${error}</p>` : null);

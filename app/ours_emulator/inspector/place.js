@@ -3,28 +3,14 @@ import { report } from "./report.js";
 import { Store } from "./store.js";
 import { encoded, pairsIn } from "./percent.js";
 
-/** @typedef {"view" | "event" | "visitor" | "outcome" | "name" | "request" | "q" | "hint" | "reason" | "since" | "order" | "match"} Name */
-/** @typedef {Partial<Record<Name, string>>} Place */
-
-/** @type {readonly Name[]} */
-const NAMES = [
-  "view",
-  "event",
-  "visitor",
-  "outcome",
-  "name",
-  "request",
-  "q",
-  "hint",
-  "reason",
-  "since",
-  "order",
-  "match",
-];
-/** @type {Changes} nothing of the present place */
-export const NOWHERE = Object.fromEntries(NAMES.map((name) => [name, undefined]));
 /** The parts of a place that choose which arrivals are listed. */
 export const FILTERS = /** @type {const} */ (["outcome", "name", "visitor", "request", "hint", "reason", "since", "q"]);
+const NAMES = /** @type {const} */ (["view", "event", ...FILTERS, "order", "match"]);
+/** @typedef {(typeof NAMES)[number]} Name */
+/** @typedef {Partial<Record<Name, string>>} Place */
+
+/** @type {Changes} nothing of the present place */
+export const NOWHERE = Object.fromEntries(NAMES.map((name) => [name, undefined]));
 
 /** Where the page is served, with a slash at its end: at the root, or below `/accounts/NAME`. */
 export const base = new URL("./", report?.url ?? location.href);

@@ -1,4 +1,5 @@
 // A report: the page as one file, which has all that it shows in it and asks nobody.
+/** @import { Row } from "./arrivals.js" */
 /** @import { AccountState, EventDetail, FaultState, RequestDetail, Rule, Summary, Visitor } from "types" */
 
 /**
@@ -71,16 +72,25 @@ export function answerOf(from, path, params) {
 }
 
 /** @param {ReportEvent} event @param {Params} params */
-function isAskedFor(event, { outcome, event: name, visitor_id, request_id, hint, reason, since, q }) {
+const isAskedFor = (event, { q, ...filters }) =>
+  isListed(event, filters) &&
+  (!q || textsOf(event).some((text) => typeof text === "string" && folded(text).includes(folded(q))));
+
+/**
+ * Whether a list with those filters has an event.
+ * @param {Row} event
+ * @param {Params} filters
+ */
+export function isListed(event, { outcome, event: name, visitor_id, distinct_id, request_id, hint, reason, since }) {
   return (
     (outcome === "any" || event.outcome === outcome) &&
     (!name || event.event === name) &&
     (!visitor_id || event.visitor_id === visitor_id) &&
+    (!distinct_id || event.distinct_id === distinct_id) &&
     (!request_id || event.request_id === request_id) &&
     (!hint || hasHint(event, hint)) &&
     (!reason || event.reason?.rule === reason) &&
-    (!since || Date.parse(event.received_at) >= since) &&
-    (!q || textsOf(event).some((text) => typeof text === "string" && folded(text).includes(folded(q))))
+    (!since || Date.parse(event.received_at) >= since)
   );
 }
 
@@ -91,8 +101,8 @@ const textsOf = (event) => [
   ...event.texts,
 ];
 
-/** @param {ReportEvent} event @param {string} rule */
-const hasHint = ({ hints }, rule) => hints.some((hint) => hint.rule === rule);
+/** @param {Pick<EventDetail, "hints">} event @param {string} rule */
+const hasHint = ({ hints }, rule) => hints.some((hint) => rule === "any" || hint.rule === rule);
 
 /** @param {readonly ReportEvent[]} events */
 function ruleCounts(events) {

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { Link, Problem, SearchField, Table, useLoaded } from "./parts.js";
 import { NOWHERE, account, place } from "./place.js";
-import { status } from "./status.js";
+import { status, useNewest } from "./status.js";
 import { useStore } from "./store.js";
 import { plural } from "./text.js";
 import { html } from "./vendor/library.js";
@@ -43,11 +43,10 @@ export function Rules() {
 
 /** How many events each rule applied to, counted again with each that arrives. */
 function useCounts() {
-  const newest = useStore(status).summary?.newest_event ?? 0;
   return useLoaded(async (signal) => {
     const { items } = await get("/debug/rules/counts", { signal });
     return /** @type {RuleCount[]} */ (items);
-  }, newest);
+  }, useNewest());
 }
 
 /**

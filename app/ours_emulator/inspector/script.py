@@ -2,8 +2,8 @@
 
 A browser takes a tenth of a second to load thirty modules, each of which it has to read to know the next; and from a
 file, which a report is, it loads none. So each module becomes a function that returns what it exports, and runs after
-those that it imports. They are written so that this takes no parser: an import or export is a line of its own, and
-nothing that is exported changes.
+those that it imports. What a module imports of types is left out. They are written so that this takes no parser: an
+import or export is a line of its own, and nothing that is exported changes.
 """
 
 import re

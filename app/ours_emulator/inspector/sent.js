@@ -2,7 +2,7 @@
 /** @import { Arrival, RequestDetail } from "types" */
 /** @import { Line } from "./jsonlines.js" */
 import { lineOf, linesOf, within } from "./jsonlines.js";
-import { plural } from "./text.js";
+import { plural, remarksOf } from "./text.js";
 import { html, useMemo, useState } from "./vendor/library.js";
 
 const MOST_LINES = 400;
@@ -39,12 +39,7 @@ function Text({ request: { body, body_base64, body_missing } }) {
 /** @param {{lines: readonly Line[], arrival: Arrival, pointer: string}} properties */
 function Lines({ lines, arrival, pointer }) {
   const [most, setMost] = useState(MOST_LINES);
-  const { reason, hints } = arrival;
-  const remarks = [
-    ...(reason ? [{ ...reason, kind: "rejected" }] : []),
-    ...hints.map((hint) => ({ ...hint, kind: "hint" })),
-  ];
-  const pinned = remarks.map((remark) => ({ ...remark, line: lineOf(lines, pointer + remark.path) }));
+  const pinned = remarksOf(arrival).map((remark) => ({ ...remark, line: lineOf(lines, pointer + remark.path) }));
   const depth = lines.reduce((least, line) => Math.min(least, line.depth), Infinity);
   const drawn = lines.slice(0, Math.max(most, ...pinned.map(({ line }) => line + 1)));
   return html`<pre class="json">

@@ -3,7 +3,7 @@
 import { get, messageOf } from "./api.js";
 import { account } from "./place.js";
 import { report } from "./report.js";
-import { Store } from "./store.js";
+import { Store, useStore } from "./store.js";
 
 const SOON_MS = 400;
 const OFTEN_MS = 5000;
@@ -19,6 +19,9 @@ const OFTEN_MS = 5000;
 export const status = new Store(/** @type {Status} */ ({ summary: null, accounts: [], faults: [], error: "" }));
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let soon;
+
+/** Changes with each arrival, so that what is shown is loaded again. */
+export const useNewest = () => useStore(status).summary?.newest_event ?? 0;
 
 /** Ask for all of it. A failure is a part of the status. */
 export async function refreshStatus() {

@@ -1,4 +1,5 @@
 // How values are written.
+/** @import { Arrival } from "types" */
 
 /** @param {string | number} moment */
 export function clockTime(moment) {
@@ -56,3 +57,15 @@ const NAMELESS = {
   unknown: "unknown path",
   "client/unknown": "unknown path",
 };
+
+/**
+ * Why an arrival was refused, and its hints.
+ * @param {Pick<Arrival, "reason" | "hints">} arrival
+ */
+export const remarksOf = ({ reason, hints }) => [
+  ...(reason ? [{ ...reason, kind: "rejected" }] : []),
+  ...hints.map((hint) => ({ ...hint, kind: "hint" })),
+];
+
+/** @param {unknown} value @returns {value is Record<string, unknown>} */
+export const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);

@@ -2,11 +2,11 @@
 /** @import { Answer, Arrival, Asked, NearMiss, Unmet } from "types" */
 import { ApiError, post } from "./api.js";
 import { python } from "./copies.js";
-import { Choice, CopyButton, Link, OutcomeMark, Problem, Table, notice, useLoaded } from "./parts.js";
+import { Choice, CopyButton, Link, Named, Problem, Table, notice, useLoaded } from "./parts.js";
 import { NOWHERE, choose, place } from "./place.js";
-import { status } from "./status.js";
+import { useNewest } from "./status.js";
 import { useStore } from "./store.js";
-import { plural, shown, titleOf } from "./text.js";
+import { isObject, plural, shown } from "./text.js";
 import { html } from "./vendor/library.js";
 
 /** @typedef {NonNullable<Asked<"post", "/debug/verify">["body"]>} Expectation */
@@ -31,14 +31,11 @@ export function Verify() {
 function expectationOf(text) {
   try {
     const read = JSON.parse(text ?? "null");
-    return isObject(read) && isObject(read.match) ? read : null;
+    return isObject(read) && isObject(read["match"]) ? /** @type {any} */ (read) : null;
   } catch {
     return null;
   }
 }
-
-/** @param {unknown} value */
-const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** @param {{asked: Expectation | null}} properties */
 function Form({ asked }) {
@@ -106,8 +103,7 @@ async function verified(asked, signal) {
 
 /** @param {{asked: Expectation}} properties */
 function Result({ asked }) {
-  const { summary } = useStore(status);
-  const { value, error } = useLoaded((signal) => verified(asked, signal), summary?.newest_event ?? 0);
+  const { value, error } = useLoaded((signal) => verified(asked, signal), useNewest());
   const assertion = assertionOf(asked);
   return html`<${Problem} error=${error} />
     ${value?.met && html`<${Met} met=${value.met} />`} ${value?.unmet && html`<${Missing} unmet=${value.unmet} />`}
@@ -128,13 +124,27 @@ const Met = ({ met: { count, items } }) =>
   </section>`;
 
 /** @param {{unmet: Unmet}} properties */
-const Missing = ({ unmet: { error, candidates, near_misses } }) =>
-  html`<section role="status">
+function Missing({ unmet: { error, candidates, near_misses, unread, last_unread } }) {
+  /** @param {NearMiss} candidate */
+  const isKnown = ({ misses }) => misses?.every(({ path }) => path === "outcome");
+  return html`<section role="status">
       <h3>It is not there</h3>
       <p>${error}</p>
     </section>
-    <${Misses} title="It would match, had it been accepted" misses=${candidates} />
-    <${Misses} title="It comes near" misses=${near_misses} />`;
+    <${Misses} title="It would match, had it been accepted" misses=${candidates.filter(isKnown)} />
+    <${Misses} title="It comes near" misses=${near_misses} />
+    <${Misses} title="It may match, had it been accepted" misses=${candidates.filter((one) => !isKnown(one))} />
+    ${
+      last_unread &&
+      html`<section>
+        <h3>May have matched: refused before it was read</h3>
+        <p>
+          <${Link} to=${{ ...NOWHERE, outcome: "rejected" }}>${plural(unread, "refused request")}<//> whose event is not
+          known, the last one <${Named} event=${last_unread} />
+        </p>
+      </section>`
+    }`;
+}
 
 /** @param {{title: string, misses: readonly NearMiss[]}} properties */
 const Misses = ({ title, misses }) =>
@@ -163,11 +173,6 @@ const Misses = ({ title, misses }) =>
       )}
     </ul>
   </section>`;
-
-/** @param {{event: {id: number, event: string | null, endpoint: string, outcome: string}}} properties */
-const Named = ({ event }) =>
-  html`<${Link} to=${{ ...NOWHERE, event: String(event.id) }}>${titleOf(event)} #${event.id}<//>${" "}
-    <${OutcomeMark} outcome=${event.outcome} />`;
 
 /** @param {Expectation} asked */
 function assertionOf({ match, mode, count }) {

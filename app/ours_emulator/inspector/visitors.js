@@ -1,20 +1,17 @@
 // The visitors, and of one of them all that is known, what set it, and what happened.
 /** @import { Arrival, EventDetail, Visitor } from "types" */
 import { get } from "./api.js";
-import { Link, OutcomeMark, Problem, SearchField, Table, VisitorLink, useLoaded } from "./parts.js";
-import { NOWHERE, account, place } from "./place.js";
-import { status } from "./status.js";
+import { EventLink, Link, Named, Problem, SearchField, Table, VisitorLink, useLoaded } from "./parts.js";
+import { account, place } from "./place.js";
+import { useNewest } from "./status.js";
 import { useStore } from "./store.js";
-import { clockTime, fullTime, plural, shown, titleOf } from "./text.js";
+import { clockTime, fullTime, plural, shown } from "./text.js";
 import { html } from "./vendor/library.js";
 
 const TOGETHER = 10;
 const MOST_EVENTS = 100;
 /** What sets a value. @type {readonly string[]} */
 const SETTING = ["added", "changed"];
-
-/** Changes with each arrival, so that what is shown is loaded again. */
-const useNewest = () => useStore(status).summary?.newest_event ?? 0;
 
 export function Visitors() {
   const { visitor, q } = useStore(place);
@@ -35,7 +32,7 @@ export function Visitors() {
             ${visitors.map((one) => html`<${Row} key=${`${one.account} ${one.visitor_id}`} visitor=${one} chosen=${one.visitor_id === visitor} />`)}
           </ol>`
         }
-        ${value && !visitors.length && html`<p class="none">There is no such visitor.</p>`}
+        ${value && !visitors.length && html`<p class="none">${q ? "There is no such visitor." : "No visitors yet. One appears with the first accepted event."}</p>`}
         ${value && value.total > visitors.length && html`<p class="none">The newest ${visitors.length} of ${plural(value.total, "visitor")}.</p>`}
       </div>
     </section>
@@ -69,8 +66,7 @@ function Whole({ id }) {
       ${value && html`<${Facts} visitor=${value.visitor} />`}
     </div>
     <${Problem} error=${error} />
-    ${value && html`<${Known} ...${value} />`}
-    <${Timeline} key=${order} id=${id} newest=${newest} byTime=${order === "time"} />
+    ${value && html`<${Known} ...${value} /><${Timeline} key=${order} id=${id} newest=${newest} byTime=${order === "time"} />`}
   </section>`;
 }
 
@@ -154,8 +150,7 @@ function Known({ visitor: { devices }, values, setters }) {
 }
 
 /** @param {{id: number | undefined}} properties */
-const Setter = ({ id }) =>
-  id === undefined ? html`<i>an earlier event</i>` : html`<${Link} to=${{ ...NOWHERE, event: String(id) }}>#${id}<//>`;
+const Setter = ({ id }) => (id === undefined ? html`<i>an earlier event</i>` : html`<${EventLink} id=${id} />`);
 
 /** @param {{id: string, newest: number, byTime: boolean}} properties */
 function Timeline({ id, newest, byTime }) {
@@ -188,6 +183,5 @@ const ORDERS = [
 const Happened = ({ arrival, byTime }) =>
   html`<li>
     <time>${fullTime(byTime ? arrival.time : arrival.received_at)}</time>
-    <${Link} to=${{ ...NOWHERE, event: String(arrival.id) }}>${titleOf(arrival)} #${arrival.id}<//>
-    <${OutcomeMark} outcome=${arrival.outcome} />
+    <${Named} event=${arrival} />
   </li>`;

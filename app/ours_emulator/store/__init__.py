@@ -37,6 +37,8 @@ from ours_emulator.store.event_text import texts_not_shown_in
 T = TypeVar("T")
 LARGEST = 2**63 - 1
 """The largest integer that the store can hold, and so the largest id."""
+ANY_RULE = "any"
+"""What an `EventFilter` has instead of a rule if any rule will do."""
 LIST_BYTES = 16 * 1024 * 1024
 """About how large the items of one list may be together. One that is larger is a list alone."""
 
@@ -84,7 +86,7 @@ class EventFilter:
     since: int | None = None
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
     hint: str | None = None
-    """Only those with a hint of this rule."""
+    """Only those with a hint of this rule; of any if it is `ANY_RULE`."""
     reason: str | None = None
     """Only those that this rule refused."""
     request_id: int | None = None

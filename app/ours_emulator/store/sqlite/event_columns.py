@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from ours_emulator.decide.content import identifiers_in
 from ours_emulator.jsontext import json_text, same
 from ours_emulator.model import Properties
-from ours_emulator.store import LARGEST
+from ours_emulator.store import ANY_RULE, LARGEST
 from ours_emulator.store.event_text import has_text
 from ours_emulator.store.sqlite.visitor_columns import Connection
 from ours_emulator.store.tables import receipts, visitors
@@ -48,6 +48,8 @@ has_hints = sa.func.instr(receipts.c.explanation, '"hints":[]') == 0
 
 def has_hint(rule: str) -> Condition:
     """Match an event with a hint of that *rule*."""
+    if rule == ANY_RULE:
+        return has_hints
     of_rule = sa.select(sa.literal(1)).select_from(hint_rows).where(rule_of_hint == rule)
     return sa.and_(_mentions(rule), of_rule.exists())
 
