@@ -256,7 +256,7 @@ def test_the_log_of_the_database_is_bounded_while_readers_are_always_there(tmp_p
     log, failed, largest = Path(f"{database}-wal"), list[object](), 0
     with process(tmp_path, "--database", str(database), "--log-format", "none", "--keep", "50") as running:
         threads = [
-            threading.Thread(target=write_then_read, args=(running.url, f"u{number}", 80, failed))
+            threading.Thread(target=write_then_read, args=(running.url, f"u{number}", 50, failed))
             for number in range(8)
         ]
         for thread in threads:

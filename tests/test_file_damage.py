@@ -136,7 +136,7 @@ class Sender:
                     self.after_damage += [id_] * after
 
 
-@EACH_DAMAGE
+@pytest.mark.parametrize(("damage", "what"), [*DAMAGES.values()][::2], ids=[*DAMAGES][::2])
 def test_under_load_nothing_is_acknowledged_after_a_damage_that_would_be_lost(
     tmp_path: Path, damage: Callable[[Path], object], what: str
 ) -> None:

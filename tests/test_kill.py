@@ -111,7 +111,7 @@ def started(tmp_path: Path, number: int, command: Sequence[str] = COMMAND) -> Ge
         yield running
 
 
-@pytest.mark.parametrize("case", range(4))
+@pytest.mark.parametrize("case", range(2))
 def test_what_was_answered_survives_being_killed_at_any_moment(tmp_path: Path, case: int) -> None:
     chance = random.Random(case)
     acknowledged = Acknowledged()
