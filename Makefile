@@ -10,7 +10,7 @@ serve: $(VENV)/.serve
 	@$(BIN)/ours-emulator serve $(ARGS)
 
 test: $(VENV)/.test
-	$(BIN)/pytest --numprocesses=auto $(ARGS)
+	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(ARGS)
 
 check: $(VENV)/.check
 	$(BIN)/python scripts/generate_sync.py --check

@@ -317,8 +317,6 @@ def commands_in(workflow: Any) -> list[list[str]]:
 def exists(command: Sequence[str]) -> bool:
     """Whether what *command* runs is there: a target of the Makefile, a command with these flags, a file."""
     match command:
-        case ["python", file, *_]:
-            return (ROOT / file).is_file()
         case ["make", target, *_]:
             return re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE) is not None
         case ["ours-emulator", name, *arguments]:

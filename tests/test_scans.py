@@ -158,9 +158,8 @@ def test_a_search_that_could_not_look_at_all_in_time_says_so(tmp_path: Path) -> 
     with serving(database=database) as server:
         for first in range(0, 5000, 1000):
             assert server.default.batch(*map(row, range(first, first + 1000))).status_code == 200
-        for timeout_ms in (0, 30_000):
-            asked = {"match": {"event_properties.plan": {"$regex": "x"}}, "mode": "none", "timeout_ms": timeout_ms}
-            assert server.default.post("/debug/wait", asked).status_code == 200
+        asked = {"match": {"event_properties.plan": {"$regex": "x"}}, "mode": "none", "timeout_ms": 30_000}
+        assert server.default.post("/debug/wait", asked).status_code == 200
 
     async def search(deadline: float | None) -> MatchProgress:
         store = open_store(str(database), Retention())
