@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Many tests wait for another process: with a worker for each core, cores would be idle.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 2) * 3 // 2)")
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
 .PHONY: serve test check docs bench lock clean
@@ -10,7 +12,7 @@ serve: $(VENV)/.serve
 	@$(BIN)/ours-emulator serve $(ARGS)
 
 test: $(VENV)/.test
-	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(ARGS)
+	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal $(ARGS)
 
 check: $(VENV)/.check
 	$(BIN)/python scripts/generate_sync.py --check
