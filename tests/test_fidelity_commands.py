@@ -78,6 +78,23 @@ def test_an_export_is_compared_and_what_is_sent_where_is_said_before(
     assert "secret" not in json.dumps(strict.debug("events", outcome="any"))
 
 
+def test_the_emulator_has_the_experiments_of_the_export(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiments = {"checkout": {"variants": [{"id": "a"}, {"id": "b"}]}}
+    recorded, other = server.account(), server.account()
+    for account in (recorded, other):
+        account.configure(revision="2026-10", experiments=experiments)
+    for visitor in ("ann", "bob", "cy"):
+        body = {"token": "t", "visitor_id": visitor}
+        assert recorded.post("/experiments/assignments/checkout", body).json()["in_experiment"]
+    file = tmp_path / "journal.jsonl"
+    file.write_text(recorded.http.get(f"{recorded.url}/debug/export").text)
+    assert run(*COMPARE, str(file), "--against", other.url, "--revision", "2026-10") == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith("revision 2026-10: 0 answered differently")
+    assert other.debug("summary")["requests"] == 3
+
+
 def test_what_can_not_be_compared_is_one_line(tmp_path: Path) -> None:
     bad = tmp_path / "bad.jsonl"
     bad.write_text("nonsense\n")

@@ -7,12 +7,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import click
 
 from ours_emulator.cli.target import INTERRUPTED, NOT_MET, NotMetError
 from ours_emulator.debug.journal_format import LineError
 from ours_emulator.emulator import Emulator, EmulatorError, run_emulator
+from ours_emulator.emulator.operations import ExperimentPlan, set_experiment
 from ours_emulator.errors import SettingsError, StoreError, file_problem, why
 from ours_emulator.fidelity.comparison import Comparison
 from ours_emulator.fidelity.comparison_report import ComparisonReport
@@ -119,6 +121,8 @@ def _send(options: Options, plan: Plan, results: Results) -> None:
     keys = [credentials.key] if credentials.key else []
     accepted = {"tokens": [credentials.live_token], "public_keys": keys}
     with run_emulator(revision=options.revision, **accepted) as emulator:
+        for key, experiment in plan.experiments.items():
+            emulator.perform(set_experiment(key, cast(ExperimentPlan, experiment)))
         asyncio.run(_compare(options, plan, results, emulator))
 
 

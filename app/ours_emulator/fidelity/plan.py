@@ -1,7 +1,7 @@
 """What will be sent: the requests of an export or of the suite, counted before, and each prepared when it is sent."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import IO
 
 from ours_emulator.contract.revision import revision
@@ -17,6 +17,7 @@ from ours_emulator.fidelity.preparation import (
     why_not_sent,
 )
 from ours_emulator.fidelity.suite import suite
+from ours_emulator.model import Properties
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Plan:
     """Prepares each request when it is asked for, with the time of that moment."""
     secrets: frozenset[str]
     """Tokens and keys that nothing shown may contain."""
+    experiments: Mapping[str, Properties] = field(default_factory=dict[str, Properties])
+    """The experiments of the export, by key, for the emulator."""
 
     @property
     def count(self) -> int:
@@ -59,7 +62,16 @@ def plan_of_export(file: IO[bytes], credentials: Credentials, name: str, now: Ca
     client: list[bool] = []
     not_sent: list[NotCompared] = []
     secrets = set(_secrets_of(credentials))
-    for number, line in _lines(file):
+    experiments: dict[str, Properties] = {}
+    file.seek(0)
+    for number, line in journal_format.read_all(file):
+        if isinstance(line, journal_format.SettingsLine):
+            settings = line.settings
+            secrets.update(settings.tokens, settings.public_keys)
+            experiments |= {
+                key: one.model_dump(mode="json", exclude_unset=True) for key, one in settings.experiments.items()
+            }
+            continue
         secrets.update(secrets_in(line))
         why = why_not_sent(line, credentials)
         if why is None:
@@ -73,6 +85,7 @@ def plan_of_export(file: IO[bytes], credentials: Credentials, name: str, now: Ca
         not_sent=tuple(not_sent),
         requests=lambda: (preparer.prepare(line, _label(number), now()) for number, line in _lines(file)),
         secrets=frozenset(secrets),
+        experiments=experiments,
     )
 
 
