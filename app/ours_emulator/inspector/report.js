@@ -97,7 +97,7 @@ export function isListed(event, { outcome, event: name, visitor_id, distinct_id,
 /** What a search looks through, as the store does; numbers are in `texts`. @param {ReportEvent} event */
 const textsOf = (event) => [
   ...partsIn([event.event, event.distinct_id, event.visitor_id, Object.values(event.named)]),
-  ...partsIn([event.event_properties, event.default_properties, event.identity_context], true),
+  ...partsIn([event.event_properties, event.identity_context], true),
   ...event.texts,
 ];
 

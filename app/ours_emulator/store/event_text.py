@@ -11,9 +11,12 @@ from ours_emulator.decide.content import identifiers_in
 from ours_emulator.jsontext import json_text
 from ours_emulator.store.encoding import decoded
 
-_SHOWN = ("event_properties", "default_properties", "identity_context")
-_NOT_SHOWN = ("user_properties", "data", "device")
-"""What of a content is searched with the names in it, as an event shows it or not; of identifiers only the values."""
+_SHOWN = ("event_properties", "identity_context")
+_NOT_SHOWN = ("default_properties", "user_properties", "data", "device")
+"""What of a content is searched with the names in it, as an event shows it or not; of identifiers only the values.
+
+An event shows its default properties with `received_at`, which nobody sent.
+"""
 
 
 def has_text(names: Sequence[str | None], content: str, text: str) -> bool:
