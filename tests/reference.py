@@ -50,8 +50,9 @@ def command_pages() -> str:
 def _command(context: click.Context) -> str:
     command = context.command
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
-    options = [record for one in command.get_params(context) if (record := one.get_help_record(context))]
-    own = [record for record in options if record not in _settings_of_serve() and record[0] != "--help"]
+    # Without the option for help, which click makes when a command first runs, and then keeps under other names.
+    options = [record for one in command.params if (record := one.get_help_record(context))]
+    own = [record for record in options if record not in _settings_of_serve()]
     rows = [(f"`{names}`", _sentences(text)) for names, text in own]
     settings = [] if _settings_of_serve().isdisjoint(options) else ["Every [setting](settings.md) is an option, too."]
     options_table = [table(("option", "meaning"), rows)] if rows else []
@@ -71,7 +72,7 @@ def _settings_of_serve() -> set[tuple[str, str]]:
     """Return the options that the page about settings describes, with their defaults there."""
     serve = commands.commands["serve"]
     context = click.Context(serve)
-    records = [one.get_help_record(context) for one in serve.get_params(context)]
+    records = [one.get_help_record(context) for one in serve.params]
     return {record for record in records if record and record[0].split()[0] in _SETTINGS}
 
 
