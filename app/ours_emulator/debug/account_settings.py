@@ -67,7 +67,7 @@ def settings_of(config: AccountConfig) -> AccountSettings:
     )
 
 
-def keeps_others(accounts: Accounts, name: str, recorded: AccountSettings) -> bool:
+def give_settings(accounts: Accounts, name: str, recorded: AccountSettings) -> bool:
     """Give the account *name* the *recorded* settings if it has none of its own; return whether it keeps others.
 
     Whoever chose settings, if only the defaults, wants to know what the requests do under these. A closed account keeps

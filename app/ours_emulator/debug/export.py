@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 
 from ours_emulator.accounts import Accounts
 from ours_emulator.debug import journal_format
-from ours_emulator.debug.account_settings import keeps_others
+from ours_emulator.debug.account_settings import give_settings
 from ours_emulator.debug.params import Account, Needs, Reader, account_of, answer, debug_router, error_response
 from ours_emulator.debug.parts import Parts
 from ours_emulator.http.redaction import Redactor
@@ -100,8 +100,12 @@ def _kept_settings(
     accounts: Accounts, lines: Sequence[journal_format.SettingsLine], account: str | None
 ) -> tuple[str, ...]:
     """Give the accounts the settings in *lines*; return the names of those that keep others."""
-    kept = [account or line.account for line in lines if keeps_others(accounts, account or line.account, line.settings)]
-    return tuple(dict.fromkeys(kept))
+    kept: dict[str, None] = {}
+    for line in lines:
+        name = account or line.account
+        if give_settings(accounts, name, line.settings):
+            kept[name] = None
+    return tuple(kept)
 
 
 async def _replayed(parts: Parts, file: IO[bytes], account: str | None) -> Imported:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ours_emulator.accounts import Accounts
-from ours_emulator.debug.account_settings import keeps_others
+from ours_emulator.debug.account_settings import give_settings
 from ours_emulator.debug.journal_format import Line, LineError, SettingsLine, read_all
 from ours_emulator.errors import SettingsError, file_problem
 from ours_emulator.model import Request
@@ -25,6 +25,6 @@ def read_seed(file: Path, accounts: Accounts) -> Sequence[Request]:
     except LineError as error:
         raise SettingsError(f"{file}, {error}") from None
     for line in lines:
-        if isinstance(line, SettingsLine) and keeps_others(accounts, line.account, line.settings):
+        if isinstance(line, SettingsLine) and give_settings(accounts, line.account, line.settings):
             _log.warning("seed %s: %s", file, settings_kept(line.account))
     return [line.request(accounts.revision(line.account)) for line in lines if isinstance(line, Line)]

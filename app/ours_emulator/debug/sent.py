@@ -60,9 +60,9 @@ def _explained(miss: Miss, dropped: Sequence[Hint], message: Properties) -> Miss
         key = dotted(hint.path)
         place = key.split(".")
         # What stood beside the properties instead of in them has lost its own name.
-        if value_at(message, place if place[-1:] == names else [*place, *names]) is not None:
-            why = f"{NOT_THERE}; it was sent in `{key}`, which was dropped [{_DROPPED}]"
-            return replace(miss, why=why.replace("sent in", "sent as") if place[-1:] == names else why)
+        lost, how = (place, "as") if place[-1:] == names else ([*place, *names], "in")
+        if value_at(message, lost) is not None:
+            return replace(miss, why=f"{NOT_THERE}; it was sent {how} `{key}`, which was dropped [{_DROPPED}]")
     return miss
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from ours_emulator.contract.rules import rules_of
 from ours_emulator.fidelity.answers import Difference, NoAnswer
-from ours_emulator.fidelity.formats import cut, escaped, markdown_row
+from ours_emulator.fidelity.formats import cut, escaped, markdown_row, more_as_json
 from ours_emulator.fidelity.manual_checks import ManualCheck, manual_checks_of
 from ours_emulator.fidelity.results import MAX_EXAMPLES, ComparedRequest, Results, reasons
 from ours_emulator.http.redaction import Redactor
 from ours_emulator.records import Rule
 from ours_emulator.terminal import columns
-from ours_emulator.wording import and_more, plural
+from ours_emulator.wording import plural
 
 NO_RULE = "(none)"
 """Stands for the rule of a request that no rule refuses and none hints at."""
@@ -57,11 +57,8 @@ class ComparisonReport:
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         """The rules that requests were about, in the order of the rules. A request counts for its first rule."""
-        by_rule: dict[str, list[ComparedRequest]] = {}
-        for one in self.results.compared:
-            by_rule.setdefault(self._rule(one), []).append(one)
-        order = [*self._rules, *(rule for rule in by_rule if rule not in self._rules)]
-        return tuple(_row(rule, self._basis(rule), by_rule[rule]) for rule in order if rule in by_rule)
+        order = [*self._rules, *(rule for rule in self._by_rule if rule not in self._rules)]
+        return tuple(_row(rule, self._basis(rule), self._by_rule[rule]) for rule in order if rule in self._by_rule)
 
     def table(self) -> Iterator[str]:
         """Yield the lines for a terminal."""
@@ -75,7 +72,7 @@ class ComparisonReport:
             for one in requests[:MAX_EXAMPLES]:
                 yield f"  {self._place(one)}"
                 yield from (f"    {line}" for line in self._lines(one))
-            yield from (f"  {line}" for line in _more(requests))
+            yield from (f"  {line}" for line in more_as_json(len(requests) - MAX_EXAMPLES))
         for title, lines in self._lists():
             yield from ("", f"{title}:", *(f"  {line}" for line in lines))
 
@@ -90,7 +87,7 @@ class ComparisonReport:
             for one in requests[:MAX_EXAMPLES]:
                 yield f"- {escaped(self._place(one))}"
                 yield from (f"  - {escaped(line)}" for line in self._lines(one))
-            yield from (f"- {escaped(line)}" for line in _more(requests))
+            yield from (f"- {escaped(line)}" for line in more_as_json(len(requests) - MAX_EXAMPLES))
         for title, lines in self._lists():
             yield from ("", f"## {title.capitalize()}", "", *(f"- {escaped(line)}" for line in lines))
 
@@ -111,6 +108,13 @@ class ComparisonReport:
         }
 
     @cached_property
+    def _by_rule(self) -> Mapping[str, Sequence[ComparedRequest]]:
+        by_rule: dict[str, list[ComparedRequest]] = {}
+        for one in self.results.compared:
+            by_rule.setdefault(self._rule(one), []).append(one)
+        return by_rule
+
+    @cached_property
     def _rules(self) -> Mapping[str, Rule]:
         return {rule.id: rule for rule in rules_of(self.revision)}
 
@@ -124,8 +128,7 @@ class ComparisonReport:
     def _differing(self) -> Iterator[tuple[str, Sequence[ComparedRequest]]]:
         """Yield each rule that something is different about, with those requests."""
         for row in self.rows:
-            requests = (one for one in self.results.compared if self._rule(one) == row.rule)
-            different = [one for one in requests if not one.is_same]
+            different = [one for one in self._by_rule[row.rule] if not one.is_same]
             if different:
                 yield row.rule, different
 
@@ -192,11 +195,6 @@ def _row(rule: str, basis: str, requests: Sequence[ComparedRequest]) -> Row:
 
 def _check(check: ManualCheck) -> Mapping[str, str]:
     return {"rule": check.rule, "text": check.text}
-
-
-def _more(requests: Sequence[ComparedRequest]) -> list[str]:
-    more = and_more(len(requests) - MAX_EXAMPLES)
-    return [f"{more}: --format json"] if more else []
 
 
 def _cells(row: Row) -> Sequence[object]:

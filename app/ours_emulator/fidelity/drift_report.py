@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
 from ours_emulator.fidelity.change import Change
-from ours_emulator.fidelity.formats import cut, escaped, markdown_row
+from ours_emulator.fidelity.formats import cut, escaped, markdown_row, more_as_json
 from ours_emulator.terminal import columns
 from ours_emulator.wording import plural
 
@@ -29,7 +30,7 @@ class DriftReport:
         if rows:
             yield ""
             yield from columns([[head.upper() for head in _HEADS], *rows])
-        yield from self._more()
+        yield from more_as_json(len(self._grouped) - _MAX_ROWS)
 
     def markdown(self) -> Iterator[str]:
         """Yield the lines of Markdown."""
@@ -38,7 +39,7 @@ class DriftReport:
         if rows:
             yield from ("", markdown_row(_HEADS), markdown_row(["---"] * len(_HEADS)))
             yield from (markdown_row([escaped(cut(cell, _MAX_TEXT)) for cell in row]) for row in rows)
-        yield from self._more()
+        yield from more_as_json(len(self._grouped) - _MAX_ROWS)
 
     def fields(self) -> Mapping[str, object]:
         """Return what a program reads as JSON."""
@@ -52,16 +53,17 @@ class DriftReport:
                     "before": cut(change.before, _MAX_TEXT),
                     "after": cut(change.after, _MAX_TEXT),
                 }
-                for change, where in self._grouped()
+                for change, where in self._grouped
             ],
         }
 
     def _headline(self) -> str:
-        count = plural(len(self._grouped()), "difference")
+        count = plural(len(self._grouped), "difference")
         rules = list(dict.fromkeys(rule for change in self.changes for rule in change.rules))
         touched = f", {plural(len(rules), 'rule')} touched" if self.changes else ""
         return cut(f"{self.source} and revision {self.revision}: {count}{touched}", _MAX_TEXT)
 
+    @cached_property
     def _grouped(self) -> list[tuple[Change, list[str]]]:
         """Return each change once, with the endpoints that have it."""
         groups: dict[Change, list[str]] = {}
@@ -79,10 +81,5 @@ class DriftReport:
                 ", ".join(cut(name, length) for name in where),
                 ", ".join(change.rules),
             )
-            for change, where in self._grouped()[:_MAX_ROWS]
+            for change, where in self._grouped[:_MAX_ROWS]
         ]
-
-    def _more(self) -> Iterator[str]:
-        more = len(self._grouped()) - _MAX_ROWS
-        if more > 0:
-            yield f"and {more} more: --format json"

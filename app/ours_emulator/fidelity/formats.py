@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 from ours_emulator.terminal import printable
+from ours_emulator.wording import and_more
 
 Format: TypeAlias = Literal["table", "markdown", "json"]
 _MARKUP = frozenset("\\`*_{}[]<>#|~&!")
@@ -37,6 +38,12 @@ def cut(text: str, length: int) -> str:
     """Return *text* in one line, cut if it is longer than *length*."""
     shown = printable(text[: length + 1])
     return shown if len(shown) <= length else f"{shown[:length]}…"
+
+
+def more_as_json(count: int) -> list[str]:
+    """Return the line that says that *count* more are in the report as JSON; none if that is none."""
+    more = and_more(count)
+    return [f"{more}: --format json"] if more else []
 
 
 def markdown_row(cells: Sequence[str]) -> str:
