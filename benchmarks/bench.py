@@ -126,7 +126,7 @@ def _memory(what: str, *servers: Server) -> list[Line]:
     line = Line(what)
     for server in servers:
         server.post("/track", next(_TRACKS[0].bodies()))
-    ours, theirs = (server.resident_mib() for server in servers)
+    ours, theirs = (server.settled_mib() for server in servers)
     if ours is None or theirs is None:
         say(f"skipped, as there is no /proc: {what}")
         return []

@@ -132,7 +132,7 @@ def _measure(subject: Subject, load: Load, seconds: int) -> Iterator[tuple[str, 
     with running(subject.command, subject.port_option) as server:
         server.post("/track", next(_TRACKS[0].bodies()))
         yield _START, (time.perf_counter() - server.spawned) * 1000
-        memory = server.resident_mib()
+        memory = server.settled_mib()
         if memory is not None:
             yield _MEMORY, memory
         measured(server.port, load, _WARM_SECONDS)

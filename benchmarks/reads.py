@@ -178,10 +178,10 @@ def _memory(events: int) -> tuple[float | None, float | None]:
     """Return the memory in MiB with an empty store, and after *events* events of which the default number is kept."""
     with running(EMULATOR) as server:
         server.post("/track", next(_TRACK.bodies()))
-        idle = server.resident_mib()
+        idle = server.settled_mib()
         say(f"sending {events:,} events")
         fill(server.port, events, _ROWS)
-        return idle, server.resident_mib()
+        return idle, server.settled_mib()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ PLAIN_BARE = (*_PLAIN, "bare")
 _START_SECONDS = 30
 _ANSWER_SECONDS = 600
 _STOP_SECONDS = 10
+_SETTLING_SECONDS = 1
+_MOST_SAMPLES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,20 @@ class Server:
             text = response.read().decode()
         return Answer(response.status, text, response.getheader("x-emulator-outcome", ""))
 
-    def resident_mib(self) -> float | None:
+    def settled_mib(self) -> float | None:
+        """Return the memory of the process and its children once it stays the same; None where there is no /proc.
+
+        After its first answer a server may still be importing what later ones need.
+        """
+        last, now = None, self._resident_mib()
+        for _ in range(_MOST_SAMPLES):
+            if now == last:
+                break
+            time.sleep(_SETTLING_SECONDS)
+            last, now = now, self._resident_mib()
+        return now
+
+    def _resident_mib(self) -> float | None:
         """Return the memory the process and its children have in RAM; None where there is no /proc."""
         try:
             processes = [self.pid, *map(int, Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())]
