@@ -1,0 +1,9 @@
+from checkout import check_out
+from inline_snapshot import snapshot
+
+
+def test_an_order_is_sent(ours_emulator):
+    check_out("ann@example.com")
+    event = ours_emulator.wait_for("Order Completed").stable()
+    assert event["event_properties"] == snapshot({"cart": "<uuid 3>", "currency": "EUR"})
+    assert event["identity"] == snapshot({"userProperties.email": "ann@example.com"})
