@@ -151,7 +151,7 @@ def _metrics(feed: Feed) -> Metrics:
     try:
         from ours_emulator.metrics import Metrics
     except ImportError:
-        raise SettingsError("metrics needs more packages; run: pip install 'ours-emulator[metrics]'") from None
+        raise SettingsError("--metrics needs prometheus-client; run: pip install 'ours-emulator[metrics]'") from None
     metrics = Metrics()
     feed.call_on_commit(metrics.count)
     return metrics

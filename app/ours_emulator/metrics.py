@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from ours_emulator.model import Exchange, Rejection
 from ours_emulator.records import Summary
 
-MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -21,7 +20,9 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(namespace="ours_emulator", registry=self._registry)
-        self._requests = self._counter("requests", "Requests to the emulated APIs that were recorded.", "endpoint", "status")
+        self._requests = self._counter(
+            "requests", "Requests to the emulated APIs that were recorded.", "endpoint", "status"
+        )
         self._events = self._counter("events", "Events by what became of them.", "endpoint", "outcome")
         self._hints = self._counter("hints", "Hints given with events.", "rule")
         self._refusals = self._counter("refusals", "Events refused.", "rule")

@@ -8,7 +8,6 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from ours_emulator.debug.app import DebugApp
-from ours_emulator.debug.metrics import metrics
 from ours_emulator.debug.params import AsciiJSON
 from ours_emulator.debug.parts import Parts
 from ours_emulator.http.assets import asset_response, packaged
@@ -39,7 +38,6 @@ class EmulatorApp(DebugApp):
         self.include_router(report.router)
         self.router.routes += routes.ROUTES
         self.add_route("/openapi.json", _document, include_in_schema=False)
-        self.add_route("/metrics", metrics, include_in_schema=False)
         self.add_route("/docs", _docs_page, include_in_schema=False)
         self.add_route("/docs/{name}", _docs_asset, include_in_schema=False)
 
