@@ -39,9 +39,11 @@ class _Placeholders:
         if isinstance(value, str):
             return self.in_text(value)
         if isinstance(value, dict):
-            items = cast(dict[str, Any], value).items()
-            return {self.in_text(key): self.in_value(item) for key, item in items}
-        return [self.in_value(item) for item in cast(list[Any], value)] if isinstance(value, list) else value
+            members = cast(dict[str, object], value)
+            return {self.in_text(key): self.in_value(item) for key, item in members.items()}
+        if isinstance(value, list):
+            return [self.in_value(item) for item in cast(list[object], value)]
+        return value
 
     def in_record(self, record: Json) -> dict[str, Any]:
         """Return the JSON of a record with placeholders."""

@@ -54,7 +54,7 @@ class DebugApp(FastAPI):
         errors.add_handlers(self)
         self.add_api_route("/favicon.ico", overview.no_icon, methods=["GET"], include_in_schema=False)
         self.add_route("/debug/openapi.json", _document, include_in_schema=False)
-        self.add_api_route("/metrics", metrics.metrics, methods=["GET"], responses=metrics.RESPONSES)
+        self.include_router(metrics.router)
         for resource in _RESOURCES:
             self.include_router(resource.router)
 

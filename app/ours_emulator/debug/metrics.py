@@ -1,7 +1,7 @@
 """GET /metrics: counts for monitoring, if they were asked for at the start."""
 
-from fastapi import HTTPException, Request
-from starlette.responses import PlainTextResponse
+from fastapi import APIRouter, HTTPException, Request
+from starlette.responses import PlainTextResponse, Response
 
 from ours_emulator.debug.params import Needs, Reader, Responses, error_response
 
@@ -12,12 +12,14 @@ _TEXT = {
     "schema": {"type": "string"},
     "example": 'ours_emulator_events_total{endpoint="track",outcome="accepted"} 3.0\n',
 }
-RESPONSES: Responses = {
+_RESPONSES: Responses = {
     200: {"description": "Counts since the start, and what is stored now.", "content": {MEDIA_TYPE: _TEXT}},
     **error_response(404, "Metrics are off, or asked of an account.", _OFF),
 }
+router = APIRouter()
 
 
+@router.get("/metrics", response_class=Response, responses=_RESPONSES)
 async def metrics(request: Request, parts: Needs, reader: Reader) -> PlainTextResponse:
     """Answer counts of the whole emulator in the text format of Prometheus; only with `--metrics`."""
     if request.scope["account"] is not None:
