@@ -1,6 +1,7 @@
 """Lock what the image installs, with hashes, to the newest versions: `python scripts/lock_image.py`.
 
-docker/requirements.txt has the dependencies, docker/build-requirements.txt what builds the package. uv resolves them.
+docker/requirements.txt has the dependencies and all extras, docker/build-requirements.txt what builds the package. uv
+resolves them.
 """
 
 import subprocess
@@ -23,8 +24,10 @@ def locked(requirements: list[str]) -> str:
 def main() -> None:
     """Write both files."""
     read = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    project = read["project"]
+    extras = [requirement for extra in project["optional-dependencies"].values() for requirement in extra]
     parts = {
-        "requirements.txt": ("project.dependencies", read["project"]["dependencies"]),
+        "requirements.txt": ("project.dependencies and extras", [*project["dependencies"], *extras]),
         "build-requirements.txt": ("build-system.requires", read["build-system"]["requires"]),
     }
     for file, (name, requirements) in parts.items():

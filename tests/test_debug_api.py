@@ -1325,6 +1325,7 @@ def test_the_openapi_document_lists_every_path(server: Server) -> None:
         "/debug/export": {"get"},
         "/debug/report": {"post"},
         "/debug/stream": {"get"},
+        "/metrics": {"get"},
         "/debug/accounts/{name}": {"get", "put", "patch", "delete"},
         "/debug/clock": {"get", "put"},
         "/debug/faults": {"get", "delete"},

@@ -28,11 +28,12 @@ from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES, INGEST_UNKNOWN
 from ours_emulator.http.standalone import StandaloneFront
 from ours_emulator.model import DEFAULT_ACCOUNT, Request, allowed
 from ours_emulator.pipeline import Contract, Pipeline, StoreWriteError
-from ours_emulator.settings import Loaded, Settings, load, unknown_variables
+from ours_emulator.settings import Loaded, Settings, SettingsError, load, unknown_variables
 from ours_emulator.store import Retention, Store, StoreError, open_store
 
 if TYPE_CHECKING:
     from ours_emulator.contract.experiments import Experiments
+    from ours_emulator.metrics import Metrics
     from ours_emulator.openapi.app import EmulatorApp
 
 _log = logging.getLogger(__name__)
@@ -61,7 +62,10 @@ def create_app(
 
 def create_standalone(loaded: Loaded, on_commit: OnCommit | None = None) -> StandaloneFront:
     """Return the same for a server of our own: it answers before FastAPI is imported. Raises as `create_app` does."""
-    parts, served = _open(loaded, Feed(on_commit), None)
+    feed = Feed()
+    if on_commit is not None:
+        feed.call_on_commit(on_commit)
+    parts, served = _open(loaded, feed, None)
     make_app = partial(_fastapi_app, parts)
     return StandaloneFront(make_app, parts.store.open_reader, served, parts.feed.close, parts.close)
 
@@ -85,6 +89,7 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
     }
     accounts = accounts or Accounts(_account(settings), settings.now)
     seed = _seed(settings.seed, accounts)
+    metrics = _metrics(feed) if settings.metrics else None
     retention = Retention(settings.keep, settings.keep_body_bytes, settings.keep_event_bytes)
     store = open_store(settings.database, retention)
     pipeline = _pipeline(store, settings, contracts, accounts, feed, seed)
@@ -94,7 +99,7 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
     ingest = EndpointParts(pipeline, ingest_contract, accounts, log, preflights, limits.body)
     client = EndpointParts(pipeline, client_contract, accounts, log, preflights, client_limit)
     guard = Guard(settings.allowed_hosts, settings.admin_token)
-    parts = Parts(store, pipeline, accounts, feed, loaded, redactor, log)
+    parts = Parts(store, pipeline, accounts, feed, loaded, redactor, log, metrics)
     return parts, Served(guard, _endpoints(ingest, client, store), log, limits.body, accounts)
 
 
@@ -139,6 +144,17 @@ def _account(settings: Settings) -> AccountConfig:
         experiments=_experiments(settings.experiments),
         max_visitor_bytes=settings.max_visitor_bytes,
     )
+
+
+def _metrics(feed: Feed) -> Metrics:
+    """Return counts of everything that *feed* hears of. Raises SettingsError."""
+    try:
+        from ours_emulator.metrics import Metrics
+    except ImportError:
+        raise SettingsError("--metrics needs prometheus-client; run: pip install 'ours-emulator[metrics]'") from None
+    metrics = Metrics()
+    feed.call_on_commit(metrics.count)
+    return metrics
 
 
 def _experiments(file: Path | None) -> Experiments:

@@ -115,11 +115,11 @@ class Feed:
     """Fan-out of commits. Nothing is polled, and while nobody listens a commit costs one look at a dictionary.
 
     A listener that was there before a read of the store misses nothing: what that read did not see yet is handed over
-    when it is committed. *on_commit* is called with every commit, on the thread that made it and before any listener.
+    when it is committed.
     """
 
-    def __init__(self, on_commit: OnCommit | None = None) -> None:
-        self._on_commit = on_commit
+    def __init__(self) -> None:
+        self._on_commit: tuple[OnCommit, ...] = ()
         # Tuples are replaced, never changed, so that the writer reads them without the lock.
         self._listeners: dict[_Key, tuple[Listener, ...]] = {}
         self._changing = threading.Lock()
@@ -129,6 +129,10 @@ class Feed:
     def listeners(self) -> int:
         """The number of those who listen."""
         return sum(map(len, tuple(self._listeners.values())))
+
+    def call_on_commit(self, call: OnCommit) -> None:
+        """Have *call* called with every commit, on the thread that made it and before any listener."""
+        self._on_commit += (call,)
 
     @contextmanager
     def listen(self, account: str | None, event: str | None = None, *, bounded: bool = False) -> Generator[Listener]:
@@ -145,8 +149,8 @@ class Feed:
 
     def publish(self, exchanges: Sequence[Exchange]) -> None:
         """Hand over the events of *exchanges*, each made once for all listeners. For the writer, after COMMIT."""
-        if self._on_commit is not None:
-            self._on_commit(exchanges)
+        for call in self._on_commit:
+            call(exchanges)
         if not self._listeners:
             return
         wanted: dict[Listener, list[EventView]] = {}

@@ -12,6 +12,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from ours_emulator.stable import stable_forms
 from ours_emulator.values import value
 
 T = TypeVar("T")
@@ -177,6 +178,10 @@ class Event:
     request_id: int
     batch_index: int | None = None
 
+    def stable(self) -> dict[str, Any]:
+        """Return its JSON with placeholders for what differs in each run, to compare with a snapshot; see `stable`."""
+        return stable([self])[0]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitorChange:
@@ -240,6 +245,10 @@ class Visitor:
     event_count: int
     first_seen: datetime
     last_seen: datetime
+
+    def stable(self) -> dict[str, Any]:
+        """Return its JSON with placeholders for what differs in each run, to compare with a snapshot; see `stable`."""
+        return stable([self])[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -567,6 +576,16 @@ def whole(number: float) -> float:
 def to_json(record: object) -> dict[str, Any]:
     """Return the JSON object of a dataclass: fields by name, moments as ISO 8601, tuples as lists."""
     return {name: _plain(getattr(record, name)) for name in _names(cast(Any, record.__class__))}
+
+
+def stable(records: "Iterable[Event | Visitor]") -> list[dict[str, Any]]:
+    """Return the JSON of *records* with placeholders for what differs in each run, to compare with a snapshot.
+
+    Ids, the account and UUIDs (in any value) are replaced, numbered through all of *records* in the order in which
+    they appear (`<event 1>`, `<request 1>`, `<uuid 1>`), so that the same value has the same placeholder; and the times
+    that every record has (`<time>`, not numbered). Other values are as they were sent.
+    """
+    return stable_forms(map(to_json, records))
 
 
 def from_json(kind: type[T], data: Json) -> T:

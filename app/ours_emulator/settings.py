@@ -181,6 +181,10 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         ge=0,
         description="How many bytes of events to keep, with the earlier versions of their visitors.",
     )
+    metrics: bool = Field(
+        False,
+        description="Serve counts for Prometheus at /metrics (needs `ours-emulator[metrics]`).",
+    )
     log_format: Literal["human", "json", "none"] = Field(
         "human", description="Format of the request log, one line per request: human, json or none."
     )

@@ -15,6 +15,7 @@ from ours_emulator.debug import (
     experiments,
     export,
     faults,
+    metrics,
     overview,
     requests,
     rules,
@@ -53,6 +54,7 @@ class DebugApp(FastAPI):
         errors.add_handlers(self)
         self.add_api_route("/favicon.ico", overview.no_icon, methods=["GET"], include_in_schema=False)
         self.add_route("/debug/openapi.json", _document, include_in_schema=False)
+        self.include_router(metrics.router)
         for resource in _RESOURCES:
             self.include_router(resource.router)
 

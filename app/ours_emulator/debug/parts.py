@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 
@@ -13,6 +14,9 @@ from ours_emulator.http.redaction import Redactor
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.settings import Loaded
 from ours_emulator.store import Store
+
+if TYPE_CHECKING:
+    from ours_emulator.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,8 @@ class Parts:
     loaded: Loaded
     redactor: Redactor
     log: RequestLog
+    metrics: "Metrics | None" = None
+    """What /metrics answers; None if that is off."""
     scans: Scans = field(default_factory=Scans)
 
     def opened(self, account: str) -> OpenAccount:

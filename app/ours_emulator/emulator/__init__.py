@@ -29,6 +29,7 @@ from ours_emulator.records import (
     Summary,
     Visitor,
     VisitorChange,
+    stable,
 )
 
 __all__ = [
@@ -67,4 +68,5 @@ __all__ = [
     "VisitorChange",
     "run_emulator",
     "run_emulator_async",
+    "stable",
 ]

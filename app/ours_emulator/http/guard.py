@@ -11,6 +11,7 @@ from ours_emulator.http.routes import Route
 
 IMPORT_PATH = "/debug/import"
 _HEALTH = "/debug/health"
+_METRICS = "/metrics"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _JSON = (b"application/json",)
 _JSON_LINES = (*_JSON, b"application/jsonl", b"application/x-ndjson")
@@ -118,10 +119,14 @@ class Guard:
         return same or self._is_configured(page.host)
 
     def _authorized(self, headers: HeaderLists, route: Route) -> bool:
-        if self._admin_token is None or route.path == _HEALTH or not f"{route.path}/".startswith("/debug/"):
+        if self._admin_token is None or not _needs_token(route.path):
             return True
         scheme, _, token = b", ".join(headers.get(b"authorization", [])).partition(b" ")
         return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._admin_token)
+
+
+def _needs_token(path: str) -> bool:
+    return path == _METRICS or (path != _HEALTH and f"{path}/".startswith("/debug/"))
 
 
 def authority(value: bytes) -> Authority | None:

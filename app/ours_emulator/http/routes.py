@@ -77,6 +77,7 @@ _NOT_EMULATED: Mapping[str, Target] = {
     "/": _DEBUG,
     "/favicon.ico": _DEBUG,
     "/debug": _DEBUG,
+    "/metrics": _DEBUG,
     "/docs": _DOCS,
     "/openapi.json": _DOCS,
     **{path: Target("probe", name) for path, name in PROBES.items()},

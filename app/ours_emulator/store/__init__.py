@@ -267,6 +267,10 @@ class StoreReader(Protocol):
         """Read something; raises what keeps the store from being read."""
         ...
 
+    async def size(self) -> int:
+        """Return how many bytes the store takes."""
+        ...
+
     async def account_names(self) -> list[str]:
         """Return the names of the accounts in the store."""
         ...

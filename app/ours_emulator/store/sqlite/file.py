@@ -127,6 +127,12 @@ class StoreFile:
             return False
 
     @property
+    def size(self) -> int:
+        """Bytes of the database and its write-ahead log. Any thread may ask."""
+        self.check()
+        return sum(Path(f"{self.path}{end}").stat().st_size for end in ("", "-wal"))
+
+    @property
     def log_bytes(self) -> int:
         """Bytes of the write-ahead log after the last commit."""
         return 0 if self._watch is None else self._watch.log_bytes

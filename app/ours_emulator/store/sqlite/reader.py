@@ -15,6 +15,10 @@ class SqliteReader(VisitorReader, EventReader, RequestReader, SummaryReader):
         async with self.snapshot("", self._probing):
             pass
 
+    async def size(self) -> int:
+        """Return how many bytes the store takes."""
+        return self._file.size
+
     async def account_names(self) -> list[str]:
         """Return the names of the accounts in the store."""
         async with self.snapshot(None) as stored:
