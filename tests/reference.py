@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
 from ours_emulator.app import create_app
 from ours_emulator.cli.main import commands
@@ -22,6 +23,7 @@ from ours_emulator.settings import Settings, flag
 
 PACKAGE = Path(__file__).parent.parent / "app" / "ours_emulator"
 _SETTINGS = {flag(name) for name in Settings.model_fields}
+_HEAD = ("field", "type", "meaning")
 _BOUNDS = {"exclusiveMinimum": "> {:g}", "minimum": "≥ {:g}", "maximum": "≤ {:,.0f}", "maxLength": "≤ {:,} characters"}
 
 
@@ -86,6 +88,13 @@ def _paragraphs(text: str) -> Iterator[str]:
             yield _prose(paragraph)
 
 
+def command_list() -> str:
+    """Return the table of the commands, each with the first paragraph of its help."""
+    shown = [command for command in commands.commands.values() if not command.hidden]
+    rows = [(f"[`{one.name}`](commands.md#{one.name})", _first_paragraph(one.help or "")) for one in shown]
+    return table(("command", "what it does"), rows)
+
+
 # The debug API
 
 
@@ -105,13 +114,40 @@ def _call(path: str, method: str, call: dict[str, Any]) -> str:
     if parameters := call.get("parameters"):
         rows = [(f"`{one['name']}`", _kind(one["schema"]), _about(one, one["schema"])) for one in parameters]
         parts.append(table(("parameter", "type", "meaning"), rows))
-    parts += [table(("field", "type", "meaning"), _fields(schema)) for schema in _bodies(call)]
+    parts += [table(_HEAD, _fields(schema)) for schema in _bodies(call)]
     return "\n\n".join(parts)
+
+
+def lookups() -> str:
+    """Return the table of the calls that look something up, each with the first paragraph of its description."""
+    gets = {path: calls["get"] for path, calls in _document()["paths"].items() if "get" in calls}
+    rows = [
+        (
+            f"[`{path.removeprefix('/debug/')}`](calls.md#{_anchor(f'GET {path}')})",
+            _first_paragraph(call["description"]),
+        )
+        for path, call in gets.items()
+        if path.startswith("/debug/")
+    ]
+    return table(("`GET /debug/…`", "what it does"), rows)
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def fault_fields() -> str:
     """Return the table of the fields of a fault."""
-    return table(("field", "type", "meaning"), _fields(_resolved({"$ref": "#/components/schemas/FaultBody"})))
+    return table(_HEAD, _fields(_schema("FaultBody")))
+
+
+def experiment_fields() -> str:
+    """Return the table of the fields of an experiment, and of its variants."""
+    return table(_HEAD, [*_fields(_schema("Experiment")), *_fields(_schema("Variant"), "variants[].")])
+
+
+def _schema(name: str) -> dict[str, Any]:
+    return _resolved({"$ref": f"#/components/schemas/{name}"})
 
 
 def operators() -> str:
@@ -219,7 +255,25 @@ def limits() -> str:
     return table(("what", "limit"), rows)
 
 
+# Inputs of the action
+
+
+def action_inputs() -> str:
+    """Return the table of the inputs of the action."""
+    action = yaml.safe_load((PACKAGE.parent.parent / "action.yml").read_text("utf-8"))
+    rows = [(f"`{name}`", one["description"], _code(one["default"])) for name, one in action["inputs"].items()]
+    return table(("input", "meaning", "default"), rows)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
 # Text
+
+
+def _first_paragraph(text: str) -> str:
+    return _sentences(_prose(inspect.cleandoc(text).split("\n\n")[0]))
 
 
 def _prose(text: str) -> str:
