@@ -53,7 +53,7 @@ def _command(context: click.Context) -> str:
     command = context.command
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     # Without the option for help, which click makes when a command first runs, and then keeps under other names.
-    options = [record for one in command.params if (record := one.get_help_record(context))]
+    options = [record for one in _options(command) if (record := one.get_help_record(context))]
     own = [record for record in options if record not in _settings_of_serve()]
     rows = [(f"`{names}`", _sentences(text)) for names, text in own]
     settings = [] if _settings_of_serve().isdisjoint(options) else ["Every [setting](settings.md) is an option, too."]
@@ -69,12 +69,17 @@ def _command(context: click.Context) -> str:
     )
 
 
+def _options(command: click.Command) -> Iterator[click.Option]:
+    """Yield the options. The arguments are in the usage, and only some versions of click list them with the options."""
+    return (one for one in command.params if isinstance(one, click.Option))
+
+
 @cache
 def _settings_of_serve() -> set[tuple[str, str]]:
     """Return the options that the page about settings describes, with their defaults there."""
     serve = commands.commands["serve"]
     context = click.Context(serve)
-    records = [one.get_help_record(context) for one in serve.params]
+    records = [one.get_help_record(context) for one in _options(serve)]
     return {record for record in records if record and record[0].split()[0] in _SETTINGS}
 
 

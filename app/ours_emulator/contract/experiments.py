@@ -57,9 +57,9 @@ def _scalar(value: Any) -> JsonValue:
 Key: TypeAlias = Annotated[str, AfterValidator(_valid_key)]
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT)]
 Pattern: TypeAlias = Annotated[str, Field(min_length=1, max_length=2000)]
-Scalar: TypeAlias = Annotated[
-    Any, AfterValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})
-]
+# Not as a list of types, which FastAPI before 0.116 refuses in a document.
+_SCALAR_TYPES = [{"type": name} for name in ("string", "number", "boolean", "null")]
+Scalar: TypeAlias = Annotated[Any, AfterValidator(_scalar), WithJsonSchema({"anyOf": _SCALAR_TYPES})]
 
 
 class _Strict(BaseModel):
