@@ -51,7 +51,9 @@ def command_pages() -> str:
 
 def _command(context: click.Context) -> str:
     command = context.command
-    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    # Some versions of click put two brackets around choices that may be omitted.
+    pieces = " ".join(command.collect_usage_pieces(context)).replace("[[", "[").replace("]]", "]")
+    usage = f"{context.command_path} {pieces}"
     # Without the option for help, which click makes when a command first runs, and then keeps under other names.
     options = [record for one in _options(command) if (record := one.get_help_record(context))]
     own = [record for record in options if record not in _settings_of_serve()]
