@@ -51,16 +51,10 @@ $(VENV)/.docs: $(VENV)/.serve
 	@$(PIP) --group docs
 	@touch $@
 
-# The tests build the site, too. The suite of the vendor's SDK is only in its sdist.
-SUITE := $(VENV)/sdk-suite
-$(VENV)/.test: $(VENV)/.docs tests/sdk.txt tests/sdk-needs.txt tests/sdk-suite.txt
-	@$(PIP) --group test --requirement tests/sdk-needs.txt
-	@$(PIP) --no-deps --requirement tests/sdk.txt
-	@rm -rf $(SUITE)
-	@$(PIP) --target $(SUITE)/needs --requirement tests/sdk-suite.txt
-	@$(BIN)/python -m pip --quiet --disable-pip-version-check download --no-deps --no-binary oursprivacy-client \
-		--dest $(SUITE) --requirement tests/sdk.txt
-	@mkdir $(SUITE)/source && tar -xzf $(SUITE)/*.tar.gz --strip-components 1 -C $(SUITE)/source
+# The tests build the site, too.
+$(VENV)/.test: $(VENV)/.docs scripts/install_sdk.py tests/sdk.txt tests/sdk-needs.txt tests/sdk-suite.txt
+	@$(PIP) --group test
+	@$(BIN)/python scripts/install_sdk.py
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.test

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
 from ours_emulator.app import create_app
 from ours_emulator.cli.main import commands
@@ -22,6 +23,7 @@ from ours_emulator.settings import Settings, flag
 
 PACKAGE = Path(__file__).parent.parent / "app" / "ours_emulator"
 _SETTINGS = {flag(name) for name in Settings.model_fields}
+_HEAD = ("field", "type", "meaning")
 _BOUNDS = {"exclusiveMinimum": "> {:g}", "minimum": "≥ {:g}", "maximum": "≤ {:,.0f}", "maxLength": "≤ {:,} characters"}
 
 
@@ -49,9 +51,11 @@ def command_pages() -> str:
 
 def _command(context: click.Context) -> str:
     command = context.command
-    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    # Some versions of click put two brackets around choices that may be omitted.
+    pieces = " ".join(command.collect_usage_pieces(context)).replace("[[", "[").replace("]]", "]")
+    usage = f"{context.command_path} {pieces}"
     # Without the option for help, which click makes when a command first runs, and then keeps under other names.
-    options = [record for one in command.params if (record := one.get_help_record(context))]
+    options = [record for one in _options(command) if (record := one.get_help_record(context))]
     own = [record for record in options if record not in _settings_of_serve()]
     rows = [(f"`{names}`", _sentences(text)) for names, text in own]
     settings = [] if _settings_of_serve().isdisjoint(options) else ["Every [setting](settings.md) is an option, too."]
@@ -67,12 +71,17 @@ def _command(context: click.Context) -> str:
     )
 
 
+def _options(command: click.Command) -> Iterator[click.Option]:
+    """Yield the options. The arguments are in the usage, and only some versions of click list them with the options."""
+    return (one for one in command.params if isinstance(one, click.Option))
+
+
 @cache
 def _settings_of_serve() -> set[tuple[str, str]]:
     """Return the options that the page about settings describes, with their defaults there."""
     serve = commands.commands["serve"]
     context = click.Context(serve)
-    records = [one.get_help_record(context) for one in serve.params]
+    records = [one.get_help_record(context) for one in _options(serve)]
     return {record for record in records if record and record[0].split()[0] in _SETTINGS}
 
 
@@ -84,6 +93,13 @@ def _paragraphs(text: str) -> Iterator[str]:
             yield "\n".join(f"- `{term}`: {''.join(meaning)}" for term, *meaning in terms)
         else:
             yield _prose(paragraph)
+
+
+def command_list() -> str:
+    """Return the table of the commands, each with the first paragraph of its help."""
+    shown = [command for command in commands.commands.values() if not command.hidden]
+    rows = [(f"[`{one.name}`](commands.md#{one.name})", _first_paragraph(one.help or "")) for one in shown]
+    return table(("command", "what it does"), rows)
 
 
 # The debug API
@@ -105,13 +121,40 @@ def _call(path: str, method: str, call: dict[str, Any]) -> str:
     if parameters := call.get("parameters"):
         rows = [(f"`{one['name']}`", _kind(one["schema"]), _about(one, one["schema"])) for one in parameters]
         parts.append(table(("parameter", "type", "meaning"), rows))
-    parts += [table(("field", "type", "meaning"), _fields(schema)) for schema in _bodies(call)]
+    parts += [table(_HEAD, _fields(schema)) for schema in _bodies(call)]
     return "\n\n".join(parts)
+
+
+def lookups() -> str:
+    """Return the table of the calls that look something up, each with the first paragraph of its description."""
+    gets = {path: calls["get"] for path, calls in _document()["paths"].items() if "get" in calls}
+    rows = [
+        (
+            f"[`{path.removeprefix('/debug/')}`](calls.md#{_anchor(f'GET {path}')})",
+            _first_paragraph(call["description"]),
+        )
+        for path, call in gets.items()
+        if path.startswith("/debug/")
+    ]
+    return table(("`GET /debug/…`", "what it does"), rows)
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def fault_fields() -> str:
     """Return the table of the fields of a fault."""
-    return table(("field", "type", "meaning"), _fields(_resolved({"$ref": "#/components/schemas/FaultBody"})))
+    return table(_HEAD, _fields(_schema("FaultBody")))
+
+
+def experiment_fields() -> str:
+    """Return the table of the fields of an experiment, and of its variants."""
+    return table(_HEAD, [*_fields(_schema("Experiment")), *_fields(_schema("Variant"), "variants[].")])
+
+
+def _schema(name: str) -> dict[str, Any]:
+    return _resolved({"$ref": f"#/components/schemas/{name}"})
 
 
 def operators() -> str:
@@ -219,7 +262,25 @@ def limits() -> str:
     return table(("what", "limit"), rows)
 
 
+# Inputs of the action
+
+
+def action_inputs() -> str:
+    """Return the table of the inputs of the action."""
+    action = yaml.safe_load((PACKAGE.parent.parent / "action.yml").read_text("utf-8"))
+    rows = [(f"`{name}`", one["description"], _code(one["default"])) for name, one in action["inputs"].items()]
+    return table(("input", "meaning", "default"), rows)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
 # Text
+
+
+def _first_paragraph(text: str) -> str:
+    return _sentences(_prose(inspect.cleandoc(text).split("\n\n")[0]))
 
 
 def _prose(text: str) -> str:

@@ -9,7 +9,19 @@ from pathlib import Path
 from ours_emulator.contract.rules import load_rules
 from ours_emulator.model import REVISIONS
 from ours_emulator.settings import ENV_PREFIX, Settings, flag
-from reference import call_pages, command_pages, fault_fields, limits, operators, parts, table
+from reference import (
+    action_inputs,
+    call_pages,
+    command_list,
+    command_pages,
+    experiment_fields,
+    fault_fields,
+    limits,
+    lookups,
+    operators,
+    parts,
+    table,
+)
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -33,7 +45,11 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "settings": settings_table,
     "rules": rules_table,
     "commands": command_pages,
+    "cli": command_list,
     "calls": call_pages,
+    "ci": action_inputs,
+    "debug-api": lookups,
+    "experiments": experiment_fields,
     "faults": fault_fields,
     "wait-and-verify": operators,
     "limits": limits,

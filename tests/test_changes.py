@@ -1,4 +1,4 @@
-"""What an event changed of its visitor: each value before and after, and why a value that was sent changed nothing."""
+"""Changes of an event to its visitor: each value before and after, and why a value that was sent changed nothing."""
 
 import gzip
 import json

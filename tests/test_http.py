@@ -1,5 +1,6 @@
 """HTTP as people and platforms use it: probes, HEAD, absolute request targets."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
@@ -8,7 +9,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
+from ours_emulator.http.head import answer_head
 from serving import Account, Server, serving
 from waiting import PATIENCE
 
@@ -80,6 +83,27 @@ def test_head_is_answered_as_get_without_a_body(account: Account, server: Server
         if path != "/debug/stream":
             get = account.http.get(url)
             assert (head.status_code, head.headers["content-type"]) == (get.status_code, get.headers["content-type"])
+
+
+def test_the_head_of_a_stream_that_is_sent_in_a_task_group_ends_without_an_error() -> None:
+    sent: list[Message] = []
+
+    async def stream(_: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        async with asyncio.TaskGroup() as group:
+            group.create_task(send_part(send))
+
+    async def send_part(send: Send) -> None:
+        await send({"type": "http.response.body", "body": b"part", "more_body": True})
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def keep(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(answer_head(stream, {"type": "http", "method": "HEAD"}, receive, keep))
+    assert [message.get("body") for message in sent] == [None, b""]
 
 
 def test_the_head_of_the_stream_is_all_there_is_of_it(server: Server) -> None:

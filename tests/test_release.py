@@ -103,5 +103,5 @@ def test_the_workflows_set_inputs_that_the_action_has() -> None:
 def test_the_tests_run_on_every_python_that_the_package_names() -> None:
     named = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["project"]["classifiers"]))
     jobs = WORKFLOWS["tests.yml"]["jobs"]
-    assert [jobs[job]["strategy"]["matrix"]["python"] for job in ("linux", "elsewhere")] == [named, named]
+    assert [jobs[job]["strategy"]["matrix"]["python"] for job in ("unix", "windows")] == [named, named]
     assert PROJECT["project"]["requires-python"] == f">={named[0]}"

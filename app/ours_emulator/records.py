@@ -34,7 +34,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @value
 class Hint:
-    """Something that was accepted but probably not meant: the rule, a JSON pointer, a sentence."""
+    """Something that was accepted but probably not intended: the rule, a JSON pointer, a sentence."""
 
     rule: str
     path: str
@@ -205,7 +205,7 @@ class VisitorChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventDetail(Event):
-    """An event with what it changed of its visitor: nothing, unless it was accepted.
+    """An event with its changes to its visitor: nothing, unless it was accepted.
 
     `unknown_changes` has the parts of the visitor of which an older database file never recorded what they were right
     before this event or right after it (`data`, `devices`, `identifiers.anonymous_id`), and all parts if what the

@@ -1,4 +1,4 @@
-"""Does all jobs waiting at one moment together (group commit), on a thread or, if they are few, on their event loop."""
+"""Does all waiting jobs together (group commit), on a thread or, if they are few, on their event loop."""
 
 import asyncio
 import logging

@@ -594,7 +594,7 @@ def test_markup_in_the_address_and_in_every_other_view_is_only_text(
             (f"hint={text}&reason={text}", ".problem"),
             (f"view=visitors&visitor={text}", ".timeline li"),
             (f"view=visitors&q={text}", "main:not(.open) .row.visitor"),
-            (f"view=verify&match={quote(json.dumps(asked))}", "h3:has-text('It is not there')"),
+            (f"view=verify&match={quote(json.dumps(asked))}", "h3:has-text('Expectation not met')"),
             (f"view=rules&q={text}", "h2:has-text('Rules')"),
             ("view=control", ".entries pre"),
         ):

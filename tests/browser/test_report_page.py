@@ -100,13 +100,13 @@ def test_an_event_is_shown_from_a_file_with_all_that_the_page_shows(opened: Open
     assert page.locator(".banner pre").inner_text() == "expected 2 events 'Paid'"
     page.locator(".rows .title", has_text="Paid").click()
     detail = page.get_by_role("region", name="Event")
-    detail.get_by_text("Accepted, but probably not meant").wait_for()
+    detail.get_by_text("Accepted, but probably not intended").wait_for()
     text = detail.inner_text()
     for shown in ("userId decided", "properties.city", "Berlin", "Bonn", "attempt 1", '"amount": 5', "unknown-keys"):
         with case(shown):
             assert shown in text
     page.reload()
-    detail.get_by_text("Accepted, but probably not meant").wait_for()
+    detail.get_by_text("Accepted, but probably not intended").wait_for()
 
 
 def test_every_view_of_a_report_shows_what_was_there(opened: Opened, account: Account) -> None:

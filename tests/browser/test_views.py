@@ -122,7 +122,7 @@ def test_the_page_of_all_accounts_leads_to_the_one_of_the_visitor(tab: "Watched"
 def test_the_hints_of_a_duplicate_do_not_call_it_accepted(tab: "Watched", account: Account) -> None:
     for _ in range(2):
         account.track(event="E", userId="u", distinctId="1", properties={})
-    for outcome, title in (("accepted", "Accepted, but probably not meant"), ("duplicate", "Probably not meant")):
+    for outcome, title in (("accepted", "Accepted, but probably not intended"), ("duplicate", "Probably not intended")):
         tab.open(f"?event={account.events(outcome=outcome)[0]['id']}")
         tab.page.get_by_role("heading", name=title, exact=True).wait_for()
 
@@ -275,21 +275,21 @@ def test_an_account_without_visitors_and_an_unknown_visitor_are_said_to_be(tab: 
 # What is missing
 
 
-def test_a_missing_event_is_explained_by_what_comes_near(tab: "Watched", account: Account) -> None:
+def test_a_missing_event_is_explained_by_the_closest_matches(tab: "Watched", account: Account) -> None:
     account.track(event="Purchase", userId="u", eventProperties={"amount": 5})
     tab.open("?view=verify")
     tab.page.get_by_label("Event", exact=True).fill("Purchase")
     tab.page.get_by_label("Value").fill("u")
     tab.page.get_by_label("Event properties, as JSON").fill('{"amount": {"$gt": 50}}')
-    tab.page.get_by_role("button", name="Look").click()
-    tab.page.get_by_role("heading", name="It is not there").wait_for()
+    tab.page.get_by_role("button", name="Check").click()
+    tab.page.get_by_role("heading", name="Expectation not met").wait_for()
     assert table(tab.page)["event_properties.amount"][0] == '{"$gt":50}'
     assertion = copied(tab.page, "Copy")
     with Emulator(account.url) as handle:
         with pytest.raises(ExpectationError):
             eval(assertion, {"ours_emulator": handle})
         account.track(event="Purchase", userId="u", eventProperties={"amount": 51})
-        tab.page.get_by_role("heading", name="It is there: 1 event").wait_for()
+        tab.page.get_by_role("heading", name="Expectation met: 1 event").wait_for()
         assert eval(assertion, {"ours_emulator": handle}).event_properties == {"amount": 51}
     assert [text for text in tab.complaints if "406" not in text] == []
     tab.complaints.clear()
@@ -298,10 +298,10 @@ def test_a_missing_event_is_explained_by_what_comes_near(tab: "Watched", account
 @pytest.mark.parametrize(
     ("asked", "heading"),
     [
-        ({"match": {"event": "Purchase"}, "mode": "exactly", "count": 2}, "It is there: 2 events"),
-        ({"match": {"event": "Purchase"}, "mode": "at_least", "count": 2}, "It is there: 2 events"),
-        ({"match": {"event": {"$regex": "^Err"}}, "mode": "none"}, "It is there: 0 events"),
-        ({"match": {"email": "x@example.com", "endpoint": "track"}, "mode": "none"}, "It is there: 0 events"),
+        ({"match": {"event": "Purchase"}, "mode": "exactly", "count": 2}, "Expectation met: 2 events"),
+        ({"match": {"event": "Purchase"}, "mode": "at_least", "count": 2}, "Expectation met: 2 events"),
+        ({"match": {"event": {"$regex": "^Err"}}, "mode": "none"}, "Expectation met: 0 events"),
+        ({"match": {"email": "x@example.com", "endpoint": "track"}, "mode": "none"}, "Expectation met: 0 events"),
     ],
 )
 def test_each_assertion_asks_what_the_page_asked(
@@ -325,7 +325,7 @@ def test_the_outcome_of_a_candidate_stands_apart_from_its_name(tab: "Watched", a
     tab.complaints = [text for text in tab.complaints if "406" not in text]
 
 
-def test_requests_that_were_refused_before_they_were_read_stand_in_one_line_below_what_comes_near(
+def test_requests_that_were_refused_before_they_were_read_stand_in_one_line_below_the_closest_matches(
     tab: "Watched", account: Account
 ) -> None:
     account.track(event="Purchase", userId="u", properties={"amount": 7})
@@ -333,10 +333,10 @@ def test_requests_that_were_refused_before_they_were_read_stand_in_one_line_belo
         account.post("/api/v2/track", {"event": "Purchase"})
     asked = {"match": {"event": "Purchase", "event_properties": {"amount": 7}}, "mode": "at_least", "count": 1}
     tab.open(f"?view=verify&match={quote(json.dumps(asked))}")
-    unread = tab.page.get_by_text("6 refused requests whose event is not known, the last one unknown path #")
+    unread = tab.page.get_by_text("6 refused requests may have contained it; the last one is unknown path #")
     unread.wait_for()
     headings = tab.page.locator("main h3").all_inner_texts()
-    assert headings[1:3] == ["It comes near", "May have matched: refused before it was read"]
+    assert headings[1:3] == ["Closest matches", "Requests that could not be read"]
     tab.page.get_by_text("it was sent in `properties`, which was dropped [unknown-keys]").first.wait_for()
     tab.page.get_by_role("link", name="6 refused requests").click()
     until(lambda: tab.page.locator(".rows li").count() == 6)
@@ -346,7 +346,7 @@ def test_requests_that_were_refused_before_they_were_read_stand_in_one_line_belo
 def test_a_form_that_is_not_json_is_said_to_be(tab: "Watched") -> None:
     tab.open("?view=verify")
     tab.page.get_by_label("Other fields, as JSON").fill("{")
-    tab.page.get_by_role("button", name="Look").click()
+    tab.page.get_by_role("button", name="Check").click()
     tab.page.locator(".notice", has_text="Not valid JSON").wait_for()
 
 
@@ -632,4 +632,4 @@ def test_an_unknown_view_is_the_list(tab: "Watched", account: Account, query: st
 @pytest.mark.parametrize("match", ["5", "null", "[]", '{"match":5}', "{"])
 def test_an_expectation_in_the_address_that_is_none_leaves_an_empty_form(tab: "Watched", match: str) -> None:
     tab.open(f"?view=verify&match={quote(match)}")
-    tab.page.get_by_role("button", name="Look").wait_for()
+    tab.page.get_by_role("button", name="Check").wait_for()

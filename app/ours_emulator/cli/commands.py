@@ -77,7 +77,7 @@ def visitors(url: str | None, account: str | None, as_json: bool, limit: int, **
 @click.option("--endpoint", help="track, identify, batch, client/events, …")
 @click.option("--outcome", help="accepted, duplicate, dropped, rejected or any. [default: accepted]")
 @click.option("--test", type=click.Choice(["true", "false"]))
-@click.option("--since", help="Received at this moment or later: ISO 8601, or milliseconds since the epoch.")
+@click.option("--since", help="Received at this time or later: ISO 8601, or milliseconds since the epoch.")
 @click.option("--property", "properties", multiple=True, metavar="NAME=VALUE", help="May be given several times.")
 @click.option("--q", help="Text anywhere in an event, in any case.")
 @click.option("--hint", help="Only events with a hint of this rule.")
@@ -106,7 +106,7 @@ def events(
 @json_option
 @click.argument("event_id", metavar="ID", callback=_id)
 def show(url: str | None, account: str | None, as_json: bool, event_id: int) -> None:
-    """Show one event with everything that is known of it. ID is its number, as in the log: 17 or '#17'."""
+    """Show one event with everything that is known about it. ID is its number, as in the log: 17 or '#17'."""
     emulator = emulator_at(url, account)
     with unknown_account_reported(emulator):
         output.show_event(emulator.event(event_id), as_json)
@@ -241,7 +241,7 @@ def export(url: str | None, account: str | None, path: Path | None, redact: bool
 @options("Replay everything into this account. [default: each request into its own]")
 @click.argument("file", type=click.File("rb"))
 def import_(url: str | None, account: str | None, file: IO[bytes]) -> None:
-    """Replay the requests of FILE (- is standard input) in order, each at the moment it was received.
+    """Replay the requests of FILE (- is standard input) in order, each at the time it was received.
 
     An account that has the default settings gets those in FILE.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @url_option
 @json_option
 def doctor(url: str | None, as_json: bool) -> None:
-    """Check why nothing might arrive: what runs here, where the variables of this shell lead to, what arrived last.
+    """Check why nothing might arrive: which emulators run, where the variables of this shell lead, what arrived last.
 
     Exit code 1 if something is wrong.
     """

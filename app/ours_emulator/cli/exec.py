@@ -41,7 +41,7 @@ def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
     OURS_EMULATOR_CLIENT_URL    base URL of the Client API
     OURS_EMULATOR_TOKEN         a token that is accepted
     OURS_EMULATOR_PUBLIC_KEY    a key of the Client API that is accepted
-    OURS_EMULATOR_ADMIN_TOKEN   what the debug API asks for, if --admin-token is set
+    OURS_EMULATOR_ADMIN_TOKEN   the token that the debug API requires, if --admin-token is set
     NO_PROXY, no_proxy          with this machine added, if a proxy is configured
     """
     settings = loaded(flags, config, **_DEFAULTS)

@@ -57,9 +57,9 @@ def _scalar(value: Any) -> JsonValue:
 Key: TypeAlias = Annotated[str, AfterValidator(_valid_key)]
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT)]
 Pattern: TypeAlias = Annotated[str, Field(min_length=1, max_length=2000)]
-Scalar: TypeAlias = Annotated[
-    Any, AfterValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})
-]
+# Not as a list of types, which FastAPI before 0.116 refuses in a document.
+_SCALAR_TYPES = [{"type": name} for name in ("string", "number", "boolean", "null")]
+Scalar: TypeAlias = Annotated[Any, AfterValidator(_scalar), WithJsonSchema({"anyOf": _SCALAR_TYPES})]
 
 
 class _Strict(BaseModel):
@@ -71,12 +71,16 @@ class Variant(_Strict):
 
     id: Text
     name: Text | None = None
-    weight: Annotated[FiniteFloat, Field(ge=0, le=1e6)] = 1.0
+    weight: Annotated[FiniteFloat, Field(ge=0, le=1e6)] = Field(
+        default=1.0, description="How many visitors get it, relative to the other variants; 0 for none."
+    )
     control: bool = False
-    redirect: Annotated[str, Field(max_length=2000), AfterValidator(_destination)] | None = None
+    redirect: Annotated[str, Field(max_length=2000), AfterValidator(_destination)] | None = Field(
+        default=None, description="A path, or an `https` URL."
+    )
     properties: dict[str, Scalar] = Field(
         default_factory=dict[str, JsonValue],
-        description="What personalization answers for visitors with an impression of the variant.",
+        description="What personalization returns for visitors with an impression of the variant.",
     )
 
 
@@ -100,11 +104,12 @@ class Experiment(_Strict):
     )
     url: Annotated[list[Pattern], Field(max_length=100)] = Field(
         default_factory=list[str],
-        description="Patterns, of which the page must match one: whole URLs, or paths. `*` stands for any characters.",
+        description="Patterns, of which the page must match one: `https://shop.example.com/checkout*` is compared with "
+        "the whole URL without query and fragment, `/checkout*` with its path. `*` stands for any characters.",
     )
     query: Annotated[dict[str, Pattern], Field(max_length=100)] = Field(
         default_factory=dict[str, str],
-        description="Parameters that the query must have, each with a pattern.",
+        description="Parameters that the query must have, each with a pattern of its value.",
     )
     variants: Annotated[list[Variant], Field(min_length=1, max_length=MAX_VARIANTS)]
 

@@ -1,4 +1,4 @@
-"""Hints about a body of the Ingest API: what is accepted but probably not meant.
+"""Hints about a body of the Ingest API: what is accepted but probably not intended.
 
 Unknown keys are only reported here (rule unknown-keys). What drops them is the validator that `compile` makes.
 """

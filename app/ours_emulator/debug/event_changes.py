@@ -1,4 +1,4 @@
-"""What a stored event changed of its visitor, as GET /debug/events/{id} shows it."""
+"""The changes of a stored event to its visitor, as GET /debug/events/{id} shows it."""
 
 from dataclasses import fields, replace
 from typing import cast
@@ -15,7 +15,7 @@ _EVENT_FIELDS = tuple(field.name for field in fields(Event))
 
 
 def event_detail(stored: StoredEvent) -> EventDetail:
-    """Return the event *stored* with what it changed of its visitor."""
+    """Return the event *stored* with its changes to its visitor."""
     detail = EventDetail(**{name: getattr(stored.event, name) for name in _EVENT_FIELDS})
     if stored.after is None or detail.visitor_id is None:
         return detail

@@ -75,7 +75,7 @@ async def _event_filter(
     distinct_id: str | None = None,
     endpoint: Endpoint | None = None,
     outcome: AskedOutcome | None = None,
-    test: bool | None = None,
+    test: Annotated[bool | None, Query(description="Whether it was sent with a Test Mode key.")] = None,
     since: Since = None,
     hint: HintRule | None = None,
     reason: ReasonRule | None = None,
@@ -150,7 +150,7 @@ async def latest_event(
 
 @router.get("/events/{event_id}", response_model=EventDetail, responses=NOT_FOUND)
 async def event(reader: Reader, account: Account, event_id: int) -> Response:
-    """Show one event, whatever its outcome, and what it changed of its visitor.
+    """Show one event, whatever its outcome, and its changes to its visitor.
 
     `changes` has each value that it added, changed or removed, each that it sent and that was `ignored`, with why, and
     each that it sent and that is stored already.

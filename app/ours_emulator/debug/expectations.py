@@ -36,8 +36,8 @@ class VerifyBody(ScopeBody):
     )
 
     match: EventMatch = Field(description="Fields of an event; {} is any event.")
-    count: int | None = Field(None, ge=0, description="Default: 1.")
-    mode: Mode = "at_least"
+    count: int | None = Field(None, ge=0, description="How many events; omit it with `none`. Default: 1.")
+    mode: Mode = Field("at_least", description="How the number of events must compare with `count`.")
 
 
 class WaitBody(VerifyBody):
@@ -52,8 +52,8 @@ class WaitBody(VerifyBody):
         }
     )
 
-    timeout_ms: Milliseconds = 5000
-    settle_ms: Milliseconds = 0
+    timeout_ms: Milliseconds = Field(5000, description="How long to wait until the expectation is met.")
+    settle_ms: Milliseconds = Field(0, description="How long no further event may match after that.")
 
 
 class SequenceBody(ScopeBody):

@@ -64,7 +64,7 @@ async def export(
     openapi_extra={"requestBody": {"required": True, "content": _CONTENT}},
 )
 async def replay(request: Request, parts: Needs) -> Response:
-    """Replay the requests in the body, in order, each at the moment it was received.
+    """Replay the requests in the body, in order, each at the time it was received.
 
     They go to the account of the path, or else each to its own, which gets the recorded settings if it has the
     defaults. Nothing is replayed if a line is neither a request nor settings.

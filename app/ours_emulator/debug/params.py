@@ -36,10 +36,11 @@ Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of th
 Since: TypeAlias = Annotated[
     int | None,
     BeforeValidator(moment),
-    Query(le=LAST_MOMENT, description="Received at this moment or later: ISO 8601, or milliseconds since the epoch."),
+    Query(le=LAST_MOMENT, description="Received at this time or later: ISO 8601, or milliseconds since the epoch."),
 ]
 AccountName: TypeAlias = Annotated[ValidName, Path(description="The account's name.")]
 _ENDPOINTS = (*INGEST_NAMES, *CLIENT_NAMES)
+_ABOUT_ENDPOINTS = "Only refused requests have `openapi`, `unknown` and `client/unknown`."
 
 
 def _known_endpoint(name: str) -> str:
@@ -49,7 +50,9 @@ def _known_endpoint(name: str) -> str:
 
 
 Endpoint: TypeAlias = Annotated[
-    str, AfterValidator(_known_endpoint), WithJsonSchema({"type": "string", "enum": list(_ENDPOINTS)})
+    str,
+    AfterValidator(_known_endpoint),
+    WithJsonSchema({"type": "string", "enum": list(_ENDPOINTS), "description": _ABOUT_ENDPOINTS}),
 ]
 
 
@@ -64,7 +67,7 @@ def _known_rule(rule: str) -> str:
 HintRule: TypeAlias = Annotated[
     str,
     AfterValidator(lambda rule: rule if rule == ANY_RULE else _known_rule(rule)),
-    Query(description="Only events with a hint of this rule; `any` for whatever rule."),
+    Query(description="Only events with a hint of this rule; `any` for any rule."),
 ]
 ReasonRule: TypeAlias = Annotated[
     str,

@@ -27,7 +27,7 @@ from ours_emulator.wording import cut, listed
 
 _PHONE_NUMBER = (
     "The visitor's `phone_number`, compared as revision 2026-10 does, whatever the revision of the account: without "
-    "space, punctuation and a leading + or 00."
+    "space, punctuation and a leading + or 00. A text without a digit is refused."
 )
 router = debug_router()
 
@@ -41,7 +41,9 @@ async def visitors(
     email: str | None = None,
     anonymous_id: str | None = None,
     phone_number: Annotated[str | None, Query(description=_PHONE_NUMBER)] = None,
-    q: Annotated[str | None, Query(description="Text anywhere in a visitor's ids or properties.")] = None,
+    q: Annotated[
+        str | None, Query(description="Text anywhere in a visitor's ids or in the values of the properties.")
+    ] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Response:
@@ -77,7 +79,8 @@ async def visitor_events(
     """List everything that named one visitor, the latest by time first: events, duplicates, Client API calls.
 
     Dropped and refused events, and devices that were registered before the visitor appeared, are there too, if they
-    gave an identifier that the visitor has now. A batch that was refused as a whole is not.
+    gave an identifier that the visitor has now. A batch that was refused as a whole is not, and neither are refused
+    calls of the Client API.
     """
     shown = await _visitor(reader, account, _unquoted(visitor_id))
     which = EventFilter(visitor_id=shown.visitor_id, outcome=None, also_named=names_of(shown))

@@ -1,4 +1,4 @@
-"""What a message changed of its visitor, value by value, and why what it sent is not what is stored; pure rules."""
+"""The changes of a message to its visitor, value by value, and why what it sent is not what is stored; pure rules."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import TypeAlias

@@ -110,7 +110,7 @@ class AsyncEmulator(Handle):
         return self._first(limit, operations.events(outcome, event, filters))
 
     async def event(self, event_id: int) -> EventDetail:
-        """Return one event, whatever its outcome, with what it changed of its visitor."""
+        """Return one event, whatever its outcome, with its changes to its visitor."""
         return await self.perform(operations.event(event_id))
 
     async def visitors(self, **filters: str) -> Listing[Visitor]:
@@ -247,7 +247,7 @@ class AsyncEmulator(Handle):
         return list(met.items)
 
     async def assert_no_hints(self, *, ignore: str | Iterable[str] = ()) -> None:
-        """Check that nothing was accepted that was probably not meant, except for the rule or rules in *ignore*."""
+        """Check that nothing was accepted that was probably not intended, except for the rule or rules in *ignore*."""
         __tracebackhide__ = True
         ignored = checks.rules_in(ignore)
         if ignored:

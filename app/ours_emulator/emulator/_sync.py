@@ -109,7 +109,7 @@ class Emulator(Handle):
         return self._first(limit, operations.events(outcome, event, filters))
 
     def event(self, event_id: int) -> EventDetail:
-        """Return one event, whatever its outcome, with what it changed of its visitor."""
+        """Return one event, whatever its outcome, with its changes to its visitor."""
         return self.perform(operations.event(event_id))
 
     def visitors(self, **filters: str) -> Listing[Visitor]:
@@ -245,7 +245,7 @@ class Emulator(Handle):
         return list(met.items)
 
     def assert_no_hints(self, *, ignore: str | Iterable[str] = ()) -> None:
-        """Check that nothing was accepted that was probably not meant, except for the rule or rules in *ignore*."""
+        """Check that nothing was accepted that was probably not intended, except for the rule or rules in *ignore*."""
         __tracebackhide__ = True
         ignored = checks.rules_in(ignore)
         if ignored:

@@ -226,7 +226,7 @@ def events(outcome: str | None, event: str | None, filters: Mapping[str, object]
 
 
 def event(event_id: int) -> Operation[EventDetail]:
-    """One event, with what it changed of its visitor."""
+    """One event, with its changes to its visitor."""
     return Operation("GET", f"events/{event_id}", record(EventDetail))
 
 

@@ -12,8 +12,9 @@ async def answer_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) 
     head = _Head(receive, send)
     try:
         await app({**scope, "method": "GET"}, head.receive, head.send)
-    except ClientDisconnect:
-        return
+    except* ClientDisconnect:
+        # Also in a group: older versions of Starlette send a stream in a task group.
+        pass
 
 
 class _Head:

@@ -100,7 +100,7 @@ function Panels({ arrival, call, rules, original }) {
 /** @param {{arrival: Arrival, rules: readonly Rule[]}} properties */
 function Remarks({ arrival: { reason, hints, outcome }, rules }) {
   if (!reason && !hints.length) return null;
-  const unrefused = outcome === "accepted" ? "Accepted, but probably not meant" : "Probably not meant";
+  const unrefused = outcome === "accepted" ? "Accepted, but probably not intended" : "Probably not intended";
   const title = reason ? "Why it was refused" : outcome === "dropped" ? "Dropped" : unrefused;
   return html`<section>
     <h3>${title}</h3>
@@ -133,7 +133,7 @@ function Remark({ remark: { rule: id, path, message, kind }, rules }) {
 function Changes({ changes, unknown_changes }) {
   if (!changes.length && !unknown_changes.length) return null;
   return html`<section>
-    <h3>What it changed of the visitor</h3>
+    <h3>Changes to the visitor</h3>
     ${
       changes.length > 0 &&
       html`<${Table} class="changes" heads=${["value", "before", "after"]}>

@@ -38,7 +38,7 @@ const VIEWS = [
   [undefined, "Arrivals"],
   ["visitors", "Visitors"],
   ["calls", "Calls"],
-  ["verify", "Why not?"],
+  ["verify", "Missing?"],
   ["control", "Control"],
   ["rules", "Rules"],
 ];

@@ -94,7 +94,7 @@ export function isListed(event, { outcome, event: name, visitor_id, distinct_id,
   );
 }
 
-/** What a search looks through, as the store does; numbers are in `texts`. @param {ReportEvent} event */
+/** What a search looks through, as the store does; numbers, default properties and what is not shown are in `texts`. @param {ReportEvent} event */
 const textsOf = (event) => [
   ...partsIn([event.event, event.distinct_id, event.visitor_id, Object.values(event.named)]),
   ...partsIn([event.event_properties, event.identity_context], true),

@@ -17,7 +17,7 @@ router = debug_router()
 
 @router.post("/report", response_class=Response, responses=_REPORT)
 async def report(request: Request, parts: Needs, reader: Reader, account: Account, body: ReportBody) -> Response:
-    """Return the page as one file, with the newest events and all they are about in it.
+    """Return the page as one file, with the newest events and all that belongs to them.
 
     It needs no server and loads nothing, so it can be opened from a disk, and kept. It has at most 5 MB, and takes at
     most five seconds to make; what is missing is named in it.

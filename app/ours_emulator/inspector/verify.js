@@ -1,4 +1,4 @@
-// Why is it not there? What was expected, and what the emulator says about it.
+// Why an event is missing: what was expected, and what the emulator says about it.
 /** @import { Answer, Arrival, Asked, NearMiss, Unmet } from "types" */
 import { ApiError, post } from "./api.js";
 import { python } from "./copies.js";
@@ -20,8 +20,10 @@ export function Verify() {
   const { match } = useStore(place);
   const asked = expectationOf(match);
   return html`<main class="view scroll" tabindex="-1">
-    <h2>Why is it not there?</h2>
-    <p class="facts">Say what should have arrived. What comes near is shown with what keeps it from matching.</p>
+    <h2>Why is my event missing?</h2>
+    <p class="facts">
+      Describe the event that should have arrived. Below, you see the closest matches and how they differ.
+    </p>
     <${Form} key=${match} asked=${asked} />
     ${asked && html`<${Result} key=${match} asked=${asked} />`}
   </main>`;
@@ -55,7 +57,7 @@ function Form({ asked }) {
     <label class="wide"
       >Other fields, as JSON <textarea name="others" rows="2" placeholder=${OTHERS} value=${json(others)} />
     </label>
-    <p class="wide"><button class="primary">Look</button></p>
+    <p class="wide"><button class="primary">Check</button></p>
   </form>`;
 }
 
@@ -108,7 +110,7 @@ function Result({ asked }) {
   return html`<${Problem} error=${error} />
     ${value?.met && html`<${Met} met=${value.met} />`} ${value?.unmet && html`<${Missing} unmet=${value.unmet} />`}
     <section>
-      <h3>The same in a test</h3>
+      <h3>As a test assertion</h3>
       <pre>${assertion}</pre>
       <p class="buttons"><${CopyButton} text=${() => assertion}>Copy<//></p>
     </section>`;
@@ -117,7 +119,7 @@ function Result({ asked }) {
 /** @param {{met: Answer<"post", "/debug/verify">}} properties */
 const Met = ({ met: { count, items } }) =>
   html`<section role="status">
-    <h3>It is there: ${plural(count ?? 0, "event")}</h3>
+    <h3>Expectation met: ${plural(count ?? 0, "event")}</h3>
     <ul class="entries">
       ${/** @type {Arrival[]} */ (items ?? []).slice(-20).map((event) => html`<li key=${event.id}><${Named} event=${event} /></li>`)}
     </ul>
@@ -128,19 +130,19 @@ function Missing({ unmet: { error, candidates, near_misses, unread, last_unread 
   /** @param {NearMiss} candidate */
   const isKnown = ({ misses }) => misses?.every(({ path }) => path === "outcome");
   return html`<section role="status">
-      <h3>It is not there</h3>
+      <h3>Expectation not met</h3>
       <p>${error}</p>
     </section>
-    <${Misses} title="It would match, had it been accepted" misses=${candidates.filter(isKnown)} />
-    <${Misses} title="It comes near" misses=${near_misses} />
-    <${Misses} title="It may match, had it been accepted" misses=${candidates.filter((one) => !isKnown(one))} />
+    <${Misses} title="Matches that were not accepted" misses=${candidates.filter(isKnown)} />
+    <${Misses} title="Closest matches" misses=${near_misses} />
+    <${Misses} title="Possible matches that were not accepted" misses=${candidates.filter((one) => !isKnown(one))} />
     ${
       last_unread &&
       html`<section>
-        <h3>May have matched: refused before it was read</h3>
+        <h3>Requests that could not be read</h3>
         <p>
-          <${Link} to=${{ ...NOWHERE, outcome: "rejected" }}>${plural(unread, "refused request")}<//> whose event is not
-          known, the last one <${Named} event=${last_unread} />
+          <${Link} to=${{ ...NOWHERE, outcome: "rejected" }}>${plural(unread, "refused request")}<//> may have contained
+          it; the last one is <${Named} event=${last_unread} />
         </p>
       </section>`
     }`;
@@ -158,7 +160,7 @@ const Misses = ({ title, misses }) =>
             <${Named} event=${event} /> ${
               differences &&
               differences.length > 0 &&
-              html`<${Table} heads=${["field", "expected", "is"]}>
+              html`<${Table} heads=${["field", "expected", "actual"]}>
                 ${differences.map(
                   ({ path, expected, actual, why }) =>
                     html`<tr key=${path}>
