@@ -33,6 +33,7 @@ from ours_emulator.store import Retention, Store, StoreError, open_store
 
 if TYPE_CHECKING:
     from ours_emulator.contract.experiments import Experiments
+    from ours_emulator.contract.tracking_plan import TrackingPlan
     from ours_emulator.openapi.app import EmulatorApp
 
 _log = logging.getLogger(__name__)
@@ -137,6 +138,7 @@ def _account(settings: Settings) -> AccountConfig:
         require_identifier=settings.require_identifier,
         strict_openapi=settings.strict_openapi,
         experiments=_experiments(settings.experiments),
+        tracking_plan=_tracking_plan(settings.tracking_plan),
         max_visitor_bytes=settings.max_visitor_bytes,
     )
 
@@ -146,6 +148,15 @@ def _experiments(file: Path | None) -> Experiments:
     if file is None:
         return {}
     from ours_emulator.contract.experiments import read_file
+
+    return read_file(file)
+
+
+def _tracking_plan(file: Path | None) -> TrackingPlan | None:
+    """Return the plan in *file*. Raises SettingsError."""
+    if file is None:
+        return None
+    from ours_emulator.contract.tracking_plan import read_file
 
     return read_file(file)
 

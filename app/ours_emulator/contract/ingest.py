@@ -274,7 +274,7 @@ def _message(
     if time is not None and not request.received_at - revision.window_ms <= time <= request.received_at:
         return _refuse(context, index, sent, _out_of_window(time, request.received_at, revision.window_ms), compiled)
     event = valid.get("event", IDENTIFY_EVENT)
-    return Message(
+    message = Message(
         endpoint=request.endpoint,
         batch_index=index,
         event=event,
@@ -289,6 +289,8 @@ def _message(
         hints=tuple(_hints(revision, compiled, sent, identity)),
         semantics=revision.without_allow_list if event == IDENTIFY_EVENT else revision.semantics,
     )
+    plan = context.account.tracking_plan
+    return message if plan is None else replace(message, hints=(*message.hints, *plan.hints(message)))
 
 
 def _hints(revision: Revision, compiled: Body, sent: JsonValue, identity: Identity) -> list[Hint]:
