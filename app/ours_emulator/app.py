@@ -80,10 +80,7 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
     client_limit = min(limits.body, MAX_BODY_BYTES)
     ingest_contract = IngestContract(limits)
     client_contract = ClientContract(client_limit)
-    contracts: dict[str, Contract] = {
-        **dict.fromkeys(INGEST_NAMES, ingest_contract),
-        **dict.fromkeys(CLIENT_NAMES, client_contract),
-    }
+    contracts = _contracts(ingest_contract, client_contract)
     accounts = accounts or Accounts(_account(settings), settings.now)
     seed = _seed(settings.seed, accounts)
     retention = Retention(settings.keep, settings.keep_body_bytes, settings.keep_event_bytes)
@@ -97,6 +94,16 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
     guard = Guard(settings.allowed_hosts, settings.admin_token)
     parts = Parts(store, pipeline, accounts, feed, loaded, redactor, log)
     return parts, Served(guard, _endpoints(ingest, client, store), log, limits.body, accounts)
+
+
+def message_readers() -> tuple[Accounts, Mapping[str, Contract]]:
+    """Return what reads messages without an emulator: accounts with the default settings, and the contracts."""
+    return Accounts(_account(load(environment=False).settings)), _contracts(IngestContract(Limits()), ClientContract())
+
+
+def _contracts(ingest: IngestContract, client: ClientContract) -> dict[str, Contract]:
+    """Return the contract of each endpoint."""
+    return {**dict.fromkeys(INGEST_NAMES, ingest), **dict.fromkeys(CLIENT_NAMES, client)}
 
 
 def _endpoints(ingest: EndpointParts, client: EndpointParts, store: Store) -> dict[str, Answerer]:

@@ -37,7 +37,7 @@ from ours_emulator.values import value
 from ours_emulator.wording import cut, suggested
 
 if TYPE_CHECKING:
-    from ours_emulator.contract.tracking_plan import TrackingPlan
+    from ours_emulator.contract.plan_checks import RequestChecks
 
 PREFIX = "client/"
 ENDPOINTS = tuple(PREFIX + name for name in ("alias", "identify", "devices", "events"))
@@ -153,7 +153,8 @@ class ClientContract:
             return [_refuse(request, sent, reason)]
         arrivals = _events(request, sent) if request.endpoint == PREFIX + "events" else [_single(request, sent)]
         if account.tracking_plan is not None:
-            arrivals = [_planned(account.tracking_plan, arrival) for arrival in arrivals]
+            checks = account.tracking_plan.checks(request, self._limit)
+            arrivals = [_planned(checks, arrival) for arrival in arrivals]
         first, *others = arrivals
         return [replace(first, hints=(*_content_type_hints(request), *first.hints)), *others]
 
@@ -172,11 +173,11 @@ class ClientContract:
         return _error(status or 400, reason, error)
 
 
-def _planned(plan: "TrackingPlan", arrival: Arrival) -> Arrival:
-    """Return *arrival* with a hint for each of its differences from *plan*."""
+def _planned(checks: "RequestChecks", arrival: Arrival) -> Arrival:
+    """Return *arrival* with a hint for each of its differences from the tracking plan."""
     if not isinstance(arrival, Message):
         return arrival
-    return replace(arrival, hints=(*arrival.hints, *plan.hints(arrival)))
+    return replace(arrival, hints=(*arrival.hints, *checks.hints(arrival)))
 
 
 def _misdirected(request: Request) -> Reason | None:

@@ -19,29 +19,36 @@ from ours_emulator.contract.hints import close_name
 from ours_emulator.patterns import Pattern
 from ours_emulator.wording import cut, did_you_mean, suggested
 
+INSTALL = "pip install ours-emulator[plan]"
 Place: TypeAlias = tuple[str | int, ...]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-FORMATS = frozenset(
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+FORMATS = _words(
     "date date-time duration email hostname idn-email idn-hostname ipv4 ipv6 iri iri-reference json-pointer regex "
-    "relative-json-pointer time uri uri-reference uri-template uuid".split()
+    "relative-json-pointer time uri uri-reference uri-template uuid"
 )
 _MAX_CHECKS = 1000
 """How often one value may be checked: by the branches of anyOf, say, and by the schemas that these refer to."""
-_MAX_PROGRAM = 20_000
+_MAX_PROGRAM = 2000
 """Instructions of a compiled pattern. A search takes time in proportion to them, and to the length of the text."""
 
 # Which keywords have a schema, several, or some by name. Those in _IN_PLACE are about the same value.
-_ONE = frozenset(
-    "additionalProperties contains else if items not propertyNames then unevaluatedItems unevaluatedProperties".split()
+_ONE = _words(
+    "additionalProperties contains else if items not propertyNames then unevaluatedItems unevaluatedProperties"
 )
 _SEVERAL = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
 _NAMED = frozenset(("$defs", "dependentSchemas", "patternProperties", "properties"))
 _IN_PLACE = frozenset(("allOf", "anyOf", "dependentSchemas", "else", "if", "not", "oneOf", "then"))
-_KNOWN = frozenset(
+_KNOWN = _words(
     "$comment $ref $schema const contentEncoding contentMediaType contentSchema default dependentRequired deprecated "
     "description enum example examples exclusiveMaximum exclusiveMinimum format maxContains maxItems maxLength "
     "maxProperties maximum minContains minItems minLength minProperties minimum multipleOf pattern readOnly required "
-    "title type uniqueItems writeOnly".split()
+    "title type uniqueItems writeOnly"
 ) | (_ONE | _SEVERAL | _NAMED)
 _INSTEAD = {
     "definitions": "use $defs, at the top of the plan",
@@ -77,20 +84,30 @@ class _Node:
         return chain(self.same, *self.inner.values())
 
 
-def check_schemas(roots: Mapping[Place, JsonValue]) -> frozenset[str]:
+@dataclass(frozen=True)
+class Cost:
+    """How often a schema may check one value, at most, and how many instructions the largest pattern has."""
+
+    checks: int
+    program: int
+
+
+def check_schemas(roots: Mapping[Place, JsonValue]) -> tuple[frozenset[str], Mapping[Place, Cost]]:
     """Check the schemas of a plan, *roots*, by their places. Raises PlanError.
 
-    Return which parts of the plan are referred to, such as `$defs`.
+    Return which parts of the plan are referred to, such as `$defs`, and what each schema costs.
     """
     nodes: dict[str, _Node] = {}
     references: dict[Place, tuple[str, str]] = {}
     waiting = list(roots.items())
+    program = 0
     while waiting:
         place, schema = waiting.pop()
         node = nodes[pointer(*place)] = _Node(place)
         if not isinstance(schema, dict):
             continue
         _check_keywords(place, schema)
+        program = max(program, *_programs(place, schema), 0)
         for keyword, at, inner in _inner(place, schema):
             (node.same if keyword in _IN_PLACE else node.inner.setdefault(keyword, [])).append(pointer(*at))
             waiting.append((at, inner))
@@ -100,8 +117,9 @@ def check_schemas(roots: Mapping[Place, JsonValue]) -> frozenset[str]:
         if target not in nodes:
             raise PlanError((*place, "$ref"), f"#{cut(target)} is not a schema of the plan{_advice(target, nodes)}")
         nodes[source].same.append(target)
-    _check_costs(nodes)
-    return frozenset(target.split("/")[1] for _, target in references.values())
+    costs = _costs(nodes)
+    used = frozenset(target.split("/")[1] for _, target in references.values())
+    return used, {place: Cost(costs[pointer(*place)], program) for place in roots}
 
 
 def _inner(place: Place, schema: Mapping[str, JsonValue]) -> Iterator[tuple[str, Place, JsonValue]]:
@@ -125,11 +143,15 @@ def _check_keywords(place: Place, schema: Mapping[str, JsonValue]) -> None:
     if isinstance(named, str) and named not in FORMATS:
         advice = did_you_mean(named, FORMATS) or f"; use one of {', '.join(sorted(FORMATS))}"
         raise PlanError((*place, "format"), f"{cut(named)!r} is not a format{advice}")
+
+
+def _programs(place: Place, schema: Mapping[str, JsonValue]) -> Iterator[int]:
+    """Yield the size of each pattern of *schema*."""
     if isinstance(schema.get("pattern"), str):
-        _check_pattern((*place, "pattern"), str(schema["pattern"]))
+        yield _program((*place, "pattern"), str(schema["pattern"]))
     by_pattern = schema.get("patternProperties")
     for pattern in by_pattern if isinstance(by_pattern, dict) else ():
-        _check_pattern((*place, "patternProperties"), pattern)
+        yield _program((*place, "patternProperties"), pattern)
 
 
 def _keyword_advice(keyword: str) -> str:
@@ -137,13 +159,15 @@ def _keyword_advice(keyword: str) -> str:
     return _INSTEAD.get(keyword) or near or "properties belong in `properties`, and a remark begins with x-"
 
 
-def _check_pattern(place: Place, source: str) -> None:
+def _program(place: Place, source: str) -> int:
+    """Return how many instructions the pattern *source* has."""
     try:
         program = Pattern(source).size
     except ValueError as error:
         raise PlanError(place, str(error)) from None
     if program > _MAX_PROGRAM:
         raise PlanError(place, "the regular expression is too large; use smaller counts, or fewer of them")
+    return program
 
 
 def _target(place: Place, reference: JsonValue) -> str:
@@ -160,8 +184,11 @@ def _advice(target: str, nodes: Mapping[str, _Node]) -> str:
     return did_you_mean("#" + target, named) or "; define it in $defs, at the top of the plan"
 
 
-def _check_costs(nodes: Mapping[str, _Node]) -> None:
-    """Raise PlanError if a schema is about the same value as itself, or if one value would be checked too often."""
+def _costs(nodes: Mapping[str, _Node]) -> Mapping[str, int]:
+    """Return how often each schema may check one value.
+
+    Raises PlanError if a schema is about the same value as itself, or if one value would be checked too often.
+    """
     try:
         order = list(TopologicalSorter({at: node.same for at, node in nodes.items()}).static_order())
     except CycleError as error:
@@ -178,6 +205,7 @@ def _check_costs(nodes: Mapping[str, _Node]) -> None:
             now[at] = _cost(nodes[at], now, before)
         _check(nodes, now)
         before = now
+    return before
 
 
 def _costs_without_recursion(nodes: Mapping[str, _Node]) -> tuple[dict[str, int], frozenset[str]]:

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from pydantic import JsonValue
 
-from ours_emulator.wording import cut, plural
+from ours_emulator.wording import and_more, cut, plural
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError
@@ -68,7 +68,7 @@ def at(value: JsonValue, path: Path) -> JsonValue:
     here: Any = value
     for part in path:
         here = here[part]
-    return here
+    return cast(JsonValue, here)
 
 
 def shown(value: JsonValue) -> str:
@@ -129,5 +129,5 @@ def _weight(keyword: str, levels: int) -> int:
 
 def _alternatives(options: Sequence[JsonValue]) -> str:
     texts = [shown(option) for option in options[:_MAX_OPTIONS]]
-    more = len(options) - len(texts)
-    return (f"one of {', '.join(texts)}" if len(options) > 1 else "".join(texts)) + (f" and {more} more" if more else "")
+    more = and_more(len(options) - len(texts))
+    return " ".join(filter(None, ("one of" if len(options) > 1 else "", ", ".join(texts), more)))

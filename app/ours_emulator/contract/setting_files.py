@@ -12,9 +12,7 @@ from ours_emulator.wording import cut, plain
 T = TypeVar("T")
 
 
-def read_setting_file(
-    file: Path, what: str, form: str, parse: Callable[[str], Any], validate: Callable[[Any], T]
-) -> T:
+def read_setting_file(file: Path, what: str, form: str, parse: Callable[[str], Any], validate: Callable[[Any], T]) -> T:
     """Return what is in *file*: its text *parsed*, which is of that *form*, and *validated*. Raises SettingsError.
 
     *what* is in the file, for the error if it cannot be read.
