@@ -6,9 +6,10 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, unquote
 
 from pydantic import JsonValue
 
@@ -16,7 +17,7 @@ from ours_emulator.contract.client import PREFIX, PROFILE
 from ours_emulator.contract.compile import pointer
 from ours_emulator.contract.hints import close_name
 from ours_emulator.contract.plan_schemas import INSTALL, Cost, Place, PlanError, check_schemas
-from ours_emulator.contract.plan_wording import differences
+from ours_emulator.contract.plan_wording import Difference, differences
 from ours_emulator.model import Message, Properties
 from ours_emulator.records import Hint
 from ours_emulator.values import value
@@ -127,8 +128,9 @@ class Checks:
 class _Check:
     """The compiled schema of one kind of event, or of visitors."""
 
-    def __init__(self, validator: Validator, error: type[ValidationError], cost: Cost) -> None:
+    def __init__(self, validator: Validator, error: type[ValidationError], schema: JsonValue, cost: Cost) -> None:
         self._validator = validator
+        self._schema = schema
         self._error = error
         self._checks = cost.checks
         self._steps = cost.checks * cost.program
@@ -149,17 +151,30 @@ class _Check:
             return self._explained(_plain(sent), path)
 
     def _explained(self, sent: Any, path: str) -> list[Hint]:
-        every = (one for error in self._errors(sent) for one in differences(error, sent))
-        found = list(islice(_distinct(every), MAX_LISTED + 1))
+        found = list(islice(_distinct(self._differences(self._errors(sent), sent)), MAX_LISTED + 1))
         hints = [Hint(RULE, path + pointer(*map(_cut, at)), message) for at, message in found[:MAX_LISTED]]
         if len(found) > MAX_LISTED:
             hints.append(Hint(RULE, path, f"differs from the plan in more than {MAX_LISTED} places"))
         return hints
 
-    def _errors(self, sent: Any) -> Iterable[ValidationError]:
+    def _differences(self, errors: Sequence[ValidationError], sent: Any) -> Iterator[Difference]:
+        for error in errors:
+            for path, message in differences(error, sent, self._schema):
+                # A schema that fails counts none of its properties as evaluated: they are in the plan all the same.
+                is_known = error.kind.name == "unevaluatedProperties" and path[-1] in self._names
+                if len(errors) == 1 or not is_known:
+                    yield path, message
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        """The names of all properties in the schema and what it may refer to."""
+        named = (inner.get("properties") for inner in _values(self._schema) if isinstance(inner, dict))
+        return frozenset(name for properties in named if isinstance(properties, dict) for name in properties)
+
+    def _errors(self, sent: Any) -> Sequence[ValidationError]:
         """Return the errors of *sent*; only the first one if they may be very many: the engine makes all at once."""
         if not _more_values_than(_MAX_DIFFERENCES // self._checks, sent):
-            return self._validator.iter_errors(sent)
+            return list(self._validator.iter_errors(sent))
         try:
             self._validator.validate(sent)
         except self._error as error:
@@ -188,7 +203,7 @@ class _Compiler:
     def check(self, *place: str) -> _Check:
         """Return the compiled schema at *place*."""
         # As the only one of allOf: what it has by itself stays apart from what references are about.
-        whole = {"allOf": [self._roots[place]], **self._shared}
+        whole = _with_encoded_references({"allOf": [self._roots[place]], **self._shared})
         patterns = self._engine.RegexOptions()
         try:
             validator = self._engine.Draft202012Validator(
@@ -196,12 +211,23 @@ class _Compiler:
             )
         except self._engine.ValidationError as error:
             raise _schema_problem(error, place, whole) from None
-        return _Check(validator, self._engine.ValidationError, self._costs[place])
+        return _Check(validator, self._engine.ValidationError, whole, self._costs[place])
 
 
 def _schema_problem(error: ValidationError, place: tuple[str, ...], whole: Properties) -> PlanError:
     path, message = next(differences(error, whole))
     return PlanError((*place, *path[2:]) if path[:1] == ("allOf",) else path, message)
+
+
+def _with_encoded_references(schema: Any) -> Any:
+    """Return *schema* with references as the engine takes them: names of events may have spaces."""
+    if isinstance(schema, list):
+        return [_with_encoded_references(inner) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    encoded = {name: _with_encoded_references(inner) for name, inner in schema.items()}
+    reference = schema.get("$ref")
+    return {**encoded, "$ref": quote(unquote(reference), safe="#/~$")} if isinstance(reference, str) else encoded
 
 
 def _refuse_to_load(address: str) -> Any:

@@ -162,7 +162,8 @@ def _keyword_advice(keyword: str) -> str:
 def _program(place: Place, source: str) -> int:
     """Return how many instructions the pattern *source* has."""
     try:
-        program = Pattern(source).size
+        # What the engine has: classes of ECMA-262 are those of ASCII.
+        program = Pattern(source).ascii_size
     except ValueError as error:
         raise PlanError(place, str(error)) from None
     if program > _MAX_PROGRAM:

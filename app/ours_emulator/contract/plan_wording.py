@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from pydantic import JsonValue
 
-from ours_emulator.wording import and_more, cut, plural
+from ours_emulator.contract.hints import close_name
+from ours_emulator.wording import and_more, cut, plural, suggested
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError
 
 Path: TypeAlias = tuple[str | int, ...]
+Difference: TypeAlias = tuple[Path, str]
+"""A place, and what is otherwise there."""
 _MAX_SHOWN = 60
 _MAX_OPTIONS = 10
 _TYPES = {
@@ -32,11 +35,11 @@ _EXPECTED: Mapping[str, Callable[[Any], str]] = {
     "format": lambda name: f"the format {name}",
     "maxItems": lambda limit: f"at most {plural(limit, 'item')}",
     "maxLength": lambda limit: f"at most {plural(limit, 'character')}",
-    "maxProperties": lambda limit: f"at most {limit} properties",
+    "maxProperties": lambda limit: f"at most {_properties(limit)}",
     "maximum": lambda limit: f"at most {limit}",
     "minItems": lambda limit: f"at least {plural(limit, 'item')}",
     "minLength": lambda limit: f"at least {plural(limit, 'character')}",
-    "minProperties": lambda limit: f"at least {limit} properties",
+    "minProperties": lambda limit: f"at least {_properties(limit)}",
     "minimum": lambda limit: f"at least {limit}",
     "multipleOf": lambda step: f"a multiple of {step}",
     "not": lambda _: "something that the plan does not exclude",
@@ -48,19 +51,30 @@ _EXPECTED: Mapping[str, Callable[[Any], str]] = {
 _MORE = ("additionalProperties", "unevaluatedProperties")
 
 
-def differences(error: "ValidationError", sent: JsonValue) -> Iterator[tuple[Path, str]]:
-    """Yield where *sent* is otherwise than *error* says that it should be, and how."""
+def differences(error: "ValidationError", sent: JsonValue, schema: JsonValue = None) -> Iterator[Difference]:
+    """Yield where *sent* is otherwise than *error* says that it should be, and how.
+
+    *schema* is the whole schema, for the names of properties that may be meant.
+    """
     path, keyword, value = tuple(error.instance_path), error.kind.name, error.kind.value
     if keyword in _MORE:
-        yield from (((*path, name), "not in the plan") for name in value)
+        names = _names(schema, tuple(error.schema_path[:-1]))
+        yield from (((*path, name), f"not in the plan{suggested(close_name(names, name))}") for name in value)
     elif keyword == "required":
         yield (*path, value), "required, but missing"
     elif keyword == "propertyNames":
         yield (*path, value.instance), "has a name that the plan does not allow"
     elif keyword in ("anyOf", "oneOf"):
-        yield from _of_alternatives(error, sent)
+        yield from _of_alternatives(error, sent, schema)
     else:
         yield path, _sentence(keyword, value, at(sent, path))
+
+
+def _names(schema: JsonValue, path: Path) -> frozenset[str]:
+    """Return the names of the properties in the schema at *path*."""
+    here = at(schema, path) if isinstance(schema, dict) else None
+    properties = here.get("properties") if isinstance(here, dict) else None
+    return frozenset(properties) if isinstance(properties, dict) else frozenset()
 
 
 def at(value: JsonValue, path: Path) -> JsonValue:
@@ -74,11 +88,15 @@ def at(value: JsonValue, path: Path) -> JsonValue:
 def shown(value: JsonValue) -> str:
     """Return *value* as a sentence can have it: what is long is cut, and containers are only counted."""
     if isinstance(value, dict):
-        return f"an object with {len(value)} {'property' if len(value) == 1 else 'properties'}"
+        return f"an object with {_properties(len(value))}"
     if isinstance(value, list):
         return f"a list of {plural(len(value), 'item')}"
     text = json.dumps(value[: _MAX_SHOWN + 1] if isinstance(value, str) else value, ensure_ascii=False)
     return text if len(text) <= _MAX_SHOWN + 2 else f"{text[:_MAX_SHOWN]}…"
+
+
+def _properties(count: int) -> str:
+    return f"{count} {'property' if count == 1 else 'properties'}"
 
 
 def _sentence(keyword: str, value: Any, came: JsonValue) -> str:
@@ -87,7 +105,7 @@ def _sentence(keyword: str, value: Any, came: JsonValue) -> str:
     return f"not allowed by the plan, got {shown(came)}"
 
 
-def _of_alternatives(error: "ValidationError", sent: JsonValue) -> Iterator[tuple[Path, str]]:
+def _of_alternatives(error: "ValidationError", sent: JsonValue, schema: JsonValue) -> Iterator[Difference]:
     """Yield the differences from the alternative that is probably meant; else that *sent* fits none, or several."""
     path = tuple(error.instance_path)
     branches: Sequence[Sequence[ValidationError]] = error.kind.value
@@ -104,7 +122,7 @@ def _of_alternatives(error: "ValidationError", sent: JsonValue) -> Iterator[tupl
         yield path, f"fits none of the {len(branches)} alternatives of the plan, got {came}"
         return
     for one in branches[first[1]]:
-        yield from differences(one, sent)
+        yield from differences(one, sent, schema)
 
 
 def _only_types(branch: "Sequence[ValidationError]", depth: int) -> Sequence[str]:
