@@ -816,6 +816,9 @@ def test_the_marker_stops_the_clock(runs: Runs) -> None:
         ("seed=5", "seed must be the path of a file, not 5"),
         ("experiments=['e']", "experiments must be a dict, such as {'checkout': *}, not ?'e'?"),
         ("experiments={'e': {}}", "experiments.e.variants: is missing"),
+        ("tracking_plan=5", "tracking_plan must be a dict, such as {'events': *, or the path of a file, not 5"),
+        ("tracking_plan='no.yaml'", "tracking_plan no.yaml: no such file; looked for *no.yaml"),
+        ("tracking_plan={'events': {'A': {'typ': 1}}}", "tracking_plan: events.A.typ: is not a keyword of JSON Schema"),
     ],
 )
 def test_a_mistake_in_the_marker_is_reported_in_one_form(runs: Runs, mistake: str, told: str) -> None:

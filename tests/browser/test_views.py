@@ -458,7 +458,7 @@ def test_the_header_says_what_the_account_is_set_to_and_that_a_fault_is_used_up(
     tab.page.locator(".states .chip:not(.fault)", has_text="fault busy: 1 of 1 hits, used up").wait_for()
     tab.page.get_by_role("heading", name="0 active faults").wait_for()
     tab.page.get_by_role("button", name="Reset…").click()
-    tab.page.get_by_text("The allow-list, tokens, revision and experiments stay.").wait_for()
+    tab.page.get_by_text("The allow-list, tokens, revision, experiments and plan stay.").wait_for()
 
 
 # Calls and rules
