@@ -5,9 +5,9 @@ Not imported at start unless a plan is configured. The parser of YAML is one of 
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ours_emulator.contract.plan_checks import Checks, RequestChecks
 from ours_emulator.contract.plan_schemas import INSTALL, json_problem
@@ -17,6 +17,14 @@ from ours_emulator.model import Properties, Request
 
 _MAX_VALUES = 100_000
 _MAX_TEXT = 4 * 1024 * 1024
+
+
+def _any_if_null(schema: Any) -> Any:
+    """Return *schema*; in YAML, a name with nothing after it is null, and means an event with any properties."""
+    return {} if schema is None else schema
+
+
+EventSchema = Annotated[dict[str, Any], BeforeValidator(_any_if_null)]
 
 
 class TrackingPlan(BaseModel):
@@ -45,7 +53,7 @@ class TrackingPlan(BaseModel):
         },
     )
 
-    events: dict[str, dict[str, Any]] = Field(
+    events: dict[str, EventSchema] = Field(
         default_factory=dict[str, dict[str, Any]],
         description="For each event the schema of its properties.",
     )

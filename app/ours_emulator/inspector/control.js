@@ -18,8 +18,8 @@ export function Control() {
     <${Faults} faults=${faults} />
     <${PlanFault} />
     <${Clock} state=${state} />
-    <${AllowList} state=${state} />
     <${TrackingPlan} state=${state} />
+    <${AllowList} state=${state} />
   </main>`;
 }
 
