@@ -156,7 +156,7 @@ def _programs(place: Place, schema: Mapping[str, JsonValue]) -> Iterator[int]:
 
 def _keyword_advice(keyword: str) -> str:
     near = suggested(close_name(_KNOWN, keyword)).removeprefix("; ")
-    return _INSTEAD.get(keyword) or near or "properties belong in `properties`, and a remark begins with x-"
+    return _INSTEAD.get(keyword) or near or "put properties into `properties`, and begin remarks with x-"
 
 
 def _program(place: Place, source: str) -> int:
