@@ -1,6 +1,6 @@
 """Lock what the image installs, with hashes, to the newest versions: `python scripts/lock_image.py`.
 
-docker/requirements.txt has the dependencies, docker/build-requirements.txt what builds the package. uv resolves them.
+docker/requirements.txt has the dependencies and the extra `plan`, docker/build-requirements.txt what builds the package. uv resolves them.
 """
 
 import subprocess
@@ -24,7 +24,10 @@ def main() -> None:
     """Write both files."""
     read = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     parts = {
-        "requirements.txt": ("project.dependencies", read["project"]["dependencies"]),
+        "requirements.txt": (
+            "project.dependencies, with the extra plan,",
+            [*read["project"]["dependencies"], *read["project"]["optional-dependencies"]["plan"]],
+        ),
         "build-requirements.txt": ("build-system.requires", read["build-system"]["requires"]),
     }
     for file, (name, requirements) in parts.items():
