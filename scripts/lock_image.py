@@ -1,6 +1,7 @@
 """Lock what the image installs, with hashes, to the newest versions: `python scripts/lock_image.py`.
 
-docker/requirements.txt has the dependencies and the extra `plan`, docker/build-requirements.txt what builds the package. uv resolves them.
+docker/requirements.txt has the dependencies and the extra `plan`, docker/build-requirements.txt what builds the
+package. uv resolves them.
 """
 
 import subprocess

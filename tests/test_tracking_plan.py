@@ -399,7 +399,7 @@ def test_the_alternative_that_is_nearest_is_the_one_whose_differences_are_named(
 
 def test_what_came_is_shown_in_one_short_line() -> None:
     plan = {"events": {"E": {"properties": {"a": {"type": "boolean"}}}}}
-    for sent, got in (
+    cases: list[tuple[Any, str]] = [
         ("x" * 1000, '"' + "x" * 59 + "…"),
         ("a\nb", '"a\\nb"'),
         ("Zoë \ud800", '"Zoë \ufffd"'),
@@ -407,7 +407,8 @@ def test_what_came_is_shown_in_one_short_line() -> None:
         ([], "a list of 0 items"),
         (1e300, "1e+300"),
         (None, "null"),
-    ):
+    ]
+    for sent, got in cases:
         with case(sent):
             assert differences(plan, ("E", {"a": sent})) == [f"eventProperties.a: expected true or false, got {got}"]
 

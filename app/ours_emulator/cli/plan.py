@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
@@ -78,7 +78,7 @@ plan.add_command(check)
 
 
 @contextmanager
-def _requests(url: str | None, account: str | None, file: Path | None) -> Iterator[IO[bytes]]:
+def _requests(url: str | None, account: str | None, file: Path | None) -> Generator[IO[bytes]]:
     """Give the requests in *file*, or else those that the emulator has, as exported."""
     if file is not None:
         with _opened(file) as opened:
@@ -130,5 +130,5 @@ def _yaml(inferred: Properties) -> str:
         from ours_emulator.contract.plan_schemas import INSTALL
 
         raise click.ClickException(f"YAML needs PyYAML; run: {INSTALL}, or use --format json") from None
-    text: str = yaml.safe_dump(inferred, sort_keys=False, allow_unicode=True, width=120)
+    text: str = cast(Any, yaml).safe_dump(inferred, sort_keys=False, allow_unicode=True, width=120)
     return text.rstrip("\n")

@@ -28,7 +28,9 @@ def inferred_plan(messages: Iterable[Message]) -> Properties:
             visitor.add({**sent, **({"data": message.data} if message.data else {})})
     plan: Properties = {"allow_unplanned": False, "events": {name: events[name].schema() for name in sorted(events)}}
     # A message sends some properties of the visitor, another one others: none is required.
-    return plan | ({"visitor": visitor.schema(requires=False)} if visitor.types else {})
+    if visitor.types:
+        plan["visitor"] = visitor.schema(requires=False)
+    return plan
 
 
 @dataclass

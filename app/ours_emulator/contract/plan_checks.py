@@ -6,9 +6,9 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, unquote
 
 from pydantic import JsonValue
@@ -121,8 +121,11 @@ class Checks:
         # Those that nobody refers to have to be valid too.
         for name in plan.definitions:
             compiler.check("$defs", name)
-        names = frozenset(plan.events)
-        self.unplanned = lru_cache(4096)(lambda event: f"not in the plan{suggested(close_name(names, event))}")
+        self.unplanned = lru_cache(4096)(partial(_unplanned, frozenset(plan.events)))
+
+
+def _unplanned(names: frozenset[str], event: str) -> str:
+    return f"not in the plan{suggested(close_name(names, event))}"
 
 
 class _Check:
@@ -203,7 +206,7 @@ class _Compiler:
     def check(self, *place: str) -> _Check:
         """Return the compiled schema at *place*."""
         # As the only one of allOf: what it has by itself stays apart from what references are about.
-        whole = _with_encoded_references({"allOf": [self._roots[place]], **self._shared})
+        whole = cast(Properties, _with_encoded_references({"allOf": [self._roots[place]], **self._shared}))
         patterns = self._engine.RegexOptions()
         try:
             validator = self._engine.Draft202012Validator(
@@ -219,7 +222,7 @@ def _schema_problem(error: ValidationError, place: tuple[str, ...], whole: Prope
     return PlanError((*place, *path[2:]) if path[:1] == ("allOf",) else path, message)
 
 
-def _with_encoded_references(schema: Any) -> Any:
+def _with_encoded_references(schema: JsonValue) -> JsonValue:
     """Return *schema* with references as the engine takes them: names of events may have spaces."""
     if isinstance(schema, list):
         return [_with_encoded_references(inner) for inner in schema]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from urllib.parse import unquote
 
 from pydantic import JsonValue
@@ -269,13 +269,13 @@ _MAX_LEVELS = 100
 
 def _values(value: Any) -> Sequence[Any]:
     if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else ()
+        return list(cast(dict[object, Any], value).values())
+    return cast(Sequence[Any], value) if isinstance(value, list) else ()
 
 
 def _scalar_problem(value: Any) -> str:
     if isinstance(value, dict):
-        other = next((name for name in value if not isinstance(name, str)), None)
+        other = next((name for name in cast(dict[object, Any], value) if not isinstance(name, str)), None)
         return "" if other is None else f"has the name {other!r}, which is not text; put it in quotes"
     if isinstance(value, float) and (value != value or abs(value) == float("inf")):
         return f"has {value}, which is not a JSON number"
