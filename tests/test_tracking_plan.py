@@ -611,9 +611,9 @@ def test_a_batch_with_a_plan_costs_at_most_half_as_much_again() -> None:
             rows = [{**row, "userId": f"u{i % 50}", "distinctId": f"{turn}-{i}"} for i in range(1000)]
             body = json.dumps({"token": "t", "events": rows}).encode()
             for account in (plain_account, planned):
-                started = time.perf_counter()
+                started = time.process_time()
                 assert account.post("/batch", body).json()["accepted"] == 1000
-                seconds[account.url].append(time.perf_counter() - started)
+                seconds[account.url].append(time.process_time() - started)
         assert planned.events(hint="tracking-plan") == []
     assert min(seconds[planned.url]) < 1.5 * min(seconds[plain_account.url])
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property, lru_cache, partial
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, unquote
 
@@ -250,23 +250,29 @@ def _cut(part: str | int) -> str | int:
     return cut(part) if isinstance(part, str) else part
 
 
-def _inside(sent: JsonValue) -> Iterable[JsonValue]:
-    if isinstance(sent, dict):
-        return sent.values()
-    return sent if isinstance(sent, list) else ()
+def _levels(sent: JsonValue) -> Iterator[Sequence[JsonValue]]:
+    """Yield *sent*, then all values in it, then all values in these, and so on."""
+    level = [sent]
+    while level:
+        yield level
+        containers = (
+            here.values() if isinstance(here, dict) else here for here in level if isinstance(here, dict | list)
+        )
+        level = [inner for values in containers for inner in values]
 
 
 def _values(sent: JsonValue) -> Iterator[JsonValue]:
     """Yield *sent* and each value in it."""
-    waiting = [sent]
-    while waiting:
-        here = waiting.pop()
-        yield here
-        waiting += _inside(here)
+    return chain.from_iterable(_levels(sent))
 
 
 def _more_values_than(limit: int, sent: JsonValue) -> bool:
-    return next(islice(_values(sent), limit, None), None) is not None
+    count = 0
+    for level in _levels(sent):
+        count += len(level)
+        if count > limit:
+            return True
+    return False
 
 
 def _length(sent: JsonValue) -> int:

@@ -17,6 +17,7 @@ Difference: TypeAlias = tuple[Path, str]
 """A place, and what is otherwise there."""
 _MAX_SHOWN = 60
 _MAX_OPTIONS = 10
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _TYPES = {
     "array": "a list",
     "boolean": "true or false",
@@ -91,7 +92,7 @@ def shown(value: JsonValue) -> str:
         return f"an object with {_properties(len(value))}"
     if isinstance(value, list):
         return f"a list of {plural(len(value), 'item')}"
-    text = json.dumps(value[: _MAX_SHOWN + 1] if isinstance(value, str) else value, ensure_ascii=False)
+    text = _encode(value[: _MAX_SHOWN + 1] if isinstance(value, str) else value)
     return text if len(text) <= _MAX_SHOWN + 2 else f"{text[:_MAX_SHOWN]}…"
 
 
