@@ -45,8 +45,17 @@ def _escaped(cell: str) -> str:
 def command_pages() -> str:
     """Return a section for each command."""
     top = click.Context(commands, info_name="ours-emulator")
-    shown = [command for command in commands.commands.values() if not command.hidden]
-    return "\n\n".join(_command(click.Context(command, info_name=command.name, parent=top)) for command in shown)
+    return "\n\n".join(map(_command, _contexts(commands, top)))
+
+
+def _contexts(group: click.Group, parent: click.Context) -> Iterator[click.Context]:
+    """Yield the context of each command, of those of a group one after the other."""
+    for command in group.commands.values():
+        context = click.Context(command, info_name=command.name, parent=parent)
+        if isinstance(command, click.Group):
+            yield from _contexts(command, context)
+        elif not command.hidden:
+            yield context
 
 
 def _command(context: click.Context) -> str:
@@ -62,7 +71,7 @@ def _command(context: click.Context) -> str:
     options_table = [table(("option", "meaning"), rows)] if rows else []
     return "\n\n".join(
         [
-            f"## {command.name}",
+            f"## {context.command_path.removeprefix('ours-emulator ')}",
             f"`{usage}`",
             *_paragraphs(command.help or ""),
             *settings,

@@ -18,6 +18,7 @@ from looping import case
 from ours_emulator import __version__
 from ours_emulator.contract.revision import revision
 from ours_emulator.contract.rules import load_rules
+from ours_emulator.contract.tracking_plan import TrackingPlan
 from ours_emulator.debug import accounts, experiments, faults, overview
 from ours_emulator.model import DEFAULT_REVISION
 from ours_emulator.records import (
@@ -1144,6 +1145,7 @@ PATHS: dict[str, type[object]] = {
     "/debug/clock": Moment,
     "/debug/faults": Page[faults.FaultState],
     "/debug/experiments": Page[experiments.ExperimentState],
+    "/debug/tracking-plan": TrackingPlan,
     "/debug/summary": Summary,
     "/debug/rules": Page[Rule],
     "/debug/rules/counts": Page[RuleCount],
@@ -1159,6 +1161,7 @@ POSTS = ("/debug/reset", "/debug/wait", "/debug/verify", "/debug/verify/sequence
 
 def everything(account: Account) -> Account:
     """Fill *account* with one of each shape."""
+    account.http.put(f"{account.url}/debug/tracking-plan", json={"events": {"Full": {}}, "allow_unplanned": True})
     filled(account)
     send(account, "/track", {"token": "t", "event": "\ud800 \x00", "userId": "Zoë \ud800"})
     account.batch(
@@ -1331,6 +1334,7 @@ def test_the_openapi_document_lists_every_path(server: Server) -> None:
         "/debug/faults": {"get", "delete"},
         "/debug/faults/{name}": {"get", "put", "delete"},
         "/debug/experiments/{experiment_key}": {"get", "put", "delete"},
+        "/debug/tracking-plan": {"get", "put", "delete"},
     }
     assert methods == {path: {"get"} for path in PATHS} | changing
     for path, operations in document["paths"].items():

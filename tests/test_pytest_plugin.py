@@ -263,6 +263,38 @@ def test_the_marker_sets_the_experiments_of_the_account(runs: Runs) -> None:
     ).assert_outcomes(passed=1)
 
 
+def test_a_strict_test_fails_on_what_differs_from_the_tracking_plan(runs: Runs, pytester: pytest.Pytester) -> None:
+    pytester.path.joinpath("plan.yaml").write_text("events:\n  Paid: {required: [amount]}\n")
+    result = runs(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def ours_emulator_settings():
+            return {"tracking_plan": {"allow_unplanned": True, "events": {"Paid": {"required": ["currency"]}}}}
+
+        @pytest.mark.ours_emulator(strict=True, tracking_plan="plan.yaml")
+        def test_by_file(ours_emulator, track):
+            track(event="Paid", userId="u")
+
+        @pytest.mark.ours_emulator(strict=True)
+        def test_by_settings(ours_emulator, track):
+            track(event="Paid", userId="u")
+
+        @pytest.mark.ours_emulator(strict=True, tracking_plan={"events": {"Paid": {}}})
+        def test_that_fits(ours_emulator, track):
+            track(event="Paid", userId="u")
+        """
+    )
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines_random(
+        [
+            "*eventProperties.amount: required, but missing ?tracking-plan?",
+            "*eventProperties.currency: required, but missing ?tracking-plan?",
+        ]
+    )
+
+
 def test_a_seed_does_not_come_back_with_a_reset(runs: Runs, pytester: pytest.Pytester) -> None:
     with serving() as other, Emulator(other.url) as emulator:
         other.default.track(userId="u")
@@ -816,6 +848,9 @@ def test_the_marker_stops_the_clock(runs: Runs) -> None:
         ("seed=5", "seed must be the path of a file, not 5"),
         ("experiments=['e']", "experiments must be a dict, such as {'checkout': *}, not ?'e'?"),
         ("experiments={'e': {}}", "experiments.e.variants: is missing"),
+        ("tracking_plan=5", "tracking_plan must be a dict, such as {'events': *, or the path of a file, not 5"),
+        ("tracking_plan='no.yaml'", "tracking_plan no.yaml: no such file; looked for *no.yaml"),
+        ("tracking_plan={'events': {'A': {'typ': 1}}}", "tracking_plan: events.A.typ: is not a keyword of JSON Schema"),
     ],
 )
 def test_a_mistake_in_the_marker_is_reported_in_one_form(runs: Runs, mistake: str, told: str) -> None:

@@ -26,6 +26,7 @@ from docs_site import entries
 from documents import DOCUMENTS, ROOT, Block, Document
 from nested import FEW_PLUGINS
 from ours_emulator.contract.experiments import read_file
+from ours_emulator.contract.tracking_plan import TrackingPlan
 from ours_emulator.emulator import Emulator
 from ours_emulator.settings import load
 
@@ -119,6 +120,9 @@ def test_json_toml_ini_and_yaml_are_what_the_program_reads(document: Document, t
         shown = yaml.safe_load(block.text)
         if any(contains(file, shown) for file in files):
             continue
+        if "events" in shown:
+            TrackingPlan.model_validate(shown)
+            continue
         assert "jobs" in shown, f"not an excerpt of a file:\n{block.text}"
         assert [command for command in commands_in(shown) if not exists(command)] == []
 
@@ -159,7 +163,10 @@ def test_what_a_page_says_to_install_has_that_name(document: Document) -> None:
     commands = [span for span in document.code_spans if span.startswith("pip install ")]
     for name in " ".join(commands).replace("pip install", "").split():
         if name != "." and not name.startswith("-"):
-            assert distribution(name).name == name
+            package, _, extra = name.removesuffix("]").partition("[")
+            installed = distribution(package)
+            assert installed.name == package
+            assert extra in ("", *installed.metadata.get_all("Provides-Extra", []))
 
 
 # Links

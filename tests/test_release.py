@@ -22,7 +22,10 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
     for path in ROOT.glob(pattern)
 }
 LOCKED = {
-    "docker/requirements.txt": PROJECT["project"]["dependencies"],
+    "docker/requirements.txt": [
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["plan"],
+    ],
     "docker/build-requirements.txt": PROJECT["build-system"]["requires"],
 }
 

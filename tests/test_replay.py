@@ -230,6 +230,10 @@ SETTINGS: dict[str, Any] = {
     "strict_openapi": True,
     "revision": "2026-10",
     "experiments": {"button": {"variants": [{"id": "green"}]}},
+    "tracking_plan": {
+        "events": {"Paid": {"properties": {"amount": {"$ref": "#/$defs/money"}}}},
+        "$defs": {"money": {}},
+    },
 }
 
 

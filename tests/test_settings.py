@@ -341,7 +341,7 @@ def test_what_runs_inside_a_test_does_not_depend_on_the_shell(monkeypatch: pytes
     assert set(loaded.origins.values()) == {"default", "flag"}
 
 
-@pytest.mark.parametrize("name", ["database", "seed", "port_file", "experiments"])
+@pytest.mark.parametrize("name", ["database", "seed", "port_file", "experiments", "tracking_plan"])
 def test_a_path_with_a_nul_character_is_refused(name: str, tmp_path: Path) -> None:
     file = toml(tmp_path, f'{name} = "/tmp/a\\u0000b"')
     assert refused(file=file) == f"{name} in {file}: must not contain a NUL character; remove it from the path"

@@ -822,7 +822,8 @@ import sys
 from ours_emulator.app import create_standalone
 from ours_emulator.settings import load
 create_standalone(load({}))
-print({"fastapi", "sqlalchemy", "aiosqlite", "ours_emulator.contract.experiments"} & set(sys.modules))
+print({"fastapi", "sqlalchemy", "aiosqlite", "jsonschema_rs", "yaml", "ours_emulator.contract.experiments",
+    "ours_emulator.contract.tracking_plan"} & set(sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=True)
     assert done.stdout == "set()\n"

@@ -34,6 +34,7 @@ from ours_emulator.store import Retention, Store, StoreError, open_store
 if TYPE_CHECKING:
     from ours_emulator.contract.experiments import Experiments
     from ours_emulator.metrics import Metrics
+    from ours_emulator.contract.tracking_plan import TrackingPlan
     from ours_emulator.openapi.app import EmulatorApp
 
 _log = logging.getLogger(__name__)
@@ -83,10 +84,7 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
     client_limit = min(limits.body, MAX_BODY_BYTES)
     ingest_contract = IngestContract(limits)
     client_contract = ClientContract(client_limit)
-    contracts: dict[str, Contract] = {
-        **dict.fromkeys(INGEST_NAMES, ingest_contract),
-        **dict.fromkeys(CLIENT_NAMES, client_contract),
-    }
+    contracts = _contracts(ingest_contract, client_contract)
     accounts = accounts or Accounts(_account(settings), settings.now)
     seed = _seed(settings.seed, accounts)
     metrics = _metrics(feed) if settings.metrics else None
@@ -101,6 +99,16 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
     guard = Guard(settings.allowed_hosts, settings.admin_token)
     parts = Parts(store, pipeline, accounts, feed, loaded, redactor, log, metrics)
     return parts, Served(guard, _endpoints(ingest, client, store), log, limits.body, accounts)
+
+
+def message_readers() -> tuple[Accounts, Mapping[str, Contract]]:
+    """Return what reads messages without an emulator: accounts with the default settings, and the contracts."""
+    return Accounts(_account(load(environment=False).settings)), _contracts(IngestContract(Limits()), ClientContract())
+
+
+def _contracts(ingest: IngestContract, client: ClientContract) -> dict[str, Contract]:
+    """Return the contract of each endpoint."""
+    return {**dict.fromkeys(INGEST_NAMES, ingest), **dict.fromkeys(CLIENT_NAMES, client)}
 
 
 def _endpoints(ingest: EndpointParts, client: EndpointParts, store: Store) -> dict[str, Answerer]:
@@ -142,6 +150,7 @@ def _account(settings: Settings) -> AccountConfig:
         require_identifier=settings.require_identifier,
         strict_openapi=settings.strict_openapi,
         experiments=_experiments(settings.experiments),
+        tracking_plan=_tracking_plan(settings.tracking_plan),
         max_visitor_bytes=settings.max_visitor_bytes,
     )
 
@@ -162,6 +171,15 @@ def _experiments(file: Path | None) -> Experiments:
     if file is None:
         return {}
     from ours_emulator.contract.experiments import read_file
+
+    return read_file(file)
+
+
+def _tracking_plan(file: Path | None) -> TrackingPlan | None:
+    """Return the plan in *file*. Raises SettingsError."""
+    if file is None:
+        return None
+    from ours_emulator.contract.tracking_plan import read_file
 
     return read_file(file)
 

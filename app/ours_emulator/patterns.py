@@ -67,6 +67,11 @@ class Pattern:
         """The number of instructions that the pattern is compiled to."""
         return self._unicode.programsize
 
+    @property
+    def ascii_size(self) -> int:
+        """The number of instructions if its classes, such as `\\w`, had only the characters of ASCII."""
+        return self._ascii.programsize
+
     def steps(self, text: str) -> int:
         """Return how many steps a search in *text* may take, about."""
         return self.size * len(text) * (1 if text.isascii() else 4)

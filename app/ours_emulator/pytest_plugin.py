@@ -26,9 +26,9 @@ _USED = pytest.StashKey[bool]()
 """Whether a test used the fixture, which it may ask for late."""
 _MARKER = (
     "ours_emulator(strict, strict_ignore, clock, seed, allowed_events, tokens, public_keys, require_identifier, "
-    "strict_openapi, revision, experiments): options of the test's account of the emulator; strict=True fails the test "
-    "on refusals and hints, except for those of the rules in strict_ignore=, "
-    "clock= stops its clock at a moment, seed= names a file of exported requests to begin with."
+    "strict_openapi, revision, experiments, tracking_plan): options of the test's account of the emulator; strict=True "
+    "fails the test on refusals and hints, except for those of the rules in strict_ignore=, clock= stops its clock at "
+    "a moment, seed= names a file of exported requests to begin with, tracking_plan= is a plan, or its file."
 )
 
 

@@ -156,6 +156,10 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         None,
         description="TOML or JSON file with the experiments that revision 2026-10 assigns visitors to.",
     )
+    tracking_plan: File | None = Field(
+        None,
+        description="YAML or JSON file of what events and visitors should have; what differs gets a hint.",
+    )
     strict_openapi: bool = Field(
         False,
         description="Refuse other values where the OpenAPI document literally has the type string (rule any-json).",

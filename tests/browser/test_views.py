@@ -437,6 +437,20 @@ def test_the_allow_list_leaves_the_rest_of_the_account_as_it_is(tab: "Watched", 
     assert account.post("/track", {"token": "another", "event": "Refund"}).status_code == 401
 
 
+def test_the_tracking_plan_is_shown_and_set_and_a_difference_is_pinned(tab: "Watched", account: Account) -> None:
+    account.configure(tracking_plan={"events": {"Old": {}}})
+    tab.open("?view=control")
+    field = tab.page.get_by_label("YAML or JSON")
+    until(lambda: '"Old": {}' in field.input_value())
+    field.fill("events:\n  Paid:\n    properties:\n      amount: {type: number}\n  Refunded:")
+    tab.page.get_by_role("button", name="Use this plan").click()
+    tab.page.get_by_role("heading", name="Tracking plan: 2 events").wait_for()
+    account.track(event="Paid", userId="u", eventProperties={"amount": "5"})
+    tab.open(f"?event={account.events()[0]['id']}")
+    pin = tab.page.locator(".line", has_text='"amount"').locator("+ .pin")
+    assert pin.inner_text().strip() == 'expected a number, got "5" (tracking-plan)'
+
+
 def test_the_header_says_what_the_account_is_set_to_and_that_a_fault_is_used_up(
     tab: "Watched", account: Account
 ) -> None:
@@ -445,20 +459,21 @@ def test_the_header_says_what_the_account_is_set_to_and_that_a_fault_is_used_up(
         revision="2026-10",
         allowed_events=["A", "B"],
         experiments={"one": {"variants": variants}},
+        tracking_plan={"events": {"A": {}}},
         require_identifier=False,
     )
     fault = {"answer": {"status": 503}, "times": 1}
     account.http.put(f"{account.url}/debug/faults/busy", json=fault).raise_for_status()
     tab.open("?view=control")
     chips = tab.page.locator(".states .chip")
-    until(lambda: len(chips.all_inner_texts()) == 4)
-    expected = ["revision 2026-10", "allow-list: 2 names", "1 experiment"]
+    until(lambda: len(chips.all_inner_texts()) == 5)
+    expected = ["revision 2026-10", "allow-list: 2 names", "1 experiment", "plan: 1 event"]
     assert chips.all_inner_texts() == [*expected, "fault busy: 0 of 1 hits"]
     assert account.track(event="A", userId="u").status_code == 503
     tab.page.locator(".states .chip:not(.fault)", has_text="fault busy: 1 of 1 hits, used up").wait_for()
     tab.page.get_by_role("heading", name="0 active faults").wait_for()
     tab.page.get_by_role("button", name="Reset…").click()
-    tab.page.get_by_text("The allow-list, tokens, revision and experiments stay.").wait_for()
+    tab.page.get_by_text("The allow-list, tokens, revision, experiments and plan stay.").wait_for()
 
 
 # Calls and rules

@@ -14,6 +14,7 @@ from ours_emulator.cli.doctor import doctor
 from ours_emulator.cli.drift import drift
 from ours_emulator.cli.exec import exec_
 from ours_emulator.cli.open import open_
+from ours_emulator.cli.plan import plan
 from ours_emulator.cli.serve import child_process, serve
 from ours_emulator.cli.steering import steering_commands
 from ours_emulator.cli.target import INTERRUPTED, NOT_MET, NotMetError
@@ -68,5 +69,5 @@ def _report(message: str) -> None:
         click.echo(f"ours-emulator: {message}", err=True)
 
 
-for _command in (serve, exec_, open_, doctor, compare, drift, child_process, *debug_commands, *steering_commands):
+for _command in (serve, exec_, open_, doctor, compare, drift, plan, child_process, *debug_commands, *steering_commands):
     commands.add_command(_command)

@@ -10,6 +10,7 @@ from ours_emulator.values import value
 
 if TYPE_CHECKING:
     from ours_emulator.contract.experiments import Experiment, Experiments
+    from ours_emulator.contract.tracking_plan import TrackingPlan
 
 
 @value
@@ -26,6 +27,8 @@ class AccountConfig:
     strict_openapi: bool = False
     """A value that the document literally types as string must be a string (rule any-json)."""
     experiments: Experiments = field(default_factory=dict[str, "Experiment"])
+    tracking_plan: TrackingPlan | None = None
+    """What events and visitors should have (rule tracking-plan)."""
     max_visitor_bytes: int = 16 * 1024 * 1024
     """The largest visitor, in bytes of JSON (rule visitor-size)."""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from typing import Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from pydantic import JsonValue
 
@@ -36,6 +36,9 @@ from ours_emulator.records import Hint, Reason
 from ours_emulator.values import value
 from ours_emulator.wording import cut, suggested
 
+if TYPE_CHECKING:
+    from ours_emulator.contract.plan_checks import RequestChecks
+
 PREFIX = "client/"
 ENDPOINTS = tuple(PREFIX + name for name in ("alias", "identify", "devices", "events"))
 CREATED_EVENT = "user_created"
@@ -54,7 +57,7 @@ _USUAL_ERRORS = {400: _UNREADABLE, 401: "Authorization error."}
 _UNAUTHORIZED_CODE = 1000
 _SEMANTICS = ApiSemantics(falls_through=True, claims_stored=False, empty_ignored=False, allow_list=False)
 _IDS: tuple[Identifier, ...] = ("external_id", "anonymous_id")
-_PROFILE = {"email": "email", "phone": "phone_number", "timezone": "timezone", "locale": "locale"}
+PROFILE = {"email": "email", "phone": "phone_number", "timezone": "timezone", "locale": "locale"}
 """The fields of a visitor in a body, and their names in the visitor's properties."""
 _DATA_ELSEWHERE = ("properties", "eventProperties", "traits")
 _ADVICE = dict.fromkeys(_DATA_ELSEWHERE, suggested("data")) | {"event": suggested("name")}
@@ -93,7 +96,7 @@ class Problem:
 
 
 _EITHER_ID = {"anonymous_id": Field("string", nullable=True), "external_id": Field("string", nullable=True)}
-_USER = {name: Field("string", nullable=True) for name in _PROFILE} | {"data": Field("object", nullable=True)}
+_USER = {name: Field("string", nullable=True) for name in PROFILE} | {"data": Field("object", nullable=True)}
 _ALIAS = Shape(
     {"anonymous_id": Field("string"), "external_id": Field("string")},
     required=("external_id", "anonymous_id"),
@@ -148,7 +151,11 @@ class ClientContract:
         reason = _unauthorized(request, account, key)
         if reason is not None:
             return [_refuse(request, sent, reason)]
-        first, *others = _events(request, sent) if request.endpoint == PREFIX + "events" else [_single(request, sent)]
+        arrivals = _events(request, sent) if request.endpoint == PREFIX + "events" else [_single(request, sent)]
+        if account.tracking_plan is not None:
+            checks = account.tracking_plan.checks(request, self._limit)
+            arrivals = [_planned(checks, arrival) for arrival in arrivals]
+        first, *others = arrivals
         return [replace(first, hints=(*_content_type_hints(request), *first.hints)), *others]
 
     def answer(self, receipts: Sequence[Receipt]) -> Answer:
@@ -164,6 +171,13 @@ class ClientContract:
         *error* is the text to answer instead of the usual one (rule client-trouble).
         """
         return _error(status or 400, reason, error)
+
+
+def _planned(checks: "RequestChecks", arrival: Arrival) -> Arrival:
+    """Return *arrival* with a hint for each of its differences from the tracking plan."""
+    if not isinstance(arrival, Message):
+        return arrival
+    return replace(arrival, hints=(*arrival.hints, *checks.hints(arrival)))
 
 
 def _misdirected(request: Request) -> Reason | None:
@@ -272,7 +286,7 @@ def _message(
         event_properties=event_properties,
         default_properties={},
         identity_context=None,
-        user_properties={stored: user[name] for name, stored in _PROFILE.items() if name in user} if user else {},
+        user_properties={stored: user[name] for name, stored in PROFILE.items() if name in user} if user else {},
         hints=(*hints, *_without_ids(sent)),
         semantics=_SEMANTICS,
         data=cast(Properties | None, user.get("data")) if user else None,

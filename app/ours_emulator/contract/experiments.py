@@ -20,14 +20,13 @@ from pydantic import (
     FiniteFloat,
     JsonValue,
     TypeAdapter,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
 
-from ours_emulator.errors import SettingsError, file_problem
+from ours_emulator.contract.setting_files import read_setting_file
 from ours_emulator.model import ACCOUNT_NAME, ACCOUNT_NAME_FORM, Properties
-from ours_emulator.wording import cut, plain
+from ours_emulator.wording import cut
 
 MAX_VARIANTS = 100
 _MAX_TEXT = 400
@@ -175,19 +174,9 @@ _FILE = TypeAdapter(dict[Key, Experiment])
 
 def read_file(file: Path) -> Experiments:
     """Return the experiments in *file*, which is JSON if its name ends so, else TOML. Raises SettingsError."""
-    is_json = file.suffix.lower() == ".json"
-    try:
-        text = file.read_text("utf-8-sig")
-        read: Any = json.loads(text) if is_json else tomllib.loads(text)
-        return _FILE.validate_python(read)
-    except OSError as error:
-        raise SettingsError(f"experiments {file_problem(Path.cwd() / file, 'read', error)}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"] if part != "[key]")
-        raise SettingsError(f"{file}: {f'{cut(place)}: ' if place else ''}{plain(first)}") from None
-    except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{file} is not valid {'JSON' if is_json else 'TOML'}: {error}") from None
+    if file.suffix.lower() == ".json":
+        return read_setting_file(file, "experiments", "JSON", json.loads, _FILE.validate_python)
+    return read_setting_file(file, "experiments", "TOML", tomllib.loads, _FILE.validate_python)
 
 
 def _point(purpose: str, key: str, visitor_id: str) -> float:

@@ -92,8 +92,16 @@ def _suggestion(names: frozenset[str], name: str) -> str | None:
     synonym = next((known for known in _SYNONYMS.get(folded, ()) if known in names), None)
     if synonym is not None:
         return synonym
+    return close_name(names, name)
+
+
+def close_name(names: frozenset[str], name: str) -> str | None:
+    """Return the one of *names* of which *name* is probably a typo."""
+    folded = _fold(cut(name))
     # `nearest` is slow, so it only gets names of about that length.
     near = {_fold(known): known for known in sorted(names) if abs(len(_fold(known)) - len(folded)) <= _MAX_TYPOS}
+    if folded in near:
+        return near[folded]
     close = nearest(folded, near, _CLOSE)
     return None if close is None else near[close]
 

@@ -3,9 +3,12 @@
 A 413 of /batch comes from here: for the body by `_BATCH`, for rows by `_reason_for_413`. Of /debug: in http/front.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 from pydantic_core import PydanticSerializationError, to_json
@@ -36,6 +39,9 @@ from ours_emulator.model import (
 from ours_emulator.records import Hint, Reason, dotted
 from ours_emulator.values import value
 
+if TYPE_CHECKING:
+    from ours_emulator.contract.plan_checks import RequestChecks
+
 ENDPOINTS = ("track", "identify", "batch")
 _ALLOWED = dict.fromkeys(ENDPOINTS, "POST, OPTIONS") | {"openapi": "GET, HEAD, OPTIONS"}
 _ALLOWED_WITH_EXPERIMENTS = _ALLOWED | dict.fromkeys(EXPERIMENT_ENDPOINTS, "POST, OPTIONS")
@@ -62,6 +68,8 @@ class _Context:
     request: Request
     account: AccountConfig
     bodies: RequestBodies
+    planned: RequestChecks | None
+    """What compares the messages with the tracking plan, if the account has one."""
 
 
 class IngestContract:
@@ -116,8 +124,11 @@ class IngestContract:
     ) -> list[Arrival]:
         reason = _misdirected(request, account.revision) or body.media_type_problem(request, statuses)
         if reason is None and isinstance(sent, dict):
-            revision = account.revision
-            context = _Context(request, account, revision.strict_bodies if account.strict_openapi else revision.bodies)
+            revision, plan = account.revision, account.tracking_plan
+            bodies = revision.strict_bodies if account.strict_openapi else revision.bodies
+            context = _Context(
+                request, account, bodies, None if plan is None else plan.checks(request, self._limits.body)
+            )
             return self._batch(context, sent) if request.endpoint == "batch" else [_single(context, sent)]
         if reason is None:
             reason = sent if isinstance(sent, Reason) else Reason("malformed", "", "the body is not an object", 400)
@@ -274,7 +285,7 @@ def _message(
     if time is not None and not request.received_at - revision.window_ms <= time <= request.received_at:
         return _refuse(context, index, sent, _out_of_window(time, request.received_at, revision.window_ms), compiled)
     event = valid.get("event", IDENTIFY_EVENT)
-    return Message(
+    message = Message(
         endpoint=request.endpoint,
         batch_index=index,
         event=event,
@@ -289,6 +300,9 @@ def _message(
         hints=tuple(_hints(revision, compiled, sent, identity)),
         semantics=revision.without_allow_list if event == IDENTIFY_EVENT else revision.semantics,
     )
+    if context.planned is None:
+        return message
+    return replace(message, hints=(*message.hints, *context.planned.hints(message)))
 
 
 def _hints(revision: Revision, compiled: Body, sent: JsonValue, identity: Identity) -> list[Hint]:

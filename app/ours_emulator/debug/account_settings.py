@@ -11,6 +11,7 @@ from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.experiments import Experiment
 from ours_emulator.contract.experiments import Key as ExperimentKey
 from ours_emulator.contract.revision import revision
+from ours_emulator.contract.tracking_plan import TrackingPlan
 from ours_emulator.model import DEFAULT_REVISION, RevisionName, allowed
 from ours_emulator.settings import Key, Token
 
@@ -27,6 +28,9 @@ class AccountSettings(BaseModel):
     strict_openapi: bool = False
     revision: RevisionName = DEFAULT_REVISION
     experiments: dict[ExperimentKey, Experiment] = Field(default={})
+    tracking_plan: TrackingPlan | None = Field(
+        default=None, description="What events and visitors should have: an object, or its text in YAML or JSON."
+    )
 
     def config(self, before: AccountConfig) -> AccountConfig:
         """Return the configuration of the account; *before* has what is not given."""
@@ -42,6 +46,7 @@ class AccountSettings(BaseModel):
             require_identifier=self.require_identifier if "require_identifier" in given else before.require_identifier,
             strict_openapi=self.strict_openapi if "strict_openapi" in given else before.strict_openapi,
             experiments=self.experiments if "experiments" in given else before.experiments,
+            tracking_plan=self.tracking_plan if "tracking_plan" in given else before.tracking_plan,
             revision=revision(self.revision) if "revision" in given else before.revision,
         )
 
@@ -64,6 +69,7 @@ def settings_of(config: AccountConfig) -> AccountSettings:
         strict_openapi=config.strict_openapi,
         revision=config.revision.name,
         experiments=dict(config.experiments),
+        tracking_plan=config.tracking_plan,
     )
 
 

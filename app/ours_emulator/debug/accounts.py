@@ -43,7 +43,7 @@ class AccountState:
     """An account. Only the end of a token or key is shown; a closed account has only its name and late requests.
 
     `faults` counts those that are not used up. `notes` are about what sends to it, and how that fits what it accepts:
-    no mistake, and so no hint, but good to know.
+    no mistake, and so no hint, but good to know. `planned_events` are those of its tracking plan, if it has one.
     """
 
     account: str
@@ -56,6 +56,7 @@ class AccountState:
     strict_openapi: bool
     revision: str
     experiment_keys: list[str]
+    planned_events: list[str] | None
     clock: Moment | None
     faults: int
     notes: list[str]
@@ -130,6 +131,7 @@ def account_state(accounts: Accounts, name: str) -> AccountState:
         strict_openapi=config.strict_openapi,
         revision=config.revision.name,
         experiment_keys=list(config.experiments),
+        planned_events=None if config.tracking_plan is None else list(config.tracking_plan.events),
         clock=shown_clock(name, opened.clock) if opened else None,
         faults=sum(not fault.used_up for fault in opened.faults.active()) if opened else 0,
         notes=opened.notes if opened else [],

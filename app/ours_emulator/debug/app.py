@@ -20,6 +20,7 @@ from ours_emulator.debug import (
     requests,
     rules,
     stream,
+    tracking_plan,
     visitors,
     wait,
 )
@@ -39,6 +40,7 @@ _RESOURCES = (
     clock,
     faults,
     experiments,
+    tracking_plan,
 )
 SUMMARY = "What arrived at the emulator, and what became of it."
 

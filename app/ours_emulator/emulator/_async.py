@@ -25,6 +25,7 @@ from ours_emulator.emulator.operations import (
     Fields,
     Lines,
     Operation,
+    Plan,
     When,
 )
 from ours_emulator.emulator.transport import AsyncStream, AsyncTransport, Deadline, async_pause
@@ -280,6 +281,17 @@ class AsyncEmulator(Handle):
     async def remove_experiment(self, key: str) -> Json:
         """Remove the experiment *key* and return what it was."""
         return await self.perform(operations.remove_experiment(key))
+
+    async def set_tracking_plan(self, plan: Plan) -> Json:
+        """Set the tracking plan of this account, by itself or by its file in YAML or JSON, and return it.
+
+        What a message has otherwise gets a hint of the rule tracking-plan.
+        """
+        return await self.perform(operations.set_tracking_plan(plan))
+
+    async def remove_tracking_plan(self) -> Json:
+        """Remove the tracking plan of this account and return what it was."""
+        return await self.perform(operations.remove_tracking_plan())
 
     async def reset(self) -> Cleared:
         """Delete the visitors, events and requests of this account; without an account, those of all."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import inf
 from numbers import Real
+from pathlib import Path
 from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeGuard, TypeVar, cast
 from urllib.parse import quote
 
@@ -97,6 +98,10 @@ class FaultPlan(TypedDict, total=False):
     rate_limit: Mapping[str, float]
 
 
+Plan: TypeAlias = Mapping[str, Any] | Path
+"""A tracking plan, or its file in YAML or JSON."""
+
+
 class ExperimentPlan(TypedDict, total=False):
     """An experiment: `variants` are required, each with an `id`; the others say who is in it, and on which pages."""
 
@@ -130,6 +135,7 @@ class AccountPlan(TypedDict, total=False):
     strict_openapi: bool
     revision: str
     experiments: Mapping[str, ExperimentPlan]
+    tracking_plan: Plan | None
 
 
 _FAULT_MATCH = ("path", "event", "token", "distinct_id")
@@ -303,7 +309,7 @@ def reset(account: str | None) -> Operation[Cleared]:
 
 def open_account(name: str, plan: Mapping[str, object]) -> Operation[None]:
     """Open an account as planned. Sent to the server, not to an account."""
-    return Operation("PUT", f"accounts/{_quoted(name)}", _nothing, content=_json(plan))
+    return Operation("PUT", f"accounts/{_quoted(name)}", _nothing, content=_json({**plan, **_plan_text(plan)}))
 
 
 def close_account(name: str) -> Operation[None]:
@@ -354,6 +360,24 @@ def set_experiment(key: str, plan: ExperimentPlan) -> Operation[Json]:
 def remove_experiment(key: str) -> Operation[Json]:
     """Remove an experiment; the result is what it was."""
     return Operation("DELETE", f"experiments/{_quoted(key)}", dict)
+
+
+def set_tracking_plan(plan: Plan) -> Operation[Json]:
+    """Set the tracking plan. Raises OSError if its file cannot be read."""
+    return Operation("PUT", "tracking-plan", dict, content=_json(_plan_text({"tracking_plan": plan})["tracking_plan"]))
+
+
+def remove_tracking_plan() -> Operation[Json]:
+    """Remove the tracking plan; the result is what it was."""
+    return Operation("DELETE", "tracking-plan", dict)
+
+
+def _plan_text(plan: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the tracking plan in *plan*, if it has one; of a file its text, which the emulator reads as YAML."""
+    given = plan.get("tracking_plan")
+    if isinstance(given, Path):
+        return {"tracking_plan": given.read_text("utf-8-sig")}
+    return {"tracking_plan": given} if "tracking_plan" in plan else {}
 
 
 def export(*, redact: bool, seconds: float | None = _SECONDS) -> Operation[str]:

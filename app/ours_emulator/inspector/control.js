@@ -1,8 +1,8 @@
-// Faults, the clock and the allow-list of an account. Each form shows the command that does the same.
+// Faults, the clock, the allow-list and the tracking plan of an account. Each form shows the command that does the same.
 /** @import { AccountState, FaultState } from "types" */
-import { hasToken, patch, put, remove, urlOf } from "./api.js";
+import { get, hasToken, patch, put, remove, urlOf } from "./api.js";
 import { quoted } from "./copies.js";
-import { Choice, CopyButton, perform } from "./parts.js";
+import { Choice, CopyButton, perform, useLoaded } from "./parts.js";
 import { account, root } from "./place.js";
 import { refreshStatus, status } from "./status.js";
 import { useStore } from "./store.js";
@@ -18,6 +18,7 @@ export function Control() {
     <${Faults} faults=${faults} />
     <${PlanFault} />
     <${Clock} state=${state} />
+    <${TrackingPlan} state=${state} />
     <${AllowList} state=${state} />
   </main>`;
 }
@@ -26,7 +27,7 @@ export function Control() {
 const ChooseAccount = ({ accounts }) =>
   html`<main class="view scroll" tabindex="-1">
     <h2>Control</h2>
-    <p>Faults, clock and allow-list are those of an account. Choose one:</p>
+    <p>Faults, clock, allow-list and tracking plan are those of an account. Choose one:</p>
     <ul class="entries">
       ${["default", ...accounts.map((one) => one.account).filter((name) => name !== "default")].map(
         (name) => html`<li key=${name}><a href=${new URL(`accounts/${name}/?view=control`, root)}>${name}</a></li>`,
@@ -129,30 +130,63 @@ function Clock({ state }) {
 /** @param {{state: AccountState | undefined}} properties */
 function AllowList({ state }) {
   const now = state?.allowed_events ?? null;
+  return html`<${Accepted}
+    title=${`Allowed events: ${now === null ? "all" : plural(now.length, "name")}`}
+    facts="Other events are dropped. Tokens, keys and all else that the account has stay."
+    field="One name per line, or none to allow all"
+    now=${(now ?? []).join("\n")}
+    bodyOf=${(/** @type {string} */ text) => {
+      const names = text
+        .split("\n")
+        .map((name) => name.trim())
+        .filter(Boolean);
+      return { allowed_events: names.length ? names : null };
+    }}
+    label="Allow these"
+    done="The allow-list was changed."
+  />`;
+}
+
+/** @param {{state: AccountState | undefined}} properties */
+function TrackingPlan({ state }) {
+  const planned = state?.planned_events;
+  const { value } = useLoaded(
+    async (signal) => (planned ? JSON.stringify(await get("/debug/tracking-plan", { signal }), null, 2) : ""),
+    String(planned),
+  );
+  return html`<${Accepted}
+    title=${`Tracking plan: ${planned ? plural(planned.length, "event") : "none"}`}
+    facts="What differs from the plan gets a hint."
+    field="YAML or JSON, or nothing for no plan"
+    now=${value ?? ""}
+    bodyOf=${(/** @type {string} */ text) => ({ tracking_plan: text.trim() ? text : null })}
+    label="Use this plan"
+    done="The tracking plan was changed."
+  />`;
+}
+
+/**
+ * A text that says what the account accepts.
+ * @param {{title: string, facts: string, field: string, now: string, bodyOf: (text: string) => any, label: string, done: string}} properties
+ */
+function Accepted({ title, facts, field, now, bodyOf, label, done }) {
   const [text, setText] = useState(/** @type {string | null} */ (null));
   /** @param {Event} event */
   const edit = ({ currentTarget }) => setText(/** @type {HTMLTextAreaElement} */ (currentTarget).value);
-  const names = (text ?? (now ?? []).join("\n"))
-    .split("\n")
-    .map((name) => name.trim())
-    .filter(Boolean);
   const path = { name: account ?? "" };
-  const body = { allowed_events: names.length ? names : null };
+  const body = bodyOf(text ?? now);
   return html`<section>
-    <h3>Allowed events: ${now === null ? "all" : plural(now.length, "name")}</h3>
-    <p class="facts">Other events are dropped. Tokens, keys and all else that the account has stay.</p>
+    <h3>${title}</h3>
+    <p class="facts">${facts}</p>
     <div class="fields">
-      <label class="wide"
-        >One name per line, or none to allow all
-        <textarea rows="4" value=${text ?? (now ?? []).join("\n")} onInput=${edit} />
-      </label>
+      <label class="wide">${field}<textarea rows="4" value=${text ?? now} onInput=${edit} /></label>
     </div>
     <${Command}
       method="PATCH"
       url=${urlOf("/debug/accounts/{name}", path)}
       body=${body}
-      label="Allow these"
-      done="The allow-list was changed."
+      label=${label}
+      done=${done}
       run=${() => patch("/debug/accounts/{name}", { path, body })}
     />
   </section>`;

@@ -97,10 +97,11 @@ function Settings() {
 }
 
 /** @param {AccountState} account */
-const settingsOf = ({ revision, allowed_events, experiment_keys }) => [
+const settingsOf = ({ revision, allowed_events, experiment_keys, planned_events }) => [
   ...(revision === DEFAULT_REVISION ? [] : [`revision ${revision}`]),
   ...(allowed_events ? [`allow-list: ${plural(allowed_events.length, "name")}`] : []),
   ...(experiment_keys.length ? [plural(experiment_keys.length, "experiment")] : []),
+  ...(planned_events ? [`plan: ${plural(planned_events.length, "event")}`] : []),
 ];
 
 function ClockState() {
@@ -213,7 +214,7 @@ function ResetDialog() {
   return html`<${Dialog} title=${`Reset ${subject}?`} close=${close}>
     <p>
       This deletes ${counts ?? "everything stored"} with all their events, removes the faults and sets the clock back.
-      The allow-list, tokens, revision and experiments stay.
+      The allow-list, tokens, revision, experiments and plan stay.
     </p>
     <p><button type="button" class="danger" onClick=${reset}>Reset ${subject}</button></p>
   <//>`;

@@ -2,8 +2,9 @@
 
 A browser takes a tenth of a second to load thirty modules, each of which it has to read to know the next; and from a
 file, which a report is, it loads none. So each module becomes a function that returns what it exports, and runs after
-those that it imports. What a module imports of types is left out. They are written so that this takes no parser: an
-import or export is a line of its own, and nothing that is exported changes.
+those that it imports. What a module says of types, and what it imports of them, is left out. They are written so that
+this takes no parser: an import, an export or a comment on types is a line of its own, or several, and nothing that is
+exported changes.
 """
 
 import re
@@ -13,7 +14,7 @@ from importlib.resources import files
 from posixpath import dirname, join, normpath
 
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "([^"]+)";\n?', re.MULTILINE)
-_TYPE_IMPORT = re.compile(r"^/\*\* @import .*\*/\n", re.MULTILINE)
+_TYPES = re.compile(r"^ */\*\*(?:.*\*/\n|\n(?: *\*.*\n)+)", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:const|function|class) (\w+))", re.MULTILINE)
 _EXPORT_LIST = re.compile(r"^export\s*\{([^}]*)\};?\n?|(?<=;)export\{([^}]*)\};?\n?", re.MULTILINE)
 _NOT_IN_SCRIPTS = re.compile(r"<(?:/script|!--)", re.IGNORECASE)
@@ -41,7 +42,7 @@ def _add(name: str, modules: dict[str, str], importers: tuple[str, ...]) -> None
     for _, path in imported:
         _add(path, modules, (*importers, name))
     lines = "".join(f"const {names.replace(' as ', ': ')} = {_variable(path)};\n" for names, path in imported)
-    body = _EXPORT_LIST.sub("", _EXPORT.sub("", _IMPORT.sub("", _TYPE_IMPORT.sub("", source))))
+    body = _EXPORT_LIST.sub("", _EXPORT.sub("", _IMPORT.sub("", _TYPES.sub("", source))))
     if re.search(r"^\s*(?:import|export)\b\s*[\w{*]", body, re.MULTILINE):
         raise ValueError(f"{name} has an import or export of another form; write it as the others are")
     exported = ", ".join(_exported(source))

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -110,9 +110,10 @@ def _account(
 ) -> Generator[Emulator]:
     if ended := server.ended():
         pytest.fail(f"the emulator of {server.server_url} has ended: {ended}", pytrace=False)
+    plan = _plan(request.node, {**settings_of_ini(request.config), **settings, **options})
     name = f"{_NOT_IN_NAMES.sub('-', title).strip('-')[:60] or 'test'}-{uuid4().hex[:12]}"
     try:
-        emulator = server.open_account(name, **_plan({**settings_of_ini(request.config), **settings, **options}))
+        emulator = server.open_account(name, **plan)
     except EmulatorError as error:
         raise _refused_plan(error, settings, options) from None
     with closing_after_test(request.session) as stack:
@@ -129,8 +130,11 @@ def _refused_plan(error: EmulatorError, settings: Mapping[str, Any], options: Ma
     return pytest.fail.Exception(f"{origin}: {error.reason}", pytrace=False)
 
 
-def _plan(settings: Mapping[str, Any]) -> AccountPlan:
+def _plan(node: pytest.Item, settings: Mapping[str, Any]) -> AccountPlan:
     chosen: Any = {name: value for name, value in settings.items() if name in OF_ACCOUNT}
+    file = chosen.get("tracking_plan")
+    if isinstance(file, str | Path):
+        chosen["tracking_plan"] = _file_of(node, "tracking_plan", file)
     plan: AccountPlan = chosen
     return plan
 
@@ -152,18 +156,21 @@ def _close(emulator: Emulator, session: pytest.Session, process: int) -> None:
 
 
 def _replay_seed(test: pytest.Item, emulator: Emulator, name: str | Path) -> None:
-    """Replay the requests of the file *name*, which is beside the test, or else in the root directory of the run."""
-    places = list(dict.fromkeys((test.path.parent / name, test.config.rootpath / name)))
+    """Replay the requests of the file *name*."""
+    file = _file_of(test, "seed", name)
     try:
-        emulator.replay(_existing(places).read_text("utf-8"))
+        emulator.replay(file.read_text("utf-8"))
     except (OSError, ValueError, EmulatorError) as error:
         reason = error.reason if isinstance(error, EmulatorError) else None
         raise wrong(f"seed {name}: {reason or error}") from None
 
 
-def _existing(places: Sequence[Path]) -> Path:
-    """Return the first of *places* where there is a file."""
+def _file_of(test: pytest.Item, option: str, name: str | Path) -> Path:
+    """Return the file *name* of an *option*: it is beside the test, or else in the root directory of the run."""
+    # The node of a session is that directory.
+    beside = test.path if test.path.is_dir() else test.path.parent
+    places = list(dict.fromkeys((beside / name, test.config.rootpath / name)))
     for place in places:
         if place.exists():
             return place
-    raise FileNotFoundError(f"no such file; looked for {' and '.join(map(str, places))}")
+    raise wrong(f"{option} {name}: no such file; looked for {' and '.join(map(str, places))}")

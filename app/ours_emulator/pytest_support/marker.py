@@ -52,6 +52,10 @@ def _is_path(value: object) -> bool:
     return isinstance(value, str | Path)
 
 
+def _is_plan(value: object) -> bool:
+    return value is None or _is_mapping(value) or _is_path(value)
+
+
 _OPTIONS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "allowed_events": (_is_list_or_none, "a list of names, such as ['Paid']"),
     "clock": (_is_moment, "a datetime, ISO 8601, or milliseconds since the epoch"),
@@ -63,6 +67,7 @@ _OPTIONS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "strict": (_is_bool, "True or False"),
     IGNORED: (_is_list_or_one, "a list of rules, such as ['unknown-keys']"),
     "strict_openapi": (_is_bool, "True or False"),
+    "tracking_plan": (_is_plan, "a dict, such as {'events': {'Paid': {}}}, or the path of a file"),
     "tokens": (_is_list, "a list of tokens, such as ['live_123']"),
 }
 """Which values each option takes, and that in words."""

@@ -31,7 +31,7 @@ def server_of_run(config: pytest.Config, settings: Mapping[str, Any]) -> Generat
             if url:
                 emulator = _attached(url, settings)
             else:
-                emulator = stack.enter_context(run_emulator(command=command, **settings))
+                emulator = stack.enter_context(run_emulator(command=command, **_of_start(settings)))
         except (SettingsError, StoreError, OSError) as error:
             raise _failed(f"{_SETTINGS}: {why(error)}") from None
         except (EmulatorError, ValueError) as error:
@@ -58,6 +58,11 @@ def _configured_command(config: pytest.Config) -> tuple[Sequence[str], str]:
     }
     given = ((command, f" (the command is that of {place})") for place, command in places.items() if command)
     return next(given, ((), ""))
+
+
+def _of_start(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the *settings* that the emulator is started with: what is no file, but should be, goes to each account."""
+    return {name: value for name, value in settings.items() if not isinstance(value, Mapping)}
 
 
 def _attached(url: str, settings: Mapping[str, Any]) -> Emulator:

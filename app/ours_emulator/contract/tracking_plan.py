@@ -1,0 +1,131 @@
+"""Tracking plans: what events and visitors should have, as files and calls give them (rule tracking-plan).
+
+Not imported at start unless a plan is configured. The parser of YAML is one of the extra `plan`.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from ours_emulator.contract.plan_checks import Checks, RequestChecks
+from ours_emulator.contract.plan_schemas import INSTALL, json_problem
+from ours_emulator.contract.setting_files import read_setting_file
+from ours_emulator.jsontext import strict_json
+from ours_emulator.model import Properties, Request
+
+_MAX_VALUES = 100_000
+_MAX_TEXT = 4 * 1024 * 1024
+
+
+def _any_if_null(schema: Any) -> Any:
+    """Return *schema*; in YAML, a name with nothing after it is null, and means an event with any properties."""
+    return {} if schema is None else schema
+
+
+EventSchema = Annotated[dict[str, Any], BeforeValidator(_any_if_null)]
+
+
+class TrackingPlan(BaseModel):
+    """What events and visitors should have, each as a JSON Schema (2020-12). What differs gets a hint.
+
+    `$ref` refers to a place in the plan: `#/$defs/money`.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        serialize_by_alias=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "events": {
+                        "Purchase": {
+                            "properties": {"amount": {"type": "number", "minimum": 0}},
+                            "required": ["amount"],
+                            "additionalProperties": False,
+                        }
+                    }
+                }
+            ]
+        },
+    )
+
+    events: dict[str, EventSchema] = Field(
+        default_factory=dict[str, dict[str, Any]],
+        description="For each event the schema of its properties.",
+    )
+    visitor: dict[str, Any] | None = Field(
+        default=None, description="The schema of the properties of visitors, as far as a message sends them."
+    )
+    allow_unplanned: bool = Field(default=False, description="Events that the plan does not have get no hint.")
+    definitions: dict[str, Any] = Field(
+        default_factory=dict[str, Any], alias="$defs", description="Schemas that others refer to."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_json(cls, given: Any) -> Any:
+        read = parsed(given) if isinstance(given, str) else given
+        if problem := json_problem(read, _MAX_VALUES):
+            raise ValueError(f"the plan {problem}")
+        return read
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        # Here, so that what is wrong is said where the plan is given.
+        assert self._checks is not None
+        return self
+
+    @property
+    def document(self) -> Properties:
+        """The plan as JSON."""
+        return self.model_dump(mode="json")
+
+    def checks(self, request: Request, limit: int) -> RequestChecks:
+        """Return the checks for the messages of *request*, whose body has at most *limit* bytes."""
+        return RequestChecks(self._checks, limit if request.content_encoding else len(request.body))
+
+    @cached_property
+    def _checks(self) -> Checks:
+        return Checks(self)
+
+
+def parsed(text: str) -> Any:
+    """Return what *text*, in YAML or JSON, says. Raises ValueError, whose message is one line."""
+    if len(text) > _MAX_TEXT:
+        raise ValueError(f"longer than {_MAX_TEXT} characters")
+    return strict_json(text) if text.lstrip().startswith("{") else _from_yaml(text)
+
+
+def read_file(file: Path) -> TrackingPlan:
+    """Return the plan in *file*, which is JSON if its name ends so, else YAML. Raises SettingsError."""
+    if file.suffix.lower() == ".json":
+        return read_setting_file(file, "tracking plan", "JSON", strict_json, TrackingPlan.model_validate)
+    return read_setting_file(file, "tracking plan", "YAML", parsed, TrackingPlan.model_validate)
+
+
+def _from_yaml(text: str) -> Any:
+    try:
+        import yaml
+    except ImportError:
+        raise ValueError(f"YAML needs PyYAML; run: {INSTALL}, or use JSON") from None
+
+    class Loader(yaml.SafeLoader):
+        """Reads dates as text, which they are in JSON."""
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    try:
+        return yaml.load(text, Loader)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}: "
+        raise ValueError(f"{line}{error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from None
