@@ -1,0 +1,63 @@
+/** @import { ClockChange, Duration, When } from "./types.js" */
+/** @import { Transport } from "./transport.js" */
+import { moment } from "./transport.js";
+
+const UNITS = {
+  weeks: 604_800_000,
+  days: 86_400_000,
+  hours: 3_600_000,
+  minutes: 60_000,
+  seconds: 1000,
+  milliseconds: 1,
+};
+
+/** The clock of an account: what "now" is for it. */
+export class Clock {
+  #transport;
+
+  /** @param {Transport} transport */
+  constructor(transport) {
+    this.#transport = transport;
+  }
+
+  /** Return its time. */
+  async now() {
+    return new Date((await this.#transport.call("get", "/debug/clock")).now_ms);
+  }
+
+  /** Stop it, at a moment or where it is. @param {When} [at] */
+  freeze(at) {
+    return this.#change({ freeze: at === undefined ? true : moment(at) });
+  }
+
+  /** Set it; it goes on from there, or stays if it is stopped. @param {When} to */
+  set(to) {
+    return this.#change({ set: moment(to) });
+  }
+
+  /** Advance it by milliseconds, or by parts of a time: `advance({ days: 8 })`. @param {number | Duration} time */
+  advance(time) {
+    return this.#change({ advance_ms: Math.round(typeof time === "number" ? time : milliseconds(time)) });
+  }
+
+  /** Let it tell the real time again. */
+  resume() {
+    return this.#change({ resume: true });
+  }
+
+  /** @param {ClockChange} body */
+  #change(body) {
+    return this.#transport.call("put", "/debug/clock", { body });
+  }
+}
+
+/** @param {Duration} time */
+function milliseconds(time) {
+  const unknown = Object.keys(time).find((unit) => !(unit in UNITS));
+  if (unknown !== undefined)
+    throw new TypeError(`${unknown} is not a unit of time; use ${Object.keys(UNITS).join(", ")}`);
+  return Object.entries(UNITS).reduce(
+    (sum, [unit, size]) => sum + (time[/** @type {keyof Duration} */ (unit)] ?? 0) * size,
+    0,
+  );
+}

@@ -1,0 +1,47 @@
+/** @import { NearMiss } from "./types.js" */
+
+/** The emulator cannot be reached, or refused an operation of the debug API; the message says why. */
+export class EmulatorError extends Error {
+  /**
+   * @param {string} message
+   * @param {number} [status] the HTTP status of a refusal; undefined if there was no answer
+   * @param {string} [reason] what the emulator itself says of it, without the operation
+   */
+  constructor(message, status, reason) {
+    super(message);
+    this.name = "EmulatorError";
+    this.status = status;
+    this.reason = reason;
+  }
+}
+
+/** What arrived is not what was expected. The message explains it; its parts are here as values. */
+export class ExpectationError extends Error {
+  // Private, because test runners print the public properties of an error below its message.
+  /** @type {readonly NearMiss[]} */
+  #candidates;
+  /** @type {readonly NearMiss[]} */
+  #nearMisses;
+
+  /**
+   * @param {string} message
+   * @param {readonly NearMiss[]} [candidates]
+   * @param {readonly NearMiss[]} [nearMisses]
+   */
+  constructor(message, candidates = [], nearMisses = []) {
+    super(message);
+    this.name = "ExpectationError";
+    this.#candidates = candidates;
+    this.#nearMisses = nearMisses;
+  }
+
+  /** Events that match but were rejected, dropped or duplicates, or that may match, as far as is known. */
+  get candidates() {
+    return this.#candidates;
+  }
+
+  /** Events that differ in some fields, the best one first. */
+  get nearMisses() {
+    return this.#nearMisses;
+  }
+}

@@ -1,0 +1,123 @@
+import type { components } from "./api.js";
+import type { Call, Method, Query } from "./calls.js";
+type Schemas = components["schemas"];
+/** What a request sends, and how long the emulator may be silent, in milliseconds. */
+export interface Sent {
+    body?: string;
+    type?: string;
+    silence?: number | undefined;
+}
+/** What a call says, and how long the emulator may be silent. A time in its query may be a Date. */
+export type Asked<M extends Method, P> = Omit<Call<M, P>, "query"> & {
+    query?: object;
+    silence?: number;
+};
+export type Event = Required<Schemas["Event"]>;
+export type EventDetail = Required<Schemas["EventDetail"]>;
+export type Visitor = Required<Schemas["Visitor"]>;
+export type RequestRecord = Required<Schemas["RequestRecord"]>;
+export type RequestDetail = Required<Schemas["RequestDetail"]>;
+export type Hint = Required<Schemas["Hint"]>;
+export type NearMiss = Schemas["NearMiss"];
+export type Unmet = Required<Schemas["Unmet"]>;
+export type Summary = Required<Schemas["Summary"]>;
+export type RuleCount = Required<Schemas["RuleCount"]>;
+export type Moment = Required<Schemas["Moment"]>;
+export type Cleared = Required<Schemas["Cleared"]>;
+export type Imported = Required<Schemas["Imported"]>;
+export type ExperimentState = Schemas["ExperimentState"];
+export type FaultBody = Schemas["FaultBody"];
+export type ClockChange = Schemas["ClockBody"];
+/** A moment: a Date, ISO 8601, or milliseconds since the epoch. */
+export type When = Date | string | number;
+/** A value, or operators of the match grammar: `{ $regex: "@example.com$" }`. */
+export type FieldMatch = string | number | boolean | null | {
+    [name: string]: unknown;
+};
+export type Outcome = Event["outcome"] | "any";
+/** Which events: fields of an event by their names, and anything else in `match`. */
+export interface Condition {
+    event?: FieldMatch;
+    email?: FieldMatch;
+    external_id?: FieldMatch;
+    user_id?: FieldMatch;
+    anonymous_id?: FieldMatch;
+    visitor_id?: FieldMatch;
+    distinct_id?: FieldMatch;
+    endpoint?: FieldMatch;
+    test?: boolean;
+    event_properties?: {
+        [name: string]: unknown;
+    };
+    default_properties?: {
+        [name: string]: unknown;
+    };
+    visitor_properties?: {
+        [name: string]: unknown;
+    };
+    /** Any field with dots and operators: `{ "event_properties.amount": { $gt: 50 } }`. */
+    match?: {
+        [path: string]: unknown;
+    };
+    /** By default accepted events. */
+    outcome?: Outcome;
+}
+export interface CountedCondition extends Condition {
+    count?: number;
+}
+export interface WaitOptions extends CountedCondition {
+    /** How long to wait, in milliseconds; 5000 by default. */
+    timeout?: number;
+}
+export interface ExpectOptions extends WaitOptions {
+    mode?: "at_least" | "exactly" | "at_most" | "none";
+    /** For how many milliseconds no further event may match; for the modes `exactly`, `at_most` and `none`. */
+    settle?: number;
+}
+/** A condition as the debug API reads it. */
+export type Body = Schemas["VerifyBody"] & Partial<Pick<Schemas["WaitBody"], "timeout_ms" | "settle_ms">>;
+/** The events that arrived during the block of `expect`. */
+export interface Arrived {
+    /** The last one; undefined if none was expected. */
+    event: Event | undefined;
+    /** All of them, the first to arrive first, but at most 1000. */
+    events: Event[];
+}
+type Filters<P> = Omit<Query<"get", P>, "account" | "limit" | "cursor" | "outcome" | "since">;
+export type EventFilters = Filters<"/debug/events"> & {
+    outcome?: Outcome;
+    since?: When;
+    [property: `property.${string}`]: string | number | boolean;
+};
+export type VisitorFilters = Filters<"/debug/visitors">;
+export type RequestFilters = Filters<"/debug/requests"> & {
+    since?: When;
+};
+/** Parts of a length of time. */
+export interface Duration {
+    weeks?: number;
+    days?: number;
+    hours?: number;
+    minutes?: number;
+    seconds?: number;
+    milliseconds?: number;
+}
+/** Which requests misbehave, how, and how often: the fields of `match` and `answer` stand beside the others. */
+export type FaultPlan = {
+    name?: string;
+} & Schemas["MatchBody"] & Schemas["AnswerBody"] & Omit<FaultBody, "match" | "answer">;
+export type ExperimentPlan = Schemas["Experiment"];
+/** What an account accepts; what is absent is as the server was started. With `clock`, its clock is stopped then. */
+export type AccountPlan = {
+    name?: string;
+    clock?: When;
+} & Omit<Schemas["AccountBody"], "clock">;
+export interface HandleOptions {
+    /** What your app sends; any token will do, unless the account has a list. */
+    token?: string | undefined;
+    /** The same for the Client API. */
+    publicKey?: string | undefined;
+    /** What the debug API asks for, if it does; by default OURS_EMULATOR_ADMIN_TOKEN. */
+    adminToken?: string | undefined;
+}
+export {};
