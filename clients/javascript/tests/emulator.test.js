@@ -29,6 +29,8 @@ test("a wait in vain has the emulator's explanation and the near misses, which a
   assert.match(error.message, /a string, not a number/);
   assert.equal(error.nearMisses[0]?.event.event, "Purchase");
   assert.deepEqual([error.candidates.length, Object.keys(error)], [0, ["name"]]);
+  assert.match(error.stack ?? "", /^ExpectationError: expected [^]*?\n    at .*emulator.test.js/);
+  assert.doesNotMatch(error.stack ?? "", /transport.js|node:internal/);
 });
 
 test("a field that events do not have is refused, so that a typo never looks like absence", async () => {

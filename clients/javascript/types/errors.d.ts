@@ -1,6 +1,5 @@
-/** @import { NearMiss } from "./types.js" */
 /** The emulator cannot be reached, or refused an operation of the debug API; the message says why. */
-export class EmulatorError extends Error {
+export class EmulatorError extends ClientError {
     /**
      * @param {string} message
      * @param {number} [status] the HTTP status of a refusal; undefined if there was no answer
@@ -11,7 +10,7 @@ export class EmulatorError extends Error {
     reason: string | undefined;
 }
 /** What arrived is not what was expected. The message explains it; its parts are here as values. */
-export class ExpectationError extends Error {
+export class ExpectationError extends ClientError {
     /**
      * @param {string} message
      * @param {readonly NearMiss[]} [candidates]
@@ -30,4 +29,11 @@ export class ExpectationError extends Error {
     }[];
     #private;
 }
+/** An error whose stack begins where the client was called, which is the line that test runners show. */
+declare class ClientError extends Error {
+    /** @param {string} message */
+    constructor(message: string);
+    stack: string;
+}
 import type { NearMiss } from "./types.js";
+export {};
