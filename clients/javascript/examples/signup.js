@@ -4,9 +4,10 @@
  * @param {string} email
  */
 export async function signUp(baseUrl, email) {
-  await fetch(`${baseUrl}/track`, {
+  const response = await fetch(`${baseUrl}/track`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ token: "my-token", event: "Signed Up", email }),
   });
+  return response.json();
 }

@@ -29,7 +29,7 @@ test("a wait in vain has the emulator's explanation and the near misses, which a
   assert.match(error.message, /a string, not a number/);
   assert.equal(error.nearMisses[0]?.event.event, "Purchase");
   assert.deepEqual([error.candidates.length, Object.keys(error)], [0, ["name"]]);
-  assert.match(error.stack ?? "", /^ExpectationError: expected [^]*?\n    at .*emulator.test.js/);
+  assert.match(error.stack ?? "", /^ExpectationError: expected [^]*?\n +at .*emulator.test.js/);
   assert.doesNotMatch(error.stack ?? "", /transport.js|node:internal/);
 });
 
@@ -222,7 +222,7 @@ test("a list of several pages is whole", async () => {
   }));
   const body = JSON.stringify({ token: "my-token", events });
   const headers = { "content-type": "application/json" };
-  await fetch(`${account.ingestUrl}/batch`, { method: "POST", headers, body });
+  await (await fetch(`${account.ingestUrl}/batch`, { method: "POST", headers, body })).text();
   const listed = names(await account.events({ order: "arrival" }));
   assert.deepEqual([listed.length, listed[0], listed.at(-1)], [1001, "E0", "E1000"]);
 });
