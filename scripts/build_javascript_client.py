@@ -62,7 +62,7 @@ def main() -> None:
     """Write or compare the types, then check the format, the types and the style of the client's files."""
     install(GENERATOR)
     install(CLIENT)
-    write_or_check(CLIENT / "src" / "api.ts", api_types())
+    write_or_check(CLIENT / "types" / "api.d.ts", api_types())
     for name, text in declarations():
         write_or_check(CLIENT / "types" / name, text)
     format_or_check()

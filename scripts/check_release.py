@@ -1,7 +1,7 @@
 """Check that a tag may be released: `python scripts/check_release.py v1.2.0 [--notes]`.
 
-The tag is `v` and the version of the package, which the JavaScript client has as well. CHANGELOG.md has a part about that
-version which no longer says that it is unreleased. With --notes that part is printed. It needs nothing but Python.
+The tag is `v` and the version of the package, which the JavaScript client has as well. CHANGELOG.md has a part about
+that version which no longer says that it is unreleased. With --notes that part is printed. It needs nothing but Python.
 """
 
 import json

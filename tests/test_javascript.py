@@ -84,7 +84,7 @@ def test_every_method_of_the_handle_is_in_javascript() -> None:
 
 def test_the_package_has_nothing_but_the_client_and_its_types(package: Path) -> None:
     files = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
-    sources = {path.stem for path in (CLIENT / "src").iterdir()}
+    sources = {"api", *(path.stem for path in (CLIENT / "src").iterdir())}
     scripts = {f"src/{path.name}" for path in (CLIENT / "src").glob("*.js")}
     assert files == scripts | {f"types/{name}.d.ts" for name in sources} | {"LICENSE", "README.md", "package.json"}
     assert json.loads((package / "package.json").read_bytes()).get("dependencies") is None

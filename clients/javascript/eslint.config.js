@@ -2,9 +2,7 @@ import js from "@eslint/js";
 import globals from "globals";
 import typescript from "typescript-eslint";
 
-export default typescript.config(
-  { ignores: ["types/", "src/api.ts"] },
-  js.configs.recommended,
-  typescript.configs.recommended,
-  { languageOptions: { globals: globals.node }, linterOptions: { reportUnusedDisableDirectives: "error" } },
-);
+export default typescript.config({ ignores: ["types/"] }, js.configs.recommended, typescript.configs.recommended, {
+  languageOptions: { globals: globals.node },
+  linterOptions: { reportUnusedDisableDirectives: "error" },
+});

@@ -1,8 +1,8 @@
 // The debug API as the page uses it. Everything is derived from its own OpenAPI document.
-import type { components } from "../../clients/javascript/src/api";
-import type { Call, Method } from "../../clients/javascript/src/calls";
+import type { components } from "../../clients/javascript/types/api";
+import type { Call, Method } from "../../clients/javascript/types/calls";
 
-export type { Answer, Method, PathOf } from "../../clients/javascript/src/calls";
+export type { Answer, Method, PathOf } from "../../clients/javascript/types/calls";
 
 type Schemas = components["schemas"];
 

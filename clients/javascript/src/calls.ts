@@ -1,5 +1,5 @@
 // The calls of the debug API: what each takes and returns. The emulator's page is checked against the same types.
-import type { paths } from "./api.js";
+import type { paths } from "../types/api.js";
 
 export type Method = "get" | "post" | "put" | "patch" | "delete";
 export type PathOf<M extends Method> = {

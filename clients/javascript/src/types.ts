@@ -1,5 +1,5 @@
 // What the client takes and returns. Everything is derived from the OpenAPI document of the debug API.
-import type { components } from "./api.js";
+import type { components } from "../types/api.js";
 import type { Call, Method, Query } from "./calls.js";
 
 type Schemas = components["schemas"];

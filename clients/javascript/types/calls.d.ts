@@ -1,4 +1,4 @@
-import type { paths } from "./api.js";
+import type { paths } from "../types/api.js";
 export type Method = "get" | "post" | "put" | "patch" | "delete";
 export type PathOf<M extends Method> = {
     [P in keyof paths]: paths[P] extends Record<M, object> ? P : never;

@@ -19,7 +19,7 @@ export function knownRules(names: readonly string[], known: readonly string[]): 
 export function onlyVisitor(matching: Visitor[], filters: VisitorFilters, known: Visitor[]): Required<{
     visitor_id: string;
     account: string;
-    identifiers: import("./api.js").components["schemas"]["Identifiers"];
+    identifiers: import("../types/api.js").components["schemas"]["Identifiers"];
     properties: {
         [key: string]: unknown;
     };

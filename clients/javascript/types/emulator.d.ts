@@ -69,9 +69,9 @@ export class Emulator {
         visitor_properties?: {
             [key: string]: unknown;
         } | null;
-        resolution?: import("./api.js").components["schemas"]["Resolution"] | null;
-        hints?: import("./api.js").components["schemas"]["Hint"][];
-        reason?: import("./api.js").components["schemas"]["Reason"] | null;
+        resolution?: import("../types/api.js").components["schemas"]["Resolution"] | null;
+        hints?: import("../types/api.js").components["schemas"]["Hint"][];
+        reason?: import("../types/api.js").components["schemas"]["Reason"] | null;
         request_id: number;
         batch_index?: number | null;
     }>[]>;
@@ -103,12 +103,12 @@ export class Emulator {
         visitor_properties?: {
             [key: string]: unknown;
         } | null;
-        resolution?: import("./api.js").components["schemas"]["Resolution"] | null;
-        hints?: import("./api.js").components["schemas"]["Hint"][];
-        reason?: import("./api.js").components["schemas"]["Reason"] | null;
+        resolution?: import("../types/api.js").components["schemas"]["Resolution"] | null;
+        hints?: import("../types/api.js").components["schemas"]["Hint"][];
+        reason?: import("../types/api.js").components["schemas"]["Reason"] | null;
         request_id: number;
         batch_index?: number | null;
-        changes?: import("./api.js").components["schemas"]["VisitorChange"][];
+        changes?: import("../types/api.js").components["schemas"]["VisitorChange"][];
         unknown_changes?: string[];
     }>;
     /**
@@ -118,7 +118,7 @@ export class Emulator {
     visitors(filters?: VisitorFilters): Promise<Required<{
         visitor_id: string;
         account: string;
-        identifiers: import("./api.js").components["schemas"]["Identifiers"];
+        identifiers: import("../types/api.js").components["schemas"]["Identifiers"];
         properties: {
             [key: string]: unknown;
         };
@@ -142,7 +142,7 @@ export class Emulator {
     visitor(filters?: VisitorFilters): Promise<Required<{
         visitor_id: string;
         account: string;
-        identifiers: import("./api.js").components["schemas"]["Identifiers"];
+        identifiers: import("../types/api.js").components["schemas"]["Identifiers"];
         properties: {
             [key: string]: unknown;
         };
@@ -173,7 +173,7 @@ export class Emulator {
         method: string;
         path: string;
         status: number | null;
-        fault?: import("./api.js").components["schemas"]["FaultAnswer"] | null;
+        fault?: import("../types/api.js").components["schemas"]["FaultAnswer"] | null;
         received_at: string;
         duration_ms: number;
         content_type: string;
@@ -192,7 +192,7 @@ export class Emulator {
         method: string;
         path: string;
         status: number | null;
-        fault?: import("./api.js").components["schemas"]["FaultAnswer"] | null;
+        fault?: import("../types/api.js").components["schemas"]["FaultAnswer"] | null;
         received_at: string;
         duration_ms: number;
         content_type: string;
@@ -202,8 +202,8 @@ export class Emulator {
         body?: string | null;
         body_base64?: string | null;
         body_missing?: string | null;
-        events?: import("./api.js").components["schemas"]["Event"][];
-        answer?: import("./api.js").components["schemas"]["SentAnswer"] | null;
+        events?: import("../types/api.js").components["schemas"]["Event"][];
+        answer?: import("../types/api.js").components["schemas"]["SentAnswer"] | null;
     }>;
     /** Return the counts. */
     summary(): Promise<{
@@ -264,9 +264,9 @@ export class Emulator {
         visitor_properties?: {
             [key: string]: unknown;
         } | null;
-        resolution?: import("./api.js").components["schemas"]["Resolution"] | null;
-        hints?: import("./api.js").components["schemas"]["Hint"][];
-        reason?: import("./api.js").components["schemas"]["Reason"] | null;
+        resolution?: import("../types/api.js").components["schemas"]["Resolution"] | null;
+        hints?: import("../types/api.js").components["schemas"]["Hint"][];
+        reason?: import("../types/api.js").components["schemas"]["Reason"] | null;
         request_id: number;
         batch_index?: number | null;
     }>>;
@@ -318,9 +318,9 @@ export class Emulator {
         visitor_properties?: {
             [key: string]: unknown;
         } | null;
-        resolution?: import("./api.js").components["schemas"]["Resolution"] | null;
-        hints?: import("./api.js").components["schemas"]["Hint"][];
-        reason?: import("./api.js").components["schemas"]["Reason"] | null;
+        resolution?: import("../types/api.js").components["schemas"]["Resolution"] | null;
+        hints?: import("../types/api.js").components["schemas"]["Hint"][];
+        reason?: import("../types/api.js").components["schemas"]["Reason"] | null;
         request_id: number;
         batch_index?: number | null;
     }>>;
@@ -364,9 +364,9 @@ export class Emulator {
         visitor_properties?: {
             [key: string]: unknown;
         } | null;
-        resolution?: import("./api.js").components["schemas"]["Resolution"] | null;
-        hints?: import("./api.js").components["schemas"]["Hint"][];
-        reason?: import("./api.js").components["schemas"]["Reason"] | null;
+        resolution?: import("../types/api.js").components["schemas"]["Resolution"] | null;
+        hints?: import("../types/api.js").components["schemas"]["Hint"][];
+        reason?: import("../types/api.js").components["schemas"]["Reason"] | null;
         request_id: number;
         batch_index?: number | null;
     }>[]>;
@@ -393,7 +393,7 @@ export class Emulator {
         query?: {
             [key: string]: string;
         };
-        variants: import("./api.js").components["schemas"]["Variant"][];
+        variants: import("../types/api.js").components["schemas"]["Variant"][];
         key: string;
         account: string;
         note: string | null;
@@ -408,7 +408,7 @@ export class Emulator {
         query?: {
             [key: string]: string;
         };
-        variants: import("./api.js").components["schemas"]["Variant"][];
+        variants: import("../types/api.js").components["schemas"]["Variant"][];
         key: string;
         account: string;
         note: string | null;
@@ -431,7 +431,7 @@ export class Emulator {
             [key: string]: number;
         };
         differing_total?: number;
-        differing?: import("./api.js").components["schemas"]["Difference"][];
+        differing?: import("../types/api.js").components["schemas"]["Difference"][];
         kept_settings?: string[];
     }>>;
     /**

@@ -19,13 +19,13 @@ export class ExpectationError extends ClientError {
     constructor(message: string, candidates?: readonly NearMiss[], nearMisses?: readonly NearMiss[]);
     /** Events that match but were rejected, dropped or duplicates, or that may match, as far as is known. */
     get candidates(): readonly {
-        event: import("./api.js").components["schemas"]["Event"];
-        misses?: import("./api.js").components["schemas"]["Miss"][];
+        event: import("../types/api.js").components["schemas"]["Event"];
+        misses?: import("../types/api.js").components["schemas"]["Miss"][];
     }[];
     /** Events that differ in some fields, the best one first. */
     get nearMisses(): readonly {
-        event: import("./api.js").components["schemas"]["Event"];
-        misses?: import("./api.js").components["schemas"]["Miss"][];
+        event: import("../types/api.js").components["schemas"]["Event"];
+        misses?: import("../types/api.js").components["schemas"]["Miss"][];
     }[];
     #private;
 }

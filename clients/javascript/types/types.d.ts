@@ -1,4 +1,4 @@
-import type { components } from "./api.js";
+import type { components } from "../types/api.js";
 import type { Call, Method, Query } from "./calls.js";
 type Schemas = components["schemas"];
 /** What a request sends, and how long the emulator may be silent, in milliseconds. */
