@@ -1,4 +1,4 @@
-/** @import { ClockChange, Duration, When } from "./types.js" */
+/** @import { ClockChange, Duration, Moment, When } from "./types.js" */
 /** @import { Transport } from "./transport.js" */
 import { moment } from "./transport.js";
 
@@ -36,7 +36,7 @@ export class Clock {
   }
 
   /** Advance it by milliseconds, or by parts of a time: `advance({ days: 8 })`. @param {number | Duration} time */
-  advance(time) {
+  async advance(time) {
     return this.#change({ advance_ms: Math.round(typeof time === "number" ? time : milliseconds(time)) });
   }
 
@@ -45,7 +45,7 @@ export class Clock {
     return this.#change({ resume: true });
   }
 
-  /** @param {ClockChange} body */
+  /** @param {ClockChange} body @returns {Promise<Moment>} */
   #change(body) {
     return this.#transport.call("put", "/debug/clock", { body });
   }
@@ -54,10 +54,9 @@ export class Clock {
 /** @param {Duration} time */
 function milliseconds(time) {
   const unknown = Object.keys(time).find((unit) => !(unit in UNITS));
-  if (unknown !== undefined)
-    throw new TypeError(`${unknown} is not a unit of time; use ${Object.keys(UNITS).join(", ")}`);
-  return Object.entries(UNITS).reduce(
-    (sum, [unit, size]) => sum + (time[/** @type {keyof Duration} */ (unit)] ?? 0) * size,
-    0,
-  );
+  if (unknown !== undefined) throw new TypeError(`${unknown} is not a unit of time; use ${names(UNITS).join(", ")}`);
+  return names(UNITS).reduce((sum, unit) => sum + (time[unit] ?? 0) * UNITS[unit], 0);
 }
+
+/** @template {object} T @param {T} object */
+const names = (object) => /** @type {(keyof T)[]} */ (Object.keys(object));

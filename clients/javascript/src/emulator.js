@@ -1,6 +1,8 @@
-/** @import { AccountPlan, Arrived, Body, Condition, CountedCondition, Event, EventFilters } from "./types.js" */
-/** @import { ExpectOptions, ExperimentPlan, FaultPlan, HandleOptions, Imported } from "./types.js" */
-/** @import { RequestFilters, RequestRecord, Visitor, VisitorFilters, WaitOptions } from "./types.js" */
+/** @import { AccountPlan, Arrived, Body, Cleared, Condition, CountedCondition, Event } from "./types.js" */
+/** @import { EventDetail, EventFilters, ExpectOptions, ExperimentPlan, ExperimentState } from "./types.js" */
+/** @import { FaultPlan, HandleOptions, Imported, Listed, Page, RequestDetail } from "./types.js" */
+/** @import { RequestFilters, RequestRecord, RuleCount, Summary, Visitor, VisitorFilters } from "./types.js" */
+/** @import { WaitOptions } from "./types.js" */
 import { DEFAULT_URL, INGEST_PATH, parsed } from "./address.js";
 import { knownRules, noHints, onlyVisitor } from "./checks.js";
 import { Clock } from "./clock.js";
@@ -81,13 +83,18 @@ export class Emulator {
    * Return events by their time, the oldest first: accepted ones, unless `outcome` says otherwise.
    * @param {string | EventFilters} [event]
    * @param {EventFilters} [filters] the parameters of `GET /debug/events`
+   * @returns {Promise<Event[]>}
    */
   async events(event, filters) {
     const query = typeof event === "string" ? { event, ...filters } : { ...event };
-    return /** @type {Event[]} */ (await this.#all("/debug/events", query));
+    return this.#all("/debug/events", query);
   }
 
-  /** Return one event, whatever its outcome, with what it changed of its visitor. @param {number} id */
+  /**
+   * Return one event, whatever its outcome, with what it changed of its visitor.
+   * @param {number} id
+   * @returns {Promise<EventDetail>}
+   */
   event(id) {
     return this.#transport.call("get", "/debug/events/{event_id}", { path: { event_id: id } });
   }
@@ -95,33 +102,52 @@ export class Emulator {
   /**
    * Return visitors, the oldest first.
    * @param {VisitorFilters} [filters] external_id, email, user_id, anonymous_id, phone_number or q
+   * @returns {Promise<Visitor[]>}
    */
   async visitors(filters = {}) {
-    return /** @type {Visitor[]} */ (await this.#all("/debug/visitors", filters));
+    return this.#all("/debug/visitors", filters);
   }
 
-  /** Return the only visitor that matches. Throws ExpectationError if there are none or several. @param {VisitorFilters} filters */
+  /**
+   * Return the only visitor that matches. Throws ExpectationError if there are none or several.
+   * @param {VisitorFilters} filters
+   * @returns {Promise<Visitor>}
+   */
   async visitor(filters = {}) {
     const matching = await this.visitors(filters);
     return onlyVisitor(matching, filters, matching.length ? matching : await this.visitors());
   }
 
-  /** Return the journal, the oldest request first. @param {RequestFilters} [filters] */
+  /**
+   * Return the journal, the oldest request first.
+   * @param {RequestFilters} [filters]
+   * @returns {Promise<RequestRecord[]>}
+   */
   async requests(filters = {}) {
-    return /** @type {RequestRecord[]} */ (await this.#all("/debug/requests", filters));
+    return this.#all("/debug/requests", filters);
   }
 
-  /** Return one request with its body, its events and its answer. @param {number} id */
+  /**
+   * Return one request with its body, its events and its answer.
+   * @param {number} id
+   * @returns {Promise<RequestDetail>}
+   */
   request(id) {
     return this.#transport.call("get", "/debug/requests/{request_id}", { path: { request_id: id } });
   }
 
-  /** Return the counts. */
+  /**
+   * Return the counts.
+   * @returns {Promise<Summary>}
+   */
   summary() {
     return this.#transport.call("get", "/debug/summary");
   }
 
-  /** Return how many events each rule applied to, the rule with most of them first. */
+  /**
+   * Return how many events each rule applied to, the rule with most of them first.
+   * @returns {Promise<RuleCount[]>}
+   */
   async ruleCounts() {
     return (await this.#transport.call("get", "/debug/rules/counts")).items;
   }
@@ -137,6 +163,7 @@ export class Emulator {
    * Wait until the events that match have arrived, and return the last one.
    * @param {string | WaitOptions} [event]
    * @param {WaitOptions} [options]
+   * @returns {Promise<Event>}
    */
   async waitFor(event, options) {
     return only(await this.#wait(condition(event, options)));
@@ -169,13 +196,14 @@ export class Emulator {
     const after = (await this.summary()).newest_event;
     await run();
     const met = await this.#wait({ ...expected, after });
-    return { event: /** @type {Event | null} */ (met.last) ?? undefined, events: /** @type {Event[]} */ (met.items) };
+    return { event: met.last ?? undefined, events: met.items };
   }
 
   /**
    * Check, without waiting, that an event has arrived (exactly `count` of them), and return the last to arrive.
    * @param {string | CountedCondition} [event]
    * @param {CountedCondition} [options]
+   * @returns {Promise<Event>}
    */
   async assertTracked(event, options) {
     return only(await this.#transport.call("post", "/debug/verify", { body: tracked(condition(event, options)) }));
@@ -194,12 +222,11 @@ export class Emulator {
    * Check, without waiting, that there are events in this order of their time, and return them.
    * @param {readonly (string | NonNullable<Condition["match"]>)[]} matches names or matches, each for one event
    * @param {{ strict?: boolean }} [options] strict: no other event of the account is between them
+   * @returns {Promise<Event[]>}
    */
   async assertSequence(matches, { strict = false } = {}) {
     const sent = { sequence: matches.map(step), strict };
-    return /** @type {Event[]} */ (
-      (await this.#transport.call("post", "/debug/verify/sequence", { body: sent })).items
-    );
+    return (await this.#transport.call("post", "/debug/verify/sequence", { body: sent })).items;
   }
 
   /**
@@ -229,18 +256,30 @@ export class Emulator {
     return fault;
   }
 
-  /** Set an experiment of this account, which only revision 2026-10 has. @param {string} key @param {ExperimentPlan} plan */
+  /**
+   * Set an experiment of this account, which only revision 2026-10 has.
+   * @param {string} key
+   * @param {ExperimentPlan} plan
+   * @returns {Promise<ExperimentState>}
+   */
   experiment(key, plan) {
     const path = { experiment_key: key };
     return this.#transport.call("put", "/debug/experiments/{experiment_key}", { path, body: plan });
   }
 
-  /** Remove an experiment and return what it was. @param {string} key */
+  /**
+   * Remove an experiment and return what it was.
+   * @param {string} key
+   * @returns {Promise<ExperimentState>}
+   */
   removeExperiment(key) {
     return this.#transport.call("delete", "/debug/experiments/{experiment_key}", { path: { experiment_key: key } });
   }
 
-  /** Delete the visitors, events and requests of this account; without an account, those of all. */
+  /**
+   * Delete the visitors, events and requests of this account; without an account, those of all.
+   * @returns {Promise<Cleared>}
+   */
   reset() {
     const what = this.account === undefined ? { all: true } : { account: this.account };
     return this.#transport.call("post", "/debug/reset", { body: what });
@@ -251,7 +290,11 @@ export class Emulator {
     return this.#transport.text("get", pathOf("/debug/export", {}, redact ? { redact } : {}));
   }
 
-  /** Send exported requests again, into this account; without an account, each into its own. @param {string} lines */
+  /**
+   * Send exported requests again, into this account; without an account, each into its own.
+   * @param {string} lines
+   * @returns {Promise<Imported>}
+   */
   async replay(lines) {
     const asked = { body: lines, type: "application/jsonl", silence: REPLAY_MS };
     return /** @type {Imported} */ (JSON.parse(await this.#transport.text("post", "/debug/import", asked)));
@@ -309,18 +352,21 @@ export class Emulator {
 
   /**
    * Return the items of every page, the oldest first.
-   * @param {"/debug/events" | "/debug/visitors" | "/debug/requests"} path
+   * @template {keyof Listed} P
+   * @param {P} path
    * @param {object} query
    */
   async #all(path, query) {
+    /** @type {Listed[P][]} */
     const items = [];
-    /** @type {string | null | undefined} */
-    let cursor;
+    /** @type {string | null} */
+    let cursor = null;
     do {
-      const page = await this.#transport.call("get", path, { query: { ...query, limit: PAGE, cursor } });
+      const answer = await this.#transport.call("get", path, { query: { ...query, limit: PAGE, cursor } });
+      const page = /** @type {Page<Listed[P]>} */ (/** @type {unknown} */ (answer));
       items.push(...page.items);
       cursor = page.next_cursor;
-    } while (cursor);
+    } while (cursor !== null);
     return items.reverse();
   }
 }
@@ -344,7 +390,7 @@ export class Account extends Emulator {
 /** @param {string} kind */
 const unique = (kind) => `${kind}-${crypto.randomUUID().slice(-12)}`;
 
-/** Return the last event of what is met, which has one. @param {{ last?: unknown }} met */
+/** Return the last event of what is met, which has one. @param {{ last: Event | null }} met */
 const only = (met) => /** @type {Event} */ (met.last);
 
 /** @param {Fault} fault @param {(fault: Fault) => unknown} block */

@@ -1,6 +1,6 @@
 // How one call of the debug API is sent and its answer read.
-/** @import { Answer, Method, PathOf } from "./calls.js" */
-/** @import { Asked, Sent, Unmet } from "./types.js" */
+/** @import { Method, PathOf } from "./calls.js" */
+/** @import { Answered, Asked, Sent, Unmet } from "./types.js" */
 import http from "node:http";
 import https from "node:https";
 import { text as textOf } from "node:stream/consumers";
@@ -34,13 +34,13 @@ export class Transport {
    * @param {M} method
    * @param {P} path as the OpenAPI document has it: `/debug/events/{event_id}`
    * @param {Asked<M, P>} [asked]
-   * @returns {Promise<Answer<M, P>>}
+   * @returns {Promise<Answered<M, P>>}
    */
   async call(method, path, asked = {}) {
     const filled = pathOf(path, asked.path, asked.query);
     const body = asked.body === undefined ? {} : { body: JSON.stringify(asked.body) };
     const text = await this.text(method, filled, { ...body, silence: asked.silence });
-    return /** @type {Answer<M, P>} */ (json(method, filled, text));
+    return /** @type {Answered<M, P>} */ (json(method, filled, text));
   }
 
   /**

@@ -1,6 +1,6 @@
 // What the client takes and returns. Everything is derived from the OpenAPI document of the debug API.
 import type { components } from "../types/api.js";
-import type { Call, Method, Query } from "./calls.js";
+import type { Answer, Call, Method, Query } from "./calls.js";
 
 type Schemas = components["schemas"];
 
@@ -16,20 +16,24 @@ export type Asked<M extends Method, P> = Omit<Call<M, P>, "query"> & { query?: o
 
 // What the emulator returns. Only the body of a request may leave out what has a default; answers have everything.
 
-export type Event = Required<Schemas["Event"]>;
-export type EventDetail = Required<Schemas["EventDetail"]>;
-export type Visitor = Required<Schemas["Visitor"]>;
-export type RequestRecord = Required<Schemas["RequestRecord"]>;
-export type RequestDetail = Required<Schemas["RequestDetail"]>;
-export type Hint = Required<Schemas["Hint"]>;
-export type NearMiss = Schemas["NearMiss"];
-export type Unmet = Required<Schemas["Unmet"]>;
-export type Summary = Required<Schemas["Summary"]>;
-export type RuleCount = Required<Schemas["RuleCount"]>;
-export type Moment = Required<Schemas["Moment"]>;
-export type Cleared = Required<Schemas["Cleared"]>;
-export type Imported = Required<Schemas["Imported"]>;
-export type ExperimentState = Schemas["ExperimentState"];
+type Complete<T> = { [K in keyof T]-?: Complete<T[K]> };
+/** The answer to a call that succeeds. */
+export type Answered<M extends Method, P> = Complete<Answer<M, P>>;
+
+export interface Event extends Complete<Schemas["Event"]> {}
+export interface EventDetail extends Complete<Schemas["EventDetail"]> {}
+export interface Visitor extends Complete<Schemas["Visitor"]> {}
+export interface RequestRecord extends Complete<Schemas["RequestRecord"]> {}
+export interface RequestDetail extends Complete<Schemas["RequestDetail"]> {}
+export interface Hint extends Complete<Schemas["Hint"]> {}
+export interface NearMiss extends Complete<Schemas["NearMiss"]> {}
+export interface Unmet extends Complete<Schemas["Unmet"]> {}
+export interface Summary extends Complete<Schemas["Summary"]> {}
+export interface RuleCount extends Complete<Schemas["RuleCount"]> {}
+export interface Moment extends Complete<Schemas["Moment"]> {}
+export interface Cleared extends Complete<Schemas["Cleared"]> {}
+export interface Imported extends Complete<Schemas["Imported"]> {}
+export interface ExperimentState extends Complete<Schemas["ExperimentState"]> {}
 export type FaultBody = Schemas["FaultBody"];
 export type ClockChange = Schemas["ClockBody"];
 
@@ -88,6 +92,18 @@ export interface Arrived {
 }
 
 // What is listed
+
+export interface Page<T> {
+  items: T[];
+  next_cursor: string | null;
+}
+
+/** The lists of the debug API that have pages. */
+export interface Listed {
+  "/debug/events": Event;
+  "/debug/visitors": Visitor;
+  "/debug/requests": RequestRecord;
+}
 
 type Filters<P> = Omit<Query<"get", P>, "account" | "limit" | "cursor" | "outcome" | "since">;
 export type EventFilters = Filters<"/debug/events"> & {

@@ -16,29 +16,7 @@ export function knownRules(names: readonly string[], known: readonly string[]): 
  * @param {VisitorFilters} filters
  * @param {Visitor[]} known
  */
-export function onlyVisitor(matching: Visitor[], filters: VisitorFilters, known: Visitor[]): Required<{
-    visitor_id: string;
-    account: string;
-    identifiers: import("../types/api.js").components["schemas"]["Identifiers"];
-    properties: {
-        [key: string]: unknown;
-    };
-    custom_properties: {
-        [key: string]: unknown;
-    };
-    consent?: {
-        [key: string]: unknown;
-    } | null;
-    data?: {
-        [key: string]: unknown;
-    };
-    devices?: {
-        [key: string]: unknown;
-    }[];
-    event_count: number;
-    first_seen: string;
-    last_seen: string;
-}>;
+export function onlyVisitor(matching: Visitor[], filters: VisitorFilters, known: Visitor[]): Visitor;
 import type { Event } from "./types.js";
 import type { Visitor } from "./types.js";
 import type { VisitorFilters } from "./types.js";

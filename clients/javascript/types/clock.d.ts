@@ -5,35 +5,16 @@ export class Clock {
     /** Return its time. */
     now(): Promise<Date>;
     /** Stop it, at a moment or where it is. @param {When} [at] */
-    freeze(at?: When): Promise<{
-        account?: string;
-        now: string;
-        now_ms: number;
-        state?: "real" | "frozen" | "moved";
-    }>;
+    freeze(at?: When): Promise<Moment>;
     /** Set it; it goes on from there, or stays if it is stopped. @param {When} to */
-    set(to: When): Promise<{
-        account?: string;
-        now: string;
-        now_ms: number;
-        state?: "real" | "frozen" | "moved";
-    }>;
+    set(to: When): Promise<Moment>;
     /** Advance it by milliseconds, or by parts of a time: `advance({ days: 8 })`. @param {number | Duration} time */
-    advance(time: number | Duration): Promise<{
-        account?: string;
-        now: string;
-        now_ms: number;
-        state?: "real" | "frozen" | "moved";
-    }>;
+    advance(time: number | Duration): Promise<Moment>;
     /** Let it tell the real time again. */
-    resume(): Promise<{
-        account?: string;
-        now: string;
-        now_ms: number;
-        state?: "real" | "frozen" | "moved";
-    }>;
+    resume(): Promise<Moment>;
     #private;
 }
 import type { When } from "./types.js";
+import type { Moment } from "./types.js";
 import type { Duration } from "./types.js";
 import type { Transport } from "./transport.js";

@@ -41,192 +41,49 @@ export class Emulator {
      * Return events by their time, the oldest first: accepted ones, unless `outcome` says otherwise.
      * @param {string | EventFilters} [event]
      * @param {EventFilters} [filters] the parameters of `GET /debug/events`
+     * @returns {Promise<Event[]>}
      */
-    events(event?: string | EventFilters, filters?: EventFilters): Promise<Required<{
-        id: number;
-        account: string;
-        endpoint: string;
-        outcome: "accepted" | "duplicate" | "dropped" | "rejected";
-        event: string | null;
-        visitor_id: string | null;
-        distinct_id: string | null;
-        time: number;
-        received_at: string;
-        test: boolean;
-        repeats: number;
-        event_properties?: {
-            [key: string]: unknown;
-        };
-        default_properties?: {
-            [key: string]: unknown;
-        };
-        identity_context?: {
-            [key: string]: unknown;
-        } | null;
-        identity?: {
-            [key: string]: string;
-        };
-        visitor_properties?: {
-            [key: string]: unknown;
-        } | null;
-        resolution?: import("../types/api.js").components["schemas"]["Resolution"] | null;
-        hints?: import("../types/api.js").components["schemas"]["Hint"][];
-        reason?: import("../types/api.js").components["schemas"]["Reason"] | null;
-        request_id: number;
-        batch_index?: number | null;
-    }>[]>;
-    /** Return one event, whatever its outcome, with what it changed of its visitor. @param {number} id */
-    event(id: number): Promise<{
-        id: number;
-        account: string;
-        endpoint: string;
-        outcome: "accepted" | "duplicate" | "dropped" | "rejected";
-        event: string | null;
-        visitor_id: string | null;
-        distinct_id: string | null;
-        time: number;
-        received_at: string;
-        test: boolean;
-        repeats: number;
-        event_properties?: {
-            [key: string]: unknown;
-        };
-        default_properties?: {
-            [key: string]: unknown;
-        };
-        identity_context?: {
-            [key: string]: unknown;
-        } | null;
-        identity?: {
-            [key: string]: string;
-        };
-        visitor_properties?: {
-            [key: string]: unknown;
-        } | null;
-        resolution?: import("../types/api.js").components["schemas"]["Resolution"] | null;
-        hints?: import("../types/api.js").components["schemas"]["Hint"][];
-        reason?: import("../types/api.js").components["schemas"]["Reason"] | null;
-        request_id: number;
-        batch_index?: number | null;
-        changes?: import("../types/api.js").components["schemas"]["VisitorChange"][];
-        unknown_changes?: string[];
-    }>;
+    events(event?: string | EventFilters, filters?: EventFilters): Promise<Event[]>;
+    /**
+     * Return one event, whatever its outcome, with what it changed of its visitor.
+     * @param {number} id
+     * @returns {Promise<EventDetail>}
+     */
+    event(id: number): Promise<EventDetail>;
     /**
      * Return visitors, the oldest first.
      * @param {VisitorFilters} [filters] external_id, email, user_id, anonymous_id, phone_number or q
+     * @returns {Promise<Visitor[]>}
      */
-    visitors(filters?: VisitorFilters): Promise<Required<{
-        visitor_id: string;
-        account: string;
-        identifiers: import("../types/api.js").components["schemas"]["Identifiers"];
-        properties: {
-            [key: string]: unknown;
-        };
-        custom_properties: {
-            [key: string]: unknown;
-        };
-        consent?: {
-            [key: string]: unknown;
-        } | null;
-        data?: {
-            [key: string]: unknown;
-        };
-        devices?: {
-            [key: string]: unknown;
-        }[];
-        event_count: number;
-        first_seen: string;
-        last_seen: string;
-    }>[]>;
-    /** Return the only visitor that matches. Throws ExpectationError if there are none or several. @param {VisitorFilters} filters */
-    visitor(filters?: VisitorFilters): Promise<Required<{
-        visitor_id: string;
-        account: string;
-        identifiers: import("../types/api.js").components["schemas"]["Identifiers"];
-        properties: {
-            [key: string]: unknown;
-        };
-        custom_properties: {
-            [key: string]: unknown;
-        };
-        consent?: {
-            [key: string]: unknown;
-        } | null;
-        data?: {
-            [key: string]: unknown;
-        };
-        devices?: {
-            [key: string]: unknown;
-        }[];
-        event_count: number;
-        first_seen: string;
-        last_seen: string;
-    }>>;
-    /** Return the journal, the oldest request first. @param {RequestFilters} [filters] */
-    requests(filters?: RequestFilters): Promise<Required<{
-        id: number;
-        account: string;
-        call_id: number;
-        attempt: number;
-        gap_ms?: number | null;
-        endpoint: string;
-        method: string;
-        path: string;
-        status: number | null;
-        fault?: import("../types/api.js").components["schemas"]["FaultAnswer"] | null;
-        received_at: string;
-        duration_ms: number;
-        content_type: string;
-        content_encoding: string;
-        body_bytes: number;
-        receipts: number;
-    }>[]>;
-    /** Return one request with its body, its events and its answer. @param {number} id */
-    request(id: number): Promise<{
-        id: number;
-        account: string;
-        call_id: number;
-        attempt: number;
-        gap_ms?: number | null;
-        endpoint: string;
-        method: string;
-        path: string;
-        status: number | null;
-        fault?: import("../types/api.js").components["schemas"]["FaultAnswer"] | null;
-        received_at: string;
-        duration_ms: number;
-        content_type: string;
-        content_encoding: string;
-        body_bytes: number;
-        receipts: number;
-        body?: string | null;
-        body_base64?: string | null;
-        body_missing?: string | null;
-        events?: import("../types/api.js").components["schemas"]["Event"][];
-        answer?: import("../types/api.js").components["schemas"]["SentAnswer"] | null;
-    }>;
-    /** Return the counts. */
-    summary(): Promise<{
-        account?: string | null;
-        visitors: number;
-        requests: number;
-        newest_event: number;
-        newest_request: number;
-        outcomes: {
-            [key: string]: number;
-        };
-        events: {
-            [key: string]: number;
-        };
-        evicted_requests?: number;
-        evicted_events?: number;
-    }>;
-    /** Return how many events each rule applied to, the rule with most of them first. */
-    ruleCounts(): Promise<{
-        rule: string;
-        hinted?: number;
-        refused?: number;
-    }[]>;
+    visitors(filters?: VisitorFilters): Promise<Visitor[]>;
+    /**
+     * Return the only visitor that matches. Throws ExpectationError if there are none or several.
+     * @param {VisitorFilters} filters
+     * @returns {Promise<Visitor>}
+     */
+    visitor(filters?: VisitorFilters): Promise<Visitor>;
+    /**
+     * Return the journal, the oldest request first.
+     * @param {RequestFilters} [filters]
+     * @returns {Promise<RequestRecord[]>}
+     */
+    requests(filters?: RequestFilters): Promise<RequestRecord[]>;
+    /**
+     * Return one request with its body, its events and its answer.
+     * @param {number} id
+     * @returns {Promise<RequestDetail>}
+     */
+    request(id: number): Promise<RequestDetail>;
+    /**
+     * Return the counts.
+     * @returns {Promise<Summary>}
+     */
+    summary(): Promise<Summary>;
+    /**
+     * Return how many events each rule applied to, the rule with most of them first.
+     * @returns {Promise<RuleCount[]>}
+     */
+    ruleCounts(): Promise<RuleCount[]>;
     /** Return a page in one file that shows what is in this account. @param {{ title?: string, failures?: string[] }} [about] */
     report(about?: {
         title?: string;
@@ -236,40 +93,9 @@ export class Emulator {
      * Wait until the events that match have arrived, and return the last one.
      * @param {string | WaitOptions} [event]
      * @param {WaitOptions} [options]
+     * @returns {Promise<Event>}
      */
-    waitFor(event?: string | WaitOptions, options?: WaitOptions): Promise<Required<{
-        id: number;
-        account: string;
-        endpoint: string;
-        outcome: "accepted" | "duplicate" | "dropped" | "rejected";
-        event: string | null;
-        visitor_id: string | null;
-        distinct_id: string | null;
-        time: number;
-        received_at: string;
-        test: boolean;
-        repeats: number;
-        event_properties?: {
-            [key: string]: unknown;
-        };
-        default_properties?: {
-            [key: string]: unknown;
-        };
-        identity_context?: {
-            [key: string]: unknown;
-        } | null;
-        identity?: {
-            [key: string]: string;
-        };
-        visitor_properties?: {
-            [key: string]: unknown;
-        } | null;
-        resolution?: import("../types/api.js").components["schemas"]["Resolution"] | null;
-        hints?: import("../types/api.js").components["schemas"]["Hint"][];
-        reason?: import("../types/api.js").components["schemas"]["Reason"] | null;
-        request_id: number;
-        batch_index?: number | null;
-    }>>;
+    waitFor(event?: string | WaitOptions, options?: WaitOptions): Promise<Event>;
     /**
      * Run a function, and wait after it for events that arrived since it began.
      * @overload
@@ -290,40 +116,9 @@ export class Emulator {
      * Check, without waiting, that an event has arrived (exactly `count` of them), and return the last to arrive.
      * @param {string | CountedCondition} [event]
      * @param {CountedCondition} [options]
+     * @returns {Promise<Event>}
      */
-    assertTracked(event?: string | CountedCondition, options?: CountedCondition): Promise<Required<{
-        id: number;
-        account: string;
-        endpoint: string;
-        outcome: "accepted" | "duplicate" | "dropped" | "rejected";
-        event: string | null;
-        visitor_id: string | null;
-        distinct_id: string | null;
-        time: number;
-        received_at: string;
-        test: boolean;
-        repeats: number;
-        event_properties?: {
-            [key: string]: unknown;
-        };
-        default_properties?: {
-            [key: string]: unknown;
-        };
-        identity_context?: {
-            [key: string]: unknown;
-        } | null;
-        identity?: {
-            [key: string]: string;
-        };
-        visitor_properties?: {
-            [key: string]: unknown;
-        } | null;
-        resolution?: import("../types/api.js").components["schemas"]["Resolution"] | null;
-        hints?: import("../types/api.js").components["schemas"]["Hint"][];
-        reason?: import("../types/api.js").components["schemas"]["Reason"] | null;
-        request_id: number;
-        batch_index?: number | null;
-    }>>;
+    assertTracked(event?: string | CountedCondition, options?: CountedCondition): Promise<Event>;
     /**
      * Check, without waiting, that no such event has arrived.
      * @param {string | Condition} [event]
@@ -334,42 +129,11 @@ export class Emulator {
      * Check, without waiting, that there are events in this order of their time, and return them.
      * @param {readonly (string | NonNullable<Condition["match"]>)[]} matches names or matches, each for one event
      * @param {{ strict?: boolean }} [options] strict: no other event of the account is between them
+     * @returns {Promise<Event[]>}
      */
     assertSequence(matches: readonly (string | NonNullable<Condition["match"]>)[], { strict }?: {
         strict?: boolean;
-    }): Promise<Required<{
-        id: number;
-        account: string;
-        endpoint: string;
-        outcome: "accepted" | "duplicate" | "dropped" | "rejected";
-        event: string | null;
-        visitor_id: string | null;
-        distinct_id: string | null;
-        time: number;
-        received_at: string;
-        test: boolean;
-        repeats: number;
-        event_properties?: {
-            [key: string]: unknown;
-        };
-        default_properties?: {
-            [key: string]: unknown;
-        };
-        identity_context?: {
-            [key: string]: unknown;
-        } | null;
-        identity?: {
-            [key: string]: string;
-        };
-        visitor_properties?: {
-            [key: string]: unknown;
-        } | null;
-        resolution?: import("../types/api.js").components["schemas"]["Resolution"] | null;
-        hints?: import("../types/api.js").components["schemas"]["Hint"][];
-        reason?: import("../types/api.js").components["schemas"]["Reason"] | null;
-        request_id: number;
-        batch_index?: number | null;
-    }>[]>;
+    }): Promise<Event[]>;
     /**
      * Check that nothing was accepted that was probably not meant.
      * @param {{ ignore?: readonly string[] }} [options] the rules whose hints are ignored
@@ -383,57 +147,34 @@ export class Emulator {
      * @param {(fault: Fault) => unknown} [block]
      */
     fault({ name, ...plan }: FaultPlan, block?: (fault: Fault) => unknown): Promise<Fault>;
-    /** Set an experiment of this account, which only revision 2026-10 has. @param {string} key @param {ExperimentPlan} plan */
-    experiment(key: string, plan: ExperimentPlan): Promise<{
-        id?: string | null;
-        name?: string | null;
-        type?: string | null;
-        allocation?: number;
-        url?: string[];
-        query?: {
-            [key: string]: string;
-        };
-        variants: import("../types/api.js").components["schemas"]["Variant"][];
-        key: string;
-        account: string;
-        note: string | null;
-    }>;
-    /** Remove an experiment and return what it was. @param {string} key */
-    removeExperiment(key: string): Promise<{
-        id?: string | null;
-        name?: string | null;
-        type?: string | null;
-        allocation?: number;
-        url?: string[];
-        query?: {
-            [key: string]: string;
-        };
-        variants: import("../types/api.js").components["schemas"]["Variant"][];
-        key: string;
-        account: string;
-        note: string | null;
-    }>;
-    /** Delete the visitors, events and requests of this account; without an account, those of all. */
-    reset(): Promise<{
-        account?: string | null;
-        visitors: number;
-        receipts: number;
-        requests: number;
-    }>;
+    /**
+     * Set an experiment of this account, which only revision 2026-10 has.
+     * @param {string} key
+     * @param {ExperimentPlan} plan
+     * @returns {Promise<ExperimentState>}
+     */
+    experiment(key: string, plan: ExperimentPlan): Promise<ExperimentState>;
+    /**
+     * Remove an experiment and return what it was.
+     * @param {string} key
+     * @returns {Promise<ExperimentState>}
+     */
+    removeExperiment(key: string): Promise<ExperimentState>;
+    /**
+     * Delete the visitors, events and requests of this account; without an account, those of all.
+     * @returns {Promise<Cleared>}
+     */
+    reset(): Promise<Cleared>;
     /** Return all requests as JSON Lines, the oldest first. @param {{ redact?: boolean }} [options] redact: without tokens and keys */
     export({ redact }?: {
         redact?: boolean;
     }): Promise<string>;
-    /** Send exported requests again, into this account; without an account, each into its own. @param {string} lines */
-    replay(lines: string): Promise<Required<{
-        imported: number;
-        outcomes: {
-            [key: string]: number;
-        };
-        differing_total?: number;
-        differing?: import("../types/api.js").components["schemas"]["Difference"][];
-        kept_settings?: string[];
-    }>>;
+    /**
+     * Send exported requests again, into this account; without an account, each into its own.
+     * @param {string} lines
+     * @returns {Promise<Imported>}
+     */
+    replay(lines: string): Promise<Imported>;
     /**
      * Return the handle of another account of the same emulator, by default of a new one, which its `close()` deletes.
      * @param {AccountPlan} [plan]
@@ -460,8 +201,15 @@ export class Account extends Emulator {
 }
 import { Clock } from "./clock.js";
 import type { EventFilters } from "./types.js";
+import type { Event } from "./types.js";
+import type { EventDetail } from "./types.js";
 import type { VisitorFilters } from "./types.js";
+import type { Visitor } from "./types.js";
 import type { RequestFilters } from "./types.js";
+import type { RequestRecord } from "./types.js";
+import type { RequestDetail } from "./types.js";
+import type { Summary } from "./types.js";
+import type { RuleCount } from "./types.js";
 import type { WaitOptions } from "./types.js";
 import type { ExpectOptions } from "./types.js";
 import type { Arrived } from "./types.js";
@@ -470,5 +218,8 @@ import type { Condition } from "./types.js";
 import type { FaultPlan } from "./types.js";
 import { Fault } from "./fault.js";
 import type { ExperimentPlan } from "./types.js";
+import type { ExperimentState } from "./types.js";
+import type { Cleared } from "./types.js";
+import type { Imported } from "./types.js";
 import type { AccountPlan } from "./types.js";
 import type { HandleOptions } from "./types.js";

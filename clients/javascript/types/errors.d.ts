@@ -18,15 +18,9 @@ export class ExpectationError extends ClientError {
      */
     constructor(message: string, candidates?: readonly NearMiss[], nearMisses?: readonly NearMiss[]);
     /** Events that match but were rejected, dropped or duplicates, or that may match, as far as is known. */
-    get candidates(): readonly {
-        event: import("../types/api.js").components["schemas"]["Event"];
-        misses?: import("../types/api.js").components["schemas"]["Miss"][];
-    }[];
+    get candidates(): readonly NearMiss[];
     /** Events that differ in some fields, the best one first. */
-    get nearMisses(): readonly {
-        event: import("../types/api.js").components["schemas"]["Event"];
-        misses?: import("../types/api.js").components["schemas"]["Miss"][];
-    }[];
+    get nearMisses(): readonly NearMiss[];
     #private;
 }
 /** An error whose stack begins where the client was called, which is the line that test runners show. */

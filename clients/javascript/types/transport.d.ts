@@ -32,9 +32,9 @@ export class Transport {
      * @param {M} method
      * @param {P} path as the OpenAPI document has it: `/debug/events/{event_id}`
      * @param {Asked<M, P>} [asked]
-     * @returns {Promise<Answer<M, P>>}
+     * @returns {Promise<Answered<M, P>>}
      */
-    call<M extends Method, P extends PathOf<M>>(method: M, path: P, asked?: Asked<M, P>): Promise<Answer<M, P>>;
+    call<M extends Method, P extends PathOf<M>>(method: M, path: P, asked?: Asked<M, P>): Promise<Answered<M, P>>;
     /**
      * Send a call and return the text of its answer. Throws unless it succeeds.
      * @param {string} method
@@ -47,5 +47,5 @@ export class Transport {
 import type { Method } from "./calls.js";
 import type { PathOf } from "./calls.js";
 import type { Asked } from "./types.js";
-import type { Answer } from "./calls.js";
+import type { Answered } from "./types.js";
 import type { Sent } from "./types.js";
