@@ -56,7 +56,7 @@ pytestmark = [
 
 def test_the_tests_of_the_client_pass(server: Server) -> None:
     files = sorted(str(path) for path in (CLIENT / "tests").glob("*.test.js"))
-    done = node("--test", *files, cwd=CLIENT, **at(server))
+    done = node("--test", *files, cwd=CLIENT, **at(server), OURS_EMULATOR_TOKEN="live")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -116,14 +116,22 @@ def test_each_example_of_the_readme_is_beside_one_in_javascript_that_leaves_the_
     )
 
 
-def test_the_examples_for_vitest_and_playwright_pass_and_a_failed_test_has_a_report(server: Server) -> None:
+def test_the_examples_for_vitest_and_playwright_pass_and_a_failed_test_has_a_report(
+    server: Server, tmp_path: Path
+) -> None:
     install_packages()
     vitest = node("node_modules/vitest/vitest.mjs", "run", "--root", "examples/vitest", cwd=CLIENT, **at(server))
     assert vitest.returncode == 0, vitest.stdout + vitest.stderr
     if CHROMIUM is None and not IN_CI:
         pytest.skip("there is no Chromium here")
-    command = ("node_modules/@playwright/test/cli.js", "test", "--config=tests/playwright", "--reporter=json")
-    variables = {**at(server), "CHROMIUM": CHROMIUM or "", "PLAYWRIGHT_FORCE_TTY": "0"}
+    command = (
+        "node_modules/@playwright/test/cli.js",
+        "test",
+        "--config=tests/playwright",
+        "--reporter=json",
+        f"--output={tmp_path}",
+    )
+    variables = {**at(server), "CHROMIUM": CHROMIUM or ""}
     done = node(*command, cwd=CLIENT, **variables)
     results = {title: result for suite in json.loads(done.stdout)["suites"] for title, result in results_of(suite)}
     assert results["a sign-up in the browser is tracked"]["status"] == "passed", done.stdout
