@@ -5,11 +5,13 @@ from its own OpenAPI document. The page is checked against the same types: see b
 """
 
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from generating import write_or_check
 from node_packages import install, run
@@ -18,25 +20,23 @@ from ours_emulator.settings import load
 
 GENERATOR = Path(__file__).parent / "inspector"
 CLIENT = Path(__file__).parent.parent / "clients" / "javascript"
+UNUSED = re.compile(r"examples?|[45]\d\d")
 TYPESCRIPT = "node_modules/typescript/bin/tsc"
 
 
-def without_examples(document: Any) -> Any:
-    """Return *document* without examples, and without the answers to what is refused: no type is made of them."""
-    if isinstance(document, list):
-        return [without_examples(item) for item in document]
-    if not isinstance(document, dict):
-        return document
-    return {
-        name: without_examples(value)
-        for name, value in document.items()
-        if name not in ("example", "examples") and not name.startswith("4") and not name.startswith("5")
-    }
+def shortened(value: JsonValue, parent: str = "") -> JsonValue:
+    """Return a document without what no type is made of: examples, and the answers to what is refused."""
+    if isinstance(value, list):
+        return [shortened(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = value if parent == "properties" else {name: value[name] for name in value if not UNUSED.fullmatch(name)}
+    return {name: shortened(inner, name) for name, inner in kept.items()}
 
 
 def api_types() -> str:
     """Return the types of the debug API, from the document that the app itself serves."""
-    document = without_examples(create_app(load({"log_format": "none"})).debug_document())
+    document = shortened(create_app(load({"log_format": "none"})).debug_document())
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         json.dump(document, file)
         file.flush()
