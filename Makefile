@@ -18,6 +18,7 @@ check: $(VENV)/.check
 	$(BIN)/python scripts/generate_sync.py --check
 	$(BIN)/python scripts/generate_table_sql.py --check
 	$(BIN)/python scripts/derive_revision.py --check
+	$(BIN)/python scripts/build_javascript_client.py --check
 	$(BIN)/python scripts/build_inspector.py --check
 	$(BIN)/python scripts/check_workflows.py
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Bundle the library of the page, and format and check its scripts: `python scripts/build_inspector.py [--check]`.
 
-With --check nothing is written. Types come from the debug API's own OpenAPI document, so the page cannot use
-what the API does not have.
+With --check nothing is written. The types are those of the JavaScript client, which come from the debug API's own
+OpenAPI document, so the page cannot use what the API does not have.
 """
 
 import json
@@ -10,8 +10,6 @@ from pathlib import Path
 
 from generating import write_or_check
 from node_packages import install, run
-from ours_emulator.app import create_app
-from ours_emulator.settings import load
 
 FOLDER = Path(__file__).parent / "inspector"
 MODULES = FOLDER / "node_modules"
@@ -30,15 +28,6 @@ def licenses() -> str:
     return f"\n{'-' * 80}\n\n".join(parts)
 
 
-def write_types() -> None:
-    """Write the types of the debug API, from the document that the app itself serves."""
-    document = MODULES / ".openapi.json"
-    document.write_text(json.dumps(create_app(load({"log_format": "none"})).debug_document()), "utf-8")
-    # What has a default may be left out of a body, which is for the emulator to fill in.
-    options = ("--output", "api.d.ts", "--default-non-nullable=false")
-    run(FOLDER, "node_modules/openapi-typescript/bin/cli.js", str(document), *options)
-
-
 def format_or_check() -> None:
     """Format the page's own files; with --check only find those that are not."""
     files = [str(path) for path in PAGE.iterdir() if path.suffix in (".css", ".js")]
@@ -52,7 +41,6 @@ def main() -> None:
     write_or_check(VENDOR / "library.js", run(FOLDER, "bundle.mjs"))
     write_or_check(VENDOR / "LICENSES.txt", licenses())
     format_or_check()
-    write_types()
     run(FOLDER, "node_modules/typescript/bin/tsc", "--project", "tsconfig.json")
 
 

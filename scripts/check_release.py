@@ -1,9 +1,10 @@
 """Check that a tag may be released: `python scripts/check_release.py v1.2.0 [--notes]`.
 
-The tag is `v` and the version of the package, and CHANGELOG.md has a part about that version which no longer says that
-it is unreleased. With --notes that part is printed. It needs nothing but Python.
+The tag is `v` and the version of the package, which the JavaScript client has as well. CHANGELOG.md has a part about
+that version which no longer says that it is unreleased. With --notes that part is printed. It needs nothing but Python.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -16,6 +17,14 @@ def version(root: Path = ROOT) -> str:
     text = (root / "app" / "ours_emulator" / "__init__.py").read_text("utf-8")
     (number,) = re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)
     return str(number)
+
+
+def check_client(number: str, root: Path = ROOT) -> None:
+    """Exit if the JavaScript client does not have the version *number*, too."""
+    for name in ("package.json", "package-lock.json"):
+        client = json.loads((root / "clients" / "javascript" / name).read_bytes())["version"]
+        if client != number:
+            sys.exit(f"clients/javascript/{name} has version {client}; set it to {number}")
 
 
 def notes(changelog: str, number: str) -> str:
@@ -33,6 +42,7 @@ def check(tag: str, root: Path = ROOT) -> str:
     number = version(root)
     if tag != f"v{number}":
         sys.exit(f"tag {tag} is not the version of the package; use v{number}")
+    check_client(number, root)
     return notes((root / "CHANGELOG.md").read_text("utf-8"), number)
 
 

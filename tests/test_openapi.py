@@ -163,6 +163,21 @@ def test_every_example_of_the_emulated_apis_is_accepted(document: dict[str, Any]
                     assert str(answer.status_code) in post["responses"]
 
 
+def test_every_example_of_a_body_of_the_debug_api_fits_its_schema(document: dict[str, Any]) -> None:
+    bodies = [
+        operation["requestBody"]["content"] for _, _, operation in operations(document) if "requestBody" in operation
+    ]
+    names = {content["application/json"]["schema"].get("$ref") for content in bodies if "application/json" in content}
+    examples = 0
+    for name in names - {None}:
+        schema = document["components"]["schemas"][name.rpartition("/")[2]]
+        for example in schema.get("examples", ()):
+            with case(f"{name}: {example}"):
+                jsonschema_rs.validate({**schema, "components": document["components"]}, example)
+            examples += 1
+    assert examples > 15
+
+
 CLIENT_BODIES: dict[str, list[Any]] = {
     "alias": [
         {"anonymous_id": "a", "external_id": "e"},

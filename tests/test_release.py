@@ -1,5 +1,6 @@
 """What a release is made of: its tag and notes, the lock of the image, pinned images, workflows and the action."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 from packaging.requirements import Requirement
+
+from check_release import check_client, version
 
 ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -33,12 +36,16 @@ LOCKED = {
 # The tag and the notes
 
 
-def checked(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run check_release.py on a project in *root*, whose version is 1.2.0."""
+def checked(root: Path, *arguments: str, locked: str = "1.2.0") -> subprocess.CompletedProcess[str]:
+    """Run check_release.py on a project in *root*, whose version is 1.2.0, and that in a lock *locked*."""
     (root / "scripts").mkdir(exist_ok=True)
     shutil.copy(ROOT / "scripts" / "check_release.py", root / "scripts")
     (root / "app" / "ours_emulator").mkdir(parents=True, exist_ok=True)
     (root / "app" / "ours_emulator" / "__init__.py").write_text('"""A package."""\n\n__version__ = "1.2.0"\n')
+    client = root / "clients" / "javascript"
+    client.mkdir(parents=True, exist_ok=True)
+    (client / "package.json").write_text('{"version": "1.2.0"}')
+    (client / "package-lock.json").write_text(json.dumps({"version": locked}))
     command = [sys.executable, "-I", "-S", str(root / "scripts" / "check_release.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=30)
 
@@ -57,6 +64,13 @@ def test_only_the_tag_of_this_version_is_released_and_only_once_it_has_a_date(tm
     assert checked(tmp_path, "v1.2.0").stderr == unreleased
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## 1.2.0.1\n")
     assert checked(tmp_path, "v1.2.0").stderr == "CHANGELOG.md has no heading '## 1.2.0'; add one\n"
+
+
+def test_the_javascript_client_has_the_version_of_the_package(tmp_path: Path) -> None:
+    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## 1.2.0\n")
+    done = checked(tmp_path, "v1.2.0", locked="1.1.0")
+    assert done.stderr == "clients/javascript/package-lock.json has version 1.1.0; set it to 1.2.0\n"
+    check_client(version())
 
 
 # The image

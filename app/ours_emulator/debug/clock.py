@@ -1,18 +1,16 @@
 """The clock of an account: GET and PUT /debug/clock. It never governs waits or health (rule clock)."""
 
 from collections.abc import Callable
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Literal, Self
 
 from fastapi import HTTPException
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from starlette.responses import Response
 
-from ours_emulator.clock import LAST_MOMENT, Clock, moment
-from ours_emulator.debug.params import Body, Needs, OneAccount, answer, debug_router
+from ours_emulator.clock import LAST_MOMENT, Clock
+from ours_emulator.debug.params import Body, Needs, OneAccount, Timestamp, answer, debug_router
 from ours_emulator.records import Moment, utc
 
-Timestamp: TypeAlias = Annotated[int, BeforeValidator(moment), Field(ge=0, le=LAST_MOMENT)]
-"""ISO 8601, or milliseconds since the epoch."""
 router = debug_router()
 
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
@@ -33,10 +33,16 @@ T = TypeVar("T")
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MAX_LIMIT, description="Items on a page.")]
 AskedOutcome: TypeAlias = Literal[Outcome, "any"]
 Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of the previous page.")]
-Since: TypeAlias = Annotated[
-    int | None,
+Timestamp: TypeAlias = Annotated[
+    int,
     BeforeValidator(moment),
-    Query(le=LAST_MOMENT, description="Received at this time or later: ISO 8601, or milliseconds since the epoch."),
+    Field(ge=0, le=LAST_MOMENT),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0, "maximum": LAST_MOMENT}, {"type": "string"}]}),
+]
+"""ISO 8601, or milliseconds since the epoch."""
+Since: TypeAlias = Annotated[
+    Timestamp | None,
+    Query(description="Received at this time or later: ISO 8601, or milliseconds since the epoch."),
 ]
 AccountName: TypeAlias = Annotated[ValidName, Path(description="The account's name.")]
 _ENDPOINTS = (*INGEST_NAMES, *CLIENT_NAMES)

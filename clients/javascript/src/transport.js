@@ -1,0 +1,163 @@
+// How one call of the debug API is sent and its answer read.
+/** @import { Method, PathOf } from "./calls.js" */
+/** @import { Answered, Asked, Sent, Unmet } from "./types.js" */
+import http from "node:http";
+import https from "node:https";
+import { text as textOf } from "node:stream/consumers";
+import { EmulatorError, ExpectationError } from "./errors.js";
+
+// Taken when the module is loaded: tests replace fetch and these, and that must not reach the client.
+const { request: requestHttp } = http;
+const { request: requestHttps } = https;
+const SILENCE_MS = 30_000;
+const NOT_ACCEPTABLE = 406;
+
+/** Sends calls to the debug API of an emulator, or of one account of it. */
+export class Transport {
+  /**
+   * @param {string} server the address of the emulator
+   * @param {string} url the same, or that of the account
+   * @param {string | undefined} adminToken
+   * @param {string} advice what to do if no emulator answers
+   */
+  constructor(server, url, adminToken, advice) {
+    this.server = server;
+    this.url = url;
+    this.adminToken = adminToken;
+    this.advice = advice;
+  }
+
+  /**
+   * Send a call and return the JSON of its answer.
+   * @template {Method} M
+   * @template {PathOf<M>} P
+   * @param {M} method
+   * @param {P} path as the OpenAPI document has it: `/debug/events/{event_id}`
+   * @param {Asked<M, P>} [asked]
+   * @returns {Promise<Answered<M, P>>}
+   */
+  async call(method, path, asked = {}) {
+    const filled = pathOf(path, asked.path, asked.query);
+    const body = asked.body === undefined ? {} : { body: JSON.stringify(asked.body) };
+    const text = await this.text(method, filled, { ...body, silence: asked.silence });
+    return /** @type {Answered<M, P>} */ (json(method, filled, text));
+  }
+
+  /**
+   * Send a call and return the text of its answer. Throws unless it succeeds.
+   * @param {string} method
+   * @param {string} path
+   * @param {Sent} [sent]
+   */
+  async text(method, path, sent = {}) {
+    // Accounts belong to the server: a closed one refuses everything under its own prefix.
+    const base = path.startsWith("/debug/accounts/") ? this.server : this.url;
+    const { status, text } = await this.#exchanged(method, base + path, sent);
+    if (status >= 300) throw refusal(method, path, status, text);
+    return text;
+  }
+
+  /** Throw EmulatorError if the emulator cannot be reached. @param {string} method @param {string} url @param {Sent} sent */
+  async #exchanged(method, url, sent) {
+    try {
+      return await exchange(method, url, { ...sent, adminToken: this.adminToken });
+    } catch (error) {
+      throw new EmulatorError(`no emulator answers at ${this.server}: ${why(error)}${this.advice}`);
+    }
+  }
+}
+
+/**
+ * Send a request, on a connection of its own, and return its answer.
+ * @param {string} method
+ * @param {string} url
+ * @param {Sent & { adminToken: string | undefined }} sent
+ * @returns {Promise<{ status: number, text: string }>}
+ */
+function exchange(method, url, { body, type = "application/json", silence = SILENCE_MS, adminToken }) {
+  const headers = {
+    ...(body === undefined ? {} : { "content-type": type }),
+    ...(adminToken === undefined ? {} : { authorization: `Bearer ${adminToken}` }),
+  };
+  const start = url.startsWith("https:") ? requestHttps : requestHttp;
+  return new Promise((resolve, reject) => {
+    const request = start(url, { method: method.toUpperCase(), headers, agent: false, timeout: silence });
+    request.on("timeout", () => request.destroy(new Error(`it is silent for ${silence / 1000} s`)));
+    request.on("error", reject);
+    request.on("response", (response) => {
+      textOf(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject);
+    });
+    request.end(body);
+  });
+}
+
+/**
+ * Return a path of the API with its parts filled in and its query.
+ * @param {string} path
+ * @param {object} [parts]
+ * @param {object} [query]
+ */
+export function pathOf(path, parts = {}, query = {}) {
+  const filled = Object.entries(parts).reduce(
+    (text, [name, value]) => text.replace(`{${name}}`, () => encodeURIComponent(String(value))),
+    path,
+  );
+  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
+  const search = String(
+    new URLSearchParams(given.map(([name, value]) => /** @type {[string, string]} */ ([name, String(moment(value))]))),
+  );
+  return search ? `${filled}?${search}` : filled;
+}
+
+/**
+ * Return a time as the debug API reads it.
+ * @template T
+ * @param {T} when
+ * @returns {string | Exclude<T, Date>}
+ */
+export function moment(when) {
+  return when instanceof Date ? when.toISOString() : /** @type {Exclude<T, Date>} */ (when);
+}
+
+/** @param {string} method @param {string} path @param {string} text */
+function json(method, path, text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new EmulatorError(`${named(method, path)} got an answer that is not an emulator's: ${text.slice(0, 200)}`);
+  }
+}
+
+/** @param {string} method @param {string} path @param {number} status @param {string} text */
+function refusal(method, path, status, text) {
+  const answer = object(text);
+  if (status === NOT_ACCEPTABLE && "found" in answer) return unmet(/** @type {Unmet} */ (answer));
+  const reason = typeof answer.error === "string" ? answer.error : undefined;
+  return new EmulatorError(
+    `${named(method, path)} was answered ${status}: ${reason ?? text.slice(0, 200)}`,
+    status,
+    reason,
+  );
+}
+
+/** @param {Unmet} answer */
+const unmet = (answer) =>
+  new ExpectationError(answer.explanation || answer.error, answer.candidates, answer.near_misses);
+
+/** @param {string} method @param {string} path */
+const named = (method, path) => `${method.toUpperCase()} ${path.split("?")[0]}`;
+
+/** @param {string} text @returns {Record<string, unknown>} */
+function object(text) {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    return {};
+  }
+}
+
+/** Return why a request failed: that of a name with several addresses failed for each of them. @param {unknown} error */
+function why(error) {
+  const { message, errors } = /** @type {AggregateError} */ (error);
+  return message || /** @type {Error[] | undefined} */ (errors)?.[0]?.message || String(error);
+}
