@@ -33,8 +33,8 @@ from ours_emulator.store import Retention, Store, StoreError, open_store
 
 if TYPE_CHECKING:
     from ours_emulator.contract.experiments import Experiments
-    from ours_emulator.metrics import Metrics
     from ours_emulator.contract.tracking_plan import TrackingPlan
+    from ours_emulator.metrics import Metrics
     from ours_emulator.openapi.app import EmulatorApp
 
 _log = logging.getLogger(__name__)

@@ -4,6 +4,26 @@
  */
 
 export interface paths {
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Metrics
+         * @description Answer counts of the whole emulator in the text format of Prometheus; only with `--metrics`.
+         */
+        get: operations["metrics_metrics_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/debug": {
         parameters: {
             query?: never;
@@ -199,7 +219,8 @@ export interface paths {
          * @description List everything that named one visitor, the latest by time first: events, duplicates, Client API calls.
          *
          *     Dropped and refused events, and devices that were registered before the visitor appeared, are there too, if they
-         *     gave an identifier that the visitor has now. A batch that was refused as a whole is not.
+         *     gave an identifier that the visitor has now. A batch that was refused as a whole is not, and neither are refused
+         *     calls of the Client API.
          */
         get: operations["visitor_events_debug_visitors__visitor_id__events_get"];
         put?: never;
@@ -262,7 +283,7 @@ export interface paths {
         };
         /**
          * Event
-         * @description Show one event, whatever its outcome, and what it changed of its visitor.
+         * @description Show one event, whatever its outcome, and its changes to its visitor.
          *
          *     `changes` has each value that it added, changed or removed, each that it sent and that was `ignored`, with why, and
          *     each that it sent and that is stored already.
@@ -482,7 +503,7 @@ export interface paths {
         put?: never;
         /**
          * Replay
-         * @description Replay the requests in the body, in order, each at the moment it was received.
+         * @description Replay the requests in the body, in order, each at the time it was received.
          *
          *     They go to the account of the path, or else each to its own, which gets the recorded settings if it has the
          *     defaults. Nothing is replayed if a line is neither a request nor settings.
@@ -670,6 +691,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/debug/tracking-plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tracking Plan
+         * @description Show the account's tracking plan.
+         */
+        get: operations["tracking_plan_debug_tracking_plan_get"];
+        /**
+         * Set Tracking Plan
+         * @description Set the account's tracking plan. What a message has otherwise gets a hint, and the same answer as before.
+         */
+        put: operations["set_tracking_plan_debug_tracking_plan_put"];
+        post?: never;
+        /**
+         * Remove Tracking Plan
+         * @description Remove the account's tracking plan and show it.
+         */
+        delete: operations["remove_tracking_plan_debug_tracking_plan_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/debug/report": {
         parameters: {
             query?: never;
@@ -681,7 +730,7 @@ export interface paths {
         put?: never;
         /**
          * Report
-         * @description Return the page as one file, with the newest events and all they are about in it.
+         * @description Return the page as one file, with the newest events and all that belongs to them.
          *
          *     It needs no server and loads nothing, so it can be opened from a disk, and kept. It has at most 5 MB, and takes at
          *     most five seconds to make; what is missing is named in it.
@@ -737,6 +786,8 @@ export interface components {
             experiments?: {
                 [key: string]: components["schemas"]["Experiment"];
             };
+            /** @description What events and visitors should have: an object, or its text in YAML or JSON. */
+            tracking_plan?: components["schemas"]["TrackingPlan"] | null;
             clock?: components["schemas"]["ClockBody"] | null;
         };
         /**
@@ -744,7 +795,7 @@ export interface components {
          * @description An account. Only the end of a token or key is shown; a closed account has only its name and late requests.
          *
          *     `faults` counts those that are not used up. `notes` are about what sends to it, and how that fits what it accepts:
-         *     no mistake, and so no hint, but good to know.
+         *     no mistake, and so no hint, but good to know. `planned_events` are those of its tracking plan, if it has one.
          */
         AccountState: {
             /** Account */
@@ -770,6 +821,8 @@ export interface components {
             revision: string;
             /** Experiment Keys */
             experiment_keys: string[];
+            /** Planned Events */
+            planned_events: string[] | null;
             clock: components["schemas"]["Moment"] | null;
             /** Faults */
             faults: number;
@@ -950,7 +1003,7 @@ export interface components {
         };
         /**
          * EventDetail
-         * @description An event with what it changed of its visitor: nothing, unless it was accepted.
+         * @description An event with its changes to its visitor: nothing, unless it was accepted.
          *
          *     `unknown_changes` has the parts of the visitor of which an older database file never recorded what they were right
          *     before this event or right after it (`data`, `devices`, `identifiers.anonymous_id`), and all parts if what the
@@ -1049,12 +1102,12 @@ export interface components {
             allocation?: number;
             /**
              * Url
-             * @description Patterns, of which the page must match one: whole URLs, or paths. `*` stands for any characters.
+             * @description Patterns, of which the page must match one: `https://shop.example.com/checkout*` is compared with the whole URL without query and fragment, `/checkout*` with its path. `*` stands for any characters.
              */
             url?: string[];
             /**
              * Query
-             * @description Parameters that the query must have, each with a pattern.
+             * @description Parameters that the query must have, each with a pattern of its value.
              */
             query?: {
                 [key: string]: string;
@@ -1084,12 +1137,12 @@ export interface components {
             allocation?: number;
             /**
              * Url
-             * @description Patterns, of which the page must match one: whole URLs, or paths. `*` stands for any characters.
+             * @description Patterns, of which the page must match one: `https://shop.example.com/checkout*` is compared with the whole URL without query and fragment, `/checkout*` with its path. `*` stands for any characters.
              */
             url?: string[];
             /**
              * Query
-             * @description Parameters that the query must have, each with a pattern.
+             * @description Parameters that the query must have, each with a pattern of its value.
              */
             query?: {
                 [key: string]: string;
@@ -1231,7 +1284,7 @@ export interface components {
         };
         /**
          * Hint
-         * @description Something that was accepted but probably not meant: the rule, a JSON pointer, a sentence.
+         * @description Something that was accepted but probably not intended: the rule, a JSON pointer, a sentence.
          */
         Hint: {
             /** Rule */
@@ -1924,6 +1977,43 @@ export interface components {
             evicted_events?: number;
         };
         /**
+         * TrackingPlan
+         * @description What events and visitors should have, each as a JSON Schema (2020-12). What differs gets a hint.
+         *
+         *     `$ref` refers to a place in the plan: `#/$defs/money`.
+         */
+        TrackingPlan: {
+            /**
+             * Events
+             * @description For each event the schema of its properties.
+             */
+            events?: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
+            /**
+             * Visitor
+             * @description The schema of the properties of visitors, as far as a message sends them.
+             */
+            visitor?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Allow Unplanned
+             * @description Events that the plan does not have get no hint.
+             * @default false
+             */
+            allow_unplanned?: boolean;
+            /**
+             * $Defs
+             * @description Schemas that others refer to.
+             */
+            $defs?: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * UniformBody
          * @description A delay anywhere between two, in milliseconds.
          */
@@ -2017,6 +2107,7 @@ export interface components {
             name?: string | null;
             /**
              * Weight
+             * @description How many visitors get it, relative to the other variants; 0 for none.
              * @default 1
              */
             weight?: number;
@@ -2025,11 +2116,14 @@ export interface components {
              * @default false
              */
             control?: boolean;
-            /** Redirect */
+            /**
+             * Redirect
+             * @description A path, or an `https` URL.
+             */
             redirect?: string | null;
             /**
              * Properties
-             * @description What personalization answers for visitors with an impression of the variant.
+             * @description What personalization returns for visitors with an impression of the variant.
              */
             properties?: {
                 [key: string]: string | number | boolean | null;
@@ -2065,11 +2159,12 @@ export interface components {
             };
             /**
              * Count
-             * @description Default: 1.
+             * @description How many events; omit it with `none`. Default: 1.
              */
             count?: number | null;
             /**
              * Mode
+             * @description How the number of events must compare with `count`.
              * @default at_least
              * @enum {string}
              */
@@ -2222,22 +2317,25 @@ export interface components {
             };
             /**
              * Count
-             * @description Default: 1.
+             * @description How many events; omit it with `none`. Default: 1.
              */
             count?: number | null;
             /**
              * Mode
+             * @description How the number of events must compare with `count`.
              * @default at_least
              * @enum {string}
              */
             mode?: "at_least" | "exactly" | "at_most" | "none";
             /**
              * Timeout Ms
+             * @description How long to wait until the expectation is met.
              * @default 5000
              */
             timeout_ms?: number;
             /**
              * Settle Ms
+             * @description How long no further event may match after that.
              * @default 0
              */
             settle_ms?: number;
@@ -2259,6 +2357,26 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    metrics_metrics_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Counts since the start, and what is stored now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain; version=0.0.4": string;
+                };
+            };
+        };
+    };
     index_debug_get: {
         parameters: {
             query?: never;
@@ -2421,9 +2539,9 @@ export interface operations {
                 external_id?: string | null;
                 email?: string | null;
                 anonymous_id?: string | null;
-                /** @description The visitor's `phone_number`, compared as revision 2026-10 does, whatever the revision of the account: without space, punctuation and a leading + or 00. */
+                /** @description The visitor's `phone_number`, compared as revision 2026-10 does, whatever the revision of the account: without space, punctuation and a leading + or 00. A text without a digit is refused. */
                 phone_number?: string | null;
-                /** @description Text anywhere in a visitor's ids or properties. */
+                /** @description Text anywhere in a visitor's ids or in the values of the properties. */
                 q?: string | null;
                 /** @description Items on a page. */
                 limit?: number;
@@ -2523,8 +2641,9 @@ export interface operations {
                 distinct_id?: string | null;
                 endpoint?: ("track" | "identify" | "batch" | "openapi" | "assignments" | "personalization" | "unknown" | "client/alias" | "client/identify" | "client/devices" | "client/events" | "client/unknown") | null;
                 outcome?: ("accepted" | "duplicate" | "dropped" | "rejected" | "any") | null;
+                /** @description Whether it was sent with a Test Mode key. */
                 test?: boolean | null;
-                /** @description Received at this moment or later: ISO 8601, or milliseconds since the epoch. */
+                /** @description Received at this time or later: ISO 8601, or milliseconds since the epoch. */
                 since?: number | string | null;
                 hint?: string | null;
                 reason?: string | null;
@@ -3264,6 +3383,79 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ExperimentState"];
+                };
+            };
+        };
+    };
+    tracking_plan_debug_tracking_plan_get: {
+        parameters: {
+            query?: {
+                /** @description The account. Default: `default`. */
+                account?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrackingPlan"];
+                };
+            };
+        };
+    };
+    set_tracking_plan_debug_tracking_plan_put: {
+        parameters: {
+            query?: {
+                /** @description The account. Default: `default`. */
+                account?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TrackingPlan"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrackingPlan"];
+                };
+            };
+        };
+    };
+    remove_tracking_plan_debug_tracking_plan_delete: {
+        parameters: {
+            query?: {
+                /** @description The account. Default: `default`. */
+                account?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrackingPlan"];
                 };
             };
         };
