@@ -148,13 +148,14 @@ class _Check:
         try:
             if self._validator.is_valid(sent):
                 return ()
-            return self._explained(sent, path)
+            return self._hints(self._errors(sent), sent, path)
         except ValueError:
             # Lone surrogates, or numbers that know their digits, neither of which the engine can have.
-            return self._explained(_plain(sent), path)
+            comparable = _plain(sent)
+            return self._hints(self._errors(comparable), comparable, path)
 
-    def _explained(self, sent: Any, path: str) -> list[Hint]:
-        found = list(islice(_distinct(self._differences(self._errors(sent), sent)), MAX_LISTED + 1))
+    def _hints(self, errors: Sequence[ValidationError], sent: JsonValue, path: str) -> list[Hint]:
+        found = list(islice(_distinct(self._differences(errors, sent)), MAX_LISTED + 1))
         hints = [Hint(RULE, path + pointer(*map(_cut, at)), message) for at, message in found[:MAX_LISTED]]
         if len(found) > MAX_LISTED:
             hints.append(Hint(RULE, path, f"differs from the plan in more than {MAX_LISTED} places"))
