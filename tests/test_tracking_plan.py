@@ -200,6 +200,16 @@ INHERITED: Any = {
         "Like Page Viewed": {"$ref": "#/events/Page Viewed"},
     },
 }
+ALONE: Any = {
+    "events": {
+        "Sent": {
+            "properties": {
+                "from": {"properties": {"to": {}}, "unevaluatedProperties": False},
+                "to": {"properties": {"from": {}}, "unevaluatedProperties": False},
+            }
+        }
+    }
+}
 LISTS: Any = {
     "events": {
         "Moved": {"properties": {"point": {"prefixItems": [{"type": "number"}, {"type": "number"}], "items": False}}}
@@ -363,6 +373,12 @@ CASES: list[tuple[Any, str, Any, list[str]]] = [
         ],
     ),
     (INHERITED, "Like Page Viewed", {}, ["eventProperties.page: required, but missing"]),
+    (
+        ALONE,
+        "Sent",
+        {"from": {"from": 1}, "to": {"to": 1}},
+        ["eventProperties.from.from: not in the plan", "eventProperties.to.to: not in the plan"],
+    ),
     (LISTS, "Moved", {"point": [1, 2]}, []),
     (
         LISTS,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 RULE = "tracking-plan"
+_UNEVALUATED = "unevaluatedProperties"
 _VENDORS = "$"
 """How the names of the vendor's own events begin: they need not be in a plan."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -162,11 +163,12 @@ class _Check:
         return hints
 
     def _differences(self, errors: Sequence[ValidationError], sent: Any) -> Iterator[Difference]:
+        failed = _failed(errors)
         for error in errors:
+            # A schema that fails counts none of its properties as evaluated: they are in the plan all the same.
+            is_consequence = error.kind.name == _UNEVALUATED and tuple(error.instance_path) in failed
             for path, message in differences(error, sent, self._schema):
-                # A schema that fails counts none of its properties as evaluated: they are in the plan all the same.
-                is_known = error.kind.name == "unevaluatedProperties" and path[-1] in self._names
-                if len(errors) == 1 or not is_known:
+                if not is_consequence or path[-1] not in self._names:
                     yield path, message
 
     @cached_property
@@ -184,6 +186,14 @@ class _Check:
         except self._error as error:
             return [error]
         return ()
+
+
+def _failed(errors: Sequence[ValidationError]) -> frozenset[Place]:
+    """Return the places of what has other *errors* than properties that are not evaluated, or has them inside."""
+    if all(error.kind.name != _UNEVALUATED for error in errors):
+        return frozenset()
+    paths = [tuple(error.instance_path) for error in errors if error.kind.name != _UNEVALUATED]
+    return frozenset(path[:length] for path in paths for length in range(len(path) + 1))
 
 
 class _Compiler:
