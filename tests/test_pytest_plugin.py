@@ -295,6 +295,27 @@ def test_a_strict_test_fails_on_what_differs_from_the_tracking_plan(runs: Runs, 
     )
 
 
+@pytest.mark.parametrize("given", ["{'events': {'Paid': {'required': ['amount']}}}", "'plan.yaml'"])
+def test_the_settings_of_the_run_give_each_account_a_tracking_plan(
+    runs: Runs, pytester: pytest.Pytester, given: str
+) -> None:
+    pytester.path.joinpath("plan.yaml").write_text("events:\n  Paid: {required: [amount]}\n")
+    runs(
+        f"""
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def ours_emulator_settings():
+            return {{"tracking_plan": {given}}}
+
+        def test_it(ours_emulator, ours_emulator_session, track):
+            track(event="Paid", userId="u")
+            assert [hint.rule for hint in ours_emulator.events()[0].hints] == ["tracking-plan"]
+        """,
+        attach=False,
+    ).assert_outcomes(passed=1)
+
+
 def test_a_seed_does_not_come_back_with_a_reset(runs: Runs, pytester: pytest.Pytester) -> None:
     with serving() as other, Emulator(other.url) as emulator:
         other.default.track(userId="u")

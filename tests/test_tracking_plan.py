@@ -200,6 +200,16 @@ INHERITED: Any = {
         "Like Page Viewed": {"$ref": "#/events/Page Viewed"},
     },
 }
+ALONE: Any = {
+    "events": {
+        "Sent": {
+            "properties": {
+                "from": {"properties": {"to": {}}, "unevaluatedProperties": False},
+                "to": {"properties": {"from": {}}, "unevaluatedProperties": False},
+            }
+        }
+    }
+}
 LISTS: Any = {
     "events": {
         "Moved": {"properties": {"point": {"prefixItems": [{"type": "number"}, {"type": "number"}], "items": False}}}
@@ -363,6 +373,12 @@ CASES: list[tuple[Any, str, Any, list[str]]] = [
         ],
     ),
     (INHERITED, "Like Page Viewed", {}, ["eventProperties.page: required, but missing"]),
+    (
+        ALONE,
+        "Sent",
+        {"from": {"from": 1}, "to": {"to": 1}},
+        ["eventProperties.from.from: not in the plan", "eventProperties.to.to: not in the plan"],
+    ),
     (LISTS, "Moved", {"point": [1, 2]}, []),
     (
         LISTS,
@@ -395,6 +411,13 @@ def test_the_alternative_that_is_nearest_is_the_one_whose_differences_are_named(
     plan = {"events": {"E": {"properties": {"v": {"anyOf": [{"type": "null"}, other, schema]}}}}}
     assert differences(plan, ("E", {"v": {"kind": "a"}})) == ["eventProperties.v.n: required, but missing"]
     assert differences(plan, ("E", {"v": 5})) == ["eventProperties.v: expected null or an object, got 5"]
+    only = {"events": {"E": {"properties": {"v": {"anyOf": [{"minimum": 5}]}, "w": {"oneOf": [{"maxLength": 1}]}}}}}
+    assert sorted(differences(only, ("E", {"v": 1, "w": "ab"}))) == [
+        "eventProperties.v: expected at least 5, got 1",
+        'eventProperties.w: expected at most 1 character, got "ab"',
+    ]
+    mixed = {"events": {"E": {"properties": {"v": {"anyOf": [{"type": ["string", "null"]}, {"minimum": 5}]}}}}}
+    assert differences(mixed, ("E", {"v": 1})) == ["eventProperties.v: expected at least 5, got 1"]
 
 
 def test_what_came_is_shown_in_one_short_line() -> None:

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
-from ours_emulator.cli.target import DebugCommand, debug_command, emulator_at, exit_not_met, options
+from ours_emulator.cli.target import debug_command, emulator_at, exit_not_met, options
 from ours_emulator.errors import SettingsError, file_problem
 from ours_emulator.wording import cut, plural
 
@@ -49,7 +49,7 @@ def infer(url: str | None, account: str | None, format_: str, file: Path | None)
     click.echo(_yaml(inferred) if format_ == "yaml" else json.dumps(inferred, indent=2))
 
 
-@click.command(cls=DebugCommand)
+@click.command()
 @click.option("--tracking-plan", "plan_file", type=_file_argument, required=True, help="The plan, in YAML or JSON.")
 @click.argument("file", type=_file_argument)
 def check(file: Path, plan_file: Path) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 RULE = "tracking-plan"
+_UNEVALUATED = "unevaluatedProperties"
 _VENDORS = "$"
 """How the names of the vendor's own events begin: they need not be in a plan."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -148,24 +149,26 @@ class _Check:
         try:
             if self._validator.is_valid(sent):
                 return ()
-            return self._explained(sent, path)
+            return self._hints(self._errors(sent), sent, path)
         except ValueError:
             # Lone surrogates, or numbers that know their digits, neither of which the engine can have.
-            return self._explained(_plain(sent), path)
+            comparable = _plain(sent)
+            return self._hints(self._errors(comparable), comparable, path)
 
-    def _explained(self, sent: Any, path: str) -> list[Hint]:
-        found = list(islice(_distinct(self._differences(self._errors(sent), sent)), MAX_LISTED + 1))
+    def _hints(self, errors: Sequence[ValidationError], sent: JsonValue, path: str) -> list[Hint]:
+        found = list(islice(_distinct(self._differences(errors, sent)), MAX_LISTED + 1))
         hints = [Hint(RULE, path + pointer(*map(_cut, at)), message) for at, message in found[:MAX_LISTED]]
         if len(found) > MAX_LISTED:
             hints.append(Hint(RULE, path, f"differs from the plan in more than {MAX_LISTED} places"))
         return hints
 
     def _differences(self, errors: Sequence[ValidationError], sent: Any) -> Iterator[Difference]:
+        failed = _failed(errors)
         for error in errors:
+            # A schema that fails counts none of its properties as evaluated: they are in the plan all the same.
+            is_consequence = error.kind.name == _UNEVALUATED and tuple(error.instance_path) in failed
             for path, message in differences(error, sent, self._schema):
-                # A schema that fails counts none of its properties as evaluated: they are in the plan all the same.
-                is_known = error.kind.name == "unevaluatedProperties" and path[-1] in self._names
-                if len(errors) == 1 or not is_known:
+                if not is_consequence or path[-1] not in self._names:
                     yield path, message
 
     @cached_property
@@ -183,6 +186,14 @@ class _Check:
         except self._error as error:
             return [error]
         return ()
+
+
+def _failed(errors: Sequence[ValidationError]) -> frozenset[Place]:
+    """Return the places of what has other *errors* than properties that are not evaluated, or has them inside."""
+    if all(error.kind.name != _UNEVALUATED for error in errors):
+        return frozenset()
+    paths = [tuple(error.instance_path) for error in errors if error.kind.name != _UNEVALUATED]
+    return frozenset(path[:length] for path in paths for length in range(len(path) + 1))
 
 
 class _Compiler:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from pydantic import JsonValue
@@ -114,15 +115,16 @@ def _of_alternatives(error: "ValidationError", sent: JsonValue, schema: JsonValu
     if not all(branches):
         yield path, f"fits more than one alternative of the plan, but must fit only one, got {came}"
         return
-    types = [name for branch in branches for name in _only_types(branch, len(path))]
-    if len(types) >= len(branches):
-        yield path, f"expected {_EXPECTED['type'](dict.fromkeys(types))}, got {came}"
+    types = [_only_types(branch, len(path)) for branch in branches]
+    if all(types):
+        yield path, f"expected {_EXPECTED['type'](dict.fromkeys(chain(*types)))}, got {came}"
         return
-    first, second = sorted((_distance(branch, len(path)), index) for index, branch in enumerate(branches))[:2]
-    if first[0] == second[0]:
+    distances = [_distance(branch, len(path)) for branch in branches]
+    nearest = min(distances)
+    if distances.count(nearest) > 1:
         yield path, f"fits none of the {len(branches)} alternatives of the plan, got {came}"
         return
-    for one in branches[first[1]]:
+    for one in branches[distances.index(nearest)]:
         yield from differences(one, sent, schema)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -134,7 +134,7 @@ def _plan(node: pytest.Item, settings: Mapping[str, Any]) -> AccountPlan:
     chosen: Any = {name: value for name, value in settings.items() if name in OF_ACCOUNT}
     file = chosen.get("tracking_plan")
     if isinstance(file, str | Path):
-        chosen["tracking_plan"] = _file_of(node, "tracking_plan", file)
+        chosen["tracking_plan"] = _text_of(node, "tracking_plan", file)
     plan: AccountPlan = chosen
     return plan
 
@@ -157,20 +157,28 @@ def _close(emulator: Emulator, session: pytest.Session, process: int) -> None:
 
 def _replay_seed(test: pytest.Item, emulator: Emulator, name: str | Path) -> None:
     """Replay the requests of the file *name*."""
-    file = _file_of(test, "seed", name)
+    text = _text_of(test, "seed", name)
     try:
-        emulator.replay(file.read_text("utf-8"))
-    except (OSError, ValueError, EmulatorError) as error:
+        emulator.replay(text)
+    except (ValueError, EmulatorError) as error:
         reason = error.reason if isinstance(error, EmulatorError) else None
         raise wrong(f"seed {name}: {reason or error}") from None
 
 
-def _file_of(test: pytest.Item, option: str, name: str | Path) -> Path:
-    """Return the file *name* of an *option*: it is beside the test, or else in the root directory of the run."""
+def _text_of(test: pytest.Item, option: str, name: str | Path) -> str:
+    """Return what is in the file of an *option*: *name* beside the test, or else in the root directory of the run."""
     # The node of a session is that directory.
     beside = test.path if test.path.is_dir() else test.path.parent
     places = list(dict.fromkeys((beside / name, test.config.rootpath / name)))
+    try:
+        return _existing(places).read_text("utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise wrong(f"{option} {name}: {error}") from None
+
+
+def _existing(places: Sequence[Path]) -> Path:
+    """Return the first of *places* where there is a file."""
     for place in places:
         if place.exists():
             return place
-    raise wrong(f"{option} {name}: no such file; looked for {' and '.join(map(str, places))}")
+    raise FileNotFoundError(f"no such file; looked for {' and '.join(map(str, places))}")
