@@ -624,23 +624,6 @@ def test_the_messages_of_one_request_take_a_second_together(monkeypatch: pytest.
     assert found == ["not checked: the messages before it took 0 s of CPU time"] * 2
 
 
-def test_a_batch_with_a_plan_costs_at_most_half_as_much_again() -> None:
-    row = {"event": "Order Completed", "eventProperties": ORDER}
-    with serving() as server:
-        plain_account, planned = server.account(), server.account()
-        planned.configure(tracking_plan=SHOP)
-        seconds: dict[str, list[float]] = {plain_account.url: [], planned.url: []}
-        for turn in range(5):
-            rows = [{**row, "userId": f"u{i % 50}", "distinctId": f"{turn}-{i}"} for i in range(1000)]
-            body = json.dumps({"token": "t", "events": rows}).encode()
-            for account in (plain_account, planned):
-                started = time.process_time()
-                assert account.post("/batch", body).json()["accepted"] == 1000
-                seconds[account.url].append(time.process_time() - started)
-        assert planned.events(hint="tracking-plan") == []
-    assert min(seconds[planned.url]) < 1.5 * min(seconds[plain_account.url])
-
-
 # How it is set
 
 
