@@ -545,7 +545,16 @@ def test_the_handle_imports_nothing_but_the_standard_library_and_the_records(mod
     loaded = set(done.stdout.split())
     assert {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names == {"ours_emulator"}
     rooms = {name.split(".")[1] for name in loaded if name.startswith("ours_emulator.")}
-    assert rooms - {"pytest_support"} == {"emulator", "errors", "handshake", "records", "terminal", "values", "wording"}
+    assert rooms - {"pytest_support"} == {
+        "emulator",
+        "errors",
+        "handshake",
+        "records",
+        "stable",
+        "terminal",
+        "values",
+        "wording",
+    }
 
 
 def test_a_reset_ends_a_fault(emulator: Emulator, account: Account) -> None:

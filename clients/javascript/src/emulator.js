@@ -1,5 +1,5 @@
 /** @import { AccountPlan, Arrived, Body, Cleared, Condition, CountedCondition, Event } from "./types.js" */
-/** @import { EventDetail, EventFilters, ExpectOptions, ExperimentPlan, ExperimentState } from "./types.js" */
+/** @import { EventDetail, EventFilters, ExpectOptions, ExperimentPlan, ExperimentState, TrackingPlan } from "./types.js" */
 /** @import { FaultPlan, HandleOptions, Imported, Listed, Page, RequestDetail } from "./types.js" */
 /** @import { RequestFilters, RequestRecord, RuleCount, Summary, Visitor, VisitorFilters } from "./types.js" */
 /** @import { WaitOptions } from "./types.js" */
@@ -274,6 +274,24 @@ export class Emulator {
    */
   removeExperiment(key) {
     return this.#transport.call("delete", "/debug/experiments/{experiment_key}", { path: { experiment_key: key } });
+  }
+
+  /**
+   * Set the tracking plan of this account and return it. What a message has otherwise gets a hint of the rule tracking-plan.
+   * @param {TrackingPlan | string} plan the plan, or the text of its file in YAML or JSON
+   * @returns {Promise<TrackingPlan>}
+   */
+  setTrackingPlan(plan) {
+    // The document of the debug API has the object; its text is taken, too.
+    return this.#transport.call("put", "/debug/tracking-plan", { body: /** @type {TrackingPlan} */ (plan) });
+  }
+
+  /**
+   * Remove the tracking plan of this account and return what it was.
+   * @returns {Promise<TrackingPlan>}
+   */
+  removeTrackingPlan() {
+    return this.#transport.call("delete", "/debug/tracking-plan", {});
   }
 
   /**

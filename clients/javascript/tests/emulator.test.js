@@ -207,6 +207,17 @@ test("experiments are set and removed", async () => {
   assert.equal((await account.removeExperiment("checkout")).variants[0]?.id, "green");
 });
 
+test("a tracking plan is set, by itself or as text, and removed", async () => {
+  const events = { Paid: { required: ["amount"] } };
+  assert.deepEqual((await account.setTrackingPlan({ events })).events, events);
+  await send("Paid");
+  const [event] = await account.events({ hint: "tracking-plan" });
+  assert.equal(event?.hints[0]?.path, "/eventProperties/amount");
+  await account.setTrackingPlan("events:\n  Paid:\n    required: [price]\n");
+  assert.deepEqual((await account.removeTrackingPlan()).events, { Paid: { required: ["price"] } });
+  await assert.rejects(account.removeTrackingPlan(), /has no tracking plan/);
+});
+
 test("the report of an account is a page", async () => {
   assert.match(await account.report({ title: "a test", failures: ["it failed"] }), /^<!doctype html>/i);
 });

@@ -161,6 +161,17 @@ export class Emulator {
      */
     removeExperiment(key: string): Promise<ExperimentState>;
     /**
+     * Set the tracking plan of this account and return it. What a message has otherwise gets a hint of the rule tracking-plan.
+     * @param {TrackingPlan | string} plan the plan, or the text of its file in YAML or JSON
+     * @returns {Promise<TrackingPlan>}
+     */
+    setTrackingPlan(plan: TrackingPlan | string): Promise<TrackingPlan>;
+    /**
+     * Remove the tracking plan of this account and return what it was.
+     * @returns {Promise<TrackingPlan>}
+     */
+    removeTrackingPlan(): Promise<TrackingPlan>;
+    /**
      * Delete the visitors, events and requests of this account; without an account, those of all.
      * @returns {Promise<Cleared>}
      */
@@ -219,6 +230,7 @@ import type { FaultPlan } from "./types.js";
 import { Fault } from "./fault.js";
 import type { ExperimentPlan } from "./types.js";
 import type { ExperimentState } from "./types.js";
+import type { TrackingPlan } from "./types.js";
 import type { Cleared } from "./types.js";
 import type { Imported } from "./types.js";
 import type { AccountPlan } from "./types.js";

@@ -136,6 +136,8 @@ export type FaultPlan = {
     name?: string;
 } & Schemas["MatchBody"] & Schemas["AnswerBody"] & Omit<FaultBody, "match" | "answer">;
 export type ExperimentPlan = Schemas["Experiment"];
+/** What events and visitors should have, each as a JSON Schema. */
+export type TrackingPlan = Schemas["TrackingPlan"];
 /** What an account accepts; what is absent is as the server was started. With `clock`, its clock is stopped then. */
 export type AccountPlan = {
     name?: string;
