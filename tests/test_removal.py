@@ -14,11 +14,12 @@ import httpx
 import pytest
 
 from ours_emulator.store import Retention
-from ours_emulator.store.sqlite import table_sql
 from ours_emulator.store.sqlite.file import StoreFile
-from ours_emulator.store.sqlite.removal import Removal
-from ours_emulator.store.sqlite.totals import Totals
 from ours_emulator.store.sqlite.writer import SqliteWriter
+from ours_emulator.store.sqlite.writing_connection import WritingConnection
+from ours_emulator.store.writing import table_sql
+from ours_emulator.store.writing.counters import Counters
+from ours_emulator.store.writing.removal import Removal
 from serving import Account, Server, serving
 from test_cli import serving as process
 from waiting import NO_TLS, until
@@ -251,21 +252,21 @@ def test_what_a_small_account_had_is_deleted_in_the_same_transaction(path: Path)
     assert rows(path) == {"accounts": 1, "marks": 3}
 
 
-def test_a_slice_of_names_is_bounded_though_many_visitors_share_one() -> None:
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        for statement in table_sql.CREATE:
-            connection.execute(statement)
-        names = [("7:shared", pk) for pk in range(20_000)]
-        connection.executemany(table_sql.INSERT_IDENTIFIERS, names)
-        connection.execute(table_sql.INSERT_ACCOUNTS, (7, "/7", 0, 0, 0))
-        removal = Removal(Totals())
-        removal.account_ids.append(7)
-        cursor, left = connection.cursor(), [20_000]
-        while removal.account_ids:
-            removal.delete_slice(cursor)
-            left.append(connection.execute("SELECT count(*) FROM identifiers").fetchone()[0])
-        assert max(before - after for before, after in itertools.pairwise(left)) <= 4000
-        assert (left[-1], connection.execute("SELECT count(*) FROM accounts").fetchone()[0]) == (0, 0)
+def test_a_slice_of_names_is_bounded_though_many_visitors_share_one(path: Path) -> None:
+    database = WritingConnection(StoreFile(path))
+    database.begin()
+    database.write(table_sql.INSERT_IDENTIFIERS, [("7:shared", pk) for pk in range(20_000)])
+    database.run(table_sql.INSERT_ACCOUNTS, 7, "/7", 0, 0, 0)
+    removal = Removal(Counters())
+    removal.account_ids.append(7)
+    left = [20_000]
+    while removal.account_ids:
+        removal.delete_slice(database)
+        left += database.run("SELECT count(*) FROM identifiers")[0]
+    assert max(before - after for before, after in itertools.pairwise(left)) <= 4000
+    assert (left[-1], database.run("SELECT count(*) FROM accounts")) == (0, [(0,)])
+    database.roll_back()
+    database.close()
 
 
 class FullDisk(StoreFile):
