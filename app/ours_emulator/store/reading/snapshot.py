@@ -19,6 +19,7 @@ from ours_emulator.store.reading.selections import R, Selection
 from ours_emulator.store.tables import accounts, receipts
 
 _MAX_TOGETHER = 100
+_SEARCHED_TOGETHER = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,12 @@ class Snapshot:
         """Return the rows that *statement* selects."""
         rows: Sequence[sa.RowMapping] = (await self._connection.execute(statement)).mappings().all()
         return rows
+
+    async def parts(self, statement: sa.Select[Any]) -> AsyncGenerator[Sequence[sa.RowMapping]]:
+        """Yield the rows that *statement* selects, a few together: of many large ones no more are in memory."""
+        async with self._connection.stream(statement) as result:
+            async for part in result.mappings().partitions(_SEARCHED_TOGETHER):
+                yield part
 
     async def first_rows(self, statement: sa.Select[Any], limit: int) -> tuple[list[sa.RowMapping], bool]:
         """Return the first rows that *statement* selects, and whether there are more.

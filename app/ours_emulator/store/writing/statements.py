@@ -20,16 +20,22 @@ SELECT (SELECT count(*) FROM receipts), (SELECT count(*) FROM requests),
        (SELECT count(*) FROM pending_devices), (SELECT max(pk) FROM pending_devices)
 """
 
-# For each digest the oldest visitors only: everybody may share one email.
-SELECT_VISITORS = """
+VISITOR_COLUMNS = """
 SELECT pk, account_id, visitor_id, event_count, first_seen, last_seen,
        version.id, version.base_id, version.patched_bytes, version.content, base.content
-FROM elements(?2) AS wanted
-JOIN identifiers ON digest = wanted.value AND identifiers.visitor_pk IN
-    (SELECT visitor_pk FROM identifiers WHERE digest = wanted.value ORDER BY visitor_pk LIMIT ?1)
-JOIN visitors ON pk = identifiers.visitor_pk
+"""
+FROM_VISITORS = """
+JOIN visitors ON pk = named.visitor_pk
 JOIN visitor_versions AS version ON version.id = version_id
 LEFT JOIN visitor_versions AS base ON base.id = version.base_id
+"""
+# For each digest the oldest visitors only: everybody may share one email.
+SELECT_VISITORS = f"""
+{VISITOR_COLUMNS}
+FROM elements(?2) AS wanted
+JOIN identifiers AS named ON digest = wanted.value AND named.visitor_pk IN
+    (SELECT visitor_pk FROM identifiers WHERE digest = wanted.value ORDER BY visitor_pk LIMIT ?1)
+{FROM_VISITORS}
 """
 
 SELECT_ORIGINALS = """

@@ -43,6 +43,8 @@ _RECENT_REQUESTS = 10_000
 class SqlWriter(ABC):
     """The `StoreWriter` of a database. What is not the same in all of them is the database's or abstract here."""
 
+    select_visitors = sql.SELECT_VISITORS
+
     def __init__(self, database: Database, retention: Retention) -> None:
         self._database = database
         self._run, self._write = database.run, database.write
@@ -153,7 +155,7 @@ class SqlWriter(ABC):
     def visitors(self, names: Iterable[Name], limit: int) -> list[KnownVisitor]:
         """Return the visitors that have any of *names*: for each name the *limit* oldest ones."""
         digests = json_text([name_digest(name) for name in names])
-        rows = {row[0]: row for row in self._run(sql.SELECT_VISITORS, limit, digests)}
+        rows = {row[0]: row for row in self._run(self.select_visitors, limit, digests)}
         loaded = [visitor_of(row) for row in rows.values()]
         self._keyframes.update((visitor.pk, keyframe) for visitor, keyframe in loaded)
         return [visitor for visitor, _ in loaded]

@@ -1,0 +1,113 @@
+"""A PostgreSQL server for the tests, from the programs of the machine, and databases in it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+
+from waiting import until
+
+MISSING = "no PostgreSQL server on this machine; install postgresql"
+_UNPRIVILEGED = "nobody"
+
+
+@cache
+def programs() -> Path | None:
+    """Return the directory of the server's programs; None without any. Debian has them in none of PATH."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    found = shutil.which("initdb")
+    return installed[-1].parent if installed else Path(found).parent if found else None
+
+
+@dataclass
+class PostgresqlServer:
+    """A server on a free port of this machine, with its data in *directory*."""
+
+    directory: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the URL of a *database*."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        flags = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", f"port={self.port}"]
+        with (self.directory / "log").open("ab") as log:
+            self.process = _run("postgres", "-D", str(self.directory / "data"), *flags, output=log.fileno())
+        until(self.answers)
+
+    def answers(self) -> bool:
+        """Whether the server answers."""
+        assert self.process is not None
+        assert self.process.poll() is None, (self.directory / "log").read_text()
+        try:
+            psycopg.connect(self.url()).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End the server: SIGINT closes all connections, SIGQUIT leaves recovery to the next start."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        self.process.wait(30)
+
+    def execute(self, statement: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Return the rows of *statement*."""
+        with closing(psycopg.connect(self.url(database), autocommit=True)) as connection:
+            cursor = connection.execute(statement.encode(), values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def database(self) -> str:
+        """Return the URL of a new database."""
+        name = f"d{uuid4().hex}"
+        self.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+
+def _run(program: str, *arguments: str, output: int) -> subprocess.Popen[bytes]:
+    """Run one of the programs, which refuse to run as root."""
+    directory = programs()
+    assert directory is not None, MISSING
+    root = os.name == "posix" and os.getuid() == 0
+    rights: dict[str, Any] = {"user": _UNPRIVILEGED, "group": "nogroup", "extra_groups": []} if root else {}
+    return subprocess.Popen([directory / program, *arguments], stdout=output, stderr=output, cwd="/", **rights)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+    return port
+
+
+@contextmanager
+def running_server() -> Generator[PostgresqlServer]:
+    """Run a server with data of its own until the block ends."""
+    with tempfile.TemporaryDirectory(prefix="ours-postgresql-") as name:
+        directory = Path(name)
+        if os.getuid() == 0:
+            shutil.chown(directory, _UNPRIVILEGED)
+        with (directory / "log").open("ab") as log:
+            flags = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
+            made = _run("initdb", "-D", str(directory / "data"), *flags, output=log.fileno())
+            assert made.wait(60) == 0, (directory / "log").read_text()
+        server = PostgresqlServer(directory, free_port())
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
