@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -12,7 +11,11 @@ from ours_emulator.database_url import without_password
 from ours_emulator.store import StoreError
 
 # A server that is gone without a word must not hold requests up for the hours that TCP would wait.
-_DEFAULTS: Mapping[str, str | int | None] = {"application_name": "ours-emulator", "connect_timeout": 5, "tcp_user_timeout": 30_000}
+_DEFAULTS: Mapping[str, str | int | None] = {
+    "application_name": "ours-emulator",
+    "connect_timeout": 5,
+    "tcp_user_timeout": 30_000,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Address:
 def address_of(url: str) -> Address:
     """Return the address in *url*. Raises StoreError."""
     try:
-        given = cast(dict[str, str | int | None], conninfo_to_dict(url))
+        given = conninfo_to_dict(url)
     except psycopg.Error:
         # Its message may have a part of a password.
         given = None

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Generator
@@ -15,11 +16,32 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+import pytest
 
+from serving import Server
 from waiting import until
 
+DATABASES = ("sqlite", "postgresql")
+"""What tests of the store are run with. A module whose tests take a `server` makes them so by a fixture of its own."""
 MISSING = "no PostgreSQL server on this machine; install postgresql"
 _UNPRIVILEGED = "nobody"
+
+
+def with_database(request: pytest.FixtureRequest, server: Server) -> Server:
+    """Return the live emulator with the database that *request* has as its parameter; *server* has SQLite."""
+    if request.param == "sqlite":
+        return server
+    emulator: Server = request.getfixturevalue("postgresql_emulator")
+    return emulator
+
+
+def queried(database: Path | str, query: str) -> list[tuple[Any, ...]]:
+    """Return the rows of *query* in a *database*, as `--database` names it."""
+    if str(database).startswith("postgresql:"):
+        with closing(psycopg.connect(str(database), autocommit=True)) as connection:
+            return connection.execute(query.encode()).fetchall()
+    with closing(sqlite3.connect(database)) as file:
+        return file.execute(query).fetchall()
 
 
 @cache
