@@ -38,7 +38,7 @@ def postgresql() -> Iterator[PostgresqlServer]:
 @pytest.fixture(scope="session")
 def postgresql_emulator(postgresql: PostgresqlServer) -> Iterator[Server]:
     """A live emulator with default settings, but for its database."""
-    with serving(database=postgresql.database()) as running:
+    with serving(database=postgresql.schema()) as running:
         yield running
 
 
@@ -48,4 +48,4 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return str(tmp_path / "store.db")
     server: PostgresqlServer = request.getfixturevalue("postgresql")
-    return server.database()
+    return server.schema()

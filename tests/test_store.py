@@ -824,7 +824,8 @@ import sys
 from ours_emulator.app import create_standalone
 from ours_emulator.settings import load
 create_standalone(load({}))
-print({"fastapi", "sqlalchemy", "aiosqlite", "ours_emulator.contract.experiments"} & set(sys.modules))
+late = {"fastapi", "sqlalchemy", "aiosqlite", "psycopg", "ours_emulator.store.postgresql"}
+print((late | {"ours_emulator.contract.experiments"}) & set(sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=True)
     assert done.stdout == "set()\n"

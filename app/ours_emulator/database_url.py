@@ -6,9 +6,9 @@ _SECRET = re.compile(r"(?<=[?&])(?:ssl)?password=[^&]*&?", re.IGNORECASE)
 
 
 def without_password(url: str) -> str:
-    """Return *url* without its passwords; a path as it is. What cannot be told from a password goes, too."""
+    """Return *url* without its passwords, and what cannot be told from one; a path, of SQLite too, as it is."""
     scheme, separator, rest = url.partition("://")
-    if not separator:
+    if not separator or scheme.lower() == "sqlite":
         return url
     # A password may have any character in it, if its user forgot to quote it.
     user, at, place = rest.rpartition("@")

@@ -118,8 +118,8 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     database: Database | None = Field(
         None,
         repr=False,
-        description="SQLite file (path or sqlite:///path) or PostgreSQL database (postgresql://user@host/name) that keeps "
-        "everything. Without it, all data is lost when the process ends.",
+        description="SQLite file (path or sqlite:///path) or PostgreSQL database (postgresql://user@host/name) that "
+        "keeps everything. Without it, all data is lost when the process ends.",
     )
     seed: File | None = Field(
         None,

@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any, TypeAlias, cast
 
 import psycopg
-from psycopg.errors import LockNotAvailable, ReadOnlySqlTransaction
+from psycopg.errors import LockNotAvailable, QueryCanceled, ReadOnlySqlTransaction
 from psycopg.types.numeric import Int8Dumper
 
 from ours_emulator.store import StoreBusyError, StoreError, StoreFailedError
@@ -22,7 +22,7 @@ Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 LOCK = 0x4F555253
 """The first number of the advisory lock; the second one is of the schema."""
 # An emulator that was just killed may have the lock for a moment yet.
-_WAIT = b"SET lock_timeout = '1s'"
+_WAIT = b"SET lock_timeout = '3s'"
 _TAKE_LOCK = f"SELECT pg_advisory_lock({LOCK}, hashtext(current_schema()))".encode()
 _WAIT_NO_LONGER = b"RESET lock_timeout"
 # With off or local, an answered event may be lost with the power of the server.
@@ -45,9 +45,16 @@ class WritingConnection:
         """How many connections there have been. Between two of them others may have written."""
         try:
             self._connection = self._connect()
-            prepare(self._connection, self.name)
+            self._prepare()
         except psycopg.Error as error:
             raise StoreError(f"{self.name} cannot be opened: {sentence(error)}") from None
+
+    def _prepare(self) -> None:
+        try:
+            prepare(self._connection, self.name)
+        except BaseException:
+            self._connection.close()
+            raise
 
     @property
     def name(self) -> str:
@@ -163,7 +170,7 @@ class WritingConnection:
         connection.execute(_WAIT)
         try:
             connection.execute(_TAKE_LOCK)
-        except LockNotAvailable:
+        except (LockNotAvailable, QueryCanceled):
             raise StoreBusyError(
                 f"{self.name} is in use by another emulator; stop that one or use another database"
             ) from None
