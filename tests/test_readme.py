@@ -159,6 +159,7 @@ def test_what_a_page_says_to_install_has_that_name(document: Document) -> None:
     commands = [span for span in document.code_spans if span.startswith("pip install ")]
     for name in " ".join(commands).replace("pip install", "").split():
         if name != "." and not name.startswith("-"):
+            name = name.strip("'").partition("[")[0]
             assert distribution(name).name == name
 
 
