@@ -118,9 +118,12 @@ def _run(program: str, *arguments: str, output: int) -> subprocess.Popen[bytes]:
     """Run one of the programs, which refuse to run as root."""
     directory = programs()
     assert directory is not None, MISSING
-    root = os.name == "posix" and os.getuid() == 0
-    rights: dict[str, Any] = {"user": _UNPRIVILEGED, "group": "nogroup", "extra_groups": []} if root else {}
-    return subprocess.Popen([directory / program, *arguments], stdout=output, stderr=output, cwd="/", **rights)
+    command = [directory / program, *arguments]
+    if os.getuid() != 0:
+        return subprocess.Popen(command, stdout=output, stderr=output)
+    return subprocess.Popen(
+        command, stdout=output, stderr=output, cwd="/", user=_UNPRIVILEGED, group="nogroup", extra_groups=[]
+    )
 
 
 def free_port() -> int:

@@ -110,7 +110,7 @@ async def visitors_with_text(stored: Snapshot, text: str) -> Condition:
     return among(visitors.c.pk, await _keys(stored, rows, "pk", has))
 
 
-async def _keys(stored: Snapshot, rows: sa.Select[Any], key: str, matches: Callable[[Row], bool]) -> list[int]:
+async def _keys(stored: Snapshot, rows: sa.Executable, key: str, matches: Callable[[Row], bool]) -> list[int]:
     """Return the *key* of each of *rows* that *matches*."""
     found: list[int] = []
     async for part in stored.parts(rows):

@@ -88,7 +88,7 @@ class Snapshot:
         rows: Sequence[sa.RowMapping] = (await self._connection.execute(statement)).mappings().all()
         return rows
 
-    async def parts(self, statement: sa.Select[Any]) -> AsyncGenerator[Sequence[sa.RowMapping]]:
+    async def parts(self, statement: sa.Executable) -> AsyncGenerator[Sequence[sa.RowMapping]]:
         """Yield the rows that *statement* selects, a few together: of many large ones no more are in memory."""
         async with self._connection.stream(statement) as result:
             async for part in result.mappings().partitions(_SEARCHED_TOGETHER):
