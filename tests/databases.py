@@ -118,7 +118,7 @@ def _run(program: str, *arguments: str, output: int) -> subprocess.Popen[bytes]:
     """Run one of the programs, which refuse to run as root."""
     directory = programs()
     assert directory is not None, MISSING
-    command = [directory / program, *arguments]
+    command = [str(directory / program), *arguments]
     if os.getuid() != 0:
         return subprocess.Popen(command, stdout=output, stderr=output)
     return subprocess.Popen(

@@ -29,6 +29,10 @@ _WAIT_NO_LONGER = b"RESET lock_timeout"
 _SYNCHRONOUS = b"""
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')
 """
+# Every statement finds its few rows by an index. A plan that was made while a table was small, and is kept, would read
+# all of it: at 20,000 events that took ten times as long as everything else. The few that need such a scan have a cost
+# then for which they would be compiled first.
+_PLANS = b"SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
 _READ_ONLY = b"SHOW transaction_read_only"
 _SCHEMA = b"SELECT current_schema()"
 
@@ -157,6 +161,7 @@ class WritingConnection:
             if connection.execute(_READ_ONLY).fetchall() == [("on",)]:
                 raise StoreBusyError(f"{self.name} is read-only; use the primary server")
             connection.execute(_SYNCHRONOUS)
+            connection.execute(_PLANS)
             self._take_lock(connection)
         except BaseException:
             connection.close()

@@ -23,7 +23,9 @@ _MADE = (
 )
 _TABLES = {_MARK, *(statement.split()[2] for statement in _MADE if statement.split()[1] == "TABLE")}
 _LOCK = b"SELECT pg_advisory_xact_lock(hashtext('ours_emulator_schema'), hashtext(current_schema()))"
-_PRESENT = b"SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+_PRESENT = b"""
+SELECT relname::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = current_schema()
+"""
 
 
 def prepare(connection: psycopg.Connection[tuple[Any, ...]], name: str) -> None:
