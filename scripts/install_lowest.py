@@ -25,7 +25,7 @@ def main() -> None:
     install = ("install", "--python", sys.executable)
     with tempfile.TemporaryDirectory() as folder:
         lowest = str(Path(folder) / "lowest.txt")
-        found = ("--no-annotate", "--no-header", "--output-file", lowest)
+        found = ("--extra", "postgres", "--no-annotate", "--no-header", "--output-file", lowest)
         uv("compile", "pyproject.toml", "--resolution=lowest-direct", "--exclude-newer", DAY, *found)
         sys.stdout.write(Path(lowest).read_text("utf-8"))
         project = ("--editable", ".", "--group", "test", "--constraint", lowest)

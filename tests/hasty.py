@@ -11,13 +11,15 @@ from ours_emulator.store.sqlite.writer import SqliteWriter
 class HastyWriter(SqliteWriter):
     """Keeps one transaction open for as long as it lives, as if everything in it were committed."""
 
+    _begun = False
+
     @contextmanager
     def transaction(self) -> Generator[None]:
         """Do what happens inside, and let it be answered."""
-        if not self._connection.cursor.connection.in_transaction:
-            self._run("BEGIN IMMEDIATE")
-        if not self._totals.known:
-            self._read_counters()
+        if not self._begun:
+            self._database.begin()
+            self._begun = True
+        self._load_counters()
         yield
 
 

@@ -1,16 +1,15 @@
 """What clients can grow is bounded in bytes: what is kept, what a list answers, and the log of the database."""
 
 import json
-import sqlite3
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from databases import queried
 from ours_emulator.store import LIST_BYTES
 from serving import Account, Server, serving
 from test_cli import serving as process
@@ -150,21 +149,16 @@ def test_a_stream_that_resumes_gets_every_large_event(server: Server) -> None:
 # What is kept
 
 
-def event_bytes(database: Path) -> int:
+def event_bytes(database: str) -> int:
     """Return how many bytes the events have, with the versions that are not the present one of a visitor."""
-    with closing(sqlite3.connect(database)) as connection:
-        events = connection.execute("SELECT coalesce(sum(length(content) + length(explanation)), 0) FROM receipts")
-        present = "(SELECT version_id FROM visitors)"
-        bases = f"(SELECT coalesce(base_id, id) FROM visitor_versions WHERE id IN {present})"
-        earlier = connection.execute(
-            "SELECT coalesce(sum(length(content)), 0) FROM visitor_versions "
-            f"WHERE id NOT IN {present} AND id NOT IN {bases}"
-        )
-        return int(events.fetchone()[0]) + int(earlier.fetchone()[0])
+    present = "(SELECT version_id FROM visitors)"
+    bases = f"(SELECT coalesce(base_id, id) FROM visitor_versions WHERE id IN {present})"
+    earlier = f"FROM visitor_versions WHERE id NOT IN {present} AND id NOT IN {bases}"
+    sums = ("sum(length(content) + length(explanation)), 0) FROM receipts", f"sum(length(content)), 0) {earlier}")
+    return sum(int(queried(database, f"SELECT coalesce({one}")[0][0]) for one in sums)
 
 
-def test_versions_of_visitors_are_kept_within_their_bound_the_oldest_go_first(tmp_path: Path) -> None:
-    database = tmp_path / "store.db"
+def test_versions_of_visitors_are_kept_within_their_bound_the_oldest_go_first(database: str) -> None:
     with serving(database=database, keep_event_bytes=4 * MIB) as server:
         for number in range(30):
             # Nothing of it stays, so each version is a new one.
@@ -187,8 +181,7 @@ def test_versions_of_visitors_are_kept_within_their_bound_the_oldest_go_first(tm
         assert server.default.visitor(user_id="u")["custom_properties"]["number"] == 29
 
 
-def test_events_are_kept_within_their_bound_and_what_visitors_are_now_does_not_count(tmp_path: Path) -> None:
-    database = tmp_path / "store.db"
+def test_events_are_kept_within_their_bound_and_what_visitors_are_now_does_not_count(database: str) -> None:
     with serving(database=database, keep_event_bytes=2 * MIB) as server:
         for number in range(5):
             server.default.identify(userId=f"visitor {number}", userProperties=LARGE)
@@ -213,15 +206,13 @@ def test_a_reset_makes_room_again(tmp_path: Path) -> None:
             server.default.post("/debug/reset", {"account": "default"})
 
 
-def test_devices_that_wait_for_their_visitor_are_bounded_the_oldest_go_first(tmp_path: Path) -> None:
-    database = tmp_path / "store.db"
+def test_devices_that_wait_for_their_visitor_are_bounded_the_oldest_go_first(database: str) -> None:
     with serving(database=database) as server:
         for number in range(70):
             device = {"device_id": f"d{number}", "os": "x", "model": "m", "app_build": "1", "app_version": "1"}
             body = {"external_id": f"x{number}", **device, "more": "x" * 1_000_000}
             assert server.default.post("/api/client/devices", body, KEY).status_code == 204
-        with closing(sqlite3.connect(database)) as connection:
-            size, count = connection.execute("SELECT sum(length(device)), count(*) FROM pending_devices").fetchone()
+        ((size, count),) = queried(database, "SELECT sum(length(device)), count(*) FROM pending_devices")
         assert size <= 64 * MIB
         assert 60 <= count < 70
         for number, devices in ((0, 0), (69, 1)):

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from databases import DATABASES, with_database
 from looping import case
 from ours_emulator.app import create_app
 from ours_emulator.settings import load
@@ -27,6 +28,11 @@ BOTH = {"anonymous_id": "A", "external_id": "X"}
 ROOTS = (b"5", b"-1.5", b'"x"', b'""', b"null", b"true", b"false", b"\xef\xbb\xbfnull")
 """JSON that is neither an object nor an array."""
 PHONE = {"device_id": "d1", "os": "iOS", "model": "iPhone", "app_build": "1", "app_version": "1.0"}
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def server(request: pytest.FixtureRequest, server: Server) -> Server:
+    return with_database(request, server)
 
 
 def send(account: Account, name: str, body: Any, headers: Any = KEY) -> httpx.Response:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from pydantic import TypeAdapter
 
+from databases import DATABASES, with_database
 from looping import case
 from ours_emulator import __version__
 from ours_emulator.contract.revision import revision
@@ -126,6 +127,11 @@ ODD_IDS = [
 ]
 # In a query a lone surrogate is taken for a broken character; in a path it is itself.
 ASKABLE = [text for text in ODD_IDS if text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)]
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def server(request: pytest.FixtureRequest, server: Server) -> Server:
+    return with_database(request, server)
 
 
 def now_ms() -> int:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 from starlette.exceptions import HTTPException
 
+from databases import DATABASES, with_database
 from ours_emulator.debug.events import TOO_LONG, searched
 from ours_emulator.debug.scans import Scans
 from ours_emulator.records import EventOrder
@@ -18,6 +19,11 @@ from ours_emulator.store import EventFilter, Retention, open_store
 from ours_emulator.store.event_text import has_text
 from searching import TEXTS, post, send_searched
 from serving import Account, Server, serving
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def server(request: pytest.FixtureRequest, server: Server) -> Server:
+    return with_database(request, server)
 
 
 def refusal(account: Account, query: str) -> str:

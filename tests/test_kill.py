@@ -4,7 +4,6 @@ import http.client
 import json
 import random
 import signal
-import sqlite3
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ from uuid import uuid4
 
 import pytest
 
+from databases import is_postgresql, queried
 from test_cli import COMMAND, Running, serving
 from waiting import until
 
@@ -77,22 +77,21 @@ def kill_under_load(running: Running, seconds: float) -> Acknowledged:
     return Acknowledged({id_ for it in found for id_ in it.ids}, {id_ for it in found for id_ in it.sent})
 
 
-def kept(database: Path) -> list[tuple[str, str]]:
+def kept(database: str) -> list[tuple[str, str]]:
     """Return the distinct id and the visitor of every accepted event, after checking what must be so in any case."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        rows = connection.execute(
-            "SELECT distinct_id, visitor_id FROM receipts JOIN visitors ON pk = visitor_pk WHERE outcome = 'accepted'"
-        ).fetchall()
-        counts = connection.execute("SELECT visitor_id, event_count FROM visitors").fetchall()
-        used = connection.execute("SELECT count(*) FROM distinct_ids").fetchone()[0]
-        requests = connection.execute("SELECT sum(receipt_count) FROM requests").fetchone()[0]
+    if not is_postgresql(database):
+        assert queried(database, "PRAGMA integrity_check") == [("ok",)]
+    joined = "receipts JOIN visitors ON pk = visitor_pk"
+    rows = queried(database, f"SELECT distinct_id, visitor_id FROM {joined} WHERE outcome = 'accepted'")
+    counts = queried(database, "SELECT visitor_id, event_count FROM visitors")
+    ((used,),) = queried(database, "SELECT count(*) FROM distinct_ids")
+    ((requests,),) = queried(database, "SELECT sum(receipt_count) FROM requests")
     assert Counter(visitor for _, visitor in rows) == dict(counts)
     assert len(rows) == used == (requests or 0)
     return rows
 
 
-def check(database: Path, acknowledged: Acknowledged) -> set[str]:
+def check(database: str, acknowledged: Acknowledged) -> set[str]:
     """Return which of the *acknowledged* ids are missing, after checking that nothing is there in part, or twice."""
     ids = [distinct_id for distinct_id, _ in kept(database)]
     assert len(ids) == len(set(ids))
@@ -102,22 +101,22 @@ def check(database: Path, acknowledged: Acknowledged) -> set[str]:
 
 
 @contextmanager
-def started(tmp_path: Path, number: int, command: Sequence[str] = COMMAND) -> Generator[Running]:
-    """Run a server on the one database of *tmp_path*."""
+def started(tmp_path: Path, number: int, database: str, command: Sequence[str] = COMMAND) -> Generator[Running]:
+    """Run a server on a *database*."""
     directory = tmp_path / str(number)
     directory.mkdir()
-    flags = ("--database", str(tmp_path / "store.db"), "--log-format", "none")
+    flags = ("--database", database, "--log-format", "none")
     with serving(directory, *flags, command=command) as running:
         yield running
 
 
 @pytest.mark.parametrize("case", range(2))
-def test_what_was_answered_survives_being_killed_at_any_moment(tmp_path: Path, case: int) -> None:
+def test_what_was_answered_survives_being_killed_at_any_moment(tmp_path: Path, database: str, case: int) -> None:
     chance = random.Random(case)
     acknowledged = Acknowledged()
     for number in range(KILLS + 1):
-        with started(tmp_path, number) as running:
-            assert check(tmp_path / "store.db", acknowledged) == set()
+        with started(tmp_path, number, database) as running:
+            assert check(database, acknowledged) == set()
             assert running.complained() == ""
             if number < KILLS:
                 acknowledged = kill_under_load(running, chance.uniform(0, 0.3))
@@ -125,8 +124,9 @@ def test_what_was_answered_survives_being_killed_at_any_moment(tmp_path: Path, c
 
 
 def test_a_server_that_answers_before_it_commits_is_found_out(tmp_path: Path) -> None:
-    with started(tmp_path, 0, HASTY) as running:
+    database = str(tmp_path / "store.db")
+    with started(tmp_path, 0, database, HASTY) as running:
         acknowledged = kill_under_load(running, 0.4)
     assert acknowledged.ids
-    with started(tmp_path, 1):
-        assert check(tmp_path / "store.db", acknowledged)
+    with started(tmp_path, 1, database):
+        assert check(database, acknowledged)

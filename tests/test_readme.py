@@ -163,7 +163,7 @@ def test_what_a_page_says_to_install_has_that_name(document: Document) -> None:
     commands = [span for span in document.code_spans if span.startswith("pip install ")]
     for name in " ".join(commands).replace("pip install", "").split():
         if name != "." and not name.startswith("-"):
-            package, _, extra = name.removesuffix("]").partition("[")
+            package, _, extra = name.strip("'").removesuffix("]").partition("[")
             installed = distribution(package)
             assert installed.name == package
             assert extra in ("", *installed.metadata.get_all("Provides-Extra", []))

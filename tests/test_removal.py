@@ -13,12 +13,15 @@ from typing import Any
 import httpx
 import pytest
 
+from databases import queried
 from ours_emulator.store import Retention
-from ours_emulator.store.sqlite import table_sql
 from ours_emulator.store.sqlite.file import StoreFile
-from ours_emulator.store.sqlite.removal import Removal
-from ours_emulator.store.sqlite.totals import Totals
 from ours_emulator.store.sqlite.writer import SqliteWriter
+from ours_emulator.store.sqlite.writing_connection import WritingConnection
+from ours_emulator.store.tables import metadata
+from ours_emulator.store.writing import table_sql
+from ours_emulator.store.writing.counters import Counters
+from ours_emulator.store.writing.removal import Removal
 from serving import Account, Server, serving
 from test_cli import serving as process
 from waiting import NO_TLS, until
@@ -47,11 +50,11 @@ def fill(account: Account, rows: int = ROWS) -> None:
         assert answer.status_code == 200
 
 
-def rows(path: Path) -> dict[str, int]:
+def rows(database: Path | str) -> dict[str, int]:
     """Return how many rows each table has that has any."""
-    with closing(sqlite3.connect(path)) as connection:
-        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        counts = {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
+    counts = {
+        table.name: queried(database, f"SELECT count(*) FROM {table.name}")[0][0] for table in metadata.tables.values()
+    }
     return {table: count for table, count in counts.items() if count}
 
 
@@ -66,8 +69,8 @@ def named(server: Server, name: str) -> Account:
     return Account(f"{server.url}/accounts/{name}", server.http)
 
 
-def test_what_was_reset_is_gone_at_once_and_from_the_file_soon(path: Path) -> None:
-    with serving(database=path) as server:
+def test_what_was_reset_is_gone_at_once_and_from_the_file_soon(database: str) -> None:
+    with serving(database=database) as server:
         fill(server.default)
         before = server.default.debug("summary")
         cleared = server.default.post("/debug/reset", {"account": "default"}).json()
@@ -83,9 +86,9 @@ def test_what_was_reset_is_gone_at_once_and_from_the_file_soon(path: Path) -> No
         event = server.default.debug("events/latest")
         assert (event["outcome"], event["resolution"]["created"]) == ("accepted", True)
         assert event["id"] > ROWS
-        until(lambda: rows(path).get("receipts") == 1)
-        until(lambda: rows(path)["accounts"] == 1)
-        assert rows(path) == {
+        until(lambda: rows(database).get("receipts") == 1)
+        until(lambda: rows(database)["accounts"] == 1)
+        assert rows(database) == {
             "accounts": 1,
             "distinct_ids": 1,
             "identifiers": 1,
@@ -98,15 +101,15 @@ def test_what_was_reset_is_gone_at_once_and_from_the_file_soon(path: Path) -> No
         }
 
 
-def test_another_account_keeps_what_it_has_while_one_is_removed(path: Path) -> None:
-    with serving(database=path, keep=ROWS + 10) as server:
+def test_another_account_keeps_what_it_has_while_one_is_removed(database: str) -> None:
+    with serving(database=database, keep=ROWS + 10) as server:
         other = named(server, "other")
         fill(other, 5)
         fill(server.default)
         assert server.http.delete(f"{server.url}/debug/accounts/default").status_code == 200
         fill(other, 5)
         fill(named(server, "third"), 1500)
-        until(lambda: rows(path)["accounts"] == 2)
+        until(lambda: rows(database)["accounts"] == 2)
         assert other.debug("events", outcome="any")["total"] == 10
         assert other.debug("events")["evicted"] == 0
         assert named(server, "third").debug("events")["total"] == 1500
@@ -123,13 +126,13 @@ def test_the_room_of_what_was_removed_is_used_again(path: Path) -> None:
     assert sizes[-1] < 1.5 * sizes[0]
 
 
-def test_bounds_in_bytes_go_by_what_is_left_after_a_removal(path: Path) -> None:
-    with serving(database=path, keep_event_bytes=4 << 20) as server:
+def test_bounds_in_bytes_go_by_what_is_left_after_a_removal(database: str) -> None:
+    with serving(database=database, keep_event_bytes=4 << 20) as server:
         for _ in range(3):
             fill(server.default)
             assert server.default.debug("events")["evicted"] == 0
             server.default.post("/debug/reset", {"all": True})
-            until(lambda: "receipts" not in rows(path))
+            until(lambda: "receipts" not in rows(database))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
@@ -151,8 +154,8 @@ def test_a_start_goes_on_with_what_a_crash_left(tmp_path: Path) -> None:
         until(lambda: rows(database) == {"accounts": 1, "marks": 3})
 
 
-def test_many_events_arrive_while_accounts_are_reset_again_and_again(path: Path) -> None:
-    with serving(database=path) as server:
+def test_many_events_arrive_while_accounts_are_reset_again_and_again(database: str) -> None:
+    with serving(database=database) as server:
         fill(server.default)
 
         def send(number: int) -> None:
@@ -166,31 +169,30 @@ def test_many_events_arrive_while_accounts_are_reset_again_and_again(path: Path)
             server.http.delete(f"{server.url}/debug/accounts/b")
             list(sent)
         assert server.default.debug("events", event="E")["total"] == 300
-        until(lambda: rows(path)["receipts"] == ROWS + 300)
+        until(lambda: rows(database)["receipts"] == ROWS + 300)
         counts: dict[str, Any] = server.default.debug("summary")
         assert counts["outcomes"]["accepted"] == ROWS + 300
         assert json.dumps(counts["events"]).count("E") == 8
 
 
-def test_the_kept_counts_are_those_of_the_rows(path: Path) -> None:
+def test_the_kept_counts_are_those_of_the_rows(database: str) -> None:
     kinds = """
         SELECT account_id, outcome, endpoint, coalesce('"' || event || '"', 'null'), test, count(*), max(id)
         FROM receipts GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
     """
-    with serving(database=path, keep=100) as server:
+    with serving(database=database, keep=100) as server:
         for number in range(150):
             server.default.track(event=f'"{number % 11}\\', userId="u", distinctId=f"d{number % 140}")
             named(server, "other").identify(userId=f"u{number}")
         server.default.post("/track", {"event": None})
-    with closing(sqlite3.connect(path)) as connection:
-        kept = connection.execute("SELECT * FROM receipt_counts ORDER BY 1, 2, 3, 4, 5").fetchall()
-        assert kept == connection.execute(kinds).fetchall()
-        assert len(kept) > 5
+    kept = queried(database, "SELECT * FROM receipt_counts ORDER BY 1, 2, 3, 4, 5")
+    assert kept == queried(database, kinds)
+    assert len(kept) > 5
 
 
-def test_ids_are_never_used_again_though_what_had_them_was_evicted(path: Path) -> None:
+def test_ids_are_never_used_again_though_what_had_them_was_evicted(database: str) -> None:
     settings: dict[str, Any] = {
-        "database": path,
+        "database": database,
         "allowed_events": ["Kept"],
         "keep_event_bytes": 100_000,
         "keep_body_bytes": 1,
@@ -206,8 +208,8 @@ def test_ids_are_never_used_again_though_what_had_them_was_evicted(path: Path) -
         assert (event["id"], event["request_id"]) == (4, 4)
 
 
-def test_what_was_evicted_before_a_mark_is_no_reason_to_doubt() -> None:
-    with serving(keep=5) as server:
+def test_what_was_evicted_before_a_mark_is_no_reason_to_doubt(database: str) -> None:
+    with serving(database=database, keep=5) as server:
         first, second = named(server, "first"), named(server, "second")
         for number in range(3):
             first.track(event="E", userId="u", distinctId=f"a{number}")
@@ -223,14 +225,14 @@ def test_what_was_evicted_before_a_mark_is_no_reason_to_doubt() -> None:
         assert everything.post("/debug/verify", {**none, "after": 1000}).status_code == 200
 
 
-def test_many_small_accounts_are_not_all_deleted_at_once(path: Path) -> None:
-    with serving(database=path) as server:
+def test_many_small_accounts_are_not_all_deleted_at_once(database: str) -> None:
+    with serving(database=database) as server:
         for number in range(5):
             fill(named(server, f"a{number}"), 400)
         cleared = server.http.post(f"{server.url}/debug/reset", json={"all": True}).json()
         assert (cleared["receipts"], cleared["requests"]) == (2000, 5)
-        until(lambda: "receipts" not in rows(path))
-        until(lambda: rows(path)["accounts"] == 5)
+        until(lambda: "receipts" not in rows(database))
+        until(lambda: rows(database)["accounts"] == 5)
 
 
 def test_what_a_small_account_had_is_deleted_in_the_same_transaction(path: Path) -> None:
@@ -251,21 +253,21 @@ def test_what_a_small_account_had_is_deleted_in_the_same_transaction(path: Path)
     assert rows(path) == {"accounts": 1, "marks": 3}
 
 
-def test_a_slice_of_names_is_bounded_though_many_visitors_share_one() -> None:
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        for statement in table_sql.CREATE:
-            connection.execute(statement)
-        names = [("7:shared", pk) for pk in range(20_000)]
-        connection.executemany(table_sql.INSERT_IDENTIFIERS, names)
-        connection.execute(table_sql.INSERT_ACCOUNTS, (7, "/7", 0, 0, 0))
-        removal = Removal(Totals())
-        removal.account_ids.append(7)
-        cursor, left = connection.cursor(), [20_000]
-        while removal.account_ids:
-            removal.delete_slice(cursor)
-            left.append(connection.execute("SELECT count(*) FROM identifiers").fetchone()[0])
-        assert max(before - after for before, after in itertools.pairwise(left)) <= 4000
-        assert (left[-1], connection.execute("SELECT count(*) FROM accounts").fetchone()[0]) == (0, 0)
+def test_a_slice_of_names_is_bounded_though_many_visitors_share_one(path: Path) -> None:
+    database = WritingConnection(StoreFile(path))
+    database.begin()
+    database.write(table_sql.INSERT_IDENTIFIERS, [("7:shared", pk) for pk in range(20_000)])
+    database.run(table_sql.INSERT_ACCOUNTS, 7, "/7", 0, 0, 0)
+    removal = Removal(Counters())
+    removal.account_ids.append(7)
+    left = [20_000]
+    while removal.account_ids:
+        removal.delete_slice(database)
+        left += database.run("SELECT count(*) FROM identifiers")[0]
+    assert max(before - after for before, after in itertools.pairwise(left)) <= 4000
+    assert (left[-1], database.run("SELECT count(*) FROM accounts")) == (0, [(0,)])
+    database.roll_back()
+    database.close()
 
 
 class FullDisk(StoreFile):

@@ -56,11 +56,11 @@ def fill(account: Account) -> None:
     account.track(event="Test", test=True, time=1_700_000_000_000)
 
 
-def events_in(database: Path) -> list[Event]:
+def events_in(database: str) -> list[Event]:
     """Return all events that are stored, by id."""
 
     async def read() -> list[Event]:
-        store = open_store(str(database), Retention())
+        store = open_store(database, Retention())
         part = await store.open_reader().arrivals(None, EventFilter(outcome=None), 0, 10_000)
         await store.close()
         return list(part.items)
@@ -100,8 +100,7 @@ def matches() -> list[dict[str, Any]]:
     return made
 
 
-def test_a_match_finds_among_stored_events_what_a_look_at_each_would_find(tmp_path: Path) -> None:
-    database = tmp_path / "store.db"
+def test_a_match_finds_among_stored_events_what_a_look_at_each_would_find(database: str) -> None:
     wrong: list[object] = []
     with serving(database=database, public_keys=["pk_k"], tokens=["t"]) as server:
         fill(server.default)
@@ -121,15 +120,14 @@ def test_a_match_finds_among_stored_events_what_a_look_at_each_would_find(tmp_pa
     assert not wrong
 
 
-def test_an_excerpt_has_what_the_event_has(tmp_path: Path) -> None:
-    database = tmp_path / "store.db"
+def test_an_excerpt_has_what_the_event_has(database: str) -> None:
     with serving(database=database, public_keys=["pk_k"], tokens=["t"]) as server:
         fill(server.default)
     names = sorted(to_json(events_in(database)[0]))
     wanted = [{name} for name in names] + [set(pair) for pair in itertools.pairwise(names)] + [set(names), set[str]()]
 
     async def read() -> None:
-        store = open_store(str(database), Retention())
+        store = open_store(database, Retention())
         events = (await store.open_reader().arrivals(None, EventFilter(outcome=None), 0, 10_000)).items
         for fields in wanted:
             part = await store.open_reader().excerpts(None, EventFilter(outcome=None), fields, 0, 10_000)

@@ -79,8 +79,8 @@ def ids(account: Account, path: str, **params: Any) -> list[int]:
 # A restart
 
 
-def test_a_restart_finds_everything(path: Path) -> None:
-    with serving(database=path) as server:
+def test_a_restart_finds_everything(database: str) -> None:
+    with serving(database=database) as server:
         shop, other = named(server, "shop"), named(server, "other")
         shop.track(event="A", userId="u", externalId="x", email="e@x.co", distinctId="1", eventProperties={"n": 1})
         shop.track(event="A", userId="u", distinctId="1")
@@ -92,7 +92,7 @@ def test_a_restart_finds_everything(path: Path) -> None:
         )
         other.batch({"event": "B", "userId": "u", "distinctId": "1"}, {"event": "C", "distinctId": "2"})
         before = [state(account) for account in (server.default, shop, other)]
-    with serving(database=path) as server:
+    with serving(database=database) as server:
         shop, other = named(server, "shop"), named(server, "other")
         assert [state(account) for account in (server.default, shop, other)] == before
         for asked in ({"user_id": "u"}, {"external_id": "x"}, {"email": "e@x.co"}):
@@ -102,10 +102,10 @@ def test_a_restart_finds_everything(path: Path) -> None:
 
 
 @pytest.mark.rule("identity-order")
-def test_after_a_restart_visitors_are_matched_by_each_identifier(path: Path) -> None:
-    with serving(database=path) as server:
+def test_after_a_restart_visitors_are_matched_by_each_identifier(database: str) -> None:
+    with serving(database=database) as server:
         server.default.track(userId="u", externalId="x", email="e@x.co")
-    with serving(database=path) as server:
+    with serving(database=database) as server:
         server.default.track(userId="u")
         server.default.track(externalId="x")
         server.default.track(email="e@x.co")
@@ -116,12 +116,12 @@ def test_after_a_restart_visitors_are_matched_by_each_identifier(path: Path) -> 
 
 
 @pytest.mark.rule("dedup")
-def test_after_a_restart_a_distinct_id_is_still_used_up(path: Path) -> None:
+def test_after_a_restart_a_distinct_id_is_still_used_up(database: str) -> None:
     row = {"userId": "u", "distinctId": "1"}
-    with serving(database=path) as server:
+    with serving(database=database) as server:
         server.default.track(**row)
         server.default.post("/track", {"token": "test_t", "event": "T", **row, "distinctId": "2"})
-    with serving(database=path) as server:
+    with serving(database=database) as server:
         server.default.track(**row)
         server.default.track(**{**row, "distinctId": "2"})
         server.default.post("/track", {"token": "test_t", "event": "T", **row, "distinctId": "2"})
@@ -135,33 +135,33 @@ def test_after_a_restart_a_distinct_id_is_still_used_up(path: Path) -> None:
         assert [event["repeats"] for event in server.default.events(distinct_id="1", account="default")] == [1]
 
 
-def test_after_a_restart_ids_go_on(path: Path) -> None:
-    with serving(database=path) as server:
+def test_after_a_restart_ids_go_on(database: str) -> None:
+    with serving(database=database) as server:
         for number in range(3):
             server.default.track(userId=f"u{number}")
         before = {name: ids(server.default, name) for name in ("events", "requests")}
-    with serving(database=path) as server:
+    with serving(database=database) as server:
         server.default.track(userId="u")
         for name, known in before.items():
             assert ids(server.default, name)[0] == max(known) + 1
 
 
-def test_after_a_restart_no_request_gets_the_id_of_an_evicted_one(path: Path) -> None:
-    with serving(database=path, keep_body_bytes=0) as server:
+def test_after_a_restart_no_request_gets_the_id_of_an_evicted_one(database: str) -> None:
+    with serving(database=database, keep_body_bytes=0) as server:
         server.default.track(event="first", userId="u")
         (event,) = server.default.events()
         assert server.default.debug("requests") == {"items": [], "total": 0, "next_cursor": None, "evicted": 1}
-    with serving(database=path) as server:
+    with serving(database=database) as server:
         server.default.track(event="second", userId="u")
         (request,) = server.default.debug("requests")["items"]
         assert request["id"] > event["request_id"]
 
 
-def test_after_a_restart_a_retry_still_belongs_to_its_call(path: Path) -> None:
+def test_after_a_restart_a_retry_still_belongs_to_its_call(database: str) -> None:
     body = {"token": "t", "event": "E", "userId": "u"}
-    with serving(database=path) as server:
+    with serving(database=database) as server:
         server.default.post("/track", body)
-    with serving(database=path) as server:
+    with serving(database=database) as server:
         server.default.post("/track", body, {"x-stainless-retry-count": "1"})
         second, first = server.default.debug("requests")["items"]
         assert (second["attempt"], second["call_id"]) == (2, first["id"])
@@ -208,8 +208,8 @@ def test_only_the_database_is_left_behind(path: Path) -> None:
 # Retention
 
 
-def test_the_newest_are_kept_and_the_lists_say_how_many_are_gone() -> None:
-    with serving(keep=10) as server:
+def test_the_newest_are_kept_and_the_lists_say_how_many_are_gone(database: str) -> None:
+    with serving(database=database, keep=10) as server:
         for number in range(25):
             server.default.track(event=f"E{number}", userId=f"u{number}")
         page = server.default.debug("events")
@@ -241,8 +241,8 @@ def test_the_newest_ids_count_what_was_evicted_from_one_of_the_lists() -> None:
         assert server.default.events(account="default") == []
 
 
-def test_the_oldest_go_some_at_a_time_where_many_are_kept() -> None:
-    with serving(keep=800) as server:
+def test_the_oldest_go_some_at_a_time_where_many_are_kept(database: str) -> None:
+    with serving(database=database, keep=800) as server:
         rows = [{"event": "E", "userId": "u", "distinctId": str(number)} for number in range(802)]
         server.default.batch(*rows)
         page = server.default.debug("events")
@@ -252,8 +252,8 @@ def test_the_oldest_go_some_at_a_time_where_many_are_kept() -> None:
         assert (page["total"], page["evicted"]) == (800, 3)
 
 
-def test_of_a_batch_larger_than_what_is_kept_the_last_rows_are_kept() -> None:
-    with serving(keep=10) as server:
+def test_of_a_batch_larger_than_what_is_kept_the_last_rows_are_kept(database: str) -> None:
+    with serving(database=database, keep=10) as server:
         rows = [{"event": f"E{number}", "userId": "u", "distinctId": str(number)} for number in range(25)]
         assert server.default.batch(*rows).json()["accepted"] == 25
         assert server.default.visitor()["event_count"] == 25
@@ -264,8 +264,8 @@ def test_of_a_batch_larger_than_what_is_kept_the_last_rows_are_kept() -> None:
 
 
 @pytest.mark.rule("dedup")
-def test_a_distinct_id_outlives_its_event() -> None:
-    with serving(keep=10) as server:
+def test_a_distinct_id_outlives_its_event(database: str) -> None:
+    with serving(database=database, keep=10) as server:
         server.default.track(event="first", userId="u", distinctId="1")
         for _ in range(12):
             server.default.track(userId="v")
@@ -276,8 +276,8 @@ def test_a_distinct_id_outlives_its_event() -> None:
         assert server.default.visitor(user_id="u")["event_count"] == 1
 
 
-def test_evicted_rows_are_counted_for_their_accounts() -> None:
-    with serving(keep=10) as server:
+def test_evicted_rows_are_counted_for_their_accounts(database: str) -> None:
+    with serving(database=database, keep=10) as server:
         one, two = named(server, "one"), named(server, "two")
         for number in range(8):
             one.track(event=f"E{number}", userId="u")
@@ -291,11 +291,11 @@ def test_evicted_rows_are_counted_for_their_accounts() -> None:
         assert [account.debug("events")["evicted"] for account in (one, two, server.default)] == [0, 0, 0]
 
 
-def test_after_a_restart_what_is_gone_is_still_counted(path: Path) -> None:
-    with serving(database=path, keep=10) as server:
+def test_after_a_restart_what_is_gone_is_still_counted(database: str) -> None:
+    with serving(database=database, keep=10) as server:
         for _ in range(14):
             server.default.track(userId="u")
-    with serving(database=path, keep=5) as server:
+    with serving(database=database, keep=5) as server:
         assert server.default.debug("events")["evicted"] == 4
         server.default.track(event="last", userId="u")
         page = server.default.debug("events")
@@ -336,8 +336,8 @@ def test_a_damaged_database_is_one_clear_line_and_leaves_no_lock(path: Path, tab
         assert len(server.default.events()) == 1
 
 
-def test_bodies_are_kept_within_their_bound() -> None:
-    with serving(keep_body_bytes=1000) as server:
+def test_bodies_are_kept_within_their_bound(database: str) -> None:
+    with serving(database=database, keep_body_bytes=1000) as server:
         for number in range(20):
             server.default.track(event=f"E{number}", userId="u", eventProperties={"text": "x" * 150})
         page = server.default.debug("requests")
@@ -351,8 +351,8 @@ def test_bodies_are_kept_within_their_bound() -> None:
         assert (events["total"], events["evicted"]) == (20, 0)
 
 
-def test_a_body_over_the_bound_is_not_kept_but_its_events_are() -> None:
-    with serving(keep_body_bytes=10) as server:
+def test_a_body_over_the_bound_is_not_kept_but_its_events_are(database: str) -> None:
+    with serving(database=database, keep_body_bytes=10) as server:
         assert server.default.track(userId="u").status_code == 200
         page = server.default.debug("requests")
         assert (page["total"], page["evicted"]) == (0, 1)
@@ -363,8 +363,8 @@ def arrive(account: Account) -> httpx.Response:
     return account.track(userId="same", email="e@x.co")
 
 
-def test_many_accounts_are_kept_apart_and_covered_together() -> None:
-    with serving() as server:
+def test_many_accounts_are_kept_apart_and_covered_together(database: str) -> None:
+    with serving(database=database) as server:
         accounts = [named(server, f"a{number}") for number in range(150)]
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(arrive, accounts))
@@ -380,8 +380,8 @@ def test_many_accounts_are_kept_apart_and_covered_together() -> None:
         assert server.default.post("/debug/reset", {"all": True}).json()["visitors"] == 149
 
 
-def test_the_accounts_1_and_11_are_not_mixed_up_by_a_reset() -> None:
-    with serving() as server:
+def test_the_accounts_1_and_11_are_not_mixed_up_by_a_reset(database: str) -> None:
+    with serving(database=database) as server:
         accounts = [named(server, f"a{number}") for number in range(12)]
         for account in accounts:
             account.track(userId="u", distinctId="1")
@@ -481,13 +481,15 @@ def test_a_store_in_use_is_refused_under_another_name_too(path: Path, kind: str)
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://ann:secret@db/store", "sqlite://secret@/store.db", "sqlite://", "sqlite:///", "SQLITE://x/y"]
+    "url", ["mysql://ann:secret@db/store", "sqlite://secret@/store.db", "sqlite://", "sqlite:///", "SQLITE://x/y"]
 )
 def test_a_url_of_something_else_is_refused_without_telling_its_password(url: str) -> None:
     with pytest.raises(StoreError) as caught:
         create_app(load({"database": url}))
     scheme = url.partition(":")[0]
-    assert str(caught.value) == (f"{scheme}://… is not a database this program can open; use a path, or sqlite:///path")
+    assert str(caught.value) == (
+        f"{scheme}://… is not a database this program can open; use a path, sqlite:///path or postgresql://user@host/name"
+    )
 
 
 def test_a_database_may_be_a_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -822,8 +824,9 @@ import sys
 from ours_emulator.app import create_standalone
 from ours_emulator.settings import load
 create_standalone(load({}))
-print({"fastapi", "sqlalchemy", "aiosqlite", "jsonschema_rs", "yaml", "ours_emulator.contract.experiments",
-    "ours_emulator.contract.tracking_plan"} & set(sys.modules))
+late = {"fastapi", "sqlalchemy", "aiosqlite", "jsonschema_rs", "yaml", "prometheus_client", "psycopg",
+    "ours_emulator.store.postgresql", "ours_emulator.contract.experiments", "ours_emulator.contract.tracking_plan"}
+print(late & set(sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=True)
     assert done.stdout == "set()\n"

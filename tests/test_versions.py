@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import sqlite3
 import sys
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
+from databases import queried
 from ours_emulator.accounts import Accounts
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.client import ClientContract
@@ -181,20 +181,15 @@ class Emulator:
 
 
 @contextmanager
-def emulator(path: Path, **retention: int) -> Generator[tuple[asyncio.Runner, Emulator]]:
+def emulator(database: Path | str, **retention: int) -> Generator[tuple[asyncio.Runner, Emulator]]:
     with asyncio.Runner() as runner:
-        store = open_store(str(path), Retention(**retention))
+        store = open_store(str(database), Retention(**retention))
         emulator = Emulator(store)
         try:
             yield runner, emulator
         finally:
             runner.run(store.open_reader().close())
             emulator.pipeline.close()
-
-
-def rows(path: Path, statement: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(statement).fetchall()
 
 
 def written() -> int:
@@ -246,25 +241,24 @@ def test_100_small_changes_of_a_large_visitor_write_little(tmp_path: Path, kind:
         version = runner.run(one.version(last_id - 50))
         assert (version.properties["city"], "small 49" in version.custom_properties) == ("city 49", True)
         assert "small 50" not in version.custom_properties
-    assert rows(path, "SELECT count(*), count(base_id) FROM visitor_versions") == [(101, 100)]
+    assert queried(path, "SELECT count(*), count(base_id) FROM visitor_versions") == [(101, 100)]
 
 
-def test_a_version_is_stored_when_something_has_changed_and_referred_to_until_it_changes_again(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
+def test_a_version_is_stored_when_something_has_changed_and_referred_to_until_it_changes_again(database: str) -> None:
 
     def event(**properties: object) -> dict[str, Any]:
         return {"event": "E", "userId": "u", "userProperties": properties}
 
     sent = [event(city="A"), event(city="A"), event(), event(city="B"), event(zip="1"), event(zip="1"), event(zip="2")]
-    with emulator(path) as (runner, one):
+    with emulator(database) as (runner, one):
         for body in sent:
             runner.run(one.post("track", body))
         runner.run(one.post("batch", {"events": [{**body, "distinctId": str(n)} for n, body in enumerate(sent)]}))
     versions = [1, 1, 1, 4, 5, 5, 7, 8, 8, 8, 11, 12, 12, 14]
-    found = [row[0] for row in rows(path, "SELECT version_id FROM receipts ORDER BY id")]
+    found = [row[0] for row in queried(database, "SELECT version_id FROM receipts ORDER BY id")]
     assert found == versions
-    assert [row[0] for row in rows(path, "SELECT id FROM visitor_versions ORDER BY id")] == sorted(set(versions))
-    assert rows(path, "SELECT version_id FROM visitors") == [(14,)]
+    assert [row[0] for row in queried(database, "SELECT id FROM visitor_versions ORDER BY id")] == sorted(set(versions))
+    assert queried(database, "SELECT version_id FROM visitors") == [(14,)]
 
 
 # What is read
@@ -275,10 +269,10 @@ PHONE: Properties = {
 }
 
 
-def test_a_version_shows_everything_that_is_known_of_the_visitor_then(tmp_path: Path) -> None:
+def test_a_version_shows_everything_that_is_known_of_the_visitor_then(database: str) -> None:
     user = {"email": "a@b.co", "data": {"n": 1}}
     known = {"consent": {"ads": True}, "custom_properties": {"plan": "pro"}}
-    with emulator(tmp_path / "store.db") as (runner, one):
+    with emulator(database) as (runner, one):
         post = one.post
         made, named = runner.run(post("client/events", [{"anonymous_id": "anon", "name": "E", "user": user}]))
         (described,) = runner.run(post("identify", {"email": "a@b.co", "userProperties": known}))
@@ -314,10 +308,9 @@ def test_a_version_shows_everything_that_is_known_of_the_visitor_then(tmp_path: 
     assert [device["device_id"] for device in with_phone.devices or ()] == ["phone"]
 
 
-def test_what_is_no_version_of_its_own_is_left_by_the_one_before_and_a_duplicate_leaves_none(tmp_path: Path) -> None:
+def test_what_is_no_version_of_its_own_is_left_by_the_one_before_and_a_duplicate_leaves_none(database: str) -> None:
     event = {"event": "E", "userId": "u", "distinctId": "1"}
-    path = tmp_path / "store.db"
-    with emulator(path) as (runner, one):
+    with emulator(database) as (runner, one):
         (first,) = runner.run(one.post("track", event))
         (alias,) = runner.run(one.post("client/alias", {"anonymous_id": "nobody", "external_id": "nor them"}))
         assert runner.run(one.reader.visitor_version("a", alias)) is None
@@ -329,11 +322,10 @@ def test_what_is_no_version_of_its_own_is_left_by_the_one_before_and_a_duplicate
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["whole", "a patch"])
-def test_visitors_are_found_by_what_they_are_now_and_not_by_what_they_were(tmp_path: Path, large: bool) -> None:
+def test_visitors_are_found_by_what_they_are_now_and_not_by_what_they_were(database: str, large: bool) -> None:
     first = {"first_name": "Ann", "custom_properties": {"pet": "Rex", "text": "x" * SMALL * large}}
     second = {"first_name": "Zoë", "custom_properties": {"pet": {"name": "Tom"}, "n": 4711}}
-    path = tmp_path / "store.db"
-    with emulator(path) as (runner, one):
+    with emulator(database) as (runner, one):
         runner.run(one.post("identify", {"userId": "u", "email": "ann@b.co", "userProperties": first}))
         runner.run(one.post("identify", {"userId": "u", "userProperties": second}))
         runner.run(one.post("client/devices", {"external_id": "u", **PHONE}))
@@ -343,15 +335,14 @@ def test_visitors_are_found_by_what_they_are_now_and_not_by_what_they_were(tmp_p
             assert runner.run(one.names(text)) == [], text
         page = runner.run(one.reader.events("a", EventFilter(endpoint="identify"), 10, None))
         assert [(event.visitor_properties or {})["first_name"] for event in page.items] == ["Zoë", "Ann"]
-    assert rows(path, "SELECT count(*), count(base_id) FROM visitor_versions") == [(2, int(large))]
+    assert queried(database, "SELECT count(*), count(base_id) FROM visitor_versions") == [(2, int(large))]
 
 
 # What is deleted
 
 
-def test_versions_go_with_the_last_receipt_that_needs_them(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    with emulator(path, rows=10) as (runner, one):
+def test_versions_go_with_the_last_receipt_that_needs_them(database: str) -> None:
+    with emulator(database, rows=10) as (runner, one):
         for number in range(5):
             runner.run(one.post("identify", {"userId": "idle", "userProperties": {"city": f"{number}"}}))
         runner.run(
@@ -362,28 +353,27 @@ def test_versions_go_with_the_last_receipt_that_needs_them(tmp_path: Path) -> No
         for number in range(30):
             runner.run(one.post("identify", {"userId": "large", "userProperties": {"zip": f"{number}"}}))
             runner.run(one.post("identify", {"userId": "small", "userProperties": {"zip": f"{number}"}}))
-            (oldest,) = rows(path, "SELECT min(id) FROM receipts")[0]
+            (oldest,) = queried(database, "SELECT min(id) FROM receipts")[0]
             for pk, size in ((2, 7), (3, 6)):
-                kept = [row[0] for row in rows(path, f"SELECT id FROM visitor_versions WHERE visitor_pk = {pk}")]
+                kept = [row[0] for row in queried(database, f"SELECT id FROM visitor_versions WHERE visitor_pk = {pk}")]
                 # The large visitor has its keyframe beside.
                 assert len(kept) <= size + 1
                 if number > 10:
                     assert sum(id_ < oldest for id_ in kept) == (2 if pk == 2 else 1)
         page = runner.run(one.reader.events("a", EventFilter(endpoint="identify"), 20, None))
         assert {(event.visitor_properties or {})["zip"] for event in page.items} == {f"{n}" for n in range(25, 30)}
-        assert len(rows(path, "SELECT id FROM visitor_versions WHERE visitor_pk = 1")) == 1
+        assert len(queried(database, "SELECT id FROM visitor_versions WHERE visitor_pk = 1")) == 1
         runner.run(one.post("track", {"event": "E", "userId": "idle"}))
         version = runner.run(one.version(runner.run(one.reader.newest_event())))
         assert version.properties == {"city": "4"}
 
 
-def test_no_version_is_left_of_what_was_reset(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    with emulator(path) as (runner, one):
+def test_no_version_is_left_of_what_was_reset(database: str) -> None:
+    with emulator(database) as (runner, one):
         runner.run(one.post("identify", {"userId": "u", "userProperties": {"city": "A"}}))
         assert runner.run(one.pipeline.reset("a")).visitors == 1
-        assert rows(path, "SELECT * FROM visitor_versions") == []
+        assert queried(database, "SELECT * FROM visitor_versions") == []
         (event_id,) = runner.run(one.post("identify", {"userId": "u", "userProperties": {"city": "B"}}))
         assert runner.run(one.version(event_id)).version == event_id
         runner.run(one.pipeline.close_account("a"))
-        assert rows(path, "SELECT * FROM visitor_versions") == []
+        assert queried(database, "SELECT * FROM visitor_versions") == []

@@ -117,8 +117,9 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     port_file: File | None = Field(None, description="File to write the port to once the server listens.")
     database: Database | None = Field(
         None,
-        description="SQLite file (path or sqlite:///path) that keeps everything. Without it, all data is lost when "
-        "the process ends.",
+        repr=False,
+        description="SQLite file (path or sqlite:///path) or PostgreSQL database (postgresql://user@host/name) that "
+        "keeps everything. Without it, all data is lost when the process ends.",
     )
     seed: File | None = Field(
         None,

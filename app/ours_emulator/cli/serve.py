@@ -9,6 +9,7 @@ import click
 from ours_emulator import __version__
 from ours_emulator.cli.flags import loaded, setting_flags
 from ours_emulator.cli.ports import write_port_file
+from ours_emulator.database_url import without_password
 from ours_emulator.errors import ListenError
 from ours_emulator.http.sockets import listen
 from ours_emulator.locator import Announced, announce, url_of
@@ -80,7 +81,7 @@ def _addresses(settings: Settings, port: int) -> tuple[str, Properties]:
         "url": url,
         "ingest_url": f"{url}/api/v1",
         "client_url": f"{url}/api/client",
-        "database": settings.database,
+        "database": settings.database and without_password(settings.database),
         "now": None if settings.now is None else iso(utc(settings.now)),
     }
 
@@ -89,7 +90,7 @@ def _banner(settings: Settings, port: int) -> str:
     url = url_of(settings.host, port)
     clock = "" if settings.now is None else f"Clock: stopped at {iso(utc(settings.now))} (--now)\n"
     store = (
-        f"kept in {settings.database}"
+        f"kept in {without_password(settings.database)}"
         if settings.database
         else "temporary, deleted when the process ends (--database FILE keeps it)"
     )

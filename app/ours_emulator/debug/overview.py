@@ -9,6 +9,7 @@ from pydantic import ConfigDict, JsonValue
 from starlette.responses import Response
 
 from ours_emulator import __version__
+from ours_emulator.database_url import without_password
 from ours_emulator.debug.names import ValidName
 from ours_emulator.debug.params import (
     NOT_JSON,
@@ -83,10 +84,12 @@ async def summary(reader: Reader, account: Account) -> Response:
 
 @router.get("/settings", response_model=dict[str, Setting])
 async def settings(parts: Needs) -> Response:
-    """Show every setting in force and where it comes from. Only the end of a token or key is shown."""
+    """Show every setting in force and where it comes from. Only the end of a token or key is shown, and no password."""
     values = parts.loaded.settings.model_dump(mode="json")
     for name in ("tokens", "public_keys"):
         values[name] = [masked(secret) for secret in values[name]]
+    if values["database"] is not None:
+        values["database"] = without_password(values["database"])
     if values["admin_token"] is not None:
         values["admin_token"] = masked(values["admin_token"])
     origins = parts.loaded.origins

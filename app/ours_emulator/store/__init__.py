@@ -409,11 +409,15 @@ class Store:
 
 
 def open_store(url: str | None, retention: Retention) -> Store:
-    """Return the store at *url*, made if it is new: a path or `sqlite:///path`; None is a temporary store.
+    """Return the store at *url*, made if it is new: a path, `sqlite:///path` or `postgresql://…`; None is temporary.
 
     Raises StoreError if it cannot be opened, which never has a password of *url* in its message.
     """
     # Imported here: whoever only speaks of a store needs no driver.
+    if url is not None and url.lower().startswith(("postgresql://", "postgres://")):
+        from ours_emulator.store.postgresql import open_postgresql
+
+        return open_postgresql(url, retention)
     from ours_emulator.store.sqlite import open_sqlite
 
     return open_sqlite(None if url is None else _path(url), retention)
@@ -426,5 +430,7 @@ def _path(url: str) -> str:
     if scheme.lower() != "sqlite" or len(rest) < 2 or rest[0] != "/":
         # What stands before :// may hold a password too, if it is no scheme.
         shown = f"{scheme}://…" if scheme.isascii() and scheme.isalnum() else "the URL"
-        raise StoreError(f"{shown} is not a database this program can open; use a path, or sqlite:///path")
+        raise StoreError(
+            f"{shown} is not a database this program can open; use a path, sqlite:///path or postgresql://user@host/name"
+        )
     return rest[1:]

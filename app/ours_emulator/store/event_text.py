@@ -19,6 +19,11 @@ An event shows its default properties with `received_at`, which nobody sent.
 """
 
 
+def text_in_json(text: str) -> str:
+    """Return *text* as a content in lower case has it, unless that has escapes."""
+    return _folded(text)[1]
+
+
 def has_text(names: Sequence[str | None], content: str, text: str) -> bool:
     """Whether *text* is in one of *names* or in the *content* of a message; both are in ASCII, as they are stored."""
     folded, in_json = _folded(text)

@@ -1,25 +1,22 @@
-"""What the debug API asks of the store."""
+"""What reads a SQLite file."""
 
-from ours_emulator.store.sqlite.event_reader import EventReader
-from ours_emulator.store.sqlite.request_reader import RequestReader
-from ours_emulator.store.sqlite.summary_reader import SummaryReader
-from ours_emulator.store.sqlite.visitor_reader import VisitorReader
+from ours_emulator.store.reading.reader import SqlReader
+from ours_emulator.store.reading.snapshot import Source
+from ours_emulator.store.sqlite import dialect
+from ours_emulator.store.sqlite.engine import read_only_engine
+from ours_emulator.store.sqlite.file import StoreFile
 
 
-class SqliteReader(VisitorReader, EventReader, RequestReader, SummaryReader):
+class SqliteReader(SqlReader):
     """The `StoreReader` of a SQLite file."""
 
-    async def ping(self) -> None:
-        """Read something; raises what keeps the store from being read."""
-        # There may be many accounts, and none has this name.
-        async with self.snapshot("", self._probing):
-            pass
+    def __init__(self, file: StoreFile) -> None:
+        # Each connection is a thread. Two are enough for a test and the page, eight for a burst of waits. More would
+        # only fight for the interpreter.
+        engine, probing = read_only_engine(file.path, 2, 6), read_only_engine(file.path, 1, 1)
+        super().__init__(Source(engine, probing, dialect, file.check))
+        self._file = file
 
     async def size(self) -> int:
         """Return how many bytes the store takes."""
         return self._file.size
-
-    async def account_names(self) -> list[str]:
-        """Return the names of the accounts in the store."""
-        async with self.snapshot(None) as stored:
-            return [account["name"] for account in stored.accounts]

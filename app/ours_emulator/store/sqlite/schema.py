@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ours_emulator.store import StoreError
+from ours_emulator.store.sqlite.create_sql import CREATE
 from ours_emulator.store.sqlite.migration import OLDEST_VERSION, SCHEMA_VERSION, migrate
-from ours_emulator.store.sqlite.table_sql import CREATE
 
 APPLICATION_ID = 0x4F555253
 _log = logging.getLogger(__name__)

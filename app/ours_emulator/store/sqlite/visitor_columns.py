@@ -1,20 +1,17 @@
-"""Visitors and their versions as the reader selects them."""
+"""Conditions on what visitors have."""
 
 import re
 from typing import Protocol
 
 import sqlalchemy as sa
 
-from ours_emulator.store.tables import visitor_versions, visitors
+from ours_emulator.store.reading.state_columns import base, version
+from ours_emulator.store.tables import visitors
 from ours_emulator.store.versions import stored_state, text_of
 
 _FOR_NUL = "\ufffe"
 """What stands for NUL in a search: no text has this character, which is not assigned for ever."""
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-version = visitor_versions.alias("version")
-base = visitor_versions.alias("base")
-"""What `version` is a patch of, if it is one."""
-STATE_COLUMNS = (version.c.content.label("version"), base.c.content.label("base"))
 
 
 class Connection(Protocol):

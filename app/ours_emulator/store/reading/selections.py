@@ -6,8 +6,8 @@ from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
-from ours_emulator.store.sqlite.decode import Row, event_record, request_record, version_record, visitor_record
-from ours_emulator.store.sqlite.visitor_columns import STATE_COLUMNS, base, version
+from ours_emulator.store.reading.decode import Row, event_record, request_record, version_record, visitor_record
+from ours_emulator.store.reading.state_columns import STATE_COLUMNS, base, version
 from ours_emulator.store.tables import accounts, receipt_counts, receipts, requests, visitors
 
 R = TypeVar("R")
@@ -86,5 +86,6 @@ REQUESTS = Selection(
 )
 REQUESTS_WITH_BODY = REQUESTS.selected.add_columns(requests.c.body)
 REQUESTS_WITH_ANSWER = REQUESTS_WITH_BODY.add_columns(requests.c.answer_headers, requests.c.answer_body)
-COUNTED = sa.func.sum(receipt_counts.c.count)
+# A sum of bigints has as many digits as it needs in PostgreSQL, which is another type.
+COUNTED = sa.cast(sa.func.sum(receipt_counts.c.count), sa.BigInteger)
 """How many receipts there are, without a look at them."""

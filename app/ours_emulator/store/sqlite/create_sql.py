@@ -1,4 +1,4 @@
-"""What follows from the tables: how they are made, and how a row is written.
+"""How the tables are made.
 
 Generated from tables.py by scripts/generate_table_sql.py; do not edit.
 """
@@ -53,9 +53,9 @@ CREATE INDEX receipts_by_time ON receipts (account_id, time)
 CREATE TABLE requests (id INTEGER NOT NULL, account_id INTEGER NOT NULL, call_id INTEGER NOT NULL, attempt
 INTEGER NOT NULL, gap_ms FLOAT, endpoint TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, status
 INTEGER NOT NULL, received_at BIGINT NOT NULL, duration_us INTEGER NOT NULL, content_type TEXT NOT NULL,
-content_encoding TEXT NOT NULL, first_receipt INTEGER NOT NULL, receipt_count INTEGER NOT NULL, authorization
-TEXT NOT NULL, oversized BOOLEAN NOT NULL, fault TEXT, body BLOB NOT NULL, answer_headers TEXT, answer_body
-BLOB, PRIMARY KEY (id))
+content_encoding TEXT NOT NULL, first_receipt INTEGER NOT NULL, receipt_count INTEGER NOT NULL,
+"authorization" TEXT NOT NULL, oversized BOOLEAN NOT NULL, fault TEXT, body BLOB NOT NULL, answer_headers
+TEXT, answer_body BLOB, PRIMARY KEY (id))
 """,
     """
 CREATE INDEX ix_requests_account_id ON requests (account_id)
@@ -79,39 +79,3 @@ KEY (pk))
 CREATE INDEX ix_visitors_account_id ON visitors (account_id)
 """,
 )
-INSERT_ACCOUNTS = """
-INSERT INTO accounts (id, name, evicted_requests, evicted_receipts, last_evicted) VALUES (?, ?, ?, ?, ?)
-"""
-INSERT_REQUESTS = """
-INSERT INTO requests (id, account_id, call_id, attempt, gap_ms, endpoint, method, path, status, received_at,
-duration_us, content_type, content_encoding, first_receipt, receipt_count, authorization, oversized, fault,
-body, answer_headers, answer_body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-INSERT_RECEIPTS = """
-INSERT INTO receipts (id, account_id, request_id, batch_index, endpoint, outcome, event, visitor_pk,
-distinct_id, time, received_at, test, repeats, version_id, content, explanation) VALUES (?, ?, ?, ?, ?, ?, ?,
-?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-INSERT_DISTINCT_IDS = """
-INSERT INTO distinct_ids (digest, receipt_id) VALUES (?, ?)
-"""
-INSERT_IDENTIFIERS = """
-INSERT INTO identifiers (digest, visitor_pk) VALUES (?, ?)
-"""
-INSERT_VISITOR_VERSIONS = """
-INSERT INTO visitor_versions (id, visitor_pk, base_id, patched_bytes, content) VALUES (?, ?, ?, ?, ?)
-"""
-UPSERT_VISITORS = """
-INSERT INTO visitors (pk, account_id, visitor_id, version_id, event_count, first_seen, last_seen) VALUES (?,
-?, ?, ?, ?, ?, ?) ON CONFLICT (pk) DO UPDATE SET version_id = excluded.version_id, event_count =
-excluded.event_count, first_seen = excluded.first_seen, last_seen = excluded.last_seen
-"""
-UPSERT_PENDING_DEVICES = """
-INSERT INTO pending_devices (pk, account_id, external_digest, anonymous_digest, identity, device) VALUES (?,
-?, ?, ?, ?, ?) ON CONFLICT (pk) DO UPDATE SET account_id = excluded.account_id, external_digest =
-excluded.external_digest, anonymous_digest = excluded.anonymous_digest, identity = excluded.identity, device =
-excluded.device
-"""
-UPSERT_MARKS = """
-INSERT INTO marks (kind, value) VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET value = excluded.value
-"""

@@ -1,24 +1,24 @@
 """The accounts in the store: their ids, and what a reset or a close does to them."""
 
 from ours_emulator.records import Cleared
-from ours_emulator.store.sqlite import statements as sql
-from ours_emulator.store.sqlite import table_sql
-from ours_emulator.store.sqlite.removal import PREFIX, Removal, name_of
-from ours_emulator.store.sqlite.writing_connection import WritingConnection
+from ours_emulator.store.writing import statements as sql
+from ours_emulator.store.writing import table_sql
+from ours_emulator.store.writing.database import Database
+from ours_emulator.store.writing.removal import PREFIX, Removal, name_of
 
 
 class StoredAccounts:
     """The accounts by their names. What has to be deleted of one is left to the *removal*."""
 
-    def __init__(self, connection: WritingConnection, removal: Removal) -> None:
-        self._connection = connection
+    def __init__(self, database: Database, removal: Removal) -> None:
+        self._database = database
         self._removal = removal
         self.ids: dict[str, int] = {}
         self._last_id = 0
 
     def read(self) -> None:
         """Take over what the database has."""
-        rows = self._connection.run(sql.SELECT_ACCOUNTS)
+        rows = self._database.run(sql.SELECT_ACCOUNTS)
         self.ids = {name: id_ for name, id_ in rows if not name.startswith(PREFIX)}
         self._removal.account_ids = [id_ for name, id_ in rows if name.startswith(PREFIX)]
         self._last_id = max((id_ for _, id_ in rows), default=0)
@@ -26,7 +26,7 @@ class StoredAccounts:
     def add(self, name: str) -> int:
         """Return the id of the new account *name*."""
         self._last_id += 1
-        self._connection.run(table_sql.INSERT_ACCOUNTS, self._last_id, name, 0, 0, 0)
+        self._database.run(table_sql.INSERT_ACCOUNTS, self._last_id, name, 0, 0, 0)
         self.ids[name] = self._last_id
         return self._last_id
 
@@ -40,9 +40,9 @@ class StoredAccounts:
         """Give up the account *name*, whose rows are then removed in slices; return what it had."""
         id_ = self.ids.pop(name)
         counts = (sql.COUNT_VISITORS_OF, sql.COUNT_RECEIPTS_OF, sql.COUNT_REQUESTS_OF)
-        visitors, receipts, requests = (self._connection.run(count, id_)[0][0] for count in counts)
-        self._connection.run(sql.CLEAR_PENDING, id_)
-        self._connection.run(sql.CLEAR_COUNTS, id_)
-        self._connection.run(sql.RENAME_ACCOUNT, name_of(id_), id_)
+        visitors, receipts, requests = (self._database.run(count, id_)[0][0] for count in counts)
+        self._database.run(sql.CLEAR_PENDING, id_)
+        self._database.run(sql.CLEAR_COUNTS, id_)
+        self._database.run(sql.RENAME_ACCOUNT, name_of(id_), id_)
         self._removal.account_ids.append(id_)
         return Cleared(account=name, visitors=visitors, receipts=receipts, requests=requests)

@@ -15,8 +15,8 @@ from ours_emulator.jsontext import json_text
 from ours_emulator.model import UNCHANGED, Answer, Exchange, Identifier, Message, Receipt, Rejection, Version
 from ours_emulator.records import Json, Resolution, to_json
 from ours_emulator.store.encoding import decoded, distinct_digest, encoded, name_digest
-from ours_emulator.store.sqlite.receipt_counts import CountKey, count_key
 from ours_emulator.store.versions import Keyframe, base_state, change_in, state_in
+from ours_emulator.store.writing.receipt_counts import CountKey, count_key
 
 
 def visitor_of(row: Sequence[Any]) -> tuple[KnownVisitor, Keyframe]:

@@ -1,7 +1,8 @@
 """Snapshots of the store: what it has of some accounts at one moment, on connections that cannot write."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,51 +11,66 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ours_emulator.records import Page
 from ours_emulator.store import LIST_BYTES, StoreFailedError
-from ours_emulator.store.sqlite.conditions import Condition, account_is, among
-from ours_emulator.store.sqlite.cursors import after_cursor, cursor_of
-from ours_emulator.store.sqlite.engine import read_only_engine
-from ours_emulator.store.sqlite.file import StoreFile
-from ours_emulator.store.sqlite.selections import R, Selection
+from ours_emulator.store.reading.conditions import account_is
+from ours_emulator.store.reading.cursors import after_cursor, cursor_of
+from ours_emulator.store.reading.dialect import Dialect
+from ours_emulator.store.reading.functions import Condition, among
+from ours_emulator.store.reading.selections import R, Selection
 from ours_emulator.store.tables import accounts, receipts
 
 _MAX_TOGETHER = 100
+_SEARCHED_TOGETHER = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A database to read: its connections, those of probes, its dialect, and what raises if it is lost.
+
+    A probe does not queue behind the reads of others: with sixty waits that end at once that took 2.6 seconds.
+    """
+
+    engine: AsyncEngine
+    probing: AsyncEngine
+    dialect: Dialect
+    check: Callable[[], None] = lambda: None
 
 
 class SnapshotReader:
-    """Opens snapshots of a SQLite file. The base of what reads one kind of record."""
+    """Opens snapshots of a database. The base of what reads one kind of record."""
 
-    def __init__(self, file: StoreFile) -> None:
-        self._file = file
-        # Each connection is a thread. Two are enough for a test and the page, eight for a burst of waits. More would
-        # only fight for the interpreter.
-        self._engine = read_only_engine(file.path, 2, 6)
-        # A probe does not queue behind the reads of others: with sixty waits that end at once that took 2.6 seconds.
-        self._probing = read_only_engine(file.path, 1, 1)
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._engine.dispose()
-        await self._probing.dispose()
+        await self._source.engine.dispose()
+        await self._source.probing.dispose()
 
     @asynccontextmanager
     async def snapshot(self, account: str | None, engine: AsyncEngine | None = None) -> AsyncGenerator["Snapshot"]:
         """Give what the store has of *account*, or of all accounts if None, at one moment."""
         covered = sa.select(accounts).where(account_is(account))
-        self._file.check()
+        self._source.check()
         try:
-            async with (engine or self._engine).connect() as connection:
-                yield Snapshot(connection, (await connection.execute(covered)).mappings().all())
+            async with (engine or self._source.engine).connect() as connection:
+                yield Snapshot(connection, (await connection.execute(covered)).mappings().all(), self._source.dialect)
         except SQLAlchemyError as error:
             # What is read of a file that was cut meanwhile is an error of any selection.
-            self._file.check()
-            raise StoreFailedError(str(error.orig if isinstance(error, DBAPIError) else error)) from error
+            self._source.check()
+            raise StoreFailedError(_sentence(error)) from error
+
+
+def _sentence(error: SQLAlchemyError) -> str:
+    """Return the first line of what the driver says."""
+    return str(error.orig if isinstance(error, DBAPIError) else error).partition("\n")[0]
 
 
 class Snapshot:
     """What the store has of some *accounts*, the rows of their table, at one moment."""
 
-    def __init__(self, connection: AsyncConnection, accounts: Sequence[sa.RowMapping]) -> None:
+    def __init__(self, connection: AsyncConnection, accounts: Sequence[sa.RowMapping], dialect: Dialect) -> None:
         self._connection = connection
+        self.dialect = dialect
         self.accounts = accounts
         self.ids: Sequence[int] = [account["id"] for account in accounts]
 
@@ -71,6 +87,12 @@ class Snapshot:
         """Return the rows that *statement* selects."""
         rows: Sequence[sa.RowMapping] = (await self._connection.execute(statement)).mappings().all()
         return rows
+
+    async def parts(self, statement: sa.Executable) -> AsyncGenerator[Sequence[sa.RowMapping]]:
+        """Yield the rows that *statement* selects, a few together: of many large ones no more are in memory."""
+        async with self._connection.stream(statement) as result:
+            async for part in result.mappings().partitions(_SEARCHED_TOGETHER):
+                yield part
 
     async def first_rows(self, statement: sa.Select[Any], limit: int) -> tuple[list[sa.RowMapping], bool]:
         """Return the first rows that *statement* selects, and whether there are more.

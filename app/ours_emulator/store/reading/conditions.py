@@ -1,21 +1,34 @@
 """Which rows are read: the conditions of accounts and filters."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Protocol
 
 import sqlalchemy as sa
 
 from ours_emulator.decide.identity import Name
-from ours_emulator.jsontext import json_text
 from ours_emulator.model import Identifier
 from ours_emulator.store import LARGEST, EventFilter
 from ours_emulator.store.encoding import distinct_digest, encoded, name_digest
-from ours_emulator.store.sqlite.event_columns import gave_identifier, has_hint, has_reason, property_is
-from ours_emulator.store.sqlite.removal import PREFIX
+from ours_emulator.store.reading.dialect import Dialect
+from ours_emulator.store.reading.functions import Condition, among, is_name
 from ours_emulator.store.tables import accounts, distinct_ids, identifiers, receipt_counts, receipts, requests
+from ours_emulator.store.writing.removal import PREFIX
 
-Condition: TypeAlias = sa.ColumnElement[bool]
 LAST_RECEIPT = requests.c.first_receipt + requests.c.receipt_count - 1
+
+
+class Covered(Protocol):
+    """The ids of the accounts that are looked at, in a database of this dialect."""
+
+    @property
+    def ids(self) -> Sequence[int]:
+        """The ids."""
+        ...
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect."""
+        ...
 
 
 def account_is(account: str | None) -> Condition:
@@ -23,24 +36,18 @@ def account_is(account: str | None) -> Condition:
     return accounts.c.name.not_like(f"{PREFIX}%") if account is None else accounts.c.name == account
 
 
-def among(column: sa.ColumnElement[Any], values: Sequence[int] | Sequence[str]) -> Condition:
-    """Match any of *values*. A single one is compared, so that an index which goes on by time gives the order too."""
-    if len(values) == 1:
-        return column == values[0]
-    return column.in_(sa.select(sa.func.json_each(json_text(list(values))).table_valued("value").c.value))
-
-
 def equal(table: sa.Table, **values: object) -> list[Condition]:
     """Match columns of *table* that have these *values*; None matches any."""
     return [table.c[name] == value for name, value in values.items() if value is not None]
 
 
-def event_conditions(ids: Sequence[int], which: EventFilter, *, by_index: bool = True) -> list[Condition]:
+def event_conditions(covered: Covered, which: EventFilter, *, by_index: bool = True) -> list[Condition]:
     """Match the events of accounts that *which* asks for, without the index of accounts if another is better."""
+    ids, dialect = covered.ids, covered.dialect
     where: list[Condition] = []
     # A visitor and a held distinct id belong to an account already; naming it too would lead away from their index.
     if which.visitor_id is not None:
-        where.append(_is_about(ids, which.visitor_id, which.also_named))
+        where.append(_is_about(covered, which.visitor_id, which.also_named))
     elif which.distinct_id is not None and which.outcome == "accepted":
         where.append(receipts.c.id.in_(_holders(ids, which.distinct_id)))
     else:
@@ -51,28 +58,31 @@ def event_conditions(ids: Sequence[int], which: EventFilter, *, by_index: bool =
         where.append(among(receipts.c.id, which.ids))
     if which.request_id is not None:
         where += [receipts.c.request_id == which.request_id, _receipt_ids(which.request_id)]
-    names = {"event": which.event, "distinct_id": which.distinct_id}
-    where += equal(receipts, **{name: text and encoded(text) for name, text in names.items()})
+    if which.event is not None:
+        where.append(is_name(receipts.c.event, encoded(which.event)))
+    if which.distinct_id is not None:
+        where.append(receipts.c.distinct_id == encoded(which.distinct_id))
     where += equal(receipts, endpoint=which.endpoint, outcome=which.outcome, test=which.test)
     if which.named:
         where.append(receipts.c.event.is_not(None))
     if which.since is not None:
         where.append(receipts.c.received_at >= which.since)
     if which.hint is not None:
-        where.append(has_hint(which.hint))
+        where.append(dialect.has_hint(which.hint))
     if which.reason is not None:
-        where.append(has_reason(which.reason))
-    return where + [property_is(path, text) for path, text in which.properties.items()]
+        where.append(dialect.has_reason(which.reason))
+    return where + [dialect.property_is(path, text) for path, text in which.properties.items()]
 
 
-def _is_about(ids: Sequence[int], visitor_id: str, also_named: Mapping[str, str]) -> Condition:
+def _is_about(covered: Covered, visitor_id: str, also_named: Mapping[str, str]) -> Condition:
     """Match the receipts of a visitor, and those of no visitor that gave an identifier of *also_named*."""
+    ids = covered.ids
     of_visitor = receipts.c.visitor_pk.in_(pks_named(ids, "user_id", visitor_id))
     if not also_named:
         return of_visitor
     # These have a place of their own in the index of visitors.
     of_none = sa.and_(receipts.c.visitor_pk.is_(None), among(receipts.c.account_id + 0, ids))
-    return sa.or_(of_visitor, sa.and_(of_none, gave_identifier(also_named)))
+    return sa.or_(of_visitor, sa.and_(of_none, covered.dialect.gave_identifier(also_named)))
 
 
 def _receipt_ids(request_id: int) -> Condition:

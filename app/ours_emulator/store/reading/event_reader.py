@@ -9,22 +9,15 @@ import sqlalchemy as sa
 
 from ours_emulator.records import Event, EventOrder, Page
 from ours_emulator.store import EventFilter, Excerpt, Slice, StoredEvent, StoredVersion
-from ours_emulator.store.sqlite.conditions import (
-    Condition,
-    account_is,
-    among,
-    count_conditions,
-    event_conditions,
-    is_counted,
-)
-from ours_emulator.store.sqlite.cursors import after_cursor, cursor_of, position
-from ours_emulator.store.sqlite.decode import event_record, stored_version
-from ours_emulator.store.sqlite.event_columns import contains_text
-from ours_emulator.store.sqlite.excerpts import ExcerptReader
-from ours_emulator.store.sqlite.selections import COUNTED, EVENTS, EVENTS_BY_ARRIVAL, FROM_RECEIPTS, STATES
-from ours_emulator.store.sqlite.snapshot import Snapshot, SnapshotReader
-from ours_emulator.store.sqlite.visitor_columns import version
-from ours_emulator.store.tables import accounts, marks, receipt_counts, receipts, visitors
+from ours_emulator.store.reading.conditions import account_is, count_conditions, event_conditions, is_counted
+from ours_emulator.store.reading.cursors import after_cursor, cursor_of, position
+from ours_emulator.store.reading.decode import event_record, stored_version
+from ours_emulator.store.reading.excerpts import ExcerptReader
+from ours_emulator.store.reading.functions import Condition, among
+from ours_emulator.store.reading.selections import COUNTED, EVENTS, EVENTS_BY_ARRIVAL, FROM_RECEIPTS, STATES
+from ours_emulator.store.reading.snapshot import Snapshot, SnapshotReader
+from ours_emulator.store.reading.state_columns import version
+from ours_emulator.store.tables import accounts, marks, receipt_counts, receipts
 
 T = TypeVar("T")
 _SORTED_ROWS = 20_000
@@ -41,7 +34,7 @@ class EventReader(SnapshotReader):
     ) -> Page[Event]:
         """Return events, the latest by `time` first (rule event-order), or the last to arrive first."""
         async with self.snapshot(account) as stored:
-            where = event_conditions(stored.ids, which)
+            where = event_conditions(stored, which)
             total = await _receipts_counted(stored, which) if is_counted(which) else await stored.count(receipts, where)
             if order == "arrival":
                 return await _page_by_arrival(stored, which, limit, cursor, total)
@@ -50,7 +43,7 @@ class EventReader(SnapshotReader):
     async def latest_event(self, account: str | None, which: EventFilter) -> Event | None:
         """Return the last event by `time` (rule event-order); None if there is none."""
         async with self.snapshot(account) as stored:
-            last = EVENTS.selected.where(*event_conditions(stored.ids, which)).order_by(*EVENTS.latest_first)
+            last = EVENTS.selected.where(*event_conditions(stored, which)).order_by(*EVENTS.latest_first)
             rows, _ = await stored.first_rows(last, 1)
         return event_record(rows[0]) if rows else None
 
@@ -87,10 +80,8 @@ class EventReader(SnapshotReader):
             next_ones = sa.select(*selection.key).where(*own, *place).order_by(*selection.latest_first)
             last = await stored.rows(next_ones.offset(_SEARCHED - 1).limit(1))
             upto = [sa.tuple_(*selection.key) >= sa.tuple_(*last[0].values())] if last else []
-            where = [*event_conditions(stored.ids, which, by_index=by_time), *place, *upto]
-            with_visitors = receipts.outerjoin(visitors, visitors.c.pk == receipts.c.visitor_pk)
-            ids = sa.select(receipts.c.id).select_from(with_visitors).where(*where, contains_text(text))
-            found = [row["id"] for row in await stored.rows(ids)]
+            where = [*event_conditions(stored, which, by_index=by_time), *place, *upto]
+            found = await stored.dialect.events_with_text(stored, where, text)
         return found, cursor_of(last[0], selection.key) if last else None
 
     async def events_of(self, account: str | None, ids: Sequence[int]) -> Sequence[Event]:
@@ -135,7 +126,7 @@ class EventReader(SnapshotReader):
         limit: int,
     ) -> Slice[Event]:
         async with self.snapshot(account) as stored:
-            conditions = [*event_conditions(stored.ids, which), *where]
+            conditions = [*event_conditions(stored, which), *where]
             events, more = await stored.first_rows(EVENTS.selected.where(*conditions).order_by(*order), limit)
             return _slice(stored, list(map(event_record, events)), more)
 
@@ -173,7 +164,7 @@ async def _arrivals(
     # The ids of an account are in no index. Those of a small one are sorted; else SQLite would sort them anew for
     # each page, and a walk through the table, which has them in order, takes a tenth of the time.
     by_index = await _is_small(stored)
-    where = event_conditions(stored.ids, which, by_index=by_index)
+    where = event_conditions(stored, which, by_index=by_index)
     where = [*where, receipts.c.id > after]
     if by_index:
         # Only the ids are sorted, not the rows, which may be large.
@@ -187,7 +178,7 @@ async def _page_by_arrival(
 ) -> Page[Event]:
     """Return a page of the *total* events *which*, the last to arrive first. What is sorted is as in `_arrivals`."""
     by_index = await _is_small(stored)
-    where = event_conditions(stored.ids, which, by_index=by_index)
+    where = event_conditions(stored, which, by_index=by_index)
     if by_index:
         if cursor is not None:
             # The page has this condition too, but this is where the ids are cut to its length.

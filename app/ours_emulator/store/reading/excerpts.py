@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from ours_emulator.model import Properties
 from ours_emulator.records import to_json, whole
-from ours_emulator.store.sqlite.decode import Row, event_record, text
-from ours_emulator.store.sqlite.visitor_columns import STATE_COLUMNS
+from ours_emulator.store.reading.decode import Row, event_record, text
+from ours_emulator.store.reading.state_columns import STATE_COLUMNS
 from ours_emulator.store.tables import accounts, receipts, visitors
 from ours_emulator.store.versions import stored_state
 

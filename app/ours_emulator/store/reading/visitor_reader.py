@@ -4,10 +4,10 @@ import sqlalchemy as sa
 
 from ours_emulator.records import Page, Visitor, VisitorVersion
 from ours_emulator.store import VisitorFilter
-from ours_emulator.store.sqlite.conditions import pks_named
-from ours_emulator.store.sqlite.selections import FROM_VISITORS, VERSIONS, VISITORS
-from ours_emulator.store.sqlite.snapshot import SnapshotReader
-from ours_emulator.store.sqlite.visitor_columns import contains, version
+from ours_emulator.store.reading.conditions import pks_named
+from ours_emulator.store.reading.selections import FROM_VISITORS, VERSIONS, VISITORS
+from ours_emulator.store.reading.snapshot import SnapshotReader
+from ours_emulator.store.reading.state_columns import version
 from ours_emulator.store.tables import receipts, visitors
 
 
@@ -23,7 +23,8 @@ class VisitorReader(SnapshotReader):
             where += [visitors.c.pk.in_(pks_named(stored.ids, *name)) for name in which.identifiers.items()]
             counted: sa.FromClause = visitors
             if which.text is not None:
-                where, counted = [*where, contains(which.text)], FROM_VISITORS
+                where.append(await stored.dialect.visitors_with_text(stored, which.text))
+                counted = FROM_VISITORS
             return await stored.page(VISITORS, where, limit, cursor, await stored.count(counted, where))
 
     async def visitor_version(self, account: str | None, event_id: int) -> VisitorVersion | None:

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ours_emulator.store import CursorError
-from ours_emulator.store.sqlite.decode import Row
+from ours_emulator.store.reading.decode import Row
 
 # As `repr` writes a number of milliseconds, of which a client may send any.
 _TIME = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?(e[+-][0-9]{1,2})?")

@@ -8,10 +8,11 @@ import sqlalchemy as sa
 
 from ours_emulator.records import Outcome, RuleCount, Summary
 from ours_emulator.store import EventFilter
-from ours_emulator.store.sqlite.conditions import LAST_RECEIPT, count_conditions
-from ours_emulator.store.sqlite.event_columns import has_hints, hint_rows, rule_of_hint, rule_of_reason
-from ours_emulator.store.sqlite.selections import COUNTED, EVENTS, REQUESTS
-from ours_emulator.store.sqlite.snapshot import Snapshot, SnapshotReader
+from ours_emulator.store.reading.conditions import LAST_RECEIPT, count_conditions
+from ours_emulator.store.reading.dialect import Dialect
+from ours_emulator.store.reading.functions import Condition
+from ours_emulator.store.reading.selections import COUNTED, EVENTS, REQUESTS
+from ours_emulator.store.reading.snapshot import Snapshot, SnapshotReader
 from ours_emulator.store.tables import receipt_counts, receipts, requests, visitors
 
 _OUTCOMES: Sequence[Outcome] = get_args(Outcome)
@@ -53,22 +54,25 @@ class SummaryReader(SnapshotReader):
             if counted is None:
                 return [], None
             events = receipts.c.id.between(*counted), stored.owns(receipts, by_index=False)
-            hinted = dict(await stored.pairs(_HINTED.where(*events)))
-            refused = dict(await stored.pairs(_REFUSED.where(*events)))
+            hinted = dict(await stored.pairs(_hinted(stored.dialect, *events)))
+            refused = dict(await stored.pairs(_refused(stored.dialect, *events)))
             rules = hinted | refused
             return [
                 RuleCount(rule=id_, hinted=hinted.get(id_, 0), refused=refused.get(id_, 0)) for id_ in rules
             ], counted[1]
 
 
-# An event may have several hints of one rule.
-_HINTED = (
-    sa.select(rule_of_hint, sa.func.count(receipts.c.id.distinct()))
-    .select_from(receipts.join(hint_rows, sa.true()))
-    .where(has_hints)
-    .group_by(rule_of_hint)
-)
-_REFUSED = sa.select(rule_of_reason, sa.func.count()).where(receipts.c.outcome == "rejected").group_by(rule_of_reason)
+def _hinted(dialect: Dialect, *events: Condition) -> sa.Executable:
+    # An event may have several hints of one rule.
+    count = sa.func.count(receipts.c.id.distinct())
+    hints = receipts.join(dialect.hint_rows, sa.true())
+    hinted = sa.select(dialect.rule_of_hint, count).select_from(hints).where(*events, dialect.has_hints)
+    return hinted.group_by(dialect.rule_of_hint)
+
+
+def _refused(dialect: Dialect, *events: Condition) -> sa.Executable:
+    refused = sa.select(dialect.rule_of_reason, sa.func.count()).where(*events, receipts.c.outcome == "rejected")
+    return refused.group_by(dialect.rule_of_reason)
 
 
 async def _newest(stored: Snapshot) -> tuple[int, int]:

@@ -1,4 +1,8 @@
-"""The statements of the writing connection, beside those in `table_sql`."""
+"""The statements of the writing connection, beside those in `table_sql`.
+
+Two things have another name in each database, and a name of their own here: elements(json) is a table with the items of
+a JSON array in the column `value`, and key(text) is what an index has of a text that may be long.
+"""
 
 SELECT_ACCOUNTS = "SELECT name, id FROM accounts"
 
@@ -7,30 +11,36 @@ SELECT_MARKS = "SELECT kind, value FROM marks"
 # Of a request and of its answer.
 BODY_BYTES = "length(body) + coalesce(length(answer_body), 0)"
 SELECT_COUNTERS = f"""
-SELECT (SELECT count(*) FROM receipts), (SELECT count(*) FROM requests), (SELECT sum({BODY_BYTES}) FROM requests),
-       max(coalesce((SELECT max(id) FROM receipts), 0), coalesce((SELECT max(receipt_id) FROM distinct_ids), 0),
-           coalesce((SELECT first_receipt + receipt_count - 1 FROM requests ORDER BY id DESC LIMIT 1), 0)),
-       max(coalesce((SELECT max(id) FROM requests), 0),
-           coalesce((SELECT request_id FROM receipts ORDER BY id DESC LIMIT 1), 0)),
+SELECT (SELECT count(*) FROM receipts), (SELECT count(*) FROM requests),
+       (SELECT CAST(sum({BODY_BYTES}) AS BIGINT) FROM requests),
+       (SELECT max(id) FROM receipts), (SELECT max(receipt_id) FROM distinct_ids),
+       (SELECT first_receipt + receipt_count - 1 FROM requests ORDER BY id DESC LIMIT 1),
+       (SELECT max(id) FROM requests), (SELECT request_id FROM receipts ORDER BY id DESC LIMIT 1),
        (SELECT max(pk) FROM visitors),
        (SELECT count(*) FROM pending_devices), (SELECT max(pk) FROM pending_devices)
 """
 
-# For each digest the oldest visitors only: everybody may share one email.
-SELECT_VISITORS = """
+VISITOR_COLUMNS = """
 SELECT pk, account_id, visitor_id, event_count, first_seen, last_seen,
        version.id, version.base_id, version.patched_bytes, version.content, base.content
-FROM json_each(?2) AS wanted
-JOIN identifiers ON digest = wanted.value AND identifiers.visitor_pk IN
-    (SELECT visitor_pk FROM identifiers WHERE digest = wanted.value ORDER BY visitor_pk LIMIT ?1)
-JOIN visitors ON pk = identifiers.visitor_pk
+"""
+FROM_VISITORS = """
+JOIN visitors ON pk = named.visitor_pk
 JOIN visitor_versions AS version ON version.id = version_id
 LEFT JOIN visitor_versions AS base ON base.id = version.base_id
+"""
+# For each digest the oldest visitors only: everybody may share one email.
+SELECT_VISITORS = f"""
+{VISITOR_COLUMNS}
+FROM elements(?2) AS wanted
+JOIN identifiers AS named ON digest = wanted.value AND named.visitor_pk IN
+    (SELECT visitor_pk FROM identifiers WHERE digest = wanted.value ORDER BY visitor_pk LIMIT ?1)
+{FROM_VISITORS}
 """
 
 SELECT_ORIGINALS = """
 SELECT digest, receipt_id, visitor_pk, visitor_id, event, content
-FROM json_each(?) AS wanted
+FROM elements(?1) AS wanted
 JOIN distinct_ids ON digest = wanted.value
 LEFT JOIN receipts ON receipts.id = receipt_id
 LEFT JOIN visitors ON pk = visitor_pk
@@ -38,7 +48,8 @@ LEFT JOIN visitors ON pk = visitor_pk
 
 SELECT_PENDING = """
 SELECT pk, account_id, identity, device FROM pending_devices
-WHERE external_digest IN (SELECT value FROM json_each(?1)) OR anonymous_digest IN (SELECT value FROM json_each(?1))
+WHERE external_digest IN (SELECT value FROM elements(?1) AS wanted)
+    OR anonymous_digest IN (SELECT value FROM elements(?1) AS wanted)
 ORDER BY pk
 """
 
@@ -51,15 +62,15 @@ ORDER BY id DESC LIMIT 1
 # Texts are ASCII, so that a character is a byte.
 # Those of the versions that visitors have now, with what these are patches of.
 _SUM_PRESENT = """
-SELECT coalesce(sum(length(version.content) + coalesce(length(base.content), 0)), 0)
+SELECT CAST(coalesce(sum(length(version.content) + coalesce(length(base.content), 0)), 0) AS BIGINT)
 FROM visitors JOIN visitor_versions AS version ON version.id = version_id
 LEFT JOIN visitor_versions AS base ON base.id = version.base_id
 """
-SUM_PRESENT_VERSIONS = f"{_SUM_PRESENT} WHERE pk IN (SELECT value FROM json_each(?))"
+SUM_PRESENT_VERSIONS = f"{_SUM_PRESENT} WHERE pk IN (SELECT CAST(value AS BIGINT) FROM elements(?1) AS wanted)"
 # Of receipts and versions; and of the present versions alone.
 SUM_EVENTS = f"""
-SELECT (SELECT coalesce(sum(length(content) + length(explanation)), 0) FROM receipts)
-        + (SELECT coalesce(sum(length(content)), 0) FROM visitor_versions),
+SELECT CAST((SELECT coalesce(sum(length(content) + length(explanation)), 0) FROM receipts)
+        + (SELECT coalesce(sum(length(content)), 0) FROM visitor_versions) AS BIGINT),
     ({_SUM_PRESENT})
 """
 # Each with the version that it left, which goes with it, or soon after.
@@ -69,13 +80,13 @@ FROM receipts LEFT JOIN visitor_versions AS version ON version.id = receipts.id
 ORDER BY receipts.id LIMIT ?
 """
 
-SUM_PENDING = "SELECT coalesce(sum(length(identity) + length(device)), 0) FROM pending_devices"
+SUM_PENDING = "SELECT CAST(coalesce(sum(length(identity) + length(device)), 0) AS BIGINT) FROM pending_devices"
 EVICT_PENDING = """
 DELETE FROM pending_devices WHERE pk IN (
     SELECT pk FROM (
         SELECT pk, row_number() OVER newer AS count, sum(length(identity) + length(device)) OVER newer AS size
         FROM pending_devices WINDOW newer AS (ORDER BY pk DESC)
-    ) WHERE count > ? OR size > ?
+    ) AS pending WHERE count > ? OR size > ?
 )
 """
 COUNT_PENDING = "SELECT count(*) FROM pending_devices"
@@ -86,16 +97,17 @@ DELETE_PENDING = "DELETE FROM pending_devices WHERE pk = ?"
 
 ADD_RECEIPT_COUNTS = """
 INSERT INTO receipt_counts (account_id, outcome, endpoint, event, test, count, last_id) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (account_id, outcome, endpoint, event, test)
-DO UPDATE SET count = count + excluded.count, last_id = excluded.last_id
+ON CONFLICT (account_id, outcome, endpoint, key(event), test)
+DO UPDATE SET count = receipt_counts.count + excluded.count, last_id = excluded.last_id
 """
 SUBTRACT_RECEIPT_COUNTS = """
 UPDATE receipt_counts SET count = count - ?6
-WHERE account_id = ?1 AND outcome = ?2 AND endpoint = ?3 AND event = ?4 AND test = ?5
+WHERE account_id = ?1 AND outcome = ?2 AND endpoint = ?3 AND key(event) = key(?4) AND event = ?4 AND test = ?5
 """
 DELETE_EMPTY_RECEIPT_COUNTS = """
 DELETE FROM receipt_counts
-WHERE account_id = ? AND outcome = ? AND endpoint = ? AND event = ? AND test = ? AND count <= 0
+WHERE account_id = ?1 AND outcome = ?2 AND endpoint = ?3 AND key(event) = key(?4) AND event = ?4 AND test = ?5
+    AND count <= 0
 """
 
 EVICT_RECEIPTS = """
@@ -106,16 +118,17 @@ RETURNING account_id, outcome, endpoint, event, test, id, visitor_pk, length(con
 # version that this one is a patch of.
 EVICT_VERSIONS = """
 WITH in_force AS (
-    SELECT version.visitor_pk, version.id, version.base_id FROM json_each(?) AS wanted
+    SELECT version.visitor_pk, version.id, version.base_id FROM elements(?1) AS wanted
     JOIN visitor_versions AS version ON version.id = (
         SELECT max(id) FROM visitor_versions
-        WHERE visitor_pk = wanted.value AND id < coalesce((SELECT min(id) FROM receipts), 9223372036854775807)
+        WHERE visitor_pk = CAST(wanted.value AS BIGINT)
+            AND id < coalesce((SELECT min(id) FROM receipts), 9223372036854775807)
     )
 )
 DELETE FROM visitor_versions WHERE id IN (
     SELECT old.id FROM in_force
     JOIN visitor_versions AS old
-        ON old.visitor_pk = in_force.visitor_pk AND old.id < in_force.id AND old.id IS NOT in_force.base_id
+        ON old.visitor_pk = in_force.visitor_pk AND old.id < in_force.id AND old.id <> coalesce(in_force.base_id, 0)
 )
 RETURNING length(content)
 """
@@ -123,7 +136,9 @@ EVICT_REQUESTS = f"""
 DELETE FROM requests WHERE id IN (SELECT id FROM requests ORDER BY id LIMIT ?) RETURNING account_id, {BODY_BYTES}
 """
 COUNT_EVICTED_RECEIPTS = """
-UPDATE accounts SET evicted_receipts = evicted_receipts + ?, last_evicted = max(last_evicted, ?) WHERE id = ?
+UPDATE accounts SET evicted_receipts = evicted_receipts + ?1,
+    last_evicted = CASE WHEN last_evicted < ?2 THEN ?2 ELSE last_evicted END
+WHERE id = ?3
 """
 COUNT_EVICTED_REQUESTS = "UPDATE accounts SET evicted_requests = evicted_requests + ? WHERE id = ?"
 
@@ -131,7 +146,7 @@ COUNT_EVICTED_REQUESTS = "UPDATE accounts SET evicted_requests = evicted_request
 RENAME_ACCOUNT = "UPDATE accounts SET name = ? WHERE id = ?"
 COUNT_VISITORS_OF = "SELECT count(*) FROM visitors WHERE account_id = ?"
 COUNT_REQUESTS_OF = "SELECT count(*) FROM requests WHERE account_id = ?"
-COUNT_RECEIPTS_OF = "SELECT coalesce(sum(count), 0) FROM receipt_counts WHERE account_id = ?"
+COUNT_RECEIPTS_OF = "SELECT CAST(coalesce(sum(count), 0) AS BIGINT) FROM receipt_counts WHERE account_id = ?"
 REMOVE_IDENTIFIERS = """
 DELETE FROM identifiers WHERE (digest, visitor_pk) IN (
     SELECT digest, visitor_pk FROM identifiers WHERE digest >= ? AND digest < ? LIMIT ?
@@ -150,19 +165,20 @@ DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE account_id = ? L
 SELECT_SOME_VISITORS = "SELECT pk FROM visitors WHERE account_id = ? LIMIT ?"
 REMOVE_EARLIER_VERSIONS = """
 DELETE FROM visitor_versions WHERE id IN (
-    SELECT earlier.id FROM json_each(?) AS wanted
-    JOIN visitors ON pk = wanted.value
+    SELECT earlier.id FROM elements(?1) AS wanted
+    JOIN visitors ON pk = CAST(wanted.value AS BIGINT)
     JOIN visitor_versions AS present ON present.id = version_id
     JOIN visitor_versions AS earlier
-        ON earlier.visitor_pk = pk AND earlier.id <> version_id AND earlier.id IS NOT present.base_id
-    LIMIT ?
+        ON earlier.visitor_pk = pk AND earlier.id <> version_id AND earlier.id <> coalesce(present.base_id, 0)
+    LIMIT ?2
 )
 RETURNING length(content)
 """
 REMOVE_VERSIONS = """
-DELETE FROM visitor_versions WHERE visitor_pk IN (SELECT value FROM json_each(?)) RETURNING length(content)
+DELETE FROM visitor_versions WHERE visitor_pk IN (SELECT CAST(value AS BIGINT) FROM elements(?1) AS wanted)
+RETURNING length(content)
 """
-REMOVE_VISITORS = "DELETE FROM visitors WHERE pk IN (SELECT value FROM json_each(?))"
+REMOVE_VISITORS = "DELETE FROM visitors WHERE pk IN (SELECT CAST(value AS BIGINT) FROM elements(?1) AS wanted)"
 DELETE_ACCOUNT = "DELETE FROM accounts WHERE id = ?"
 CLEAR_PENDING = "DELETE FROM pending_devices WHERE account_id = ?"
 CLEAR_COUNTS = "DELETE FROM receipt_counts WHERE account_id = ?"

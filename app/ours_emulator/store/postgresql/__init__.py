@@ -1,0 +1,22 @@
+"""The store in a PostgreSQL database. It needs psycopg, which the extra `postgres` installs."""
+
+from ours_emulator.store import Retention, Store, StoreError, StoreReader
+
+
+def open_postgresql(url: str, retention: Retention) -> Store:
+    """Return the store in the database at *url*. Raises StoreError, which never has a password in its message."""
+    try:
+        from ours_emulator.store.postgresql.address import address_of
+        from ours_emulator.store.postgresql.writer import PostgresqlWriter
+    except ImportError:
+        raise StoreError(
+            "a PostgreSQL database needs the extra postgres; run: pip install 'ours-emulator[postgres]'"
+        ) from None
+    address = address_of(url)
+
+    def open_reader() -> StoreReader:
+        from ours_emulator.store.postgresql.reader import PostgresqlReader
+
+        return PostgresqlReader(address)
+
+    return Store(PostgresqlWriter(address, retention), open_reader)

@@ -1,0 +1,196 @@
+"""The one connection that writes: its statements and transactions, and what their errors mean.
+
+It holds an advisory lock for as long as it lives, so that no other emulator writes to the same tables.
+"""
+
+import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import cache
+from itertools import count
+from typing import Any, TypeAlias, cast
+
+import psycopg
+from psycopg.errors import LockNotAvailable, QueryCanceled, ReadOnlySqlTransaction
+from psycopg.types.numeric import Int8Dumper
+
+from ours_emulator.store import StoreBusyError, StoreError, StoreFailedError
+from ours_emulator.store.postgresql.address import Address
+from ours_emulator.store.postgresql.schema import prepare
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+LOCK = 0x4F555253
+"""The first number of the advisory lock; the second one is of the schema."""
+# An emulator that was just killed may have the lock for a moment yet.
+_WAIT = b"SET lock_timeout = '3s'"
+_TAKE_LOCK = f"SELECT pg_advisory_lock({LOCK}, hashtext(current_schema()))".encode()
+_WAIT_NO_LONGER = b"RESET lock_timeout"
+# With off or local, an answered event may be lost with the power of the server.
+_SYNCHRONOUS = b"""
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')
+"""
+# Every statement finds its few rows by an index. A plan that was made while a table was small, and is kept, would read
+# all of it: at 20,000 events that took ten times as long as everything else. The few that need such a scan have a cost
+# then for which they would be compiled first.
+_PLANS = b"SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
+_READ_ONLY = b"SHOW transaction_read_only"
+_SCHEMA = b"SELECT current_schema()"
+
+
+class WritingConnection:
+    """Opens the database at *address* for writing: the `Database` of a PostgreSQL writer.
+
+    A connection that was lost is opened again by the next transaction. Raises StoreError.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self.sessions = 0
+        """How many connections there have been. Between two of them others may have written."""
+        try:
+            self._connection = self._connect()
+            self._prepare()
+        except psycopg.Error as error:
+            raise StoreError(f"{self.name} cannot be opened: {sentence(error)}") from None
+
+    def _prepare(self) -> None:
+        try:
+            prepare(self._connection, self.name)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    @property
+    def name(self) -> str:
+        """The URL of the database, without a password."""
+        return self._address.shown
+
+    @property
+    def waits_for_disk(self) -> bool:
+        """Whether a commit waits until the disk has it."""
+        return True
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is room: what the disk of a server has, nobody here can know."""
+        return True
+
+    def run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return the rows of *statement*."""
+        cursor = self._connection.execute(_spelled(statement), values)
+        return cursor.fetchall() if cursor.description else []
+
+    def write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Run *statement* with each of *rows*."""
+        if len(rows) == 1:
+            self._connection.execute(_spelled(statement), rows[0])
+        elif rows:
+            self._connection.cursor().executemany(_spelled(statement), rows)
+
+    def delete(self, statement: str, *values: object) -> int:
+        """Run *statement*, and return how many rows it deleted."""
+        return self._connection.execute(_spelled(statement), values).rowcount
+
+    def begin(self) -> None:
+        """Begin a transaction, on a new connection if there is none. Raises StoreBusyError if that is not possible."""
+        try:
+            self._begin()
+        except psycopg.Error as error:
+            raise StoreBusyError(sentence(error)) from error
+
+    def _begin(self) -> None:
+        if not self._connection.closed:
+            # A connection that was closed while nothing was written is told of at its next use.
+            with suppress(psycopg.OperationalError):
+                self._connection.execute(b"BEGIN ISOLATION LEVEL READ COMMITTED")
+                return
+            if not self._connection.closed:
+                self._connection.close()
+        self._connection = self._connect()
+        self._connection.execute(b"BEGIN ISOLATION LEVEL READ COMMITTED")
+
+    def commit(self) -> None:
+        """Commit the transaction.
+
+        Raises StoreBusyError if that fails: it may be committed even so, so nobody may try its parts again.
+        """
+        try:
+            done = self._connection.execute(b"COMMIT").statusmessage
+        except psycopg.Error as error:
+            raise StoreBusyError(f"the commit was not confirmed: {sentence(error)}") from error
+        if done != "COMMIT":
+            raise StoreFailedError("the transaction was rolled back")
+
+    def roll_back(self) -> None:
+        """End the transaction, and leave the database as it was."""
+        try:
+            self._connection.execute(b"ROLLBACK")
+        except psycopg.Error:
+            # The server rolls back what a connection leaves.
+            self._connection.close()
+
+    def as_store_error(self, error: BaseException) -> StoreError | None:
+        """Return what the caller of a transaction that failed with *error* is told; None for an error of others."""
+        if not isinstance(error, psycopg.Error):
+            return None
+        if self._connection.closed or isinstance(error, ReadOnlySqlTransaction):
+            return StoreBusyError(sentence(error))
+        return (StoreFailedError if isinstance(error, psycopg.OperationalError) else StoreError)(sentence(error))
+
+    def tidy(self) -> None:
+        """Do nothing: the server tidies up itself."""
+
+    def waiting_briefly(self) -> AbstractContextManager[None]:
+        """Do nothing: nobody else writes."""
+        return nullcontext()
+
+    def make_room(self) -> None:
+        """Do nothing: the server gives up the room of its log itself."""
+
+    def close(self) -> None:
+        """Close the connection, which gives up the lock."""
+        self._connection.close()
+
+    def _connect(self) -> Connection:
+        """Return a new connection that has the lock."""
+        parameters = cast(dict[str, Any], dict(self._address.parameters))
+        connection: Connection = psycopg.connect(**parameters, autocommit=True, cursor_factory=psycopg.RawCursor)
+        try:
+            # Of one width, so that a statement is prepared once, whatever its numbers are.
+            connection.adapters.register_dumper(int, Int8Dumper)
+            if connection.execute(_READ_ONLY).fetchall() == [("on",)]:
+                raise StoreBusyError(f"{self.name} is read-only; use the primary server")
+            connection.execute(_SYNCHRONOUS)
+            connection.execute(_PLANS)
+            self._take_lock(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self.sessions += 1
+        return connection
+
+    def _take_lock(self, connection: Connection) -> None:
+        if connection.execute(_SCHEMA).fetchall() == [(None,)]:
+            raise StoreBusyError(f"{self.name} has no schema for tables; create the one in its search_path")
+        connection.execute(_WAIT)
+        try:
+            connection.execute(_TAKE_LOCK)
+        except (LockNotAvailable, QueryCanceled):
+            raise StoreBusyError(
+                f"{self.name} is in use by another emulator; stop that one or use another database"
+            ) from None
+        connection.execute(_WAIT_NO_LONGER)
+
+
+def sentence(error: psycopg.Error) -> str:
+    """Return the first line of what *error* says."""
+    return error.diag.message_primary or str(error).partition("\n")[0]
+
+
+@cache
+def _spelled(statement: str) -> bytes:
+    """Return *statement* as PostgreSQL has it. An entry of its indexes has room for 2,700 bytes."""
+    numbers = count(1)
+    numbered = re.sub(r"\?(\d*)", lambda found: f"${found[1] or next(numbers)}", statement)
+    keyed = re.sub(r"key\((\S+?)\)", r"md5(\1)", numbered)
+    return re.sub(r"elements\((\S+)\)", r"json_array_elements_text(CAST(\1 AS json))", keyed).encode()

@@ -1,0 +1,1 @@
+"""What reads from any database, for the debug API."""

@@ -1,0 +1,1 @@
+"""What writes to any database: loads what requests mention, saves what became of them, evicts and removes."""
