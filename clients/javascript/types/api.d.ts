@@ -73,7 +73,7 @@ export interface paths {
         };
         /**
          * Settings
-         * @description Show every setting in force and where it comes from. Only the end of a token or key is shown.
+         * @description Show every setting in force and where it comes from. Only the end of a token or key is shown, and no password.
          */
         get: operations["settings_debug_settings_get"];
         put?: never;
