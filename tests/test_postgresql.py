@@ -26,6 +26,7 @@ from ours_emulator.store.writing.counters import COUNTED
 from ours_emulator.store.writing.statements import SUM_EVENTS, SUM_PENDING
 from serving import Account, Server, serving
 from test_cli import COMMAND, environment
+from test_cli import serving as process
 from waiting import sending, until
 
 KEY = {"authorization": "Bearer pk_k"}
@@ -81,7 +82,7 @@ def test_a_second_emulator_on_a_database_is_refused_until_the_first_one_ends(url
     with serving(database=url) as server:
         assert refused(url) == f"{url} is in use by another emulator; stop that one or use another database"
         assert server.default.track(userId="u").status_code == 200
-    with serving(database=url) as server:
+    with serving(database=url.replace("postgresql:", "postgres:")) as server:
         assert server.default.visitor()["event_count"] == 1
 
 
@@ -210,6 +211,14 @@ def test_a_password_is_used_and_shown_nowhere(
 def test_a_url_that_is_not_valid_is_refused_without_a_part_of_it(place: str) -> None:
     said = "postgresql://… is not a valid database URL; use postgresql://user@host/name"
     assert refused(f"postgresql://{place}") == said
+
+
+@pytest.mark.parametrize("log_format", ["human", "json"])
+def test_the_banner_names_the_database_without_its_password(tmp_path: Path, url: str, log_format: str) -> None:
+    given = url.replace("postgres@", f"postgres:{SECRET}@")
+    with process(tmp_path, "--log-format", log_format, OURS_EMULATOR_DATABASE=given) as running:
+        assert url in running.said()
+        assert SECRET not in running.said() + running.complained()
 
 
 # What it writes
