@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import pytest
 
-from test_cli import COMMAND, Running, serving
+from test_cli import Running, serving
 from waiting import until
 
 ROWS = 20
@@ -102,7 +102,7 @@ def check(database: Path, acknowledged: Acknowledged) -> set[str]:
 
 
 @contextmanager
-def started(tmp_path: Path, number: int, command: Sequence[str] = COMMAND) -> Generator[Running]:
+def started(tmp_path: Path, number: int, command: Sequence[str] = ()) -> Generator[Running]:
     """Run a server on the one database of *tmp_path*."""
     directory = tmp_path / str(number)
     directory.mkdir()
