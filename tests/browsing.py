@@ -117,7 +117,7 @@ def page(first_tab: "Page") -> Iterator["Page"]:
     first_tab.goto("about:blank")
     first_tab.unroute_all()
     first_tab.set_viewport_size(VIEWPORT)
-    first_tab.emulate_media(color_scheme="null")
+    first_tab.emulate_media(color_scheme="null", reduced_motion="null")
     first_tab.context.set_offline(False)
 
 
