@@ -12,9 +12,19 @@ import pytest
 from serving import Account
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import (
+        Browser,
+        BrowserContext,
+        ConsoleMessage,
+        Dialog,
+        Error,
+        Page,
+        Request,
+        ViewportSize,
+    )
 
 CHROMIUM = shutil.which("chromium")
+VIEWPORT: "ViewportSize" = {"width": 1200, "height": 800}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,16 +57,31 @@ class Watched:
 
 
 @contextmanager
-def watched(context: "BrowserContext", account: Account) -> Generator[Watched]:
-    """A new tab for *account*; its page must have had nothing to complain of."""
-    page = context.new_page()
+def watched(page: "Page", account: Account) -> Generator[Watched]:
+    """The *page* with what its browser says while it shows *account*; nothing came from another origin."""
     tab = Watched(page, account)
-    page.on("console", lambda message: tab.complaints.append(f"{message.text} {message.location}"))
-    page.on("pageerror", lambda error: tab.complaints.append(str(error)))
-    page.on("request", lambda request: tab.requests.append(request.url))
+
+    def complain(message: "ConsoleMessage") -> None:
+        tab.complaints.append(f"{message.text} {message.location}")
+
+    def fail(error: "Error") -> None:
+        tab.complaints.append(str(error))
+
+    def ask(dialog: "Dialog") -> None:
+        tab.complaints.append(dialog.message)
+        dialog.dismiss()
+
+    def request(sent: "Request") -> None:
+        tab.requests.append(sent.url)
+
+    page.on("console", complain)
+    page.on("pageerror", fail)
+    page.on("dialog", ask)
+    page.on("request", request)
     yield tab
     assert tab.elsewhere() == []
-    page.close()
+    for event, listener in (("console", complain), ("pageerror", fail), ("dialog", ask), ("request", request)):
+        page.remove_listener(event, listener)
 
 
 @pytest.fixture(scope="module")
@@ -70,18 +95,35 @@ def browser() -> Iterator["Browser"]:
         launched.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def context(browser: "Browser") -> Iterator["BrowserContext"]:
-    """A browser session of its own, which may use the clipboard."""
+    """A browser session, which may use the clipboard."""
     allowed = ["clipboard-read", "clipboard-write"]
-    made = browser.new_context(viewport={"width": 1200, "height": 800}, permissions=allowed)
+    made = browser.new_context(viewport=VIEWPORT, permissions=allowed)
     yield made
     made.close()
 
 
+@pytest.fixture(scope="module")
+def first_tab(context: "BrowserContext") -> "Page":
+    """The tab of all tests of a module: the process of another one takes longer to start than most tests."""
+    return context.new_page()
+
+
 @pytest.fixture
-def tab(context: "BrowserContext", account: Account) -> Iterator[Watched]:
+def page(first_tab: "Page") -> Iterator["Page"]:
+    """The tab, as new."""
+    yield first_tab
+    first_tab.goto("about:blank")
+    first_tab.unroute_all()
+    first_tab.set_viewport_size(VIEWPORT)
+    first_tab.emulate_media(color_scheme="null", reduced_motion="null")
+    first_tab.context.set_offline(False)
+
+
+@pytest.fixture
+def tab(page: "Page", account: Account) -> Iterator[Watched]:
     """A tab for a fresh account. Nothing was complained of at its end."""
-    with watched(context, account) as opened:
+    with watched(page, account) as opened:
         yield opened
         assert opened.complaints == []

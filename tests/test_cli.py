@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+import forking
+from forking import Forked, forked
 from ours_emulator import __version__
 from ours_emulator.settings import ENV_PREFIX, Settings, flag
 from waiting import NO_TLS, PATIENCE, until
@@ -29,7 +31,7 @@ BANNER_END = re.compile(r"Ready\.\n|\{[^\n]* is ready at [^\n]*\n")
 class Running:
     """An emulator in a process of its own."""
 
-    process: subprocess.Popen[bytes]
+    process: Forked | subprocess.Popen[bytes]
     url: str
     directory: Path
 
@@ -59,20 +61,27 @@ def environment(tmp_path: Path, **variables: str) -> dict[str, str]:
     return {**clean, "TMPDIR": str(tmp_path / "tmp"), **variables}
 
 
+def started(
+    tmp_path: Path, arguments: Sequence[str], command: Sequence[str], variables: Mapping[str, str]
+) -> Forked | subprocess.Popen[bytes]:
+    """Start *command* with *arguments*, in *tmp_path* with its output; without a command a process is forked."""
+    env = environment(tmp_path, **variables)
+    with (
+        (tmp_path / "stdout").open("wb") as out,
+        (tmp_path / "stderr").open("wb") as err,
+        Path(os.devnull).open("rb") as nothing,
+    ):
+        if not command:
+            return forked(arguments, tmp_path, env, nothing, out, err)
+        return subprocess.Popen([*command, *arguments], stdout=out, stderr=err, stdin=nothing, cwd=tmp_path, env=env)
+
+
 @contextmanager
-def serving(tmp_path: Path, *flags: str, command: Sequence[str] = COMMAND, **variables: str) -> Generator[Running]:
-    """Run `serve` on a free port until the block ends."""
+def serving(tmp_path: Path, *flags: str, command: Sequence[str] = (), **variables: str) -> Generator[Running]:
+    """Run `serve` on a free port until the block ends: in a process that is forked, or by *command*."""
     port_file = tmp_path / "port"
-    command = [*command, "serve", "--port", "0", "--port-file", str(port_file), *flags]
-    with (tmp_path / "stdout").open("wb") as out, (tmp_path / "stderr").open("wb") as err:
-        process = subprocess.Popen(
-            command,
-            stdout=out,
-            stderr=err,
-            stdin=subprocess.DEVNULL,
-            cwd=tmp_path,
-            env=environment(tmp_path, **variables),
-        )
+    arguments = ["serve", "--port", "0", "--port-file", str(port_file), *flags]
+    process = started(tmp_path, arguments, command, variables)
     try:
         until(lambda: port_file.exists() or process.poll() is not None)
         assert process.poll() is None, (tmp_path / "stderr").read_text()
@@ -88,7 +97,7 @@ def serving(tmp_path: Path, *flags: str, command: Sequence[str] = COMMAND, **var
                 process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+                process.wait(PATIENCE)
 
 
 def run(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -106,7 +115,7 @@ def run(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.Complet
 
 def complaint(tmp_path: Path, *arguments: str, **variables: str) -> str:
     """Return the one line that is said about what cannot be done."""
-    done = run(tmp_path, *arguments, **variables)
+    done = forking.run(arguments, tmp_path, environment(tmp_path, **variables))
     assert done.returncode == 2, done
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -118,7 +127,11 @@ def complaint(tmp_path: Path, *arguments: str, **variables: str) -> str:
 def track(running: Running, **fields: object) -> int:
     body = json.dumps({"token": "t", "event": "Purchase", "userId": "user123", **fields})
     response = httpx.post(
-        running.url + "/track", content=body, headers={"content-type": "application/json"}, trust_env=False
+        running.url + "/track",
+        content=body,
+        headers={"content-type": "application/json"},
+        trust_env=False,
+        verify=NO_TLS,
     )
     return response.status_code
 
@@ -127,7 +140,7 @@ def track(running: Running, **fields: object) -> int:
 
 
 def test_the_banner_says_where_it_is_and_how_to_use_it(tmp_path: Path) -> None:
-    with serving(tmp_path) as running:
+    with serving(tmp_path, command=COMMAND) as running:
         banner = running.said()
         assert banner.endswith("\nReady.\n")
         assert f"\n  export OURS_PRIVACY_BASE_URL={running.url}/api/v1\n" in banner
@@ -205,7 +218,10 @@ def test_a_taken_port_is_reported(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert f"127.0.0.1:{port}" in complaint(tmp_path, "serve", "--port", str(port))
+        done = run(tmp_path, "serve", "--port", str(port))
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"ours-emulator: cannot listen on 127.0.0.1:{port}: ")
+        assert (done.returncode, done.stdout) == (2, "")
 
 
 @pytest.mark.parametrize(
@@ -334,7 +350,7 @@ def test_variables_that_our_other_programs_or_kubernetes_set_are_known(tmp_path:
     [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 0), (signal.SIGHUP, 0), (signal.SIGQUIT, 0)],
 )
 def test_a_signal_ends_it_and_nothing_is_left(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    with serving(tmp_path) as running, httpx.Client(trust_env=False, verify=NO_TLS) as http:
+    with serving(tmp_path, command=COMMAND) as running, httpx.Client(trust_env=False, verify=NO_TLS) as http:
         assert track(running) == 200
         assert list((tmp_path / "tmp").glob("*/*store.db")) != []
         # A connection that is kept alive does not hold it up.
@@ -366,6 +382,7 @@ def test_the_log_for_people_is_one_line_for_each_request(tmp_path: Path) -> None
             content=b'{"token":"t","userId":"u"}',
             headers={"content-type": "application/json"},
             trust_env=False,
+            verify=NO_TLS,
         )
         track(running, event="two\nlines \x1b[31m")
         httpx.get(running.url + "/debug/events", trust_env=False, verify=NO_TLS)
@@ -379,7 +396,7 @@ def test_the_log_for_people_is_one_line_for_each_request(tmp_path: Path) -> None
 
 
 def test_the_log_for_people_has_every_line_on_a_terminal_of_ascii_too(tmp_path: Path) -> None:
-    with serving(tmp_path, PYTHONIOENCODING="ascii") as running:
+    with serving(tmp_path, command=COMMAND, PYTHONIOENCODING="ascii") as running:
         assert track(running, event="Zoë") == 200
         assert track(running, event="last") == 200
         until(lambda: "last" in running.said())

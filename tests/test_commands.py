@@ -10,11 +10,14 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import httpx
 import pytest
 from click.testing import CliRunner
 
+import forking
+from forking import Forked, forked
 from ours_emulator.cli import main
 from ours_emulator.cli.output import tail_line
 from ours_emulator.records import Reset
@@ -95,17 +98,15 @@ def tracked_in_two_accounts(server: Server) -> Account:
 
 
 @contextmanager
-def served(environment: dict[str, str], *words: str) -> Generator[subprocess.Popen[str]]:
-    command = [*COMMAND, "serve", "--port", "0", *words]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        for line in process.stdout:
-            if line.startswith("Ready."):
-                break
+def served(environment: dict[str, str], *words: str) -> Generator[Forked]:
+    with Path(os.devnull).open("r+b") as nothing, TemporaryFile() as output:
+        process = forked(["serve", "--port", "0", *words], Path.cwd(), environment, nothing, output, nothing)
         try:
+            until(lambda: os.pread(output.fileno(), 10_000, 0).endswith(b"Ready.\n"))
             yield process
         finally:
             process.terminate()
+            process.wait()
 
 
 def test_visitors_and_events_are_shown_in_columns(account: Account, at: dict[str, str]) -> None:
@@ -529,7 +530,7 @@ def test_a_path_that_cannot_be_used_is_reported_with_what_to_do(at: dict[str, st
         ("serve", "--port", "0", "--seed", missing): "No such file or directory; check the path",
     }
     for words, advice in told.items():
-        done = subprocess.run([*COMMAND, *words], env=at, capture_output=True, text=True, timeout=30, check=False)
+        done = forking.run([*map(str, words)], tmp_path, at)
         assert (done.returncode, done.stderr.endswith(f": {advice}\n")) == (2, True), words
 
 

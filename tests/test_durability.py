@@ -96,8 +96,8 @@ def test_a_file_that_is_gone_is_noticed_and_not_written_into(tmp_path: Path, los
         health = httpx.get(running.url + "/debug/health", trust_env=False, verify=NO_TLS)
         assert (health.status_code, health.json().keys()) == (503, {"error"})
         assert database.exists() is (lose is replaced)
+        until(lambda: len(running.complained().splitlines()) == 3)
         lines = running.complained().splitlines()
-        assert len(lines) == 3
         for line in (*lines, health.json()["error"]):
             assert str(database) in line
             assert "restart the emulator" in line

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from ours_privacy import OursPrivacy
 
+import forking
 from nested import FEW_PLUGINS
 from ours_emulator.emulator import run_emulator
 
 COMMAND = Path(sys.executable).with_name("ours-emulator")
-SEND = """
+SEND_BY_SDK = """
 import sys
 from ours_privacy import OursPrivacy
 with OursPrivacy() as client:
@@ -21,14 +22,32 @@ with OursPrivacy() as client:
     client.track.event(token="t", event="Paid", user_id="u", extra_body={"properties": {}})
 sys.exit(3)
 """
+SENDING = """
+import http.client, json, os, sys
+url = os.environ["OURS_PRIVACY_BASE_URL"].removeprefix("http://")
+connection = http.client.HTTPConnection(url.partition("/")[0])
+
+def send(**fields):
+    body = json.dumps({"token": "t", "event": "Paid", "userId": "u", **fields})
+    connection.request("POST", "/api/v1/track", body, {"Content-Type": "application/json"})
+    connection.getresponse().read()
+"""
+SEND = f"""{SENDING}
+send()
+send(properties={{}})
+sys.exit(3)
+"""
 CLOSE_AND_RESET = """
+import json
+import os
+import urllib.request
 import pytest
 from ours_emulator.emulator import Emulator
-from ours_privacy import OursPrivacy
 
 def send(event, url=None):
-    with OursPrivacy(base_url=url) as client:
-        client.track.event(token="t", event=event, user_id="u")
+    body = json.dumps({"token": "t", "event": event, "userId": "u"}).encode()
+    url = (url or os.environ["OURS_PRIVACY_BASE_URL"]) + "/track"
+    urllib.request.urlopen(urllib.request.Request(url, body, {"Content-Type": "application/json"})).close()
 
 @pytest.mark.parametrize("events", [["Paid"], ["Paid", "Other"], []])
 def test_closed(ours_emulator, events):
@@ -44,13 +63,13 @@ def test_reset(ours_emulator):
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [str(COMMAND), "exec", *arguments]
     env = {**os.environ, **FEW_PLUGINS, **environment}
-    return subprocess.run(command, capture_output=True, text=True, timeout=50, env=env)
+    return forking.run(["exec", *arguments], Path.cwd(), env)
 
 
 def test_the_command_talks_to_the_emulator_and_its_exit_code_is_returned() -> None:
-    done = run("--", sys.executable, "-c", SEND)
+    command = [str(COMMAND), "exec", "--", sys.executable, "-c", SEND_BY_SDK]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
     assert done.returncode == 3
     assert done.stdout == ""
     _, _, first, second = done.stderr.splitlines()
@@ -73,9 +92,7 @@ def test_what_is_no_longer_kept_is_counted_too() -> None:
 
 
 def test_only_the_first_problems_are_listed() -> None:
-    script = "from ours_privacy import OursPrivacy\n"
-    script += "with OursPrivacy() as client:\n for number in range(25):\n"
-    script += "  client.track.event(token='t', event='E', user_id='u', extra_body={'properties': {}})\n"
+    script = f"{SENDING}\nfor number in range(25): send(properties={{}})"
     _, _, first, *problems, more = run(sys.executable, "-c", script).stderr.splitlines()
     assert first == "ours-emulator: 25 requests, 25 events accepted, 25 hints"
     assert len(problems) == 20

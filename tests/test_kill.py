@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 
 from databases import is_postgresql, queried
-from test_cli import COMMAND, Running, serving
+from test_cli import Running, serving
 from waiting import until
 
 ROWS = 20
@@ -101,7 +101,7 @@ def check(database: str, acknowledged: Acknowledged) -> set[str]:
 
 
 @contextmanager
-def started(tmp_path: Path, number: int, database: str, command: Sequence[str] = COMMAND) -> Generator[Running]:
+def started(tmp_path: Path, number: int, database: str, command: Sequence[str] = ()) -> Generator[Running]:
     """Run a server on a *database*."""
     directory = tmp_path / str(number)
     directory.mkdir()

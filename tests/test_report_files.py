@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import forking
 from looping import case
 from ours_emulator.emulator import run_emulator
 from ours_emulator.pytest_support.report_files import new_list, remove_old_reports
@@ -369,9 +370,8 @@ def test_a_test_that_fails_again_replaces_its_report(runs: Runs, pytester: pytes
     assert left() == {page.name, page.with_suffix(".jsonl").name}
 
 
-def open_page(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(COMMAND), "open", "--no-browser", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+def open_page(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return forking.run(["open", "--no-browser", *arguments], Path.cwd(), {**os.environ, **variables})
 
 
 def test_open_shows_the_requests_that_a_failing_test_left(runs: Runs, tmp_path: Path) -> None:
@@ -416,14 +416,8 @@ def test_open_writes_to_a_temporary_file_unless_one_is_named(tmp_path: Path) -> 
     lines.write_text(
         '{"path": "/track", "body": {"token": "t", "event": "E", "userId": "u"}, "received_at": 1767225600000}\n'
     )
-    done = subprocess.run(
-        [str(COMMAND), "open", "--no-browser", str(lines)],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=True,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    )
+    done = open_page(str(lines), TMPDIR=str(tmp_path))
+    assert done.returncode == 0, done.stderr
     written = Path(done.stdout.strip())
     assert (written.parent.parent, written.name) == (tmp_path, "lines.html")
     assert '"account":"default"' in written.read_text()

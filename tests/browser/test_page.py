@@ -6,27 +6,32 @@ import os
 import re
 import subprocess
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 import httpx
 import pytest
 
+from browsing import watched
 from looping import case
 from ours_emulator.app import create_app
 from ours_emulator.emulator import Emulator
 from ours_emulator.settings import load
 from serving import JSON, Account, Server, listening_server, mounted, serving, serving_at
-from waiting import PATIENCE, until
+from waiting import NO_TLS, PATIENCE, until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page, Route
+    from playwright.sync_api import Page, Route
 
     from browsing import Watched
 
 pytestmark = [pytest.mark.timeout(120)]
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
-AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+THEMES: tuple[tuple[Literal["dark", "light"], dict[str, Any]], ...] = (
+    # In the dark only colours differ.
+    ("dark", {"runOnly": ["color-contrast"]}),
+    ("light", {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}),
+)
 
 SDK = {"x-stainless-lang": "python", "x-stainless-package-version": "2.1.0"}
 """What the vendor's SDK sends that is made for the later revision."""
@@ -148,8 +153,7 @@ def test_a_paused_page_shows_what_it_missed_when_it_goes_on(tab: "Watched", acco
     tab.page.locator(".rows .title", has_text="Missed").wait_for()
 
 
-def test_the_page_goes_on_after_a_restart_of_the_server(context: "BrowserContext") -> None:
-    page = context.new_page()
+def test_the_page_goes_on_after_a_restart_of_the_server(page: "Page") -> None:
     with serving() as before:
         before.default.track(event="Before", userId="u")
         port = before.url.rpartition(":")[2]
@@ -162,12 +166,13 @@ def test_the_page_goes_on_after_a_restart_of_the_server(context: "BrowserContext
         until(lambda: titles(page) == ["After"])
 
 
-def test_the_page_works_below_the_prefix_of_a_mounted_app(context: "BrowserContext") -> None:
+def test_the_page_works_below_the_prefix_of_a_mounted_app(page: "Page") -> None:
     emulator = create_app(load({"log_format": "none"}))
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    with listening_server(mounted(emulator)) as url, httpx.Client(trust_env=False) as http:
+    with (
+        listening_server(mounted(emulator)) as url,
+        httpx.Client(trust_env=False, verify=NO_TLS) as http,
+        watched(page, Account(f"{url}/accounts/shop", http)) as tab,
+    ):
         page.goto(f"{url}/ours/accounts/shop")
         page.get_by_role("button", name="Send a test event").click()
         page.locator(".rows .title", has_text="Test Event").click()
@@ -178,22 +183,20 @@ def test_the_page_works_below_the_prefix_of_a_mounted_app(context: "BrowserConte
         page.get_by_label("Account").select_option("")
         page.locator(".rows .where", has_text="shop").first.wait_for()
         assert page.url == f"{url}/ours/"
+        assert tab.complaints == []
+        page.goto("about:blank")
         emulator.stop()
-        page.close()
-    assert complaints == []
 
 
-def test_what_was_removed_to_make_room_is_counted(context: "BrowserContext") -> None:
+def test_what_was_removed_to_make_room_is_counted(page: "Page") -> None:
     with serving(keep=5) as server:
         for number in range(20):
             server.default.track(event=f"Event {number}", userId="u")
-        page = context.new_page()
         page.goto(server.url)
         page.locator(".rows .title", has_text="Event 19").wait_for()
         evicted = server.default.debug("summary")["evicted_events"]
         assert evicted > 0
         page.get_by_text(f"{evicted} events removed to make room").wait_for()
-        page.close()
 
 
 def test_a_closed_account_says_so(tab: "Watched", account: Account) -> None:
@@ -222,24 +225,31 @@ def set_hidden(page: "Page", hidden: bool) -> None:
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
-def test_the_seventh_tab_loads_and_the_first_catches_up(context: "BrowserContext", account: Account) -> None:
+def another_tab(page: "Page", url: str) -> "Page":
+    """A tab that *page* opens. It shares the process of the page, which takes long to start."""
+    with page.expect_popup() as opened:
+        page.evaluate("url => { window.open(url); }", url)
+    return opened.value
+
+
+def test_the_seventh_tab_loads_and_the_first_catches_up(page: "Page", account: Account) -> None:
     account.track(event="Purchase", userId="u")
-    tabs: list[Page] = []
-    for _ in range(7):
-        page = context.new_page()
-        page.goto(account.url + "/")
-        page.locator(".rows .title", has_text="Purchase").wait_for()
-        set_hidden(page, True)
-        tabs.append(page)
+    page.goto(account.url + "/")
+    tabs = [page, *(another_tab(page, account.url + "/") for _ in range(6))]
+    for each in tabs:
+        each.locator(".rows .title", has_text="Purchase").wait_for()
+        set_hidden(each, True)
     account.track(event="Missed", userId="u")
-    set_hidden(tabs[0], False)
-    tabs[0].locator(".rows .title", has_text="Missed").wait_for()
+    set_hidden(page, False)
+    page.locator(".rows .title", has_text="Missed").wait_for()
+    for each in tabs[1:]:
+        each.close()
 
 
 # What an event is
 
 
-def test_a_link_shows_the_same_in_another_tab(tab: "Watched", context: "BrowserContext", account: Account) -> None:
+def test_a_link_shows_the_same_in_another_tab(tab: "Watched", account: Account) -> None:
     fill(account)
     tab.open()
     tab.page.get_by_role("button", name=re.compile("^rejected")).click()
@@ -247,14 +257,14 @@ def test_a_link_shows_the_same_in_another_tab(tab: "Watched", context: "BrowserC
     until(lambda: tab.page.locator(".rows li").count() == 3)
     tab.page.locator(".rows .title", has_text="Nobody").click()
     tab.page.locator(".json").wait_for()
-    other = context.new_page()
-    other.goto(tab.page.url)
+    other = another_tab(tab.page, tab.page.url)
     other.locator(".json").wait_for()
     assert other.locator("main").inner_text() == tab.page.locator("main").inner_text()
     assert other.locator(".rows li").count() == 3
     tab.page.reload()
     tab.page.locator(".json").wait_for()
     assert other.locator("main").inner_text() == tab.page.locator("main").inner_text()
+    other.close()
     tab.page.go_back()
     tab.page.locator(".json").wait_for(state="detached")
     assert tab.page.locator(".rows li").count() == 3
@@ -347,12 +357,11 @@ def test_an_event_that_is_gone_is_said_to_be(tab: "Watched", account: Account) -
     tab.complaints.clear()
 
 
-def test_an_event_whose_request_was_removed_to_make_room_is_shown_without_it(context: "BrowserContext") -> None:
+def test_an_event_whose_request_was_removed_to_make_room_is_shown_without_it(page: "Page") -> None:
     with serving(keep_body_bytes=200) as server:
         for number in range(9):
             server.default.track(event=f"Event {number}", userId="u", coupon="S")
         assert server.http.get(f"{server.url}/debug/requests/1").status_code == 404
-        page = context.new_page()
         page.goto(f"{server.url}/?event=1")
         detail = page.get_by_role("region", name="Event")
         detail.get_by_text("The request is no longer kept.").wait_for()
@@ -360,7 +369,6 @@ def test_an_event_whose_request_was_removed_to_make_room_is_shown_without_it(con
         assert "unknown-keys" in copied(page, "Copy as Markdown")
         assert detail.get_by_role("alert").count() == 0
         assert page.get_by_role("button", name="Send again").count() == 0
-        page.close()
 
 
 # What can be copied
@@ -555,7 +563,6 @@ def send_everywhere(account: Account, markup: str) -> None:
 
 def test_markup_in_every_field_is_only_text(tab: "Watched", account: Account) -> None:
     assert len(set(MARKUP)) == 30
-    tab.page.on("dialog", lambda dialog: tab.complaints.append(dialog.message))
     sent = (*TOGETHER, MARKUP[-1])
     for markup in sent:
         send_everywhere(account, markup)
@@ -576,7 +583,6 @@ def test_markup_in_every_field_is_only_text(tab: "Watched", account: Account) ->
 def test_markup_in_the_address_and_in_every_other_view_is_only_text(
     tab: "Watched", account: Account, server: Server
 ) -> None:
-    tab.page.on("dialog", lambda dialog: tab.complaints.append(dialog.message))
     for markup in TOGETHER:
         send_everywhere(account, markup)
     for markup in TOGETHER:
@@ -641,17 +647,11 @@ def places(account: Account) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1200])
-def test_axe_finds_nothing_to_complain_of(browser: "Browser", server: Server, theme: Any, width: int) -> None:
-    account = server.account()
-    context = browser.new_context(color_scheme=theme, viewport={"width": width, "height": 800}, reduced_motion="reduce")
-    page = context.new_page()
+def test_axe_finds_nothing_to_complain_of(page: "Page", account: Account) -> None:
+    page.emulate_media(reduced_motion="reduce")
     page.goto(account.url + "/")
     page.get_by_role("button", name="Send a test event").wait_for()
-    # In the dark only colours differ.
-    rules = AXE_RULES if theme == "light" else {"runOnly": ["color-contrast"]}
-    check(page, "empty", rules)
+    check(page, "empty")
     fill(account)
     account.post("/track", {"token": "t", "event": "SDK", "userId": "u"}, SDK)
     account.http.put(f"{account.url}/debug/faults/slow", json={"answer": {"delay_ms": 1}})
@@ -659,23 +659,26 @@ def test_axe_finds_nothing_to_complain_of(browser: "Browser", server: Server, th
     for place, drawn in places(account).items():
         page.goto(f"{account.url}/{place}")
         page.locator(drawn).first.wait_for()
-        check(page, place, rules)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        check(page, place)
     page.get_by_text("1 note", exact=True).click()
-    check(page, "note", rules)
+    check(page, "note")
     for button in ("Reset…", "Keys"):
         page.get_by_role("button", name=button, exact=True).click()
-        check(page, button, rules)
+        check(page, button)
         page.keyboard.press("Escape")
-    context.close()
 
 
-def check(page: "Page", state: str, rules: dict[str, Any]) -> None:
-    """Let axe look at the page."""
+def check(page: "Page", state: str) -> None:
+    """Let axe look at the page: wide and narrow, light and dark."""
     page.evaluate(AXE)
-    violations = page.evaluate("options => axe.run(document, options)", rules)["violations"]
-    found = [(violation["id"], [node["html"] for node in violation["nodes"]]) for violation in violations]
-    assert found == [], state
+    for width in (390, 1200):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, state
+        for theme, rules in THEMES:
+            page.emulate_media(color_scheme=theme)
+            violations = page.evaluate("options => axe.run(document, options)", rules)["violations"]
+            found = [(violation["id"], [node["html"] for node in violation["nodes"]]) for violation in violations]
+            assert found == [], (state, width, theme)
 
 
 def test_the_list_is_walked_through_by_keys(tab: "Watched", account: Account) -> None:
@@ -731,9 +734,8 @@ def test_everything_can_be_reached_by_the_tab_key(tab: "Watched", account: Accou
 # The admin token
 
 
-def test_the_page_asks_for_the_admin_token_and_uses_it(context: "BrowserContext") -> None:
+def test_the_page_asks_for_the_admin_token_and_uses_it(page: "Page") -> None:
     with serving(admin_token="secret") as locked:
-        page = context.new_page()
         page.goto(locked.url)
         page.get_by_label("Token").fill("secret")
         page.get_by_role("button", name="Use it").click()

@@ -13,13 +13,14 @@ from urllib.request import url2pathname
 
 import pytest
 
+from browsing import watched
 from looping import case
 from ours_emulator.records import milliseconds_of
 from searching import TEXTS, send_searched
 from serving import Account
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.timeout(120)]
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
@@ -50,29 +51,22 @@ Opened = Callable[..., "Page"]
 
 
 @pytest.fixture
-def opened(context: "BrowserContext", account: Account, tmp_path: Path) -> Iterator[Opened]:
+def opened(page: "Page", account: Account, tmp_path: Path) -> Iterator[Opened]:
     """Opens a report on the account, offline. At the end its browser must have complained of nothing."""
-    complaints: list[str] = []
-    page = context.new_page()
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: complaints.append(dialog.message))
-    page.on(
-        "request",
-        lambda request: complaints.extend([] if request.url.startswith(("file:", "data:")) else [request.url]),
-    )
     file = tmp_path / "report.html"
+    with watched(page, account) as tab:
 
-    def open_report(query: str = "", **body: object) -> "Page":
-        file.write_bytes(account.post("/debug/report", json.dumps(body).encode()).content)
-        context.set_offline(True)
-        page.goto(f"{file.as_uri()}{query}")
-        page.locator("header").wait_for()
-        return page
+        def open_report(query: str = "", **body: object) -> "Page":
+            file.write_bytes(account.post("/debug/report", json.dumps(body).encode()).content)
+            page.context.set_offline(True)
+            page.goto(f"{file.as_uri()}{query}")
+            page.locator("header").wait_for()
+            return page
 
-    yield open_report
-    assert complaints == []
-    page.close()
+        yield open_report
+        assert tab.complaints == []
+        assert {url.partition(":")[0] for url in tab.requests} <= {"file", "data"}
+        tab.requests.clear()
 
 
 def fill(account: Account) -> None:
@@ -177,7 +171,7 @@ def answered(account: Account, path: str, params: dict[str, Any]) -> list[dict[s
     return items
 
 
-def test_a_report_lists_what_the_debug_api_lists(context: "BrowserContext", account: Account) -> None:
+def test_a_report_lists_what_the_debug_api_lists(page: "Page", account: Account) -> None:
     send_searched(account)
     account.identify(userId="u-2", email="a@b.co", userProperties={"city": "Ärmel", "is_bot": True, "zip": "1.5"})
     account.track(event="Hinted", userId="u-2", traits={})
@@ -188,7 +182,6 @@ def test_a_report_lists_what_the_debug_api_lists(context: "BrowserContext", acco
     account.track(event="Dropped", email="a@b.co")
     (data,) = DATA.findall(account.post("/debug/report", {"redact": False}).text)
     module = (files("ours_emulator.inspector") / "report.js").read_text("utf-8")
-    page = context.new_page()
     # Each once.
     asked = list({json.dumps(question): question for question in questions(account)}.values())
     for (path, params), items in zip(asked, page.evaluate(ANSWERS, [module, data, asked]), strict=True):

@@ -16,7 +16,7 @@ from serving import Account, Server
 from waiting import until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import Page
 
     from browsing import Watched
 
@@ -518,7 +518,7 @@ def test_the_rules_say_how_many_events_met_each(tab: "Watched", server: Server, 
 
 
 def test_a_rule_says_what_it_says_in_the_revision_of_the_account_of_the_event(
-    context: "BrowserContext", server: Server, account: Account
+    page: "Page", server: Server, account: Account
 ) -> None:
     account.configure(revision="2026-10")
     account.track(event="Nobody")
@@ -530,20 +530,20 @@ def test_a_rule_says_what_it_says_in_the_revision_of_the_account_of_the_event(
     assert rule["2026-05"] != rule["2026-10"]
     everything = server.default
     for shown in (account, everything):
-        with case(shown.url), watched(context, shown) as opened:
+        with case(shown.url), watched(page, shown) as opened:
             opened.open(f"?event={event['id']}")
             opened.page.get_by_text("rule identifier").click()
             opened.page.locator("details p", has_text=rule["2026-10"]).wait_for()
 
 
 def test_the_rules_of_all_accounts_are_listed_with_what_each_says_in_each_revision(
-    context: "BrowserContext", server: Server, account: Account
+    page: "Page", server: Server, account: Account
 ) -> None:
     account.configure(revision="2026-10")
     account.track(event="Nobody")
     texts = {name: [one["text"] for one in rules_of(server, name)] for name in REVISIONS}
     for shown, names in ((server.default, REVISIONS), (account, ("2026-10",))):
-        with case(shown.url), watched(context, shown) as opened:
+        with case(shown.url), watched(page, shown) as opened:
             opened.open("?view=rules")
             row = opened.page.locator("tbody tr", has=opened.page.get_by_text("identifier", exact=True))
             row.locator("a", has_text="refused").wait_for()
