@@ -119,7 +119,7 @@ def test_an_account_has_no_metrics_of_its_own(server: Emulator) -> None:
     url = f"{server.server_url}/accounts/a/metrics"
     response = httpx.get(url, headers={"authorization": "Bearer secret"}, verify=False)
     assert response.status_code == 404
-    assert response.json() == {"error": "metrics are those of the whole emulator; use /metrics without an account"}
+    assert response.json() == {"error": "metrics cover the whole emulator; use /metrics without an account prefix"}
 
 
 WITHOUT = """

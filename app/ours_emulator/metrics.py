@@ -1,10 +1,10 @@
-"""What monitoring asks: counts of what arrived while the emulator runs, in the text format of Prometheus.
+"""Counts for monitoring, in the text format of Prometheus.
 
-Nothing that a client chooses is a label: no account, event or fault has a name here.
+Names that clients choose are never labels, so the number of series is bounded.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
@@ -15,7 +15,7 @@ _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 
 
 class Metrics:
-    """The counts of one emulator since its start. A reset leaves them as they are; what is stored is asked for."""
+    """The counts of one emulator since its start. A reset leaves them as they are."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -34,17 +34,6 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-        self._stored = {
-            name: self._gauge(name, text)
-            for name, text in (
-                ("stored_visitors", "Visitors in the store."),
-                ("stored_requests", "Requests in the store."),
-                ("stored_events", "Events in the store."),
-                ("evicted_requests", "Requests deleted to make room, of the accounts in the store."),
-                ("evicted_events", "Events deleted to make room, of the accounts in the store."),
-                ("store_bytes", "Size of the store."),
-            )
-        }
 
     def count(self, exchanges: Sequence[Exchange]) -> None:
         """Count *exchanges*, which were committed. Any thread may."""
@@ -62,22 +51,27 @@ class Metrics:
                 if isinstance(receipt.arrival, Rejection):
                     self._refusals.labels(receipt.arrival.reason.rule).inc()
 
-    def text(self, stored: Summary, size: int) -> bytes:
-        """Return the counts, with what is *stored* now, in a store of *size* bytes."""
-        values = {
-            "stored_visitors": stored.visitors,
-            "stored_requests": stored.requests,
-            "stored_events": sum(stored.outcomes.values()),
-            "evicted_requests": stored.evicted_requests,
-            "evicted_events": stored.evicted_events,
-            "store_bytes": size,
-        }
-        for name, value in values.items():
-            self._stored[name].set(value)
+    def text(self) -> bytes:
+        """Return the counts."""
         return generate_latest(self._registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"ours_emulator_{name}", text, labels, registry=self._registry)
 
-    def _gauge(self, name: str, text: str, labels: Iterable[str] = ()) -> Gauge:
-        return Gauge(f"ours_emulator_{name}", text, labels, registry=self._registry)
+
+_STORED: Mapping[str, tuple[str, Callable[[Summary], int]]] = {
+    "stored_visitors": ("Visitors in the store.", lambda stored: stored.visitors),
+    "stored_requests": ("Requests in the store.", lambda stored: stored.requests),
+    "stored_events": ("Events in the store.", lambda stored: sum(stored.outcomes.values())),
+    "evicted_requests": ("Requests that were deleted to make room.", lambda stored: stored.evicted_requests),
+    "evicted_events": ("Events that were deleted to make room.", lambda stored: stored.evicted_events),
+}
+
+
+def stored_text(stored: Summary, size: int) -> bytes:
+    """Return what is *stored* now, in a store of *size* bytes."""
+    registry = CollectorRegistry()
+    for name, (text, value) in _STORED.items():
+        Gauge(f"ours_emulator_{name}", text, registry=registry).set(value(stored))
+    Gauge("ours_emulator_store_bytes", "Size of the store.", registry=registry).set(size)
+    return generate_latest(registry)

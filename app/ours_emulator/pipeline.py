@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -177,13 +178,18 @@ class Pipeline:
     def _plant_seed(self, account: str | None) -> list[Exchange]:
         """Store the seed of *account* (all of it if None) in the open transaction: a store has all of it or nothing."""
         seed: list[_Parsed] = []
-        for parsed in [self._parsed(request) for request in self._seed if account in (None, request.account)]:
+        for parsed in [self._parsed(request) for request in self._seed_now(account)]:
             if isinstance(parsed, Exception):
                 raise parsed
             if isinstance(parsed, _Parsed):
                 seed.append(parsed)
         groups = [seed[begin : begin + _SEED_REQUESTS] for begin in range(0, len(seed), _SEED_REQUESTS)]
         return [exchange for group in groups for exchange in self._group(group)]
+
+    def _seed_now(self, account: str | None) -> Iterable[Request]:
+        """Yield the requests of the seed for *account*, or all if None, as if they had just begun."""
+        started = time.perf_counter()
+        return (replace(one, started=started) for one in self._seed if account in (None, one.account))
 
     def _cleared(self, clear: Callable[[A], Cleared], account: A, *, seeded: bool) -> Cleared:
         self._calls.begin()
@@ -241,7 +247,7 @@ class Pipeline:
             with self._store.transaction():
                 exchanges = self._group(parsed)
         except StoreBusyError as error:
-            # Each of them alone would wait as long, and fail as well.
+            # Each of them alone would wait as long and fail as well, or be stored twice.
             return [_failure(error)] * len(parsed)
         except Exception as error:
             if len(parsed) > 1:

@@ -4,10 +4,11 @@ from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import PlainTextResponse, Response
 
 from ours_emulator.debug.params import Needs, Reader, Responses, error_response
+from ours_emulator.store import StoreFailedError, StoreLostError, StoreReader
 
 MEDIA_TYPE = "text/plain; version=0.0.4"
 _OFF = "metrics are off; start the emulator with --metrics"
-_WHOLE = "metrics are those of the whole emulator; use /metrics without an account"
+_WHOLE = "metrics cover the whole emulator; use /metrics without an account prefix"
 _TEXT = {
     "schema": {"type": "string"},
     "example": 'ours_emulator_events_total{endpoint="track",outcome="accepted"} 3.0\n',
@@ -26,5 +27,15 @@ async def metrics(request: Request, parts: Needs, reader: Reader) -> PlainTextRe
         raise HTTPException(404, _WHOLE)
     if parts.metrics is None:
         raise HTTPException(404, _OFF)
-    text = parts.metrics.text(await reader.summary(None), await reader.size())
-    return PlainTextResponse(text, media_type=MEDIA_TYPE)
+    return PlainTextResponse(parts.metrics.text() + await _stored(reader), media_type=MEDIA_TYPE)
+
+
+async def _stored(reader: StoreReader) -> bytes:
+    """Return what is stored now; nothing of it if the store cannot be read, when the counts are wanted most."""
+    # Only here if it was imported at the start.
+    from ours_emulator.metrics import stored_text
+
+    try:
+        return stored_text(await reader.summary(None), await reader.size())
+    except (StoreFailedError, StoreLostError):
+        return b""

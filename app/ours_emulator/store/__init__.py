@@ -48,7 +48,7 @@ class StoreLostError(StoreError):
 
 
 class StoreBusyError(StoreError):
-    """The store cannot be written at all: somebody else has it, or its file is gone."""
+    """The store cannot be written at all, or nobody knows whether it was: the group must not be tried again."""
 
 
 class StoreFailedError(StoreError):

@@ -5,11 +5,10 @@ tables by scripts/generate_table_sql.py.
 """
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import TEXT
 
 # The integers of SQLite have 64 bits. With the collation C, texts are ordered as their bytes, as in SQLite.
 _Integer = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_Text = sa.Text().with_variant(TEXT(collation="C"), "postgresql")
+_Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 metadata = sa.MetaData()
 accounts = sa.Table(
     "accounts",

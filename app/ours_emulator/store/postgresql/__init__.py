@@ -1,10 +1,14 @@
 """The store in a PostgreSQL database. It needs psycopg, which the extra `postgres` installs."""
 
+import sys
+
 from ours_emulator.store import Retention, Store, StoreError, StoreReader
 
 
 def open_postgresql(url: str, retention: Retention) -> Store:
     """Return the store in the database at *url*. Raises StoreError, which never has a password in its message."""
+    if sys.platform == "win32":
+        raise StoreError("PostgreSQL is not supported on Windows; use a file")
     try:
         from ours_emulator.store.postgresql.address import address_of
         from ours_emulator.store.postgresql.writer import PostgresqlWriter

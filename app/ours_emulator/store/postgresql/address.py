@@ -14,6 +14,9 @@ from ours_emulator.store import StoreError
 _DEFAULTS: Mapping[str, str | int | None] = {
     "application_name": "ours-emulator",
     "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
 

@@ -33,6 +33,11 @@ SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('sync
 # all of it: at 20,000 events that took ten times as long as everything else. The few that need such a scan have a cost
 # then for which they would be compiled first.
 _PLANS = b"SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
+# The server keeps the lock of a client that vanished until it notices; without these, that may take two hours.
+_KEEPALIVES = b"""
+SELECT set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
+       set_config('tcp_keepalives_count', '3', false)
+"""
 _READ_ONLY = b"SHOW transaction_read_only"
 _SCHEMA = b"SELECT current_schema()"
 
@@ -161,6 +166,7 @@ class WritingConnection:
             if connection.execute(_READ_ONLY).fetchall() == [("on",)]:
                 raise StoreBusyError(f"{self.name} is read-only; use the primary server")
             connection.execute(_SYNCHRONOUS)
+            connection.execute(_KEEPALIVES)
             connection.execute(_PLANS)
             self._take_lock(connection)
         except BaseException:

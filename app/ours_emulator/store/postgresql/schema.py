@@ -22,7 +22,6 @@ _MADE = (
     f"INSERT INTO {_MARK} VALUES ({SCHEMA_VERSION})",
 )
 _TABLES = {_MARK, *(statement.split()[2] for statement in _MADE if statement.split()[1] == "TABLE")}
-_LOCK = b"SELECT pg_advisory_xact_lock(hashtext('ours_emulator_schema'), hashtext(current_schema()))"
 _PRESENT = b"""
 SELECT relname::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = current_schema()
 """
@@ -31,16 +30,15 @@ SELECT relname::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relna
 def prepare(connection: psycopg.Connection[tuple[Any, ...]], name: str) -> None:
     """Make sure that the database called *name* is a store of this version; one without our tables becomes one.
 
-    Raises StoreError for anything else.
+    *connection* has the advisory lock, so nobody else does so meanwhile. Raises StoreError for anything else.
     """
     with connection.transaction():
-        connection.execute(_LOCK)
         present = {row[0] for row in connection.execute(_PRESENT).fetchall()}
         if _MARK in present:
             _check(connection, name, present)
             return
-        for table in sorted(_TABLES & present):
-            raise StoreError(f"{name} has a table {table} of another program; use another database or schema")
+        if clashing := sorted(_TABLES & present):
+            raise StoreError(f"{name} has a table {clashing[0]} of another program; use another database or schema")
         for statement in _MADE:
             connection.execute(statement.encode())
 
@@ -58,5 +56,7 @@ def _check(connection: psycopg.Connection[tuple[Any, ...]], name: str, present: 
         raise StoreError(
             f"{name} has store version {version}, which cannot be migrated to {SCHEMA_VERSION}; use a new database"
         )
-    for table in sorted(_TABLES - present):
-        raise StoreError(f"{name} is damaged: table {table} is missing; restore it from a backup or use a new database")
+    if missing := sorted(_TABLES - present):
+        raise StoreError(
+            f"{name} is damaged: table {missing[0]} is missing; restore it from a backup or use a new database"
+        )
