@@ -4,6 +4,7 @@ import configparser
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -161,7 +162,7 @@ def test_every_path_of_the_debug_api_is_documented(tmp_path: Path) -> None:
 @each
 def test_what_a_page_says_to_install_has_that_name(document: Document) -> None:
     commands = [span for span in document.code_spans if span.startswith("pip install ")]
-    for name in " ".join(commands).replace("pip install", "").split():
+    for name in shlex.split(" ".join(commands).replace("pip install", "")):
         if name != "." and not name.startswith("-"):
             package, _, extra = name.removesuffix("]").partition("[")
             installed = distribution(package)
