@@ -164,7 +164,7 @@ def test_what_a_page_says_to_install_has_that_name(document: Document) -> None:
     commands = [span for span in document.code_spans if span.startswith("pip install ")]
     for name in shlex.split(" ".join(commands).replace("pip install", "")):
         if name != "." and not name.startswith("-"):
-            package, _, extra = name.removesuffix("]").partition("[")
+            package, _, extra = name.removeprefix("PATH/TO/").removesuffix("]").partition("[")
             installed = distribution(package)
             assert installed.name == package
             assert extra in ("", *installed.metadata.get_all("Provides-Extra", []))
