@@ -337,7 +337,12 @@ def exists(command: Sequence[str]) -> bool:
             return (ROOT / script).is_file()
         case [python, "-m", "build" | "pip" | "pytest" | "venv", *_] if python.endswith("python"):
             return True
-        case ["docker", "build" | "buildx" | "run", *_] | ["pip" | "npm", "install", *_] | ["sudo", "chown", *_] | ["pytest"]:
+        case (
+            ["docker", "build" | "buildx" | "run", *_]
+            | ["pip" | "npm", "install", *_]
+            | ["sudo", "chown", *_]
+            | ["pytest"]
+        ):
             return True
         case _:
             return False

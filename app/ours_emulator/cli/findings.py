@@ -53,11 +53,8 @@ def findings_of(url: str | None, variables: Mapping[str, str]) -> Iterator[Findi
     looked_into = healthy if target is None else [target]
     for emulator in looked_into:
         # Of several, others may belong to other apps: what these did is not wrong here.
-        yield from (_as_problem(finding, len(looked_into) == 1) for finding in _arrivals(emulator))
-
-
-def _as_problem(finding: Finding, is_one: bool) -> Finding:
-    return finding if is_one else replace(finding, advice=())
+        for finding in _arrivals(emulator):
+            yield finding if len(looked_into) == 1 else replace(finding, advice=())
 
 
 # What runs
@@ -177,7 +174,7 @@ def _shown(value: str) -> str:
 
 def _other_account(target: Emulator, url: str | None) -> Iterator[Finding]:
     """Yield that commands and tests look elsewhere than in the *target*, if the account of *url* is another one."""
-    looked_at = _handle(url if not url or "://" in url else f"http://{url}") if url else None
+    looked_at = _handle(url if "://" in url else f"http://{url}") if url else None
     if looked_at is None or _covers(looked_at, target):
         return
     text = f"{url}: {BASE_URL_VARIABLE} leads elsewhere, to {target.url}; tests that look here see nothing of it"
