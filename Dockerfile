@@ -1,5 +1,5 @@
 # The emulator in a container: `docker build -t ours-emulator .`, then `docker run --rm -p 127.0.0.1:4010:4010 ours-emulator`.
-# It runs as nobody in particular, with a read-only root (--read-only --tmpfs /tmp) and without capabilities (--cap-drop ALL).
+# It runs as an unprivileged user, with a read-only root (--read-only --tmpfs /tmp) and without capabilities (--cap-drop ALL).
 # A release pins this image to its digest: scripts/pin_images.py.
 FROM python:3.13-slim AS build
 WORKDIR /src

@@ -59,10 +59,10 @@ clean:
 
 # Each stamp is older than what it installs from only when that changed, so repeated calls start at once.
 $(VENV)/.serve: pyproject.toml
-	@echo "Setting up $(VENV) (once)..."
+	@echo "Setting up $(VENV) and installing the emulator (once, up to a minute)..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) --upgrade "pip>=25.1"
-	@$(PIP) --editable .
+	@$(PIP) --editable ".[plan,metrics]"
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.serve

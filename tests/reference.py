@@ -71,7 +71,7 @@ def _command(context: click.Context) -> str:
     options_table = [table(("option", "meaning"), rows)] if rows else []
     return "\n\n".join(
         [
-            f"## {context.command_path.removeprefix('ours-emulator ')}",
+            f"## {_name(context)}",
             f"`{usage}`",
             *_paragraphs(command.help or ""),
             *settings,
@@ -106,9 +106,15 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 def command_list() -> str:
     """Return the table of the commands, each with the first paragraph of its help."""
-    shown = [command for command in commands.commands.values() if not command.hidden]
-    rows = [(f"[`{one.name}`](commands.md#{one.name})", _first_paragraph(one.help or "")) for one in shown]
+    top = click.Context(commands, info_name="ours-emulator")
+    shown = [(_name(context), context.command.help or "") for context in _contexts(commands, top)]
+    rows = [(f"[`{name}`](commands.md#{_anchor(name)})", _first_paragraph(text)) for name, text in shown]
     return table(("command", "what it does"), rows)
+
+
+def _name(context: click.Context) -> str:
+    """Return `plan infer`: the command without the name of the program."""
+    return context.command_path.removeprefix("ours-emulator ")
 
 
 # The debug API

@@ -480,12 +480,23 @@ def test_one_request_is_shown_with_its_events_and_its_body(account: Account, at:
     assert f"\nevents:\n#{event['id']} 'Purchase' visitor=u accepted\n" in shown
     body = httpx.get(f"{account.url}/debug/requests/{request['id']}", trust_env=False).json()["body"]
     assert f"\nbody:\n{body[:2000]}…\n({len(body) - 2000} more characters: --json)\n" in shown
-    assert "\nanswer:\naccess-control-allow-origin: *\n" in shown
+    assert "\nanswer:\n200\naccess-control-allow-origin: *\n" in shown
     assert shown.endswith('\n{"success":true}\n')
     assert json.loads(run(at, "requests", str(request["id"]), "--json"))["body"] == body
     assert run(at, "requests", "999999999", code=1) == "ours-emulator: there is no request 999999999\n"
     assert "use an ID or filters, not both" in run(at, "requests", "1", "--status", "400", code=2)
     assert "last is not the id of a request" in run(at, "requests", "last", code=2)
+
+
+def test_a_request_is_shown_with_the_reasons_and_hints_that_its_answer_had(
+    account: Account, at: dict[str, str]
+) -> None:
+    account.track(coupon="SUMMER")
+    (request,) = account.debug("requests")["items"]
+    shown = run(at, "requests", str(request["id"]))
+    assert " 'Test' rejected: needs one of userId, externalId and email [identifier]\n" in shown
+    assert "\n  hint coupon: dropped" in shown
+    assert "\nanswer:\n400\n" in shown
 
 
 def test_a_body_that_is_no_text_is_shown_in_base64(account: Account, at: dict[str, str]) -> None:

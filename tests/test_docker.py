@@ -80,13 +80,13 @@ def test_a_bad_setting_fails_the_health_check_too(tmp_path: Path) -> None:
 # The image
 
 
-def test_everything_in_the_image_is_set_by_variables_that_are_settings() -> None:
+def test_everything_in_the_image_is_configured_with_variables_that_are_settings() -> None:
     named = set(re.findall(r"OURS_EMULATOR_[A-Z_]+", DOCKERFILE))
     assert named == {"OURS_EMULATOR_HOST"}
     assert named <= SETTINGS
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
+def test_the_image_runs_as_an_unprivileged_user() -> None:
     assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE) == ["10001:10001"]
 
 
@@ -153,17 +153,19 @@ def is_open(url: str) -> bool:
         return False
 
 
-def test_the_apps_own_tests_pass(tmp_path: Path) -> None:
+def test_the_apps_own_tests_pass_twice_with_one_emulator(tmp_path: Path) -> None:
     with serving(tokens="t") as server, shop(f"{server.url}/accounts/shop", tmp_path / "log") as here:
         variables = {"SHOP_URL": here, "OURS_EMULATOR_URL": f"{server.url}/accounts/shop", "no_proxy": "*"}
-        done = subprocess.run(
-            [sys.executable, "-m", "unittest", "test_shop"],
-            cwd=ROOT / "docker" / "app",
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "Ran 2 tests" in done.stderr
+        # A kept volume has the events of the run before.
+        for _ in range(2):
+            done = subprocess.run(
+                [sys.executable, "-m", "unittest", "test_shop"],
+                cwd=ROOT / "docker" / "app",
+                env={**os.environ, **variables},
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            assert "Ran 2 tests" in done.stderr

@@ -234,5 +234,5 @@ def environment() -> dict[str, str]:
 
 
 def at(server: Server) -> dict[str, str]:
-    """Return the variables that name the emulator."""
-    return {"OURS_EMULATOR_URL": server.url}
+    """Return the variables that name the emulator, as `exec` sets them."""
+    return {"OURS_EMULATOR_URL": server.url, "OURS_PRIVACY_BASE_URL": f"{server.url}/api/v1"}

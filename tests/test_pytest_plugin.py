@@ -496,12 +496,15 @@ def test_a_failing_test_prints_what_arrived_and_a_passing_one_nothing(runs: Runs
             track()
             assert False
 
+        def test_sends_elsewhere(ours_emulator):
+            assert False
+
         def test_passes(ours_emulator, track):
             track(userId="quiet")
         """,
         "-rP",
     )
-    result.assert_outcomes(failed=1, passed=1)
+    result.assert_outcomes(failed=2, passed=1)
     result.stdout.fnmatch_lines(
         [
             "*- ours-emulator -*",
@@ -509,10 +512,13 @@ def test_a_failing_test_prints_what_arrived_and_a_passing_one_nothing(runs: Runs
             "+0.000 s  ACCEPTED 200 POST /api/v1/track #* Signed Up visitor=u",
             "*hint properties: dropped; did you mean eventProperties? [[]unknown-keys]",
             "+0.* s  REJECTED 400 POST /api/v1/track #* Signed Up needs one of userId, * [[]identifier]",
+            "http://*/accounts/test-sends-elsewhere-*: 0 requests, 0 events accepted",
+            "nothing arrived: does the app read its base URL from OURS_PRIVACY_BASE_URL (http://*/api/v1)?",
         ]
     )
     result.stdout.no_fnmatch_line("*quiet*")
-    assert result.stdout.str().count("- ours-emulator -") == 1
+    assert result.stdout.str().count("- ours-emulator -") == 2
+    assert result.stdout.str().count("nothing arrived") == 1
 
 
 def test_a_failing_test_prints_why_the_last_wait_failed(runs: Runs) -> None:

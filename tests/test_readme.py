@@ -4,6 +4,7 @@ import configparser
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -161,9 +162,9 @@ def test_every_path_of_the_debug_api_is_documented(tmp_path: Path) -> None:
 @each
 def test_what_a_page_says_to_install_has_that_name(document: Document) -> None:
     commands = [span for span in document.code_spans if span.startswith("pip install ")]
-    for name in " ".join(commands).replace("pip install", "").split():
+    for name in shlex.split(" ".join(commands).replace("pip install", "")):
         if name != "." and not name.startswith("-"):
-            package, _, extra = name.strip("'").removesuffix("]").partition("[")
+            package, _, extra = name.removeprefix("PATH/TO/").removesuffix("]").partition("[")
             installed = distribution(package)
             assert installed.name == package
             assert extra in ("", *installed.metadata.get_all("Provides-Extra", []))
@@ -336,7 +337,12 @@ def exists(command: Sequence[str]) -> bool:
             return (ROOT / script).is_file()
         case [python, "-m", "build" | "pip" | "pytest" | "venv", *_] if python.endswith("python"):
             return True
-        case ["docker", "build" | "buildx" | "run", *_] | ["pip", "install", *_] | ["sudo", "chown", *_] | ["pytest"]:
+        case (
+            ["docker", "build" | "buildx" | "run", *_]
+            | ["pip" | "npm", "install", *_]
+            | ["sudo", "chown", *_]
+            | ["pytest"]
+        ):
             return True
         case _:
             return False

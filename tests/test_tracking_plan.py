@@ -714,8 +714,8 @@ for plan in ({"events": {}}, "events: {}"):
 def test_without_the_extra_one_line_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_EXTRA], capture_output=True, text=True, timeout=50, check=True)
     assert done.stdout.splitlines() == [
-        "tracking plans need jsonschema-rs; run: pip install ours-emulator[plan]",
-        "YAML needs PyYAML; run: pip install ours-emulator[plan], or use JSON",
+        "tracking plans need jsonschema-rs; run: pip install 'ours-emulator[plan]'",
+        "YAML needs PyYAML; run: pip install 'ours-emulator[plan]', or use JSON",
     ]
 
 

@@ -139,6 +139,9 @@ def test_what_is_at_the_address_but_no_emulator_is_reported() -> None:
         pytest.raises(EmulatorError, match="not an emulator's"),
     ):
         Emulator(url).version()
+    page = b"HTTP/1.1 404 Not Found\r\n\r\n<html>\n\n  <title>Nothing here</title>\n</html>\n"
+    with answering(page) as url, pytest.raises(EmulatorError, match="<html> <title>Nothing here</title> </html>"):
+        Emulator(url).version()
 
 
 @pytest.fixture(scope="module")

@@ -43,10 +43,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--ours-emulator-command",
         metavar="COMMAND",
-        help="Start the emulator by this command, such as 'uvx ours-emulator'. Also: OURS_EMULATOR_COMMAND.",
+        help="Start the emulator with this command, such as 'uvx ours-emulator'. Also: OURS_EMULATOR_COMMAND.",
     )
     parser.addini(
-        "ours_emulator_command", "Start the emulator by this command, such as 'uvx ours-emulator'.", type="args"
+        "ours_emulator_command", "Start the emulator with this command, such as 'uvx ours-emulator'.", type="args"
     )
     parser.addini("ours_emulator_url", "Use the emulator that runs at this URL instead of starting one.", default="")
     parser.addini(

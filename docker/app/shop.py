@@ -1,4 +1,4 @@
-"""A small shop that tells Ours Privacy of every order: the app under test of ../compose.yaml."""
+"""A small shop that sends every order to Ours Privacy: the app under test of ../compose.yaml."""
 
 import json
 import os
@@ -12,8 +12,8 @@ TRACK = os.environ.get("OURS_PRIVACY_BASE_URL", "http://127.0.0.1:4010/api/v1") 
 TOKEN = os.environ.get("OURS_PRIVACY_TOKEN", "shop-token")
 
 
-def tell(order: dict[str, Any]) -> None:
-    """Send the order as an event. Its number is the distinct id, so that telling it twice is telling it once."""
+def send(order: dict[str, Any]) -> None:
+    """Send the order as an event. Its number is the distinct id, so that sending it twice counts once."""
     event = {
         "token": TOKEN,
         "event": "Order Completed",
@@ -37,9 +37,9 @@ class Shop(BaseHTTPRequestHandler):
         self._answer(200, {"open": True})
 
     def do_POST(self) -> None:
-        """Take an order, and tell of it."""
+        """Take an order, and send its event."""
         order = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        tell(order)
+        send(order)
         self._answer(201, {"number": order["number"]})
 
     def _answer(self, status: int, said: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
@@ -25,7 +25,7 @@ from ours_emulator.records import (
     utc,
 )
 from ours_emulator.terminal import columns, printable
-from ours_emulator.wording import MAX_LISTED, first_of, name_of, outcome_of, with_rule
+from ours_emulator.wording import MAX_LISTED, first_of, hints_beside, name_of, outcome_of, with_rule
 
 R = TypeVar("R", Event, Visitor, RequestRecord, Rule)
 VISITOR_HEADS = ("ACCOUNT", "VISITOR", "EXTERNAL ID", "EMAIL", "ANONYMOUS ID", "EVENTS", "LAST SEEN")
@@ -81,18 +81,23 @@ def _cut_value(text: str) -> str:
 
 
 def show_request(request: RequestDetail, as_json: bool) -> None:
-    """Print *request*, each of its events in one line, and its body and answer, cut if they are long."""
+    """Print *request*, each of its events with its hints, and its body and answer, cut if they are long."""
     if as_json:
         _show_json(request)
         return
-    events = [f"{name_of(event)} {outcome_of(event)}" for event in request.events]
     _show_fields({**to_json(request), "events": "", "body": "", "body_base64": "", "answer": ""})
-    _show_lines("events", first_of(events, MAX_LISTED))
+    _show_lines("events", first_of([line for event in request.events for line in _event_lines(event)], MAX_LISTED))
     _show_lines("body", _cut_body(request.body or "").splitlines())
     _show_lines("body in base64", [_cut_body(request.body_base64 or "")])
     if request.answer is not None:
         headers = [f"{name}: {value}" for name, value in request.answer.headers.items()]
-        _show_lines("answer", [*headers, *_cut_body(request.answer.body).splitlines()])
+        _show_lines("answer", [str(request.status), *headers, *_cut_body(request.answer.body).splitlines()])
+
+
+def _event_lines(event: Event) -> Iterator[str]:
+    """Yield what the headers of the answer said of *event*: its outcome and reason, and its hints."""
+    yield f"{name_of(event)} {outcome_of(event)}"
+    yield from (f"  hint {with_rule(hint)}" for hint in hints_beside(event))
 
 
 def _show_fields(fields: Json) -> None:

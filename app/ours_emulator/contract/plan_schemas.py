@@ -19,7 +19,7 @@ from ours_emulator.contract.hints import close_name
 from ours_emulator.patterns import Pattern
 from ours_emulator.wording import cut, did_you_mean, suggested
 
-INSTALL = "pip install ours-emulator[plan]"
+INSTALL = "pip install 'ours-emulator[plan]'"
 Place: TypeAlias = tuple[str | int, ...]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -185,7 +185,8 @@ class Operation(Generic[T]):
             unmet = from_json(Unmet, answer)
             return ExpectationError(unmet.explanation or unmet.error, unmet.candidates, unmet.near_misses)
         reason = answer.get("error")
-        message = reason or answer.get("detail") or body[:200].decode("utf-8", "replace")
+        # The page of another server has several lines.
+        message = reason or answer.get("detail") or " ".join(body[:200].decode("utf-8", "replace").split())
         return EmulatorError(f"{self} was answered {status}: {message}", status, reason)
 
     def __str__(self) -> str:

@@ -10,8 +10,8 @@ export function Banner() {
     <p>
       <b>${title || "Report"}</b>${" "}
       <small
-        >This is a report of ${fullTime(made_at)}: it shows what had arrived then. It asks no emulator, so nothing can
-        be sent or changed here.</small
+        >This is a report of ${fullTime(made_at)}: it shows what had arrived then. It is not connected to an emulator,
+        so nothing can be sent or changed here.</small
       >
     </p>
     ${

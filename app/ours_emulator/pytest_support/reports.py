@@ -16,6 +16,7 @@ from ours_emulator.emulator import (
     operations,
     report,
 )
+from ours_emulator.emulator.handle import BASE_URL_VARIABLE
 from ours_emulator.pytest_support import network_guard
 from ours_emulator.pytest_support.marker import ignored_rules, is_strict
 from ours_emulator.pytest_support.report_files import ReportFiles, report_files
@@ -27,6 +28,8 @@ _KEPT = (
     "a client that was made there may still be in use; make one for each test, or use "
     "client.with_options(base_url=ours_emulator.ingest_url)"
 )
+
+_NOTHING = f"nothing arrived: does the app read its base URL from {BASE_URL_VARIABLE} ({{}})?"
 
 
 @dataclass
@@ -57,8 +60,11 @@ class WatchedAccount:
         planned = {request.id for request in requests if request.fault is not None}
         return report.problems((event for event in events if event.request_id not in planned), ignored)
 
-    def report(self, raised: Sequence[BaseException], closed: dict[str, int]) -> str:
-        """Return what arrived, for the report of a test that failed with *raised*, and what *closed* accounts got."""
+    def report(self, raised: Sequence[BaseException], closed: dict[str, int], *, alone: bool) -> str:
+        """Return what arrived, for the report of a test that failed with *raised*, and what *closed* accounts got.
+
+        *alone*: the test has no other account where something may have arrived.
+        """
         try:
             requests, events = self._arrived(self.newest_before)
             late = self._late(closed)
@@ -66,6 +72,8 @@ class WatchedAccount:
             return str(error)
         lines = [f"{self.emulator.url}: {report.counts(requests, events)}", *report.timeline(requests, events)]
         lines += [f"the last wait failed: {miss}" for miss in self._misses() if miss not in raised]
+        if alone and not requests and not late:
+            lines.append(_NOTHING.format(self.emulator.ingest_url))
         return "\n".join([*lines, *late])
 
     def save(self, files: ReportFiles, title: str, raised: Sequence[BaseException]) -> list[str]:
@@ -197,7 +205,7 @@ class Reports:
         """Yield what arrived. An error is only reported: pytest ends the whole run when a hook raises it."""
         closed = item.session.stash.get(CLOSED, dict[str, int]())
         try:
-            yield account.report(self._raised, closed)
+            yield account.report(self._raised, closed, alone=len(_accounts(item)) == 1)
         except Exception as error:
             yield f"what arrived is not known: {type(error).__name__}: {error}"
         if self._files is None:
