@@ -12,6 +12,7 @@ import pytest
 
 import forking
 from looping import case
+from nested import FEW_PLUGINS
 from ours_emulator.emulator import run_emulator
 from ours_emulator.pytest_support.report_files import new_list, remove_old_reports
 from serving import Server
@@ -19,18 +20,8 @@ from serving import Server
 pytestmark = [pytest.mark.timeout(120)]
 COMMAND = Path(sys.executable).with_name("ours-emulator")
 FOLDER = Path(".ours-emulator")
-PYTEST = (
-    sys.executable,
-    "-m",
-    "pytest",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:schemathesis",
-    "-p",
-    "no:hypothesispytest",
-)
-"""A run of its own, without the plugins that take seconds to import."""
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
+"""A run of its own."""
 PATIENCE = 90
 FAILING = """
 import os
@@ -71,6 +62,12 @@ def late_imports(server: Server) -> None:
 def no_url_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OURS_EMULATOR_URL", "OURS_EMULATOR_COMMAND", "OURS_PRIVACY_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in FEW_PLUGINS.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -350,7 +347,7 @@ def test_it(ours_emulator, fs):
     assert 0
 """
     path = pytester.makepyfile(source)
-    command = [*PYTEST, str(path)]
+    command = [*PYTEST, "-p", "pyfakefs.pytest_plugin", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     (page,) = reported(done.stdout.splitlines())
     assert {page.name, page.with_suffix(".jsonl").name} == left()
