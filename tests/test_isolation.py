@@ -541,19 +541,14 @@ def test_the_plugin_needs_none_of_its_dependencies_if_another_command_starts_the
     (tmp_path / "test_it.py").write_text("def test_it(ours_emulator): assert ours_emulator.events() == []")
     run = [str(python), "-m", "pytest", "-p", "no:cacheprovider", "test_it.py"]
 
-    def outcome(*options: str, **variables: str) -> str:
+    def outcome(**variables: str) -> str:
         settings = environment(PYTEST_PLUGINS="ours_emulator.pytest_plugin", **variables)
-        return subprocess.run(
-            [*run, *options], cwd=tmp_path, env=settings, capture_output=True, text=True, timeout=50
-        ).stdout
+        return subprocess.run(run, cwd=tmp_path, env=settings, capture_output=True, text=True, timeout=50).stdout
 
     command = str(Path(sys.executable).with_name("ours-emulator"))
     assert "OURS_EMULATOR_COMMAND" in outcome()
     assert "No module named" in outcome()
-    assert "1 passed" in outcome(f"--ours-emulator-command={command}")
     assert "1 passed" in outcome(OURS_EMULATOR_COMMAND=command)
-    (tmp_path / "pytest.ini").write_text(f"[pytest]\nours_emulator_command = {command}")
-    assert "1 passed" in outcome()
 
 
 def says(*lines: object) -> list[str]:

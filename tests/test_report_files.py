@@ -13,7 +13,7 @@ import pytest
 import forking
 from looping import case
 from nested import FEW_PLUGINS
-from ours_emulator.emulator import run_emulator
+from ours_emulator.emulator import Emulator
 from ours_emulator.pytest_support.report_files import new_list, remove_old_reports
 from serving import Server
 
@@ -85,7 +85,7 @@ def left() -> set[str]:
     return {path.name for path in FOLDER.glob("*") if path.suffix in (".html", ".jsonl")}
 
 
-def test_a_failing_test_leaves_a_page_and_its_requests_and_prints_the_path(runs: Runs) -> None:
+def test_a_failing_test_leaves_a_page_and_its_requests_and_prints_the_path(runs: Runs, server: Server) -> None:
     result = runs(FAILING)
     result.assert_outcomes(failed=1)
     (page,) = reported(result.outlines)
@@ -95,7 +95,7 @@ def test_a_failing_test_leaves_a_page_and_its_requests_and_prints_the_path(runs:
     html, requests = page.read_text(), page.with_suffix(".jsonl").read_text()
     assert "::test_it" in html
     assert "expected at least 1 event 'Paid'" in html
-    with run_emulator() as emulator:
+    with Emulator(server.account().url) as emulator:
         assert emulator.replay(requests).imported == 1
     for text in (html, requests):
         assert "Other" in text
