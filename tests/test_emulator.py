@@ -39,7 +39,7 @@ from ours_emulator.handshake import Order
 from ours_emulator.records import Event, Reset, RuleCount, SentAnswer, VisitorChange, from_json
 from ours_emulator.settings import SettingsError, load
 from ours_emulator.store import StoreError
-from serving import Account, Server
+from serving import Account, Server, serving
 from waiting import is_running, until
 
 ROOT = Path(__file__).parent.parent
@@ -265,9 +265,8 @@ def test_the_last_event_to_arrive_is_returned_however_many_match(emulator: Emula
 
 
 def test_an_expectation_needs_no_journal() -> None:
-    with run_emulator(keep_body_bytes=0) as emulator:
-        body = {"token": emulator.token, "event": "Before", "userId": "u"}
-        assert httpx.post(emulator.ingest_url + "/track", json=body, trust_env=False).status_code == 200
+    with serving(keep_body_bytes=0) as server, Emulator(server.url) as emulator:
+        assert server.default.track(event="Before", userId="u").status_code == 200
         with pytest.raises(ExpectationError, match="no events matched"), emulator.expect("Before", timeout=0.01):
             pass
 
@@ -682,10 +681,9 @@ def test_a_refused_event_that_would_not_have_matched_says_what_its_request_had(
 
 
 def test_what_was_evicted_is_reported_once() -> None:
-    with run_emulator(keep=1) as emulator:
+    with serving(keep=1) as server, Emulator(server.url) as emulator:
         for _ in range(2):
-            body = {"token": emulator.token, "event": "Paid", "userId": "u"}
-            assert httpx.post(emulator.ingest_url + "/track", json=body, trust_env=False).status_code == 200
+            assert server.default.track(event="Paid", userId="u").status_code == 200
         with pytest.raises(ExpectationError) as failed:
             emulator.assert_tracked("Paid", count=2)
     lines = str(failed.value).splitlines()

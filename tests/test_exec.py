@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from ours_privacy import OursPrivacy
 
 import forking
 from nested import FEW_PLUGINS
-from ours_emulator.emulator import run_emulator
+from serving import serving
 
 COMMAND = Path(sys.executable).with_name("ours-emulator")
 SEND_BY_SDK = """
@@ -129,10 +128,9 @@ def test_every_variable_is_in_the_help() -> None:
 
 
 def test_what_a_seed_brings_back_with_each_reset_is_not_counted(tmp_path: Path) -> None:
-    with run_emulator() as emulator:
-        with OursPrivacy(base_url=emulator.ingest_url) as client:
-            client.track.event(token="t", event="Paid", user_id="u")
-        (tmp_path / "seed.jsonl").write_text(emulator.export())
+    with serving() as server:
+        server.default.track(event="Paid", userId="u")
+        (tmp_path / "seed.jsonl").write_text(server.http.get(f"{server.url}/debug/export").text)
     command = f"{COMMAND} reset && {COMMAND} reset"
     done = run("--seed", str(tmp_path / "seed.jsonl"), "sh", "-c", command)
     assert done.stderr.splitlines()[2] == "ours-emulator: 0 requests, 0 events accepted; 2 requests replayed"

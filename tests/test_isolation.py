@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -231,7 +231,12 @@ USED = {
 def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in FEW_PLUGINS.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PYTEST_PLUGINS", ",".join((FEW_PLUGINS["PYTEST_PLUGINS"], *MOCKING)))
+    load(monkeypatch, FEW_PLUGINS["PYTEST_PLUGINS"], *MOCKING)
+
+
+def load(monkeypatch: pytest.MonkeyPatch, *plugins: str) -> None:
+    """Let runs inside a test load these plugins."""
+    monkeypatch.setenv("PYTEST_PLUGINS", ",".join(plugins))
 
 
 # What reaches the first use of the emulator has a run of its own; the others share one, each in its module.
@@ -244,13 +249,18 @@ FIRST = (
 )
 
 
-@pytest.mark.parametrize("names", [*((name,) for name in FIRST), USED.keys() - set(FIRST)], ids=[*FIRST, "others"])
+OTHERS = sorted(USED.keys() - set(FIRST))
+
+
+@pytest.mark.parametrize("names", [*((name,) for name in FIRST), OTHERS], ids=[*FIRST, "others"])
 @pytest.mark.filterwarnings("default")
 def test_what_a_test_does_to_its_process_reaches_neither_emulator_nor_handle(
-    pytester: pytest.Pytester, names: Iterable[str]
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, names: Sequence[str]
 ) -> None:
     pytester.makeconftest(CONFTEST)
-    modules = {f"test_{number}": USED[name] for number, name in enumerate(sorted(names))}
+    if len(names) == 1:
+        load(monkeypatch, "ours_emulator.pytest_plugin", "pytest_timeout", "pyfakefs.pytest_plugin")
+    modules = {f"test_{number}": USED[name] for number, name in enumerate(names)}
     pytester.makepyfile(**modules)
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--timeout=40")
     assert result.ret == 0
@@ -531,19 +541,14 @@ def test_the_plugin_needs_none_of_its_dependencies_if_another_command_starts_the
     (tmp_path / "test_it.py").write_text("def test_it(ours_emulator): assert ours_emulator.events() == []")
     run = [str(python), "-m", "pytest", "-p", "no:cacheprovider", "test_it.py"]
 
-    def outcome(*options: str, **variables: str) -> str:
+    def outcome(**variables: str) -> str:
         settings = environment(PYTEST_PLUGINS="ours_emulator.pytest_plugin", **variables)
-        return subprocess.run(
-            [*run, *options], cwd=tmp_path, env=settings, capture_output=True, text=True, timeout=50
-        ).stdout
+        return subprocess.run(run, cwd=tmp_path, env=settings, capture_output=True, text=True, timeout=50).stdout
 
     command = str(Path(sys.executable).with_name("ours-emulator"))
     assert "OURS_EMULATOR_COMMAND" in outcome()
     assert "No module named" in outcome()
-    assert "1 passed" in outcome(f"--ours-emulator-command={command}")
     assert "1 passed" in outcome(OURS_EMULATOR_COMMAND=command)
-    (tmp_path / "pytest.ini").write_text(f"[pytest]\nours_emulator_command = {command}")
-    assert "1 passed" in outcome()
 
 
 def says(*lines: object) -> list[str]:

@@ -66,7 +66,8 @@ def test_there_is_a_file_of_each_earlier_version() -> None:
 def test_everything_is_there_that_was_there(store: str, tmp_path: Path) -> None:
     database, said = unpacked(store, tmp_path)
     assert len(said["answers"]) > 100
-    for _ in ("opened for the first time", "and once more"):
+    # Opened once more, one that was migrated is as any other.
+    for _ in range(2 if store == STORES[0] else 1):
         with serving(database=str(database), now=NOW) as server:
             fail_over(changed(server, said["answers"]))
 

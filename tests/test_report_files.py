@@ -12,25 +12,16 @@ import pytest
 
 import forking
 from looping import case
-from ours_emulator.emulator import run_emulator
+from nested import FEW_PLUGINS
+from ours_emulator.emulator import Emulator
 from ours_emulator.pytest_support.report_files import new_list, remove_old_reports
 from serving import Server
 
 pytestmark = [pytest.mark.timeout(120)]
 COMMAND = Path(sys.executable).with_name("ours-emulator")
 FOLDER = Path(".ours-emulator")
-PYTEST = (
-    sys.executable,
-    "-m",
-    "pytest",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:schemathesis",
-    "-p",
-    "no:hypothesispytest",
-)
-"""A run of its own, without the plugins that take seconds to import."""
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
+"""A run of its own."""
 PATIENCE = 90
 FAILING = """
 import os
@@ -73,6 +64,12 @@ def no_url_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in FEW_PLUGINS.items():
+        monkeypatch.setenv(name, value)
+
+
 @pytest.fixture
 def runs(pytester: pytest.Pytester, server: Server) -> Runs:
     return Runs(pytester, server)
@@ -88,7 +85,7 @@ def left() -> set[str]:
     return {path.name for path in FOLDER.glob("*") if path.suffix in (".html", ".jsonl")}
 
 
-def test_a_failing_test_leaves_a_page_and_its_requests_and_prints_the_path(runs: Runs) -> None:
+def test_a_failing_test_leaves_a_page_and_its_requests_and_prints_the_path(runs: Runs, server: Server) -> None:
     result = runs(FAILING)
     result.assert_outcomes(failed=1)
     (page,) = reported(result.outlines)
@@ -98,7 +95,7 @@ def test_a_failing_test_leaves_a_page_and_its_requests_and_prints_the_path(runs:
     html, requests = page.read_text(), page.with_suffix(".jsonl").read_text()
     assert "::test_it" in html
     assert "expected at least 1 event 'Paid'" in html
-    with run_emulator() as emulator:
+    with Emulator(server.account().url) as emulator:
         assert emulator.replay(requests).imported == 1
     for text in (html, requests):
         assert "Other" in text
@@ -350,7 +347,7 @@ def test_it(ours_emulator, fs):
     assert 0
 """
     path = pytester.makepyfile(source)
-    command = [*PYTEST, str(path)]
+    command = [*PYTEST, "-p", "pyfakefs.pytest_plugin", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     (page,) = reported(done.stdout.splitlines())
     assert {page.name, page.with_suffix(".jsonl").name} == left()
