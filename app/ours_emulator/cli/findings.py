@@ -95,14 +95,22 @@ def _base_url(variables: Mapping[str, str], usable: Sequence[Emulator]) -> tuple
     value = variables.get(BASE_URL_VARIABLE)
     if not value:
         return None, _unset(variables, usable)
-    problem = _problem_of(value)
-    if problem is None:
-        emulator, answer = _asked(emulator_at(value), "")
-        if not answer.advice:
-            return emulator, Finding(BASE_URL_VARIABLE, f"{value}: an emulator answers there{_remark(value)}")
-    text = answer.text if problem is None else f"{_shown(value)}: {problem}"
+    emulator, text = _at(value)
+    if emulator is not None:
+        return emulator, Finding(BASE_URL_VARIABLE, text)
     meant = _meant(value)
     return meant, Finding(BASE_URL_VARIABLE, text, _exports([meant] if meant else usable))
+
+
+def _at(value: str) -> tuple[Emulator | None, str]:
+    """Return the emulator that answers at the base URL *value*, and what is to be said of it, or why there is none."""
+    problem = _problem_of(value)
+    if problem is not None:
+        return None, f"{_shown(value)}: {problem}"
+    emulator, answer = _asked(emulator_at(value), "")
+    if answer.advice:
+        return None, answer.text
+    return emulator, f"{value}: an emulator answers there{_remark(value)}"
 
 
 def _unset(variables: Mapping[str, str], usable: Sequence[Emulator]) -> Finding:
