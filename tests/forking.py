@@ -19,7 +19,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, NoReturn
+from typing import IO
 
 from waiting import PATIENCE
 
@@ -166,6 +166,16 @@ def _become(order: bytes, status: int, *standard: int) -> None:
 
 
 def _main() -> None:
+    codes: list[int] = []
+
+    def leave() -> None:
+        """End without freeing each object, whose memory would have to be copied for that."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(codes[0] if codes else 1)
+
+    # Before all others, so that it is called after them.
+    atexit.register(leave)
     # Among them is what the program imports only when it serves, or after "Ready.".
     for name in ("app", "child_process", "debug.app", "http.server", "openapi.app", "settings", "store.sqlite.reader"):
         import_module(f"ours_emulator.{name}")
@@ -179,15 +189,7 @@ def _main() -> None:
     try:
         main()
     except SystemExit as end:
-        _end(end.code)
-
-
-def _end(code: object) -> NoReturn:
-    """End as Python does, but for freeing each object, whose memory would have to be copied for that."""
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else 0)
+        codes.append(end.code if isinstance(end.code, int) else 0)
 
 
 if __name__ == "__main__":
