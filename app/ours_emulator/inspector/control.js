@@ -2,7 +2,7 @@
 /** @import { AccountState, FaultState } from "types" */
 import { get, hasToken, patch, put, remove, urlOf } from "./api.js";
 import { quoted } from "./copies.js";
-import { Choice, CopyButton, perform, useLoaded } from "./parts.js";
+import { Choice, CopyButton, Problem, perform, useLoaded } from "./parts.js";
 import { account, root } from "./place.js";
 import { refreshStatus, status } from "./status.js";
 import { useStore } from "./store.js";
@@ -150,15 +150,18 @@ function AllowList({ state }) {
 /** @param {{state: AccountState | undefined}} properties */
 function TrackingPlan({ state }) {
   const planned = state?.planned_events;
-  const { value } = useLoaded(
+  // Loaded again with each state: a plan may change and name the same events.
+  const { value, error } = useLoaded(
     async (signal) => (planned ? JSON.stringify(await get("/debug/tracking-plan", { signal }), null, 2) : ""),
-    String(planned),
+    state,
   );
+  // Without the plan, the form would remove it.
+  if (planned && !value) return html`<${Problem} error=${error} />`;
   return html`<${Accepted}
     title=${`Tracking plan: ${planned ? plural(planned.length, "event") : "none"}`}
     facts="What differs from the plan gets a hint."
     field="YAML or JSON, or nothing for no plan"
-    now=${value ?? ""}
+    now=${(planned && value) || ""}
     bodyOf=${(/** @type {string} */ text) => ({ tracking_plan: text.trim() ? text : null })}
     label="Use this plan"
     done="The tracking plan was changed."

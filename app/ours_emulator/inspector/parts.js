@@ -139,7 +139,7 @@ export function Dialog({ title, close, children }) {
  * What *load* returns for a key. It is loaded again for another key; until that is there, what there was before stays.
  * @template T
  * @param {(signal: AbortSignal) => Promise<T>} load
- * @param {string | number} key
+ * @param {string | number | object | undefined} key
  * @returns {{value: T | null, error: string}}
  */
 export function useLoaded(load, key) {
