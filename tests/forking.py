@@ -190,6 +190,8 @@ def _main() -> None:
         main()
     except SystemExit as end:
         codes.append(end.code if isinstance(end.code, int) else 0)
+    else:
+        codes.append(0)
 
 
 if __name__ == "__main__":

@@ -188,7 +188,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     )
     metrics: bool = Field(
         False,
-        description="Serve counts for Prometheus at /metrics (needs `pip install 'ours-emulator[metrics]'`).",
+        description="Serve counts for Prometheus at /metrics; needs the extra `metrics`.",
     )
     log_format: Literal["human", "json", "none"] = Field(
         "human", description="Format of the request log, one line per request: human, json or none."
