@@ -92,7 +92,7 @@ def running(command: Sequence[str], port_option: str = "") -> Generator[Server]:
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         port_file = Path(folder, "port")
-        given = _free_port() if port_option else None
+        given = free_port() if port_option else None
         # Whatever this shell has set, the emulator is measured with its defaults.
         kept = {name: value for name, value in os.environ.items() if not name.startswith("OURS_EMULATOR_")}
         spawned = time.perf_counter()
@@ -133,7 +133,8 @@ def _listening(port: int) -> int | None:
     return None
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Generator
@@ -14,13 +16,14 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import InternalError
+from sqlalchemy.exc import InternalError, OperationalError
 
 from databases import WITH_PASSWORD, PostgresqlServer, free_port, queried, running_server
 from ours_emulator.database_url import without_password
 from ours_emulator.settings import load
-from ours_emulator.store import Retention, StoreError, open_store
+from ours_emulator.store import Retention, StoreBusyError, StoreError, open_store
 from ours_emulator.store.postgresql.address import address_of
+from ours_emulator.store.postgresql.connection import WritingConnection
 from ours_emulator.store.postgresql.engine import read_only_engine
 from ours_emulator.store.writing.counters import COUNTED
 from ours_emulator.store.writing.statements import SUM_EVENTS, SUM_PENDING
@@ -412,9 +415,53 @@ def event(number: int) -> dict[str, str]:
     return {"token": "t", "event": "E", "userId": f"u{number}"}
 
 
+@contextmanager
+def paused(pid: int) -> Generator[None]:
+    """Let the server's process *pid* do nothing; the machine still confirms what it is sent."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_server_that_no_longer_answers_is_given_up_by_who_writes(url: str) -> None:
+    with closing(WritingConnection(address_of(url), patience=1)) as connection:
+        connection.begin()
+        with paused(connection.run("SELECT pg_backend_pid()")[0][0]), pytest.raises(psycopg.Error) as caught:
+            connection.write("INSERT INTO marks VALUES (?, ?)", [("a", 1), ("b", 2)])
+        assert isinstance(connection.as_store_error(caught.value), StoreBusyError)
+        connection.roll_back()
+        connection.begin()
+        assert connection.run("SELECT kind FROM marks") == []
+
+
+def test_a_server_that_no_longer_answers_is_given_up_by_who_reads(url: str) -> None:
+    async def read() -> None:
+        engine = read_only_engine(address_of(url), 1, 0, patience=0.2)
+        try:
+            async with engine.connect() as reading:
+                pid = (await reading.execute(sa.text("SELECT pg_backend_pid()"))).scalar_one()
+                with paused(pid), pytest.raises(OperationalError, match=r"the server has not answered for 0\.2 s"):
+                    await reading.execute(sa.text("SELECT 1"))
+            async with engine.connect() as reading:
+                await reading.execute(sa.text("SELECT 1"))
+        finally:
+            await engine.dispose()
+
+    asyncio.run(read())
+
+
+@pytest.mark.parametrize(("own", "used"), [("0", "24s"), ("1min", "24s"), ("200ms", "200ms")])
+def test_the_server_ends_a_statement_before_the_emulator_gives_the_server_up(whole: str, own: str, used: str) -> None:
+    execute(whole, f"ALTER DATABASE {name_of(whole)} SET statement_timeout = '{own}'")
+    with closing(WritingConnection(address_of(whole))) as connection:
+        assert connection.run("SHOW statement_timeout") == [(used,)]
+
+
 def test_readers_cannot_write(url: str) -> None:
     async def write() -> None:
-        engine = read_only_engine(address_of(url), 1, 0)
+        engine = read_only_engine(address_of(url), 1, 0, 30)
         try:
             async with engine.connect() as reading:
                 await reading.execute(sa.text("DELETE FROM visitors"))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from itertools import count
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import psycopg
 from psycopg.errors import LockNotAvailable, QueryCanceled, ReadOnlySqlTransaction
@@ -17,8 +17,8 @@ from psycopg.types.numeric import Int8Dumper
 from ours_emulator.store import StoreBusyError, StoreError, StoreFailedError
 from ours_emulator.store.postgresql.address import Address
 from ours_emulator.store.postgresql.schema import prepare
+from ours_emulator.store.postgresql.sessions import WritingSession
 
-Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 LOCK = 0x4F555253
 """The first number of the advisory lock; the second one is of the schema."""
 # An emulator that was just killed may have the lock for a moment yet.
@@ -29,6 +29,12 @@ _WAIT_NO_LONGER = b"RESET lock_timeout"
 _SYNCHRONOUS = b"""
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')
 """
+# Then the server ends what it can, and the connection lives. A locked table would otherwise keep requests waiting.
+_TIME_LIMIT = """
+SELECT set_config('statement_timeout', '{0}', false) FROM pg_settings
+WHERE name = 'statement_timeout' AND setting::bigint NOT BETWEEN 1 AND {0}
+"""
+_PATIENCE = 30
 # Every statement finds its few rows by an index. A plan that was made while a table was small, and is kept, would read
 # all of it: at 20,000 events that took ten times as long as everything else. The few that need such a scan have a cost
 # then for which they would be compiled first.
@@ -45,11 +51,13 @@ _SCHEMA = b"SELECT current_schema()"
 class WritingConnection:
     """Opens the database at *address* for writing: the `Database` of a PostgreSQL writer.
 
-    A connection that was lost is opened again by the next transaction. Raises StoreError.
+    A connection that was lost is opened again by the next transaction. A server that does not answer for *patience*
+    seconds counts as lost; it ends a statement itself a little earlier if it can. Raises StoreError.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, patience: float = _PATIENCE) -> None:
         self._address = address
+        self._patience = patience
         self.sessions = 0
         """How many connections there have been. Between two of them others may have written."""
         try:
@@ -156,10 +164,11 @@ class WritingConnection:
         """Close the connection, which gives up the lock."""
         self._connection.close()
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> WritingSession:
         """Return a new connection that has the lock."""
         parameters = cast(dict[str, Any], dict(self._address.parameters))
-        connection: Connection = psycopg.connect(**parameters, autocommit=True, cursor_factory=psycopg.RawCursor)
+        connection = WritingSession.connect(**parameters, autocommit=True, cursor_factory=psycopg.RawCursor)
+        connection.patience = self._patience
         try:
             # Of one width, so that a statement is prepared once, whatever its numbers are.
             connection.adapters.register_dumper(int, Int8Dumper)
@@ -167,6 +176,7 @@ class WritingConnection:
                 raise StoreBusyError(f"{self.name} is read-only; use the primary server")
             connection.execute(_SYNCHRONOUS)
             connection.execute(_KEEPALIVES)
+            connection.execute(_TIME_LIMIT.format(int(self._patience * 800)).encode())
             connection.execute(_PLANS)
             self._take_lock(connection)
         except BaseException:
@@ -175,7 +185,7 @@ class WritingConnection:
         self.sessions += 1
         return connection
 
-    def _take_lock(self, connection: Connection) -> None:
+    def _take_lock(self, connection: WritingSession) -> None:
         if connection.execute(_SCHEMA).fetchall() == [(None,)]:
             raise StoreBusyError(f"{self.name} has no schema for tables; create the one in its search_path")
         connection.execute(_WAIT)

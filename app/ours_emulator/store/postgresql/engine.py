@@ -1,12 +1,13 @@
 """The connections that read."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ours_emulator.store.postgresql.address import Address
+from ours_emulator.store.postgresql.sessions import ReadingSession
 
 
 class Cursor(Protocol):
@@ -33,14 +34,21 @@ class Connection(Protocol):
         ...
 
 
-def read_only_engine(address: Address, kept: int, more: int) -> AsyncEngine:
+def read_only_engine(address: Address, kept: int, more: int, patience: float) -> AsyncEngine:
     """Return an engine whose connections cannot write to the database; each block reads one snapshot of it.
 
-    It keeps so many connections. *more* serve a burst and are closed after use; further reads queue.
+    It keeps so many connections. *more* serve a burst and are closed after use; further reads queue. A connection is
+    lost if the server does not answer for *patience* seconds.
     """
+
+    async def connect(place: str, **parameters: Any) -> ReadingSession:
+        connection = await ReadingSession.connect(place, **parameters)
+        connection.patience = patience
+        return connection
+
     engine = create_async_engine(
         sa.URL.create("postgresql+psycopg"),
-        connect_args=dict(address.parameters),
+        connect_args={**address.parameters, "async_creator_fn": connect},
         hide_parameters=True,
         pool_size=kept,
         max_overflow=more,

@@ -9,12 +9,17 @@ from ours_emulator.store.postgresql.engine import read_only_engine
 from ours_emulator.store.reading.reader import SqlReader
 from ours_emulator.store.reading.snapshot import Source
 
+_PATIENCE = 120
+"""Seconds for a search through everything, which gives no row before its end."""
+_PATIENCE_OF_PROBES = 10
+
 
 class PostgresqlReader(SqlReader):
     """The `StoreReader` of a PostgreSQL database."""
 
     def __init__(self, address: Address) -> None:
-        super().__init__(Source(read_only_engine(address, 2, 6), read_only_engine(address, 1, 1), dialect))
+        engine = read_only_engine(address, 2, 6, _PATIENCE)
+        super().__init__(Source(engine, read_only_engine(address, 1, 1, _PATIENCE_OF_PROBES), dialect))
 
     async def ping(self) -> None:
         """Read something; raises what keeps the store from being read, and on a standby, which cannot be written."""
