@@ -444,6 +444,113 @@ def test_at_most_twenty_differences_of_a_message_are_listed() -> None:
     assert (len(found), found[-1]) == (21, "eventProperties: differs from the plan in more than 20 places")
 
 
+def test_empty_names_of_properties_are_named() -> None:
+    inner: Any = {"properties": {"b": {"type": "string"}}}
+    plan = {
+        "events": {"E": {"properties": {"": inner, "b": {}, "list": {"items": {"anyOf": [inner, {"type": "null"}]}}}}}
+    }
+    for sent, expected in (
+        ({"": {"b": 5}, "b": "fine"}, "/eventProperties//b: expected a string, got 5"),
+        ({"": {"b": 5}}, "/eventProperties//b: expected a string, got 5"),
+        ({"list": [1, {"": {"": 5}, "b": 1}]}, "/eventProperties/list/1/b: expected a string, got 1"),
+    ):
+        with case(sent):
+            body = {"token": "t", "userId": "u", "event": "E", "eventProperties": sent}
+            hints = [hint for message in read(plan, "track", body) for hint in message.hints]
+            assert expected in [f"{hint.path}: {hint.message}" for hint in hints]
+    texts: Any = {"additionalProperties": {"type": "string"}}
+    many: Any = {"additionalProperties": texts}
+    body = {"token": "t", "userId": "u", "event": "E", "eventProperties": {'a"b~/\n é': {"": 5}, "": {"": 1}}}
+    assert [hint.path for message in read({"events": {"E": many}}, "track", body) for hint in message.hints] == [
+        '/eventProperties/a"b~0~1\n é/',
+        "/eventProperties//",
+    ]
+    body = {"token": "t", "userId": "u", "event": "E", "userProperties": {"custom_properties": {"": 5}}}
+    visitor = {"allow_unplanned": True, "visitor": {"properties": {"custom_properties": texts}}}
+    hints = [hint for message in read(visitor, "identify", body) for hint in message.hints if hint.rule == RULE]
+    assert [hint.path for hint in hints] == ["/userProperties/custom_properties/"]
+
+
+def test_what_a_plan_excludes_altogether_is_named_one_by_one() -> None:
+    for schema, names in (
+        ({"additionalProperties": False}, ["a", "sorce"]),
+        ({"propertyNames": False}, ["a", "sorce"]),
+        ({"properties": {"a": {"unevaluatedItems": False, "prefixItems": [{}]}}}, ["a.1"]),
+        ({"properties": {"a": {"unevaluatedItems": False}}}, ["a.0", "a.1"]),
+    ):
+        with case(schema):
+            said = [
+                line.partition(": ")[0]
+                for line in differences({"events": {"E": schema}}, ("E", {"a": [{"b": 2.5}, {"b": 2.5}], "sorce": 1}))
+            ]
+            assert sorted(said) == [f"eventProperties.{name}" for name in names]
+    closed = {"allow_unplanned": True, "visitor": {"additionalProperties": False}}
+    body = {"token": "t", "userId": "u", "userProperties": {"first_name": "Ann"}}
+    assert lines(closed, "identify", body) == ["userProperties.first_name: not in the plan"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "sent", "said"),
+    [
+        (
+            {"contains": {"type": "string"}, "maxContains": 1},
+            ["a", "b"],
+            "expected at most 1 item that the plan asks for",
+        ),
+        ({"contains": {"type": "string"}, "minContains": 2}, ["a"], "expected at least 2 items that the plan asks for"),
+        ({"enum": []}, 1, "not allowed by the plan, got 1"),
+        ({"minimum": 10**400}, 1, f"expected at least 1{'0' * 59}…, got 1"),
+        ({"$ref": "#/$defs/Item #1"}, 1, "expected a string, got 1"),
+        ({"$ref": "#/$defs/100%"}, 1, "expected a string, got 1"),
+        ({"$ref": "#/$defs/100%25"}, 1, "expected a string, got 1"),
+        ({"$ref": "#/$defs/a%20b"}, 1, "expected null, got 1"),
+        ({"const": {"$ref": "a b"}}, {"$ref": "a b"}, ""),
+    ],
+)
+def test_references_and_rare_keywords_mean_what_they_say(schema: Any, sent: Any, said: str) -> None:
+    text = {"type": "string"}
+    plan = {
+        "events": {"E": {"properties": {"a": schema}}},
+        "$defs": {"Item #1": text, "100%": text, "a b": {"type": "null"}, "a%20b": text},
+    }
+    [found] = differences(plan, ("E", {"a": sent})) or [""]
+    assert found.removeprefix("eventProperties.a: ").startswith(said)
+    assert bool(found) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        (
+            {"anyOf": [{"type": "object", "minProperties": 5}]},
+            "expected at least 5 properties, got an object with 1 property",
+        ),
+        ({"oneOf": [{"required": ["a"]}]}, "a: required, but missing"),
+        ({"oneOf": [{"$ref": "#/$defs/a"}]}, "a: required, but missing"),
+        ({"oneOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]}, "fits none of the 2 alternatives of the plan"),
+    ],
+)
+def test_alternatives_of_events_and_visitors_are_named_however_few(schema: Any, said: str) -> None:
+    plan = {"events": {"E": schema}, "visitor": schema, "$defs": {"a": {"required": ["a"]}}}
+    body = {"token": "t", "userId": "u", "event": "E", "userProperties": {"last_name": 1}, "eventProperties": {"b": 1}}
+    found = lines(plan, "track", body)
+    assert [said in line for line in found] == [True, True]
+
+
+def test_a_fault_of_the_checks_loses_no_message(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # No such fault is known, so a limit that is not a number has to stand for it.
+    plan = TrackingPlan.model_validate(PAID)
+    monkeypatch.setattr("ours_emulator.contract.plan_checks.MAX_LISTED", None)
+    row = {"event": "Paid", "userId": "u"}
+    body = {"token": "t", "events": [{**row, "distinctId": str(number)} for number in range(3)]}
+    assert [hint.message for message in read(plan, "batch", body) for hint in message.hints if hint.rule == RULE] == [
+        "not checked: internal error: TypeError; please report it"
+    ] * 3
+    assert len(caplog.records) == 1
+
+
 # Visitors, both APIs and both revisions
 
 
@@ -564,6 +671,8 @@ WRONG: list[tuple[Any, str]] = [
     ("events: {404: {}}", "the plan has the name 404, which is not text; put it in quotes"),
     ("a: &a [*a]", "the plan is nested deeper than 100 levels"),
     ("[" * 1000, "nested too deep"),
+    ({"visitor": {"const": "a\ud800"}}, "the plan has a lone surrogate in the text a\\ud800; remove it"),
+    ({"events": {"\udfff": {}}}, "the plan has a lone surrogate in the text \\udfff; remove it"),
     ({"events": {"A": {"enum": list(range(100_000))}}}, "the plan has more than 100000 values"),
     ("x" * (4 * 1024 * 1024 + 1), "longer than 4194304 characters"),
     ({"events": {"A": 5}}, "must be an object"),
@@ -614,6 +723,47 @@ def test_large_messages_and_costly_patterns_take_a_bounded_time() -> None:
         "eventProperties.a.0: expected a string, got 0",
     ]
     assert time.thread_time() - started < 3
+
+
+@pytest.mark.parametrize(
+    ("schema", "sent", "said"),
+    [
+        ({"enum": [{"k": number} for number in range(20_000)]}, [{"k": -1}] * 100, "too many values for an enum"),
+        ({"enum": [number + 0.5 for number in range(20_000)]}, [0.1] * 100, "too many values for an enum"),
+        ({"enum": [f"s{number}" for number in range(20_000)]}, ["q"] * 1000, "expected one of"),
+        ({"required": [f"p{number}" for number in range(20_000)]}, [{}] * 100, "required, but missing"),
+        ({"const": {"k": ["x"] * 20_000}}, [1] * 1000, "expected an object with 1 property, got 1"),
+        ({"anyOf": [{"const": number} for number in range(900)]}, [-1] * 1000, "fits none of the 900 alternatives"),
+    ],
+)  # fmt: skip
+def test_what_the_engine_says_of_a_long_list_of_values_takes_a_bounded_time(schema: Any, sent: Any, said: str) -> None:
+    plan = TrackingPlan.model_validate({"events": {"E": {"properties": {"a": {"items": schema}}}}})
+    started = time.thread_time()
+    found = differences(plan, ("E", {"a": sent}))
+    assert time.thread_time() - started < 0.5
+    assert len(found) == 1
+    assert said in found[0]
+
+
+def test_alternatives_of_a_large_list_take_a_bounded_time() -> None:
+    either = {"anyOf": [{"items": {"type": "string"}}, {"items": {"type": "null"}}]}
+    plan = {"events": {"E": {"properties": {"a": either}}}}
+    assert differences(plan, ("E", {"a": [1] * 35_000})) == [
+        "eventProperties: differs from the plan; too large to say where"
+    ]
+
+
+def test_a_plan_whose_events_share_schemas_is_read_in_a_time_that_grows_with_its_size() -> None:
+    names = range(1000)
+    shared = {
+        "events": {f"e{n}": {"$ref": f"#/$defs/d{n}"} for n in names},
+        "$defs": {f"d{n}": {"required": ["a"]} for n in names},
+    }
+    started = time.thread_time()
+    assert differences(TrackingPlan.model_validate(shared), ("e999", {})) == [
+        "eventProperties.a: required, but missing"
+    ]
+    assert time.thread_time() - started < 1
 
 
 def test_the_messages_of_one_request_take_a_second_together(monkeypatch: pytest.MonkeyPatch) -> None:
