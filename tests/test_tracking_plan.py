@@ -532,7 +532,13 @@ def test_references_and_rare_keywords_mean_what_they_say(schema: Any, sent: Any,
 )
 def test_alternatives_of_events_and_visitors_are_named_however_few(schema: Any, said: str) -> None:
     plan = {"events": {"E": schema}, "visitor": schema, "$defs": {"a": {"required": ["a"]}}}
-    body = {"token": "t", "userId": "u", "event": "E", "userProperties": {"last_name": "x"}, "eventProperties": {"b": 1}}
+    body = {
+        "token": "t",
+        "userId": "u",
+        "event": "E",
+        "userProperties": {"last_name": "x"},
+        "eventProperties": {"b": 1},
+    }
     found = lines(plan, "track", body)
     assert [said in line for line in found] == [True, True]
 
@@ -671,6 +677,10 @@ WRONG: list[tuple[Any, str]] = [
     ("events: {404: {}}", "the plan has the name 404, which is not text; put it in quotes"),
     ("a: &a [*a]", "the plan is nested deeper than 100 levels"),
     ("[" * 1000, "nested too deep"),
+    ('{"a":' * 100_000, "nested too deep"),
+    ("events:\n  Paid: {}\n  Other: {}\n  Paid: {required: [a]}", "line 4: 'Paid' is there twice; keep one"),
+    ('{"events": {"Paid": {}, "Paid": {"required": ["a"]}}}', "'Paid' is there twice; keep one"),
+    ("{events: {A: [}}", "line 1: expected the node content, but found '}'"),
     ({"visitor": {"const": "a\ud800"}}, "the plan has a lone surrogate in the text a\\ud800; remove it"),
     ({"events": {"\udfff": {}}}, "the plan has a lone surrogate in the text \\udfff; remove it"),
     ({"events": {"A": {"enum": list(range(100_000))}}}, "the plan has more than 100000 values"),
@@ -708,6 +718,12 @@ def test_schemas_that_would_check_a_value_very_often_are_refused() -> None:
 def test_dates_of_yaml_are_texts_and_an_event_without_schema_is_planned() -> None:
     plan = TrackingPlan.model_validate("events:\n  A: {const: 2026-01-01}\n  B:\n")
     assert plan.document["events"] == {"A": {"const": "2026-01-01"}, "B": {}}
+
+
+def test_flow_yaml_may_begin_as_json_does_and_merged_names_may_be_overridden() -> None:
+    assert TrackingPlan.model_validate("{events: {A: {required: [x]}}}").events == {"A": {"required": ["x"]}}
+    text = "events:\n  A: &a {required: [x]}\n  B: &b {<<: *a, required: [y]}\n  C: {<<: *b, type: object}"
+    assert TrackingPlan.model_validate(text).events["C"] == {"required": ["y"], "type": "object"}
 
 
 # What it may cost
@@ -806,6 +822,15 @@ def test_a_plan_is_set_shown_and_removed_for_one_account(account: Account, serve
     assert refused.status_code == 400
     assert refused.json()["error"] == "events.A.typ: is not a keyword of JSON Schema; did you mean type?"
     assert account.http.put(url, json={"event": {}}).json()["error"] == "event: unknown field; did you mean events?"
+    twice = account.http.put(
+        url, content=b'{"events": {"A": {}, "A": {}}}', headers={"Content-Type": "application/json"}
+    )
+    assert (twice.status_code, twice.json()) == (
+        400,
+        {"error": "the body is not valid JSON: 'A' is there twice; keep one"},
+    )
+    deep = account.http.put(url, json='{"a":' * 100_000)
+    assert (deep.status_code, deep.json()) == (400, {"error": "nested too deep"})
     account.post("/debug/reset", {})
     assert account.http.delete(url).json()["events"] == {"A": {}, "B": {}}
     assert account.debug(f"accounts/{name}")["planned_events"] is None
@@ -831,7 +856,9 @@ def test_the_file_sets_the_plan_of_every_account(tmp_path: Path, name: str, text
         ("a.yaml", None, "a.yaml cannot be read: No such file or directory; check the path"),
         ("a.yaml", "a: [", "a.yaml is not valid YAML: line 1: "),
         ("a.json", "{", "a.json is not valid JSON: "),
-        ("a.json", "[" * 100_000, "a.json is not valid JSON: "),
+        ("a.json", "[" * 100_000, "a.json is not valid JSON: nested too deep"),
+        ("a.json", '{"events": {"A": {}, "A": {}}}', "a.json is not valid JSON: 'A' is there twice; keep one"),
+        ("a.yaml", "events:\n- \udcff", "a.yaml is not UTF-8; save it in that encoding"),
         ("a.yaml", "- a", "a.yaml: must be an object"),
         ("a.yaml", "events: {A: {typ: string}}", "a.yaml: events.A.typ: is not a keyword of JSON Schema"),
         ("a.yaml", "event: {}", "a.yaml: event: unknown field"),
@@ -842,7 +869,7 @@ def test_a_file_that_is_not_valid_is_refused_in_one_line(
 ) -> None:
     file = tmp_path / name
     if text is not None:
-        file.write_text(text)
+        file.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(SettingsError) as caught:
         read_file(file)
     assert error in str(caught.value)
@@ -852,20 +879,30 @@ def test_a_file_that_is_not_valid_is_refused_in_one_line(
 WITHOUT_EXTRA = """
 import sys
 sys.modules["jsonschema_rs"] = sys.modules["yaml"] = None
-from ours_emulator.contract.tracking_plan import TrackingPlan
-for plan in ({"events": {}}, "events: {}"):
+from pathlib import Path
+from ours_emulator.errors import SettingsError
+from ours_emulator.contract.tracking_plan import TrackingPlan, read_file
+for plan in ({"events": {}}, "events: {}", "{"):
     try:
         TrackingPlan.model_validate(plan)
     except ValueError as error:
         print(error.errors()[0]["ctx"]["error"])
+try:
+    read_file(Path("a.yaml"))
+except SettingsError as error:
+    print(error)
 """
 
 
-def test_without_the_extra_one_line_says_what_to_install() -> None:
-    done = subprocess.run([sys.executable, "-c", WITHOUT_EXTRA], capture_output=True, text=True, timeout=50, check=True)
+def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("events: {}")
+    command = [sys.executable, "-c", WITHOUT_EXTRA]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=True)
     assert done.stdout.splitlines() == [
         "tracking plans need jsonschema-rs; run: pip install ours-emulator[plan]",
         "YAML needs PyYAML; run: pip install ours-emulator[plan], or use JSON",
+        "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+        "a.yaml: YAML needs PyYAML; run: pip install ours-emulator[plan], or use JSON",
     ]
 
 
@@ -967,4 +1004,8 @@ def test_the_handle_sets_and_removes_a_plan_and_opens_accounts_with_one(server: 
     with Emulator(server.url) as emulator:
         account = emulator.open_account(tracking_plan=file)
         assert account.remove_tracking_plan()["events"] == {"Paid": {}}
+        other = tmp_path / "other.yaml"
+        other.write_bytes(b"events:\n  Zo\xeb:\n")
+        with pytest.raises(ValueError, match=r"other\.yaml is not UTF-8; save it in that encoding"):
+            account.set_tracking_plan(other)
         assert account.set_tracking_plan(file) == account.set_tracking_plan({"events": {"Paid": {}}})

@@ -1,5 +1,6 @@
 """Parameters and dependencies that many endpoints of the debug API share, strict routes, and the shape of errors."""
 
+import json
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import parse_qsl
@@ -16,7 +17,7 @@ from ours_emulator.contract.rules import load_rules
 from ours_emulator.debug.names import ValidName
 from ours_emulator.debug.parts import Parts
 from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
-from ours_emulator.jsontext import json_text
+from ours_emulator.jsontext import each_once, json_text
 from ours_emulator.model import DEFAULT_ACCOUNT
 from ours_emulator.records import EventOrder, Outcome, Page, to_json
 from ours_emulator.store import ANY_RULE, LARGEST, StoreReader
@@ -178,7 +179,15 @@ def complete_list(items: Iterable[object]) -> AsciiJSON:
     return answer(Page(listed, len(listed)))
 
 
-class _SurrogateRequest(Request):
+class _StrictRequest(Request):
+    """A request whose body must not have a name twice: all values but the last one would be lost."""
+
+    async def json(self) -> Any:
+        """Return the value of the body. Raises ValueError."""
+        return json.loads(await self.body(), object_pairs_hook=each_once)
+
+
+class _SurrogateRequest(_StrictRequest):
     """A request whose query may have lone surrogates, percent-encoded as in WTF-8: an event may have such a name."""
 
     @property
@@ -202,6 +211,8 @@ class StrictRoute(APIRoute):
         async def checked(request: Request) -> Response:
             if _SURROGATE in request.scope["query_string"].upper():
                 request = _SurrogateRequest(request.scope, request.receive)
+            else:
+                request = _StrictRequest(request.scope, request.receive)
             _check_parameters(request, known)
             return await handler(request)
 
