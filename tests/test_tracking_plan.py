@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -904,6 +905,19 @@ def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path) -> None
         "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
         "a.yaml: YAML needs PyYAML; run: pip install ours-emulator[plan], or use JSON",
     ]
+
+
+def test_others_are_answered_while_a_large_plan_is_read(server: Server) -> None:
+    planned, other = server.account(), server.account()
+    text = "events:\n" + "".join(f"  event {n}: {{properties: {{x: {{type: string}}}}}}\n" for n in range(1500))
+    with ThreadPoolExecutor() as threads:
+        setting = threads.submit(planned.http.put, f"{planned.url}/debug/tracking-plan", json=text)
+        answered = 0
+        while not setting.done():
+            other.track(event="Other", userId="u")
+            answered += 1
+        assert setting.result().status_code == 200
+    assert answered > 10
 
 
 # The commands

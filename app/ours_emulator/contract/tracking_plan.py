@@ -6,7 +6,7 @@ Not imported at start unless a plan is configured. The parser of YAML is one of 
 from functools import cached_property
 from json import JSONDecodeError
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -38,6 +38,8 @@ class TrackingPlan(BaseModel):
     `$ref` refers to a place in the plan: `#/$defs/money`.
     """
 
+    is_slow: ClassVar[bool] = True
+    """It takes up to seconds to read and compile one."""
     model_config = ConfigDict(
         extra="forbid",
         strict=True,
