@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from looping import case
 from ours_emulator.app import message_readers
-from ours_emulator.cli.main import commands
+from ours_emulator.cli.main import commands, main
 from ours_emulator.cli.plan_inference import inferred_plan
 from ours_emulator.contract.plan_checks import RULE
 from ours_emulator.contract.tracking_plan import TrackingPlan, read_file
@@ -586,6 +586,19 @@ def test_the_properties_of_visitors_are_checked_as_far_as_they_are_sent() -> Non
 
 
 @pytest.mark.rule("tracking-plan")
+def test_a_removed_property_is_not_compared_unless_it_is_further_inside_or_required() -> None:
+    inside: Any = {"properties": {"plan": {"type": "string"}}}
+    required = ["first_name", "last_name"]
+    visitor = {"required": required, "properties": {"first_name": {"type": "string"}, "custom_properties": inside}}
+    body = {"token": "t", "userId": "u", "userProperties": {"first_name": None, "custom_properties": {"plan": None}}}
+    assert sorted(lines({"visitor": visitor}, "identify", body)) == [
+        "userProperties.custom_properties.plan: expected a string, got null",
+        "userProperties.first_name: required, but removed with null",
+        "userProperties.last_name: required, but missing",
+    ]
+
+
+@pytest.mark.rule("tracking-plan")
 def test_the_client_api_is_checked_at_the_places_of_its_own_bodies() -> None:
     who = {"anonymous_id": "a", "phone": "5", "email": "a@b.co", "data": {"level": "x"}}
     wrong = [
@@ -972,6 +985,55 @@ def test_an_export_that_differs_from_a_plan_is_listed_and_fails(tmp_path: Path, 
         "line 2: paid: event: not in the plan; did you mean Paid?",
         'line 3: Paid: eventProperties.amount: expected a number, got "5"',
     ]
+
+
+def test_an_export_without_messages_does_not_pass_and_may_come_from_standard_input(
+    tmp_path: Path, account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.track(event="Paid", userId="u")
+    plan, empty = tmp_path / "plan.json", tmp_path / "empty.jsonl"
+    plan.write_text(json.dumps(PAID))
+    empty.touch()
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", "check", str(empty), "--tracking-plan", str(plan)])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"ours-emulator: {empty} has no messages to check; export some first\n"
+    exported = account.http.get(f"{account.url}/debug/export").content
+    done = CliRunner().invoke(commands, ["plan", "check", "-", "--tracking-plan", str(plan)], input=exported)
+    assert (done.exit_code, done.stderr) == (1, f"ours-emulator: 1 of 1 message differs from {plan}\n")
+
+
+def test_an_inferred_plan_requires_nothing_of_visitors_and_leaves_out_what_no_plan_can_have() -> None:
+    sent = {"custom_properties": {"plan": "pro"}, "first_name": "Ann"}
+    body = {"token": "t", "userId": "u", "userProperties": sent}
+    assert "required" not in json.dumps(inferred_plan(read({}, "identify", body)))
+    body = {"token": "t", "userId": "u", "event": "E", "eventProperties": {"a": {"\ud800": 1}, "b": 1}}
+    left_out: set[str] = set()
+    plan = inferred_plan(read({}, "track", body), left_out)
+    assert left_out == {"\ud800"}
+    assert TrackingPlan.model_validate(plan).events["E"]["required"] == ["a", "b"]
+
+
+def test_an_inferred_plan_is_valid_yaml_whatever_the_names_and_dates_are(account: Account) -> None:
+    odd: Any = {
+        "\x85": 1,
+        "": 1,
+        "a\u2028b": 1,
+        "on": 1,
+        "<<": 1,
+        "=": 1,
+        "\x00": 1,
+        "Zoë": 1,
+        "\ufeff": 1,
+        "\x85 b": 1,
+    }
+    moments = ["2026-01-01T00:00:00+24:00", "٢026-01-01", "2026-01-01T24:00:00Z", "0000-01-01", "2026-01-01T00:00:00Z"]
+    sent = {**odd, "moments": {str(number): text for number, text in enumerate(moments)}}
+    account.track(event="E", userId="u", eventProperties=sent)
+    code, text, _ = run("infer", "--url", account.url)
+    assert code == 0
+    assert differences(text, ("E", sent)) == []
+    assert TrackingPlan.model_validate(text).events["E"]["properties"].keys() == sent.keys()
 
 
 def test_commands_about_plans_say_what_is_wrong_in_one_line(tmp_path: Path, account: Account) -> None:
