@@ -583,9 +583,20 @@ def stable(records: "Iterable[Event | Visitor]") -> list[dict[str, Any]]:
 
     Ids, the account and UUIDs (in any value) are replaced, numbered through all of *records* in the order in which
     they appear (`<event 1>`, `<request 1>`, `<uuid 1>`), so that the same value has the same placeholder; and the times
-    that every record has (`<time>`, not numbered). Other values are as they were sent.
+    that every record has (`<time>`, not numbered). Other values are as they were sent. Raises TypeError for all else.
     """
-    return stable_forms(map(to_json, records))
+    given: object = records
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise _not_stable(given)
+    listed = list(records)
+    for one in cast(list[object], listed):
+        if not isinstance(one, Event | Visitor):
+            raise _not_stable(one)
+    return stable_forms(map(to_json, listed))
+
+
+def _not_stable(given: object) -> TypeError:
+    return TypeError(f"stable() takes a list of events and visitors, not {type(given).__name__}")
 
 
 def from_json(kind: type[T], data: Json) -> T:

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from ours_emulator.contract.hints import close_name
 from ours_emulator.jsontext import same
-from ours_emulator.wording import and_more, cut, plural, suggested
+from ours_emulator.wording import and_more, cut, plural, shortened, suggested
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError
@@ -157,8 +157,8 @@ def shown(value: JsonValue) -> str:
         return f"an object with {_properties(len(value))}"
     if isinstance(value, list):
         return f"a list of {plural(len(value), 'item')}"
-    text = _encode(value[: _MAX_SHOWN + 1] if isinstance(value, str) else value)
-    return text if len(text) <= _MAX_SHOWN + 2 else f"{text[:_MAX_SHOWN]}…"
+    text = _encode(value[: 2 * _MAX_SHOWN] if isinstance(value, str) else value)
+    return text if len(text) <= _MAX_SHOWN + 2 else shortened(text, _MAX_SHOWN)
 
 
 def _properties(count: int) -> str:
