@@ -604,6 +604,18 @@ def test_an_experiment_that_is_not_valid_is_refused_with_the_place(
     assert said.startswith(f"{file}: {KEY}")
 
 
+def test_a_file_with_a_name_that_is_there_twice_or_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "experiments.json"
+    for content, said in (
+        (b'{"a": {}, "a": {}}', "not valid JSON: 'a' is there twice; keep one"),
+        (b'{"Zo\xeb": {}}', "not UTF-8; save it in that encoding"),
+    ):
+        file.write_bytes(content)
+        with pytest.raises(SettingsError) as caught:
+            read_file(file)
+        assert str(caught.value) == f"{file} is {said}"
+
+
 def test_a_key_has_the_form_of_other_names(account: Account, tmp_path: Path) -> None:
     error = put(account, "a b", HALVES).json()["error"]
     assert error.startswith("experiment_key: 'a%20b' is not a valid name; use letters")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -63,6 +64,39 @@ def test_the_same_value_has_the_same_placeholder_in_all_records(ours_emulator: E
     first, second, third = stable(ours_emulator.events(order="arrival"))
     assert first["visitor_id"] == third["visitor_id"] != second["visitor_id"]
     assert [form["id"] for form in (first, second, third)] == ["<event 1>", "<event 2>", "<event 3>"]
+
+
+def test_what_is_cut_in_a_hint_is_the_same_in_each_run(ours_emulator: Emulator) -> None:
+    ours_emulator.set_tracking_plan({"events": {"Paid": {"additionalProperties": {"type": "null"}}}})
+    forms: list[Any] = []
+    for _ in range(2):
+        cut = [f"{'x' * length}{uuid4()}" for length in (20, 35, 52, 58)]
+        sent(
+            ours_emulator,
+            event="Paid",
+            userId="u",
+            eventProperties={"a": cut[0], "b": cut[1], "c": cut[2], "d": cut[3]},
+        )
+        sent(ours_emulator, event="Paid", userId="u", eventProperties={f"{'x' * 90}{uuid4()}": 1})
+        forms.append(stable(ours_emulator.events(order="arrival")))
+        ours_emulator.reset()
+    assert forms[0] == forms[1]
+    assert len(forms[0]) == 2
+
+
+def test_names_that_would_have_the_same_placeholder_keep_their_values(ours_emulator: Emulator) -> None:
+    sent(ours_emulator, event="Paid", userId="u", eventProperties={CART: 1, CART.upper(): 2, "<uuid 1>": 3, "id": CART})
+    form = ours_emulator.wait_for("Paid").stable()["event_properties"]
+    assert form.pop("id") in form
+    assert sorted(form.values()) == [1, 2, 3]
+
+
+def test_a_stable_form_of_something_else_is_refused(ours_emulator: Emulator) -> None:
+    sent(ours_emulator, event="Paid", userId="u")
+    others: Any = ("x", [None], ours_emulator.wait_for("Paid"), 5, [{}])
+    for other, kind in zip(others, ("str", "NoneType", "Event", "int", "dict"), strict=True):
+        with pytest.raises(TypeError, match=rf"^stable\(\) takes a list of events and visitors, not {kind}$"):
+            stable(other)
 
 
 def test_a_visitor_has_a_stable_form_too(ours_emulator: Emulator) -> None:

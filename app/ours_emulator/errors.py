@@ -18,6 +18,18 @@ class StoreError(Exception):
     """The store cannot be used; the message is one line for the user."""
 
 
+class NotUtf8Error(ValueError):
+    """A file that is not UTF-8; the message is one line for the user."""
+
+
+def file_text(file: Path) -> str:
+    """Return the text in *file*. Raises OSError or NotUtf8Error."""
+    try:
+        return file.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise NotUtf8Error(f"{file} is not UTF-8; save it in that encoding") from None
+
+
 def file_problem(path: Path, use: Literal["read", "write"], error: OSError) -> str:
     """Return why *path* cannot be read or written, and what to do: `x cannot be read: Is a directory; name …`."""
     done = {"read": "read", "write": "written"}[use]

@@ -6,6 +6,7 @@ from json.encoder import encode_basestring_ascii
 from pydantic import JsonValue
 from pydantic_core import PydanticSerializationError, to_json
 
+_MAX_NAME = 100
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -23,6 +24,33 @@ def strict_json(text: str | bytes) -> JsonValue:
     """Return the value that *text* is as JSON. Raises ValueError, also for NaN and Infinity, and RecursionError."""
     value: JsonValue = json.loads(text, parse_constant=_refuse_constant)
     return value
+
+
+class TwiceError(ValueError):
+    """A name that an object has more than once, of which a parser would drop all values but the last one."""
+
+
+def unambiguous_json(text: str | bytes) -> JsonValue:
+    """Return the value that *text* is as JSON. Raises ValueError, also for NaN and Infinity and for a name twice."""
+    try:
+        value: JsonValue = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=each_once)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    return value
+
+
+def each_once(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    """Return the object with *pairs* of name and value. Raises TwiceError if a name is there twice."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise TwiceError(is_twice(next(name for name in members if names.count(name) > 1)))
+    return members
+
+
+def is_twice(name: str) -> str:
+    """Return what is wrong with an object that has *name* more than once."""
+    return f"{name[:_MAX_NAME]!r} is there twice; keep one"
 
 
 def _refuse_constant(name: str) -> JsonValue:

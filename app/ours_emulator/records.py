@@ -5,7 +5,7 @@ reads them back. `to_json` and `from_json` are the only two ways between a recor
 nothing but the standard library, because every test process that uses the handle loads it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -583,9 +583,22 @@ def stable(records: "Iterable[Event | Visitor]") -> list[dict[str, Any]]:
 
     Ids, the account and UUIDs (in any value) are replaced, numbered through all of *records* in the order in which
     they appear (`<event 1>`, `<request 1>`, `<uuid 1>`), so that the same value has the same placeholder; and the times
-    that every record has (`<time>`, not numbered). Other values are as they were sent.
+    that every record has (`<time>`, not numbered). Other values are as they were sent. Raises TypeError for all else.
     """
-    return stable_forms(map(to_json, records))
+    return stable_forms(map(to_json, _stable(records)))
+
+
+def _stable(given: object) -> "Iterator[Event | Visitor]":
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise _not_stable(given)
+    for one in cast(Iterable[object], given):
+        if not isinstance(one, Event | Visitor):
+            raise _not_stable(one)
+        yield one
+
+
+def _not_stable(given: object) -> TypeError:
+    return TypeError(f"stable() takes a list of events and visitors, not {type(given).__name__}")
 
 
 def from_json(kind: type[T], data: Json) -> T:

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, create_model
 
 from ours_emulator.clock import LAST_MOMENT, milliseconds
+from ours_emulator.errors import NotUtf8Error, file_problem, file_text
 from ours_emulator.errors import SettingsError as SettingsError
-from ours_emulator.errors import file_problem
 from ours_emulator.model import DEFAULT_REVISION, TEST_PREFIX, RevisionName
 from ours_emulator.wording import did_you_mean, nearest, plain, suggested
 
@@ -288,9 +288,11 @@ def _read(file: Path | None) -> Mapping[str, object]:
     if file is None:
         return {}
     try:
-        return tomllib.loads(file.read_text("utf-8-sig"))
+        return tomllib.loads(file_text(file))
     except OSError as error:
         raise SettingsError(file_problem(file, "read", error)) from None
+    except NotUtf8Error as error:
+        raise SettingsError(str(error)) from None
     except (ValueError, RecursionError) as error:
         # Not only TOMLDecodeError: a number of more than 4300 digits is another ValueError.
         raise SettingsError(f"{file} is not valid TOML: {error}") from None

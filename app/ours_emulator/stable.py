@@ -3,10 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import chain, count
 from typing import Any, TypeAlias, cast
 
 Json: TypeAlias = Mapping[str, Any]
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DURATION = re.compile(r"\d+(?= ms\b)")
 _IDS = {"id": "event", "request_id": "request"}
 _SAME_IN_ALL = {
@@ -32,7 +33,7 @@ class _Placeholders:
 
     def in_text(self, text: str) -> str:
         """Return *text* with a placeholder for each UUID in it."""
-        return _UUID.sub(lambda found: self.of("uuid", found[0].lower()), text)
+        return UUID.sub(lambda found: self.of("uuid", found[0].lower()), text)
 
     def in_value(self, value: Any) -> Any:
         """Return *value*, which is JSON, with a placeholder for each UUID in it, keys included."""
@@ -40,10 +41,24 @@ class _Placeholders:
             return self.in_text(value)
         if isinstance(value, dict):
             members = cast(dict[str, object], value)
-            return {self.in_text(key): self.in_value(item) for key, item in members.items()}
+            return self._in_members(members)
         if isinstance(value, list):
             return [self.in_value(item) for item in cast(list[object], value)]
         return value
+
+    def _in_members(self, members: Mapping[str, object]) -> dict[str, Any]:
+        shown: dict[str, Any] = {}
+        for key, item in members.items():
+            # The same UUID in other letters, say: both values stay.
+            keys = chain([self.in_text(key)], (self._another(key, number) for number in count(2)))
+            shown[next(one for one in keys if one not in shown)] = self.in_value(item)
+        return shown
+
+    def _another(self, key: str, number: int) -> str:
+        """Return what stands for *key* if what usually does is taken."""
+        if UUID.search(key) is None:
+            return f"{key} ({number})"
+        return UUID.sub(lambda found: self.of("uuid", (found[0].lower(), number)), key)
 
     def in_record(self, record: Json) -> dict[str, Any]:
         """Return the JSON of a record with placeholders."""

@@ -5,10 +5,12 @@ from difflib import get_close_matches
 from typing import Any
 
 from ours_emulator.records import Event, Hint, Imported, Reason
+from ours_emulator.stable import UUID
 
 MAX_LISTED = 20
 """How many names one hint lists, and how many hints about names there are."""
 _MAX_LENGTH = 100
+_UUID_LENGTH = 36
 _DROPPED = "allow-list"
 _INTEGER = "must be an integer"
 _NUMBER = "must be a number"
@@ -105,7 +107,13 @@ def first_of(lines: Sequence[str], limit: int, noun: str = "") -> list[str]:
 
 def cut(name: str) -> str:
     """Return *name*, cut if it is longer than a hint should be."""
-    return name if len(name) <= _MAX_LENGTH else name[:_MAX_LENGTH] + "…"
+    return name if len(name) <= _MAX_LENGTH else shortened(name, _MAX_LENGTH)
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return *text*, cut after *limit* characters, or before a UUID that is there: a part of one has no stable form."""
+    near = UUID.finditer(text, max(0, limit - _UUID_LENGTH), limit + _UUID_LENGTH)
+    return text[: next((one.start() for one in near if one.start() < limit < one.end()), limit)] + "…"
 
 
 def listed(names: Sequence[str], limit: int = MAX_LISTED) -> str:

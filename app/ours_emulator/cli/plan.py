@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _PART_BYTES = 64 * 1024
 _file_argument = click.Path(path_type=Path)
+_export_argument = click.Path(path_type=Path, allow_dash=True)
 
 
 @click.group()
@@ -32,28 +34,36 @@ def plan() -> None:
 @debug_command()
 @options()
 @click.option("--format", "format_", type=click.Choice(("yaml", "json")), default="yaml", show_default=True)
-@click.argument("file", type=_file_argument, required=False)
+@click.argument("file", type=_export_argument, required=False)
 def infer(url: str | None, account: str | None, format_: str, file: Path | None) -> None:
     """Print a first tracking plan: what the events that arrived have in common.
 
-    With FILE, of the requests in it, which `export` wrote. Read it before you use it: it knows only what was sent.
+    With FILE (- is standard input), of the requests in it, which `export` wrote. Read it before you use it: it knows
+    only what was sent.
     """
     from ours_emulator.cli.plan_inference import inferred_plan
     from ours_emulator.model import Message
 
+    left_out: set[str] = set()
     with _requests(url, account, file) as lines:
         messages = (message for _, message in _messages(lines, None, account) if isinstance(message, Message))
-        inferred = inferred_plan(messages)
+        inferred = inferred_plan(messages, left_out)
     if not inferred["events"] and "visitor" not in inferred:
         exit_not_met("no accepted events to make a plan from; send some first")
+    if left_out:
+        names = plural(len(left_out), "name")
+        click.echo(f"ours-emulator: {names} with a lone surrogate left out: a plan cannot have it", err=True)
     click.echo(_yaml(inferred) if format_ == "yaml" else json.dumps(inferred, indent=2))
 
 
 @click.command()
 @click.option("--tracking-plan", "plan_file", type=_file_argument, required=True, help="The plan, in YAML or JSON.")
-@click.argument("file", type=_file_argument)
+@click.argument("file", type=_export_argument)
 def check(file: Path, plan_file: Path) -> None:
-    """Check the requests in FILE, which `export` wrote, against a tracking plan. Exit code 1 if one differs from it."""
+    """Check the requests in FILE (- is standard input), which `export` wrote, against a tracking plan.
+
+    Exit code 1 if one differs from it.
+    """
     from ours_emulator.contract.plan_checks import RULE
     from ours_emulator.contract.tracking_plan import read_file
 
@@ -68,8 +78,11 @@ def check(file: Path, plan_file: Path) -> None:
             for hint in hints:
                 click.echo(f"line {number}: {cut(message.event or message.endpoint)}: {hint.sentence}")
             checked, differing = checked + 1, differing + bool(hints)
+    if not checked:
+        raise click.ClickException(f"{file} has no messages to check; export some first")
     if differing:
-        exit_not_met(f"{differing} of {plural(checked, 'message')} differ from {plan_file}")
+        verb = "differs" if differing == 1 else "differ"
+        exit_not_met(f"{differing} of {plural(checked, 'message')} {verb} from {plan_file}")
     click.echo(f"{plural(checked, 'message')} checked; none differs from {plan_file}")
 
 
@@ -93,7 +106,7 @@ def _requests(url: str | None, account: str | None, file: Path | None) -> Genera
 
 def _opened(file: Path) -> IO[bytes]:
     try:
-        return file.open("rb")
+        return click.open_file(str(file), "rb")
     except OSError as error:
         raise click.ClickException(file_problem(file, "read", error)) from None
 
@@ -130,5 +143,9 @@ def _yaml(inferred: Properties) -> str:
         from ours_emulator.contract.plan_schemas import INSTALL
 
         raise click.ClickException(f"YAML needs PyYAML; run: {INSTALL}, or use --format json") from None
-    text: str = cast(Any, yaml).safe_dump(inferred, sort_keys=False, allow_unicode=True, width=120)
-    return text.rstrip("\n")
+    from ours_emulator.contract.tracking_plan import parsed
+
+    dump = partial(cast(Any, yaml).safe_dump, inferred, sort_keys=False, width=120)
+    text: str = dump(allow_unicode=True)
+    # PyYAML writes some characters as they are that it reads as the end of a line.
+    return (text if parsed(text) == inferred else dump(allow_unicode=False)).rstrip("\n")

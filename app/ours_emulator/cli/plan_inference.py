@@ -7,30 +7,50 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
+from ours_emulator.contract.plan_checks import sent_about_visitor
+from ours_emulator.contract.plan_schemas import SURROGATES
 from ours_emulator.model import Message, Properties
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _MAX_NAMES = 100
 """An object with more different names is a map by ids rather than properties, which each have a meaning."""
 
 
-def inferred_plan(messages: Iterable[Message]) -> Properties:
-    """Return a plan that *messages* fit: types, formats, nested properties, and which are always there."""
+def inferred_plan(messages: Iterable[Message], left_out: set[str] | None = None) -> Properties:
+    """Return a plan that *messages* fit: types, formats, nested properties, and which are always there.
+
+    Names with lone surrogates, which no plan can have, are added to *left_out*.
+    """
     events: dict[str, _Seen] = {}
     visitor = _Seen()
+    names: set[str] = set() if left_out is None else left_out
     for message in messages:
-        if message.event is not None and not message.event.startswith("$"):
-            events.setdefault(message.event, _Seen()).add(message.event_properties)
-        sent = {name: given for name, given in message.user_properties.items() if given is not None}
-        if sent or message.data:
-            visitor.add({**sent, **({"data": message.data} if message.data else {})})
+        event = {} if message.event is None else _spelled({message.event: message.event_properties}, names)
+        for name, properties in event.items():
+            if not name.startswith("$"):
+                events.setdefault(name, _Seen()).add(properties)
+        sent = sent_about_visitor(message)
+        if sent:
+            visitor.add(_spelled(sent, names))
     plan: Properties = {"allow_unplanned": False, "events": {name: events[name].schema() for name in sorted(events)}}
     # A message sends some properties of the visitor, another one others: none is required.
     if visitor.types:
         plan["visitor"] = visitor.schema(requires=False)
     return plan
+
+
+def _spelled(value: Properties, left_out: set[str]) -> Properties:
+    """Return *value* without the names that have lone surrogates, which are added to *left_out*."""
+    left_out.update(name for name in value if SURROGATES.search(name))
+    return {name: _spelled_inside(inner, left_out) for name, inner in value.items() if name not in left_out}
+
+
+def _spelled_inside(value: JsonValue, left_out: set[str]) -> JsonValue:
+    if isinstance(value, list):
+        return [_spelled_inside(inner, left_out) for inner in value]
+    return _spelled(value, left_out) if isinstance(value, dict) else value
 
 
 @dataclass
@@ -69,7 +89,7 @@ class _Seen:
         if self.formats:
             schema["format"] = min(self.formats)
         if self.items is not None and self.items.types:
-            schema["items"] = self.items.schema()
+            schema["items"] = self.items.schema(requires=requires)
         return {**schema, **(self._object(requires=requires) if "object" in self.types else {})}
 
     def _types(self) -> Sequence[str]:
@@ -79,7 +99,9 @@ class _Seen:
     def _object(self, *, requires: bool) -> Properties:
         if len(self.properties) > _MAX_NAMES:
             return {}
-        properties: Properties = {name: seen.schema() for name, seen in sorted(self.properties.items())}
+        properties: Properties = {
+            name: seen.schema(requires=requires) for name, seen in sorted(self.properties.items())
+        }
         always: list[JsonValue] = [
             name for name, count in sorted(self.counts.items()) if count == self.types["object"] and requires
         ]

@@ -3,7 +3,6 @@
 Everything here is pure but `read_file`. Not imported at start unless experiments are configured: the models take 3 ms.
 """
 
-import json
 import math
 import tomllib
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from pydantic import (
 )
 
 from ours_emulator.contract.setting_files import read_setting_file
+from ours_emulator.jsontext import unambiguous_json
 from ours_emulator.model import ACCOUNT_NAME, ACCOUNT_NAME_FORM, Properties
 from ours_emulator.wording import cut
 
@@ -175,7 +175,7 @@ _FILE = TypeAdapter(dict[Key, Experiment])
 def read_file(file: Path) -> Experiments:
     """Return the experiments in *file*, which is JSON if its name ends so, else TOML. Raises SettingsError."""
     if file.suffix.lower() == ".json":
-        return read_setting_file(file, "experiments", "JSON", json.loads, _FILE.validate_python)
+        return read_setting_file(file, "experiments", "JSON", unambiguous_json, _FILE.validate_python)
     return read_setting_file(file, "experiments", "TOML", tomllib.loads, _FILE.validate_python)
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property, lru_cache, partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import quote, unquote
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import JsonValue
 
 from ours_emulator.contract.client import PREFIX, PROFILE
 from ours_emulator.contract.compile import pointer
 from ours_emulator.contract.hints import close_name
-from ours_emulator.contract.plan_schemas import INSTALL, Cost, Place, PlanError, check_schemas
-from ours_emulator.contract.plan_wording import Difference, differences
+from ours_emulator.contract.plan_compiler import Compiler
+from ours_emulator.contract.plan_schemas import SURROGATES, Cost, Place
+from ours_emulator.contract.plan_wording import MISSING, Difference, differences, place_of
 from ours_emulator.model import Message, Properties
 from ours_emulator.records import Hint
 from ours_emulator.values import value
@@ -29,15 +29,18 @@ if TYPE_CHECKING:
     from ours_emulator.contract.tracking_plan import TrackingPlan
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 RULE = "tracking-plan"
 _UNEVALUATED = "unevaluatedProperties"
+REMOVED = "required, but removed with null"
 _VENDORS = "$"
 """How the names of the vendor's own events begin: they need not be in a plan."""
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _MAX_STEPS = 500_000_000
 """Instructions of the largest pattern times characters, for each check. Most patterns take a hundredth of 1 ns each."""
-_MAX_DIFFERENCES = 50_000
-"""Values times checks of which all differences are collected: the engine takes 20 µs for each one."""
+_MAX_DIFFERENCES = 30_000
+"""How many differences may be collected: the engine takes 15 µs for each one, and makes all at once."""
+_MAX_COMPARED = 1_000_000
+"""How many comparisons with the values of an `enum` a message may take: each one takes up to 0.5 µs."""
 _MAX_SECONDS = 1.0
 """Time of the processor for the messages of one request."""
 
@@ -73,9 +76,17 @@ class RequestChecks:
         if self._seconds > _MAX_SECONDS:
             return [Hint(RULE, "", f"not checked: the messages before it took {_MAX_SECONDS:g} s of CPU time")]
         started = time.thread_time()
-        found = [*self._about_event(message, places), *self._about_visitor(message, places)]
+        found = self._found(message, places)
         self._seconds += time.thread_time() - started
         return found
+
+    def _found(self, message: Message, places: _Places) -> Sequence[Hint]:
+        try:
+            return [*self._about_event(message, places), *self._about_visitor(message, places)]
+        except Exception as error:
+            # Ours, and no reason to lose a message that the contract accepts.
+            self._plan.report(error)
+            return [Hint(RULE, "", f"not checked: internal error: {type(error).__name__}; please report it")]
 
     def _about_event(self, message: Message, places: _Places) -> Sequence[Hint]:
         event, plan = message.event, self._plan
@@ -92,17 +103,24 @@ class RequestChecks:
         check = self._plan.visitor
         if check is None or not (message.user_properties or message.data):
             return
+        removed = {pointer(name) for name, given in message.user_properties.items() if given is None}
         for hint in check.hints(sent_about_visitor(message), "", self._size):
-            _, first, *rest = hint.path.split("/", 2) if hint.path else ("", "")
-            name = places.names.get(first, first)
-            path = "/".join(("", name, *rest)) if name else ""
-            yield Hint(RULE, places.visitor + path, hint.message)
+            is_removed = hint.message == MISSING and hint.path in removed
+            yield Hint(RULE, places.visitor + _as_sent(hint.path, places), REMOVED if is_removed else hint.message)
 
 
 def sent_about_visitor(message: Message) -> Properties:
     """Return the properties of the visitor in *message*, without those that it removes; `data` is one of them."""
     sent: Properties = {name: given for name, given in message.user_properties.items() if given is not None}
     return {**sent, "data": message.data} if message.data else sent
+
+
+def _as_sent(path: str, places: _Places) -> str:
+    """Return *path* in the stored properties of a visitor as a path in what was sent."""
+    if not path:
+        return path
+    _, first, *rest = path.split("/", 2)
+    return "/".join(("", places.names.get(first, first), *rest))
 
 
 def _places(message: Message) -> _Places:
@@ -115,14 +133,18 @@ class Checks:
     """A plan, compiled. Raises ValueError if one of its schemas is not valid, or if the engine is not installed."""
 
     def __init__(self, plan: TrackingPlan) -> None:
-        compiler = _Compiler(plan)
+        compiler = Compiler(plan)
         self.allow_unplanned = plan.allow_unplanned
-        self.events = {name: compiler.check("events", name) for name in plan.events}
-        self.visitor = None if plan.visitor is None else compiler.check("visitor")
-        # Those that nobody refers to have to be valid too.
-        for name in plan.definitions:
-            compiler.check("$defs", name)
+        self.events = {name: _Check(compiler, "events", name) for name in plan.events}
+        self.visitor = None if plan.visitor is None else _Check(compiler, "visitor")
         self.unplanned = lru_cache(4096)(partial(_unplanned, frozenset(plan.events)))
+        self._is_reported = False
+
+    def report(self, error: Exception) -> None:
+        """Log *error*, which is ours, the first time."""
+        if not self._is_reported:
+            self._is_reported = True
+            _log.error("internal error while a message was compared with its tracking plan", exc_info=error)
 
 
 def _unplanned(names: frozenset[str], event: str) -> str:
@@ -130,30 +152,49 @@ def _unplanned(names: frozenset[str], event: str) -> str:
 
 
 class _Check:
-    """The compiled schema of one kind of event, or of visitors."""
+    """The schema of one kind of event, or of visitors, compiled for the first message."""
 
-    def __init__(self, validator: Validator, error: type[ValidationError], schema: JsonValue, cost: Cost) -> None:
-        self._validator = validator
-        self._schema = schema
-        self._error = error
-        self._checks = cost.checks
-        self._steps = cost.checks * cost.program
+    def __init__(self, compiler: Compiler, *place: str) -> None:
+        self._compiler = compiler
+        self._place = place
+        self._cost: Cost = compiler.costs[place]
+        self._steps = self._cost.checks * self._cost.program
+
+    @cached_property
+    def _schema(self) -> Properties:
+        return self._compiler.whole(*self._place)
+
+    @cached_property
+    def _validator(self) -> Validator:
+        return self._compiler.compiled(self._schema)
 
     def hints(self, sent: Properties, path: str, size: int) -> Sequence[Hint]:
         """Return a hint for each of the first differences of *sent*, which is at *path*, and one for the others.
 
         *sent* is in a body of *size* bytes.
         """
-        if self._steps * size > _MAX_STEPS and self._steps * _length(sent) > _MAX_STEPS:
-            return [Hint(RULE, path, "not checked: too long for the patterns of the plan")]
+        if too_costly := self._too_costly(sent, size):
+            return [Hint(RULE, path, f"not checked: {too_costly}")]
         try:
-            if self._validator.is_valid(sent):
-                return ()
-            return self._hints(self._errors(sent), sent, path)
+            return () if self._validator.is_valid(sent) else self._differing(sent, path)
         except ValueError:
             # Lone surrogates, or numbers that know their digits, neither of which the engine can have.
-            comparable = _plain(sent)
-            return self._hints(self._errors(comparable), comparable, path)
+            return self._differing(_plain(sent), path)
+
+    def _differing(self, sent: JsonValue, path: str) -> Sequence[Hint]:
+        errors = self._errors(sent)
+        if errors is None:
+            return [Hint(RULE, path, "differs from the plan; too large to say where")]
+        return self._hints(errors, sent, path)
+
+    def _too_costly(self, sent: Properties, size: int) -> str:
+        """Return why it would take too long to check *sent*; "" if it would not."""
+        if self._steps * size > _MAX_STEPS and self._steps * _length(sent) > _MAX_STEPS:
+            return "too long for the patterns of the plan"
+        compared = self._cost.compared
+        if compared and _more_values_than(_MAX_COMPARED // compared, sent):
+            return "too many values for an enum of the plan"
+        return ""
 
     def _hints(self, errors: Sequence[ValidationError], sent: JsonValue, path: str) -> list[Hint]:
         found = list(islice(_distinct(self._differences(errors, sent)), MAX_LISTED + 1))
@@ -166,7 +207,7 @@ class _Check:
         failed = _failed(errors)
         for error in errors:
             # A schema that fails counts none of its properties as evaluated: they are in the plan all the same.
-            is_consequence = error.kind.name == _UNEVALUATED and tuple(error.instance_path) in failed
+            is_consequence = error.kind.name == _UNEVALUATED and place_of(error) in failed
             for path, message in differences(error, sent, self._schema):
                 if not is_consequence or path[-1] not in self._names:
                     yield path, message
@@ -177,75 +218,21 @@ class _Check:
         named = (inner.get("properties") for inner in _values(self._schema) if isinstance(inner, dict))
         return frozenset(name for properties in named if isinstance(properties, dict) for name in properties)
 
-    def _errors(self, sent: Any) -> Sequence[ValidationError]:
-        """Return the errors of *sent*; only the first one if they may be very many: the engine makes all at once."""
-        if not _more_values_than(_MAX_DIFFERENCES // self._checks, sent):
+    def _errors(self, sent: Any) -> Sequence[ValidationError] | None:
+        """Return the errors of *sent*; only the first one if they may be very many; None if that one may be, too."""
+        if not _more_values_than(_MAX_DIFFERENCES // self._cost.errors, sent):
             return list(self._validator.iter_errors(sent))
-        try:
-            self._validator.validate(sent)
-        except self._error as error:
-            return [error]
-        return ()
+        if self._cost.is_nested:
+            return () if self._validator.is_valid(sent) else None
+        return self._compiler.first_error(self._validator, sent)
 
 
 def _failed(errors: Sequence[ValidationError]) -> frozenset[Place]:
     """Return the places of what has other *errors* than properties that are not evaluated, or has them inside."""
     if all(error.kind.name != _UNEVALUATED for error in errors):
         return frozenset()
-    paths = [tuple(error.instance_path) for error in errors if error.kind.name != _UNEVALUATED]
+    paths = [place_of(error) for error in errors if error.kind.name != _UNEVALUATED]
     return frozenset(path[:length] for path in paths for length in range(len(path) + 1))
-
-
-class _Compiler:
-    """Compiles the schemas of a plan, each at its place."""
-
-    def __init__(self, plan: TrackingPlan) -> None:
-        parts: Mapping[str, Mapping[str, Any]] = {"$defs": plan.definitions, "events": plan.events}
-        self._roots: dict[Place, Any] = {
-            (part, name): schema for part, schemas in parts.items() for name, schema in schemas.items()
-        }
-        if plan.visitor is not None:
-            self._roots["visitor",] = plan.visitor
-        used, self._costs = check_schemas(self._roots)
-        self._shared = {part: schema for part, schema in plan.document.items() if part in used}
-        try:
-            import jsonschema_rs
-        except ImportError:
-            raise ValueError(f"tracking plans need jsonschema-rs; run: {INSTALL}") from None
-        self._engine = jsonschema_rs
-
-    def check(self, *place: str) -> _Check:
-        """Return the compiled schema at *place*."""
-        # As the only one of allOf: what it has by itself stays apart from what references are about.
-        whole = cast(Properties, _with_encoded_references({"allOf": [self._roots[place]], **self._shared}))
-        patterns = self._engine.RegexOptions()
-        try:
-            validator = self._engine.Draft202012Validator(
-                whole, validate_formats=True, pattern_options=patterns, retriever=_refuse_to_load
-            )
-        except self._engine.ValidationError as error:
-            raise _schema_problem(error, place, whole) from None
-        return _Check(validator, self._engine.ValidationError, whole, self._costs[place])
-
-
-def _schema_problem(error: ValidationError, place: tuple[str, ...], whole: Properties) -> PlanError:
-    path, message = next(differences(error, whole))
-    return PlanError((*place, *path[2:]) if path[:1] == ("allOf",) else path, message)
-
-
-def _with_encoded_references(schema: JsonValue) -> JsonValue:
-    """Return *schema* with references as the engine takes them: names of events may have spaces."""
-    if isinstance(schema, list):
-        return [_with_encoded_references(inner) for inner in schema]
-    if not isinstance(schema, dict):
-        return schema
-    encoded = {name: _with_encoded_references(inner) for name, inner in schema.items()}
-    reference = schema.get("$ref")
-    return {**encoded, "$ref": quote(unquote(reference), safe="#/~$")} if isinstance(reference, str) else encoded
-
-
-def _refuse_to_load(address: str) -> Any:
-    raise ValueError(f"{cut(address)} leads out of the plan")
 
 
 def _distinct(items: Iterable[T]) -> Iterator[T]:
@@ -295,9 +282,9 @@ def _length(sent: JsonValue) -> int:
 def _plain(sent: JsonValue) -> JsonValue:
     """Return *sent* with another character for each lone surrogate, and with numbers that are nothing else."""
     if isinstance(sent, str):
-        return _SURROGATES.sub("\ufffd", sent)
+        return SURROGATES.sub("\ufffd", sent)
     if isinstance(sent, dict):
-        return {_SURROGATES.sub("\ufffd", name): _plain(inner) for name, inner in sent.items()}
+        return {SURROGATES.sub("\ufffd", name): _plain(inner) for name, inner in sent.items()}
     if isinstance(sent, list):
         return [_plain(inner) for inner in sent]
     return float(sent) if isinstance(sent, float) else sent

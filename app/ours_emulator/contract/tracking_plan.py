@@ -4,17 +4,22 @@ Not imported at start unless a plan is configured. The parser of YAML is one of 
 """
 
 from functools import cached_property
+from json import JSONDecodeError
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ours_emulator.contract.plan_checks import Checks, RequestChecks
 from ours_emulator.contract.plan_schemas import INSTALL, json_problem
-from ours_emulator.contract.setting_files import read_setting_file
-from ours_emulator.jsontext import strict_json
+from ours_emulator.contract.setting_files import NoParserError, read_setting_file
+from ours_emulator.jsontext import is_twice, unambiguous_json
 from ours_emulator.model import Properties, Request
 
+if TYPE_CHECKING:
+    from yaml import SafeLoader
+
+_MERGE = "tag:yaml.org,2002:merge"
 _MAX_VALUES = 100_000
 _MAX_TEXT = 4 * 1024 * 1024
 
@@ -33,6 +38,8 @@ class TrackingPlan(BaseModel):
     `$ref` refers to a place in the plan: `#/$defs/money`.
     """
 
+    is_slow: ClassVar[bool] = True
+    """It takes up to seconds to read and compile one."""
     model_config = ConfigDict(
         extra="forbid",
         strict=True,
@@ -97,13 +104,23 @@ def parsed(text: str) -> Any:
     """Return what *text*, in YAML or JSON, says. Raises ValueError, whose message is one line."""
     if len(text) > _MAX_TEXT:
         raise ValueError(f"longer than {_MAX_TEXT} characters")
-    return strict_json(text) if text.lstrip().startswith("{") else _from_yaml(text)
+    if not text.lstrip().startswith("{"):
+        return _from_yaml(text)
+    try:
+        return unambiguous_json(text)
+    except JSONDecodeError as error:
+        # YAML may begin so, too.
+        not_json = error
+    try:
+        return _from_yaml(text)
+    except NoParserError:
+        raise not_json from None
 
 
 def read_file(file: Path) -> TrackingPlan:
     """Return the plan in *file*, which is JSON if its name ends so, else YAML. Raises SettingsError."""
     if file.suffix.lower() == ".json":
-        return read_setting_file(file, "tracking plan", "JSON", strict_json, TrackingPlan.model_validate)
+        return read_setting_file(file, "tracking plan", "JSON", unambiguous_json, TrackingPlan.model_validate)
     return read_setting_file(file, "tracking plan", "YAML", parsed, TrackingPlan.model_validate)
 
 
@@ -111,17 +128,9 @@ def _from_yaml(text: str) -> Any:
     try:
         import yaml
     except ImportError:
-        raise ValueError(f"YAML needs PyYAML; run: {INSTALL}, or use JSON") from None
-
-    class Loader(yaml.SafeLoader):
-        """Reads dates as text, which they are in JSON."""
-
-    Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+        raise NoParserError(f"YAML needs PyYAML; run: {INSTALL}, or use JSON") from None
     try:
-        return yaml.load(text, Loader)
+        return yaml.load(text, _loader())
     except RecursionError:
         raise ValueError("nested too deep") from None
     except yaml.MarkedYAMLError as error:
@@ -129,3 +138,29 @@ def _from_yaml(text: str) -> Any:
         raise ValueError(f"{line}{error.problem}") from None
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from None
+
+
+def _loader() -> "type[SafeLoader]":
+    """Return what reads YAML as JSON means it."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Reads dates as text, which they are in JSON, and refuses a name that is there twice."""
+
+        # Here, because what is merged by `<<` is added to the node later, and may be overridden.
+        def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+            """Return the node of an object."""
+            node = super().compose_mapping_node(anchor)
+            seen: set[tuple[str, str]] = set()
+            for name, _ in node.value:
+                if isinstance(name, yaml.ScalarNode) and name.tag != _MERGE:
+                    if (name.tag, name.value) in seen:
+                        raise yaml.MarkedYAMLError(problem=is_twice(name.value), problem_mark=name.start_mark)
+                    seen.add((name.tag, name.value))
+            return node
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    return Loader

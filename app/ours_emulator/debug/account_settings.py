@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +19,7 @@ from ours_emulator.settings import Key, Token
 class AccountSettings(BaseModel):
     """What an account accepts. The defaults are those of an emulator that was started without settings."""
 
+    is_slow: ClassVar[bool] = TrackingPlan.is_slow
     model_config = ConfigDict(extra="forbid", strict=True)
 
     tokens: list[Token] = Field(default=[])

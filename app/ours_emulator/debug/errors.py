@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from ours_emulator.debug.params import AsciiJSON
 from ours_emulator.http.fault_effects import ConnectionCutError
+from ours_emulator.jsontext import TwiceError
 from ours_emulator.matching import MatchError
 from ours_emulator.pipeline import StoreWriteError
 from ours_emulator.store import CursorError, StoreFailedError, StoreLostError
@@ -107,6 +108,8 @@ def _why(request: Request, refusal: HTTPException) -> str:
 
 def _unreadable(cause: BaseException) -> str:
     """Return why a body could not be read that may be JSON for others."""
+    if isinstance(cause, TwiceError):
+        return str(cause)
     if isinstance(cause, UnicodeDecodeError):
         return "it is not UTF-8"
     return "it is nested too deep" if isinstance(cause, RecursionError) else "it has a number that is too long"

@@ -1,13 +1,16 @@
 """Parameters and dependencies that many endpoints of the debug API share, strict routes, and the shape of errors."""
 
+import asyncio
+import json
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
@@ -16,7 +19,7 @@ from ours_emulator.contract.rules import load_rules
 from ours_emulator.debug.names import ValidName
 from ours_emulator.debug.parts import Parts
 from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES
-from ours_emulator.jsontext import json_text
+from ours_emulator.jsontext import each_once, json_text
 from ours_emulator.model import DEFAULT_ACCOUNT
 from ours_emulator.records import EventOrder, Outcome, Page, to_json
 from ours_emulator.store import ANY_RULE, LARGEST, StoreReader
@@ -178,7 +181,30 @@ def complete_list(items: Iterable[object]) -> AsciiJSON:
     return answer(Page(listed, len(listed)))
 
 
-class _SurrogateRequest(Request):
+class _StrictRequest(Request):
+    """A request whose body must not have a name twice: all values but the last one would be lost."""
+
+    _checked: BaseModel | None = None
+
+    async def json(self) -> Any:
+        """Return the value of the body, or what it was checked as. Raises ValueError."""
+        return self._checked or json.loads(await self.body(), object_pairs_hook=each_once)
+
+    async def check(self, model: type[BaseModel]) -> None:
+        """Check the body as a *model* in a thread. Raises RequestValidationError."""
+        try:
+            body = await self.json()
+        except (ValueError, RecursionError):
+            # The route will say so.
+            return
+        try:
+            self._checked = await asyncio.to_thread(model.model_validate, body)
+        except ValidationError as error:
+            errors = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False)]
+            raise RequestValidationError(errors, body=body) from None
+
+
+class _SurrogateRequest(_StrictRequest):
     """A request whose query may have lone surrogates, percent-encoded as in WTF-8: an event may have such a name."""
 
     @property
@@ -199,13 +225,23 @@ class StrictRoute(APIRoute):
         handler = super().get_route_handler()
         known = _parameters(self.dependant)
 
+        slow_model = _slow_model(self)
+
         async def checked(request: Request) -> Response:
-            if _SURROGATE in request.scope["query_string"].upper():
-                request = _SurrogateRequest(request.scope, request.receive)
-            _check_parameters(request, known)
-            return await handler(request)
+            is_rare = _SURROGATE in request.scope["query_string"].upper()
+            strict = (_SurrogateRequest if is_rare else _StrictRequest)(request.scope, request.receive)
+            _check_parameters(strict, known)
+            if slow_model is not None:
+                await strict.check(slow_model)
+            return await handler(strict)
 
         return checked
+
+
+def _slow_model(route: APIRoute) -> type[BaseModel] | None:
+    """Return the model of the body of *route* if it is one that may take seconds, which others must not wait for."""
+    model: Any = route.body_field and route.body_field.field_info.annotation
+    return model if getattr(model, "is_slow", False) else None
 
 
 def debug_router(responses: Responses = REFUSED) -> APIRouter:

@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeGuard, TypeV
 from urllib.parse import quote
 
 from ours_emulator.emulator.errors import EmulatorError, ExpectationError
+from ours_emulator.errors import file_text
 from ours_emulator.records import (
     MAX_WAIT_SECONDS,
     Cleared,
@@ -364,7 +365,7 @@ def remove_experiment(key: str) -> Operation[Json]:
 
 
 def set_tracking_plan(plan: Plan) -> Operation[Json]:
-    """Set the tracking plan. Raises OSError if its file cannot be read."""
+    """Set the tracking plan. Raises OSError or ValueError if its file cannot be read."""
     return Operation("PUT", "tracking-plan", dict, content=_json(_plan_text({"tracking_plan": plan})["tracking_plan"]))
 
 
@@ -377,7 +378,7 @@ def _plan_text(plan: Mapping[str, object]) -> Mapping[str, object]:
     """Return the tracking plan in *plan*, if it has one; of a file its text, which the emulator reads as YAML."""
     given = plan.get("tracking_plan")
     if isinstance(given, Path):
-        return {"tracking_plan": given.read_text("utf-8-sig")}
+        return {"tracking_plan": file_text(given)}
     return {"tracking_plan": given} if "tracking_plan" in plan else {}
 
 

@@ -15,6 +15,7 @@ from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, opera
 from ours_emulator.emulator.checks import unknown_rule
 from ours_emulator.emulator.handle import BASE_URL_VARIABLE
 from ours_emulator.emulator.operations import AccountPlan, When
+from ours_emulator.errors import file_text
 from ours_emulator.pytest_support.marker import (
     IGNORED,
     INI_IGNORED,
@@ -171,7 +172,7 @@ def _text_of(test: pytest.Item, option: str, name: str | Path) -> str:
     beside = test.path if test.path.is_dir() else test.path.parent
     places = list(dict.fromkeys((beside / name, test.config.rootpath / name)))
     try:
-        return _existing(places).read_text("utf-8-sig")
+        return file_text(_existing(places))
     except (OSError, ValueError) as error:
         raise wrong(f"{option} {name}: {error}") from None
 
