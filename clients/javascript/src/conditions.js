@@ -1,20 +1,40 @@
 // Which events are expected, as the debug API reads it.
-/** @import { Body, Condition, ExpectOptions } from "./types.js" */
+/** @import { Body, Condition, Named } from "./types.js" */
+import { described, isPlain } from "./given.js";
 
 /**
  * Return the body of a call from the name of an event, which may be left out, and the options after it.
  *
  * Whatever is not an option is a field of the match: the emulator refuses a field that events do not have.
- * @param {string | ExpectOptions | undefined} event
- * @param {ExpectOptions} [options]
+ * @param {readonly unknown[]} given
  * @returns {Body}
  */
-export function condition(event, options) {
-  const name = typeof event === "string" ? { event } : {};
-  const given = (typeof event === "string" ? options : event) ?? {};
-  const { count, mode, outcome, timeout, settle, match, ...fields } = given;
-  const sent = { match: defined({ ...name, ...fields, ...match }), count, mode, outcome };
+export function condition(given) {
+  const { count, mode, outcome, timeout, settle, match, ...fields } = named(given);
+  const sent = { match: defined({ ...fields, ...match }), count, mode, outcome };
   return /** @type {Body} */ ({ ...sent, timeout_ms: timeout, settle_ms: settle });
+}
+
+/**
+ * Return the options with the name of the event, which may be left out.
+ *
+ * Throws TypeError for a name that is undefined, as a misspelt constant is: without it any event would match.
+ * @param {readonly unknown[]} given
+ * @returns {Named}
+ */
+export function named(given) {
+  if (given.length === 0) return {};
+  const [name, options] = given;
+  if (options === undefined && isPlain(name)) return /** @type {Named} */ (name);
+  if (typeof name !== "string") {
+    throw new TypeError(
+      `the name of the event is ${described(name)}; use text, or give only an object with the options`,
+    );
+  }
+  if (options !== undefined && !isPlain(options)) {
+    throw new TypeError(`the options are ${described(options)}; use an object, or omit them`);
+  }
+  return { event: name, .../** @type {Named} */ (options) };
 }
 
 /**

@@ -1,12 +1,12 @@
 /** @import { AccountPlan, Arrived, Body, Cleared, Condition, CountedCondition, Event } from "./types.js" */
-/** @import { EventDetail, EventFilters, ExpectOptions, ExperimentPlan, ExperimentState, TrackingPlan } from "./types.js" */
+/** @import { EventDetail, EventFilters, ExpectOptions, ExperimentPlan, ExperimentState, Given, TrackingPlan } from "./types.js" */
 /** @import { FaultPlan, HandleOptions, Imported, Listed, Page, RequestDetail } from "./types.js" */
 /** @import { RequestFilters, RequestRecord, RuleCount, Summary, Visitor, VisitorFilters } from "./types.js" */
 /** @import { WaitOptions } from "./types.js" */
 import { DEFAULT_URL, INGEST_PATH, parsed } from "./address.js";
 import { knownRules, noHints, onlyVisitor } from "./checks.js";
 import { Clock } from "./clock.js";
-import { condition, step, tracked } from "./conditions.js";
+import { condition, named, step, tracked } from "./conditions.js";
 import { EmulatorError } from "./errors.js";
 import { body, Fault } from "./fault.js";
 import { moment, pathOf, Transport } from "./transport.js";
@@ -81,13 +81,11 @@ export class Emulator {
 
   /**
    * Return events by their time, the oldest first: accepted ones, unless `outcome` says otherwise.
-   * @param {string | EventFilters} [event]
-   * @param {EventFilters} [filters] the parameters of `GET /debug/events`
+   * @param {Given<EventFilters>} given the event's name, which may be left out, and parameters of `GET /debug/events`
    * @returns {Promise<Event[]>}
    */
-  async events(event, filters) {
-    const query = typeof event === "string" ? { event, ...filters } : { ...event };
-    return this.#all("/debug/events", query);
+  async events(...given) {
+    return this.#all("/debug/events", named(given));
   }
 
   /**
@@ -161,12 +159,11 @@ export class Emulator {
 
   /**
    * Wait until the events that match have arrived, and return the last one.
-   * @param {string | WaitOptions} [event]
-   * @param {WaitOptions} [options]
+   * @param {Given<WaitOptions>} given the event's name, which may be left out, and options
    * @returns {Promise<Event>}
    */
-  async waitFor(event, options) {
-    return only(await this.#wait(condition(event, options)));
+  async waitFor(...given) {
+    return only(await this.#wait(condition(given)));
   }
 
   /**
@@ -184,15 +181,15 @@ export class Emulator {
    * @returns {Promise<Arrived>}
    */
   /**
-   * @param {string | ExpectOptions} event
-   * @param {ExpectOptions | (() => unknown)} options
-   * @param {() => unknown} [block]
+   * @param {unknown[]} given
    * @returns {Promise<Arrived>}
    */
-  async expect(event, options, block) {
-    const expected = typeof options === "function" ? condition(event) : condition(event, options);
-    const run = typeof options === "function" ? options : block;
-    if (run === undefined) throw new TypeError("expect needs a function to run; use waitFor to wait without one");
+  async expect(...given) {
+    const run = given.at(-1);
+    if (typeof run !== "function") {
+      throw new TypeError("expect needs a function to run; use waitFor to wait without one");
+    }
+    const expected = condition(given.slice(0, -1));
     const after = (await this.summary()).newest_event;
     await run();
     const met = await this.#wait({ ...expected, after });
@@ -201,21 +198,19 @@ export class Emulator {
 
   /**
    * Check, without waiting, that an event has arrived (exactly `count` of them), and return the last to arrive.
-   * @param {string | CountedCondition} [event]
-   * @param {CountedCondition} [options]
+   * @param {Given<CountedCondition>} given the event's name, which may be left out, and options
    * @returns {Promise<Event>}
    */
-  async assertTracked(event, options) {
-    return only(await this.#transport.call("post", "/debug/verify", { body: tracked(condition(event, options)) }));
+  async assertTracked(...given) {
+    return only(await this.#transport.call("post", "/debug/verify", { body: tracked(condition(given)) }));
   }
 
   /**
    * Check, without waiting, that no such event has arrived.
-   * @param {string | Condition} [event]
-   * @param {Condition} [options]
+   * @param {Given<Condition>} given the event's name, which may be left out, and options
    */
-  async assertNone(event, options) {
-    await this.#transport.call("post", "/debug/verify", { body: { ...condition(event, options), mode: "none" } });
+  async assertNone(...given) {
+    await this.#transport.call("post", "/debug/verify", { body: { ...condition(given), mode: "none" } });
   }
 
   /**

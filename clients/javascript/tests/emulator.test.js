@@ -74,6 +74,35 @@ test("a field that is undefined is refused, because any event would match withou
   await assert.rejects(account.assertSequence([{ email: user.email }]), /^TypeError: email is undefined/);
 });
 
+test("a name that is undefined, or no text, is refused, because any event would match without it", async () => {
+  await send("Paid");
+  const other = { email: "nobody@example.com", timeout: 0 };
+  const advice = "use text, or give only an object with the options";
+  const names = /** @type {[any, string][]} */ ([
+    [undefined, "undefined"],
+    [null, "null"],
+    [5, "5"],
+    [["Paid"], "an array"],
+    [{ event: "Paid" }, "an object"],
+    [new String("Paid"), "an instance of String"],
+  ]);
+  for (const [name, described] of names) {
+    const refusal = { name: "TypeError", message: `the name of the event is ${described}; ${advice}` };
+    await assert.rejects(account.waitFor(name, other), refusal);
+    await assert.rejects(account.assertTracked(name, other), refusal);
+    await assert.rejects(account.assertNone(name, other), refusal);
+    await assert.rejects(account.events(name, { outcome: "rejected" }), refusal);
+    await assert.rejects(
+      account.expect(name, other, () => assert.fail("it ran")),
+      refusal,
+    );
+  }
+  const nothing = /** @type {any} */ (undefined);
+  await assert.rejects(account.waitFor(nothing), /^TypeError: the name of the event is undefined/);
+  await assert.rejects(account.waitFor("Paid", /** @type {any} */ (5)), /^TypeError: the options are 5; use an object/);
+  assert.equal((await account.waitFor()).event, "Paid");
+});
+
 test("what arrived is checked without waiting", async () => {
   await send("Cart Viewed");
   await send("Paid", { userId: "u1", properties: { coupon: "SUMMER" } });

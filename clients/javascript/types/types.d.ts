@@ -93,6 +93,12 @@ export interface ExpectOptions extends WaitOptions {
     /** For how many milliseconds no further event may match; for the modes `exactly`, `at_most` and `none`. */
     settle?: number;
 }
+/** The name of an event, which may be left out, and what else is said of it. A name is never undefined. */
+export type Given<Options> = [] | [options: Options] | [event: string, options?: Options];
+/** Options with the name of the event, or filters: what they have in common. */
+export type Named = ExpectOptions & {
+    [field: string]: unknown;
+};
 /** A condition as the debug API reads it. */
 export type Body = Schemas["VerifyBody"] & Partial<Pick<Schemas["WaitBody"], "timeout_ms" | "settle_ms">>;
 /** The events that arrived during the block of `expect`. */

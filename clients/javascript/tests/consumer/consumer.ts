@@ -10,6 +10,12 @@ export async function used(): Promise<Event> {
   const { events } = await account.expect("Paid", { mode: "none", settle: amount ? 1 : 2 }, () => undefined);
   // @ts-expect-error: a misspelt field
   await account.waitFor("Paid", { emial: "ann@example.com" });
+  // @ts-expect-error: a name that may be undefined, and then any event would match
+  await account.waitFor(hits ? "Paid" : undefined, { email: "ann@example.com" });
+  // @ts-expect-error: not a name
+  await account.assertTracked(undefined, { email: "ann@example.com" });
+  // @ts-expect-error: two objects
+  await account.events({ event: "Paid" }, { outcome: "any" });
   // @ts-expect-error: not a mode
   await account.expect("Paid", { mode: "never" }, () => undefined);
   // @ts-expect-error: not an option of a fault
