@@ -9,7 +9,8 @@ import { Clock } from "./clock.js";
 import { condition, named, step, tracked } from "./conditions.js";
 import { EmulatorError } from "./errors.js";
 import { body, Fault } from "./fault.js";
-import { moment, pathOf, Transport } from "./transport.js";
+import { checkJson } from "./given.js";
+import { bodyOf, moment, pathOf, Transport } from "./transport.js";
 
 // Taken when the module is loaded: tests replace timers, and that must not reach the client.
 const { setTimeout } = globalThis;
@@ -152,7 +153,7 @@ export class Emulator {
 
   /** Return a page in one file that shows what is in this account. @param {{ title?: string, failures?: string[] }} [about] */
   report(about = {}) {
-    return this.#transport.text("post", "/debug/report", { body: JSON.stringify(about) });
+    return this.#transport.text("post", "/debug/report", { body: bodyOf(about) });
   }
 
   // What is expected
@@ -257,7 +258,8 @@ export class Emulator {
    * @param {ExperimentPlan} plan
    * @returns {Promise<ExperimentState>}
    */
-  experiment(key, plan) {
+  async experiment(key, plan) {
+    checkJson(plan, "plan");
     const path = { experiment_key: key };
     return this.#transport.call("put", "/debug/experiments/{experiment_key}", { path, body: plan });
   }
@@ -276,7 +278,8 @@ export class Emulator {
    * @param {TrackingPlan | string} plan the plan, or the text of its file in YAML or JSON
    * @returns {Promise<TrackingPlan>}
    */
-  setTrackingPlan(plan) {
+  async setTrackingPlan(plan) {
+    checkJson(plan, "plan");
     // The document of the debug API has the object; its text is taken, too.
     return this.#transport.call("put", "/debug/tracking-plan", { body: /** @type {TrackingPlan} */ (plan) });
   }
@@ -375,7 +378,8 @@ export class Emulator {
     /** @type {string | null} */
     let cursor = null;
     do {
-      const answer = await this.#transport.call("get", path, { query: { ...query, limit: PAGE, cursor } });
+      const asked = { ...query, limit: PAGE, ...(cursor === null ? {} : { cursor }) };
+      const answer = await this.#transport.call("get", path, { query: asked });
       const page = /** @type {Page<Listed[P]>} */ (/** @type {unknown} */ (answer));
       items.push(...page.items);
       cursor = page.next_cursor;

@@ -1,6 +1,38 @@
-// What the caller gives, described for the errors that refuse it.
+// What the caller gives, checked before it is sent. JSON turns NaN into null and a Map into {}, and leaves out functions: a
+// match without one of its fields matches other events.
 
-/** Whether a value is an object as `{}` makes one, of whatever realm: Jest runs tests in another. @param {unknown} value */
+/**
+ * Throw TypeError for what JSON does not have, anywhere in a value. A Date is text, as is what else has a toJSON.
+ * @param {unknown} value
+ * @param {string} name
+ * @param {string} [instead] what to do if something is undefined
+ * @param {readonly unknown[]} [around] the objects that the value is in
+ */
+export function checkJson(value, name, instead = "omit it", around = []) {
+  const given = hasJson(value) ? value.toJSON() : value;
+  if (given === undefined) throw new TypeError(`${name} is undefined; ${instead}`);
+  if (around.includes(given)) throw new TypeError(`${name} contains itself, which JSON cannot; give it without`);
+  if (isScalar(given) && !isInvalid(value)) return;
+  if (!Array.isArray(given) && !isPlain(given)) {
+    throw new TypeError(`${name} is ${described(value)}, which JSON does not have; use ${JSON_VALUES}`);
+  }
+  // Array.from reads the holes of an array, too.
+  const inner = Array.isArray(given) ? Array.from(given).entries() : Object.entries(given);
+  for (const [key, item] of inner) checkJson(item, name ? `${name}.${key}` : String(key), instead, [...around, given]);
+}
+
+const JSON_VALUES = "text, a finite number, true, false, null, an array or a plain object";
+
+/** @param {unknown} value @returns {value is { toJSON(): unknown }} */
+const hasJson = (value) => typeof value === "object" && value !== null && "toJSON" in value;
+
+/** @param {unknown} value */
+const isScalar = (value) => value === null || ["string", "boolean"].includes(typeof value) || Number.isFinite(value);
+
+/** @param {unknown} value */
+const isInvalid = (value) => value instanceof Date && Number.isNaN(value.getTime());
+
+/** Whether a value is an object as `{}` makes one, of whatever realm: Jest runs tests in another. @param {unknown} value @returns {value is Record<string, unknown>} */
 export function isPlain(value) {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   /** @type {unknown} */
@@ -14,5 +46,6 @@ export function described(value) {
   if (["function", "symbol", "bigint"].includes(typeof value)) return `a ${typeof value}`;
   if (typeof value !== "object" || value === null) return String(value);
   if (Array.isArray(value)) return "an array";
+  if (isInvalid(value)) return "an invalid Date";
   return isPlain(value) ? "an object" : `an instance of ${value.constructor.name}`;
 }

@@ -5,6 +5,7 @@ import http from "node:http";
 import https from "node:https";
 import { text as textOf } from "node:stream/consumers";
 import { EmulatorError, ExpectationError } from "./errors.js";
+import { checkJson, described, isPlain } from "./given.js";
 
 // Taken when the module is loaded: tests replace fetch and these, and that must not reach the client.
 const { request: requestHttp } = http;
@@ -38,7 +39,7 @@ export class Transport {
    */
   async call(method, path, asked = {}) {
     const filled = pathOf(path, asked.path, asked.query);
-    const body = asked.body === undefined ? {} : { body: JSON.stringify(asked.body) };
+    const body = asked.body === undefined ? {} : { body: bodyOf(asked.body) };
     const text = await this.text(method, filled, { ...body, silence: asked.silence });
     return /** @type {Answered<M, P>} */ (json(method, filled, text));
   }
@@ -92,6 +93,16 @@ function exchange(method, url, { body, type = "application/json", silence = SILE
 }
 
 /**
+ * Return a body as JSON. Throws TypeError for what JSON does not have; only an option may be undefined.
+ * @param {unknown} body
+ */
+export function bodyOf(body) {
+  const given = isPlain(body) ? Object.entries(body) : [];
+  given.filter(([, value]) => value !== undefined).forEach(([name, value]) => checkJson(value, name));
+  return JSON.stringify(body);
+}
+
+/**
  * Return a path of the API with its parts filled in and its query.
  * @param {string} path
  * @param {object} [parts]
@@ -102,11 +113,18 @@ export function pathOf(path, parts = {}, query = {}) {
     (text, [name, value]) => text.replace(`{${name}}`, () => encodeURIComponent(String(value))),
     path,
   );
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
-  const search = String(
-    new URLSearchParams(given.map(([name, value]) => /** @type {[string, string]} */ ([name, String(moment(value))]))),
-  );
+  const asked = Object.fromEntries(Object.entries(query).map(([name, value]) => [name, filter(name, value)]));
+  const search = String(new URLSearchParams(asked));
   return search ? `${filled}?${search}` : filled;
+}
+
+/** Return a filter of a list as text. Throws TypeError for what is none: without it everything would be listed. @param {string} name @param {unknown} value */
+function filter(name, value) {
+  checkJson(value, name);
+  const text = moment(value);
+  if (typeof text === "object")
+    throw new TypeError(`${name} is ${described(value)}; use text, a number or a Date, or omit it`);
+  return String(text);
 }
 
 /**

@@ -71,7 +71,72 @@ test("a field that is undefined is refused, because any event would match withou
     name: "TypeError",
     message: "event_properties.email is undefined; omit it, or use null for an event without it",
   });
-  await assert.rejects(account.assertSequence([{ email: user.email }]), /^TypeError: email is undefined/);
+  await assert.rejects(account.assertSequence([{ email: user.email }]), /^TypeError: matches.0.email is undefined/);
+  const step = /** @type {any} */ (undefined);
+  await assert.rejects(account.assertSequence(["Paid", step]), /^TypeError: matches.1 is undefined; use the name/);
+});
+
+test("a value that JSON loses or changes is refused, because another event would match", async () => {
+  await send("Paid", { userId: "u1", eventProperties: { amount: null, plan: {} } });
+  /** @type {any[]} */
+  const cycle = [];
+  cycle.push(cycle);
+  const lost = /** @type {[any, string][]} */ ([
+    [() => 1, "is a function"],
+    [Symbol("one"), "is a symbol"],
+    [5n, "is a bigint"],
+    [NaN, "is NaN"],
+    [Infinity, "is Infinity"],
+    [new Map([["a", 1]]), "is an instance of Map"],
+    [new Set(["pro"]), "is an instance of Set"],
+    [/pro/, "is an instance of RegExp"],
+    [new Date(NaN), "is an invalid Date"],
+    [{ toJSON: () => undefined }, "is undefined"],
+    [cycle, "contains itself"],
+  ]);
+  for (const [value, described] of lost) {
+    const message = new RegExp(`^TypeError: event_properties.plan(.name)?(.0)? ${described}`);
+    const fields = { event_properties: { plan: { name: value } } };
+    await assert.rejects(account.waitFor("Paid", { ...fields, timeout: 0 }), message);
+    await assert.rejects(account.assertNone("Refunded", { match: { "event_properties.plan": value } }), message);
+  }
+  await assert.rejects(account.waitFor("Paid", { match: { email: new Array(1) } }), /^TypeError: email.0 is undefined/);
+  await assert.rejects(account.fault({ path: "/track", status: 500, delay_ms: NaN }), /^TypeError: delay_ms is NaN/);
+  const everywhere = /** @type {any} */ ({ path: undefined, status: 500 });
+  await assert.rejects(account.fault(everywhere), /^TypeError: path is undefined; omit it/);
+  const plan = /** @type {any} */ (undefined);
+  await assert.rejects(account.setTrackingPlan(plan), /^TypeError: plan is undefined/);
+  await assert.rejects(
+    account.experiment("checkout", { variants: [plan] }),
+    /^TypeError: plan.variants.0 is undefined/,
+  );
+  await account.waitFor("Paid", { event_properties: JSON.parse('{"amount": null}') });
+});
+
+test("a filter that is undefined, or no text, is refused, because everything would be listed without it", async () => {
+  await send("Paid");
+  for (const value of /** @type {any[]} */ ([undefined, null, NaN, ["u1"], { $regex: "u" }, () => 1])) {
+    await assert.rejects(account.visitor({ email: value }), /^TypeError: email is /);
+    await assert.rejects(account.visitors({ email: value }), /^TypeError: email is /);
+    await assert.rejects(account.events({ visitor_id: value }), /^TypeError: visitor_id is /);
+    await assert.rejects(account.requests({ since: value }), /^TypeError: since is /);
+  }
+  await assert.rejects(account.events({ since: new Date(NaN) }), /^TypeError: since is an invalid Date/);
+  assert.equal((await account.events({ "property.amount": 1, test: false })).length, 0);
+});
+
+test("a field that is given twice is refused, because one of its values would be ignored", async () => {
+  await send("Paid");
+  const twice = { user_id: "nobody", match: { user_id: "u1" } };
+  await assert.rejects(account.waitFor("Paid", twice), {
+    name: "TypeError",
+    message: "user_id is given twice, by itself and in match; give it once",
+  });
+  await assert.rejects(account.waitFor("Else", { match: { event: "Paid" } }), /^TypeError: event is given twice/);
+  await assert.rejects(account.waitFor("Else", { event: "Paid" }), /^TypeError: event is given twice, as a name and/);
+  await assert.rejects(account.events("Else", { event: "Paid" }), /^TypeError: event is given twice/);
+  const match = /** @type {any} */ (undefined);
+  await assert.rejects(account.waitFor("Paid", { match }), /^TypeError: match is undefined; use an object, or omit it/);
 });
 
 test("a name that is undefined, or no text, is refused, because any event would match without it", async () => {
