@@ -1,6 +1,6 @@
 // Which events are expected, as the debug API reads it.
 /** @import { Body, Condition, Named } from "./types.js" */
-import { checkJson, described, isPlain } from "./given.js";
+import { checkJson, checkMilliseconds, described, isPlain } from "./given.js";
 
 /**
  * Return the body of a call from the name of an event, which may be left out, and the options after it.
@@ -11,10 +11,12 @@ import { checkJson, described, isPlain } from "./given.js";
  */
 export function condition(given) {
   const { count, mode, outcome, timeout, settle, match, ...fields } = withMatch(named(given));
+  if (timeout !== undefined) checkMilliseconds("timeout", timeout);
+  if (settle !== undefined) checkMilliseconds("settle", settle);
   const twice = Object.keys(match).find((name) => Object.hasOwn(fields, name));
   if (twice !== undefined) throw new TypeError(`${twice} is given twice, by itself and in match; give it once`);
   const sent = { match: complete({ ...fields, ...match }, ""), count, mode, outcome };
-  return /** @type {Body} */ ({ ...sent, timeout_ms: timeout, settle_ms: settle });
+  return /** @type {Body} */ ({ ...sent, timeout_ms: rounded(timeout), settle_ms: rounded(settle) });
 }
 
 /**
@@ -40,6 +42,9 @@ export function named(given) {
     throw new TypeError("event is given twice, as a name and as an option; give it once");
   return { event: name, .../** @type {Named} */ (options) };
 }
+
+/** @param {number | undefined} time */
+const rounded = (time) => (time === undefined ? undefined : Math.round(time));
 
 /** @param {Named} options */
 function withMatch(options) {

@@ -2,15 +2,15 @@
 /** @import { EventDetail, EventFilters, ExpectOptions, ExperimentPlan, ExperimentState, Given, TrackingPlan } from "./types.js" */
 /** @import { FaultPlan, HandleOptions, Imported, Listed, Page, RequestDetail } from "./types.js" */
 /** @import { RequestFilters, RequestRecord, RuleCount, Summary, Visitor, VisitorFilters } from "./types.js" */
-/** @import { WaitOptions } from "./types.js" */
+/** @import { Deadline, WaitOptions } from "./types.js" */
 import { DEFAULT_URL, INGEST_PATH, parsed } from "./address.js";
 import { knownRules, noHints, onlyVisitor } from "./checks.js";
 import { Clock } from "./clock.js";
 import { condition, named, step, tracked } from "./conditions.js";
 import { EmulatorError } from "./errors.js";
 import { body, Fault } from "./fault.js";
-import { checkJson } from "./given.js";
-import { bodyOf, moment, pathOf, Transport } from "./transport.js";
+import { checkJson, checkMilliseconds, checkToken, described } from "./given.js";
+import { bodyOf, json, moment, pathOf, Transport } from "./transport.js";
 
 // Taken when the module is loaded: tests replace timers, and that must not reach the client.
 const { setTimeout } = globalThis;
@@ -50,6 +50,7 @@ export class Emulator {
     this.publicKey = options.publicKey || own.publicKey || `pk_${account ?? "default"}`;
     /** What the debug API asks for, if it does. */
     this.adminToken = options.adminToken || env.OURS_EMULATOR_ADMIN_TOKEN || undefined;
+    checkToken(this.adminToken);
     const advice = url === undefined && !env.OURS_EMULATOR_URL ? ADVICE : "";
     this.#transport = new Transport(server, this.url, this.adminToken, advice);
     /** The clock of this account. */
@@ -308,12 +309,17 @@ export class Emulator {
 
   /**
    * Send exported requests again, into this account; without an account, each into its own.
-   * @param {string} lines
+   * @param {string | Uint8Array} lines
    * @returns {Promise<Imported>}
    */
   async replay(lines) {
+    if (typeof lines !== "string" && !ArrayBuffer.isView(lines)) {
+      throw new TypeError(`replay takes JSON Lines as text or bytes, not ${described(lines)}`);
+    }
     const asked = { body: lines, type: "application/jsonl", silence: REPLAY_MS };
-    return /** @type {Imported} */ (JSON.parse(await this.#transport.text("post", "/debug/import", asked)));
+    return /** @type {Imported} */ (
+      json("post", "/debug/import", await this.#transport.text("post", "/debug/import", asked))
+    );
   }
 
   /**
@@ -340,24 +346,30 @@ export class Emulator {
 
   // How the emulator is reached
 
-  /** Return the version of the emulator, which is healthy if it answers. @param {{ timeout?: number }} [options] */
+  /** Return the version of the emulator, which is healthy if it answers in time. @param {{ timeout?: number }} [options] */
   async version({ timeout = READY_MS } = {}) {
-    return (await this.#transport.call("get", "/debug/health", { silence: timeout })).version;
+    checkMilliseconds("timeout", timeout);
+    return this.#version({ end: performance.now() + timeout, timeout });
   }
 
   /** Wait until the emulator answers. Throws EmulatorError if it does not in time. @param {{ timeout?: number }} [options] */
   async waitReady({ timeout = READY_MS } = {}) {
-    const end = performance.now() + timeout;
+    checkMilliseconds("timeout", timeout);
+    const deadline = { end: performance.now() + timeout, timeout };
     for (;;) {
-      const left = end - performance.now();
       try {
-        await this.version({ timeout: Math.max(left, POLL_MS) });
+        await this.#version(deadline);
         return;
       } catch (error) {
-        if (!(error instanceof EmulatorError) || left < POLL_MS) throw error;
+        if (!(error instanceof EmulatorError) || deadline.end - performance.now() < POLL_MS) throw error;
       }
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
+  }
+
+  /** @param {Deadline} deadline */
+  async #version(deadline) {
+    return (await this.#transport.call("get", "/debug/health", { deadline })).version;
   }
 
   /** @param {Body} sent */

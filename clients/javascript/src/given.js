@@ -23,6 +23,18 @@ export function checkJson(value, name, instead = "omit it", around = []) {
 
 const JSON_VALUES = "text, a finite number, true, false, null, an array or a plain object";
 
+/** Throw TypeError if an option is no length of time. @param {string} name @param {unknown} value */
+export function checkMilliseconds(name, value) {
+  if (typeof value === "number" && value >= 0 && value < Infinity) return;
+  throw new TypeError(`${name} is ${described(value)}; use milliseconds, at least 0`);
+}
+
+/** Throw TypeError for a token that no header can have. @param {unknown} value */
+export function checkToken(value) {
+  if (value === undefined || (typeof value === "string" && /^[!-~]+$/.test(value))) return;
+  throw new TypeError("adminToken must be text of letters, digits and punctuation in ASCII, without space");
+}
+
 /** @param {unknown} value @returns {value is { toJSON(): unknown }} */
 const hasJson = (value) => typeof value === "object" && value !== null && "toJSON" in value;
 
