@@ -9,7 +9,7 @@ import { Clock } from "./clock.js";
 import { condition, named, step, tracked } from "./conditions.js";
 import { EmulatorError } from "./errors.js";
 import { body, Fault } from "./fault.js";
-import { checkJson, checkMilliseconds, checkToken, described } from "./given.js";
+import { checkJson, checkMilliseconds, checkToken, described, pathPart } from "./given.js";
 import { bodyOf, json, moment, pathOf, Transport } from "./transport.js";
 
 // Taken when the module is loaded: tests replace timers, and that must not reach the client.
@@ -95,7 +95,7 @@ export class Emulator {
    * @param {number} id
    * @returns {Promise<EventDetail>}
    */
-  event(id) {
+  async event(id) {
     return this.#transport.call("get", "/debug/events/{event_id}", { path: { event_id: id } });
   }
 
@@ -132,7 +132,7 @@ export class Emulator {
    * @param {number} id
    * @returns {Promise<RequestDetail>}
    */
-  request(id) {
+  async request(id) {
     return this.#transport.call("get", "/debug/requests/{request_id}", { path: { request_id: id } });
   }
 
@@ -270,7 +270,7 @@ export class Emulator {
    * @param {string} key
    * @returns {Promise<ExperimentState>}
    */
-  removeExperiment(key) {
+  async removeExperiment(key) {
     return this.#transport.call("delete", "/debug/experiments/{experiment_key}", { path: { experiment_key: key } });
   }
 
@@ -281,8 +281,7 @@ export class Emulator {
    */
   async setTrackingPlan(plan) {
     checkJson(plan, "plan");
-    // The document of the debug API has the object; its text is taken, too.
-    return this.#transport.call("put", "/debug/tracking-plan", { body: /** @type {TrackingPlan} */ (plan) });
+    return this.#transport.call("put", "/debug/tracking-plan", { body: plan });
   }
 
   /**
@@ -327,7 +326,7 @@ export class Emulator {
    * @param {AccountPlan} [plan]
    */
   async openAccount({ name, clock, ...plan } = {}) {
-    const account = name ?? unique("account");
+    const account = name === undefined ? unique("account") : pathPart("name", name);
     const settings = { ...plan, ...(clock === undefined ? {} : { clock: { freeze: moment(clock) } }) };
     // An account that exists already keeps its settings, unless it is given others.
     if (name === undefined || Object.keys(settings).length) {

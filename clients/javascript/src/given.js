@@ -29,6 +29,21 @@ export function checkMilliseconds(name, value) {
   throw new TypeError(`${name} is ${described(value)}; use milliseconds, at least 0`);
 }
 
+/** As the emulator has it; what is no name would be another path. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
+
+/** Return a part of a path: an id, or a name. Throws TypeError for another. @param {string} kind @param {unknown} value */
+export function pathPart(kind, value) {
+  if (kind.endsWith("_id")) {
+    if (Number.isSafeInteger(value)) return String(value);
+    throw new TypeError(`${kind} is ${described(value)}; use an integer`);
+  }
+  if (typeof value === "string" && NAME.test(value)) return value;
+  throw new TypeError(
+    `${kind} is ${described(value)}; use letters, digits, dot, dash, underscore; up to 100, beginning with a letter or digit`,
+  );
+}
+
 /** Throw TypeError for a token that no header can have. @param {unknown} value */
 export function checkToken(value) {
   if (value === undefined || (typeof value === "string" && /^[!-~]+$/.test(value))) return;

@@ -5,7 +5,7 @@ import http from "node:http";
 import https from "node:https";
 import { text as textOf } from "node:stream/consumers";
 import { EmulatorError, ExpectationError } from "./errors.js";
-import { checkJson, described, isPlain } from "./given.js";
+import { checkJson, described, isPlain, pathPart } from "./given.js";
 
 // Taken when the module is loaded: tests replace fetch and these, and that must not reach the client.
 const { request: requestHttp } = http;
@@ -152,7 +152,7 @@ export function bodyOf(body) {
  */
 export function pathOf(path, parts = {}, query = {}) {
   const filled = Object.entries(parts).reduce(
-    (text, [name, value]) => text.replace(`{${name}}`, () => encodeURIComponent(String(value))),
+    (text, [name, value]) => text.replace(`{${name}}`, () => pathPart(name, value)),
     path,
   );
   const asked = Object.fromEntries(Object.entries(query).map(([name, value]) => [name, filter(name, value)]));
@@ -170,12 +170,13 @@ function filter(name, value) {
 }
 
 /**
- * Return a time as the debug API reads it.
+ * Return a time as the debug API reads it. Throws TypeError for what is none.
  * @template T
  * @param {T} when
  * @returns {string | Exclude<T, Date>}
  */
 export function moment(when) {
+  checkJson(when, "the time");
   return when instanceof Date ? when.toISOString() : /** @type {Exclude<T, Date>} */ (when);
 }
 

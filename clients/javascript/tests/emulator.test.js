@@ -256,6 +256,35 @@ test("the clock is stopped, moved and let go", async () => {
   await assert.rejects(account.clock.advance(unknown), /day is not a unit of time; use weeks, days/);
 });
 
+test("a time that is none does not leave the clock as it was", async () => {
+  const parts = /** @type {any[]} */ ([{ toString: 1 }, { days: undefined }, { days: "1" }, { weeks: 1e300 }, NaN]);
+  for (const time of parts) await assert.rejects(account.clock.advance(time), TypeError);
+  await assert.rejects(account.clock.advance({ days: NaN }), /^TypeError: days is NaN; use a finite number$/);
+  for (const time of /** @type {any[]} */ ([undefined, "1", null, []])) {
+    await assert.rejects(account.clock.advance(time), /^TypeError: the time is .*; use milliseconds, or parts like/);
+  }
+  for (const when of /** @type {any[]} */ ([null, true, {}, new Date(NaN), NaN])) {
+    await assert.rejects(account.clock.freeze(when), /^TypeError: the time is /);
+    await assert.rejects(account.clock.set(when), /^TypeError: the time is /);
+  }
+  assert.equal((await account.clock.advance({ days: 0 })).state, "real");
+});
+
+test("a name or an id that is none is refused before it makes another path", async () => {
+  for (const name of /** @type {any[]} */ (["..", ".", "", "a/b", "é", "-a", "a".repeat(101), null, 5])) {
+    await assert.rejects(
+      account.fault({ name, status: 500 }),
+      /^TypeError: name is .*; use letters, digits, dot, dash/,
+    );
+    await assert.rejects(account.openAccount({ name }), /^TypeError: name is .*; use letters, digits, dot, dash/);
+    await assert.rejects(account.removeExperiment(name), /^TypeError: experiment_key is /);
+  }
+  for (const id of /** @type {any[]} */ (["..", "latest", "", 1.5, NaN, undefined, null])) {
+    await assert.rejects(account.event(id), /^TypeError: event_id is .*; use an integer$/);
+    await assert.rejects(account.request(id), /^TypeError: request_id is .*; use an integer$/);
+  }
+});
+
 test("an account accepts what it was opened with, and is isolated", async () => {
   const plan = { tokens: ["live"], allowed_events: ["Paid"], clock: "2026-01-01" };
   const other = await account.openAccount(plan);

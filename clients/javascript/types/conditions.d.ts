@@ -20,7 +20,8 @@ export function named(given: readonly unknown[]): Named;
  * @returns {Body}
  */
 export function tracked(body: Body): Body;
-export function step(match: string | NonNullable<Condition["match"]>): {
+/** @param {string | NonNullable<Condition["match"]>} match @param {number} index */
+export function step(match: string | NonNullable<Condition["match"]>, index: number): {
     [path: string]: unknown;
 };
 import type { Body } from "./types.js";

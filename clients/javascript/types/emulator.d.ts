@@ -178,10 +178,10 @@ export class Emulator {
     }): Promise<string>;
     /**
      * Send exported requests again, into this account; without an account, each into its own.
-     * @param {string} lines
+     * @param {string | Uint8Array} lines
      * @returns {Promise<Imported>}
      */
-    replay(lines: string): Promise<Imported>;
+    replay(lines: string | Uint8Array): Promise<Imported>;
     /**
      * Return the handle of another account of the same emulator, by default of a new one, which its `close()` deletes.
      * @param {AccountPlan} [plan]
@@ -189,7 +189,7 @@ export class Emulator {
     openAccount({ name, clock, ...plan }?: AccountPlan): Promise<Account>;
     /** Delete this account; requests to it are refused from now on. */
     closeAccount(): Promise<void>;
-    /** Return the version of the emulator, which is healthy if it answers. @param {{ timeout?: number }} [options] */
+    /** Return the version of the emulator, which is healthy if it answers in time. @param {{ timeout?: number }} [options] */
     version({ timeout }?: {
         timeout?: number;
     }): Promise<string>;

@@ -1,17 +1,25 @@
 import type { components } from "../types/api.js";
 import type { Answer, Call, Method, Query } from "./calls.js";
 type Schemas = components["schemas"];
-/** What a request sends, and how long the emulator may be silent, in milliseconds. */
-export interface Sent {
-    body?: string;
-    type?: string;
-    silence?: number | undefined;
+/** When the whole answer must be there, on the clock of `performance`, and how long that was at first. */
+export interface Deadline {
+    end: number;
+    timeout: number;
 }
-/** What a call says, and how long the emulator may be silent. A time in its query may be a Date. */
+/** How long an emulator may take: how long it may be silent, in milliseconds, and when its answer must be there. */
+export interface Patience {
+    silence?: number | undefined;
+    deadline?: Deadline | undefined;
+}
+/** What a request sends. */
+export interface Sent extends Patience {
+    body?: string | Uint8Array;
+    type?: string;
+}
+/** What a call says. A time in its query may be a Date. */
 export type Asked<M extends Method, P> = Omit<Call<M, P>, "query"> & {
     query?: object;
-    silence?: number;
-};
+} & Patience;
 type Complete<T> = {
     [K in keyof T]-?: Complete<T[K]>;
 };

@@ -6,6 +6,9 @@ export async function used(): Promise<Event> {
   await using fault = await account.fault({ path: "/track", status: 429, retry_after: 0.01, times: 2 });
   const hits: number = await fault.hits();
   const event: Event = await account.waitFor("Paid", { email: "ann@example.com", count: hits, timeout: 100 });
+  await account.openAccount({ tracking_plan: "events: { Paid: }" });
+  await account.openAccount({ tracking_plan: { events: { Paid: null } } });
+  await account.setTrackingPlan("events: { Paid: }");
   const amount: unknown = event.event_properties["amount"];
   const { events } = await account.expect("Paid", { mode: "none", settle: amount ? 1 : 2 }, () => undefined);
   // @ts-expect-error: a misspelt field
