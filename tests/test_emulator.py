@@ -656,6 +656,18 @@ def test_what_is_exported_is_replayed_elsewhere(emulator: Emulator, account: Acc
     assert '"t"' not in emulator.export(redact=True)
 
 
+def test_a_wait_in_a_closed_account_says_that_it_is_closed(emulator: Emulator) -> None:
+    other = emulator.open_account()
+    other.close_account()
+    body = {"token": "t", "event": "Paid", "userId": "u"}
+    assert httpx.post(other.ingest_url + "/track", json=body, trust_env=False).status_code == 410
+    told = rf"no events matched.*; account {other.account} is closed, and 1 request came after that"
+    with pytest.raises(ExpectationError, match=told):
+        other.wait_for("Paid", timeout=0)
+    with pytest.raises(ExpectationError, match=told):
+        other.assert_tracked("Paid")
+
+
 def test_an_account_is_opened_as_planned_and_closed(emulator: Emulator) -> None:
     strict = emulator.open_account(tokens=["secret"], public_keys=["pk_secret"], allowed_events=["Paid"])
     assert (strict.token, strict.public_key) == ("secret", "pk_secret")
