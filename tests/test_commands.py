@@ -518,6 +518,11 @@ def test_a_number_that_is_none_is_told_by_the_option_and_in_its_unit(at: dict[st
         assert run(at, *words, code=2) == f"ours-emulator: {line}\n"
 
 
+def test_a_field_that_a_wait_is_given_twice_is_refused(at: dict[str, str]) -> None:
+    told = "ours-emulator: event is given twice, by itself and in match; give it once\n"
+    assert run(at, "wait", "X", "--match", '{"event": "Y"}', code=2) == told
+
+
 def test_a_fault_without_an_effect_is_refused_with_the_options_that_have_one(at: dict[str, str]) -> None:
     told = "ours-emulator: the fault has no effect; add --status, --delay-ms, --connection or --code\n"
     assert run(at, "fault", "f", "--times", "2", code=2) == told

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -427,6 +428,62 @@ def test_a_match_that_is_no_dict_is_refused(emulator: Emulator) -> None:
             refused(match=name)
 
 
+@pytest.mark.parametrize(
+    ("value", "described"),
+    [
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+        ({"pro"}, "{'pro'}"),
+        (len, "<built-in function len>"),
+        (b"pro", "b'pro'"),
+        (Decimal(1), "Decimal('1')"),
+    ],
+)
+def test_a_value_in_a_match_that_json_does_not_have_is_refused_with_its_field(
+    emulator: Emulator, value: object, described: str
+) -> None:
+    told = f"is {re.escape(described)}, which JSON does not have; use text, a finite number, "
+    plan = {"plan": [1, {"name": value}]}
+    for refused in (emulator.wait_for, emulator.expect, emulator.assert_tracked, emulator.assert_none):
+        with pytest.raises(TypeError, match=rf"^event_properties\.plan\.1\.name {told}"):
+            refused("Paid", event_properties=plan)
+        with pytest.raises(TypeError, match=rf"^event_properties\.plan {told}"):
+            refused("Paid", match={"event_properties.plan": value})
+    with pytest.raises(TypeError, match=rf"^matches\.1\.event {told}"):
+        emulator.assert_sequence("Paid", {"event": value})
+
+
+def test_a_number_that_json_does_not_have_is_refused_in_a_fault_too(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match=r"delay_ms.*cannot be written as JSON"):
+        emulator.fault(delay_ms=float("nan"))
+
+
+def test_a_step_that_is_no_match_is_refused_with_its_number(emulator: Emulator) -> None:
+    missing: Any = None
+    with pytest.raises(TypeError, match=r"^matches\.1 must be the name of an event or a dict, not None$"):
+        emulator.assert_sequence("Paid", missing)
+
+
+def test_a_field_that_is_given_twice_is_refused(emulator: Emulator, account: Account) -> None:
+    account.track(userId="u")
+    with pytest.raises(TypeError, match=r"^user_id is given twice, by itself and in match; give it once$"):
+        emulator.wait_for("Test", user_id="nobody", match={"user_id": "u"})
+    with pytest.raises(TypeError, match=r"^event is given twice"):
+        emulator.assert_tracked("Paid", match={"event": "Test"})
+
+
+def test_a_filter_that_is_none_or_no_text_is_refused(emulator: Emulator, account: Account) -> None:
+    account.track(userId="u")
+    wrong: list[Any] = [None, ["u"], {"$regex": "u"}, float("nan"), len]
+    for value in wrong:
+        for refused in (emulator.visitor, emulator.visitors):
+            with pytest.raises(TypeError, match=r"^email is .*; use text, a number, a bool or a datetime, or omit it$"):
+                refused(email=value)
+        for listed in (emulator.events, emulator.requests):
+            with pytest.raises(TypeError, match=r"^since is "):
+                listed(since=value)
+
+
 def test_a_fault_lasts_as_long_as_its_block_and_counts_its_hits(emulator: Emulator, account: Account) -> None:
     with emulator.fault(status=429, retry_after=1, path="/track", times=2) as fault:
         assert fault.hits == 0
@@ -596,6 +653,18 @@ def test_what_is_exported_is_replayed_elsewhere(emulator: Emulator, account: Acc
     assert other.replay(lines).outcomes == {"accepted": 1, "rejected": 1}
     assert other.visitor(email="a@b.co").visitor_id == "u"
     assert '"t"' not in emulator.export(redact=True)
+
+
+def test_a_wait_in_a_closed_account_says_that_it_is_closed(emulator: Emulator) -> None:
+    other = emulator.open_account()
+    other.close_account()
+    body = {"token": "t", "event": "Paid", "userId": "u"}
+    assert httpx.post(other.ingest_url + "/track", json=body, trust_env=False).status_code == 410
+    told = rf"no events matched.*; account {other.account} is closed, and 1 request came after that"
+    with pytest.raises(ExpectationError, match=told):
+        other.wait_for("Paid", timeout=0)
+    with pytest.raises(ExpectationError, match=told):
+        other.assert_tracked("Paid")
 
 
 def test_an_account_is_opened_as_planned_and_closed(emulator: Emulator) -> None:

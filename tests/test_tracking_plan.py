@@ -1086,3 +1086,15 @@ def test_the_handle_sets_and_removes_a_plan_and_opens_accounts_with_one(server: 
         with pytest.raises(ValueError, match=r"other\.yaml is not UTF-8; save it in that encoding"):
             account.set_tracking_plan(other)
         assert account.set_tracking_plan(file) == account.set_tracking_plan({"events": {"Paid": {}}})
+
+
+def test_the_document_has_a_plan_as_text_too_and_events_without_a_schema(account: Account) -> None:
+    document = account.http.get(f"{account.url}/debug/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    content = document["paths"]["/debug/tracking-plan"]["put"]["requestBody"]["content"]["application/json"]
+    for plan in (content["schema"], schemas["AccountBody"]["properties"]["tracking_plan"]):
+        text = json.dumps(plan)
+        assert "#/components/schemas/TrackingPlan" in text
+        assert '"type": "string"' in text
+    event = schemas["TrackingPlan"]["properties"]["events"]["additionalProperties"]
+    assert {"type": "null"} in event["anyOf"]

@@ -77,7 +77,11 @@ def wait(
     emulator = emulator_at(url, account)
     refuse_closed_account(emulator)
     given = {name: value for name, value in fields.items() if value is not None}
-    condition = operations.Condition(operations.full_match(event, _object(match), given), count, "at_least", outcome)
+    try:
+        matching = operations.full_match(event, _object(match), given)
+    except TypeError as error:
+        raise click.UsageError(str(error)) from None
+    condition = operations.Condition(matching, count, "at_least", outcome)
     after = emulator.summary().newest_event if new else None
     try:
         met = emulator.wait(operations.wait(condition, timeout=timeout, after=after))

@@ -8,7 +8,17 @@ from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from ours_emulator.contract.plan_checks import Checks, RequestChecks
 from ours_emulator.contract.plan_schemas import INSTALL, json_problem
@@ -29,7 +39,11 @@ def _any_if_null(schema: Any) -> Any:
     return {} if schema is None else schema
 
 
-EventSchema = Annotated[dict[str, Any], BeforeValidator(_any_if_null)]
+EventSchema = Annotated[
+    dict[str, Any],
+    BeforeValidator(_any_if_null),
+    WithJsonSchema({"anyOf": [{"type": "object", "additionalProperties": True}, {"type": "null"}]}),
+]
 
 
 class TrackingPlan(BaseModel):
@@ -98,6 +112,17 @@ class TrackingPlan(BaseModel):
     @cached_property
     def _checks(self) -> Checks:
         return Checks(self)
+
+
+class _OrText:
+    """Says in the document what every plan may be, as its validator reads it: the text of its file."""
+
+    def __get_pydantic_json_schema__(self, plan: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [handler(plan), {"type": "string", "description": "The plan as text, in YAML or JSON."}]}
+
+
+GivenPlan = Annotated[TrackingPlan, _OrText()]
+"""A plan in the body of a call."""
 
 
 def parsed(text: str) -> Any:

@@ -11,7 +11,7 @@ from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.experiments import Experiment
 from ours_emulator.contract.experiments import Key as ExperimentKey
 from ours_emulator.contract.revision import revision
-from ours_emulator.contract.tracking_plan import TrackingPlan
+from ours_emulator.contract.tracking_plan import GivenPlan
 from ours_emulator.model import DEFAULT_REVISION, RevisionName, allowed
 from ours_emulator.settings import Key, Token
 
@@ -29,7 +29,7 @@ class AccountSettings(BaseModel):
     strict_openapi: bool = False
     revision: RevisionName = DEFAULT_REVISION
     experiments: dict[ExperimentKey, Experiment] = Field(default={})
-    tracking_plan: TrackingPlan | None = Field(
+    tracking_plan: GivenPlan | None = Field(
         default=None, description="What events and visitors should have: an object, or its text in YAML or JSON."
     )
 

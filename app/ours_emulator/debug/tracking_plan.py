@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from starlette.responses import Response
 
-from ours_emulator.contract.tracking_plan import TrackingPlan
+from ours_emulator.contract.tracking_plan import GivenPlan, TrackingPlan
 from ours_emulator.debug.params import NOT_FOUND, AsciiJSON, Needs, OneAccount, debug_router, found
 from ours_emulator.debug.parts import Parts
 
@@ -18,7 +18,7 @@ async def tracking_plan(parts: Needs, account: OneAccount) -> Response:
 
 
 @router.put("/tracking-plan", response_model=TrackingPlan)
-async def set_tracking_plan(parts: Needs, account: OneAccount, body: TrackingPlan) -> Response:
+async def set_tracking_plan(parts: Needs, account: OneAccount, body: GivenPlan) -> Response:
     """Set the account's tracking plan. What a message has otherwise gets a hint, and the same answer as before."""
     _configure(parts, account, body)
     return AsciiJSON(body.document)

@@ -29,6 +29,7 @@ from ours_emulator.debug.params import (
     debug_router,
     error_response,
 )
+from ours_emulator.debug.parts import Parts
 from ours_emulator.debug.search import (
     FIELDS,
     compiled_match,
@@ -45,6 +46,7 @@ from ours_emulator.matching import Match
 from ours_emulator.patterns import Budget
 from ours_emulator.records import Met, Unmet
 from ours_emulator.store import StoreReader
+from ours_emulator.wording import plural
 
 _STORED_SECONDS = 1.0
 """How much longer than its timeout a wait may search what is stored: with a timeout of 0 it only looks there."""
@@ -77,16 +79,16 @@ async def wait(request: Request, parts: Needs, reader: Reader, body: WaitBody) -
                 progress = await _followed(reader, scope, match, terms, body, listener)
     except FeedClosedError:
         raise HTTPException(503, "the emulator shut down during the wait") from None
-    return await _result(reader, progress, terms, body, _since(started), body.timeout_ms)
+    return await _result(parts, reader, progress, terms, body, _since(started), body.timeout_ms)
 
 
 @router.post("/verify", response_model=Met)
-async def verify(request: Request, reader: Reader, body: VerifyBody) -> Response:
+async def verify(request: Request, parts: Needs, reader: Reader, body: VerifyBody) -> Response:
     """Check at once whether events match."""
     terms, match = _terms(body), await compiled_match(body.match)
     started = _now()
     progress = await stored_matches(reader, _scope(request, body, [match]), match)
-    return await _result(reader, progress, terms, body, _since(started))
+    return await _result(parts, reader, progress, terms, body, _since(started))
 
 
 @router.post("/verify/sequence", response_model=Met)
@@ -148,6 +150,7 @@ def _final(progress: MatchProgress, terms: Terms) -> bool:
 
 
 async def _result(
+    parts: Parts,
     reader: StoreReader,
     progress: MatchProgress,
     terms: Terms,
@@ -163,9 +166,15 @@ async def _result(
     if count < terms.count:
         diagnosis = await diagnosis_of(reader, progress.scope, progress.match, progress.ids)
         if not (count or diagnosis.candidates.near_misses or diagnosis.near.near_misses):
-            elsewhere = await found_elsewhere(reader, progress.scope, progress.match)
+            elsewhere = _closed(parts, progress.scope) or await found_elsewhere(reader, progress.scope, progress.match)
     why = unmet(progress, terms, wish_of(body.match, terms, body.outcome), diagnosis, elsewhere, timeout_ms)
     return answer(replace(why, waited_ms=waited_ms), status=406)
+
+
+def _closed(parts: Parts, scope: Scope) -> str:
+    """Return that the account is closed, if it is: nothing arrives in it."""
+    late = None if scope.account is None else parts.accounts.late(scope.account)
+    return "" if late is None else f"; account {scope.account} is closed, and {plural(late, 'request')} came after that"
 
 
 def _terms(body: VerifyBody) -> Terms:

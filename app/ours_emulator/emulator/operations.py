@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from math import inf
+from math import inf, isfinite
 from numbers import Real
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeGuard, TypeVar, cast
@@ -56,6 +56,7 @@ _SECONDS = 30.0
 _STREAM_SECONDS = 60.0
 """Four times the interval of the heartbeat."""
 _NOT_ACCEPTABLE = 406
+_SCALARS = (str, int, float, datetime)
 
 
 class Fields(TypedDict, total=False):
@@ -230,7 +231,7 @@ def limited(operation: Operation[T], limit: int) -> Operation[T]:
 
 def events(outcome: str | None, event: str | None, filters: Mapping[str, object]) -> Operation[Listing[Event]]:
     """A page of events."""
-    return _page("events", record(Event), {"event": event, "outcome": outcome, **filters})
+    return _page("events", record(Event), {"event": event, "outcome": outcome, **_filters(filters)})
 
 
 def event(event_id: int) -> Operation[EventDetail]:
@@ -240,7 +241,7 @@ def event(event_id: int) -> Operation[EventDetail]:
 
 def visitors(filters: Mapping[str, object]) -> Operation[Listing[Visitor]]:
     """A page of visitors."""
-    return _page("visitors", record(Visitor), filters)
+    return _page("visitors", record(Visitor), _filters(filters))
 
 
 def visitor(visitor_id: str) -> Operation[Visitor]:
@@ -250,7 +251,7 @@ def visitor(visitor_id: str) -> Operation[Visitor]:
 
 def requests(filters: Mapping[str, object]) -> Operation[Listing[RequestRecord]]:
     """A page of the journal."""
-    return _page("requests", record(RequestRecord), filters)
+    return _page("requests", record(RequestRecord), _filters(filters))
 
 
 def request(request_id: int) -> Operation[RequestDetail]:
@@ -300,8 +301,18 @@ def verify(condition: Condition) -> Operation[Met]:
 
 def sequence(matches: Sequence[str | Json], *, strict: bool) -> Operation[Met]:
     """Whether events arrived in this order of their time. Text is the name of an event."""
-    steps = [{"event": match} if isinstance(match, str) else match for match in matches]
+    steps = [_step(number, match) for number, match in enumerate(matches)]
     return _post("verify/sequence", {"sequence": steps, "strict": strict}, record(Met))
+
+
+def _step(number: int, match: object) -> object:
+    """Return a step of a sequence. Raises TypeError, with its number, if it is none."""
+    if isinstance(match, str):
+        return {"event": match}
+    if not isinstance(match, Mapping):
+        raise TypeError(f"matches.{number} must be the name of an event or a dict, not {match!r}")
+    _check_json(f"matches.{number}", cast(object, match))
+    return cast(object, match)
 
 
 def reset(account: str | None) -> Operation[Cleared]:
@@ -460,19 +471,42 @@ class EventStream:
 def full_match(event: str | None, match: Json | None, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return one match of an event's name, the fields given by name, and *match*.
 
-    Raises TypeError for a match that is no dict, and a time as the debug API spells it, which is no field of an event.
+    Raises TypeError for a match that is no dict, for a field that is given twice, for a value that JSON does not have,
+    and for a time as the debug API spells it, which is no field of an event.
     """
     for spelled in _TIMES.keys() & fields.keys():
         raise TypeError(f"{spelled} is not a field of an event; use {_TIMES[spelled]}=, in seconds")
-    name = {} if event is None else {"event": event}
+    named = {**({} if event is None else {"event": event}), **fields}
     check_match(match or {})
-    return {**name, **fields, **(match or {})}
+    for twice in named.keys() & (match or {}).keys():
+        raise TypeError(f"{twice} is given twice, by itself and in match; give it once")
+    return _complete({**named, **(match or {})})
 
 
 def check_match(match: object) -> None:
     """Raise TypeError if *match* is no match."""
     if not isinstance(match, Mapping):
         raise TypeError(f"match must be a dict, such as {{'event_properties': {{'plan': 'pro'}}}}, not {match!r}")
+
+
+def _complete(match: Mapping[str, object]) -> dict[str, Any]:
+    """Return *match*. Raises TypeError for a value that JSON does not have: what is sent would match other events."""
+    for name, value in match.items():
+        _check_json(name, value)
+    return dict(match)
+
+
+def _check_json(name: str, value: object) -> None:
+    """Raise TypeError for what JSON does not have, anywhere in *value*."""
+    if isinstance(value, Mapping):
+        for key, inner in cast(Json, value).items():
+            _check_json(f"{name}.{key}", inner)
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(cast(Sequence[object], value)):
+            _check_json(f"{name}.{index}", inner)
+    elif not (value is None or isinstance(value, _SCALARS)) or (isinstance(value, float) and not isfinite(value)):
+        allowed = "text, a finite number, True, False, None, a list, a dict or a datetime"
+        raise TypeError(f"{name} is {value!r:.100}, which JSON does not have; use {allowed}")
 
 
 def moment(when: object) -> str | int:
@@ -570,7 +604,14 @@ def _page(path: str, item: Callable[[Json], V], filters: Mapping[str, object]) -
 
 
 def _params(filters: Mapping[str, object]) -> dict[str, str]:
-    return {name: _text(value) for name, value in filters.items() if value is not None}
+    return {name: _text(name, value) for name, value in filters.items() if value is not None}
+
+
+def _filters(filters: Mapping[str, object]) -> Mapping[str, object]:
+    """Return *filters*. Raises TypeError for one that is None or no text: without it everything would be listed."""
+    for name, value in filters.items():
+        _text(name, value)
+    return filters
 
 
 def _post(path: str, body: object, parse: Callable[[Any], V]) -> Operation[V]:
@@ -578,7 +619,10 @@ def _post(path: str, body: object, parse: Callable[[Any], V]) -> Operation[V]:
 
 
 def _json(body: object) -> bytes:
-    return json.dumps(body, default=_encodable).encode("ascii")
+    try:
+        return json.dumps(body, default=_encodable, allow_nan=False).encode("ascii")
+    except ValueError as error:
+        raise ValueError(f"{body!r:.200} cannot be written as JSON: {error}") from None
 
 
 def _encodable(thing: object) -> object:
@@ -592,7 +636,9 @@ def _encodable(thing: object) -> object:
     raise TypeError(f"{thing!r} cannot be written as JSON")
 
 
-def _text(value: object) -> str:
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, _SCALARS) or (isinstance(value, float) and not isfinite(value)):
+        raise TypeError(f"{name} is {value!r:.100}; use text, a number, a bool or a datetime, or omit it")
     if isinstance(value, bool):
         return str(value).lower()
     return str(moment(value)) if isinstance(value, datetime) else str(value)

@@ -1,5 +1,6 @@
 /** @import { ClockChange, Duration, Moment, When } from "./types.js" */
 /** @import { Transport } from "./transport.js" */
+import { described, isPlain } from "./given.js";
 import { moment } from "./transport.js";
 
 const UNITS = {
@@ -26,18 +27,19 @@ export class Clock {
   }
 
   /** Stop it, at a moment or where it is. @param {When} [at] */
-  freeze(at) {
-    return this.#change({ freeze: at === undefined ? true : moment(at) });
+  async freeze(at) {
+    return this.#change({ freeze: at === undefined ? true : told(at) });
   }
 
   /** Set it; it goes on from there, or stays if it is stopped. @param {When} to */
-  set(to) {
-    return this.#change({ set: moment(to) });
+  async set(to) {
+    return this.#change({ set: told(to) });
   }
 
   /** Advance it by milliseconds, or by parts of a time: `advance({ days: 8 })`. @param {number | Duration} time */
   async advance(time) {
-    return this.#change({ advance_ms: Math.round(typeof time === "number" ? time : milliseconds(time)) });
+    const step = milliseconds(typeof time === "number" ? { milliseconds: time } : time);
+    return this.#change({ advance_ms: Math.round(step) });
   }
 
   /** Let it tell the real time again. */
@@ -51,12 +53,25 @@ export class Clock {
   }
 }
 
-/** @param {Duration} time */
-function milliseconds(time) {
-  const unknown = Object.keys(time).find((unit) => !(unit in UNITS));
-  if (unknown !== undefined) throw new TypeError(`${unknown} is not a unit of time; use ${names(UNITS).join(", ")}`);
-  return names(UNITS).reduce((sum, unit) => sum + (time[unit] ?? 0) * UNITS[unit], 0);
+/** Return a time as the debug API reads it. Throws TypeError for what is none. @param {When} when */
+function told(when) {
+  if (typeof when === "string" || typeof when === "number" || when instanceof Date) return moment(when);
+  throw new TypeError(`the time is ${described(when)}; use a Date, ISO 8601 or milliseconds`);
 }
 
-/** @template {object} T @param {T} object */
-const names = (object) => /** @type {(keyof T)[]} */ (Object.keys(object));
+/** Return a length of time. Throws TypeError for what is none. @param {Duration} time */
+function milliseconds(time) {
+  if (!isPlain(time))
+    throw new TypeError(`the time is ${described(time)}; use milliseconds, or parts like { days: 8 }`);
+  return Object.entries(time).reduce((sum, [unit, value]) => sum + part(unit, value), 0);
+}
+
+/** @param {string} unit @param {unknown} value */
+function part(unit, value) {
+  if (!Object.hasOwn(UNITS, unit)) {
+    throw new TypeError(`${unit} is not a unit of time; use ${Object.keys(UNITS).join(", ")}`);
+  }
+  const time = typeof value === "number" ? value * UNITS[/** @type {keyof Duration} */ (unit)] : NaN;
+  if (!Number.isFinite(time)) throw new TypeError(`${unit} is ${described(value)}; use a finite number`);
+  return time;
+}

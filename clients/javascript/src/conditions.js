@@ -1,20 +1,58 @@
 // Which events are expected, as the debug API reads it.
-/** @import { Body, Condition, ExpectOptions } from "./types.js" */
+/** @import { Body, Condition, Named } from "./types.js" */
+import { checkJson, checkMilliseconds, described, isPlain } from "./given.js";
 
 /**
  * Return the body of a call from the name of an event, which may be left out, and the options after it.
  *
  * Whatever is not an option is a field of the match: the emulator refuses a field that events do not have.
- * @param {string | ExpectOptions | undefined} event
- * @param {ExpectOptions} [options]
+ * @param {readonly unknown[]} given
  * @returns {Body}
  */
-export function condition(event, options) {
-  const name = typeof event === "string" ? { event } : {};
-  const given = (typeof event === "string" ? options : event) ?? {};
-  const { count, mode, outcome, timeout, settle, match, ...fields } = given;
-  const sent = { match: defined({ ...name, ...fields, ...match }), count, mode, outcome };
-  return /** @type {Body} */ ({ ...sent, timeout_ms: timeout, settle_ms: settle });
+export function condition(given) {
+  const { count, mode, outcome, timeout, settle, match, ...fields } = withMatch(named(given));
+  if (timeout !== undefined) checkMilliseconds("timeout", timeout);
+  if (settle !== undefined) checkMilliseconds("settle", settle);
+  const twice = Object.keys(match).find((name) => Object.hasOwn(fields, name));
+  if (twice !== undefined) throw new TypeError(`${twice} is given twice, by itself and in match; give it once`);
+  const sent = { match: complete({ ...fields, ...match }, ""), count, mode, outcome };
+  return /** @type {Body} */ ({ ...sent, timeout_ms: rounded(timeout), settle_ms: rounded(settle) });
+}
+
+/**
+ * Return the options with the name of the event, which may be left out.
+ *
+ * Throws TypeError for a name that is undefined, as a misspelt constant is: without it any event would match.
+ * @param {readonly unknown[]} given
+ * @returns {Named}
+ */
+export function named(given) {
+  if (given.length === 0) return {};
+  const [name, options] = given;
+  if (options === undefined && isPlain(name)) return /** @type {Named} */ (name);
+  if (typeof name !== "string") {
+    throw new TypeError(
+      `the name of the event is ${described(name)}; use text, or give only an object with the options`,
+    );
+  }
+  if (options !== undefined && !isPlain(options)) {
+    throw new TypeError(`the options are ${described(options)}; use an object, or omit them`);
+  }
+  if (isPlain(options) && Object.hasOwn(options, "event"))
+    throw new TypeError("event is given twice, as a name and as an option; give it once");
+  return { event: name, .../** @type {Named} */ (options) };
+}
+
+/** @param {number | undefined} time */
+const rounded = (time) => (time === undefined ? undefined : Math.round(time));
+
+/** @param {Named} options */
+function withMatch(options) {
+  const { match = {} } = options;
+  if (!isPlain(match) || ("match" in options && options.match === undefined)) {
+    throw new TypeError(`match is ${described(options.match)}; use an object, or omit it`);
+  }
+  return { ...options, match };
 }
 
 /**
@@ -28,33 +66,25 @@ export function tracked(body) {
   return { ...body, mode: "exactly" };
 }
 
-/** @param {string | NonNullable<Condition["match"]>} match */
-export const step = (match) => (typeof match === "string" ? { event: match } : defined(match));
-
-/**
- * Return a match. Throws TypeError for a field that is undefined: JSON would lose it, and any event would match.
- * @template {object} T
- * @param {T} match
- * @returns {T}
- */
-function defined(match) {
-  const missing = undefinedIn(match, []);
-  if (missing) throw new TypeError(`${missing.join(".")} is undefined; omit it, or use null for an event without it`);
-  return match;
+/** @param {string | NonNullable<Condition["match"]>} match @param {number} index */
+export function step(match, index) {
+  if (typeof match === "string") return { event: match };
+  if (!isPlain(match)) {
+    throw new TypeError(
+      `matches.${index} is ${described(match)}; use the name of an event, or an object with its fields`,
+    );
+  }
+  return complete(match, `matches.${index}`);
 }
 
 /**
- * Return where something is undefined, if anything is.
- * @param {unknown} value
- * @param {string[]} path
- * @returns {string[] | undefined}
+ * Return a match. Throws TypeError for a field that JSON would lose: any event would match.
+ * @template {object} T
+ * @param {T} match
+ * @param {string} name
+ * @returns {T}
  */
-function undefinedIn(value, path) {
-  if (value === undefined) return path;
-  if (typeof value !== "object" || value === null) return undefined;
-  for (const [name, inner] of Object.entries(value)) {
-    const missing = undefinedIn(inner, [...path, name]);
-    if (missing) return missing;
-  }
-  return undefined;
+function complete(match, name) {
+  checkJson(match, name, "omit it, or use null for an event without it");
+  return match;
 }

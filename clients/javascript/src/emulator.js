@@ -1,15 +1,16 @@
 /** @import { AccountPlan, Arrived, Body, Cleared, Condition, CountedCondition, Event } from "./types.js" */
-/** @import { EventDetail, EventFilters, ExpectOptions, ExperimentPlan, ExperimentState, TrackingPlan } from "./types.js" */
+/** @import { EventDetail, EventFilters, ExpectOptions, ExperimentPlan, ExperimentState, Given, TrackingPlan } from "./types.js" */
 /** @import { FaultPlan, HandleOptions, Imported, Listed, Page, RequestDetail } from "./types.js" */
 /** @import { RequestFilters, RequestRecord, RuleCount, Summary, Visitor, VisitorFilters } from "./types.js" */
-/** @import { WaitOptions } from "./types.js" */
+/** @import { Deadline, WaitOptions } from "./types.js" */
 import { DEFAULT_URL, INGEST_PATH, parsed } from "./address.js";
 import { knownRules, noHints, onlyVisitor } from "./checks.js";
 import { Clock } from "./clock.js";
-import { condition, step, tracked } from "./conditions.js";
+import { condition, named, step, tracked } from "./conditions.js";
 import { EmulatorError } from "./errors.js";
 import { body, Fault } from "./fault.js";
-import { moment, pathOf, Transport } from "./transport.js";
+import { checkJson, checkMilliseconds, checkToken, described, pathPart } from "./given.js";
+import { bodyOf, json, moment, pathOf, Transport } from "./transport.js";
 
 // Taken when the module is loaded: tests replace timers, and that must not reach the client.
 const { setTimeout } = globalThis;
@@ -49,6 +50,7 @@ export class Emulator {
     this.publicKey = options.publicKey || own.publicKey || `pk_${account ?? "default"}`;
     /** What the debug API asks for, if it does. */
     this.adminToken = options.adminToken || env.OURS_EMULATOR_ADMIN_TOKEN || undefined;
+    checkToken(this.adminToken);
     const advice = url === undefined && !env.OURS_EMULATOR_URL ? ADVICE : "";
     this.#transport = new Transport(server, this.url, this.adminToken, advice);
     /** The clock of this account. */
@@ -81,13 +83,11 @@ export class Emulator {
 
   /**
    * Return events by their time, the oldest first: accepted ones, unless `outcome` says otherwise.
-   * @param {string | EventFilters} [event]
-   * @param {EventFilters} [filters] the parameters of `GET /debug/events`
+   * @param {Given<EventFilters>} given the event's name, which may be left out, and parameters of `GET /debug/events`
    * @returns {Promise<Event[]>}
    */
-  async events(event, filters) {
-    const query = typeof event === "string" ? { event, ...filters } : { ...event };
-    return this.#all("/debug/events", query);
+  async events(...given) {
+    return this.#all("/debug/events", named(given));
   }
 
   /**
@@ -95,7 +95,7 @@ export class Emulator {
    * @param {number} id
    * @returns {Promise<EventDetail>}
    */
-  event(id) {
+  async event(id) {
     return this.#transport.call("get", "/debug/events/{event_id}", { path: { event_id: id } });
   }
 
@@ -132,7 +132,7 @@ export class Emulator {
    * @param {number} id
    * @returns {Promise<RequestDetail>}
    */
-  request(id) {
+  async request(id) {
     return this.#transport.call("get", "/debug/requests/{request_id}", { path: { request_id: id } });
   }
 
@@ -154,19 +154,18 @@ export class Emulator {
 
   /** Return a page in one file that shows what is in this account. @param {{ title?: string, failures?: string[] }} [about] */
   report(about = {}) {
-    return this.#transport.text("post", "/debug/report", { body: JSON.stringify(about) });
+    return this.#transport.text("post", "/debug/report", { body: bodyOf(about) });
   }
 
   // What is expected
 
   /**
    * Wait until the events that match have arrived, and return the last one.
-   * @param {string | WaitOptions} [event]
-   * @param {WaitOptions} [options]
+   * @param {Given<WaitOptions>} given the event's name, which may be left out, and options
    * @returns {Promise<Event>}
    */
-  async waitFor(event, options) {
-    return only(await this.#wait(condition(event, options)));
+  async waitFor(...given) {
+    return only(await this.#wait(condition(given)));
   }
 
   /**
@@ -184,15 +183,15 @@ export class Emulator {
    * @returns {Promise<Arrived>}
    */
   /**
-   * @param {string | ExpectOptions} event
-   * @param {ExpectOptions | (() => unknown)} options
-   * @param {() => unknown} [block]
+   * @param {unknown[]} given
    * @returns {Promise<Arrived>}
    */
-  async expect(event, options, block) {
-    const expected = typeof options === "function" ? condition(event) : condition(event, options);
-    const run = typeof options === "function" ? options : block;
-    if (run === undefined) throw new TypeError("expect needs a function to run; use waitFor to wait without one");
+  async expect(...given) {
+    const run = given.at(-1);
+    if (typeof run !== "function") {
+      throw new TypeError("expect needs a function to run; use waitFor to wait without one");
+    }
+    const expected = condition(given.slice(0, -1));
     const after = (await this.summary()).newest_event;
     await run();
     const met = await this.#wait({ ...expected, after });
@@ -201,21 +200,19 @@ export class Emulator {
 
   /**
    * Check, without waiting, that an event has arrived (exactly `count` of them), and return the last to arrive.
-   * @param {string | CountedCondition} [event]
-   * @param {CountedCondition} [options]
+   * @param {Given<CountedCondition>} given the event's name, which may be left out, and options
    * @returns {Promise<Event>}
    */
-  async assertTracked(event, options) {
-    return only(await this.#transport.call("post", "/debug/verify", { body: tracked(condition(event, options)) }));
+  async assertTracked(...given) {
+    return only(await this.#transport.call("post", "/debug/verify", { body: tracked(condition(given)) }));
   }
 
   /**
    * Check, without waiting, that no such event has arrived.
-   * @param {string | Condition} [event]
-   * @param {Condition} [options]
+   * @param {Given<Condition>} given the event's name, which may be left out, and options
    */
-  async assertNone(event, options) {
-    await this.#transport.call("post", "/debug/verify", { body: { ...condition(event, options), mode: "none" } });
+  async assertNone(...given) {
+    await this.#transport.call("post", "/debug/verify", { body: { ...condition(given), mode: "none" } });
   }
 
   /**
@@ -262,7 +259,8 @@ export class Emulator {
    * @param {ExperimentPlan} plan
    * @returns {Promise<ExperimentState>}
    */
-  experiment(key, plan) {
+  async experiment(key, plan) {
+    checkJson(plan, "plan");
     const path = { experiment_key: key };
     return this.#transport.call("put", "/debug/experiments/{experiment_key}", { path, body: plan });
   }
@@ -272,7 +270,7 @@ export class Emulator {
    * @param {string} key
    * @returns {Promise<ExperimentState>}
    */
-  removeExperiment(key) {
+  async removeExperiment(key) {
     return this.#transport.call("delete", "/debug/experiments/{experiment_key}", { path: { experiment_key: key } });
   }
 
@@ -281,9 +279,9 @@ export class Emulator {
    * @param {TrackingPlan | string} plan the plan, or the text of its file in YAML or JSON
    * @returns {Promise<TrackingPlan>}
    */
-  setTrackingPlan(plan) {
-    // The document of the debug API has the object; its text is taken, too.
-    return this.#transport.call("put", "/debug/tracking-plan", { body: /** @type {TrackingPlan} */ (plan) });
+  async setTrackingPlan(plan) {
+    checkJson(plan, "plan");
+    return this.#transport.call("put", "/debug/tracking-plan", { body: plan });
   }
 
   /**
@@ -310,12 +308,17 @@ export class Emulator {
 
   /**
    * Send exported requests again, into this account; without an account, each into its own.
-   * @param {string} lines
+   * @param {string | Uint8Array} lines
    * @returns {Promise<Imported>}
    */
   async replay(lines) {
+    if (typeof lines !== "string" && !ArrayBuffer.isView(lines)) {
+      throw new TypeError(`replay takes JSON Lines as text or bytes, not ${described(lines)}`);
+    }
     const asked = { body: lines, type: "application/jsonl", silence: REPLAY_MS };
-    return /** @type {Imported} */ (JSON.parse(await this.#transport.text("post", "/debug/import", asked)));
+    return /** @type {Imported} */ (
+      json("post", "/debug/import", await this.#transport.text("post", "/debug/import", asked))
+    );
   }
 
   /**
@@ -323,7 +326,7 @@ export class Emulator {
    * @param {AccountPlan} [plan]
    */
   async openAccount({ name, clock, ...plan } = {}) {
-    const account = name ?? unique("account");
+    const account = name === undefined ? unique("account") : pathPart("name", name);
     const settings = { ...plan, ...(clock === undefined ? {} : { clock: { freeze: moment(clock) } }) };
     // An account that exists already keeps its settings, unless it is given others.
     if (name === undefined || Object.keys(settings).length) {
@@ -342,24 +345,30 @@ export class Emulator {
 
   // How the emulator is reached
 
-  /** Return the version of the emulator, which is healthy if it answers. @param {{ timeout?: number }} [options] */
+  /** Return the version of the emulator, which is healthy if it answers in time. @param {{ timeout?: number }} [options] */
   async version({ timeout = READY_MS } = {}) {
-    return (await this.#transport.call("get", "/debug/health", { silence: timeout })).version;
+    checkMilliseconds("timeout", timeout);
+    return this.#version({ end: performance.now() + timeout, timeout });
   }
 
   /** Wait until the emulator answers. Throws EmulatorError if it does not in time. @param {{ timeout?: number }} [options] */
   async waitReady({ timeout = READY_MS } = {}) {
-    const end = performance.now() + timeout;
+    checkMilliseconds("timeout", timeout);
+    const deadline = { end: performance.now() + timeout, timeout };
     for (;;) {
-      const left = end - performance.now();
       try {
-        await this.version({ timeout: Math.max(left, POLL_MS) });
+        await this.#version(deadline);
         return;
       } catch (error) {
-        if (!(error instanceof EmulatorError) || left < POLL_MS) throw error;
+        if (!(error instanceof EmulatorError) || deadline.end - performance.now() < POLL_MS) throw error;
       }
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
+  }
+
+  /** @param {Deadline} deadline */
+  async #version(deadline) {
+    return (await this.#transport.call("get", "/debug/health", { deadline })).version;
   }
 
   /** @param {Body} sent */
@@ -380,7 +389,8 @@ export class Emulator {
     /** @type {string | null} */
     let cursor = null;
     do {
-      const answer = await this.#transport.call("get", path, { query: { ...query, limit: PAGE, cursor } });
+      const asked = { ...query, limit: PAGE, ...(cursor === null ? {} : { cursor }) };
+      const answer = await this.#transport.call("get", path, { query: asked });
       const page = /** @type {Page<Listed[P]>} */ (/** @type {unknown} */ (answer));
       items.push(...page.items);
       cursor = page.next_cursor;

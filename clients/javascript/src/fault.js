@@ -1,6 +1,7 @@
 /** @import { FaultBody, FaultPlan } from "./types.js" */
 /** @import { Transport } from "./transport.js" */
 import { EmulatorError } from "./errors.js";
+import { checkJson } from "./given.js";
 
 const MATCH = ["path", "event", "token", "distinct_id"];
 const ANSWER = ["status", "retry_after", "error", "delay_ms", "connection", "rows", "code", "stored"];
@@ -53,6 +54,7 @@ export class Fault {
  * @returns {FaultBody}
  */
 export function body(plan) {
+  checkJson(plan, "");
   const match = part(plan, (name) => MATCH.includes(name));
   const answer = part(plan, (name) => ANSWER.includes(name));
   const rest = part(plan, (name) => !MATCH.includes(name) && !ANSWER.includes(name));

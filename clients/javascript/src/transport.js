@@ -1,16 +1,43 @@
 // How one call of the debug API is sent and its answer read.
 /** @import { Method, PathOf } from "./calls.js" */
-/** @import { Answered, Asked, Sent, Unmet } from "./types.js" */
+/** @import { Answered, Asked, Deadline, Sent, Unmet } from "./types.js" */
 import http from "node:http";
 import https from "node:https";
 import { text as textOf } from "node:stream/consumers";
 import { EmulatorError, ExpectationError } from "./errors.js";
+import { checkJson, described, isPlain, pathPart } from "./given.js";
 
 // Taken when the module is loaded: tests replace fetch and these, and that must not reach the client.
 const { request: requestHttp } = http;
 const { request: requestHttps } = https;
+const { setTimeout, clearTimeout } = globalThis;
 const SILENCE_MS = 30_000;
+/** With a longer time, a timer of Node.js ends at once. */
+const MAX_MS = 2 ** 31 - 1;
+const LAST_MS = 20;
 const NOT_ACCEPTABLE = 406;
+/** @type {{ [path: string]: string[] }} What the client reads of the answers, so that no other server is taken for an emulator. */
+const ANSWERED = {
+  "/debug/health": ["status", "version", "revision"],
+  "/debug/summary": ["newest_event", "outcomes"],
+  "/debug/rules/counts": ["items"],
+  "/debug/rules": ["items"],
+  "/debug/events": ["items", "next_cursor"],
+  "/debug/visitors": ["items", "next_cursor"],
+  "/debug/requests": ["items", "next_cursor"],
+  "/debug/events/{event_id}": ["id", "outcome"],
+  "/debug/requests/{request_id}": ["id", "status"],
+  "/debug/wait": ["items", "last"],
+  "/debug/verify": ["items", "last"],
+  "/debug/verify/sequence": ["items"],
+  "/debug/faults/{name}": ["hits"],
+  "/debug/experiments/{experiment_key}": ["key"],
+  "/debug/tracking-plan": ["events"],
+  "/debug/accounts/{name}": ["account"],
+  "/debug/clock": ["now_ms"],
+  "/debug/reset": ["requests"],
+  "/debug/import": ["imported"],
+};
 
 /** Sends calls to the debug API of an emulator, or of one account of it. */
 export class Transport {
@@ -38,9 +65,9 @@ export class Transport {
    */
   async call(method, path, asked = {}) {
     const filled = pathOf(path, asked.path, asked.query);
-    const body = asked.body === undefined ? {} : { body: JSON.stringify(asked.body) };
-    const text = await this.text(method, filled, { ...body, silence: asked.silence });
-    return /** @type {Answered<M, P>} */ (json(method, filled, text));
+    const body = asked.body === undefined ? {} : { body: bodyOf(asked.body) };
+    const text = await this.text(method, filled, { ...body, silence: asked.silence, deadline: asked.deadline });
+    return /** @type {Answered<M, P>} */ (json(method, path, text));
   }
 
   /**
@@ -74,21 +101,47 @@ export class Transport {
  * @param {Sent & { adminToken: string | undefined }} sent
  * @returns {Promise<{ status: number, text: string }>}
  */
-function exchange(method, url, { body, type = "application/json", silence = SILENCE_MS, adminToken }) {
+function exchange(
+  method,
+  url,
+  { body, type = "application/json", deadline, silence = deadline ? MAX_MS : SILENCE_MS, adminToken },
+) {
   const headers = {
     ...(body === undefined ? {} : { "content-type": type }),
     ...(adminToken === undefined ? {} : { authorization: `Bearer ${adminToken}` }),
   };
   const start = url.startsWith("https:") ? requestHttps : requestHttp;
+  const limit = Math.min(silence, MAX_MS);
   return new Promise((resolve, reject) => {
-    const request = start(url, { method: method.toUpperCase(), headers, agent: false, timeout: silence });
-    request.on("timeout", () => request.destroy(new Error(`it is silent for ${silence / 1000} s`)));
+    const request = start(url, { method: method.toUpperCase(), headers, agent: false, timeout: limit });
+    /** @param {string} why */
+    const giveUp = (why) => {
+      // First: once its answer has begun, a destroyed request only says that it was aborted.
+      reject(new Error(why));
+      request.destroy();
+    };
+    request.on("timeout", () => giveUp(`it is silent for ${limit / 1000} s`));
+    const timer = deadline && setTimeout(giveUp, left(deadline), `no answer within ${deadline.timeout / 1000} s`);
+    request.on("close", () => clearTimeout(timer));
     request.on("error", reject);
     request.on("response", (response) => {
       textOf(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject);
     });
     request.end(body);
   });
+}
+
+/** Return how many milliseconds are left: at the end of its time, an emulator is asked once more. @param {Deadline} deadline */
+const left = ({ end }) => Math.min(Math.max(end - performance.now(), LAST_MS), MAX_MS);
+
+/**
+ * Return a body as JSON. Throws TypeError for what JSON does not have; only an option may be undefined.
+ * @param {unknown} body
+ */
+export function bodyOf(body) {
+  const given = isPlain(body) ? Object.entries(body) : [];
+  given.filter(([, value]) => value !== undefined).forEach(([name, value]) => checkJson(value, name));
+  return JSON.stringify(body);
 }
 
 /**
@@ -99,33 +152,44 @@ function exchange(method, url, { body, type = "application/json", silence = SILE
  */
 export function pathOf(path, parts = {}, query = {}) {
   const filled = Object.entries(parts).reduce(
-    (text, [name, value]) => text.replace(`{${name}}`, () => encodeURIComponent(String(value))),
+    (text, [name, value]) => text.replace(`{${name}}`, () => pathPart(name, value)),
     path,
   );
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
-  const search = String(
-    new URLSearchParams(given.map(([name, value]) => /** @type {[string, string]} */ ([name, String(moment(value))]))),
-  );
+  const asked = Object.fromEntries(Object.entries(query).map(([name, value]) => [name, filter(name, value)]));
+  const search = String(new URLSearchParams(asked));
   return search ? `${filled}?${search}` : filled;
 }
 
+/** Return a filter of a list as text. Throws TypeError for what is none: without it everything would be listed. @param {string} name @param {unknown} value */
+function filter(name, value) {
+  checkJson(value, name);
+  const text = moment(value);
+  if (typeof text === "object")
+    throw new TypeError(`${name} is ${described(value)}; use text, a number or a Date, or omit it`);
+  return String(text);
+}
+
 /**
- * Return a time as the debug API reads it.
+ * Return a time as the debug API reads it. Throws TypeError for what is none.
  * @template T
  * @param {T} when
  * @returns {string | Exclude<T, Date>}
  */
 export function moment(when) {
+  checkJson(when, "the time");
   return when instanceof Date ? when.toISOString() : /** @type {Exclude<T, Date>} */ (when);
 }
 
-/** @param {string} method @param {string} path @param {string} text */
-function json(method, path, text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new EmulatorError(`${named(method, path)} got an answer that is not an emulator's: ${text.slice(0, 200)}`);
-  }
+/**
+ * Return the JSON of an answer. Throws EmulatorError if it has not what an emulator answers to this call.
+ * @param {string} method
+ * @param {string} path
+ * @param {string} text
+ */
+export function json(method, path, text) {
+  const answer = object(text);
+  if ((ANSWERED[path] ?? []).every((name) => Object.hasOwn(answer, name))) return answer;
+  throw new EmulatorError(`${named(method, path)} got an answer that is not an emulator's: ${text.slice(0, 200)}`);
 }
 
 /** @param {string} method @param {string} path @param {number} status @param {string} text */

@@ -4,15 +4,26 @@ import type { Answer, Call, Method, Query } from "./calls.js";
 
 type Schemas = components["schemas"];
 
-/** What a request sends, and how long the emulator may be silent, in milliseconds. */
-export interface Sent {
-  body?: string;
-  type?: string;
-  silence?: number | undefined;
+/** When the whole answer must be there, on the clock of `performance`, and how long that was at first. */
+export interface Deadline {
+  end: number;
+  timeout: number;
 }
 
-/** What a call says, and how long the emulator may be silent. A time in its query may be a Date. */
-export type Asked<M extends Method, P> = Omit<Call<M, P>, "query"> & { query?: object; silence?: number };
+/** How long an emulator may take: how long it may be silent, in milliseconds, and when its answer must be there. */
+export interface Patience {
+  silence?: number | undefined;
+  deadline?: Deadline | undefined;
+}
+
+/** What a request sends. */
+export interface Sent extends Patience {
+  body?: string | Uint8Array;
+  type?: string;
+}
+
+/** What a call says. A time in its query may be a Date. */
+export type Asked<M extends Method, P> = Omit<Call<M, P>, "query"> & { query?: object } & Patience;
 
 // What the emulator returns. Only the body of a request may leave out what has a default; answers have everything.
 
@@ -79,6 +90,12 @@ export interface ExpectOptions extends WaitOptions {
   /** For how many milliseconds no further event may match; for the modes `exactly`, `at_most` and `none`. */
   settle?: number;
 }
+
+/** The name of an event, which may be left out, and what else is said of it. A name is never undefined. */
+export type Given<Options> = [] | [options: Options] | [event: string, options?: Options];
+
+/** Options with the name of the event, or filters: what they have in common. */
+export type Named = ExpectOptions & { [field: string]: unknown };
 
 /** A condition as the debug API reads it. */
 export type Body = Schemas["VerifyBody"] & Partial<Pick<Schemas["WaitBody"], "timeout_ms" | "settle_ms">>;

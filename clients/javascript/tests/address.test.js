@@ -48,9 +48,68 @@ test("a server that is no emulator, or is silent, is told from one", async () =>
   const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
   const emulator = new Emulator(`http://127.0.0.1:${port}`);
   await assert.rejects(emulator.summary(), /GET \/debug\/summary got an answer that is not an emulator's: <html>/);
-  await assert.rejects(emulator.version({ timeout: 20 }), /no emulator answers at .*: it is silent for 0.02 s/);
+  await assert.rejects(emulator.version({ timeout: 20 }), /no emulator answers at .*: no answer within 0.02 s/);
   server.closeAllConnections();
   server.close();
+});
+
+test("an answer that no emulator gives is told from one, whatever was asked", async () => {
+  let answer = "";
+  const server = createServer((_, response) => response.end(answer));
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+  const emulator = await new Emulator(`http://127.0.0.1:${port}`).openAccount({ name: "shop" });
+  const calls = [
+    ...[() => emulator.version(), () => emulator.waitReady({ timeout: 0 }), () => emulator.summary()],
+    ...[() => emulator.events(), () => emulator.visitors(), () => emulator.event(1), () => emulator.request(1)],
+    ...[() => emulator.waitFor("Paid"), () => emulator.assertTracked("Paid"), () => emulator.assertNone("Paid")],
+    ...[() => emulator.assertNoHints(), () => emulator.ruleCounts(), () => emulator.replay("")],
+    ...[() => emulator.clock.now(), () => emulator.clock.resume(), () => emulator.fault({ status: 500 })],
+    ...[() => emulator.reset(), () => emulator.openAccount(), () => emulator.closeAccount()],
+    () => emulator.removeTrackingPlan(),
+  ];
+  try {
+    for (answer of ["", "<html>", "null", "5", "[]", "{}", '{"status":"ok"}']) {
+      for (const call of calls)
+        await assert.rejects(call, /^EmulatorError: .* got an answer that is not an emulator's: /);
+    }
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+test("a server whose answer never ends is given up in time", async () => {
+  const server = createServer((_, response) => {
+    const dripping = setInterval(() => response.write(" "), 5);
+    response.on("close", () => clearInterval(dripping));
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+  const ready = new Emulator(`http://127.0.0.1:${port}`).waitReady({ timeout: 50 });
+  await assert.rejects(ready, /^EmulatorError: no emulator answers at .*: no answer within 0.05 s$/);
+  server.closeAllConnections();
+  server.close();
+});
+
+test("an argument that cannot be sent is not taken for an emulator that does not answer", async () => {
+  const emulator = new Emulator("http://127.0.0.1:9");
+  for (const timeout of /** @type {any[]} */ ([NaN, Infinity, -1, "5", null])) {
+    const message = `timeout is ${typeof timeout === "string" ? "'5'" : timeout}; use milliseconds, at least 0`;
+    const refusal = { name: "TypeError", message };
+    await assert.rejects(emulator.version({ timeout }), refusal);
+    await assert.rejects(emulator.waitReady({ timeout }), refusal);
+    await assert.rejects(emulator.waitFor("Paid", { timeout }), refusal);
+    await assert.rejects(
+      emulator.waitFor("Paid", /** @type {object} */ ({ settle: timeout })),
+      /^TypeError: settle is/,
+    );
+  }
+  const lines = /** @type {any} */ ({});
+  await assert.rejects(emulator.replay(lines), /^TypeError: replay takes JSON Lines as text or bytes, not an object$/);
+  for (const adminToken of /** @type {any[]} */ (["a\nb", "é😀", "two words", 5])) {
+    assert.throws(() => new Emulator("http://127.0.0.1:9", { adminToken }), /^TypeError: adminToken must be text of/);
+  }
 });
 
 test("a test that replaces fetch, http.request and timers does not reach the client", async () => {

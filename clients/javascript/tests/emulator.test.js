@@ -71,7 +71,101 @@ test("a field that is undefined is refused, because any event would match withou
     name: "TypeError",
     message: "event_properties.email is undefined; omit it, or use null for an event without it",
   });
-  await assert.rejects(account.assertSequence([{ email: user.email }]), /^TypeError: email is undefined/);
+  await assert.rejects(account.assertSequence([{ email: user.email }]), /^TypeError: matches.0.email is undefined/);
+  const step = /** @type {any} */ (undefined);
+  await assert.rejects(account.assertSequence(["Paid", step]), /^TypeError: matches.1 is undefined; use the name/);
+});
+
+test("a value that JSON loses or changes is refused, because another event would match", async () => {
+  await send("Paid", { userId: "u1", eventProperties: { amount: null, plan: {} } });
+  /** @type {any[]} */
+  const cycle = [];
+  cycle.push(cycle);
+  const lost = /** @type {[any, string][]} */ ([
+    [() => 1, "is a function"],
+    [Symbol("one"), "is a symbol"],
+    [5n, "is a bigint"],
+    [NaN, "is NaN"],
+    [Infinity, "is Infinity"],
+    [new Map([["a", 1]]), "is an instance of Map"],
+    [new Set(["pro"]), "is an instance of Set"],
+    [/pro/, "is an instance of RegExp"],
+    [new Date(NaN), "is an invalid Date"],
+    [{ toJSON: () => undefined }, "is undefined"],
+    [cycle, "contains itself"],
+  ]);
+  for (const [value, described] of lost) {
+    const message = new RegExp(`^TypeError: event_properties.plan(.name)?(.0)? ${described}`);
+    const fields = { event_properties: { plan: { name: value } } };
+    await assert.rejects(account.waitFor("Paid", { ...fields, timeout: 0 }), message);
+    await assert.rejects(account.assertNone("Refunded", { match: { "event_properties.plan": value } }), message);
+  }
+  await assert.rejects(account.waitFor("Paid", { match: { email: new Array(1) } }), /^TypeError: email.0 is undefined/);
+  await assert.rejects(account.fault({ path: "/track", status: 500, delay_ms: NaN }), /^TypeError: delay_ms is NaN/);
+  const everywhere = /** @type {any} */ ({ path: undefined, status: 500 });
+  await assert.rejects(account.fault(everywhere), /^TypeError: path is undefined; omit it/);
+  const plan = /** @type {any} */ (undefined);
+  await assert.rejects(account.setTrackingPlan(plan), /^TypeError: plan is undefined/);
+  await assert.rejects(
+    account.experiment("checkout", { variants: [plan] }),
+    /^TypeError: plan.variants.0 is undefined/,
+  );
+  await account.waitFor("Paid", { event_properties: JSON.parse('{"amount": null}') });
+});
+
+test("a filter that is undefined, or no text, is refused, because everything would be listed without it", async () => {
+  await send("Paid");
+  for (const value of /** @type {any[]} */ ([undefined, null, NaN, ["u1"], { $regex: "u" }, () => 1])) {
+    await assert.rejects(account.visitor({ email: value }), /^TypeError: email is /);
+    await assert.rejects(account.visitors({ email: value }), /^TypeError: email is /);
+    await assert.rejects(account.events({ visitor_id: value }), /^TypeError: visitor_id is /);
+    await assert.rejects(account.requests({ since: value }), /^TypeError: since is /);
+  }
+  await assert.rejects(account.events({ since: new Date(NaN) }), /^TypeError: since is an invalid Date/);
+  assert.equal((await account.events({ "property.amount": 1, test: false })).length, 0);
+});
+
+test("a field that is given twice is refused, because one of its values would be ignored", async () => {
+  await send("Paid");
+  const twice = { user_id: "nobody", match: { user_id: "u1" } };
+  await assert.rejects(account.waitFor("Paid", twice), {
+    name: "TypeError",
+    message: "user_id is given twice, by itself and in match; give it once",
+  });
+  await assert.rejects(account.waitFor("Else", { match: { event: "Paid" } }), /^TypeError: event is given twice/);
+  await assert.rejects(account.waitFor("Else", { event: "Paid" }), /^TypeError: event is given twice, as a name and/);
+  await assert.rejects(account.events("Else", { event: "Paid" }), /^TypeError: event is given twice/);
+  const match = /** @type {any} */ (undefined);
+  await assert.rejects(account.waitFor("Paid", { match }), /^TypeError: match is undefined; use an object, or omit it/);
+});
+
+test("a name that is undefined, or no text, is refused, because any event would match without it", async () => {
+  await send("Paid");
+  const other = { email: "nobody@example.com", timeout: 0 };
+  const advice = "use text, or give only an object with the options";
+  const names = /** @type {[any, string][]} */ ([
+    [undefined, "undefined"],
+    [null, "null"],
+    [5, "5"],
+    [["Paid"], "an array"],
+    [{ event: "Paid" }, "an object"],
+    [new String("Paid"), "an instance of String"],
+  ]);
+  for (const [name, described] of names) {
+    const refusal = { name: "TypeError", message: `the name of the event is ${described}; ${advice}` };
+    await assert.rejects(account.waitFor(name, other), refusal);
+    await assert.rejects(account.assertTracked(name, other), refusal);
+    await assert.rejects(account.assertNone(name, other), refusal);
+    await assert.rejects(account.events(name, { outcome: "rejected" }), refusal);
+    await assert.rejects(
+      account.expect(name, other, () => assert.fail("it ran")),
+      refusal,
+    );
+  }
+  const nothing = /** @type {any} */ (undefined);
+  await assert.rejects(account.waitFor(nothing), /^TypeError: the name of the event is undefined/);
+  await assert.rejects(account.waitFor("Paid", /** @type {any} */ (5)), /^TypeError: the options are 5; use an object/);
+  assert.equal((await account.waitFor()).event, "Paid");
 });
 
 test("what arrived is checked without waiting", async () => {
@@ -160,6 +254,35 @@ test("the clock is stopped, moved and let go", async () => {
   assert.equal((await account.clock.resume()).state, "real");
   const unknown = /** @type {object} */ ({ day: 1 });
   await assert.rejects(account.clock.advance(unknown), /day is not a unit of time; use weeks, days/);
+});
+
+test("a time that is none does not leave the clock as it was", async () => {
+  const parts = /** @type {any[]} */ ([{ toString: 1 }, { days: undefined }, { days: "1" }, { weeks: 1e300 }, NaN]);
+  for (const time of parts) await assert.rejects(account.clock.advance(time), TypeError);
+  await assert.rejects(account.clock.advance({ days: NaN }), /^TypeError: days is NaN; use a finite number$/);
+  for (const time of /** @type {any[]} */ ([undefined, "1", null, []])) {
+    await assert.rejects(account.clock.advance(time), /^TypeError: the time is .*; use milliseconds, or parts like/);
+  }
+  for (const when of /** @type {any[]} */ ([null, true, {}, new Date(NaN), NaN])) {
+    await assert.rejects(account.clock.freeze(when), /^TypeError: the time is /);
+    await assert.rejects(account.clock.set(when), /^TypeError: the time is /);
+  }
+  assert.equal((await account.clock.advance({ days: 0 })).state, "real");
+});
+
+test("a name or an id that is none is refused before it makes another path", async () => {
+  for (const name of /** @type {any[]} */ (["..", ".", "", "a/b", "é", "-a", "a".repeat(101), null, 5])) {
+    await assert.rejects(
+      account.fault({ name, status: 500 }),
+      /^TypeError: name is .*; use letters, digits, dot, dash/,
+    );
+    await assert.rejects(account.openAccount({ name }), /^TypeError: name is .*; use letters, digits, dot, dash/);
+    await assert.rejects(account.removeExperiment(name), /^TypeError: experiment_key is /);
+  }
+  for (const id of /** @type {any[]} */ (["..", "latest", "", 1.5, NaN, undefined, null])) {
+    await assert.rejects(account.event(id), /^TypeError: event_id is .*; use an integer$/);
+    await assert.rejects(account.request(id), /^TypeError: request_id is .*; use an integer$/);
+  }
 });
 
 test("an account accepts what it was opened with, and is isolated", async () => {

@@ -787,7 +787,7 @@ export interface components {
                 [key: string]: components["schemas"]["Experiment"];
             };
             /** @description What events and visitors should have: an object, or its text in YAML or JSON. */
-            tracking_plan?: components["schemas"]["TrackingPlan"] | null;
+            tracking_plan?: components["schemas"]["TrackingPlan"] | string | null;
             clock?: components["schemas"]["ClockBody"] | null;
         };
         /**
@@ -1990,7 +1990,7 @@ export interface components {
             events?: {
                 [key: string]: {
                     [key: string]: unknown;
-                };
+                } | null;
             };
             /**
              * Visitor
@@ -3422,7 +3422,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["TrackingPlan"];
+                "application/json": components["schemas"]["TrackingPlan"] | string;
             };
         };
         responses: {

@@ -39,11 +39,10 @@ export class Emulator {
     };
     /**
      * Return events by their time, the oldest first: accepted ones, unless `outcome` says otherwise.
-     * @param {string | EventFilters} [event]
-     * @param {EventFilters} [filters] the parameters of `GET /debug/events`
+     * @param {Given<EventFilters>} given the event's name, which may be left out, and parameters of `GET /debug/events`
      * @returns {Promise<Event[]>}
      */
-    events(event?: string | EventFilters, filters?: EventFilters): Promise<Event[]>;
+    events(...given: Given<EventFilters>): Promise<Event[]>;
     /**
      * Return one event, whatever its outcome, with what it changed of its visitor.
      * @param {number} id
@@ -91,11 +90,10 @@ export class Emulator {
     }): Promise<string>;
     /**
      * Wait until the events that match have arrived, and return the last one.
-     * @param {string | WaitOptions} [event]
-     * @param {WaitOptions} [options]
+     * @param {Given<WaitOptions>} given the event's name, which may be left out, and options
      * @returns {Promise<Event>}
      */
-    waitFor(event?: string | WaitOptions, options?: WaitOptions): Promise<Event>;
+    waitFor(...given: Given<WaitOptions>): Promise<Event>;
     /**
      * Run a function, and wait after it for events that arrived since it began.
      * @overload
@@ -114,17 +112,15 @@ export class Emulator {
     expect(event: string, options: ExpectOptions, block: () => unknown): Promise<Arrived>;
     /**
      * Check, without waiting, that an event has arrived (exactly `count` of them), and return the last to arrive.
-     * @param {string | CountedCondition} [event]
-     * @param {CountedCondition} [options]
+     * @param {Given<CountedCondition>} given the event's name, which may be left out, and options
      * @returns {Promise<Event>}
      */
-    assertTracked(event?: string | CountedCondition, options?: CountedCondition): Promise<Event>;
+    assertTracked(...given: Given<CountedCondition>): Promise<Event>;
     /**
      * Check, without waiting, that no such event has arrived.
-     * @param {string | Condition} [event]
-     * @param {Condition} [options]
+     * @param {Given<Condition>} given the event's name, which may be left out, and options
      */
-    assertNone(event?: string | Condition, options?: Condition): Promise<void>;
+    assertNone(...given: Given<Condition>): Promise<void>;
     /**
      * Check, without waiting, that there are events in this order of their time, and return them.
      * @param {readonly (string | NonNullable<Condition["match"]>)[]} matches names or matches, each for one event
@@ -182,10 +178,10 @@ export class Emulator {
     }): Promise<string>;
     /**
      * Send exported requests again, into this account; without an account, each into its own.
-     * @param {string} lines
+     * @param {string | Uint8Array} lines
      * @returns {Promise<Imported>}
      */
-    replay(lines: string): Promise<Imported>;
+    replay(lines: string | Uint8Array): Promise<Imported>;
     /**
      * Return the handle of another account of the same emulator, by default of a new one, which its `close()` deletes.
      * @param {AccountPlan} [plan]
@@ -193,7 +189,7 @@ export class Emulator {
     openAccount({ name, clock, ...plan }?: AccountPlan): Promise<Account>;
     /** Delete this account; requests to it are refused from now on. */
     closeAccount(): Promise<void>;
-    /** Return the version of the emulator, which is healthy if it answers. @param {{ timeout?: number }} [options] */
+    /** Return the version of the emulator, which is healthy if it answers in time. @param {{ timeout?: number }} [options] */
     version({ timeout }?: {
         timeout?: number;
     }): Promise<string>;
@@ -212,6 +208,7 @@ export class Account extends Emulator {
 }
 import { Clock } from "./clock.js";
 import type { EventFilters } from "./types.js";
+import type { Given } from "./types.js";
 import type { Event } from "./types.js";
 import type { EventDetail } from "./types.js";
 import type { VisitorFilters } from "./types.js";

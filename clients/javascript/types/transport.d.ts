@@ -1,4 +1,9 @@
 /**
+ * Return a body as JSON. Throws TypeError for what JSON does not have; only an option may be undefined.
+ * @param {unknown} body
+ */
+export function bodyOf(body: unknown): string;
+/**
  * Return a path of the API with its parts filled in and its query.
  * @param {string} path
  * @param {object} [parts]
@@ -6,12 +11,19 @@
  */
 export function pathOf(path: string, parts?: object, query?: object): string;
 /**
- * Return a time as the debug API reads it.
+ * Return a time as the debug API reads it. Throws TypeError for what is none.
  * @template T
  * @param {T} when
  * @returns {string | Exclude<T, Date>}
  */
 export function moment<T>(when: T): string | Exclude<T, Date>;
+/**
+ * Return the JSON of an answer. Throws EmulatorError if it has not what an emulator answers to this call.
+ * @param {string} method
+ * @param {string} path
+ * @param {string} text
+ */
+export function json(method: string, path: string, text: string): Record<string, unknown>;
 /** Sends calls to the debug API of an emulator, or of one account of it. */
 export class Transport {
     /**
