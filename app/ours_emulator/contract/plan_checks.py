@@ -1,4 +1,4 @@
-"""What a message has otherwise than its tracking plan: the compiled schemas of a plan, and how much they may cost."""
+"""The differences between a message and its tracking plan: the compiled schemas of a plan, and how much they may cost."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class RequestChecks:
             return check.hints(message.event_properties, places.event, self._size)
         if plan.allow_unplanned or event.startswith(_VENDORS):
             return ()
-        return [Hint(RULE, places.name, plan.unplanned(event))]
+        return [Hint(RULE, places.name, plan.unplanned(cut(event)))]
 
     def _about_visitor(self, message: Message, places: _Places) -> Iterator[Hint]:
         check = self._plan.visitor

@@ -84,7 +84,7 @@ class _Node:
     alternatives: list[str] = field(default_factory=list[str])
     """Those of `same` that are in anyOf or oneOf: the engine finds all differences from each."""
     errors: int = 1
-    """How much it takes to name all that one value has otherwise."""
+    """How much it takes to name all differences of one value."""
     compared: int = 0
     """With how many other values one value is compared, and a number with a fraction counts as five."""
 
@@ -103,7 +103,7 @@ class Cost:
     program: int
     """How many instructions the largest pattern of the plan has."""
     errors: int
-    """How much it takes to name all that one value has otherwise, in differences."""
+    """How many differences one value may have."""
     compared: int
     """With how many values of an `enum` one value is compared."""
     is_nested: bool

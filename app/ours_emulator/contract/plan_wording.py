@@ -1,4 +1,4 @@
-"""What a value has otherwise than a schema says: the place, what was expected and what came. Pure rules."""
+"""The differences between a value and a schema: the place, what was expected and what came. Pure rules."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -97,7 +97,7 @@ class TrackingPlan(BaseModel):
     @model_validator(mode="after")
     def _usable(self) -> Self:
         # Here, so that what is wrong is said where the plan is given.
-        assert self._checks is not None
+        _ = self._checks
         return self
 
     @property

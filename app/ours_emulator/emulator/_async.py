@@ -285,7 +285,7 @@ class AsyncEmulator(Handle):
     async def set_tracking_plan(self, plan: Plan) -> Json:
         """Set the tracking plan of this account, by itself or by its file in YAML or JSON, and return it.
 
-        What a message has otherwise gets a hint of the rule tracking-plan.
+        Each difference between a message and the plan gets a hint of the rule tracking-plan.
         """
         return await self.perform(operations.set_tracking_plan(plan))
 
