@@ -1,4 +1,4 @@
-"""The differences between a message and its tracking plan: the compiled schemas of a plan, and how much they may cost."""
+"""The differences between a message and a tracking plan: the compiled schemas, and how much they may cost."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ from ours_emulator.settings import Key, Token
 class AccountSettings(BaseModel):
     """What an account accepts. The defaults are those of an emulator that was started without settings."""
 
-    is_slow: ClassVar[bool] = TrackingPlan.is_slow
+    is_slow: ClassVar[bool] = True
+    """They may have a tracking plan, which is."""
     model_config = ConfigDict(extra="forbid", strict=True)
 
     tokens: list[Token] = Field(default=[])

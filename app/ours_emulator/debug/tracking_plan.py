@@ -19,7 +19,7 @@ async def tracking_plan(parts: Needs, account: OneAccount) -> Response:
 
 @router.put("/tracking-plan", response_model=TrackingPlan)
 async def set_tracking_plan(parts: Needs, account: OneAccount, body: GivenPlan) -> Response:
-    """Set the account's tracking plan. Each difference between a message and the plan gets a hint; answers stay the same."""
+    """Set the account's tracking plan. Each difference of a message gets a hint; answers stay the same."""
     _configure(parts, account, body)
     return AsciiJSON(body.document)
 

@@ -705,7 +705,7 @@ export interface paths {
         get: operations["tracking_plan_debug_tracking_plan_get"];
         /**
          * Set Tracking Plan
-         * @description Set the account's tracking plan. What a message has otherwise gets a hint, and the same answer as before.
+         * @description Set the account's tracking plan. Each difference of a message gets a hint; answers stay the same.
          */
         put: operations["set_tracking_plan_debug_tracking_plan_put"];
         post?: never;

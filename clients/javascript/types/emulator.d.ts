@@ -157,7 +157,7 @@ export class Emulator {
      */
     removeExperiment(key: string): Promise<ExperimentState>;
     /**
-     * Set the tracking plan of this account and return it. What a message has otherwise gets a hint of the rule tracking-plan.
+     * Set the tracking plan of this account and return it. Each difference gets a hint of the rule tracking-plan.
      * @param {TrackingPlan | string} plan the plan, or the text of its file in YAML or JSON
      * @returns {Promise<TrackingPlan>}
      */
