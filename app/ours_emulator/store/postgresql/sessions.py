@@ -1,6 +1,7 @@
 """Connections that a server which no longer answers does not hold up.
 
-A paused server still confirms what TCP sends it, so neither TCP nor a timeout of the server ends the wait.
+A paused server still confirms what TCP sends it, so neither TCP nor a timeout of the server ends the wait. The driver
+does not call back while nothing comes before its version 3.2.13: up to 3.2.10, this waited for ever.
 """
 
 import time
