@@ -23,8 +23,8 @@ from ours_emulator.database_url import without_password
 from ours_emulator.settings import load
 from ours_emulator.store import Retention, StoreBusyError, StoreError, open_store
 from ours_emulator.store.postgresql.address import address_of
-from ours_emulator.store.postgresql.connection import WritingConnection
 from ours_emulator.store.postgresql.engine import read_only_engine
+from ours_emulator.store.postgresql.writing_connection import WritingConnection
 from ours_emulator.store.writing.counters import COUNTED
 from ours_emulator.store.writing.statements import SUM_EVENTS, SUM_PENDING
 from serving import Account, Server, serving

@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from looping import case
 from ours_emulator.app import message_readers
 from ours_emulator.cli.main import commands, main
-from ours_emulator.cli.plan_inference import inferred_plan
 from ours_emulator.contract.plan_checks import RULE
+from ours_emulator.contract.plan_inference import inferred_plan
 from ours_emulator.contract.tracking_plan import TrackingPlan, read_file
 from ours_emulator.emulator import Emulator
 from ours_emulator.model import Message, Request

@@ -41,7 +41,7 @@ def infer(url: str | None, account: str | None, format_: str, file: Path | None)
     With FILE (- is standard input), of the requests in it, which `export` wrote. Read it before you use it: it knows
     only what was sent.
     """
-    from ours_emulator.cli.plan_inference import inferred_plan
+    from ours_emulator.contract.plan_inference import inferred_plan
     from ours_emulator.model import Message
 
     left_out: set[str] = set()

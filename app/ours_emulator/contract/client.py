@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 
 from pydantic import JsonValue
 
@@ -35,9 +35,6 @@ from ours_emulator.model import (
 from ours_emulator.records import Hint, Reason
 from ours_emulator.values import value
 from ours_emulator.wording import cut, suggested
-
-if TYPE_CHECKING:
-    from ours_emulator.contract.plan_checks import RequestChecks
 
 PREFIX = "client/"
 ENDPOINTS = tuple(PREFIX + name for name in ("alias", "identify", "devices", "events"))
@@ -154,7 +151,7 @@ class ClientContract:
         arrivals = _events(request, sent) if request.endpoint == PREFIX + "events" else [_single(request, sent)]
         if account.tracking_plan is not None:
             checks = account.tracking_plan.checks(request, self._limit)
-            arrivals = [_planned(checks, arrival) for arrival in arrivals]
+            arrivals = [checks.with_hints(one) if isinstance(one, Message) else one for one in arrivals]
         first, *others = arrivals
         return [replace(first, hints=(*_content_type_hints(request), *first.hints)), *others]
 
@@ -171,13 +168,6 @@ class ClientContract:
         *error* is the text to answer instead of the usual one (rule client-trouble).
         """
         return _error(status or 400, reason, error)
-
-
-def _planned(checks: "RequestChecks", arrival: Arrival) -> Arrival:
-    """Return *arrival* with a hint for each of its differences from the tracking plan."""
-    if not isinstance(arrival, Message):
-        return arrival
-    return replace(arrival, hints=(*arrival.hints, *checks.hints(arrival)))
 
 
 def _misdirected(request: Request) -> Reason | None:

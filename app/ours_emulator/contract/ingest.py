@@ -68,7 +68,7 @@ class _Context:
     request: Request
     account: AccountConfig
     bodies: RequestBodies
-    planned: RequestChecks | None
+    checks: RequestChecks | None
     """What compares the messages with the tracking plan, if the account has one."""
 
 
@@ -300,9 +300,7 @@ def _message(
         hints=tuple(_hints(revision, compiled, sent, identity)),
         semantics=revision.without_allow_list if event == IDENTIFY_EVENT else revision.semantics,
     )
-    if context.planned is None:
-        return message
-    return replace(message, hints=(*message.hints, *context.planned.hints(message)))
+    return message if context.checks is None else context.checks.with_hints(message)
 
 
 def _hints(revision: Revision, compiled: Body, sent: JsonValue, identity: Identity) -> list[Hint]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from functools import cached_property, lru_cache, partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -70,8 +70,11 @@ class RequestChecks:
         self._size = size
         self._seconds = 0.0
 
-    def hints(self, message: Message) -> Sequence[Hint]:
-        """Return a hint for each difference between *message* and the plan."""
+    def with_hints(self, message: Message) -> Message:
+        """Return *message* with a hint for each of its differences from the plan."""
+        return replace(message, hints=(*message.hints, *self._hints(message)))
+
+    def _hints(self, message: Message) -> Sequence[Hint]:
         places = _places(message)
         if self._seconds > _MAX_SECONDS:
             return [Hint(RULE, "", f"not checked: the messages before it took {_MAX_SECONDS:g} s of CPU time")]

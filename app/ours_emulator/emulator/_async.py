@@ -25,7 +25,7 @@ from ours_emulator.emulator.operations import (
     Fields,
     Lines,
     Operation,
-    Plan,
+    TrackingPlan,
     When,
 )
 from ours_emulator.emulator.transport import AsyncStream, AsyncTransport, Deadline, async_pause
@@ -282,7 +282,7 @@ class AsyncEmulator(Handle):
         """Remove the experiment *key* and return what it was."""
         return await self.perform(operations.remove_experiment(key))
 
-    async def set_tracking_plan(self, plan: Plan) -> Json:
+    async def set_tracking_plan(self, plan: TrackingPlan) -> Json:
         """Set the tracking plan of this account, by itself or by its file in YAML or JSON, and return it.
 
         Each difference between a message and the plan gets a hint of the rule tracking-plan.

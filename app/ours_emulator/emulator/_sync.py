@@ -26,7 +26,7 @@ from ours_emulator.emulator.operations import (
     Fields,
     Lines,
     Operation,
-    Plan,
+    TrackingPlan,
     When,
 )
 from ours_emulator.emulator.transport import Deadline, Stream, Transport, pause
@@ -280,7 +280,7 @@ class Emulator(Handle):
         """Remove the experiment *key* and return what it was."""
         return self.perform(operations.remove_experiment(key))
 
-    def set_tracking_plan(self, plan: Plan) -> Json:
+    def set_tracking_plan(self, plan: TrackingPlan) -> Json:
         """Set the tracking plan of this account, by itself or by its file in YAML or JSON, and return it.
 
         Each difference between a message and the plan gets a hint of the rule tracking-plan.

@@ -100,7 +100,7 @@ class FaultPlan(TypedDict, total=False):
     rate_limit: Mapping[str, float]
 
 
-Plan: TypeAlias = Mapping[str, Any] | Path
+TrackingPlan: TypeAlias = Mapping[str, Any] | Path
 """A tracking plan, or its file in YAML or JSON."""
 
 
@@ -137,7 +137,7 @@ class AccountPlan(TypedDict, total=False):
     strict_openapi: bool
     revision: str
     experiments: Mapping[str, ExperimentPlan]
-    tracking_plan: Plan | None
+    tracking_plan: TrackingPlan | None
 
 
 _FAULT_MATCH = ("path", "event", "token", "distinct_id")
@@ -375,7 +375,7 @@ def remove_experiment(key: str) -> Operation[Json]:
     return Operation("DELETE", f"experiments/{_quoted(key)}", dict)
 
 
-def set_tracking_plan(plan: Plan) -> Operation[Json]:
+def set_tracking_plan(plan: TrackingPlan) -> Operation[Json]:
     """Set the tracking plan. Raises OSError or ValueError if its file cannot be read."""
     return Operation("PUT", "tracking-plan", dict, content=_json(_plan_text({"tracking_plan": plan})["tracking_plan"]))
 

@@ -8,6 +8,9 @@ from typing import cast
 
 from ours_emulator.decide.identity import Name
 
+REMOVED = "/"
+"""What the name of an account that is being removed begins with."""
+
 
 def encoded(text: str) -> str:
     """Return *text* as the inside of an ASCII JSON string: NUL and lone surrogates survive any database so."""
@@ -17,6 +20,11 @@ def encoded(text: str) -> str:
 def decoded(text: str) -> str:
     """Return the text that `encoded` made *text* from."""
     return cast(str, json.loads(f'"{text}"')) if "\\" in text else text
+
+
+def removed_name(account_id: int) -> str:
+    """Return the name of an account while it is being removed."""
+    return f"{REMOVED}{account_id}"
 
 
 def name_digest(name: Name) -> str:

@@ -10,14 +10,16 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import JsonValue
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from ours_emulator.jsontext import json_text, strict_json
 from ours_emulator.store import ANY_RULE
 from ours_emulator.store.encoding import decoded
 from ours_emulator.store.event_text import has_text, text_in_json
 from ours_emulator.store.postgresql.escapes import as_jsonb, jsonb_of, key_of
+from ours_emulator.store.reading.comparisons import Among, Condition, IsName, among, operands
 from ours_emulator.store.reading.decode import Row
-from ours_emulator.store.reading.functions import Condition, among
 from ours_emulator.store.reading.selections import FROM_VISITORS
 from ours_emulator.store.reading.snapshot import Snapshot
 from ours_emulator.store.reading.state_columns import STATE_COLUMNS, base, version
@@ -140,3 +142,18 @@ def _texts_in(value: JsonValue) -> Iterator[str]:
             yield from _texts_in(inner)
     elif value is not None:
         yield value if isinstance(value, str) else json_text(value)
+
+
+@compiles(Among, "postgresql")
+def _among(element: Among, compiler: SQLCompiler, **options: Any) -> str:
+    # Of an array its planner knows how long it is; one of integers or digests is but for the brackets as in JSON.
+    column, values = operands(element, compiler, options)
+    kind = "bigint" if isinstance(next(iter(element.clauses)).type, sa.Integer) else "text"
+    return f"{column} = ANY (CAST(translate({values}, '[]', '{{}}') AS {kind}[]))"
+
+
+@compiles(IsName, "postgresql")
+def _is_name(element: IsName, compiler: SQLCompiler, **options: Any) -> str:
+    # An entry of its indexes has room for 2,700 bytes.
+    column, name = operands(element, compiler, options)
+    return f"md5({column}) = md5({name}) AND {column} = {name}"

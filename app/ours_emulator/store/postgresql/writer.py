@@ -4,7 +4,7 @@ from typing import Any
 
 from ours_emulator.store import Retention
 from ours_emulator.store.postgresql.address import Address
-from ours_emulator.store.postgresql.connection import WritingConnection
+from ours_emulator.store.postgresql.writing_connection import WritingConnection
 from ours_emulator.store.writing.counters import COUNTED, values_of
 from ours_emulator.store.writing.statements import FROM_VISITORS, VISITOR_COLUMNS
 from ours_emulator.store.writing.writer import SqlWriter

@@ -8,11 +8,10 @@ import sqlalchemy as sa
 from ours_emulator.decide.identity import Name
 from ours_emulator.model import Identifier
 from ours_emulator.store import LARGEST, EventFilter
-from ours_emulator.store.encoding import distinct_digest, encoded, name_digest
+from ours_emulator.store.encoding import REMOVED, distinct_digest, encoded, name_digest
+from ours_emulator.store.reading.comparisons import Condition, among, is_name
 from ours_emulator.store.reading.dialect import Dialect
-from ours_emulator.store.reading.functions import Condition, among, is_name
 from ours_emulator.store.tables import accounts, distinct_ids, identifiers, receipt_counts, receipts, requests
-from ours_emulator.store.writing.removal import PREFIX
 
 LAST_RECEIPT = requests.c.first_receipt + requests.c.receipt_count - 1
 
@@ -33,7 +32,7 @@ class Covered(Protocol):
 
 def account_is(account: str | None) -> Condition:
     """Match the row of *account*, or those of all accounts that are not being removed."""
-    return accounts.c.name.not_like(f"{PREFIX}%") if account is None else accounts.c.name == account
+    return accounts.c.name.not_like(f"{REMOVED}%") if account is None else accounts.c.name == account
 
 
 def equal(table: sa.Table, **values: object) -> list[Condition]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
 
-from ours_emulator.store.reading.functions import Condition
+from ours_emulator.store.reading.comparisons import Condition
 
 if TYPE_CHECKING:
     from ours_emulator.store.reading.snapshot import Snapshot

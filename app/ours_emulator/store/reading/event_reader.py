@@ -9,11 +9,11 @@ import sqlalchemy as sa
 
 from ours_emulator.records import Event, EventOrder, Page
 from ours_emulator.store import EventFilter, Excerpt, Slice, StoredEvent, StoredVersion
+from ours_emulator.store.reading.comparisons import Condition, among
 from ours_emulator.store.reading.conditions import account_is, count_conditions, event_conditions, is_counted
 from ours_emulator.store.reading.cursors import after_cursor, cursor_of, position
 from ours_emulator.store.reading.decode import event_record, stored_version
 from ours_emulator.store.reading.excerpts import ExcerptReader
-from ours_emulator.store.reading.functions import Condition, among
 from ours_emulator.store.reading.selections import COUNTED, EVENTS, EVENTS_BY_ARRIVAL, FROM_RECEIPTS, STATES
 from ours_emulator.store.reading.snapshot import Snapshot, SnapshotReader
 from ours_emulator.store.reading.state_columns import version

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 
 from ours_emulator.records import Call, Event, Page, RequestRecord, StoredRequest
 from ours_emulator.store import LARGEST, RequestFilter
+from ours_emulator.store.reading.comparisons import Condition
 from ours_emulator.store.reading.conditions import LAST_RECEIPT, attempts_of, equal
 from ours_emulator.store.reading.decode import call_record, event_record, request_record, sent_answer, stored_request
-from ours_emulator.store.reading.functions import Condition
 from ours_emulator.store.reading.selections import EVENTS, REQUESTS, REQUESTS_WITH_ANSWER, REQUESTS_WITH_BODY
 from ours_emulator.store.reading.snapshot import Snapshot, SnapshotReader
 from ours_emulator.store.tables import receipts, requests

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ours_emulator.records import Page
 from ours_emulator.store import LIST_BYTES, StoreFailedError
+from ours_emulator.store.reading.comparisons import Condition, among
 from ours_emulator.store.reading.conditions import account_is
 from ours_emulator.store.reading.cursors import after_cursor, cursor_of
 from ours_emulator.store.reading.dialect import Dialect
-from ours_emulator.store.reading.functions import Condition, among
 from ours_emulator.store.reading.selections import R, Selection
 from ours_emulator.store.tables import accounts, receipts
 

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from ours_emulator.records import Outcome, RuleCount, Summary
 from ours_emulator.store import EventFilter
+from ours_emulator.store.reading.comparisons import Condition
 from ours_emulator.store.reading.conditions import LAST_RECEIPT, count_conditions
 from ours_emulator.store.reading.dialect import Dialect
-from ours_emulator.store.reading.functions import Condition
 from ours_emulator.store.reading.selections import COUNTED, EVENTS, REQUESTS
 from ours_emulator.store.reading.snapshot import Snapshot, SnapshotReader
 from ours_emulator.store.tables import receipt_counts, receipts, requests, visitors

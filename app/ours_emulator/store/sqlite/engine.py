@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from ours_emulator.store.sqlite import event_columns, visitor_columns
-from ours_emulator.store.sqlite.visitor_columns import Connection
+from ours_emulator.store.sqlite import event_conditions, visitor_conditions
+from ours_emulator.store.sqlite.visitor_conditions import Connection
 
 
 def read_only_engine(path: Path, kept: int, more: int) -> AsyncEngine:
@@ -32,8 +32,8 @@ def read_only_engine(path: Path, kept: int, more: int) -> AsyncEngine:
 
 def _prepare(connection: Connection, _: object) -> None:
     connection.execute("PRAGMA query_only = ON")
-    visitor_columns.add_functions(connection)
-    event_columns.add_functions(connection)
+    visitor_conditions.add_functions(connection)
+    event_conditions.add_functions(connection)
 
 
 def _begin(connection: sa.Connection) -> None:

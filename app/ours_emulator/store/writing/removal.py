@@ -13,8 +13,6 @@ from ours_emulator.store.writing import statements as sql
 from ours_emulator.store.writing.counters import Counters
 from ours_emulator.store.writing.database import Database
 
-PREFIX = "/"
-"""What the name of an account that is being removed begins with."""
 _MIN_ROWS = 50
 _MAX_ROWS = 4000
 _SLICE_SECONDS = 0.01
@@ -92,11 +90,6 @@ def _delete_visitors(database: Database, account_id: int, limit: int, counters: 
         database.run(sql.REMOVE_VISITORS, some)
     counters.event_bytes -= sum(sizes)
     return len(sizes)
-
-
-def name_of(account_id: int) -> str:
-    """Return the name of an account while it is being removed."""
-    return f"{PREFIX}{account_id}"
 
 
 def _firsts(database: Database, statement: str, *values: object) -> list[Any]:

@@ -1,10 +1,11 @@
 """The accounts in the store: their ids, and what a reset or a close does to them."""
 
 from ours_emulator.records import Cleared
+from ours_emulator.store.encoding import REMOVED, removed_name
 from ours_emulator.store.writing import statements as sql
 from ours_emulator.store.writing import table_sql
 from ours_emulator.store.writing.database import Database
-from ours_emulator.store.writing.removal import PREFIX, Removal, name_of
+from ours_emulator.store.writing.removal import Removal
 
 
 class StoredAccounts:
@@ -19,8 +20,8 @@ class StoredAccounts:
     def read(self) -> None:
         """Take over what the database has."""
         rows = self._database.run(sql.SELECT_ACCOUNTS)
-        self.ids = {name: id_ for name, id_ in rows if not name.startswith(PREFIX)}
-        self._removal.account_ids = [id_ for name, id_ in rows if name.startswith(PREFIX)]
+        self.ids = {name: id_ for name, id_ in rows if not name.startswith(REMOVED)}
+        self._removal.account_ids = [id_ for name, id_ in rows if name.startswith(REMOVED)]
         self._last_id = max((id_ for _, id_ in rows), default=0)
 
     def add(self, name: str) -> int:
@@ -43,6 +44,6 @@ class StoredAccounts:
         visitors, receipts, requests = (self._database.run(count, id_)[0][0] for count in counts)
         self._database.run(sql.CLEAR_PENDING, id_)
         self._database.run(sql.CLEAR_COUNTS, id_)
-        self._database.run(sql.RENAME_ACCOUNT, name_of(id_), id_)
+        self._database.run(sql.RENAME_ACCOUNT, removed_name(id_), id_)
         self._removal.account_ids.append(id_)
         return Cleared(account=name, visitors=visitors, receipts=receipts, requests=requests)

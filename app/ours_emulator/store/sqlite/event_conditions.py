@@ -13,10 +13,9 @@ from ours_emulator.jsontext import json_text, same
 from ours_emulator.model import Properties
 from ours_emulator.store import ANY_RULE, LARGEST
 from ours_emulator.store.event_text import has_text
-from ours_emulator.store.sqlite.visitor_columns import Connection
+from ours_emulator.store.reading.comparisons import Condition
+from ours_emulator.store.sqlite.visitor_conditions import Connection
 from ours_emulator.store.tables import receipts, visitors
-
-Condition = sa.ColumnElement[bool]
 
 
 def add_functions(connection: Connection) -> None:
@@ -26,7 +25,7 @@ def add_functions(connection: Connection) -> None:
     connection.create_function("has_text", 5, _has_text, deterministic=True)
 
 
-def property_is(path: str, text: str) -> sa.ColumnElement[bool]:
+def property_is(path: str, text: str) -> Condition:
     """Match an event property with *text*, as a string or as JSON; *path* is its name, or leads to it by dots."""
     wanted = _json_in(text)
     content = receipts.c.content
