@@ -939,7 +939,11 @@ def test_a_seed_that_is_nowhere_is_reported_with_both_places(runs: Runs, pyteste
 
 @pytest.mark.parametrize(
     ("seed", "told"),
-    [("nosuch.jsonl", "no such file; looked for"), ("bad.jsonl", "line 1"), ("latin.jsonl", "can't decode")],
+    [
+        ("nosuch.jsonl", "no such file; looked for"),
+        ("bad.jsonl", "line 1"),
+        ("latin.jsonl", "is not UTF-8; save it in that encoding"),
+    ],
 )
 def test_a_seed_that_cannot_be_sown_is_reported_in_one_line(
     runs: Runs, pytester: pytest.Pytester, seed: str, told: str

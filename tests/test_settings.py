@@ -302,13 +302,17 @@ def test_a_directory_is_no_file(tmp_path: Path) -> None:
     assert str(tmp_path) in refused(file=tmp_path)
 
 
-@pytest.mark.parametrize(
-    "content", [b"port", b"port = 1\nport = 2\n", b'{"port": 1}', b"\xff\xfe", b"port = 2026-13-01"]
-)
+@pytest.mark.parametrize("content", [b"port", b"port = 1\nport = 2\n", b'{"port": 1}', b"port = 2026-13-01"])
 def test_a_file_that_is_not_toml_is_told_by_name(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "bad.toml"
     file.write_bytes(content)
     assert refused(file=file).startswith(f"{file} is not valid TOML: ")
+
+
+def test_a_file_that_is_not_utf_8_is_told_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_bytes(b"\xff\xfe")
+    assert refused(file=file) == f"{file} is not UTF-8; save it in that encoding"
 
 
 def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
