@@ -942,7 +942,7 @@ def test_a_seed_that_is_nowhere_is_reported_with_both_places(runs: Runs, pyteste
     [
         ("nosuch.jsonl", "no such file; looked for"),
         ("bad.jsonl", "line 1"),
-        ("latin.jsonl", "is not UTF-8; save it in that encoding"),
+        ("latin.jsonl", "is not UTF-8; save it"),
     ],
 )
 def test_a_seed_that_cannot_be_sown_is_reported_in_one_line(
