@@ -778,7 +778,7 @@ def test_a_file_with_two_names_is_refused_as_each_has_a_lock_of_its_own(path: Pa
 # How it reads
 
 
-def test_calls_and_the_latest_event_are_found_by_indexes(path: Path) -> None:
+def test_calls_the_latest_event_and_events_by_name_are_found_by_indexes(path: Path) -> None:
     statements: list[tuple[str, Any]] = []
 
     def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
@@ -789,10 +789,14 @@ def test_calls_and_the_latest_event_are_found_by_indexes(path: Path) -> None:
         store = open_store(str(path), Retention())
         await store.open_reader().calls("default", 100, None)
         await store.open_reader().latest_event("default", EventFilter())
+        await store.open_reader().arrivals("default", EventFilter(event="E"), 0, 100)
+        await store.open_reader().events_of("default", [1, 2, 3])
         await store.close()
 
     with serving(database=path) as server:
-        server.default.track(userId="u")
+        # Several, as a single id is compared in another way than a list of them.
+        for _ in range(3):
+            server.default.track(userId="u")
     event.listen(Engine, "before_cursor_execute", note)
     try:
         asyncio.run(read())

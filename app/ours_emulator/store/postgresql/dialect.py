@@ -156,4 +156,4 @@ def _among(element: Among, compiler: SQLCompiler, **options: Any) -> str:
 def _is_name(element: IsName, compiler: SQLCompiler, **options: Any) -> str:
     # An entry of its indexes has room for 2,700 bytes.
     column, name = operands(element, compiler, options)
-    return f"md5({column}) = md5({name}) AND {column} = {name}"
+    return f"(md5({column}) = md5({name}) AND {column} = {name})"

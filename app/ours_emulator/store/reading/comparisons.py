@@ -1,11 +1,12 @@
 """Comparisons that every database has, each in words of its own, which the module `dialect` of its folder compiles."""
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
 
 from ours_emulator.jsontext import json_text
 
@@ -25,17 +26,25 @@ def is_name(column: sa.ColumnElement[Any], name: str) -> Condition:
     return IsName(column, sa.literal(name))
 
 
-class Among(FunctionElement[bool]):
-    """A value is one of those in a JSON array."""
-
+class _Comparison(FunctionElement[bool]):
     type = sa.Boolean()
     inherit_cache = True
 
+    def self_group(self, against: OperatorType | None = None) -> Self:
+        """Return this: SQLAlchemy would compare it with 1, as SQLite has no booleans, and then no index is used."""
+        del against
+        return self
 
-class IsName(FunctionElement[bool]):
+
+class Among(_Comparison):
+    """A value is one of those in a JSON array."""
+
+    inherit_cache = True
+
+
+class IsName(_Comparison):
     """A text is another one."""
 
-    type = sa.Boolean()
     inherit_cache = True
 
 
