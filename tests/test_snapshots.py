@@ -45,6 +45,15 @@ def test_what_differs_in_each_run_has_a_placeholder_and_all_else_is_as_it_was_se
     assert form.keys() == set(type(event).__dataclass_fields__)
 
 
+def test_a_duration_in_a_hint_has_a_placeholder(ours_emulator: Emulator) -> None:
+    message = {"event": "Paid", "userId": "u1", "distinctId": "order-1"}
+    with ours_emulator.fault(path="/track", status=429, retry_after=5, times=1):
+        sent(ours_emulator, **message)
+    sent(ours_emulator, **message)
+    (hint,) = ours_emulator.wait_for("Paid").stable()["hints"]
+    assert hint["message"] == "retried after <duration> s, but Retry-After was 5 s"
+
+
 def test_two_runs_have_the_same_forms(ours_emulator: Emulator) -> None:
     forms: list[Any] = []
     for _ in range(2):

@@ -735,6 +735,13 @@ def test_dates_of_yaml_are_texts_and_an_event_without_schema_is_planned() -> Non
     assert plan.document["events"] == {"A": {"const": "2026-01-01"}, "B": {}}
 
 
+def test_yaml_has_the_numbers_and_booleans_of_json_and_all_else_is_text() -> None:
+    values = "[NO, yes, on, True, 12:30:45, 010, +1, .5, true, false, -1, 0, 1.5, 2e3, null, ~]"
+    text = ["NO", "yes", "on", "True", "12:30:45", "010", "+1", ".5"]
+    read = TrackingPlan.model_validate("events: {A: {enum: " + values + "}}")
+    assert read.events["A"]["enum"] == [*text, True, False, -1, 0, 1.5, 2000.0, None, None]
+
+
 def test_flow_yaml_may_begin_as_json_does_and_merged_names_may_be_overridden() -> None:
     assert TrackingPlan.model_validate("{events: {A: {required: [x]}}}").events == {"A": {"required": ["x"]}}
     text = "events:\n  A: &a {required: [x]}\n  B: &b {<<: *a, required: [y]}\n  C: {<<: *b, type: object}"

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, cast
 
 Json: TypeAlias = Mapping[str, Any]
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_DURATION = re.compile(r"\d+(?= ms\b)")
+_DURATION = re.compile(r"\d+(?= ms\b)|(?<=retried after )[\d.]+")
 _IDS = {"id": "event", "request_id": "request"}
 _SAME_IN_ALL = {
     "account": "<account>",
@@ -70,11 +70,18 @@ class _Placeholders:
         if name in _SAME_IN_ALL:
             return _SAME_IN_ALL[name]
         shown = self.in_value(value)
+        if name == "hints":
+            return [_without_durations(hint) for hint in shown]
         if name == "default_properties" and "received_at" in shown:
             return {**shown, "received_at": _SAME_IN_ALL["received_at"]}
         if name == "reason" and shown is not None:
-            return {**shown, "message": _DURATION.sub("<duration>", shown["message"])}
+            return _without_durations(shown)
         return shown
+
+
+def _without_durations(said: Json) -> dict[str, Any]:
+    """Return a reason or a hint with a placeholder for the durations in its message."""
+    return {**said, "message": _DURATION.sub("<duration>", said["message"])}
 
 
 def stable_forms(records: Iterable[Json]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 Not imported at start unless a plan is configured. The parser of YAML is one of the extra `plan`.
 """
 
+import re
 from functools import cached_property
 from json import JSONDecodeError
 from pathlib import Path
@@ -30,6 +31,16 @@ if TYPE_CHECKING:
     from yaml import SafeLoader
 
 _MERGE = "tag:yaml.org,2002:merge"
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+# YAML 1.1 also takes NO for false, 12:30:45 for 45045 and 010 for 8; whoever writes a plan means text.
+_AS_IN_JSON = {
+    "tag:yaml.org,2002:bool": re.compile(r"(?:true|false)\Z"),
+    "tag:yaml.org,2002:int": re.compile(r"-?(?:0|[1-9][0-9]*)\Z"),
+    # With what is no number in JSON, so that it is refused.
+    "tag:yaml.org,2002:float": re.compile(
+        r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)|\.(?:inf|nan))\Z"
+    ),
+}
 _MAX_VALUES = 100_000
 _MAX_TEXT = 4 * 1024 * 1024
 
@@ -185,7 +196,7 @@ def _loader() -> "type[SafeLoader]":
             return node
 
     Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        first: [(tag, _AS_IN_JSON.get(tag, pattern)) for tag, pattern in resolvers if tag != _TIMESTAMP]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     return Loader
