@@ -322,7 +322,8 @@ def reset(account: str | None) -> Operation[Cleared]:
 
 def open_account(name: str, plan: Mapping[str, object]) -> Operation[None]:
     """Open an account as planned. Sent to the server, not to an account."""
-    return Operation("PUT", f"accounts/{_quoted(name)}", _nothing, content=_json({**plan, **_plan_text(plan)}))
+    sent = {**plan, "tracking_plan": _sent_plan(plan["tracking_plan"])} if "tracking_plan" in plan else plan
+    return Operation("PUT", f"accounts/{_quoted(name)}", _nothing, content=_json(sent))
 
 
 def close_account(name: str) -> Operation[None]:
@@ -377,7 +378,7 @@ def remove_experiment(key: str) -> Operation[Json]:
 
 def set_tracking_plan(plan: TrackingPlan) -> Operation[Json]:
     """Set the tracking plan. Raises OSError or ValueError if its file cannot be read."""
-    return Operation("PUT", "tracking-plan", dict, content=_json(_plan_text({"tracking_plan": plan})["tracking_plan"]))
+    return Operation("PUT", "tracking-plan", dict, content=_json(_sent_plan(plan)))
 
 
 def remove_tracking_plan() -> Operation[Json]:
@@ -385,12 +386,9 @@ def remove_tracking_plan() -> Operation[Json]:
     return Operation("DELETE", "tracking-plan", dict)
 
 
-def _plan_text(plan: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the tracking plan in *plan*, if it has one; of a file its text, which the emulator reads as YAML."""
-    given = plan.get("tracking_plan")
-    if isinstance(given, Path):
-        return {"tracking_plan": file_text(given)}
-    return {"tracking_plan": given} if "tracking_plan" in plan else {}
+def _sent_plan(plan: object) -> object:
+    """Return *plan* as it is sent: of a file its text, which the emulator reads as YAML."""
+    return file_text(plan) if isinstance(plan, Path) else plan
 
 
 def export(*, redact: bool, seconds: float | None = _SECONDS) -> Operation[str]:
