@@ -19,11 +19,14 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import Lock
 from typing import IO
 
 from waiting import PATIENCE
 
 _NUMBER_BYTES = 4
+_ORDERING = Lock()
+"""Held while an order is written, so that those of two threads do not mix."""
 
 
 @dataclass
@@ -77,8 +80,9 @@ def forked(
     ours, theirs = socket.socketpair()
     with theirs:
         descriptors = [theirs.fileno(), stdin.fileno(), stdout.fileno(), stderr.fileno()]
-        socket.send_fds(_parent(), [_written(len(order))], descriptors)
-        _parent().sendall(order)
+        with _ORDERING:
+            socket.send_fds(_parent(), [_written(len(order))], descriptors)
+            _parent().sendall(order)
     return Forked(["ours-emulator", *arguments], _number(ours.recv(_NUMBER_BYTES)), ours)
 
 
