@@ -27,7 +27,12 @@ INSERTED = (
     tables.identifiers,
     tables.visitor_versions,
 )
-UPSERTED = {tables.visitors: {"account_id", "visitor_id"}, tables.pending_devices: set[str](), tables.marks: set[str]()}
+UPSERTED = {
+    tables.visitors: {"account_id", "visitor_id"},
+    tables.pending_devices: set[str](),
+    tables.failed_attempts: set[str](),
+    tables.marks: set[str](),
+}
 """With the columns that never change: writing one that has an index writes that anew too."""
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Any, get_args
 
@@ -59,14 +60,24 @@ def message(event: str = "E", distinct_id: str | None = None, index: int | None 
     return Message(endpoint, index, event, (), distinct_id, None, False, {}, {}, None, {}, ())
 
 
+class Sender:
+    """Sends requests to an account with some faults, which each request may change."""
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+
+    def answer(self, request: Request, contents: Contents) -> FaultAnswer | None:
+        self.faults, answer = self.faults.answer(request, contents)
+        return answer
+
+
 def hits(
     fault: Fault, arrivals: Sequence[Arrival] = (message(),), count: int = 1, endpoint: str = "track", step: int = 0
 ) -> list[FaultAnswer | None]:
     """What happens to *count* requests in a row, *step* milliseconds apart."""
-    faults = Faults()
-    faults.add(fault)
+    sender = Sender(Faults().planned(fault))
     contents = Contents(arrivals, "tok")
-    return [faults.answer(request(endpoint, step * number), contents) for number in range(count)]
+    return [sender.answer(request(endpoint, step * number), contents) for number in range(count)]
 
 
 NO_TOKEN = Contents([message()], None)
@@ -108,7 +119,7 @@ def test_a_fault_that_hits_nothing_more_is_used_up() -> None:
         active = ActiveFault(plan)
         for _ in range(2):
             assert not active.used_up
-            active.answer(0, [])
+            active, _ = active.answer(0, [])
         assert active.used_up is used_up
 
 
@@ -145,29 +156,27 @@ def test_an_even_delay_stays_between_its_bounds() -> None:
 
 @pytest.mark.rule("clock")
 def test_a_rate_limit_lets_a_burst_pass_and_then_tells_honestly_how_long_to_wait() -> None:
-    faults = Faults()
-    faults.add(Fault("f", FaultMatch(), Action(FaultAnswer("f")), rate_limit=RateLimit(per_second=2, burst=3)))
+    faults = limited(2, 3)
 
     def sent_at(moment: int) -> FaultAnswer | None:
         return faults.answer(request(received_at=moment), NO_TOKEN)
 
     assert [sent_at(moment) for moment in (0, 100, 200)] == [None] * 3
-    limited = sent_at(300)
-    assert limited is not None
-    assert limited.status == 429
-    assert limited.retry_after == pytest.approx(0.2)
+    refused = sent_at(300)
+    assert refused is not None
+    assert refused.status == 429
+    assert refused.retry_after == pytest.approx(0.2)
     assert sent_at(499) is not None
     assert sent_at(501) is None
     assert sent_at(501) is not None
 
 
-def limited(per_second: float, burst: float = 1) -> Faults:
-    faults = Faults()
-    faults.add(Fault("f", FaultMatch(), Action(FaultAnswer("f")), rate_limit=RateLimit(per_second, burst)))
-    return faults
+def limited(per_second: float, burst: float = 1) -> Sender:
+    fault = Fault("f", FaultMatch(), Action(FaultAnswer("f")), rate_limit=RateLimit(per_second, burst))
+    return Sender(Faults().planned(fault))
 
 
-def waits(faults: Faults, moments: Sequence[int]) -> list[float | None]:
+def waits(faults: Sender, moments: Sequence[int]) -> list[float | None]:
     found = [faults.answer(request(received_at=moment), NO_TOKEN) for moment in moments]
     return [None if it is None else it.retry_after for it in found]
 
@@ -184,7 +193,7 @@ def test_requests_that_come_with_a_moment_that_is_past_give_nothing_back() -> No
 def test_a_rate_limit_goes_with_a_clock_that_is_set_back() -> None:
     faults = limited(1)
     assert waits(faults, [100_000]) == [None]
-    faults.move(50_000)
+    faults.faults = faults.faults.moved(50_000)
     assert waits(faults, [50_000, 51_000]) == [1, None]
 
 
@@ -197,17 +206,17 @@ def test_rows_that_a_fault_names_or_matches_fail_and_only_those() -> None:
 
 
 def test_a_fault_of_rows_leaves_a_single_event_alone_and_counts_no_hit() -> None:
-    faults = Faults()
-    active = faults.add(Fault("f", FaultMatch(), Action(FaultAnswer("f", code="queue_failed"))))
-    assert faults.answer(request(), NO_TOKEN) is None
+    sender = Sender(Faults().planned(Fault("f", FaultMatch(), Action(FaultAnswer("f", code="queue_failed")))))
+    assert sender.answer(request(), NO_TOKEN) is None
+    (active,) = sender.faults.active
     assert (active.matched, active.hits) == (1, 0)
 
 
 def test_the_oldest_fault_that_hits_decides() -> None:
-    faults = Faults()
-    faults.add(Fault("one", FaultMatch(), Action(FaultAnswer("one", status=500)), times=1))
-    faults.add(Fault("two", FaultMatch(), Action(FaultAnswer("two", status=503))))
-    found = [faults.answer(request(), NO_TOKEN) for _ in range(2)]
+    one = Fault("one", FaultMatch(), Action(FaultAnswer("one", status=500)), times=1)
+    two = Fault("two", FaultMatch(), Action(FaultAnswer("two", status=503)))
+    sender = Sender(Faults().planned(one).planned(two))
+    found = [sender.answer(request(), NO_TOKEN) for _ in range(2)]
     assert [it.name for it in found if it] == ["one", "two"]
 
 
@@ -226,10 +235,9 @@ def test_a_body_is_parsed_once_however_many_faults_match_by_token(tmp_path: Path
     accounts = Accounts(AccountConfig("default", revision()))
     opened = accounts.open("default")
     assert opened is not None
-    active = [
-        opened.faults.add(Fault(f"f{number}", FaultMatch(token="tok" if number == 9 else "other"), UNAVAILABLE))
-        for number in range(10)
-    ]
+    tokens = ["other"] * 9 + ["tok"]
+    plans = [Fault(f"f{number}", FaultMatch(token=token), UNAVAILABLE) for number, token in enumerate(tokens)]
+    accounts.put("default", replace(opened, faults=reduce(Faults.planned, plans, Faults())))
     store = open_store(str(tmp_path / "store.db"), Retention())
     pipeline = Pipeline(store.writer, {"track": IngestContract(Limits())}, accounts, Feed())
     try:
@@ -238,7 +246,9 @@ def test_a_body_is_parsed_once_however_many_faults_match_by_token(tmp_path: Path
         pipeline.close()
     assert isinstance(exchange, Exchange)
     assert exchange.answer.status == 503
-    assert [fault.hits for fault in active] == [0] * 9 + [1]
+    used = accounts.open("default")
+    assert used is not None
+    assert [active.hits for active in used.faults.active] == [0] * 9 + [1]
     assert body.parses == 1
 
 

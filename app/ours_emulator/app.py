@@ -28,8 +28,8 @@ from ours_emulator.http.routes import CLIENT_NAMES, INGEST_NAMES, INGEST_UNKNOWN
 from ours_emulator.http.standalone import StandaloneFront
 from ours_emulator.model import DEFAULT_ACCOUNT, Request, allowed
 from ours_emulator.pipeline import Contract, Pipeline, StoreWriteError
-from ours_emulator.settings import Loaded, Settings, SettingsError, load, unknown_variables
-from ours_emulator.store import Retention, Store, StoreError, open_store
+from ours_emulator.settings import Loaded, Settings, SettingsError, load, shared_settings, unknown_variables
+from ours_emulator.store import Retention, SharedDatabase, Store, StoreError, open_store
 
 if TYPE_CHECKING:
     from ours_emulator.contract.experiments import Experiments
@@ -89,8 +89,12 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
     seed = _seed(settings.seed, accounts)
     metrics = _metrics(feed) if settings.metrics else None
     retention = Retention(settings.keep, settings.keep_body_bytes, settings.keep_event_bytes)
-    store = open_store(settings.database, retention)
+    store = open_store(settings.database, retention, partial(shared_settings, settings))
+    if store.shared is not None:
+        _share(store, store.shared, accounts)
     pipeline = _pipeline(store, settings, contracts, accounts, feed, seed)
+    if store.shared is not None:
+        feed.follow(store.shared.follow)
     redactor = Redactor((*settings.tokens, *settings.public_keys, settings.admin_token or ""), accounts.secrets)
     log = RequestLog(settings.log_format, sys.stdout, redactor)
     preflights = Preflights(log)
@@ -99,6 +103,13 @@ def _open(loaded: Loaded, feed: Feed, accounts: Accounts | None) -> tuple[Parts,
     guard = Guard(settings.allowed_hosts, settings.admin_token)
     parts = Parts(store, pipeline, accounts, feed, loaded, redactor, log, metrics)
     return parts, Served(guard, _endpoints(ingest, client, store), log, limits.body, accounts)
+
+
+def _share(store: Store, shared: SharedDatabase, accounts: Accounts) -> None:
+    """Share *accounts* with the other processes that use *store*."""
+    from ours_emulator.debug.account_codec import JsonAccounts
+
+    accounts.share(JsonAccounts(), shared.accounts, store.accounts_after)
 
 
 def message_readers() -> tuple[Accounts, Mapping[str, Contract]]:

@@ -1,6 +1,7 @@
 """The clock of an account: real, moved or frozen. Timestamps from and to ISO 8601."""
 
 import time
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -11,54 +12,47 @@ LAST_MOMENT = 253_402_300_799_999
 """The end of the year 9999, in milliseconds: the last timestamp with a four-digit year in ISO 8601."""
 
 
+@dataclass(frozen=True, slots=True)
 class Clock:
     """The time of an account in milliseconds since the epoch: the real time, until it is moved or frozen.
 
     It decides the time window, the time of receipt and rate limits, but never waits or health (rule clock).
     """
 
-    def __init__(self, frozen_at: int | None = None) -> None:
-        self._started_at = frozen_at
-        self._frozen_at = frozen_at
-        self._offset = 0
+    frozen_at: int | None = None
+    offset: int = 0
 
     @property
     def state(self) -> Literal["real", "frozen", "moved"]:
         """Whether the clock shows the real time, stands still, or runs at another time."""
-        if self._frozen_at is not None:
+        if self.frozen_at is not None:
             return "frozen"
-        return "moved" if self._offset else "real"
+        return "moved" if self.offset else "real"
 
     def now(self) -> int:
         """Return the current time in milliseconds since the epoch."""
-        if self._frozen_at is not None:
-            return self._frozen_at
+        return self.at(real_now())
+
+    def at(self, moment: int) -> int:
+        """Return what it shows at the *moment*, in milliseconds of the real time."""
+        if self.frozen_at is not None:
+            return self.frozen_at
         # A clock that was set close to the last moment stops there.
-        return min(_real() + self._offset, LAST_MOMENT)
+        return min(moment + self.offset, LAST_MOMENT)
 
-    def freeze(self, moment: int | None = None) -> None:
-        """Stop the clock at *moment*, or at the current time."""
-        self._frozen_at = self.now() if moment is None else moment
+    def frozen(self, moment: int | None = None) -> "Clock":
+        """Return the clock as it stands at *moment*, or at the current time."""
+        return replace(self, frozen_at=self.now() if moment is None else moment)
 
-    def set(self, moment: int) -> None:
-        """Set the clock to *moment*. It runs on from there, unless it is frozen."""
-        if self._frozen_at is None:
-            self._offset = moment - _real()
-        else:
-            self._frozen_at = moment
-
-    def resume(self) -> None:
-        """Show the real time again."""
-        self._offset = 0
-        self._frozen_at = None
-
-    def restart(self) -> None:
-        """Return to the state at the start: real, or frozen at the same moment."""
-        self.resume()
-        self._frozen_at = self._started_at
+    def set(self, moment: int) -> "Clock":
+        """Return the clock set to *moment*. It runs on from there, unless it is frozen."""
+        if self.frozen_at is None:
+            return Clock(None, moment - real_now())
+        return replace(self, frozen_at=moment)
 
 
-def _real() -> int:
+def real_now() -> int:
+    """Return the real time in milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from ours_emulator.event_view import EventView, event_of
 from ours_emulator.model import Exchange
+from ours_emulator.records import Event
 
 _Key = tuple[str | None, str | None]
 _Parcel = tuple["Listener", Sequence[EventView]]
@@ -100,6 +101,15 @@ class Listener:
                 self._pending.clear()
         self._woken.set()
 
+    def miss(self) -> None:
+        """Note that something may have been missed, as after a reset; on the listener's loop only."""
+        self._pending.clear()
+        if self._bounded:
+            self._overrun = True
+        else:
+            self._pending.append(())
+        self._woken.set()
+
     def close(self) -> None:
         """End the listening; on the listener's loop only."""
         self._closed = True
@@ -124,6 +134,19 @@ class Feed:
         self._listeners: dict[_Key, tuple[Listener, ...]] = {}
         self._changing = threading.Lock()
         self._closed = False
+        self._on_listen: Callable[[], None] | None = None
+
+    def follow(self, follow: Callable[["Feed"], Callable[[], None]]) -> None:
+        """Hear of the commits of all processes from a database, and not from the writer of this one.
+
+        *follow* begins that, and returns what is to be called when somebody begins to listen.
+        """
+        self._on_listen = follow(self)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
 
     @property
     def listeners(self) -> int:
@@ -142,6 +165,8 @@ class Feed:
         """
         listener = Listener(bounded=bounded)
         self._change((account, event), added=(listener,))
+        if self._on_listen is not None:
+            self._on_listen()
         try:
             yield listener
         finally:
@@ -151,28 +176,37 @@ class Feed:
         """Hand over the events of *exchanges*, each made once for all listeners. For the writer, after COMMIT."""
         for call in self._on_commit:
             call(exchanges)
-        if not self._listeners:
+        if not self._listeners or self._on_listen is not None:
             return
         wanted: dict[Listener, list[EventView]] = {}
         for exchange in exchanges:
             for receipt in exchange.receipts:
                 listeners = self._listening(exchange.request.account, receipt.arrival.event)
                 if listeners:
-                    view = EventView(event_of(exchange, receipt))
-                    for listener in listeners:
-                        wanted.setdefault(listener, []).append(view)
+                    _add(wanted, listeners, event_of(exchange, receipt))
         _wake_listeners(wanted, {})
 
     def cleared(self, account: str | None, next_id: int) -> None:
         """Tell that *account* was reset (all of them if None), and which id is next. For the writer, after COMMIT."""
-        with self._changing:
-            listeners = [
-                listener
-                for (listened_to, _), group in self._listeners.items()
-                if account is None or listened_to in (None, account)
-                for listener in group
-            ]
-        _wake_listeners(dict.fromkeys(listeners, ()), {account: next_id})
+        if self._on_listen is None:
+            self.hear_cleared(account, next_id)
+
+    def hear(self, events: Sequence[Event]) -> None:
+        """Hand over *events* that any process has committed. For who follows the commits."""
+        wanted: dict[Listener, list[EventView]] = {}
+        for event in events:
+            _add(wanted, self._listening(event.account, event.event), event)
+        _wake_listeners(wanted, {})
+
+    def hear_cleared(self, account: str | None, next_id: int) -> None:
+        """Tell that any process has reset *account* (all of them if None), and which id is next."""
+        _wake_listeners(dict.fromkeys(self._listening_to(account), ()), {account: next_id})
+
+    def hear_gap(self) -> None:
+        """Tell that some commits may not have been heard of: what was read before may be gone."""
+        for listener in self._listening_to(None):
+            with suppress(RuntimeError):
+                listener.loop.call_soon_threadsafe(listener.miss)
 
     def close(self) -> None:
         """End all listening, now and later. Doing it twice is doing it once; any thread may."""
@@ -182,6 +216,16 @@ class Feed:
         for listener in listeners:
             with suppress(RuntimeError):
                 listener.loop.call_soon_threadsafe(listener.close)
+
+    def _listening_to(self, account: str | None) -> list[Listener]:
+        """Return those who listen to *account*, to all accounts, or, if it is None, to anything."""
+        with self._changing:
+            return [
+                listener
+                for (listened_to, _), group in self._listeners.items()
+                if account is None or listened_to in (None, account)
+                for listener in group
+            ]
 
     def _change(self, key: _Key, *, added: tuple[Listener, ...] = (), removed: Listener | None = None) -> None:
         with self._changing:
@@ -197,6 +241,13 @@ class Feed:
     def _listening(self, account: str, event: str | None) -> list[Listener]:
         keys: set[_Key] = {(account, event), (account, None), (None, event), (None, None)}
         return [listener for key in keys for listener in self._listeners.get(key, ())]
+
+
+def _add(wanted: dict[Listener, list[EventView]], listeners: Sequence[Listener], event: Event) -> None:
+    """Add *event* to what each of *listeners* gets, as one view."""
+    view = EventView(event)
+    for listener in listeners:
+        wanted.setdefault(listener, []).append(view)
 
 
 def _wake_listeners(wanted: Mapping[Listener, Sequence[EventView]], resets: Resets) -> None:

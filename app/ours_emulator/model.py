@@ -46,7 +46,7 @@ class Request:
     attempt: int
     """1 for the first attempt; the vendor's SDKs count their retries in a header."""
     received_at: int
-    """Milliseconds since the epoch, by the emulator's clock."""
+    """Milliseconds since the epoch: real time as it arrives, and the time of its account in the pipeline."""
     started: float
     """`time.perf_counter()` when the head of the request was read."""
     authorization: str = ""

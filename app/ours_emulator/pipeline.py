@@ -3,20 +3,23 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from typing import Protocol, TypeAlias, TypeVar, cast
 
-from ours_emulator.accounts import Accounts
+from ours_emulator.accounts import Accounts, OpenAccount
 from ours_emulator.contract.account import AccountConfig
+from ours_emulator.contract.ingest import ENDPOINTS
+from ours_emulator.contract.sdk import newer_note
 from ours_emulator.decide.decision import Context, Decision, names, new_names
 from ours_emulator.decide.deduplication import DistinctId
 from ours_emulator.decide.devices import PendingDevices
 from ours_emulator.decide.faults import apply_fault, retry_headers
 from ours_emulator.decide.identity import KnownVisitors, Name
-from ours_emulator.decide.retries import Calls, attempt_of, early_retry_hint
+from ours_emulator.decide.retries import Calls, Key, attempt_of, call_key, early_retry_hint
 from ours_emulator.model import (
     Answer,
     AnyMessage,
@@ -30,7 +33,7 @@ from ours_emulator.model import (
     Request,
 )
 from ours_emulator.records import Cleared, FaultAnswer
-from ours_emulator.store import StoreBusyError, StoreFailedError, StoreWriter
+from ours_emulator.store import StoreBusyError, StoreError, StoreFailedError, StoreWriter
 from ours_emulator.values import value
 from ours_emulator.worker import GroupWorker, StoppedError
 
@@ -85,6 +88,16 @@ class Observer(Protocol):
 
 
 @value
+class _Read:
+    """A request as its account reads it."""
+
+    request: Request
+    """By the account's clock."""
+    account: OpenAccount
+    contents: Contents
+
+
+@value
 class _Parsed:
     """A request with its arrivals, and the account it belongs to."""
 
@@ -117,13 +130,12 @@ class Pipeline:
         self._accounts = accounts
         self._observer = observer
         self._seed = seed
-        self._calls = Calls()
-        if store.is_empty():
-            try:
-                with store.transaction():
+        try:
+            with self._transaction():
+                if store.is_empty():
                     self._plant_seed(None)
-            except Exception as error:
-                raise _failure(error) from error
+        except Exception as error:
+            raise _failure(error) from error
         self._worker: GroupWorker[Request | Task, object] = GroupWorker(
             self._work, _weight, _MAX_WEIGHT, store.tidy, self._is_small
         )
@@ -150,22 +162,23 @@ class Pipeline:
         Clock, faults and seed are as at the start again; the configuration stays.
         """
 
-        def reset() -> Cleared:
-            cleared = self._cleared(self._store.reset, account, seeded=True)
-            self._accounts.restart(account)
-            return cleared
-
-        return await self._done(reset)
+        return await self._done(partial(self._reset, account))
 
     async def close_account(self, name: str) -> Cleared:
         """Delete the account *name*, and refuse requests that still come for it. Raises StoreWriteError."""
+        return await self._done(partial(self._close_account, name))
 
-        def close() -> Cleared:
-            cleared = self._cleared(self._store.delete_account, name, seeded=False)
-            self._accounts.close(name)
-            return cleared
+    async def change(self, change: Callable[[], T]) -> T:
+        """Return what *change* returns, which changes accounts, after what was submitted before; what it raises, too.
 
-        return await self._done(close)
+        Raises StoreWriteError if the accounts are in the store, and that fails.
+        """
+
+        def changed() -> T:
+            with self._transaction() if self._accounts.are_shared else self._accounts.transaction():
+                return change()
+
+        return await self._done(changed)
 
     def close(self) -> None:
         """Finish what was submitted and close the store."""
@@ -175,12 +188,37 @@ class Pipeline:
     async def _done(self, task: Callable[[], T]) -> T:
         return cast(T, await self._worker.submit(task))
 
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        """Commit what happens inside to the store and to the accounts, or, if it raises, leave both as they were."""
+        with self._accounts.transaction(), self._store.transaction():
+            self._accounts.load()
+            yield
+            self._accounts.save()
+
+    def _reset(self, account: str | None) -> Cleared:
+        with self._transaction():
+            cleared = self._store.reset(account)
+            first_id = self._store.next_receipt_id
+            self._accounts.restart(account)
+            seed = self._plant_seed(account)
+        self._observer.cleared(account, first_id)
+        self._observer.publish(seed)
+        return cleared
+
+    def _close_account(self, name: str) -> Cleared:
+        with self._transaction():
+            cleared = self._store.delete_account(name)
+            first_id = self._store.next_receipt_id
+            self._accounts.close(name)
+        self._observer.cleared(name, first_id)
+        return cleared
+
     def _plant_seed(self, account: str | None) -> list[Exchange]:
         """Store the seed of *account* (all of it if None) in the open transaction: a store has all of it or nothing."""
         seed: list[_Parsed] = []
-        for parsed in [self._parsed(request) for request in self._seed_now(account)]:
-            if isinstance(parsed, Exception):
-                raise parsed
+        for request in self._seed_now(account):
+            parsed = self._parsed(request, self._read(request))
             if isinstance(parsed, _Parsed):
                 seed.append(parsed)
         groups = [seed[begin : begin + _SEED_REQUESTS] for begin in range(0, len(seed), _SEED_REQUESTS)]
@@ -190,17 +228,6 @@ class Pipeline:
         """Yield the requests of the seed for *account*, or all if None, as if they had just begun."""
         started = time.perf_counter()
         return (replace(one, started=started) for one in self._seed if account in (None, one.account))
-
-    def _cleared(self, clear: Callable[[A], Cleared], account: A, *, seeded: bool) -> Cleared:
-        self._calls.begin()
-        with self._store.transaction():
-            cleared = clear(account)
-            first_id = self._store.next_receipt_id
-            seed = self._plant_seed(account) if seeded else []
-        self._calls.forget(account)
-        self._observer.cleared(account, first_id)
-        self._observer.publish(seed)
-        return cleared
 
     def _is_small(self, job: Request | Task) -> bool:
         """Whether *job* is one event, which takes a fraction of a millisecond. A batch may be small, encoded or not."""
@@ -218,44 +245,81 @@ class Pipeline:
         return results
 
     def _requests(self, requests: Sequence[Request]) -> Sequence[object]:
-        parsed = [self._parsed(request) for request in requests]
-        committed = iter(self._committed([one for one in parsed if isinstance(one, _Parsed)]))
-        return [next(committed) if isinstance(one, _Parsed) else one for one in parsed]
+        reads = [self._read_or_failure(request) for request in requests]
+        together = [
+            (request, read) for request, read in zip(requests, reads, strict=True) if not isinstance(read, Exception)
+        ]
+        committed = iter(self._committed(together))
+        return [read if isinstance(read, Exception) else next(committed) for read in reads]
 
-    def _parsed(self, request: Request) -> _Parsed | Closed | Exception:
+    def _read_or_failure(self, request: Request) -> _Read | Closed | Exception:
         """Read *request*, which needs no database, so no transaction has to wait for it."""
-        account = self._accounts.open(request.account)
-        if account is None:
-            if not request.replayed:
-                self._accounts.refuse(request.account)
-            return Closed(request.account)
         try:
-            contract = self._contracts[request.endpoint]
-            contents = contract.read(request, account.config)
-            fault = request.fault if request.replayed else account.faults.answer(request, contents)
-            arrivals = apply_fault(contents.arrivals, fault)
-            return _Parsed(request, account.config, contents.arrivals, arrivals, fault)
+            return self._read(request)
         except Exception as error:
             return _failure(error)
 
-    def _committed(self, parsed: Sequence[_Parsed]) -> Sequence[Exchange | Exception]:
-        """Decide and commit *parsed* together; if that fails, each by itself, so that one cannot fail the others."""
-        if not parsed:
+    def _read(self, request: Request) -> _Read | Closed:
+        account = self._accounts.open(request.account)
+        if account is None:
+            return Closed(request.account)
+        clock = account.clock
+        if clock.state != "real" and not request.replayed:
+            request = replace(request, received_at=clock.at(request.received_at))
+        return _Read(request, account, self._contracts[request.endpoint].read(request, account.config))
+
+    def _parsed(self, request: Request, read: _Read | Closed) -> _Parsed | Closed:
+        """Return *request*, which was *read* before the transaction, after its fault; read again if it is outdated."""
+        account = self._accounts.open(request.account)
+        if _is_outdated(read, account):
+            read = self._read(request)
+        if isinstance(read, Closed) or account is None:
+            if not request.replayed:
+                self._accounts.refuse(request.account)
+            return Closed(request.account)
+        request, config, contents = read.request, account.config, read.contents
+        if request.python_sdk and not account.newer_sdk:
+            account = self._note_sdk(account, request)
+        fault = request.fault if request.replayed else self._fault(account, request, contents)
+        return _Parsed(request, config, contents.arrivals, apply_fault(contents.arrivals, fault), fault)
+
+    def _note_sdk(self, account: OpenAccount, request: Request) -> OpenAccount:
+        """Note it if the SDK that sent *request* is made for a newer revision. That is no mistake, and so no hint."""
+        if request.endpoint in ENDPOINTS and newer_note(request.python_sdk, account.config.revision):
+            account = replace(account, newer_sdk=request.python_sdk)
+            self._accounts.put(request.account, account)
+        return account
+
+    def _fault(self, account: OpenAccount, request: Request, contents: Contents) -> FaultAnswer | None:
+        """Return what a fault does to *request*, and count that."""
+        if not account.faults.active:
+            return None
+        faults, answer = account.faults.answer(request, contents)
+        if faults != account.faults:
+            self._accounts.put(request.account, replace(account, faults=faults))
+        return answer
+
+    def _committed(self, reads: Sequence[tuple[Request, _Read | Closed]]) -> Sequence[Exchange | Closed | Exception]:
+        """Decide and commit *reads* together; if that fails, each by itself, so that one cannot fail the others."""
+        if not reads:
             return []
-        self._calls.begin()
         try:
-            with self._store.transaction():
-                exchanges = self._group(parsed)
+            with self._transaction():
+                results = self._results(reads)
         except StoreBusyError as error:
             # Each of them alone would wait as long and fail as well, or be stored twice.
-            return [_failure(error)] * len(parsed)
+            return [_failure(error)] * len(reads)
         except Exception as error:
-            if len(parsed) > 1:
-                return [result for one in parsed for result in self._committed([one])]
+            if len(reads) > 1:
+                return [result for one in reads for result in self._committed([one])]
             return [_failure(error)]
-        self._calls.keep()
-        self._observer.publish(exchanges)
-        return exchanges
+        self._observer.publish([one for one in results if isinstance(one, Exchange)])
+        return results
+
+    def _results(self, reads: Sequence[tuple[Request, _Read | Closed]]) -> list[Exchange | Closed]:
+        parsed = [self._parsed(request, read) for request, read in reads]
+        exchanges = iter(self._group([one for one in parsed if isinstance(one, _Parsed)]))
+        return [next(exchanges) if isinstance(one, _Parsed) else one for one in parsed]
 
     def _group(self, parsed: Sequence[_Parsed]) -> list[Exchange]:
         contexts = [
@@ -275,13 +339,15 @@ class Pipeline:
                 if not isinstance(arrival, Rejection)
             ]
         )
-        exchanges = self._exchanges(zip(contexts, parsed, strict=True), decision)
+        calls = self._load_calls(parsed)
+        exchanges = self._exchanges(zip(contexts, parsed, strict=True), decision, calls)
         whole = list(map(_refused_as_a_whole, parsed, exchanges))
         if whole != parsed:
             # Decided once more, on what is loaded again: nothing of such a request takes effect (rule client-whole).
-            self._calls.begin()
             return self._group(whole)
         self._store.save(exchanges, decision)
+        if calls.changed:
+            self._store.save_failed_attempts(calls.changed)
         return exchanges
 
     def _load(self, messages: Sequence[tuple[int, AnyMessage]]) -> Decision:
@@ -301,7 +367,12 @@ class Pipeline:
             PendingDevices(devices, self._store.next_pending_pk),
         )
 
-    def _exchanges(self, parsed: Iterable[tuple[Context, _Parsed]], decision: Decision) -> list[Exchange]:
+    def _load_calls(self, parsed: Sequence[_Parsed]) -> Calls:
+        """Load the failed attempts that some of *parsed* may repeat, if there are any at all."""
+        keys = {call_key(one.request, one.sent) for one in parsed} if self._store.any_failed_attempts else set[Key]()
+        return Calls(self._store.failed_attempts(keys) if keys else {})
+
+    def _exchanges(self, parsed: Iterable[tuple[Context, _Parsed]], decision: Decision, calls: Calls) -> list[Exchange]:
         exchanges: list[Exchange] = []
         receipt_id = self._store.next_receipt_id
         for id_, (context, one) in enumerate(parsed, self._store.next_request_id):
@@ -309,14 +380,14 @@ class Pipeline:
             for arrival in one.arrivals:
                 receipts += decision.receipts(receipt_id + len(receipts), context, arrival)
             receipt_id += len(receipts)
-            before = self._calls.before(request, one.sent)
+            before = calls.before(request, one.sent)
             if before is not None:
                 receipts[0] = replace(receipts[0], hints=(*receipts[0].hints, *early_retry_hint(before, request)))
             stored = partial(self._store.attempt_before, context.account_id, request)
             attempt = attempt_of(id_, request, before, exchanges, stored)
             answer = self._answer(one, receipts)
             exchange = Exchange(id_, attempt, context.account_id, request, receipts, answer, one.fault)
-            self._calls.add(exchange, one.sent)
+            calls.add(exchange, one.sent)
             exchanges.append(exchange)
         return exchanges
 
@@ -337,6 +408,15 @@ def _refused_as_a_whole(parsed: _Parsed, exchange: Exchange) -> _Parsed:
     return parsed
 
 
+def _is_outdated(read: _Read | Closed, account: OpenAccount | None) -> bool:
+    """Whether the *account* is not as it was when a request was *read*: another process may have changed it."""
+    if isinstance(read, Closed):
+        return account is not None
+    if account is None or account is read.account:
+        return False
+    return account.config is not read.account.config or account.clock != read.account.clock
+
+
 def _exchange_of(result: object) -> Exchange | Closed | None:
     return None if isinstance(result, Exception) else cast(Exchange | Closed, result)
 
@@ -344,8 +424,10 @@ def _exchange_of(result: object) -> Exchange | Closed | None:
 def _attempted(task: Task) -> object:
     try:
         return task()
-    except Exception as error:
+    except StoreError as error:
         return _failure(error)
+    except Exception as error:
+        return error
 
 
 def _weight(job: Request | Task) -> int:

@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -193,6 +194,40 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     log_format: Literal["human", "json", "none"] = Field(
         "human", description="Format of the request log, one line per request: human, json or none."
     )
+
+
+_OF_ONE_PROCESS = {
+    "host",
+    "port",
+    "port_file",
+    "database",
+    "allowed_hosts",
+    "admin_token",
+    "metrics",
+    "log_format",
+}
+"""The settings that processes which share a database need not have alike."""
+
+
+def shared_settings(settings: Settings) -> dict[str, str]:
+    """Return digests of the settings that processes which share a database have to have alike, by their names.
+
+    That of a file is of its content. Raises SettingsError if it cannot be read.
+    """
+    values = {name: value for name, value in settings if name not in _OF_ONE_PROCESS}
+    return {name: _digest(value) for name, value in values.items()}
+
+
+def _digest(value: object) -> str:
+    if isinstance(value, Path):
+        try:
+            content = value.read_bytes()
+        except OSError as error:
+            raise SettingsError(file_problem(value, "read", error)) from None
+    else:
+        # The order of tokens or names has no effect.
+        content = repr(sorted(value) if isinstance(value, tuple) else value).encode()
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 class Loaded:

@@ -1,6 +1,5 @@
 """Accounts: what each one accepts, made, changed and closed under /debug/accounts."""
 
-from copy import copy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +10,7 @@ from starlette.responses import Response
 from ours_emulator.accounts import Accounts
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.debug.account_settings import AccountSettings
-from ours_emulator.debug.clock import ClockBody, clock_change, shown_clock
+from ours_emulator.debug.clock import ClockBody, shown_clock
 from ours_emulator.debug.params import (
     NOT_FOUND,
     AccountName,
@@ -83,16 +82,24 @@ async def account(request: Request, parts: Needs, reader: Reader, name: AccountN
 async def configure(request: Request, parts: Needs, name: AccountName, body: AccountBody) -> Response:
     """Set what an account accepts. The account is made if need be, and opened again if it was closed."""
     account_of(request, name)
-    return answer(_configured(parts.accounts, name, body, parts.accounts.template(name), False))
+
+    def change() -> AccountState:
+        return _configured(parts.accounts, name, body, parts.accounts.template(name), False)
+
+    return answer(await parts.pipeline.change(change))
 
 
 @router.patch("/accounts/{name}", response_model=AccountState, responses=NOT_FOUND)
 async def change(request: Request, parts: Needs, name: AccountName, body: AccountBody) -> Response:
     """Change what an account accepts: only the fields that are given, with the rest as it is."""
     account_of(request, name)
-    opened = parts.accounts.shown(name)
-    was_configured = opened is not None and opened.is_configured
-    return answer(_configured(parts.accounts, name, body, parts.accounts.config(name), was_configured))
+
+    def change() -> AccountState:
+        opened = parts.accounts.shown(name)
+        was_configured = opened is not None and opened.is_configured
+        return _configured(parts.accounts, name, body, parts.accounts.config(name), was_configured)
+
+    return answer(await parts.pipeline.change(change))
 
 
 @router.delete("/accounts/{name}", response_model=Cleared, responses=NOT_FOUND)
@@ -105,13 +112,10 @@ async def close(request: Request, parts: Needs, name: AccountName) -> Response:
 def _configured(
     accounts: Accounts, name: str, body: AccountBody, before: AccountConfig, was_configured: bool
 ) -> AccountState:
-    if body.clock is not None:
-        # Tried on a copy first: a call that is refused changes nothing.
-        clock_change(body.clock)(copy(accounts.clock(name)))
     chosen = body.model_fields_set - {"clock"}
     opened = accounts.configure(body.config(before), is_configured=was_configured or bool(chosen))
     if body.clock is not None:
-        opened.move_clock(clock_change(body.clock))
+        accounts.put(name, opened.with_clock(body.clock.changed(opened.clock)))
     return account_state(accounts, name)
 
 
@@ -133,6 +137,6 @@ def account_state(accounts: Accounts, name: str) -> AccountState:
         experiment_keys=list(config.experiments),
         planned_events=None if config.tracking_plan is None else list(config.tracking_plan.events),
         clock=shown_clock(name, opened.clock) if opened else None,
-        faults=sum(not fault.used_up for fault in opened.faults.active()) if opened else 0,
+        faults=sum(not fault.used_up for fault in opened.faults.active) if opened else 0,
         notes=opened.notes if opened else [],
     )

@@ -1,6 +1,5 @@
 """The clock of an account: GET and PUT /debug/clock. It never governs waits or health (rule clock)."""
 
-from collections.abc import Callable
 from typing import Literal, Self
 
 from fastapi import HTTPException
@@ -34,19 +33,18 @@ class ClockBody(Body):
             raise ValueError("give exactly one of freeze, set, advance_ms and resume")
         return self
 
-    def apply(self, clock: Clock) -> None:
-        """Change *clock*. Raises ValueError if its time would be outside the years 1970 to 9999."""
-        if self.resume:
-            clock.resume()
-        elif self.freeze is not None:
-            clock.freeze(None if self.freeze is True else self.freeze)
-        elif self.set is not None:
-            clock.set(self.set)
-        elif self.advance_ms is not None:
-            advanced = clock.now() + self.advance_ms
-            if not 0 <= advanced <= LAST_MOMENT:
-                raise ValueError("advance_ms: the time would be outside the years 1970 to 9999; use a smaller step")
-            clock.set(advanced)
+    def changed(self, clock: Clock) -> Clock:
+        """Return *clock* after the change. A time outside the years 1970 to 9999 is answered 400."""
+        if self.freeze is not None:
+            return clock.frozen(None if self.freeze is True else self.freeze)
+        if self.set is not None:
+            return clock.set(self.set)
+        if self.advance_ms is None:
+            return Clock()
+        advanced = clock.now() + self.advance_ms
+        if not 0 <= advanced <= LAST_MOMENT:
+            raise HTTPException(400, "advance_ms: the time would be outside the years 1970 to 9999; use a smaller step")
+        return clock.set(advanced)
 
 
 @router.get("/clock", response_model=Moment)
@@ -58,24 +56,17 @@ async def clock(parts: Needs, account: OneAccount) -> Response:
 @router.put("/clock", response_model=Moment)
 async def set_clock(parts: Needs, account: OneAccount, body: ClockBody) -> Response:
     """Freeze, set, advance or resume the account's clock."""
-    opened = parts.opened(account)
-    opened.move_clock(clock_change(body))
-    return answer(shown_clock(account, opened.clock))
+
+    def change() -> Clock:
+        opened = parts.opened(account)
+        changed = opened.with_clock(body.changed(opened.clock))
+        parts.accounts.put(account, changed)
+        return changed.clock
+
+    return answer(shown_clock(account, await parts.pipeline.change(change)))
 
 
 def shown_clock(account: str, clock: Clock) -> Moment:
     """Return what *clock* says now."""
     now = clock.now()
     return Moment(account=account, now=utc(now), now_ms=now, state=clock.state)
-
-
-def clock_change(body: ClockBody) -> Callable[[Clock], None]:
-    """Return what *body* does to a clock; what is not possible is answered 400."""
-
-    def change(clock: Clock) -> None:
-        try:
-            body.apply(clock)
-        except ValueError as error:
-            raise HTTPException(400, str(error)) from None
-
-    return change

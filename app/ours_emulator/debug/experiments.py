@@ -46,17 +46,25 @@ async def set_experiment(
     parts: Needs, account: OneAccount, experiment_key: ExperimentKey, body: Experiment
 ) -> Response:
     """Set an experiment, instead of the one with that key. Only revision 2026-10 assigns visitors to it."""
-    _configure(parts, account, {**parts.opened(account).config.experiments, experiment_key: body})
+
+    def change() -> None:
+        _configure(parts, account, {**parts.opened(account).config.experiments, experiment_key: body})
+
+    await parts.pipeline.change(change)
     return AsciiJSON(_shown(parts, account, experiment_key, body))
 
 
 @router.delete("/experiments/{experiment_key}", response_model=ExperimentState, responses=NOT_FOUND)
 async def remove_experiment(parts: Needs, account: OneAccount, experiment_key: ExperimentKey) -> Response:
     """Remove an experiment and show it. Visitors keep what they were assigned to."""
-    before = parts.shown(account).config.experiments
-    removed = _found(before, experiment_key)
-    _configure(parts, account, {name: one for name, one in before.items() if name != experiment_key})
-    return AsciiJSON(_shown(parts, account, experiment_key, removed))
+
+    def change() -> Experiment:
+        before = parts.shown(account).config.experiments
+        removed = _found(before, experiment_key)
+        _configure(parts, account, {name: one for name, one in before.items() if name != experiment_key})
+        return removed
+
+    return AsciiJSON(_shown(parts, account, experiment_key, await parts.pipeline.change(change)))
 
 
 def _configure(parts: Parts, account: str, changed: Experiments) -> None:

@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import IO, Annotated, Any
@@ -77,7 +78,7 @@ async def replay(request: Request, parts: Needs) -> Response:
         try:
             account = account_of(request, None)
             settings = await asyncio.to_thread(_checked, file)
-            kept = _kept_settings(parts.accounts, settings, account)
+            kept = await parts.pipeline.change(partial(_kept_settings, parts.accounts, settings, account))
             return answer(replace(await _replayed(parts, file, account), kept_settings=kept))
         except journal_format.LineError as error:
             raise HTTPException(400, str(error)) from None

@@ -1,6 +1,6 @@
 """Faults: planned, shown and removed under /debug/faults."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Self, TypeAlias
 
 from fastapi import Path
@@ -20,7 +20,7 @@ from ours_emulator.debug.params import (
     found,
 )
 from ours_emulator.debug.parts import Parts
-from ours_emulator.decide.faults import Action, ActiveFault, Delay, Fault, FaultMatch, RateLimit
+from ours_emulator.decide.faults import Action, ActiveFault, Delay, Fault, FaultMatch, Faults, RateLimit
 from ours_emulator.http.routes import CLIENT_PATHS, EXPERIMENT_PATHS, INGEST_PATHS
 from ours_emulator.model import Properties
 from ours_emulator.records import Connection, FaultAnswer, Page, RowCode, from_json
@@ -252,34 +252,56 @@ async def faults(parts: Needs, account: OneAccount) -> Response:
 @router.delete("/faults", response_model=Removed)
 async def clear_faults(parts: Needs, account: OneAccount) -> Response:
     """Remove all faults of the account."""
-    return answer(Removed(parts.shown(account).faults.clear()))
+
+    def change() -> Removed:
+        removed = parts.shown(account).faults.active
+        if removed:
+            parts.accounts.put(account, replace(parts.opened(account), faults=Faults()))
+        return Removed(len(removed))
+
+    return answer(await parts.pipeline.change(change))
 
 
 @router.get("/faults/{name}", response_model=FaultState, responses=NOT_FOUND)
 async def fault(parts: Needs, account: OneAccount, name: FaultName) -> Response:
     """Show a fault with its counts."""
-    active = parts.shown(account).faults.active()
-    named = next((one for one in active if one.fault.name == name), None)
-    return AsciiJSON(_shown(account, found(named, f"there is no fault {name}")))
+    return AsciiJSON(_shown(account, _found(parts, account, name)))
 
 
 @router.put("/faults/{name}", response_model=FaultState, responses=NOT_FOUND)
 async def plan_fault(parts: Needs, account: OneAccount, name: FaultName, body: FaultBody) -> Response:
     """Plan a fault. It replaces the one with that name; its counts begin at zero."""
-    return AsciiJSON(_shown(account, parts.opened(account).faults.add(body.fault(name))))
+    fault = body.fault(name)
+
+    def change() -> None:
+        opened = parts.opened(account)
+        parts.accounts.put(account, replace(opened, faults=opened.faults.planned(fault)))
+
+    await parts.pipeline.change(change)
+    return AsciiJSON(_shown(account, ActiveFault(fault)))
 
 
 @router.delete("/faults/{name}", response_model=FaultState, responses=NOT_FOUND)
 async def remove_fault(parts: Needs, account: OneAccount, name: FaultName) -> Response:
     """Remove a fault and show its last counts."""
-    removed = parts.shown(account).faults.remove(name)
-    return AsciiJSON(_shown(account, found(removed, f"there is no fault {name}")))
+
+    def change() -> ActiveFault:
+        removed = _found(parts, account, name)
+        opened = parts.opened(account)
+        parts.accounts.put(account, replace(opened, faults=opened.faults.without(name)))
+        return removed
+
+    return AsciiJSON(_shown(account, await parts.pipeline.change(change)))
+
+
+def _found(parts: Parts, account: str, name: str) -> ActiveFault:
+    return found(parts.shown(account).faults.named(name), f"there is no fault {name}")
 
 
 def shown_faults(parts: Parts, account: str) -> list[Properties]:
     """Return the faults of *account*, the oldest first; a closed one has none."""
     opened = parts.accounts.shown(account)
-    return [] if opened is None else [_shown(account, active) for active in opened.faults.active()]
+    return [] if opened is None else [_shown(account, active) for active in opened.faults.active]
 
 
 def _shown(account: str, active: ActiveFault) -> Properties:

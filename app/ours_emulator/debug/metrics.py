@@ -3,7 +3,7 @@
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import PlainTextResponse, Response
 
-from ours_emulator.debug.params import Needs, Reader, Responses, error_response
+from ours_emulator.debug.params import NeedsNoAccounts, Reader, Responses, error_response
 from ours_emulator.store import StoreFailedError, StoreLostError, StoreReader
 
 MEDIA_TYPE = "text/plain; version=0.0.4"
@@ -21,7 +21,7 @@ router = APIRouter()
 
 
 @router.get("/metrics", response_class=Response, responses=_RESPONSES)
-async def metrics(request: Request, parts: Needs, reader: Reader) -> PlainTextResponse:
+async def metrics(request: Request, parts: NeedsNoAccounts, reader: Reader) -> PlainTextResponse:
     """Answer counts of the whole emulator in the text format of Prometheus; only with `--metrics`."""
     if request.scope["account"] is not None:
         raise HTTPException(404, _WHOLE)

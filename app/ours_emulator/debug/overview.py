@@ -17,6 +17,7 @@ from ours_emulator.debug.params import (
     AsciiJSON,
     Body,
     Needs,
+    NeedsNoAccounts,
     Reader,
     account_of,
     answer,
@@ -83,7 +84,7 @@ async def summary(reader: Reader, account: Account) -> Response:
 
 
 @router.get("/settings", response_model=dict[str, Setting])
-async def settings(parts: Needs) -> Response:
+async def settings(parts: NeedsNoAccounts) -> Response:
     """Show every setting in force and where it comes from. Only the end of a token or key is shown, and no password."""
     values = parts.loaded.settings.model_dump(mode="json")
     for name in ("tokens", "public_keys"):
@@ -97,7 +98,7 @@ async def settings(parts: Needs) -> Response:
 
 
 @router.get("/health", response_model=Health)
-async def health(request: Request, parts: Needs) -> Response:
+async def health(request: Request, parts: NeedsNoAccounts) -> Response:
     """Check that the emulator answers and can read its store."""
     await parts.store.ping()
     return answer(Health("ok", __version__, parts.accounts.revision(account_of(request, None)).name))

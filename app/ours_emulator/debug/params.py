@@ -127,7 +127,16 @@ async def _parts(request: Request) -> Parts:
     return cast(Parts, request.app.state.parts)
 
 
-Needs: TypeAlias = Annotated[Parts, Depends(_parts)]
+NeedsNoAccounts: TypeAlias = Annotated[Parts, Depends(_parts)]
+"""The parts that the endpoint works with, none of which may have been changed by another process."""
+
+
+async def _fresh_parts(parts: NeedsNoAccounts) -> Parts:
+    await parts.accounts.refresh()
+    return parts
+
+
+Needs: TypeAlias = Annotated[Parts, Depends(_fresh_parts)]
 """The parts that the endpoint works with."""
 
 

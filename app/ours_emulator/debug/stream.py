@@ -55,13 +55,15 @@ async def stream(
     after = _event_id(resumed if resumed is not None else last_event_id)
     which = EventFilter(event, visitor_id, outcome=None if outcome == "any" else outcome)
     mark_endless(request.scope)
-    messages = _messages(reader, parts.feed, account, which, after)
+    # What follows the commits of several processes may tell of some that are older than the stream.
+    since = await reader.newest_event() if after is None else after
+    messages = _messages(reader, parts.feed, account, which, since, resumes=after is not None)
     headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
     return StreamingResponse(messages, media_type=MEDIA_TYPE, headers=headers)
 
 
 async def _messages(
-    reader: StoreReader, feed: Feed, account: str | None, which: EventFilter, after: int | None
+    reader: StoreReader, feed: Feed, account: str | None, which: EventFilter, after: int, *, resumes: bool
 ) -> AsyncGenerator[str]:
     """Yield the messages, some at a time: from the store until the client has caught up, then as they are committed.
 
@@ -71,9 +73,9 @@ async def _messages(
     try:
         with feed.listen(account, which.event, bounded=True) as listener:
             yield "retry: 1000\n\n"
-            progress = _Progress(which, after or 0)
-            # Without `after` there is nothing to catch up with: whatever comes from here on is handed over.
-            if after is not None:
+            progress = _Progress(which, after)
+            # A new stream has nothing to catch up with: whatever comes from here on is handed over.
+            if resumes:
                 async for chunk in _missed(reader, account, which, listener, progress):
                     yield chunk
             while (views := listener.take()) is not None:

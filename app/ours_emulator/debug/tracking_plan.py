@@ -1,6 +1,7 @@
 """The tracking plan of an account: set, shown and removed under /debug/tracking-plan."""
 
 from dataclasses import replace
+from functools import partial
 
 from starlette.responses import Response
 
@@ -20,16 +21,20 @@ async def tracking_plan(parts: Needs, account: OneAccount) -> Response:
 @router.put("/tracking-plan", response_model=TrackingPlan)
 async def set_tracking_plan(parts: Needs, account: OneAccount, body: GivenPlan) -> Response:
     """Set the account's tracking plan. Each difference of a message gets a hint; answers stay the same."""
-    _configure(parts, account, body)
+    await parts.pipeline.change(partial(_configure, parts, account, body))
     return AsciiJSON(body.document)
 
 
 @router.delete("/tracking-plan", response_model=TrackingPlan, responses=NOT_FOUND)
 async def remove_tracking_plan(parts: Needs, account: OneAccount) -> Response:
     """Remove the account's tracking plan and show it."""
-    removed = _planned(parts, account)
-    _configure(parts, account, None)
-    return AsciiJSON(removed.document)
+
+    def change() -> TrackingPlan:
+        removed = _planned(parts, account)
+        _configure(parts, account, None)
+        return removed
+
+    return AsciiJSON((await parts.pipeline.change(change)).document)
 
 
 def _planned(parts: Parts, account: str) -> TrackingPlan:

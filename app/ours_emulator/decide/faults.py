@@ -1,13 +1,12 @@
 """Faults, planned misbehaviour: which requests they hit, when, and what they do to them (rule 429-500).
 
-`Faults` and `ActiveFault` have state: counts, random numbers, the levels of rate limits. The rest are pure functions.
+All are values: a request that a fault matches leaves a new one, with other counts and another level of its rate limit.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
-from threading import Lock
 
 from pydantic import JsonValue
 
@@ -90,43 +89,40 @@ class Fault:
     """The fault as JSON, as it was planned."""
 
 
-class _Bucket:
-    """The state of a rate limit: the time (ms) when the bucket is full again.
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The state of a rate limit: the time (ms) when the bucket is full again, and the latest time it was asked at.
 
     A count of tokens would need a sum of many small numbers, and their rounding errors would add up.
     """
 
-    def __init__(self, limit: RateLimit) -> None:
-        self._interval_ms = 1000 / limit.per_second
-        self._burst_ms = (limit.burst - 1) * self._interval_ms
-        self._full_at = 0.0
-        self._latest = 0
+    full_at: float = 0.0
+    latest: int = 0
 
-    def wait(self, now: int) -> float | None:
+    def take(self, limit: RateLimit, now: int) -> tuple["Bucket", float | None]:
         """Take a token at the time *now* (ms). If there is none, return the seconds until there is one."""
+        interval_ms = 1000 / limit.per_second
+        burst_ms = (limit.burst - 1) * interval_ms
         # A request may be decided after one that was received later; time must not go back for that.
-        self._latest = now = max(now, self._latest)
-        full_at = max(self._full_at, now)
-        if full_at - self._burst_ms > now + _ROUNDING_MS:
-            return (full_at - self._burst_ms - now) / 1000
-        self._full_at = full_at + self._interval_ms
-        return None
+        now = max(now, self.latest)
+        full_at = max(self.full_at, now)
+        if full_at - burst_ms > now + _ROUNDING_MS:
+            return replace(self, latest=now), (full_at - burst_ms - now) / 1000
+        return Bucket(full_at + interval_ms, now), None
 
-    def move(self, milliseconds: int) -> None:
-        """Shift the schedule when the clock is set back by *milliseconds*."""
-        self._latest -= milliseconds
-        self._full_at -= milliseconds
+    def moved(self, milliseconds: int) -> "Bucket":
+        """Return it as it is when the clock was set back by *milliseconds*."""
+        return Bucket(self.full_at - milliseconds, self.latest - milliseconds)
 
 
+@dataclass(frozen=True, slots=True)
 class ActiveFault:
     """A fault at work, with its counts: how many requests it matched, and how many of these it hit."""
 
-    def __init__(self, fault: Fault) -> None:
-        self.fault = fault
-        self.matched = 0
-        self.hits = 0
-        self._random = Random(fault.seed)
-        self._bucket = _Bucket(fault.rate_limit) if fault.rate_limit else None
+    fault: Fault
+    matched: int = 0
+    hits: int = 0
+    bucket: Bucket = field(default_factory=Bucket)
 
     @property
     def used_up(self) -> bool:
@@ -134,31 +130,33 @@ class ActiveFault:
         times, sequence = self.fault.times, self.fault.sequence
         return (times is not None and self.hits >= times) or bool(sequence and self.matched >= len(sequence))
 
-    def answer(self, now: int, arrivals: Sequence[Arrival]) -> FaultAnswer | None:
-        """Return what happens to a request that matches, at the time *now* (ms); None lets it pass."""
-        self.matched += 1
+    def answer(self, now: int, arrivals: Sequence[Arrival]) -> tuple["ActiveFault", FaultAnswer | None]:
+        """Return it after a request that matches, at the time *now* (ms), and what happens to that; None: it passes."""
+        matched = replace(self, matched=self.matched + 1)
+        answer = matched._drawn(arrivals)
+        if answer is not None and self.fault.rate_limit is not None:
+            bucket, wait = self.bucket.take(self.fault.rate_limit, now)
+            matched = replace(matched, bucket=bucket)
+            answer = None if wait is None else replace(answer, status=answer.status or 429, retry_after=wait)
+        return (matched, None) if answer is None else (replace(matched, hits=self.hits + 1), answer)
+
+    def moved(self, milliseconds: int) -> "ActiveFault":
+        """Return it with the schedule of its rate limit shifted, as the clock was set back by *milliseconds*."""
+        return replace(self, bucket=self.bucket.moved(milliseconds))
+
+    def _drawn(self, arrivals: Sequence[Arrival]) -> FaultAnswer | None:
+        """Return what happens to the latest match, a rate limit aside."""
         action = self._action()
-        # Drawn for every match, so that a seed gives the same sequence whatever else decides.
-        passes = self._random.random() >= self.fault.probability
+        # Of the seed and the number of the match alone, so that a seed gives the same sequence in several processes.
+        random = Random(f"{self.fault.seed} {self.matched}")
+        passes = random.random() >= self.fault.probability
         if action is None or passes or (self.fault.times is not None and self.hits >= self.fault.times):
             return None
-        answer = replace(action.answer, delay_ms=action.delay.drawn(self._random))
-        if answer.code is not None:
-            answer = replace(answer, rows=self._rows(answer, arrivals))
-            if not answer.rows:
-                return None
-        if self._bucket is not None:
-            wait = self._bucket.wait(now)
-            if wait is None:
-                return None
-            answer = replace(answer, status=answer.status or 429, retry_after=wait)
-        self.hits += 1
-        return answer
-
-    def move(self, milliseconds: int) -> None:
-        """Shift the schedule of its rate limit when the clock is set back by *milliseconds*."""
-        if self._bucket is not None:
-            self._bucket.move(milliseconds)
+        answer = replace(action.answer, delay_ms=action.delay.drawn(random))
+        if answer.code is None:
+            return answer
+        rows = self._rows(answer, arrivals)
+        return replace(answer, rows=rows) if rows else None
 
     def _rows(self, answer: FaultAnswer, arrivals: Sequence[Arrival]) -> tuple[int, ...]:
         """Return the indexes of the valid rows that fail: those that *answer* lists, else those that match."""
@@ -179,53 +177,38 @@ class ActiveFault:
         return sequence[self.matched - 1] if self.matched <= len(sequence) else None
 
 
+@dataclass(frozen=True, slots=True)
 class Faults:
-    """The faults of one account, by name; thread-safe."""
+    """The faults of one account, the oldest first. Each has a name of its own."""
 
-    def __init__(self) -> None:
-        self._active: dict[str, ActiveFault] = {}
-        self._lock = Lock()
+    active: tuple[ActiveFault, ...] = ()
 
-    def add(self, fault: Fault) -> ActiveFault:
-        """Activate *fault* with its counts at zero. It replaces the fault of that name."""
-        with self._lock:
-            active = self._active[fault.name] = ActiveFault(fault)
-            return active
+    def named(self, name: str) -> ActiveFault | None:
+        """Return the fault *name*, if there is one."""
+        return next((active for active in self.active if active.fault.name == name), None)
 
-    def remove(self, name: str) -> ActiveFault | None:
-        """Remove the fault *name* and return it, if there is one."""
-        with self._lock:
-            return self._active.pop(name, None)
+    def planned(self, fault: Fault) -> "Faults":
+        """Return them with *fault*, its counts at zero. It takes the place of the fault of that name."""
+        new = ActiveFault(fault)
+        if self.named(fault.name) is None:
+            return Faults((*self.active, new))
+        return Faults(tuple(new if one.fault.name == fault.name else one for one in self.active))
 
-    def clear(self) -> int:
-        """Remove all faults; return how many there were."""
-        with self._lock:
-            count = len(self._active)
-            self._active.clear()
-            return count
+    def without(self, name: str) -> "Faults":
+        """Return them without the fault *name*."""
+        return Faults(tuple(active for active in self.active if active.fault.name != name))
 
-    def move(self, milliseconds: int) -> None:
-        """Shift the schedules of all rate limits when the clock is set back by *milliseconds*."""
-        with self._lock:
-            for active in self._active.values():
-                active.move(milliseconds)
+    def moved(self, milliseconds: int) -> "Faults":
+        """Return them with the schedules of all rate limits shifted, as the clock was set back by *milliseconds*."""
+        return Faults(tuple(active.moved(milliseconds) for active in self.active))
 
-    def active(self) -> list[ActiveFault]:
-        """Return the faults, the oldest first."""
-        with self._lock:
-            return list(self._active.values())
-
-    def answer(self, request: Request, contents: Contents) -> FaultAnswer | None:
-        """Return what happens to *request*, with these *contents*: the oldest fault that hits it decides."""
-        if not self._active:
-            return None
-        with self._lock:
-            for active in self._active.values():
-                if active.fault.match.matches(request, contents):
-                    answer = active.answer(request.received_at, contents.arrivals)
-                    if answer is not None:
-                        return answer
-        return None
+    def answer(self, request: Request, contents: Contents) -> tuple["Faults", FaultAnswer | None]:
+        """Return them after *request*, with these *contents*, and what happens to it: the oldest that hits decides."""
+        answer, after = None, list(self.active)
+        for index, active in enumerate(self.active):
+            if answer is None and active.fault.match.matches(request, contents):
+                after[index], answer = active.answer(request.received_at, contents.arrivals)
+        return Faults(tuple(after)), answer
 
 
 def apply_fault(arrivals: Sequence[Arrival], fault: FaultAnswer | None) -> Sequence[Arrival]:

@@ -1,10 +1,9 @@
 """Which requests are attempts of one call: a request that a fault hit is sent again (rule attempts).
 
-`Calls` has state, the attempts that failed lately. The rest are pure functions.
+`Calls` has the state of one group of requests. The rest are pure functions.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TypeAlias
@@ -12,7 +11,6 @@ from typing import TypeAlias
 from ours_emulator.model import Arrival, Attempt, Exchange, Message, Request
 from ours_emulator.records import Hint
 
-_MAX_CALLS = 10_000
 # Longer than any SDK waits between two attempts; what comes later with the same content is a new call.
 _MAX_GAP_SECONDS = 600
 Key: TypeAlias = tuple[str, str, str]
@@ -49,42 +47,21 @@ class AttemptBefore:
 
 
 class Calls:
-    """The last ten thousand calls whose latest attempt a fault hit.
+    """The calls of a group of requests whose latest attempt a fault hit: those *stored*, and those of the group."""
 
-    What one group of requests adds counts for the rest of that group at once, and for later groups after `keep`.
-    """
-
-    def __init__(self) -> None:
-        self._failed: OrderedDict[Key, FailedAttempt] = OrderedDict()
-        self._new: dict[Key, FailedAttempt | None] = {}
-
-    def begin(self) -> None:
-        """Begin a group; what an earlier group added and did not keep is forgotten."""
-        self._new.clear()
-
-    def keep(self) -> None:
-        """Keep what the group added, because it was committed."""
-        for key, failed in self._new.items():
-            self._failed.pop(key, None)
-            if failed is not None:
-                self._failed[key] = failed
-        self._new.clear()
-        while len(self._failed) > _MAX_CALLS:
-            self._failed.popitem(last=False)
-
-    def forget(self, account: str | None) -> None:
-        """Forget the calls of *account*, of all accounts if None."""
-        for key in [key for key in self._failed if account in (None, key[0])]:
-            del self._failed[key]
+    def __init__(self, stored: Mapping[Key, FailedAttempt]) -> None:
+        self._stored = stored
+        self.changed: dict[Key, FailedAttempt | None] = {}
+        """What the group made of them; None for those whose latest attempt did not fail."""
 
     def before(self, request: Request, arrivals: Sequence[Arrival]) -> FailedAttempt | None:
         """Return the failed attempt that *request*, with these *arrivals*, repeats."""
-        if not self._failed and not self._new:
+        if not self._stored and not self.changed:
             return None
         if request.sdk_counts and request.attempt == 1:
             return None
-        key = _key(request, arrivals)
-        failed = self._new[key] if key in self._new else self._failed.get(key)
+        key = call_key(request, arrivals)
+        failed = self.changed[key] if key in self.changed else self._stored.get(key)
         return None if failed is None or failed.gap(request) > _MAX_GAP_SECONDS else failed
 
     def add(self, exchange: Exchange, arrivals: Sequence[Arrival]) -> None:
@@ -92,9 +69,11 @@ class Calls:
         if exchange.fault is not None and (exchange.fault.hides_answer or exchange.fault.code is not None):
             request = exchange.request
             failed = FailedAttempt(exchange.attempt, request.received_at, request.started, exchange.fault.retry_after)
-            self._new[_key(request, arrivals)] = failed
-        elif self._failed or self._new:
-            self._new[_key(exchange.request, arrivals)] = None
+            self.changed[call_key(request, arrivals)] = failed
+        elif self._stored or self.changed:
+            key = call_key(exchange.request, arrivals)
+            if key in self._stored or key in self.changed:
+                self.changed[key] = None
 
 
 def attempt_of(
@@ -136,7 +115,8 @@ def early_retry_hint(before: FailedAttempt, request: Request) -> Iterable[Hint]:
         yield Hint("attempts", "", message)
 
 
-def _key(request: Request, arrivals: Sequence[Arrival]) -> Key:
+def call_key(request: Request, arrivals: Sequence[Arrival]) -> Key:
+    """Return what all attempts of the call have in common that *request*, with these *arrivals*, belongs to."""
     messages = [arrival for arrival in arrivals if isinstance(arrival, Message)]
     ids = [(message.distinct_id, message.test) for message in messages if message.distinct_id is not None]
     digested = repr(ids).encode() if len(ids) == len(arrivals) else request.body

@@ -1,12 +1,12 @@
 """An emulated endpoint. It is not a FastAPI route: a parameter model would refuse bodies its own way, with 422."""
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from ours_emulator.accounts import Accounts
-from ours_emulator.contract.ingest import ENDPOINTS
 from ours_emulator.contract.paths import unknown_path
 from ours_emulator.contract.sdk import newer_note
 from ours_emulator.http.fault_effects import apply_fault
@@ -16,6 +16,7 @@ from ours_emulator.http.routes import CLIENT_UNKNOWN, INGEST_UNKNOWN, Route, nam
 from ours_emulator.http.wire import read_request, send_answer, send_preflight, send_redirect, wants_html
 from ours_emulator.model import DEFAULT_ACCOUNT, Answer, Closed, Exchange, Request
 from ours_emulator.pipeline import Contract, Pipeline
+from ours_emulator.store import StoreError
 
 _GONE = 410
 _UNKNOWN = (INGEST_UNKNOWN, CLIENT_UNKNOWN)
@@ -33,6 +34,8 @@ class EndpointParts:
     preflights: Preflights
     limit: int
     """Largest body in bytes."""
+    noted: set[str] = field(default_factory=set[str])
+    """The accounts of which the log says that their SDK is made for a newer revision."""
 
 
 class Endpoint:
@@ -50,7 +53,7 @@ class Endpoint:
             return
         parts.preflights.followed(scope, route)
         try:
-            request = await read_request(scope, receive, route, parts.limit, parts.accounts.now)
+            request = await read_request(scope, receive, route, parts.limit)
         except ClientDisconnect:
             return
         if request.endpoint in _UNKNOWN and request.method in _READ_METHODS:
@@ -80,13 +83,12 @@ class Endpoint:
             self._note_sdk(exchange.request)
 
     def _note_sdk(self, request: Request) -> None:
-        """Note once for an account that its SDK is made for a newer revision. That is no mistake, and so no hint."""
+        """Say once of an account that its SDK is made for a newer revision."""
         account = self.parts.accounts.open(request.account)
-        if account is None or account.newer_sdk or request.endpoint not in ENDPOINTS:
+        if account is None or not account.newer_sdk or request.account in self.parts.noted:
             return
-        if note := newer_note(request.python_sdk, account.config.revision):
-            account.newer_sdk = request.python_sdk
-            self.parts.log.note(note, request.account)
+        self.parts.noted.add(request.account)
+        self.parts.log.note(newer_note(account.newer_sdk, account.config.revision), request.account)
 
     async def _refuse_unknown(self, send: Send, request: Request) -> None:
         """Answer 404 and keep nothing: browsers and health checks send such requests, not events (rule methods)."""
@@ -110,6 +112,9 @@ class DocumentEndpoint(Endpoint):
     async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the document."""
         if scope["method"] in ("GET", "HEAD"):
+            # Another process may have changed it. Without a database, the answer is the one known last.
+            with suppress(StoreError):
+                await self.parts.accounts.refresh()
             revision = self.parts.accounts.revision(route.account or DEFAULT_ACCOUNT)
             await send_answer(send, Answer(200, revision.document, {}))
         else:

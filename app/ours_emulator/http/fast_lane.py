@@ -39,7 +39,7 @@ class FastRequest:
 
     def request(self) -> Request:
         """Return the request, whose body is complete."""
-        return request_of(self.route, "POST", self.headers, self.body, self.endpoint.parts.accounts.now, self.started)
+        return request_of(self.route, "POST", self.headers, self.body, self.started)
 
 
 class FastLane:
@@ -47,7 +47,7 @@ class FastLane:
 
     def __init__(self, served: Served) -> None:
         self._guard = served.guard
-        self._route_of_revision = served.route_of_revision
+        self._served = served
         self._endpoints = served.endpoints
 
     def fast_request(self, target: bytes, pairs: Sequence[tuple[bytes, bytes]]) -> FastRequest | None:
@@ -57,7 +57,9 @@ class FastLane:
             return None
         path = target.decode("ascii")
         route = _remembered_route(path) if len(path) <= _MAX_REMEMBERED_PATH else find_route(path)
-        route = self._route_of_revision(route)
+        if self._served.may_be_outdated(route):
+            return None
+        route = self._served.route_of_revision(route)
         endpoint = self._endpoints.get(route.endpoint)
         length = headers.get(b"content-length", b"x")
         if not isinstance(endpoint, Endpoint) or not length.isdigit() or len(length) > _MAX_DIGITS:

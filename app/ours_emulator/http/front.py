@@ -4,6 +4,7 @@ A body of the debug API that is too large is answered 413 here; those of the emu
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from ours_emulator.http.log import RequestLog
 from ours_emulator.http.routes import Route, called_path, find_route, is_sent_as, no_such_path, route_of_revision
 from ours_emulator.http.wire import read_body, send_json, with_nosniff
 from ours_emulator.model import DEFAULT_ACCOUNT, Properties
+from ours_emulator.store import StoreError
 
 Answerer: TypeAlias = Callable[[Route, Scope, Receive, Send], Awaitable[None]]
 """An emulated endpoint, or a probe."""
@@ -39,6 +41,18 @@ class Served:
         if route.endpoint not in EXPERIMENT_ENDPOINTS:
             return route
         return route_of_revision(route, self.accounts.revision(route.account or DEFAULT_ACCOUNT))
+
+    async def fresh_route(self, route: Route) -> Route:
+        """Return the same, also if another process has just given the account another revision."""
+        if self.may_be_outdated(route):
+            # Without a database the request fails anyway.
+            with suppress(StoreError):
+                await self.accounts.refresh()
+        return self.route_of_revision(route)
+
+    def may_be_outdated(self, route: Route) -> bool:
+        """Whether another process may have given the account a revision in which *route* is another one."""
+        return self.accounts.are_shared and route.endpoint in EXPERIMENT_ENDPOINTS
 
 
 class Front:
@@ -62,7 +76,7 @@ class Front:
             await self._app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._served.route_of_revision(find_route(called_path(scope)))
+        route = await self._served.fresh_route(find_route(called_path(scope)))
         refusal = self._served.guard.refusal(scope["method"], scope["headers"], route)
         if refusal is not None:
             await self._refuse(scope, send, route, refusal)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
+from ours_emulator.clock import real_now
 from ours_emulator.http.routes import Route
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import DEFAULT_ACCOUNT, Answer, Arrival, Exchange, Properties, Receipt, Rejection, Request
@@ -43,15 +44,15 @@ _PREFLIGHT = (
 )
 
 
-async def read_request(scope: Scope, receive: Receive, route: Route, limit: int, now: Callable[[str], int]) -> Request:
-    """Return the request for *route*. No more than *limit* bytes of its body are kept; *now* is the time in an account.
+async def read_request(scope: Scope, receive: Receive, route: Route, limit: int) -> Request:
+    """Return the request for *route*. No more than *limit* bytes of its body are kept.
 
     Raises ClientDisconnect if the client left before the body was complete.
     """
     headers = _joined_headers(scope["headers"])
     started = time.perf_counter()
     body, oversized = await read_body(receive, limit)
-    return request_of(route, scope["method"], headers, body, now, started, oversized=oversized)
+    return request_of(route, scope["method"], headers, body, started, oversized=oversized)
 
 
 def request_of(
@@ -59,15 +60,13 @@ def request_of(
     method: str,
     headers: Mapping[bytes, bytes],
     body: bytes,
-    now: Callable[[str], int],
     started: float,
     *,
     oversized: bool = False,
 ) -> Request:
-    """Return the request for *route* with these *headers* and this *body*; *now* is the time in an account."""
-    account = route.account or DEFAULT_ACCOUNT
+    """Return the request for *route* with these *headers* and this *body*, received at the real time."""
     return Request(
-        account=account,
+        account=route.account or DEFAULT_ACCOUNT,
         endpoint=route.endpoint,
         method=method,
         path=route.called,
@@ -78,7 +77,7 @@ def request_of(
         oversized=oversized,
         attempt=attempt_number(headers.get(_RETRY_COUNT, b"0").decode("latin-1")),
         sdk_counts=_RETRY_COUNT in headers,
-        received_at=now(account),
+        received_at=real_now(),
         started=started,
         python_sdk=_python_sdk(headers) if _SDK_LANGUAGE in headers else "",
     )

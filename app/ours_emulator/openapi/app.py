@@ -53,6 +53,11 @@ class EmulatorApp(DebugApp):
         """Return the OpenAPI document of everything that is served to *account*, by its revision."""
         return whole_document(self.debug_document(), self._accounts.revision(account).document)
 
+    async def fresh_openapi_of(self, account: str | None) -> dict[str, Any]:
+        """Return the same, also if another process has just given the account another revision."""
+        await self._accounts.refresh()
+        return self.openapi_of(account)
+
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncGenerator[None]:
         yield
@@ -60,8 +65,8 @@ class EmulatorApp(DebugApp):
 
 
 async def _document(request: Request) -> Response:
-    root, account = request.scope["root_path"], request.scope["account"]
-    return AsciiJSON({**request.app.openapi_of(account), "servers": servers(root, account)})
+    app, root, account = request.app, request.scope["root_path"], request.scope["account"]
+    return AsciiJSON({**await app.fresh_openapi_of(account), "servers": servers(root, account)})
 
 
 async def _docs_page(request: Request) -> Response:

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from ours_emulator.decide.content import identifiers_in
 from ours_emulator.decide.decision import Decision
 from ours_emulator.decide.deduplication import DistinctId, Original
 from ours_emulator.decide.devices import PendingDevice
 from ours_emulator.decide.identity import KnownVisitor, Name
-from ours_emulator.decide.retries import AttemptBefore
+from ours_emulator.decide.retries import AttemptBefore, FailedAttempt, Key
 from ours_emulator.errors import StoreError as StoreError
 from ours_emulator.model import Exchange, Identifier, Properties, Request, VisitorState
 from ours_emulator.records import (
@@ -126,6 +126,14 @@ class Slice(Generic[T]):
     last_evicted: int
 
 
+class AccountText(NamedTuple):
+    """An account as the processes share it that use one database: its name, its version, and what it is, as text."""
+
+    name: str
+    version: int
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class StoredVersion:
     """A visitor as the event *id* left them. `unknown` names what of a `VisitorVersion` was never recorded."""
@@ -191,6 +199,11 @@ class StoreWriter(Protocol):
         ...
 
     @property
+    def any_failed_attempts(self) -> bool:
+        """Whether any call failed in its latest attempt."""
+        ...
+
+    @property
     def waits_for_disk(self) -> bool:
         """Whether a commit waits until a disk has it."""
         ...
@@ -223,6 +236,14 @@ class StoreWriter(Protocol):
         """Return the attempt before *request*, a further one; None if it is not known."""
         ...
 
+    def failed_attempts(self, keys: Iterable[Key]) -> dict[Key, FailedAttempt]:
+        """Return, for those of *keys* whose calls failed in their latest attempt, that attempt."""
+        ...
+
+    def save_failed_attempts(self, changed: Mapping[Key, FailedAttempt | None]) -> None:
+        """Save the latest attempts of calls that failed; None for those that did not. Very old ones are forgotten."""
+        ...
+
     def save(self, exchanges: Sequence[Exchange], decision: Decision) -> None:
         """Write *exchanges* and what *decision* changed. What it was decided on was loaded in the same transaction."""
         ...
@@ -251,6 +272,56 @@ class StoreWriter(Protocol):
         ...
 
 
+class SharedAccounts(Protocol):
+    """Where processes that share a database leave accounts that they changed. Belongs to the open transaction."""
+
+    def changed_accounts(self) -> Sequence[AccountText]:
+        """Return the accounts that were changed since the last call."""
+        ...
+
+    def save_accounts(self, texts: Mapping[str, str]) -> int:
+        """Save accounts by their names, and return the version that they have then."""
+        ...
+
+
+class CommitListener(Protocol):
+    """Hears of what all processes commit that share a database, in the order of the commits, from any thread."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody wants to hear of it now."""
+        ...
+
+    def hear(self, events: Sequence[Event]) -> None:
+        """*events* were committed."""
+        ...
+
+    def hear_cleared(self, account: str | None, next_id: int) -> None:
+        """Everything of *account*, or of all accounts if None, was deleted; the next event has *next_id*."""
+        ...
+
+    def hear_gap(self) -> None:
+        """Something may not have been heard of."""
+        ...
+
+
+class SharedDatabase(Protocol):
+    """What processes that share a database tell each other through it."""
+
+    @property
+    def accounts(self) -> SharedAccounts:
+        """Where they leave accounts that they changed."""
+        ...
+
+    def follow(self, listener: CommitListener) -> Callable[[], None]:
+        """Tell *listener* of each commit, and return what is to be called once somebody wants to hear of them."""
+        ...
+
+    def close(self) -> None:
+        """Tell of nothing any more. Calling it twice is harmless."""
+        ...
+
+
 class StoreReader(Protocol):
     """Read access for the debug API. *account* is always a name, or None for all accounts.
 
@@ -269,6 +340,10 @@ class StoreReader(Protocol):
 
     async def size(self) -> int:
         """Return how many bytes the store takes."""
+        ...
+
+    async def accounts_after(self, version: int) -> Sequence[AccountText]:
+        """Return the accounts that processes share which have a greater version."""
         ...
 
     async def account_names(self) -> list[str]:
@@ -375,8 +450,12 @@ class StoreReader(Protocol):
 class Store:
     """An open store. What reads it is opened when it is first asked for: what that imports takes a while."""
 
-    def __init__(self, writer: StoreWriter, make_reader: Callable[[], StoreReader]) -> None:
+    def __init__(
+        self, writer: StoreWriter, make_reader: Callable[[], StoreReader], shared: SharedDatabase | None = None
+    ) -> None:
         self.writer = writer
+        self.shared = shared
+        """What is shared with other processes; None if no other process uses the store."""
         self._make_reader = make_reader
         self._reader: StoreReader | None = None
         self._opening = threading.Lock()
@@ -397,8 +476,15 @@ class Store:
         reader = await self.opened_reader()
         await reader.ping()
 
+    async def accounts_after(self, version: int) -> Sequence[AccountText]:
+        """Return the accounts that processes share which have a greater version."""
+        reader = await self.opened_reader()
+        return await reader.accounts_after(version)
+
     async def close_reader(self) -> None:
-        """Close the reader, if it was opened."""
+        """Close the reader, if it was opened, and follow no commits of others any more."""
+        if self.shared is not None:
+            await asyncio.to_thread(self.shared.close)
         if self._reader is not None:
             await self._reader.close()
 
@@ -408,16 +494,17 @@ class Store:
         self.writer.close()
 
 
-def open_store(url: str | None, retention: Retention) -> Store:
+def open_store(url: str | None, retention: Retention, agreed: Callable[[], Mapping[str, str]] = dict) -> Store:
     """Return the store at *url*, made if it is new: a path, `sqlite:///path` or `postgresql://…`; None is temporary.
 
+    *agreed* returns the settings, by their names, that all processes which share a database have to have alike.
     Raises StoreError if it cannot be opened, which never has a password of *url* in its message.
     """
     # Imported here: whoever only speaks of a store needs no driver.
     if url is not None and url.lower().startswith(("postgresql://", "postgres://")):
         from ours_emulator.store.postgresql import open_postgresql
 
-        return open_postgresql(url, retention)
+        return open_postgresql(url, retention, agreed())
     from ours_emulator.store.sqlite import open_sqlite
 
     return open_sqlite(None if url is None else _path(url), retention)

@@ -98,6 +98,21 @@ requests = sa.Table(
     sa.Column("answer_body", sa.LargeBinary),
     sa.Index("requests_by_call", "call_id", sqlite_where=_FURTHER, postgresql_where=_FURTHER),
 )
+# The latest attempts of calls, if a fault hit them: the next request of the same call is a further attempt.
+failed_attempts = sa.Table(
+    "failed_attempts",
+    metadata,
+    sa.Column("account_id", _Integer, primary_key=True, autoincrement=False),
+    sa.Column("endpoint", _Text, primary_key=True),
+    sa.Column("digest", _Text, primary_key=True),
+    sa.Column("call_id", _Integer, nullable=False),
+    sa.Column("attempt", _Integer, nullable=False),
+    sa.Column("received_at", sa.BigInteger, nullable=False),
+    # Seconds since the epoch by the real time, whatever the account's clock was.
+    sa.Column("started", sa.Float, nullable=False),
+    sa.Column("retry_after", sa.Float),
+    sqlite_with_rowid=False,
+)
 # How many receipts there are of each kind, so that nobody has to count them. `last_id` is the newest one's.
 receipt_counts = sa.Table(
     "receipt_counts",

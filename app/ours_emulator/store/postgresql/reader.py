@@ -1,14 +1,19 @@
 """What reads a PostgreSQL database."""
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
-from ours_emulator.store import StoreFailedError
+from ours_emulator.store import AccountText, StoreFailedError
 from ours_emulator.store.postgresql import dialect
 from ours_emulator.store.postgresql.address import Address
 from ours_emulator.store.postgresql.engine import read_only_engine
 from ours_emulator.store.reading.reader import SqlReader
 from ours_emulator.store.reading.snapshot import Source
 
+_SELECT_CHANGED = sa.text(
+    "SELECT name, version, content AS text FROM shared_accounts WHERE version > :version ORDER BY version"
+)
 _PATIENCE = 120
 """Seconds for a search through everything, which gives no row before its end."""
 _PATIENCE_OF_PROBES = 10
@@ -26,6 +31,12 @@ class PostgresqlReader(SqlReader):
         async with self.snapshot("", self._source.probing) as stored:
             if await stored.scalar(sa.select(sa.func.pg_is_in_recovery())):
                 raise StoreFailedError("the database is a standby, which cannot be written")
+
+    async def accounts_after(self, version: int) -> Sequence[AccountText]:
+        """Return the accounts that processes share which have a greater version."""
+        async with self.snapshot("") as stored:
+            rows = await stored.rows(_SELECT_CHANGED.bindparams(version=version))
+        return [AccountText(**row) for row in rows]
 
     async def size(self) -> int:
         """Return how many bytes the database takes."""

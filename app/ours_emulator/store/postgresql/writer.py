@@ -1,16 +1,21 @@
 """The writer of a PostgreSQL database, whose counters are a row that each transaction locks."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from ours_emulator.records import Cleared
 from ours_emulator.store import Retention
 from ours_emulator.store.postgresql.address import Address
+from ours_emulator.store.postgresql.commits import Commit
+from ours_emulator.store.postgresql.shared_accounts import SharedAccountTable
 from ours_emulator.store.postgresql.writing_connection import WritingConnection
 from ours_emulator.store.writing.counters import COUNTED, values_of
 from ours_emulator.store.writing.statements import FROM_VISITORS, VISITOR_COLUMNS
 from ours_emulator.store.writing.writer import SqlWriter
 
 _SELECT_COUNTERS = f"SELECT {', '.join(COUNTED)} FROM counters FOR UPDATE"
-_UPDATE_COUNTERS = f"UPDATE counters SET {', '.join(f'{name} = ?' for name in COUNTED)}"
+# Told by the same statement: one more way to the server and back would take as long as a tenth of the transaction.
+_UPDATE_COUNTERS = f"UPDATE counters SET {', '.join(f'{name} = ?' for name in COUNTED)} RETURNING pg_notify(?, ?)"
 # The subquery of the other statement would be run for each visitor that has the name.
 _SELECT_VISITORS = f"""
 {VISITOR_COLUMNS}
@@ -27,26 +32,49 @@ class PostgresqlWriter(SqlWriter):
 
     select_visitors = _SELECT_VISITORS
 
-    def __init__(self, address: Address, retention: Retention) -> None:
-        self._connection = WritingConnection(address)
+    def __init__(self, address: Address, retention: Retention, agreed: Mapping[str, str]) -> None:
+        self._connection = WritingConnection(address, agreed)
         self._session = 0
+        self._names_version = 0
         self._loaded: tuple[Any, ...] = ()
+        self._cleared: list[tuple[str | None, int]] = []
         super().__init__(self._connection, retention)
+        self.accounts = SharedAccountTable(self._connection, self._counters)
+        """Where processes leave accounts that they changed."""
 
     def _opened(self) -> None:
         pass
 
     def _load_counters(self) -> None:
+        self._cleared.clear()
         self._loaded = self._run(_SELECT_COUNTERS)[0]
         self._counters.take(self._loaded)
-        if not self._counters.known or self._session != self._connection.sessions:
+        read = self._session, self._names_version
+        if not self._counters.known or read != (self._connection.sessions, self._counters.names_version):
             self._accounts.read()
-            self._session = self._connection.sessions
-            self._counters.known = True
+            self._session, self._counters.known = self._connection.sessions, True
+        self._names_version = self._counters.names_version
 
     def _save_counters(self) -> None:
         if not self._counters.known:
             self._count()
         values = values_of(self._counters)
         if values != self._loaded:
-            self._run(_UPDATE_COUNTERS, *values)
+            told = Commit(self.next_receipt_id, self._cleared)
+            self._run(_UPDATE_COUNTERS, *values, self._connection.channel, told.text())
+            self._names_version = self._counters.names_version
+
+    @property
+    def channel(self) -> str:
+        """Where processes that use the same tables tell each other of their commits."""
+        return self._connection.channel
+
+    def reset(self, account: str | None) -> Cleared:
+        """Delete everything of *account*, or of all accounts if None, but the accounts themselves."""
+        self._cleared.append((account, self.next_receipt_id))
+        return super().reset(account)
+
+    def delete_account(self, account: str) -> Cleared:
+        """Delete *account* and everything of it."""
+        self._cleared.append((account, self.next_receipt_id))
+        return super().delete_account(account)

@@ -1,30 +1,21 @@
-"""The one connection that writes: its statements and transactions, and what their errors mean.
-
-It holds an advisory lock for as long as it lives, so that no other emulator writes to the same tables.
-"""
+"""The one connection of a process that writes: its statements and transactions, and what their errors mean."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from itertools import count
 from typing import Any, cast
 
 import psycopg
-from psycopg.errors import LockNotAvailable, QueryCanceled, ReadOnlySqlTransaction
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.types.numeric import Int8Dumper
 
 from ours_emulator.store import StoreBusyError, StoreError, StoreFailedError
 from ours_emulator.store.postgresql.address import Address
-from ours_emulator.store.postgresql.schema import prepare
+from ours_emulator.store.postgresql.joining import join
 from ours_emulator.store.postgresql.sessions import WritingSession
 
-LOCK = 0x4F555253
-"""The first number of the advisory lock; the second one is of the schema."""
-# An emulator that was just killed may have the lock for a moment yet.
-_WAIT = b"SET lock_timeout = '3s'"
-_TAKE_LOCK = f"SELECT pg_advisory_lock({LOCK}, hashtext(current_schema()))".encode()
-_WAIT_NO_LONGER = b"RESET lock_timeout"
 # With off or local, an answered event may be lost with the power of the server.
 _SYNCHRONOUS = b"""
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')
@@ -39,39 +30,36 @@ _PATIENCE = 30
 # all of it: at 20,000 events that took ten times as long as everything else. The few that need such a scan have a cost
 # then for which they would be compiled first.
 _PLANS = b"SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
+# A process that was paused, or has lost its network, would keep the others waiting.
+_IDLE_LIMIT = b"SET idle_in_transaction_session_timeout = '20s'"
 # The server keeps the lock of a client that vanished until it notices; without these, that may take two hours.
 _KEEPALIVES = b"""
 SELECT set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
        set_config('tcp_keepalives_count', '3', false)
 """
 _READ_ONLY = b"SHOW transaction_read_only"
-_SCHEMA = b"SELECT current_schema()"
 
 
 class WritingConnection:
     """Opens the database at *address* for writing: the `Database` of a PostgreSQL writer.
 
-    A connection that was lost is opened again by the next transaction. A server that does not answer for *patience*
-    seconds counts as lost; it ends a statement itself a little earlier if it can. Raises StoreError.
+    *agreed* are the settings that all processes which use the database have alike. A connection that was lost is opened
+    again by the next transaction. A server that does not answer for *patience* seconds counts as lost; it ends a
+    statement itself a little earlier if it can. Raises StoreError.
     """
 
-    def __init__(self, address: Address, patience: float = _PATIENCE) -> None:
+    def __init__(self, address: Address, agreed: Mapping[str, str], patience: float = _PATIENCE) -> None:
         self._address = address
+        self._agreed = agreed
         self._patience = patience
         self.sessions = 0
-        """How many connections there have been. Between two of them others may have written."""
+        """How many connections there have been."""
+        self.channel = ""
+        """Where processes that use the same tables tell each other of their commits."""
         try:
             self._connection = self._connect()
-            self._prepare()
         except psycopg.Error as error:
             raise StoreError(f"{self.name} cannot be opened: {sentence(error)}") from None
-
-    def _prepare(self) -> None:
-        try:
-            prepare(self._connection, self.name)
-        except BaseException:
-            self._connection.close()
-            raise
 
     @property
     def name(self) -> str:
@@ -110,6 +98,8 @@ class WritingConnection:
             self._begin()
         except psycopg.Error as error:
             raise StoreBusyError(sentence(error)) from error
+        except StoreError as error:
+            raise StoreBusyError(str(error)) from None
 
     def _begin(self) -> None:
         if not self._connection.closed:
@@ -161,11 +151,11 @@ class WritingConnection:
         """Do nothing: the server gives up the room of its log itself."""
 
     def close(self) -> None:
-        """Close the connection, which gives up the lock."""
+        """Close the connection."""
         self._connection.close()
 
     def _connect(self) -> WritingSession:
-        """Return a new connection that has the lock."""
+        """Return a new connection, which has joined the others that use the same tables."""
         parameters = cast(dict[str, Any], dict(self._address.parameters))
         connection = WritingSession.connect(**parameters, autocommit=True, cursor_factory=psycopg.RawCursor)
         connection.patience = self._patience
@@ -178,24 +168,13 @@ class WritingConnection:
             connection.execute(_KEEPALIVES)
             connection.execute(_TIME_LIMIT.format(int(self._patience * 800)).encode())
             connection.execute(_PLANS)
-            self._take_lock(connection)
+            connection.execute(_IDLE_LIMIT)
+            self.channel = join(connection, self.name, self._agreed)
         except BaseException:
             connection.close()
             raise
         self.sessions += 1
         return connection
-
-    def _take_lock(self, connection: WritingSession) -> None:
-        if connection.execute(_SCHEMA).fetchall() == [(None,)]:
-            raise StoreBusyError(f"{self.name} has no schema for tables; create the one in its search_path")
-        connection.execute(_WAIT)
-        try:
-            connection.execute(_TAKE_LOCK)
-        except (LockNotAvailable, QueryCanceled):
-            raise StoreBusyError(
-                f"{self.name} is in use by another emulator; stop that one or use another database"
-            ) from None
-        connection.execute(_WAIT_NO_LONGER)
 
 
 def sentence(error: psycopg.Error) -> str:

@@ -1,5 +1,8 @@
 """What the debug API asks of the store."""
 
+from collections.abc import Sequence
+
+from ours_emulator.store import AccountText
 from ours_emulator.store.reading.event_reader import EventReader
 from ours_emulator.store.reading.request_reader import RequestReader
 from ours_emulator.store.reading.summary_reader import SummaryReader
@@ -14,6 +17,11 @@ class SqlReader(VisitorReader, EventReader, RequestReader, SummaryReader):
         # There may be many accounts, and none has this name.
         async with self.snapshot("", self._source.probing):
             pass
+
+    async def accounts_after(self, version: int) -> Sequence[AccountText]:
+        """Return the accounts that processes share which have a greater version: none, if no processes share any."""
+        del version
+        return ()
 
     async def account_names(self) -> list[str]:
         """Return the names of the accounts in the store."""

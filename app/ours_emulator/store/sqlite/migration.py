@@ -12,7 +12,7 @@ from typing import Any
 
 from ours_emulator.javascript import number_text
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 OLDEST_VERSION = 2
 
 
@@ -202,6 +202,19 @@ def _phone_name(phone: object) -> str | None:
     return phone if any(map(str.isdecimal, phone)) else None
 
 
+_5_TO_6 = """
+CREATE TABLE failed_attempts (
+    account_id INTEGER NOT NULL, endpoint TEXT NOT NULL, digest TEXT NOT NULL, call_id INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, received_at BIGINT NOT NULL, started FLOAT NOT NULL, retry_after FLOAT,
+    PRIMARY KEY (account_id, endpoint, digest)
+) WITHOUT ROWID
+"""
+
+
+def _from_5_to_6(connection: sqlite3.Connection) -> None:
+    _run_each(connection, _5_TO_6)
+
+
 def _run_each(connection: sqlite3.Connection, statements: str) -> None:
     for statement in statements.split(";\n"):
         connection.execute(statement)
@@ -211,4 +224,5 @@ _STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {
     2: _from_2_to_3,
     3: _from_3_to_4,
     4: _from_4_to_5,
+    5: _from_5_to_6,
 }

@@ -23,6 +23,11 @@ class Counters:
     """Those of the versions that visitors have now."""
     pending: int = 0
     pending_bytes: int = 0
+    failed_attempts: int = 0
+    names_version: int = 0
+    """How often accounts were added or deleted."""
+    accounts_version: int = 0
+    """How often the settings, clocks or faults of accounts were changed, where processes share them."""
     known: bool = False
     """Whether they are those of the database. If not, they are counted again."""
 

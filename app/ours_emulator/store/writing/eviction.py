@@ -16,6 +16,8 @@ _BYTES_PER_SLACK = 16
 _OLDEST = 1000
 """Events whose sizes are looked at together when some of them have to go."""
 _MAX_PENDING = 10_000
+_MAX_FAILED_ATTEMPTS = 10_000
+_FAILED_ATTEMPTS_SLACK = 500
 _MAX_PENDING_BYTES = 64 * 1024 * 1024
 
 
@@ -55,6 +57,17 @@ class Eviction:
         """Count the pending devices that are left."""
         self._counters.pending = self._database.run(sql.COUNT_PENDING)[0][0]
         self._counters.pending_bytes = self._database.run(sql.SUM_PENDING)[0][0]
+
+    def evict_failed_attempts(self) -> None:
+        """Forget the oldest attempts that failed over the limit, and some more; the others are counted."""
+        self.recount_failed_attempts()
+        if self._counters.failed_attempts > _MAX_FAILED_ATTEMPTS:
+            self._database.run(sql.EVICT_FAILED_ATTEMPTS, _FAILED_ATTEMPTS_SLACK)
+            self.recount_failed_attempts()
+
+    def recount_failed_attempts(self) -> None:
+        """Count the attempts that failed."""
+        self._counters.failed_attempts = self._database.run(sql.COUNT_FAILED_ATTEMPTS)[0][0]
 
     def _evict_event_bytes(self) -> None:
         """Delete the oldest events over the limit, and some more. What a visitor is now stays, and is not counted."""

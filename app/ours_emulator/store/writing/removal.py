@@ -52,6 +52,7 @@ class Removal:
                 return deleted
         database.run(sql.DELETE_ACCOUNT, account_id)
         self.account_ids.remove(account_id)
+        self._counters.names_version += 1
         return deleted + 1
 
 

@@ -10,9 +10,10 @@ from typing import Any, cast
 from ours_emulator.decide.deduplication import Original
 from ours_emulator.decide.devices import PendingDevice
 from ours_emulator.decide.identity import KnownVisitor
+from ours_emulator.decide.retries import FailedAttempt
 from ours_emulator.decide.versions import patched
 from ours_emulator.jsontext import json_text
-from ours_emulator.model import UNCHANGED, Answer, Exchange, Identifier, Message, Receipt, Rejection, Version
+from ours_emulator.model import UNCHANGED, Answer, Attempt, Exchange, Identifier, Message, Receipt, Rejection, Version
 from ours_emulator.records import Json, Resolution, to_json
 from ours_emulator.store.encoding import decoded, distinct_digest, encoded, name_digest
 from ours_emulator.store.versions import Keyframe, base_state, change_in, state_in
@@ -84,6 +85,23 @@ def pending_row(pending: PendingDevice) -> tuple[Any, ...]:
         json_text({kind: value for _, kind, value in pending.names}),
         json_text(pending.device),
     )
+
+
+def failed_attempt_of(row: Sequence[Any]) -> FailedAttempt:
+    """Return the attempt in a *row* of `SELECT_FAILED_ATTEMPTS`, which another process may have made."""
+    call_id, number, received_at, started, retry_after = row
+    return FailedAttempt(Attempt(call_id, number), received_at, started - _counter_start(), retry_after)
+
+
+def failed_attempt_columns(failed: FailedAttempt) -> tuple[Any, ...]:
+    """Return *failed* as the columns of its table have it."""
+    attempt = failed.attempt
+    return attempt.call_id, attempt.number, failed.received_at, failed.started + _counter_start(), failed.retry_after
+
+
+def _counter_start() -> float:
+    """Return when `time.perf_counter()`, which each process has its own of, was 0: in seconds since the epoch."""
+    return time.time() - time.perf_counter()
 
 
 def original_of(row: Sequence[Any]) -> Original:

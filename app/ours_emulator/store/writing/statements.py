@@ -17,7 +17,8 @@ SELECT (SELECT count(*) FROM receipts), (SELECT count(*) FROM requests),
        (SELECT first_receipt + receipt_count - 1 FROM requests ORDER BY id DESC LIMIT 1),
        (SELECT max(id) FROM requests), (SELECT request_id FROM receipts ORDER BY id DESC LIMIT 1),
        (SELECT max(pk) FROM visitors),
-       (SELECT count(*) FROM pending_devices), (SELECT max(pk) FROM pending_devices)
+       (SELECT count(*) FROM pending_devices), (SELECT max(pk) FROM pending_devices),
+       (SELECT count(*) FROM failed_attempts)
 """
 
 VISITOR_COLUMNS = """
@@ -58,6 +59,19 @@ SELECT call_id, received_at FROM requests
 WHERE account_id = ? AND id >= ? AND path = ? AND attempt = ? AND body = ?
 ORDER BY id DESC LIMIT 1
 """
+
+SELECT_FAILED_ATTEMPTS = """
+SELECT call_id, attempt, received_at, started, retry_after FROM failed_attempts
+WHERE account_id = ? AND endpoint = ? AND digest = ?
+"""
+DELETE_FAILED_ATTEMPTS = "DELETE FROM failed_attempts WHERE account_id = ? AND endpoint = ? AND digest = ?"
+COUNT_FAILED_ATTEMPTS = "SELECT count(*) FROM failed_attempts"
+EVICT_FAILED_ATTEMPTS = """
+DELETE FROM failed_attempts WHERE (account_id, endpoint, digest) IN (
+    SELECT account_id, endpoint, digest FROM failed_attempts ORDER BY started LIMIT ?
+)
+"""
+CLEAR_FAILED_ATTEMPTS = "DELETE FROM failed_attempts WHERE account_id = ?"
 
 # Texts are ASCII, so that a character is a byte.
 # Those of the versions that visitors have now, with what these are patches of.

@@ -4,6 +4,7 @@ from ours_emulator.records import Cleared
 from ours_emulator.store.encoding import REMOVED, removed_name
 from ours_emulator.store.writing import statements as sql
 from ours_emulator.store.writing import table_sql
+from ours_emulator.store.writing.counters import Counters
 from ours_emulator.store.writing.database import Database
 from ours_emulator.store.writing.removal import Removal
 
@@ -11,9 +12,10 @@ from ours_emulator.store.writing.removal import Removal
 class StoredAccounts:
     """The accounts by their names. What has to be deleted of one is left to the *removal*."""
 
-    def __init__(self, database: Database, removal: Removal) -> None:
+    def __init__(self, database: Database, removal: Removal, counters: Counters) -> None:
         self._database = database
         self._removal = removal
+        self._counters = counters
         self.ids: dict[str, int] = {}
         self._last_id = 0
 
@@ -29,6 +31,7 @@ class StoredAccounts:
         self._last_id += 1
         self._database.run(table_sql.INSERT_ACCOUNTS, self._last_id, name, 0, 0, 0)
         self.ids[name] = self._last_id
+        self._counters.names_version += 1
         return self._last_id
 
     def clear(self, name: str) -> Cleared:
@@ -44,6 +47,8 @@ class StoredAccounts:
         visitors, receipts, requests = (self._database.run(count, id_)[0][0] for count in counts)
         self._database.run(sql.CLEAR_PENDING, id_)
         self._database.run(sql.CLEAR_COUNTS, id_)
+        self._database.run(sql.CLEAR_FAILED_ATTEMPTS, id_)
         self._database.run(sql.RENAME_ACCOUNT, removed_name(id_), id_)
         self._removal.account_ids.append(id_)
+        self._counters.names_version += 1
         return Cleared(account=name, visitors=visitors, receipts=receipts, requests=requests)

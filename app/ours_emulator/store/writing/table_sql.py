@@ -36,6 +36,12 @@ INSERT INTO pending_devices (pk, account_id, external_digest, anonymous_digest, 
 excluded.external_digest, anonymous_digest = excluded.anonymous_digest, identity = excluded.identity, device =
 excluded.device
 """
+UPSERT_FAILED_ATTEMPTS = """
+INSERT INTO failed_attempts (account_id, endpoint, digest, call_id, attempt, received_at, started,
+retry_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, endpoint, digest) DO UPDATE SET call_id
+= excluded.call_id, attempt = excluded.attempt, received_at = excluded.received_at, started =
+excluded.started, retry_after = excluded.retry_after
+"""
 UPSERT_MARKS = """
 INSERT INTO marks (kind, value) VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET value = excluded.value
 """

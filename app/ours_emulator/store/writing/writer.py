@@ -1,7 +1,7 @@
 """What the pipeline asks of the store: load what a group of requests mentions, save what became of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,7 +9,7 @@ from ours_emulator.decide.decision import Decision
 from ours_emulator.decide.deduplication import DistinctId, Original
 from ours_emulator.decide.devices import PendingDevice, PendingDevices
 from ours_emulator.decide.identity import KnownVisitor, Name
-from ours_emulator.decide.retries import AttemptBefore
+from ours_emulator.decide.retries import AttemptBefore, FailedAttempt, Key
 from ours_emulator.jsontext import json_text
 from ours_emulator.model import Exchange, Request, Version
 from ours_emulator.records import Cleared
@@ -26,6 +26,8 @@ from ours_emulator.store.writing.rows import (
     body_bytes,
     counted,
     distinct_rows,
+    failed_attempt_columns,
+    failed_attempt_of,
     original_of,
     pending_of,
     pending_row,
@@ -50,7 +52,7 @@ class SqlWriter(ABC):
         self._run, self._write = database.run, database.write
         self._counters = Counters()
         self._removal = Removal(self._counters)
-        self._accounts = StoredAccounts(database, self._removal)
+        self._accounts = StoredAccounts(database, self._removal, self._counters)
         self._eviction = Eviction(database, retention, self._counters)
         self._keyframes: dict[int, Keyframe] = {}
         """Of the visitors in this transaction, by their pk."""
@@ -97,6 +99,11 @@ class SqlWriter(ABC):
     def any_pending(self) -> bool:
         """Whether any device is pending."""
         return self._counters.pending > 0
+
+    @property
+    def any_failed_attempts(self) -> bool:
+        """Whether any call failed in its latest attempt."""
+        return self._counters.failed_attempts > 0
 
     @property
     def waits_for_disk(self) -> bool:
@@ -179,6 +186,23 @@ class SqlWriter(ABC):
         rows = self._run(sql.SELECT_CALL, account_id, since, encoded(request.path), request.attempt - 1, request.body)
         return AttemptBefore(*rows[0]) if rows else None
 
+    def failed_attempts(self, keys: Iterable[Key]) -> dict[Key, FailedAttempt]:
+        """Return, for those of *keys* whose calls failed in their latest attempt, that attempt."""
+        rows = {key: self._run(sql.SELECT_FAILED_ATTEMPTS, *self._attempt_key(key)) for key in keys}
+        return {key: failed_attempt_of(found[0]) for key, found in rows.items() if found}
+
+    def save_failed_attempts(self, changed: Mapping[Key, FailedAttempt | None]) -> None:
+        """Save the latest attempts of calls that failed; None for those that did not. Very old ones are forgotten."""
+        rows = {self._attempt_key(key): failed for key, failed in changed.items()}
+        self._write(sql.DELETE_FAILED_ATTEMPTS, [key for key, failed in rows.items() if failed is None])
+        failures = [(*key, *failed_attempt_columns(failed)) for key, failed in rows.items() if failed is not None]
+        self._write(table_sql.UPSERT_FAILED_ATTEMPTS, failures)
+        self._eviction.evict_failed_attempts()
+
+    def _attempt_key(self, key: Key) -> tuple[int, str, str]:
+        name, endpoint, digest = key
+        return self.account_id(name), endpoint, digest
+
     def save(self, exchanges: Sequence[Exchange], decision: Decision) -> None:
         """Write *exchanges* and what *decision* changed."""
         saved = [(exchange, receipt) for exchange in exchanges for receipt in exchange.receipts]
@@ -226,6 +250,7 @@ class SqlWriter(ABC):
         """Delete what small accounts had at once; of large ones, as much as a slice takes."""
         self._mark()
         self._eviction.recount_pending()
+        self._eviction.recount_failed_attempts()
         if self._removes():
             self._removal.delete_slice(self._database)
 
@@ -289,4 +314,5 @@ class SqlWriter(ABC):
         counters.next_visitor_pk = max(self.next_visitor_pk, marks["visitor"], last_visitor + 1)
         counters.pending = counted[9]
         counters.next_pending_pk = max(self.next_pending_pk, counted[10] + 1)
+        counters.failed_attempts = counted[11]
         counters.known = True

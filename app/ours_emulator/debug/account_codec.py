@@ -1,0 +1,48 @@
+"""Accounts as text, as which processes share them that use one database."""
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+from ours_emulator.accounts import Account, ClosedAccount, OpenAccount
+from ours_emulator.clock import Clock
+from ours_emulator.contract.account import AccountConfig
+from ours_emulator.debug.account_settings import AccountSettings, settings_of
+from ours_emulator.debug.faults import FaultBody
+from ours_emulator.decide.faults import ActiveFault, Bucket, Faults
+from ours_emulator.jsontext import json_text
+
+
+class JsonAccounts:
+    """Accounts as JSON. Settings that nobody chose are not in it: each process has those that it was started with."""
+
+    def encode(self, account: Account) -> str:
+        """Return *account* as text."""
+        if isinstance(account, ClosedAccount):
+            return json_text({"late_requests": account.late_requests})
+        settings = settings_of(account.config).model_dump(mode="json") if account.is_configured else None
+        faults = [_encoded(active) for active in account.faults.active]
+        clock = asdict(account.clock)
+        return json_text({"settings": settings, "clock": clock, "faults": faults, "newer_sdk": account.newer_sdk})
+
+    def decode(self, text: str, template: AccountConfig) -> Account:
+        """Return the account in *text*; *template* has what nobody chose."""
+        stored = json.loads(text)
+        if "late_requests" in stored:
+            return ClosedAccount(stored["late_requests"])
+        settings = stored["settings"]
+        config = template if settings is None else AccountSettings.model_validate(settings).config(template)
+        faults = Faults(tuple(map(_decoded, stored["faults"])))
+        return OpenAccount(config, Clock(**stored["clock"]), faults, settings is not None, stored["newer_sdk"])
+
+
+def _encoded(active: ActiveFault) -> dict[str, Any]:
+    fault = {"name": active.fault.name, "definition": active.fault.definition}
+    return {**fault, "matched": active.matched, "hits": active.hits, "bucket": asdict(active.bucket)}
+
+
+def _decoded(stored: dict[str, Any]) -> ActiveFault:
+    fault = FaultBody.model_validate(stored["definition"]).fault(stored["name"])
+    return replace(
+        ActiveFault(fault), matched=stored["matched"], hits=stored["hits"], bucket=Bucket(**stored["bucket"])
+    )
