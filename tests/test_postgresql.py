@@ -81,14 +81,6 @@ def outcomes(account: Account) -> dict[str, int]:
 # How it opens
 
 
-def test_a_second_emulator_on_a_database_is_refused_until_the_first_one_ends(url: str) -> None:
-    with serving(database=url) as server:
-        assert refused(url) == f"{url} is in use by another emulator; stop that one or use another database"
-        assert server.default.track(userId="u").status_code == 200
-    with serving(database=url.replace("postgresql:", "postgres:")) as server:
-        assert server.default.visitor()["event_count"] == 1
-
-
 def test_two_emulators_may_have_a_schema_each_of_one_database(whole: str) -> None:
     execute(whole, "CREATE SCHEMA one; CREATE SCHEMA two")
     urls = [f"{whole}?options=-csearch_path%3D{schema}" for schema in ("one", "two")]
@@ -133,8 +125,8 @@ def test_a_database_of_something_else_is_refused_and_left_as_it_is(whole: str, t
 @pytest.mark.parametrize(
     ("version", "why"),
     [
-        (2, "has store version 2, but this program supports at most 1; use a newer ours-emulator"),
-        (0, "has store version 0, which cannot be migrated to 1; use a new database"),
+        (3, "has store version 3, but this program supports at most 2; use a newer ours-emulator"),
+        (0, "has store version 0, which cannot be migrated to 2; use a new database"),
     ],
 )
 def test_a_store_of_another_version_is_refused(url: str, version: int, why: str) -> None:
@@ -426,7 +418,7 @@ def paused(pid: int) -> Generator[None]:
 
 
 def test_a_server_that_no_longer_answers_is_given_up_by_who_writes(url: str) -> None:
-    with closing(WritingConnection(address_of(url), patience=1)) as connection:
+    with closing(WritingConnection(address_of(url), {}, patience=1)) as connection:
         connection.begin()
         with paused(connection.run("SELECT pg_backend_pid()")[0][0]), pytest.raises(psycopg.Error) as caught:
             connection.write("INSERT INTO marks VALUES (?, ?)", [("a", 1), ("b", 2)])
@@ -455,7 +447,7 @@ def test_a_server_that_no_longer_answers_is_given_up_by_who_reads(url: str) -> N
 @pytest.mark.parametrize(("own", "used"), [("0", "24s"), ("1min", "24s"), ("200ms", "200ms")])
 def test_the_server_ends_a_statement_before_the_emulator_gives_the_server_up(whole: str, own: str, used: str) -> None:
     execute(whole, f"ALTER DATABASE {name_of(whole)} SET statement_timeout = '{own}'")
-    with closing(WritingConnection(address_of(whole))) as connection:
+    with closing(WritingConnection(address_of(whole), {})) as connection:
         assert connection.run("SHOW statement_timeout") == [(used,)]
 
 

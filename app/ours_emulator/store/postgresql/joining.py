@@ -30,7 +30,7 @@ _PAUSE = 0.1
 
 
 class _DiffersError(Exception):
-    """Others are there, with other settings."""
+    """Others are there, and these settings of theirs are others."""
 
 
 def join(connection: WritingSession, name: str, agreed: Mapping[str, str]) -> str:
@@ -49,7 +49,9 @@ def join(connection: WritingSession, name: str, agreed: Mapping[str, str]) -> st
             return f"ours_emulator_{schema & 0xFFFFFFFF:08x}"
         except _DiffersError as differs:
             if time.monotonic() > deadline:
-                raise StoreBusyError(f"{name} is in use by an emulator with {differs}") from None
+                raise StoreBusyError(
+                    f"{name} is in use by an emulator with other settings ({differs}); start all with the same"
+                ) from None
         except (LockNotAvailable, QueryCanceled):
             raise StoreBusyError(f"{name} is in use by an older emulator; stop that one first") from None
         time.sleep(_PAUSE)
@@ -72,6 +74,4 @@ def _join(connection: WritingSession, name: str, schema: int, agreed: Mapping[st
 def _compare(theirs: Mapping[str, str], agreed: Mapping[str, str]) -> None:
     differing = sorted(name for name in {*theirs, *agreed} if theirs.get(name) != agreed.get(name))
     if differing:
-        raise _DiffersError(
-            f"another {' and '.join(differing)}; start all emulators of a database with the same settings"
-        )
+        raise _DiffersError(", ".join(differing))
