@@ -1,4 +1,4 @@
-"""Emulators that share a PostgreSQL database, and its server, killed under load: nothing that was answered is missing."""
+"""Emulators that share a PostgreSQL database, and its server, killed under load: nothing answered is missing."""
 
 import http.client
 import random
@@ -22,7 +22,7 @@ KILLS = 4
 
 
 class Sender:
-    """Sends one request after the other, wherever `url` leads, until it is stopped; answers with 500 are not counted."""
+    """Sends one request after the other, wherever *url* leads, until it is stopped; 500 acknowledges nothing."""
 
     def __init__(self, path: str, url: Callable[[], str]) -> None:
         self.acknowledged = Acknowledged()
@@ -106,12 +106,15 @@ def test_what_two_answered_survives_when_the_server_is_stopped(tmp_path: Path, h
     chance = random.Random(2)
     with running_server() as server:
         url = server.schema()
-        with started(tmp_path, 0, url) as one, started(tmp_path, 1, url) as two:
-            with load(lambda: one.url, lambda: two.url) as senders:
-                for _ in range(KILLS // 2):
-                    answered_more(senders)
-                    threading.Event().wait(chance.random() / 5)
-                    server.stop(how)
-                    server.start()
-                    answered_more(senders)
-                assert check(url, all_of(senders)) == set()
+        with (
+            started(tmp_path, 0, url) as one,
+            started(tmp_path, 1, url) as two,
+            load(lambda: one.url, lambda: two.url) as senders,
+        ):
+            for _ in range(KILLS // 2):
+                answered_more(senders)
+                threading.Event().wait(chance.random() / 5)
+                server.stop(how)
+                server.start()
+                answered_more(senders)
+            assert check(url, all_of(senders)) == set()

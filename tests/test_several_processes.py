@@ -16,9 +16,9 @@ from databases import PostgresqlServer, queried
 from ours_emulator.app import create_standalone
 from ours_emulator.settings import load
 from ours_emulator.store import StoreError
-from serving import Account, Server, serving
+from serving import Account, serving
 from test_cli import serving as process
-from waiting import NO_TLS, until
+from waiting import NO_TLS
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,16 @@ def post(account: Account, path: str, body: Any) -> Any:
 
 def name_of(account: Account) -> str:
     return account.url.rpartition("/")[2]
+
+
+def statuses(pair: tuple[Account, Account], count: int) -> list[int]:
+    """Send so many events, to both by turns and eight at a time; return what they are answered."""
+
+    def status(number: int) -> int:
+        return pair[number % 2].track(userId=f"u{number % 7}").status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(status, range(count)))
 
 
 def test_what_one_answered_the_other_knows(pair: tuple[Account, Account]) -> None:
@@ -110,9 +120,7 @@ def test_the_clock_of_an_account_is_the_same_everywhere(pair: tuple[Account, Acc
 
 def test_faults_hit_exactly_as_often_as_they_say(pair: tuple[Account, Account]) -> None:
     put(pair[0], "faults/twice", {"answer": {"status": 503}, "times": 7})
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda number: pair[number % 2].track(userId="u").status_code, range(60)))
-    assert Counter(answers) == {503: 7, 200: 53}
+    assert Counter(statuses(pair, 60)) == {503: 7, 200: 53}
     for account in pair:
         (fault,) = account.debug("faults")["items"]
         assert (fault["matched"], fault["hits"], fault["used_up"]) == (60, 7, True)
@@ -225,9 +233,8 @@ def streamed(account: Account, **params: str) -> Generator[Callable[[], tuple[st
 
 
 def test_a_stream_has_every_event_of_all_once_and_in_order(pair: tuple[Account, Account]) -> None:
-    with streamed(pair[0]) as following, ThreadPoolExecutor(8) as pool:
-        sent = list(pool.map(lambda number: pair[number % 2].track(userId=f"u{number % 7}"), range(200)))
-        assert {response.status_code for response in sent} == {200}
+    with streamed(pair[0]) as following:
+        assert set(statuses(pair, 200)) == {200}
         ids = [following()[1]["id"] for _ in range(200)]
     assert ids == sorted(event["id"] for event in pair[1].events(limit="200"))
 
@@ -309,7 +316,8 @@ def test_a_seed_is_planted_once_by_emulators_that_start_at_once(postgresql: Post
     seed.write_text(json.dumps(line) + "\n")
     url = postgresql.schema()
     with ExitStack() as stack, ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: stack.enter_context(serving(database=url, seed=str(seed))), range(4)))
+        starting = [pool.submit(stack.enter_context, serving(database=url, seed=str(seed))) for _ in range(4)]
+        assert len({one.result().url for one in starting}) == 4
         assert queried(url, "SELECT count(*) FROM receipts") == [(1,)]
 
 

@@ -183,7 +183,7 @@ class Accounts:
             self._undo()
             raise
         if self._saved:
-            self._versions.update(dict.fromkeys(self._before, self._saved))
+            self._versions.update({name: self._saved for name in self._before})
 
     def load(self) -> None:
         """Take over, at the start of a transaction of the store, what other processes changed."""

@@ -226,7 +226,8 @@ def _digest(value: object) -> str:
             raise SettingsError(file_problem(value, "read", error)) from None
     else:
         # The order of tokens or names has no effect.
-        content = repr(sorted(value) if isinstance(value, tuple) else value).encode()
+        texts = cast(tuple[str, ...], value) if isinstance(value, tuple) else None
+        content = repr(value if texts is None else sorted(texts)).encode()
     return blake2b(content, digest_size=16).hexdigest()
 
 
