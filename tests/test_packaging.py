@@ -79,7 +79,7 @@ def test_the_wheel_has_the_files_of_the_docs_page_as_npm_has_them(wheel: Path) -
     assert {"index.html", "init.js"} == packed.keys() - noted.keys()
     assert {name: hashlib.sha256(packed[name]).hexdigest() for name in noted} == noted
     # Swagger UI is half a megabyte of it, packed.
-    assert wheel.stat().st_size < 1_100_000
+    assert wheel.stat().st_size < 1_150_000
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

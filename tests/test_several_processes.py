@@ -16,7 +16,7 @@ from databases import PostgresqlServer, queried
 from ours_emulator.app import create_standalone
 from ours_emulator.settings import load
 from ours_emulator.store import StoreError
-from serving import Account, serving
+from serving import JSON, Account, serving
 from test_cli import serving as process
 from waiting import NO_TLS
 
@@ -294,6 +294,38 @@ def test_emulators_with_other_settings_are_refused_and_told_which(postgresql: Po
     assert str(raised.value) == f"{url} {said}"
     with serving(database=url, tokens=["t"]) as server:
         assert server.default.track(userId="u").status_code == 200
+
+
+def test_everything_that_an_account_may_have_is_the_same_for_the_other(pair: tuple[Account, Account]) -> None:
+    one, two = pair
+    settings = {
+        "tokens": ["live", "live\u0000"],
+        "public_keys": ["pk_one"],
+        "allowed_events": ["Paid", " caf\u00e9 "],
+        "require_identifier": False,
+        "strict_openapi": True,
+        "revision": "2026-10",
+        "experiments": {"hero": {"variants": [{"id": "a", "control": True}, {"id": "b"}]}},
+        "tracking_plan": {"events": {"Paid": {"properties": {"amount": {"type": "number"}}}}},
+    }
+    response = one.http.put(f"{one.url}/debug/accounts/{name_of(one)}", content=json.dumps(settings).encode(), headers=JSON)
+    assert response.status_code == 200, response.text
+    put(one, "faults/f", {"match": {"event": "Other"}, "answer": {"delay_ms": {"min": 1, "max": 2}}, "times": 3})
+    put(one, "faults/g", {"sequence": [{"status": 429, "retry_after": 0.5}, None]})
+    put(one, "clock", {"set": 1_600_000_000_000})
+    path = f"accounts/{name_of(one)}"
+    shown = [without_time(account.debug(path)) for account in pair]
+    assert shown[0] == shown[1]
+    assert shown[0]["faults"] == 2
+    for path in ("faults", "experiments", "tracking-plan", "rules"):
+        assert one.debug(path) == two.debug(path)
+    assert two.track(token="live", event="Paid", eventProperties={"amount": "x"}).status_code == 429
+    assert two.track(token="live", event="Paid", eventProperties={"amount": "x"}).status_code == 200
+    assert one.events()[0]["hints"][0]["rule"] == "tracking-plan"
+
+
+def without_time(state: Any) -> Any:
+    return {**state, "clock": state["clock"]["state"]}
 
 
 def test_what_was_set_outlives_all_emulators_of_a_database(postgresql: PostgresqlServer) -> None:

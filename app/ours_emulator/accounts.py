@@ -85,6 +85,8 @@ class Accounts:
         self._before: dict[str, Account | None] = {}
         """What was changed in this transaction, as it was before."""
         self._versions: dict[str, int] = {}
+        self._latest = 0
+        """The greatest of these versions."""
         self._saved = 0
         """The version that other processes know this transaction's changes by; 0 without any."""
         self._lock = Lock()
@@ -102,7 +104,7 @@ class Accounts:
     async def refresh(self) -> None:
         """Take over what other processes have changed, if there may be any. Raises StoreError."""
         if self._shared is not None:
-            self._take(await self._shared.read(max(self._versions.values(), default=0)))
+            self._take(await self._shared.read(self._latest))
 
     def open(self, name: str) -> OpenAccount | None:
         """Return the account *name*, opened on first use; None if it is closed."""
@@ -169,8 +171,11 @@ class Accounts:
     def restart(self, name: str | None) -> None:
         """Reset the clock and remove the faults of the account *name*, or of all accounts if None."""
         for each, account in self._accounts.copy().items():
-            if name in (None, each) and isinstance(account, OpenAccount):
+            if name in (None, each) and isinstance(account, OpenAccount) and not self._is_at_start(account):
                 self.put(each, replace(account, clock=self._clock, faults=Faults()))
+
+    def _is_at_start(self, account: OpenAccount) -> bool:
+        return not account.faults.active and account.clock == self._clock
 
     @contextmanager
     def transaction(self) -> Generator[None]:
@@ -183,7 +188,7 @@ class Accounts:
             self._undo()
             raise
         if self._saved:
-            self._versions.update({name: self._saved for name in self._before})
+            self._note_version(self._saved, *self._before)
 
     def load(self) -> None:
         """Take over, at the start of a transaction of the store, what other processes changed."""
@@ -196,7 +201,13 @@ class Accounts:
             if self._shared is not None and version > self._versions.get(name, 0):
                 account = self._shared.codec.decode(text, self.template(name))
                 with self._lock:
-                    self._accounts[name], self._versions[name] = account, version
+                    self._accounts[name] = account
+                self._note_version(version, name)
+
+    def _note_version(self, version: int, *names: str) -> None:
+        with self._lock:
+            self._versions.update(dict.fromkeys(names, version))
+            self._latest = max(self._latest, version)
 
     def save(self) -> None:
         """Leave what was changed to other processes, at the end of a transaction of the store."""

@@ -214,8 +214,14 @@ def shared_settings(settings: Settings) -> dict[str, str]:
 
     That of a file is of its content. Raises SettingsError if it cannot be read.
     """
-    values = {name: value for name, value in settings if name not in _OF_ONE_PROCESS}
-    return {name: _digest(value) for name, value in values.items()}
+    # The order of tokens, keys and names has no effect.
+    sets = {
+        "tokens": sorted(settings.tokens),
+        "public_keys": sorted(settings.public_keys),
+        "allowed_events": None if settings.allowed_events is None else sorted(settings.allowed_events),
+    }
+    values = {**dict(settings), **sets}
+    return {name: _digest(value) for name, value in values.items() if name not in _OF_ONE_PROCESS}
 
 
 def _digest(value: object) -> str:
@@ -225,9 +231,7 @@ def _digest(value: object) -> str:
         except OSError as error:
             raise SettingsError(file_problem(value, "read", error)) from None
     else:
-        # The order of tokens or names has no effect.
-        texts = cast(tuple[str, ...], value) if isinstance(value, tuple) else None
-        content = repr(value if texts is None else sorted(texts)).encode()
+        content = repr(value).encode()
     return blake2b(content, digest_size=16).hexdigest()
 
 

@@ -14,13 +14,20 @@ from ours_emulator.jsontext import json_text
 
 
 class JsonAccounts:
-    """Accounts as JSON. Settings that nobody chose are not in it: each process has those that it was started with."""
+    """Accounts as JSON. Settings that nobody chose are not in it: each process has those that it was started with.
+
+    What was chosen last is remembered for each account: a tracking plan takes a while to read, and each request that a
+    fault matches changes its account.
+    """
+
+    def __init__(self) -> None:
+        self._chosen: dict[str, tuple[AccountConfig, str]] = {}
 
     def encode(self, account: Account) -> str:
         """Return *account* as text."""
         if isinstance(account, ClosedAccount):
             return json_text({"late_requests": account.late_requests})
-        settings = settings_of(account.config).model_dump(mode="json") if account.is_configured else None
+        settings = self._settings_text(account.config) if account.is_configured else None
         faults = [_encoded(active) for active in account.faults.active]
         clock = asdict(account.clock)
         return json_text({"settings": settings, "clock": clock, "faults": faults, "newer_sdk": account.newer_sdk})
@@ -31,9 +38,23 @@ class JsonAccounts:
         if "late_requests" in stored:
             return ClosedAccount(stored["late_requests"])
         settings = stored["settings"]
-        config = template if settings is None else AccountSettings.model_validate(settings).config(template)
+        config = template if settings is None else self._config(settings, template)
         faults = Faults(tuple(map(_decoded, stored["faults"])))
         return OpenAccount(config, Clock(**stored["clock"]), faults, settings is not None, stored["newer_sdk"])
+
+    def _settings_text(self, config: AccountConfig) -> str:
+        known, text = self._chosen.get(config.name, (None, ""))
+        if known is not config:
+            text = json_text(settings_of(config).model_dump(mode="json", warnings=False))
+            self._chosen[config.name] = config, text
+        return text
+
+    def _config(self, text: str, template: AccountConfig) -> AccountConfig:
+        config, known = self._chosen.get(template.name, (template, ""))
+        if known != text:
+            config = AccountSettings.model_validate(json.loads(text)).config(template)
+            self._chosen[template.name] = config, text
+        return config
 
 
 def _encoded(active: ActiveFault) -> dict[str, Any]:
