@@ -12,11 +12,24 @@ from serving import Account, Server, serving
 pytest_plugins = ("browsing",)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked so with an emulator of each kind of database."""
+    if "server" in metafunc.fixturenames and metafunc.definition.get_closest_marker("each_database"):
+        metafunc.parametrize("server", DATABASES, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def sqlite_emulator() -> Iterator[Server]:
     """A live emulator with default settings."""
     with serving() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Server:
+    """A live emulator with default settings, but perhaps for its database."""
+    emulator: Server = request.getfixturevalue(f"{getattr(request, 'param', 'sqlite')}_emulator")
+    return emulator
 
 
 @pytest.fixture

@@ -16,26 +16,16 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
-import pytest
 
-from serving import Server
 from waiting import until
 
 DATABASES = ("sqlite", "postgresql")
-"""What tests of the store are run with. A module whose tests take a `server` makes them so by a fixture of its own."""
+"""What tests of the store are run with, and those of a `server` that are marked with `each_database`."""
 MISSING = "no PostgreSQL server on this machine; install postgresql"
 _UNPRIVILEGED = "nobody"
 WITH_PASSWORD = "ann"
 """The only user who needs a password."""
 _ACCESS = f"host all {WITH_PASSWORD} 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n"
-
-
-def with_database(request: pytest.FixtureRequest, server: Server) -> Server:
-    """Return the live emulator with the database that *request* has as its parameter; *server* has SQLite."""
-    if request.param == "sqlite":
-        return server
-    emulator: Server = request.getfixturevalue("postgresql_emulator")
-    return emulator
 
 
 def is_postgresql(database: Path | str) -> bool:

@@ -11,6 +11,8 @@ from ours_emulator.clock import Clock
 from serving import Account, Server, serving
 from waiting import NO_TLS, until
 
+pytestmark = pytest.mark.each_database
+
 
 def name_of(account: Account) -> str:
     return account.url.rpartition("/")[2]

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from serving import Account, Server, serving
 from test_versions import DEVICE, OBJECTS, SENT
 
+pytestmark = pytest.mark.each_database
+
 KEY = {"authorization": "Bearer pk_k"}
 PHONE = dict.fromkeys(("device_id", "os", "model", "app_build", "app_version"), "x")
 

@@ -11,11 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from databases import DATABASES, with_database
 from looping import case
 from ours_emulator.app import create_app
 from ours_emulator.settings import load
 from serving import JSON, Account, Server, serving
+
+pytestmark = pytest.mark.each_database
 
 KEY = {"authorization": "Bearer pk_dbf68c87-e579-4dac-b083-77fed0294e67"}
 PATHS = ("/api/client/alias", "/api/client/identify", "/api/client/devices", "/api/client/events")
@@ -28,11 +29,6 @@ BOTH = {"anonymous_id": "A", "external_id": "X"}
 ROOTS = (b"5", b"-1.5", b'"x"', b'""', b"null", b"true", b"false", b"\xef\xbb\xbfnull")
 """JSON that is neither an object nor an array."""
 PHONE = {"device_id": "d1", "os": "iOS", "model": "iPhone", "app_build": "1", "app_version": "1.0"}
-
-
-@pytest.fixture(scope="module", params=DATABASES)
-def server(request: pytest.FixtureRequest, server: Server) -> Server:
-    return with_database(request, server)
 
 
 def send(account: Account, name: str, body: Any, headers: Any = KEY) -> httpx.Response:

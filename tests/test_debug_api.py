@@ -14,7 +14,6 @@ import httpx
 import pytest
 from pydantic import TypeAdapter
 
-from databases import DATABASES, with_database
 from looping import case
 from ours_emulator import __version__
 from ours_emulator.contract.revision import revision
@@ -40,6 +39,8 @@ from ours_emulator.records import (
 from ours_emulator.settings import Settings
 from serving import Account, Server, serving
 from waiting import until
+
+pytestmark = pytest.mark.each_database
 
 ENVELOPE = {"items", "total", "next_cursor", "evicted"}
 VISITOR = {
@@ -127,11 +128,6 @@ ODD_IDS = [
 ]
 # In a query a lone surrogate is taken for a broken character; in a path it is itself.
 ASKABLE = [text for text in ODD_IDS if text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)]
-
-
-@pytest.fixture(scope="module", params=DATABASES)
-def server(request: pytest.FixtureRequest, server: Server) -> Server:
-    return with_database(request, server)
 
 
 def now_ms() -> int:

@@ -11,7 +11,6 @@ from typing import Any, cast
 import pytest
 from starlette.exceptions import HTTPException
 
-from databases import DATABASES, with_database
 from ours_emulator.debug.events import TOO_LONG, searched
 from ours_emulator.debug.scans import Scans
 from ours_emulator.records import EventOrder
@@ -20,10 +19,7 @@ from ours_emulator.store.event_text import has_text
 from searching import TEXTS, post, send_searched
 from serving import Account, Server, serving
 
-
-@pytest.fixture(scope="module", params=DATABASES)
-def server(request: pytest.FixtureRequest, server: Server) -> Server:
-    return with_database(request, server)
+pytestmark = pytest.mark.each_database
 
 
 def refusal(account: Account, query: str) -> str:

@@ -35,6 +35,8 @@ from ours_emulator.store import Retention, open_store
 from serving import Account
 from waiting import sending, until
 
+pytestmark = pytest.mark.each_database
+
 UNAVAILABLE = Action(FaultAnswer("f", status=503))
 OUTAGE = {"answer": {"status": 503}}
 

@@ -9,18 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
-from databases import DATABASES, with_database
 from looping import case
 from serving import JSON, Account, Server, serving
+
+pytestmark = pytest.mark.each_database
 
 OK, NO = {"success": True}, {"success": False}
 BASES = ("", "/api/v1")
 SINGLE = ("/track", "/identify")
-
-
-@pytest.fixture(scope="module", params=DATABASES)
-def server(request: pytest.FixtureRequest, server: Server) -> Server:
-    return with_database(request, server)
 
 
 def body_of(path: str, **more: Any) -> dict[str, Any]:

@@ -1,21 +1,27 @@
 """The emulated endpoints answer byte for byte what is recorded in `recordings/answers.jsonl`."""
 
+import itertools
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import pytest
 
+from databases import PostgresqlServer
 from recordings.exchange import Exchange, Recording, exchange, read_answers
 from recordings.record import difference
-from serving import serving
+from serving import Server, serving
 
 RECORDINGS = {it.name: it for it in read_answers()}
 MOST_SHOWN = 5
 
 
-def differences(recording: Recording, address: tuple[str, int]) -> list[str]:
-    """Send the requests of *recording* to *address*; return what is answered otherwise, a text for each request."""
+def differences(recording: Recording, addresses: Sequence[tuple[str, int]]) -> list[str]:
+    """Send the requests of *recording* to *addresses* by turns.
+
+    Return what is answered otherwise, a text for each request.
+    """
     found: list[str] = []
-    for recorded in recording.exchanges:
+    for recorded, address in zip(recording.exchanges, itertools.cycle(addresses), strict=False):
         answer = exchange(address, recorded.request)
         if recorded.setup:
             assert 200 <= answer.status < 300, f"{recorded.name} was answered {answer.status} {answer.body!r}"
@@ -25,18 +31,36 @@ def differences(recording: Recording, address: tuple[str, int]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", list(RECORDINGS))
-def test_the_answers_are_those_recorded(name: str) -> None:
-    recording = RECORDINGS[name]
+def address_of(server: Server) -> tuple[str, int]:
+    url = urlsplit(server.url)
+    assert url.hostname is not None
+    assert url.port is not None
+    return url.hostname, url.port
+
+
+@pytest.fixture(params=list(RECORDINGS))
+def recording(request: pytest.FixtureRequest) -> Recording:
+    return RECORDINGS[request.param]
+
+
+def test_the_answers_are_those_recorded(recording: Recording) -> None:
     with serving(**recording.settings) as server:
-        url = urlsplit(server.url)
-        assert url.hostname is not None
-        assert url.port is not None
-        found = differences(recording, (url.hostname, url.port))
+        check(recording, [server])
+
+
+def test_two_emulators_on_one_database_answer_as_one(recording: Recording, postgresql: PostgresqlServer) -> None:
+    settings = {**recording.settings, "database": postgresql.schema()}
+    with serving(**settings) as one, serving(**settings) as two:
+        check(recording, [one, two])
+
+
+def check(recording: Recording, servers: Sequence[Server]) -> None:
+    """Fail unless *servers* answer, by turns, what is recorded."""
+    found = differences(recording, list(map(address_of, servers)))
     # `python -m recordings.record` shows them all and can record them again.
     shown = "\n\n".join(found[:MOST_SHOWN])
     assert not found, (
-        f"{len(found)} of {len(recording.exchanges)} requests of {name} are answered otherwise:\n\n{shown}"
+        f"{len(found)} of {len(recording.exchanges)} requests of {recording.name} are answered otherwise:\n\n{shown}"
     )
 
 

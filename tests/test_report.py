@@ -16,6 +16,8 @@ from ours_emulator.debug.report import MAX_BYTES
 from ours_emulator.inspector.script import script_text
 from serving import Account, serving
 
+pytestmark = pytest.mark.each_database
+
 DATA = re.compile(r'<script type="application/json" id="report">(.*?)</script>', re.DOTALL)
 NASTY = "</script><!--<script>\u2028\ud800"
 

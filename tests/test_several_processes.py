@@ -308,12 +308,13 @@ def test_everything_that_an_account_may_have_is_the_same_for_the_other(pair: tup
         "experiments": {"hero": {"variants": [{"id": "a", "control": True}, {"id": "b"}]}},
         "tracking_plan": {"events": {"Paid": {"properties": {"amount": {"type": "number"}}}}},
     }
-    response = one.http.put(f"{one.url}/debug/accounts/{name_of(one)}", content=json.dumps(settings).encode(), headers=JSON)
+    response = one.http.put(
+        f"{one.url}/debug/accounts/{name_of(one)}", content=json.dumps(settings).encode(), headers=JSON
+    )
     assert response.status_code == 200, response.text
     put(one, "faults/f", {"match": {"event": "Other"}, "answer": {"delay_ms": {"min": 1, "max": 2}}, "times": 3})
     put(one, "faults/g", {"sequence": [{"status": 429, "retry_after": 0.5}, None]})
     put(one, "clock", {"set": 1_600_000_000_000})
-    path = f"accounts/{name_of(one)}"
     shown = [without_time(account.debug(path)) for account in pair]
     assert shown[0] == shown[1]
     assert shown[0]["faults"] == 2

@@ -19,6 +19,8 @@ from ours_emulator.jsontext import json_text
 from serving import Account, Server, serving
 from waiting import PATIENCE
 
+pytestmark = pytest.mark.each_database
+
 
 class Stream:
     """What a client of the stream reads."""

@@ -21,6 +21,8 @@ from ours_emulator.settings import load
 from serving import Account, Server, serving
 from waiting import Sent, catch_up, sending
 
+pytestmark = pytest.mark.each_database
+
 NOT_UNDERSTOOD: list[tuple[str, dict[str, Any], str]] = [
     ("verify", {"match": {"evnt": "X"}}, "match.evnt: unknown field; did you mean event?"),
     ("wait", {"match": {"event": {"$rgex": "X"}}}, "match.event.$rgex: unknown operator; did you mean"),
