@@ -172,7 +172,7 @@ def test_both_ways_answer_the_same(name: str) -> None:
     recording = RECORDINGS[name]
     with listening_server(create_app(load({**QUIET, **recording.settings}))) as url:
         address = urlsplit(url)
-        assert differences(recording, (address.hostname or "", address.port or 0)) == []
+        assert differences(recording, [(address.hostname or "", address.port or 0)]) == []
 
 
 HOLDING = '''

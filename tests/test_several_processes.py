@@ -308,9 +308,8 @@ def test_everything_that_an_account_may_have_is_the_same_for_the_other(pair: tup
         "experiments": {"hero": {"variants": [{"id": "a", "control": True}, {"id": "b"}]}},
         "tracking_plan": {"events": {"Paid": {"properties": {"amount": {"type": "number"}}}}},
     }
-    response = one.http.put(
-        f"{one.url}/debug/accounts/{name_of(one)}", content=json.dumps(settings).encode(), headers=JSON
-    )
+    path, text = f"accounts/{name_of(one)}", json.dumps(settings).encode()
+    response = one.http.put(f"{one.url}/debug/{path}", content=text, headers=JSON)
     assert response.status_code == 200, response.text
     put(one, "faults/f", {"match": {"event": "Other"}, "answer": {"delay_ms": {"min": 1, "max": 2}}, "times": 3})
     put(one, "faults/g", {"sequence": [{"status": 429, "retry_after": 0.5}, None]})
