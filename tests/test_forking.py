@@ -10,5 +10,5 @@ import forking
 def test_the_orders_of_several_threads_do_not_mix(tmp_path: Path) -> None:
     env = {**os.environ, "LONGER_THAN_A_PIPE": "x" * 100_000}
     with ThreadPoolExecutor(8) as pool:
-        runs = list(pool.map(lambda _: forking.run(["--version"], tmp_path, env), range(16)))
-    assert {(run.returncode, run.stderr) for run in runs} == {(0, "")}
+        runs = [pool.submit(forking.run, ["--version"], tmp_path, env) for _ in range(16)]
+    assert {(run.result().returncode, run.result().stderr) for run in runs} == {(0, "")}
