@@ -6,8 +6,8 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import httpx
 import pytest
 import yaml
 
+from databases import PostgresqlServer, free_port
 from ours_emulator.settings import ENV_PREFIX, Settings
 from serving import serving
 from test_cli import COMMAND, environment
@@ -23,8 +24,15 @@ from waiting import until
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text("utf-8"))
+COMPOSE: dict[str, dict[str, Any]] = {
+    name: yaml.safe_load((ROOT / "docker" / name).read_text("utf-8"))["services"]
+    for name in ("compose.yaml", "compose.postgres.yaml")
+}
+PROXY = (ROOT / "docker" / "haproxy.cfg").read_text("utf-8")
+HAPROXY = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
 SETTINGS = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
+
+each_compose = pytest.mark.parametrize("services", COMPOSE.values(), ids=COMPOSE)
 
 
 def healthcheck(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -105,20 +113,52 @@ def test_hadolint_has_nothing_to_say(file: str) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-# The compose file
+# The compose files
 
 
-def test_the_compose_file_sets_settings_and_nothing_else_of_the_emulator() -> None:
-    emulator = COMPOSE["services"]["emulator"]
-    assert emulator["environment"].keys() <= SETTINGS
-    assert emulator.keys() & {"command", "entrypoint"} == set()
-    assert all(port.startswith("127.0.0.1:") for port in emulator["ports"])
+def emulators(services: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: service for name, service in services.items() if service.get("image") == "ours-emulator"}
 
 
-def test_whoever_needs_the_emulator_waits_until_it_is_well() -> None:
-    for name in ("shop", "tests"):
-        needs = COMPOSE["services"][name]["depends_on"]
-        assert needs["emulator"] == {"condition": "service_healthy"}
+@each_compose
+def test_a_compose_file_sets_settings_and_nothing_else_of_the_emulator(services: Mapping[str, Any]) -> None:
+    for emulator in emulators(services).values():
+        # The password is read by libpq.
+        assert emulator["environment"].keys() - {"PGPASSWORD"} <= SETTINGS
+        assert emulator.keys() & {"command", "entrypoint"} == set()
+
+
+@each_compose
+def test_only_this_machine_reaches_the_emulator_in_a_compose_file(services: Mapping[str, Any]) -> None:
+    (ports,) = [service["ports"] for service in services.values() if "ports" in service]
+    assert ports == ["127.0.0.1:4010:4010"]
+
+
+@each_compose
+def test_who_needs_a_service_of_a_compose_file_waits_until_it_is_well(services: Mapping[str, Any]) -> None:
+    needed = {
+        name: condition for service in services.values() for name, condition in service.get("depends_on", {}).items()
+    }
+    assert needed.keys() == services.keys() - {"tests"}
+    assert all(condition == {"condition": "service_healthy"} for condition in needed.values())
+    # The image of the emulator has a health check.
+    assert {name for name in needed if "healthcheck" not in services[name]} == emulators(services).keys()
+
+
+@each_compose
+def test_an_image_in_a_compose_file_is_built_once_or_has_a_version(services: Mapping[str, Any]) -> None:
+    built = [service["image"] for service in services.values() if "build" in service]
+    assert len(built) == len(set(built))
+    assert all(re.search(r":\d", image) for image in {service["image"] for service in services.values()} - {*built})
+
+
+def test_the_proxy_leads_to_all_emulators_of_the_compose_file() -> None:
+    services = COMPOSE["compose.postgres.yaml"]
+    servers = dict(re.findall(r"^ +server (\S+) (\S+)$", PROXY, re.MULTILINE))
+    assert servers == {name: f"{name}:4010" for name in emulators(services)}
+    assert services["proxy"]["depends_on"].keys() == servers.keys()
+    (source, _, _) = services["proxy"]["volumes"][0].split(":")
+    assert (ROOT / "docker" / source).samefile(ROOT / "docker" / "haproxy.cfg")
 
 
 # The app under test
@@ -153,9 +193,10 @@ def is_open(url: str) -> bool:
         return False
 
 
-def test_the_apps_own_tests_pass_twice_with_one_emulator(tmp_path: Path) -> None:
-    with serving(tokens="t") as server, shop(f"{server.url}/accounts/shop", tmp_path / "log") as here:
-        variables = {"SHOP_URL": here, "OURS_EMULATOR_URL": f"{server.url}/accounts/shop", "no_proxy": "*"}
+def check_shop(url: str, log: Path) -> None:
+    """Run the shop and its own tests with the emulator at *url*."""
+    with shop(f"{url}/accounts/shop", log) as here:
+        variables = {"SHOP_URL": here, "OURS_EMULATOR_URL": f"{url}/accounts/shop", "no_proxy": "*"}
         # A kept volume has the events of the run before.
         for _ in range(2):
             done = subprocess.run(
@@ -169,3 +210,52 @@ def test_the_apps_own_tests_pass_twice_with_one_emulator(tmp_path: Path) -> None
             )
             assert done.returncode == 0, done.stderr
             assert "Ran 2 tests" in done.stderr
+
+
+def test_the_apps_own_tests_pass_twice_with_one_emulator(tmp_path: Path) -> None:
+    with serving(tokens="t") as server:
+        check_shop(server.url, tmp_path / "log")
+
+
+# Two emulators behind the proxy
+
+
+@pytest.fixture
+def proxied(postgresql: PostgresqlServer, tmp_path: Path) -> Iterator[str]:
+    """The URL of the proxy in front of two emulators, which are where the compose file has others."""
+    if HAPROXY is None:
+        assert os.environ.get("CI", "").lower() != "true"
+        pytest.skip("haproxy is not installed")
+    database, port = postgresql.schema(), free_port()
+    with ExitStack() as stack, (tmp_path / "proxy.log").open("wb") as log:
+        config = PROXY.replace("bind :4010", f"bind 127.0.0.1:{port}")
+        for name in ("emulator-1", "emulator-2"):
+            server = stack.enter_context(serving(database=database, tokens="t"))
+            config = config.replace(f"{name}:4010", server.url.removeprefix("http://"))
+        (tmp_path / "haproxy.cfg").write_text(config)
+        running = subprocess.Popen([HAPROXY, "-db", "-f", tmp_path / "haproxy.cfg"], stdout=log, stderr=log)
+        stack.callback(running.wait, 10)
+        stack.callback(running.terminate)
+        until(lambda: is_open(f"http://127.0.0.1:{port}/readyz"))
+        yield f"http://127.0.0.1:{port}"
+
+
+def test_the_apps_own_tests_pass_through_the_proxy(proxied: str, tmp_path: Path) -> None:
+    check_shop(proxied, tmp_path / "log")
+
+
+def test_streams_waits_and_what_an_emulator_accepts_pass_the_proxy(proxied: str) -> None:
+    event = {"token": "t", "event": "E", "userId": "u"}
+    with (
+        httpx.Client(base_url=proxied, timeout=30, trust_env=False) as http,
+        http.stream("GET", "/debug/stream") as stream,
+    ):
+        lines = stream.iter_lines()
+        assert next(lines) == "retry: 1000"
+        for number in range(4):
+            headers = {"x-large": "x" * 60_000} if number == 0 else {f"x-{field}": "x" for field in range(240)}
+            assert http.post("/track", json={**event, "event": f"E{number}"}, headers=headers).status_code == 200
+            # Sent to either of them, an event is there at once, while the stream goes on.
+            assert f'"E{number}"' in next(line for line in lines if line.startswith("data:"))
+        assert http.post("/debug/wait", json={"match": {"event": "E"}, "timeout_ms": 1}).status_code == 406
+        assert http.put("/debug/clock", json={"freeze": True}, headers={"origin": proxied}).status_code == 200

@@ -115,7 +115,7 @@ def test_json_toml_ini_and_yaml_are_what_the_program_reads(document: Document, t
         parser.read_string(block.text)
         check_pytest_options(list(parser["pytest"]))
     files = [
-        yaml.safe_load(path.read_text("utf-8")) for path in (ROOT / "docker/compose.yaml", *ROOT.glob("examples/ci/*"))
+        yaml.safe_load(path.read_text("utf-8")) for path in (*ROOT.glob("docker/*.yaml"), *ROOT.glob("examples/ci/*"))
     ]
     for block in document.of("yaml"):
         shown = yaml.safe_load(block.text)
