@@ -20,6 +20,12 @@ from serving import JSON, Account, serving
 from test_cli import serving as process
 from waiting import NO_TLS
 
+END_SESSIONS = """
+SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+WHERE application_name = 'ours-emulator' AND datname = current_database()
+"""
+OTHERS = "the database is in use by an emulator with other settings"
+
 
 @pytest.fixture(scope="module")
 def urls(postgresql: PostgresqlServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
@@ -326,6 +332,19 @@ def test_everything_that_an_account_may_have_is_the_same_for_the_other(pair: tup
 
 def without_time(state: Any) -> Any:
     return {**state, "clock": state["clock"]["state"]}
+
+
+def test_who_lost_its_connection_to_others_with_other_settings_is_not_ready(postgresql: PostgresqlServer) -> None:
+    url = postgresql.database()
+    with serving(database=url) as one:
+        assert one.default.track(userId="u").status_code == 200
+        queried(url, END_SESSIONS)
+        with serving(database=url, keep=7):
+            ready = one.http.get(f"{one.url}/readyz")
+            assert (ready.status_code, ready.json()["error"]) == (503, OTHERS)
+            assert one.default.track(userId="u").status_code == 500
+        assert one.default.track(userId="u").status_code == 200
+        assert one.http.get(f"{one.url}/readyz").status_code == 200
 
 
 def test_what_was_set_outlives_all_emulators_of_a_database(postgresql: PostgresqlServer) -> None:

@@ -26,7 +26,7 @@ def open_postgresql(url: str, retention: Retention, agreed: Mapping[str, str]) -
     def open_reader() -> StoreReader:
         from ours_emulator.store.postgresql.reader import PostgresqlReader
 
-        return PostgresqlReader(address)
+        return PostgresqlReader(address, agreed)
 
     writer = PostgresqlWriter(address, retention, agreed)
     return Store(writer, open_reader, Sharing(address, writer))

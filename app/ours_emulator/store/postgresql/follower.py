@@ -43,7 +43,7 @@ class Follower:
         self._changing = threading.Lock()
         self._closed = False
         self._was_connected = False
-        self._reader = PostgresqlReader(address)
+        self._reader = PostgresqlReader(address, {})
         self._wanted, self._told = asyncio.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="ours-emulator-follower", daemon=True)
         self._thread.start()
