@@ -107,8 +107,11 @@ def _sent(servers: Sequence[Server], accounts: Sequence[str], load: Load, second
     connections = load.connections // len(servers)
     parts = [replace(load, path=account + load.path, connections=connections) for account in accounts]
     with ThreadPoolExecutor(len(servers)) as pool:
-        rates = pool.map(lambda server, part: requests_per_second(server.port, part, seconds), servers, parts)
-        return sum(rates) * load.rows
+        sent = [
+            pool.submit(requests_per_second, server.port, part, seconds)
+            for server, part in zip(servers, parts, strict=True)
+        ]
+        return sum(one.result() for one in sent) * load.rows
 
 
 def _delays_ms(database: str, waits: int) -> list[float]:
