@@ -1,4 +1,4 @@
-"""What the emulator costs: beside a bare ASGI app under the same server, beside sqlite3 alone, and in PostgreSQL."""
+"""What the emulator costs: beside a bare ASGI app under the same server, and beside sqlite3 alone."""
 
 import argparse
 import shutil
@@ -12,14 +12,12 @@ from statistics import median
 from comparison import compare
 from executemany import transactions_per_second, written_for
 from load import Load, requests_per_second
-from postgresql import postgresql, programs
 from report import emulator_version, load_average, machine, say, table
 from servers import BARE, EMULATOR, PLAIN_BARE, PLAIN_EMULATOR, Server, running
 
 _TRACKS = tuple(Load("/track", connections) for connections in (1, 16, 64))
 _PLAIN_TRACKS = _TRACKS[:2]
 _BATCH = Load("/batch", 1, rows=1000, users=0)
-_IN_POSTGRESQL = (_TRACKS[1], _BATCH)
 _STARTS = 5
 _HEAD = ("", "emulator", "beside", "", "ratio", "ratio in each round")
 _NOTE = "The bare app's /batch is as fast as the client makes rows: a bound, not a figure of the app."
@@ -76,7 +74,7 @@ def main() -> None:
 
 def _alone(rounds: int, seconds: int, starts: int) -> None:
     """Compare with the bare app and with sqlite3, and print."""
-    lines = [_starts(starts), *_runs(rounds, seconds), *_in_postgresql(rounds, seconds)]
+    lines = [_starts(starts), *_runs(rounds, seconds)]
     print(f"{emulator_version()}; {machine()}; {load_average()} after the run.")
     print(f"Medians; rounds of {seconds} s, taken in turns: {rounds}.\n")
     print(f"{table(_HEAD, [line.cells() for line in lines], _NUMBERS)}\n\n{_NOTE}")
@@ -116,29 +114,6 @@ def _runs(rounds: int, seconds: int) -> list[Line]:
             batch.add(*rates)
             floor.add(rates[0], transactions_per_second(written, _BATCH.rows, seconds) * _BATCH.rows)
         return [*tracks, *plain, batch, floor, *idle, *_memory("memory, after /track, MiB", emulator, bare)]
-
-
-def _in_postgresql(rounds: int, seconds: int) -> list[Line]:
-    """Measure throughput with PostgreSQL beside a file of SQLite, each empty at first; none without its programs."""
-    folder = programs()
-    if folder is None:
-        say("skipped, as there is no PostgreSQL server on this machine: throughput with PostgreSQL")
-        return []
-    kinds = ("/track, connections: 16, PostgreSQL, requests/s", "/batch of 1,000, PostgreSQL, rows/s")
-    lines = [Line(kind, "SQLite file") for kind in kinds]
-    with postgresql(folder) as new_database:
-        for number in range(rounds):
-            say(f"round {number + 1} of {rounds} with PostgreSQL")
-            for line, load in zip(lines, _IN_POSTGRESQL, strict=True):
-                line.add(*(_kept(database, load, seconds) for database in (new_database(), "kept.db")))
-    return lines
-
-
-def _kept(database: str, load: Load, seconds: int) -> float:
-    """Return how many events a second an emulator with a new *database* takes, warmed up."""
-    with running((*EMULATOR, "--database", database)) as server:
-        requests_per_second(server.port, load, 1)
-        return requests_per_second(server.port, load, seconds) * load.rows
 
 
 def _add(lines: Sequence[Line], loads: Sequence[Load], seconds: int, *servers: Server) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from databases import MISSING, programs
+
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
 pytestmark = pytest.mark.skipif(not FOLDER.exists(), reason="the source distribution has no benchmarks")
@@ -54,3 +56,11 @@ def test_the_page_is_measured_while_events_arrive() -> None:
     rows = dict(re.findall(r"^\| (.+?) +\| +([\d,.]+)", outcome.stdout, re.MULTILINE))
     assert {"first rows, median", "99 of 100 frames", "most rows in the document"} <= rows.keys()
     assert int(rows["events sent meanwhile"]) > 1
+
+
+@pytest.mark.skipif(programs() is None, reason=MISSING)
+def test_waits_for_events_that_reach_another_emulator_on_the_database_are_measured() -> None:
+    outcome = run("postgresql.py", "--rounds", "0", "--waits", "5", PATH=os.environ["PATH"])
+    assert outcome.returncode == 0, outcome.stderr
+    assert "| from the response to `/track` at one emulator to that of a wait at the other |" in outcome.stdout
+    assert re.search(r"\| +[\d.-]+ ms \| +[\d.-]+ ms \| ≤ 5: ", outcome.stdout)
