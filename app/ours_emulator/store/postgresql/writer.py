@@ -61,7 +61,7 @@ class PostgresqlWriter(SqlWriter):
         values = values_of(self._counters)
         if values != self._loaded:
             told = Commit(self.next_receipt_id, self._cleared)
-            self._run(_UPDATE_COUNTERS, *values, self._connection.channel, told.text())
+            self._write(_UPDATE_COUNTERS, [(*values, self._connection.channel, told.text())])
             self._names_version = self._counters.names_version
 
     @property

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from functools import cache
 from itertools import count
 from typing import Any, cast
@@ -37,6 +37,7 @@ _KEEPALIVES = b"""
 SELECT set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
        set_config('tcp_keepalives_count', '3', false)
 """
+_BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
 _READ_ONLY = b"SHOW transaction_read_only"
 
 
@@ -52,6 +53,8 @@ class WritingConnection:
         self._address = address
         self._agreed = agreed
         self._patience = patience
+        self._pipeline = ExitStack()
+        """Open while a transaction is."""
         self.sessions = 0
         """How many connections there have been."""
         self.channel = ""
@@ -78,8 +81,7 @@ class WritingConnection:
 
     def run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of *statement*."""
-        cursor = self._connection.execute(_spelled(statement), values)
-        return cursor.fetchall() if cursor.description else []
+        return self._connection.execute(_spelled(statement), values).fetchall()
 
     def write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Run *statement* with each of *rows*."""
@@ -88,14 +90,13 @@ class WritingConnection:
         elif rows:
             self._connection.cursor().executemany(_spelled(statement), rows)
 
-    def delete(self, statement: str, *values: object) -> int:
-        """Run *statement*, and return how many rows it deleted."""
-        return self._connection.execute(_spelled(statement), values).rowcount
-
     def begin(self) -> None:
         """Begin a transaction, on a new connection if there is none. Raises StoreBusyError if that is not possible."""
         try:
             self._begin()
+            # Statements that return no rows do not wait for the server, each of which would be a way there and back.
+            if psycopg.Pipeline.is_supported():
+                self._pipeline.enter_context(self._connection.pipeline())
         except psycopg.Error as error:
             raise StoreBusyError(sentence(error)) from error
         except StoreError as error:
@@ -105,18 +106,20 @@ class WritingConnection:
         if not self._connection.closed:
             # A connection that was closed while nothing was written is told of at its next use.
             with suppress(psycopg.OperationalError):
-                self._connection.execute(b"BEGIN ISOLATION LEVEL READ COMMITTED")
+                self._connection.execute(_BEGIN)
                 return
             if not self._connection.closed:
                 self._connection.close()
         self._connection = self._connect()
-        self._connection.execute(b"BEGIN ISOLATION LEVEL READ COMMITTED")
+        self._connection.execute(_BEGIN)
 
     def commit(self) -> None:
         """Commit the transaction.
 
         Raises StoreBusyError if that fails: it may be committed even so, so nobody may try its parts again.
         """
+        # An error of a statement is told of here, and not as one of the commit.
+        self._pipeline.close()
         try:
             done = self._connection.execute(b"COMMIT").statusmessage
         except psycopg.Error as error:
@@ -127,6 +130,8 @@ class WritingConnection:
     def roll_back(self) -> None:
         """End the transaction, and leave the database as it was."""
         try:
+            with suppress(psycopg.Error):
+                self._pipeline.close()
             self._connection.execute(b"ROLLBACK")
         except psycopg.Error:
             # The server rolls back what a connection leaves.

@@ -48,10 +48,6 @@ class WritingConnection:
         elif rows:
             self.cursor.executemany(_spelled(statement), rows)
 
-    def delete(self, statement: str, *values: object) -> int:
-        """Run *statement*, and return how many rows it deleted."""
-        return self.cursor.execute(_spelled(statement), values).rowcount
-
     def begin(self) -> None:
         """Begin a transaction. Raises StoreBusyError if the store cannot be written at all."""
         try:

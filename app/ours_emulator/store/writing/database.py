@@ -26,15 +26,11 @@ class Database(Protocol):
         ...
 
     def run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return the rows of *statement*."""
+        """Return the rows of *statement*, which returns rows."""
         ...
 
     def write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Run *statement* with each of *rows*."""
-        ...
-
-    def delete(self, statement: str, *values: object) -> int:
-        """Run *statement*, and return how many rows it deleted."""
+        """Run *statement* with each of *rows*. What it fails with may be raised by a later call."""
         ...
 
     def begin(self) -> None:

@@ -50,7 +50,7 @@ class Eviction:
     def evict_pending(self) -> None:
         """Delete the oldest pending devices over the limits."""
         if self._counters.pending > _MAX_PENDING or self._counters.pending_bytes > _MAX_PENDING_BYTES:
-            self._database.run(sql.EVICT_PENDING, _MAX_PENDING, _MAX_PENDING_BYTES)
+            self._database.write(sql.EVICT_PENDING, [(_MAX_PENDING, _MAX_PENDING_BYTES)])
             self.recount_pending()
 
     def recount_pending(self) -> None:
@@ -62,7 +62,7 @@ class Eviction:
         """Forget the oldest attempts that failed over the limit, and some more; the others are counted."""
         self.recount_failed_attempts()
         if self._counters.failed_attempts > _MAX_FAILED_ATTEMPTS:
-            self._database.run(sql.EVICT_FAILED_ATTEMPTS, _FAILED_ATTEMPTS_SLACK)
+            self._database.write(sql.EVICT_FAILED_ATTEMPTS, [(_FAILED_ATTEMPTS_SLACK,)])
             self.recount_failed_attempts()
 
     def recount_failed_attempts(self) -> None:

@@ -50,18 +50,18 @@ class Removal:
             deleted += step(database, account_id, limit - deleted, self._counters)
             if deleted >= limit:
                 return deleted
-        database.run(sql.DELETE_ACCOUNT, account_id)
+        database.write(sql.DELETE_ACCOUNT, [(account_id,)])
         self.account_ids.remove(account_id)
         self._counters.names_version += 1
         return deleted + 1
 
 
 def _delete_identifiers(database: Database, account_id: int, limit: int, _: Counters) -> int:
-    return database.delete(sql.REMOVE_IDENTIFIERS, *digest_range(account_id), limit)
+    return len(database.run(sql.REMOVE_IDENTIFIERS, *digest_range(account_id), limit))
 
 
 def _delete_distinct_ids(database: Database, account_id: int, limit: int, _: Counters) -> int:
-    return database.delete(sql.REMOVE_DISTINCT_IDS, *digest_range(account_id), limit)
+    return len(database.run(sql.REMOVE_DISTINCT_IDS, *digest_range(account_id), limit))
 
 
 def _delete_receipts(database: Database, account_id: int, limit: int, counters: Counters) -> int:
@@ -88,7 +88,7 @@ def _delete_visitors(database: Database, account_id: int, limit: int, counters: 
     if len(sizes) < limit:
         counters.present_bytes -= _firsts(database, sql.SUM_PRESENT_VERSIONS, some)[0]
         sizes += _firsts(database, sql.REMOVE_VERSIONS, some)
-        database.run(sql.REMOVE_VISITORS, some)
+        database.write(sql.REMOVE_VISITORS, [(some,)])
     counters.event_bytes -= sum(sizes)
     return len(sizes)
 

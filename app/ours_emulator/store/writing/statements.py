@@ -165,9 +165,11 @@ REMOVE_IDENTIFIERS = """
 DELETE FROM identifiers WHERE (digest, visitor_pk) IN (
     SELECT digest, visitor_pk FROM identifiers WHERE digest >= ? AND digest < ? LIMIT ?
 )
+RETURNING 1
 """
 REMOVE_DISTINCT_IDS = """
 DELETE FROM distinct_ids WHERE digest IN (SELECT digest FROM distinct_ids WHERE digest >= ? AND digest < ? LIMIT ?)
+RETURNING 1
 """
 REMOVE_RECEIPTS = """
 DELETE FROM receipts WHERE id IN (SELECT id FROM receipts WHERE account_id = ? LIMIT ?)

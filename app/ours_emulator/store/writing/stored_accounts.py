@@ -29,7 +29,7 @@ class StoredAccounts:
     def add(self, name: str) -> int:
         """Return the id of the new account *name*."""
         self._last_id += 1
-        self._database.run(table_sql.INSERT_ACCOUNTS, self._last_id, name, 0, 0, 0)
+        self._database.write(table_sql.INSERT_ACCOUNTS, [(self._last_id, name, 0, 0, 0)])
         self.ids[name] = self._last_id
         self._counters.names_version += 1
         return self._last_id
@@ -45,10 +45,9 @@ class StoredAccounts:
         id_ = self.ids.pop(name)
         counts = (sql.COUNT_VISITORS_OF, sql.COUNT_RECEIPTS_OF, sql.COUNT_REQUESTS_OF)
         visitors, receipts, requests = (self._database.run(count, id_)[0][0] for count in counts)
-        self._database.run(sql.CLEAR_PENDING, id_)
-        self._database.run(sql.CLEAR_COUNTS, id_)
-        self._database.run(sql.CLEAR_FAILED_ATTEMPTS, id_)
-        self._database.run(sql.RENAME_ACCOUNT, removed_name(id_), id_)
+        for clear in (sql.CLEAR_PENDING, sql.CLEAR_COUNTS, sql.CLEAR_FAILED_ATTEMPTS):
+            self._database.write(clear, [(id_,)])
+        self._database.write(sql.RENAME_ACCOUNT, [(removed_name(id_), id_)])
         self._removal.account_ids.append(id_)
         self._counters.names_version += 1
         return Cleared(account=name, visitors=visitors, receipts=receipts, requests=requests)
