@@ -13,14 +13,12 @@ from typing import Any, cast
 
 import psycopg
 
-from ours_emulator.store import CommitListener, EventFilter, StoreError
+from ours_emulator.store import CommitListener, StoreError
 from ours_emulator.store.postgresql.address import Address
 from ours_emulator.store.postgresql.commits import Commit, commit_in
-from ours_emulator.store.postgresql.reader import PostgresqlReader
+from ours_emulator.store.postgresql.committed_events import CommittedEvents, committed_events
 
 _log = logging.getLogger(__name__)
-_ANY = EventFilter(outcome=None)
-_PAGE = 1000
 _RETRY_SECONDS = 1.0
 _UNWANTED_SECONDS = 1.0
 """How often what was told is taken while nobody wants to hear of it."""
@@ -43,7 +41,6 @@ class Follower:
         self._changing = threading.Lock()
         self._closed = False
         self._was_connected = False
-        self._reader = PostgresqlReader(address, {})
         self._wanted, self._told = asyncio.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="ours-emulator-follower", daemon=True)
         self._thread.start()
@@ -78,25 +75,26 @@ class Follower:
         finally:
             with self._changing:
                 self._loop = None
-            await self._reader.close()
 
     async def _follow_connected(self) -> None:
         """Follow until the database cannot be reached."""
         try:
             parameters = cast(dict[str, Any], dict(self._address.parameters))
             connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
-            async with connection:
+            async with connection, committed_events(self._address) as events:
                 await connection.execute(f"LISTEN {self._channel}".encode())
                 if self._was_connected:
                     self._listener.hear_gap()
                 self._was_connected = True
-                self._commits.append(Commit(await self._reader.newest_event() + 1))
+                self._commits.append(Commit(await events.next_id()))
                 self._told.set()
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._collect(connection))
-                    group.create_task(self._tell())
+                    group.create_task(self._tell(events))
         except* (psycopg.Error, StoreError) as errors:
             _log.info("commits of other processes cannot be followed: %s", errors.exceptions[0])
+        except* Exception:
+            _log.exception("commits of other processes cannot be followed")
 
     async def _collect(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
         """Take what is told, at once while somebody wants to hear of it."""
@@ -113,13 +111,13 @@ class Follower:
                     async with asyncio.timeout(_UNWANTED_SECONDS):
                         await self._wanted.wait()
 
-    async def _tell(self) -> None:
+    async def _tell(self, events: CommittedEvents) -> None:
         """Tell the listener of the commits, those together that come together."""
         while True:
             await self._told.wait()
             self._told.clear()
             while self._commits:
-                await self._tell_of(self._next_commit())
+                await self._tell_of(self._next_commit(), events)
 
     def _next_commit(self) -> Commit:
         """Return the next commit, together with the ones after it that deleted nothing."""
@@ -128,22 +126,17 @@ class Follower:
             commit = self._commits.popleft()
         return commit
 
-    async def _tell_of(self, commit: Commit) -> None:
-        if not commit.cleared:
-            await self._tell_events(commit.next_id)
-            return
-        await self._tell_events(min(first_id for _, first_id in commit.cleared))
+    async def _tell_of(self, commit: Commit, events: CommittedEvents) -> None:
         for account, first_id in commit.cleared:
+            await self._tell_events(first_id, events)
             self._listener.hear_cleared(account, first_id)
-        await self._tell_events(commit.next_id)
+        await self._tell_events(commit.next_id, events)
 
-    async def _tell_events(self, before: int) -> None:
+    async def _tell_events(self, before: int, events: CommittedEvents) -> None:
         """Tell of the events with a smaller id than *before* that were not told of."""
-        while self._listener.is_wanted and self._next_id < before:
-            part = await self._reader.arrivals(None, _ANY, self._next_id - 1, _PAGE)
-            events = [event for event in part.items if event.id < before]
-            self._listener.hear(events)
-            if not (events and part.more):
-                break
-            self._next_id = events[-1].id + 1
+        more = self._next_id < before
+        while more and self._listener.is_wanted:
+            some, more = await events.some(self._next_id, before)
+            self._listener.hear(some)
+            self._next_id = some[-1].id + 1 if more else before
         self._next_id = max(self._next_id, before)

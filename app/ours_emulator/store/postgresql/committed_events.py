@@ -1,0 +1,59 @@
+"""Reads what was committed by the ids of events, on a connection that stays open: one way there and back each."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ours_emulator.records import Event
+from ours_emulator.store import StoreFailedError
+from ours_emulator.store.postgresql.address import Address
+from ours_emulator.store.postgresql.engine import read_only_engine
+from ours_emulator.store.reading.conditions import account_is
+from ours_emulator.store.reading.decode import event_record
+from ours_emulator.store.reading.selections import EVENTS
+from ours_emulator.store.tables import receipts
+
+_PATIENCE = 120
+# Each may have a visitor of many megabytes.
+_TOGETHER = 16
+_NEXT_ID = sa.text("SELECT next_receipt_id FROM counters")
+_SOME = (
+    EVENTS.selected.where(receipts.c.id >= sa.bindparam("first"), receipts.c.id < sa.bindparam("before"))
+    .where(account_is(None))
+    .order_by(receipts.c.id)
+    .limit(_TOGETHER)
+)
+
+
+class CommittedEvents:
+    """The events of all accounts, the first to arrive first, read on *connection*."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def next_id(self) -> int:
+        """Return the id that the next event has."""
+        next_id: int = (await self._connection.execute(_NEXT_ID)).scalar_one()
+        return next_id
+
+    async def some(self, first: int, before: int) -> tuple[Sequence[Event], bool]:
+        """Return the first events with ids from *first* to below *before*, and whether there may be more."""
+        rows = (await self._connection.execute(_SOME, {"first": first, "before": before})).mappings().all()
+        return list(map(event_record, rows)), len(rows) == _TOGETHER
+
+
+@asynccontextmanager
+async def committed_events(address: Address) -> AsyncGenerator[CommittedEvents]:
+    """Give what reads the events of the database at *address*. Raises StoreFailedError if they cannot be read."""
+    engine = read_only_engine(address, 1, 0, _PATIENCE)
+    try:
+        async with engine.connect() as connection:
+            # Without a transaction, each statement sees what was committed before it.
+            yield CommittedEvents(await connection.execution_options(isolation_level="AUTOCOMMIT"))
+    except SQLAlchemyError as error:
+        raise StoreFailedError(str(error).partition("\n")[0]) from error
+    finally:
+        await engine.dispose()
