@@ -59,9 +59,7 @@ def excerpt_fields(fields: frozenset[str]) -> frozenset[str]:
 
 
 def with_identifiers(event: Properties) -> Properties:
-    """Return the JSON of an event, or an excerpt, with the identifiers beside, if what tells them is there."""
-    if not event.keys() >= _OF_IDENTIFIERS:
-        return event
+    """Return the JSON of an event, or an excerpt that has what tells the identifiers, with these beside."""
     snapshot = cast(Properties, event["visitor_properties"] or {})
     known: Properties = {
         "email": snapshot.get("email"),
