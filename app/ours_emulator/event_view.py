@@ -5,8 +5,7 @@ from typing import cast
 
 from ours_emulator.contract.revision import identifier_kinds
 from ours_emulator.decide.versions import state_of
-from ours_emulator.jsontext import json_text
-from ours_emulator.matching import PLAIN, Shape
+from ours_emulator.jsontext import PLAIN, Shape, json_text
 from ours_emulator.model import Exchange, Identifier, Message, Properties, Receipt, Rejection, received_properties
 from ours_emulator.records import Event, Reason, Resolution, to_json, utc, whole
 

@@ -1,12 +1,17 @@
 """JSON as it is stored and sent: compact and in ASCII, which NUL and lone surrogates survive in any database."""
 
 import json
+from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import JsonValue
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+Shape: TypeAlias = Mapping[str, "Shape | None"]
+"""The fields of an object, each with the shape of its value: empty for a plain value, None for an open object."""
+PLAIN: Shape = {}
+"""The shape of a plain value."""
 _MAX_NAME = 100
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeAlias, TypeGuard
 
 from pydantic import JsonValue
 
-from ours_emulator.jsontext import same
+from ours_emulator.jsontext import Shape, same
 from ours_emulator.pattern_syntax import PatternError
 from ours_emulator.patterns import Budget, Pattern
 from ours_emulator.records import Miss
@@ -44,10 +44,6 @@ Actual: TypeAlias = JsonValue | Literal[_Missing.MISSING]
 """The value at a place. Null is a value; a place without one is missing."""
 Problem: TypeAlias = Callable[[Actual], str | None]
 """Return in a few words why a value does not match; None if it does."""
-Shape: TypeAlias = Mapping[str, "Shape | None"]
-"""The fields of an object, each with the shape of its value: empty for a plain value, None for an open object."""
-PLAIN: Shape = {}
-"""The shape of a plain value."""
 _Missed: TypeAlias = tuple[str, JsonValue, Actual, str]
 """What a `Miss` is made of if it is asked for: the path, what is expected there, the value, and why not that."""
 
@@ -93,9 +89,9 @@ class Match:
             for path, expected, actual, why in self._test.misses(dict(view))
         ]
 
-    def steps(self, view: dict[str, JsonValue]) -> int:
+    def steps(self, view: Mapping[str, JsonValue]) -> int:
         """Return how many steps its regular expressions may take on *view*, about."""
-        return self._test.steps(view)
+        return self._test.steps(dict(view))
 
     def fits(self, view: dict[str, JsonValue]) -> bool:
         """Whether *view* meets every condition."""

@@ -1,11 +1,13 @@
 """Events against a match: which ones match, which come near, and why one is missing. No store, no HTTP."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import attrgetter, itemgetter
 from typing import Any
+
+from pydantic import JsonValue
 
 from ours_emulator.event_view import IDENTIFIERS, EventView
 from ours_emulator.jsontext import json_text
@@ -218,7 +220,7 @@ class SequenceProgress:
         self.searches = any(step.searches for step in steps)
         """Whether there is a regular expression in a step."""
 
-    def steps(self, view: Properties) -> int:
+    def steps(self, view: Mapping[str, JsonValue]) -> int:
         """Return how many steps the regular expressions may take on *view*, about."""
         return sum(step.steps(view) for step in self._steps)
 
