@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from ours_emulator.matching import MAX_CONDITIONS, MAX_LEVELS, PLAIN, MatchError, Shape, closest, compiled
+from ours_emulator.jsontext import PLAIN, Shape
+from ours_emulator.matching import MAX_CONDITIONS, MAX_LEVELS, MatchError, closest, compiled
 from ours_emulator.patterns import Pattern
 
 SHAPE: Shape = {

@@ -99,6 +99,11 @@ def test_the_port_is_not_that_of_a_kubernetes_service_link(monkeypatch: pytest.M
     assert load().settings.port == load(environment=False).settings.port
 
 
+def test_the_name_of_a_variable_may_be_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ours_emulator_Keep", "5")
+    assert value("keep") == (5, "environment")
+
+
 def test_a_false_flag_wins_over_a_true_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OURS_EMULATOR_STRICT_OPENAPI", "true")
     assert value("strict_openapi", {"strict_openapi": False}) == (False, "flag")

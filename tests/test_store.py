@@ -828,7 +828,7 @@ import sys
 from ours_emulator.app import create_standalone
 from ours_emulator.settings import load
 create_standalone(load({}))
-late = {"fastapi", "sqlalchemy", "aiosqlite", "jsonschema_rs", "yaml", "prometheus_client", "psycopg",
+late = {"fastapi", "sqlalchemy", "aiosqlite", "re2", "jsonschema_rs", "yaml", "prometheus_client", "psycopg",
     "ours_emulator.store.postgresql", "ours_emulator.contract.experiments", "ours_emulator.contract.tracking_plan"}
 print(late & set(sys.modules))
 """

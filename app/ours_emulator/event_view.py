@@ -5,8 +5,7 @@ from typing import cast
 
 from ours_emulator.contract.revision import identifier_kinds
 from ours_emulator.decide.versions import state_of
-from ours_emulator.jsontext import json_text
-from ours_emulator.matching import PLAIN, Shape
+from ours_emulator.jsontext import PLAIN, Shape, json_text
 from ours_emulator.model import Exchange, Identifier, Message, Properties, Receipt, Rejection, received_properties
 from ours_emulator.records import Event, Reason, Resolution, to_json, utc, whole
 
@@ -59,9 +58,7 @@ def excerpt_fields(fields: frozenset[str]) -> frozenset[str]:
 
 
 def with_identifiers(event: Properties) -> Properties:
-    """Return the JSON of an event, or an excerpt, with the identifiers beside, if what tells them is there."""
-    if not event.keys() >= _OF_IDENTIFIERS:
-        return event
+    """Return the JSON of an event, or an excerpt that has what tells the identifiers, with these beside."""
     snapshot = cast(Properties, event["visitor_properties"] or {})
     known: Properties = {
         "email": snapshot.get("email"),

@@ -1,11 +1,17 @@
 """JSON as it is stored and sent: compact and in ASCII, which NUL and lone surrogates survive in any database."""
 
 import json
+from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii
+from typing import Any, TypeAlias
 
 from pydantic import JsonValue
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
+Shape: TypeAlias = Mapping[str, "Shape | None"]
+"""The fields of an object, each with the shape of its value: empty for a plain value, None for an open object."""
+PLAIN: Shape = {}
+"""The shape of a plain value."""
 _MAX_NAME = 100
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -18,6 +24,15 @@ def json_text(value: object) -> str:
     except PydanticSerializationError:
         return _encode(value)
     return text.decode("ascii") if text.isascii() and b"\x7f" not in text else _encode(value)
+
+
+def stored_json(text: str) -> Any:
+    """Return the value that `json_text` made *text* of."""
+    # Half the time, but refuses lone surrogates and deep values.
+    try:
+        return from_json(text)
+    except ValueError:
+        return json.loads(text)
 
 
 def strict_json(text: str | bytes) -> JsonValue:

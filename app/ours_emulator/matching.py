@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeAlias, TypeGuard
 
 from pydantic import JsonValue
 
-from ours_emulator.jsontext import same
+from ours_emulator.jsontext import Shape, same
 from ours_emulator.pattern_syntax import PatternError
 from ours_emulator.patterns import Budget, Pattern
 from ours_emulator.records import Miss
@@ -44,14 +44,12 @@ Actual: TypeAlias = JsonValue | Literal[_Missing.MISSING]
 """The value at a place. Null is a value; a place without one is missing."""
 Problem: TypeAlias = Callable[[Actual], str | None]
 """Return in a few words why a value does not match; None if it does."""
-Shape: TypeAlias = Mapping[str, "Shape | None"]
-"""The fields of an object, each with the shape of its value: empty for a plain value, None for an open object."""
-PLAIN: Shape = {}
-"""The shape of a plain value."""
+_Missed: TypeAlias = tuple[str, JsonValue, Actual, str]
+"""What a `Miss` is made of if it is asked for: the path, what is expected there, the value, and why not that."""
 
 
 class _Test(Protocol):
-    def misses(self, actual: Actual) -> Iterator[Miss]: ...
+    def misses(self, actual: Actual) -> Iterator[_Missed]: ...
 
     def steps(self, actual: Actual) -> int: ...
 
@@ -86,7 +84,10 @@ class Match:
 
     def misses(self, view: Mapping[str, JsonValue]) -> list[Miss]:
         """Return every condition that *view* does not meet; none if it matches."""
-        return list(self._test.misses(dict(view)))
+        return [
+            Miss(path, expected, None if actual is _MISSING else actual, why)
+            for path, expected, actual, why in self._test.misses(dict(view))
+        ]
 
     def steps(self, view: Mapping[str, JsonValue]) -> int:
         """Return how many steps its regular expressions may take on *view*, about."""
@@ -187,14 +188,14 @@ class _Leaf:
     def steps(self, actual: Actual) -> int:
         return self.pattern.steps(actual) if self.pattern and isinstance(actual, str) else 0
 
-    def misses(self, actual: Actual) -> Iterator[Miss]:
+    def misses(self, actual: Actual) -> Iterator[_Missed]:
         if self.known and actual is None and self.expected is not None:
             actual = _MISSING
         elif self.known and actual is _MISSING and self.expected is None:
             actual = None
         why = self.problem(actual)
         if why is not None:
-            yield _miss(self.path, self.expected, actual, why)
+            yield self.path, self.expected, actual, why
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ class _All:
     def steps(self, actual: Actual) -> int:
         return sum(test.steps(actual) for test in self.tests)
 
-    def misses(self, actual: Actual) -> Iterator[Miss]:
+    def misses(self, actual: Actual) -> Iterator[_Missed]:
         for test in self.tests:
             yield from test.misses(actual)
 
@@ -227,9 +228,9 @@ class _Object:
     def steps(self, actual: Actual) -> int:
         return sum(field.test.steps(_looked_up(actual, field.parts)) for field in self.fields)
 
-    def misses(self, actual: Actual) -> Iterator[Miss]:
+    def misses(self, actual: Actual) -> Iterator[_Missed]:
         if not self.fields and not isinstance(actual, dict):
-            yield _miss(self.path, {}, actual, _difference({}, actual))
+            yield self.path, {}, actual, _difference({}, actual)
         for field in self.fields:
             yield from field.test.misses(_looked_up(actual, field.parts))
 
@@ -246,11 +247,11 @@ class _List:
         items = actual if isinstance(actual, list) else ()
         return sum(test.steps(item) for test, item in zip(self.items, items, strict=False))
 
-    def misses(self, actual: Actual) -> Iterator[Miss]:
+    def misses(self, actual: Actual) -> Iterator[_Missed]:
         if not isinstance(actual, list):
-            yield _miss(self.path, self.expected, actual, _difference(self.expected, actual))
+            yield self.path, self.expected, actual, _difference(self.expected, actual)
         elif len(actual) != len(self.items):
-            yield _miss(self.path, self.expected, actual, f"{len(actual)} items, not {len(self.items)}")
+            yield self.path, self.expected, actual, f"{len(actual)} items, not {len(self.items)}"
         else:
             for test, item in zip(self.items, actual, strict=True):
                 yield from test.misses(item)
@@ -347,12 +348,17 @@ class _Compiler:
         return MatchError(f"{place if len(place) <= _MAX_SHOWN else place[:_MAX_SHOWN] + '…'}: {problem}")
 
 
-def _miss(path: str, expected: JsonValue, actual: Actual, why: str) -> Miss:
-    return Miss(path, expected, None if actual is _MISSING else actual, why)
-
-
 def _looked_up(actual: Actual, parts: Sequence[str]) -> Actual:
     """Return the value at the path *parts*. A name may contain dots: shorter names are tried before longer ones."""
+    here = actual
+    for part in parts:
+        if not isinstance(here, dict) or part not in here:
+            return _looked_up_by_any_name(actual, parts)
+        here = here[part]
+    return here
+
+
+def _looked_up_by_any_name(actual: Actual, parts: Sequence[str]) -> Actual:
     if not parts:
         return actual
     if isinstance(actual, list):

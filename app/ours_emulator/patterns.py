@@ -61,16 +61,10 @@ class Pattern:
         self._ascii = _program(source, ASCII)
         self._unicode = _program(source, UNICODE)
         self._budget = budget or Budget()
-
-    @property
-    def size(self) -> int:
+        self.size = self._unicode.programsize
         """The number of instructions that the pattern is compiled to."""
-        return self._unicode.programsize
-
-    @property
-    def ascii_size(self) -> int:
+        self.ascii_size = self._ascii.programsize
         """The number of instructions if its classes, such as `\\w`, had only the characters of ASCII."""
-        return self._ascii.programsize
 
     def steps(self, text: str) -> int:
         """Return how many steps a search in *text* may take, about."""
@@ -78,8 +72,11 @@ class Pattern:
 
     def matches(self, text: str) -> bool:
         """Whether *text* contains a match. Raises PatternError if that takes, or all searches took, too long."""
-        program, encoded = self._ascii if text.isascii() else self._unicode, _encoded(text)
-        if program.programsize * len(encoded) > _MAX_STEPS:
+        if text.isascii():
+            program, size, encoded = self._ascii, self.ascii_size, text.encode()
+        else:
+            program, size, encoded = self._unicode, self.size, _SURROGATES.sub(_STAND_IN, text).encode()
+        if size * len(encoded) > _MAX_STEPS:
             raise self._too_long(f"on a text of {len(encoded)} bytes; use smaller counts")
         started = time.thread_time()
         matches = program.search(encoded) is not None
@@ -91,10 +88,6 @@ class Pattern:
 
     def _too_long(self, where: str) -> PatternError:
         return PatternError(f"the regular expression {self._source[:_SHOWN]} takes too long {where}")
-
-
-def _encoded(text: str) -> bytes:
-    return (text if text.isascii() else _SURROGATES.sub(_STAND_IN, text)).encode()
 
 
 @lru_cache(_KEPT)

@@ -1,5 +1,6 @@
 """The settings: one frozen value. A flag wins over the environment, that over the file, that over the default."""
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -7,9 +8,9 @@ from datetime import date
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
 from ours_emulator.clock import LAST_MOMENT, milliseconds
 from ours_emulator.errors import NotUtf8Error, file_problem, file_text
@@ -309,18 +310,12 @@ def _spelled(name: str, origin: str, file: Path | None, *, keywords: bool) -> st
 
 
 def _environment() -> Mapping[str, object]:
-    """Return the settings in the environment. `Settings` itself must not always read it, as a BaseSettings does."""
-    # Imported here because the emulator of a test run, which is to start soon, does not read the environment.
-    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
-
-    class Texts(BaseSettings):
-        # A list is a text with commas, not JSON.
-        model_config = SettingsConfigDict(enable_decoding=False)
-
-    model = cast(type[BaseSettings], create_model("Environment", __base__=(Settings, Texts)))
-    values = EnvSettingsSource(model, env_prefix=ENV_PREFIX, env_ignore_empty=True)()
+    """Return the settings in the environment, whatever the case of their names. An empty variable is none."""
+    variables = {name.upper(): value for name, value in os.environ.items() if value}
+    spelled = {name: ENV_PREFIX + name.upper() for name in Settings.model_fields}
+    values = {name: variables[variable] for name, variable in spelled.items() if variable in variables}
     # Kubernetes sets it so in every container beside a service that is called ours-emulator.
-    linked = str(values.get("port", "")).startswith("tcp://")
+    linked = values.get("port", "").startswith("tcp://")
     return {name: value for name, value in values.items() if name != "port" or not linked}
 
 

@@ -13,7 +13,6 @@ import click
 
 from ours_emulator.cli.flags import loaded, setting_flags
 from ours_emulator.cli.ports import write_port_file
-from ours_emulator.emulator.errors import EmulatorError
 from ours_emulator.errors import SettingsError, StoreError, why
 from ours_emulator.settings import Loaded
 
@@ -44,6 +43,9 @@ def exec_(command: Sequence[str], config: Path | None, **flags: object) -> None:
     OURS_EMULATOR_ADMIN_TOKEN   the token that the debug API requires, if --admin-token is set
     NO_PROXY, no_proxy          with this machine added, if a proxy is configured
     """
+    # Imported here because the other commands, and --help, need none of it.
+    from ours_emulator.emulator import EmulatorError
+
     settings = loaded(flags, config, **_DEFAULTS)
     try:
         code = _run(command, settings)
@@ -57,7 +59,6 @@ def _run(command: Sequence[str], loaded: Loaded) -> int:
 
     As with a shell, the code is 127 if there is no such command, and 126 if it cannot be run.
     """
-    # Imported here because the other commands, and --help, need none of it.
     from ours_emulator.cli.arrivals import summary
     from ours_emulator.emulator.local import running
     from ours_emulator.handshake import Order

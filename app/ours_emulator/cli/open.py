@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import webbrowser
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -35,6 +34,9 @@ def open_(file: Path, output: Path | None, browser: bool) -> None:
     FILE is what `export` writes, or what a failing test leaves in .ours-emulator. The page needs no emulator. Standard
     error says which requests are answered with another status than when recorded.
     """
+    # Imported here because the other commands, and --help, need none of it.
+    import webbrowser
+
     page = _page_of(file)
     path = _written(page, file, output)
     click.echo(path)
@@ -44,7 +46,6 @@ def open_(file: Path, output: Path | None, browser: bool) -> None:
 
 def _page_of(file: Path) -> str:
     """Return the page that shows the requests of *file*."""
-    # Imported here because the other commands, and --help, need none of it.
     from ours_emulator.emulator import EmulatorError, operations, run_emulator
 
     try:

@@ -28,11 +28,11 @@ from ours_emulator.records import Miss, Outcome
 from ours_emulator.store import EventFilter, StoreReader
 
 _PAGE = 500
-_EXCERPTS = 2000
+_EXCERPTS = 4000
 _CHUNK = 100
 """Events that are looked at before other tasks have their turn: about a millisecond."""
 _ATTEMPTS = 5
-_SEARCHED = 500
+_SEARCHED = 1000
 """Events that are searched before other calls have their turn, at most."""
 _MAX_SEARCHED = 300
 _MAX_REQUESTS = 10
@@ -73,7 +73,9 @@ async def _searched(reader: StoreReader, scope: Scope, match: Match, deadline: f
     while True:
         part = await reader.excerpts(scope.account, where, fields, last, _EXCERPTS)
         progress.note_evicted(part)
-        excerpts = [(event_id, with_identifiers(excerpt)) for event_id, excerpt in part.items]
+        excerpts = part.items
+        if fields != match.fields:  # An identifier is asked for.
+            excerpts = [(event_id, with_identifiers(excerpt)) for event_id, excerpt in excerpts]
         progress.ids.update(*await evaluated_in_slices(match, partial(fitting, match), excerpts, itemgetter(1)))
         await _read_for_show(reader, progress, last)
         if not part.more:

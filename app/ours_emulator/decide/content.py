@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ours_emulator.jsontext import json_text, same
+from ours_emulator.jsontext import json_text, same, stored_json
 from ours_emulator.model import AnyMessage, Message, Properties, Registration, Rejection
 
 _NAMED = "named"
@@ -42,7 +42,7 @@ def identifiers_in(contained: Mapping[str, Any]) -> dict[str, str]:
 
 def event_fields(content: str) -> dict[str, Any]:
     """Return those fields of an event that are in *content*; a rejection has none of them, an alias only one."""
-    contained: dict[str, Any] = json.loads(content)
+    contained: dict[str, Any] = stored_json(content)
     return {name: contained[name] for name in _OF_AN_EVENT if name in contained}
 
 

@@ -4,14 +4,13 @@ The text is a JSON object with the keys of `VisitorState`, or of `Change`, that 
 recorded of a migrated version is named under `unknown`.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
 from ours_emulator.decide.versions import combined, patched
-from ours_emulator.jsontext import json_text
+from ours_emulator.jsontext import json_text, stored_json
 from ours_emulator.model import UNCHANGED, UNKNOWN, Change, Properties, Version, VisitorState
 
 SMALL = 4096
@@ -103,4 +102,4 @@ class Keyframe:
 
 
 def _parts(text: str) -> dict[str, Any]:
-    return cast(dict[str, Any], json.loads(text))
+    return cast(dict[str, Any], stored_json(text))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from ours_emulator.decide.content import event_fields
+from ours_emulator.jsontext import stored_json
 from ours_emulator.model import VisitorState, received_properties
 from ours_emulator.records import (
     Call,
@@ -98,7 +99,7 @@ def _consent(state: VisitorState) -> dict[str, Any] | None:
 
 def event_record(row: Row) -> Event:
     """Return the event in *row*."""
-    explanation = json.loads(row["explanation"])
+    explanation = stored_json(row["explanation"])
     resolution, reason = explanation["resolution"], explanation["reason"]
     version: str | None = row["version"]
     received_at = utc(row["received_at"])

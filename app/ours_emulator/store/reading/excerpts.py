@@ -3,13 +3,13 @@
 A match without a name looks at every event of an account. Of all that such a read costs, records are nine tenths.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
+from ours_emulator.jsontext import stored_json
 from ours_emulator.model import Properties
 from ours_emulator.records import to_json, whole
 from ours_emulator.store.reading.decode import Row, event_record, text
@@ -64,7 +64,7 @@ class ExcerptReader:
         for name, _, convert in self._plain:
             part[name] = row[name] if convert is None else convert(row[name])
         if self._contained:
-            content = json.loads(row["content"])
+            content = stored_json(row["content"])
             for name, without in self._contained:
                 part[name] = content.get(name, without)
         if self._with_visitor:

@@ -20,6 +20,7 @@ from ours_emulator.store.tables import accounts, receipts
 
 _MAX_TOGETHER = 100
 _SEARCHED_TOGETHER = 50
+_SIZED = (str, bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class Snapshot:
             mappings = result.mappings()
             while some := await mappings.fetchmany(together):
                 for row in some:
-                    size = sum(len(value) for value in row.values() if isinstance(value, str | bytes))
+                    size = sum(len(value) for value in row.values() if isinstance(value, _SIZED))
                     left -= size
                     if rows and (len(rows) == limit or left < 0):
                         return rows, True
