@@ -19,6 +19,7 @@ from starlette.websockets import WebSocketDisconnect
 
 import ours_emulator.main
 from ours_emulator.app import create_app
+from ours_emulator.debug import events, metrics, wait
 from ours_emulator.settings import SettingsError, load
 from serving import listening_server
 from test_cli import environment
@@ -51,6 +52,13 @@ def test_it_is_a_fastapi_app_that_answers_in_process() -> None:
         await app.aclose()
 
     asyncio.run(story())
+
+
+def test_its_routes_are_those_that_were_made_by_the_import_so_the_first_call_makes_none() -> None:
+    app = create_app(load(QUIET))
+    made = {id(route) for router in (events.router, wait.router, metrics.router) for route in router.routes}
+    assert made <= {id(route) for route in app.routes}
+    asyncio.run(app.aclose())
 
 
 def test_settings_are_keywords_and_the_others_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

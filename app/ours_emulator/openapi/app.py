@@ -35,7 +35,7 @@ class EmulatorApp(DebugApp):
         self._close = parts.close
         self.stop = parts.feed.close
         """End waits and streams, which would go on without end. From any thread."""
-        self.include_router(report.router)
+        self.router.routes += report.router.routes
         self.router.routes += routes.ROUTES
         self.add_route("/openapi.json", _document, include_in_schema=False)
         self.add_route("/docs", _docs_page, include_in_schema=False)
