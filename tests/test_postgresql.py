@@ -420,9 +420,10 @@ def paused(pid: int) -> Generator[None]:
 def test_a_server_that_no_longer_answers_is_given_up_by_who_writes(url: str) -> None:
     with closing(WritingConnection(address_of(url), {}, patience=1)) as connection:
         connection.begin()
-        with paused(connection.run("SELECT pg_backend_pid()")[0][0]), pytest.raises(psycopg.Error) as caught:
+        with paused(connection.run("SELECT pg_backend_pid()")[0][0]):
             connection.write("INSERT INTO marks VALUES (?, ?)", [("a", 1), ("b", 2)])
-            connection.commit()
+            with pytest.raises(psycopg.Error) as caught:
+                connection.commit()
         assert isinstance(connection.as_store_error(caught.value), StoreBusyError)
         connection.roll_back()
         connection.begin()
