@@ -1,13 +1,20 @@
 """Accounts as isolation: what each accepts, its clock, and what becomes of a closed one."""
 
+import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
 import pytest
 
+from ours_emulator.accounts import Account as SharedAccount
+from ours_emulator.accounts import Accounts, OpenAccount
 from ours_emulator.clock import Clock
+from ours_emulator.contract.account import AccountConfig
+from ours_emulator.contract.revision import revision
+from ours_emulator.debug.account_codec import JsonAccounts
+from ours_emulator.store import AccountText
 from serving import Account, Server, serving
 from waiting import NO_TLS, until
 
@@ -364,3 +371,54 @@ def test_the_test_mode_twin_is_no_token_of_an_account(account: Account) -> None:
 def test_what_is_wrong_with_a_clock_is_said(account: Account, said: dict[str, Any], error: str) -> None:
     response = set_clock(account, **said)
     assert (response.status_code, response.json()["error"][: len(error)]) == (400, error)
+
+
+class SlowAccounts(JsonAccounts):
+    """Accounts as JSON, of which the one that is frozen takes until it is told to go on to be read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.goes_on = threading.Event(), threading.Event()
+
+    def decode(self, text: str, template: AccountConfig) -> SharedAccount:
+        account = super().decode(text, template)
+        if isinstance(account, OpenAccount) and account.clock.state == "frozen":
+            self.begun.set()
+            assert self.goes_on.wait(10)
+        return account
+
+
+class Versions:
+    """The versions of one account that other processes left: any number may be read outside of a transaction."""
+
+    def __init__(self, *accounts: OpenAccount) -> None:
+        self._texts = [
+            AccountText("default", version, JsonAccounts().encode(account))
+            for version, account in enumerate(accounts, 1)
+        ]
+
+    async def first(self, version: int) -> list[AccountText]:
+        return [text for text in self._texts[:1] if text.version > version]
+
+    def changed_accounts(self) -> list[AccountText]:
+        return self._texts[-1:]
+
+    def save_accounts(self, texts: Mapping[str, str]) -> int:
+        raise AssertionError(texts)
+
+
+def test_an_older_version_that_takes_longer_to_read_does_not_replace_a_newer_one() -> None:
+    config = AccountConfig("default", revision("2026-05"))
+    stored = Versions(OpenAccount(config, Clock(frozen_at=1)), OpenAccount(config, Clock(offset=7)))
+    codec, accounts = SlowAccounts(), Accounts(config)
+    accounts.share(codec, stored, stored.first)
+    reading = threading.Thread(target=lambda: asyncio.run(accounts.refresh()))
+    reading.start()
+    assert codec.begun.wait(10)
+    with accounts.transaction():
+        accounts.load()
+    codec.goes_on.set()
+    reading.join(10)
+    opened = accounts.open("default")
+    assert opened is not None
+    assert opened.clock == Clock(offset=7)

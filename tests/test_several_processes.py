@@ -257,6 +257,12 @@ def test_a_stream_tells_of_a_reset_by_the_other_between_the_events_around_it(pai
             assert following()[1]["event"] == f"after{number}"
 
 
+def test_a_stream_tells_of_the_reset_of_an_account_that_has_nothing(pair: tuple[Account, Account]) -> None:
+    with streamed(pair[1]) as following:
+        post(pair[0], "reset", {"account": name_of(pair[0])})
+        assert following() == ("reset", {"account": name_of(pair[0])})
+
+
 def test_a_stream_that_goes_on_at_the_other_emulator_misses_and_repeats_nothing(pair: tuple[Account, Account]) -> None:
     one, two = pair
     with streamed(one) as following:

@@ -201,8 +201,11 @@ class Accounts:
             if self._shared is not None and version > self._versions.get(name, 0):
                 account = self._shared.codec.decode(text, self.template(name))
                 with self._lock:
-                    self._accounts[name] = account
-                self._note_version(version, name)
+                    # Another thread may have taken over a newer one meanwhile: a tracking plan takes long to read.
+                    if version > self._versions.get(name, 0):
+                        self._accounts[name] = account
+                        self._versions[name] = version
+                        self._latest = max(self._latest, version)
 
     def _note_version(self, version: int, *names: str) -> None:
         with self._lock:

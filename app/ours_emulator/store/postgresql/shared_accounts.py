@@ -24,10 +24,11 @@ class SharedAccountTable:
 
     def changed_accounts(self) -> Sequence[AccountText]:
         """Return the accounts that were changed since the last call."""
-        before, self._version = self._version, self._counters.accounts_version
-        if before == self._version:
+        if self._version == self._counters.accounts_version:
             return ()
-        return [AccountText(*row) for row in self._connection.run(_SELECT, before)]
+        changed = [AccountText(*row) for row in self._connection.run(_SELECT, self._version)]
+        self._version = self._counters.accounts_version
+        return changed
 
     def save_accounts(self, texts: Mapping[str, str]) -> int:
         """Save accounts by their names, and return the version that they have then."""

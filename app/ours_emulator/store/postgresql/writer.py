@@ -59,7 +59,8 @@ class PostgresqlWriter(SqlWriter):
         if not self._counters.known:
             self._count()
         values = values_of(self._counters)
-        if values != self._loaded:
+        # The reset of an account that has nothing changes no counter, but streams tell of it.
+        if values != self._loaded or self._cleared:
             told = Commit(self.next_receipt_id, self._cleared)
             self._write(_UPDATE_COUNTERS, [(*values, self._connection.channel, told.text())])
             self._names_version = self._counters.names_version
