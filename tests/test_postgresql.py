@@ -430,6 +430,19 @@ def test_a_server_that_no_longer_answers_is_given_up_by_who_writes(url: str) -> 
         assert connection.run("SELECT kind FROM marks") == []
 
 
+def test_a_wait_knows_at_its_end_what_it_could_not_hear_of(whole: str) -> None:
+    listening = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN %' AND datname = current_database()"
+    with serving(database=whole) as server, ThreadPoolExecutor(1) as pool:
+        until(lambda: queried(whole, listening))
+        with paused(queried(whole, listening)[0][0]):
+            body = {"match": {"event": "Test"}, "count": 50, "timeout_ms": 2000}
+            waiting = pool.submit(server.http.post, f"{server.url}/debug/wait", json=body)
+            while not waiting.done():
+                server.default.track(userId="u")
+            assert waiting.result().status_code == 200
+            assert waiting.result().json()["waited_ms"] >= 2000
+
+
 def test_a_server_that_no_longer_answers_is_given_up_by_who_reads(url: str) -> None:
     async def read() -> None:
         engine = read_only_engine(address_of(url), 1, 0, patience=0.2)

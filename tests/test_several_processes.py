@@ -28,12 +28,17 @@ OTHERS = "the database is in use by an emulator with other settings"
 
 
 @pytest.fixture(scope="module")
-def urls(postgresql: PostgresqlServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+def shared(postgresql: PostgresqlServer) -> str:
+    """A database for two emulators."""
+    return postgresql.schema()
+
+
+@pytest.fixture(scope="module")
+def urls(shared: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Two emulators, each in a process of its own, on one database."""
-    url = postgresql.schema()
     with ExitStack() as stack:
         running = [
-            stack.enter_context(process(tmp_path_factory.mktemp(name), "--database", url, "--log-format", "none"))
+            stack.enter_context(process(tmp_path_factory.mktemp(name), "--database", shared, "--log-format", "none"))
             for name in ("one", "two")
         ]
         yield running[0].url, running[1].url
@@ -275,6 +280,29 @@ def test_a_stream_that_goes_on_at_the_other_emulator_misses_and_repeats_nothing(
 
 
 @pytest.mark.timeout(120)
+def test_a_stream_says_that_it_missed_what_was_evicted_before_it_was_read(postgresql: PostgresqlServer) -> None:
+    url = postgresql.schema()
+    with serving(database=url, keep=10) as server, streamed(server.default) as following:
+        rows = [{"event": "E", "userId": "u", "distinctId": str(number)} for number in range(100)]
+        assert server.default.batch(*rows).status_code == 200
+        kinds = [following()[0]]
+        while kinds[-1] == "receipt":
+            kinds.append(following()[0])
+        assert kinds[-1] == "behind"
+
+
+def test_a_notification_of_somebody_else_is_passed_over(pair: tuple[Account, Account], shared: str) -> None:
+    one, two = pair
+    with streamed(one) as following:
+        for text in ("", "hello", "[]", '{"a": 1}', "[1, 2]", "9" * 5000):
+            queried(
+                shared,
+                f"SELECT pg_notify('ours_emulator_' || lpad(to_hex(hashtext(current_schema())), 8, '0'), '{text}')",
+            )
+        two.track(userId="u", event="later")
+        assert following()[1]["event"] == "later"
+
+
 def test_new_visitors_that_all_clients_name_at_once_exist_once(
     pair: tuple[Account, Account], urls: tuple[str, str]
 ) -> None:

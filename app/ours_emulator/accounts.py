@@ -82,8 +82,8 @@ class Accounts:
         self._template = template
         self._clock = Clock(now)
         self._accounts: dict[str, Account] = {}
-        self._before: dict[str, Account | None] = {}
-        """What was changed in this transaction, as it was before."""
+        self._before: dict[str, tuple[Account | None, int]] = {}
+        """What was changed in this transaction, as it was before, and the version that was."""
         self._versions: dict[str, int] = {}
         self._latest = 0
         """The greatest of these versions."""
@@ -150,7 +150,7 @@ class Accounts:
     def put(self, name: str, account: Account) -> None:
         """Make *account* the one called *name*."""
         with self._lock:
-            self._before.setdefault(name, self._accounts.get(name))
+            self._before.setdefault(name, (self._accounts.get(name), self._versions.get(name, 0)))
             self._accounts[name] = account
 
     def configure(self, config: AccountConfig, *, is_configured: bool = True) -> OpenAccount:
@@ -188,7 +188,8 @@ class Accounts:
             self._undo()
             raise
         if self._saved:
-            self._note_version(self._saved, *self._before)
+            with self._lock:
+                self._note_version(self._saved, *self._before)
 
     def load(self) -> None:
         """Take over, at the start of a transaction of the store, what other processes changed."""
@@ -204,13 +205,11 @@ class Accounts:
                     # Another thread may have taken over a newer one meanwhile: a tracking plan takes long to read.
                     if version > self._versions.get(name, 0):
                         self._accounts[name] = account
-                        self._versions[name] = version
-                        self._latest = max(self._latest, version)
+                        self._note_version(version, name)
 
     def _note_version(self, version: int, *names: str) -> None:
-        with self._lock:
-            self._versions.update(dict.fromkeys(names, version))
-            self._latest = max(self._latest, version)
+        self._versions.update(dict.fromkeys(names, version))
+        self._latest = max(self._latest, version)
 
     def save(self) -> None:
         """Leave what was changed to other processes, at the end of a transaction of the store."""
@@ -222,7 +221,9 @@ class Accounts:
 
     def _undo(self) -> None:
         with self._lock:
-            for name, account in self._before.items():
+            for name, (account, version) in self._before.items():
+                if self._versions.get(name, 0) != version:
+                    continue  # It was committed all the same, though that was not confirmed, and was taken over.
                 if account is None:
                     del self._accounts[name]
                 else:

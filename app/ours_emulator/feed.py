@@ -144,6 +144,11 @@ class Feed:
         self._on_listen = follow(self)
 
     @property
+    def is_late(self) -> bool:
+        """Whether an event may be in the store before it is heard of here."""
+        return self._on_listen is not None
+
+    @property
     def is_wanted(self) -> bool:
         """Whether anybody listens."""
         return bool(self._listeners)

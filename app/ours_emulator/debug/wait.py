@@ -77,6 +77,9 @@ async def wait(request: Request, parts: Needs, reader: Reader, body: WaitBody) -
         with parts.feed.listen(scope.account, name) as listener:
             async with _ended_with(request, listener):
                 progress = await _followed(reader, scope, match, terms, body, listener)
+                if parts.feed.is_late and not (terms.mode == "at_least" and terms.met(len(progress.ids))):
+                    # What another process has committed meanwhile may not have been heard of yet.
+                    progress = await stored_matches(reader, scope, match, _now() + _STORED_SECONDS)
     except FeedClosedError:
         raise HTTPException(503, "the emulator shut down during the wait") from None
     return await _result(parts, reader, progress, terms, body, _since(started), body.timeout_ms)

@@ -1,10 +1,13 @@
 """What a process tells the others of each of its commits."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import TypeAdapter, ValidationError
+
 from ours_emulator.jsontext import json_text
+
+_COMMIT = TypeAdapter(tuple[int, list[tuple[str | None, int]]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +22,12 @@ class Commit:
 
     def text(self) -> str:
         """Return it as text."""
-        return json_text([self.next_id, *map(list, self.cleared)])
+        return json_text([self.next_id, list(map(list, self.cleared))])
 
 
-def commit_in(text: str) -> Commit:
-    """Return the commit in *text*."""
-    next_id, *cleared = json.loads(text)
-    return Commit(next_id, [(account, first_id) for account, first_id in cleared])
+def commit_in(text: str) -> Commit | None:
+    """Return the commit in *text*; None if it is none: anybody may say anything there."""
+    try:
+        return Commit(*_COMMIT.validate_json(text))
+    except ValidationError:
+        return None

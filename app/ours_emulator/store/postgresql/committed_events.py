@@ -20,6 +20,7 @@ _PATIENCE = 120
 # Each may have a visitor of many megabytes.
 _TOGETHER = 16
 _NEXT_ID = sa.text("SELECT next_receipt_id FROM counters")
+_LAST_EVICTED = sa.text("SELECT coalesce(max(last_evicted), 0) FROM accounts")
 _SOME = (
     EVENTS.selected.where(receipts.c.id >= sa.bindparam("first"), receipts.c.id < sa.bindparam("before"))
     .where(account_is(None))
@@ -38,6 +39,11 @@ class CommittedEvents:
         """Return the id that the next event has."""
         next_id: int = (await self._connection.execute(_NEXT_ID)).scalar_one()
         return next_id
+
+    async def last_evicted(self) -> int:
+        """Return the largest id of an event that was evicted; 0 if none was."""
+        last: int = (await self._connection.execute(_LAST_EVICTED)).scalar_one()
+        return last
 
     async def some(self, first: int, before: int) -> tuple[Sequence[Event], bool]:
         """Return the first events with ids from *first* to below *before*, and whether there may be more."""

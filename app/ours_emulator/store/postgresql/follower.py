@@ -101,8 +101,9 @@ class Follower:
         while True:
             is_wanted = self._listener.is_wanted
             async for notify in connection.notifies(timeout=_UNWANTED_SECONDS if is_wanted else 0):
-                self._commits.append(commit_in(notify.payload))
-                self._told.set()
+                if commit := commit_in(notify.payload):
+                    self._commits.append(commit)
+                    self._told.set()
                 if not self._listener.is_wanted:
                     break
             if not self._listener.is_wanted:
@@ -134,9 +135,14 @@ class Follower:
 
     async def _tell_events(self, before: int, events: CommittedEvents) -> None:
         """Tell of the events with a smaller id than *before* that were not told of."""
-        more = self._next_id < before
+        first, told = self._next_id, 0
+        more = first < before
         while more and self._listener.is_wanted:
             some, more = await events.some(self._next_id, before)
             self._listener.hear(some)
+            told += len(some)
             self._next_id = some[-1].id + 1 if more else before
         self._next_id = max(self._next_id, before)
+        # Some may also be missing because their account was reset, which is told of too.
+        if told < before - first and self._listener.is_wanted and await events.last_evicted() >= first:
+            self._listener.hear_gap()

@@ -52,14 +52,16 @@ def join(connection: WritingSession, name: str, agreed: Mapping[str, str]) -> st
                 raise StoreBusyError(
                     f"{name} is in use by an emulator with other settings ({differs}); start all with the same"
                 ) from None
-        except (LockNotAvailable, QueryCanceled):
-            raise StoreBusyError(f"{name} is in use by an older emulator; stop that one first") from None
         time.sleep(_PAUSE)
 
 
 def _join(connection: WritingSession, name: str, schema: int, agreed: Mapping[str, str]) -> None:
     connection.execute(_WAIT)
-    connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK_OF_JOINING}, {schema})".encode())
+    _lock(
+        connection,
+        f"pg_advisory_xact_lock({_LOCK_OF_JOINING}, {schema})",
+        f"{name} is being made by another emulator; try again",
+    )
     is_alone = connection.execute(_PRESENT).fetchall() == [(0,)]
     prepare(connection, name, may_change=is_alone)
     if is_alone:
@@ -68,7 +70,19 @@ def _join(connection: WritingSession, name: str, schema: int, agreed: Mapping[st
             cursor.executemany(b"INSERT INTO agreed_settings (name, digest) VALUES ($1, $2)", list(agreed.items()))
     else:
         _compare(dict(connection.execute(_SELECT_AGREED).fetchall()), agreed)
-    connection.execute(f"SELECT pg_advisory_lock_shared({LOCK}, {schema})".encode())
+    _lock(
+        connection,
+        f"pg_advisory_lock_shared({LOCK}, {schema})",
+        f"{name} is in use by an older emulator; stop that one first",
+    )
+
+
+def _lock(connection: WritingSession, call: str, otherwise: str) -> None:
+    """Take a lock by the *call*. Raises StoreBusyError with the message *otherwise* if others keep it."""
+    try:
+        connection.execute(f"SELECT {call}".encode())
+    except (LockNotAvailable, QueryCanceled):
+        raise StoreBusyError(otherwise) from None
 
 
 def _compare(theirs: Mapping[str, str], agreed: Mapping[str, str]) -> None:
