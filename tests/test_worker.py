@@ -35,6 +35,31 @@ def test_what_waits_while_a_group_is_done_is_done_together_and_in_order() -> Non
     assert groups == [[0], list(range(1, 65)), list(range(65, 100))]
 
 
+def test_what_comes_while_the_thread_waits_for_others_is_in_the_group() -> None:
+    groups: list[list[int]] = []
+    waits, may_go_on = threading.Event(), threading.Event()
+
+    def work(jobs: list[int]) -> list[int]:
+        groups.append(jobs)
+        return jobs
+
+    def reserve() -> None:
+        waits.set()
+        may_go_on.wait(5)
+
+    async def use() -> None:
+        worker = GroupWorker(work, lambda _: 1, max_weight=64, reserve=reserve)
+        first = worker.submit(0)
+        await asyncio.to_thread(waits.wait, 5)
+        rest = [worker.submit(number) for number in range(1, 10)]
+        may_go_on.set()
+        await asyncio.gather(first, *rest)
+        worker.stop()
+
+    asyncio.run(use())
+    assert groups == [list(range(10))]
+
+
 def test_one_job_may_fail_beside_another() -> None:
     def work(jobs: list[int]) -> list[int | Exception]:
         return [ValueError(str(job)) if job % 2 else job for job in jobs]

@@ -137,7 +137,7 @@ class Pipeline:
         except Exception as error:
             raise _failure(error) from error
         self._worker: GroupWorker[Request | Task, object] = GroupWorker(
-            self._work, _weight, _MAX_WEIGHT, store.tidy, self._is_small
+            self._work, _weight, _MAX_WEIGHT, store.tidy, self._is_small, store.reserve
         )
 
     async def submit(self, request: Request) -> Exchange | Closed | None:
@@ -236,6 +236,12 @@ class Pipeline:
         return job.endpoint in _ONE_EVENT and not job.content_encoding and len(job.body) <= _SMALL_BYTES
 
     def _work(self, jobs: list[Request | Task]) -> list[object]:
+        try:
+            return self._done_together(jobs)
+        finally:
+            self._store.release()
+
+    def _done_together(self, jobs: list[Request | Task]) -> list[object]:
         results: list[object] = []
         for requests, together in groupby(jobs, lambda job: isinstance(job, Request)):
             if requests:
@@ -253,7 +259,7 @@ class Pipeline:
         return [read if isinstance(read, Exception) else next(committed) for read in reads]
 
     def _read_or_failure(self, request: Request) -> _Read | Closed | Exception:
-        """Read *request*, which needs no database, so no transaction has to wait for it."""
+        """Read *request*, which needs no database."""
         try:
             return self._read(request)
         except Exception as error:

@@ -41,9 +41,10 @@ class GroupWorker(Generic[Job, Result]):
 
     *work* gets a group in order of arrival and returns one result, or one exception, for each job. A group is complete
     when the sum of the *weight* of its jobs reaches *max_weight*. It is done on a thread; but a few jobs that are
-    *small* are done on the event loop that they came from, which saves the way there and back. *tidy* is called on the
-    thread at its start, after each of its groups, when the results are delivered, and again while it returns that there
-    is more to do and no job is waiting; an error in it is logged.
+    *small* are done on the event loop that they came from, which saves the way there and back. *reserve* is called on
+    the thread before a group is gathered, and may wait for others: what comes meanwhile is in the group. *tidy* is
+    called on the thread at its start, after each of its groups, when the results are delivered, and again while it
+    returns that there is more to do and no job is waiting; an error in it is logged.
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class GroupWorker(Generic[Job, Result]):
         max_weight: int,
         tidy: Callable[[], bool] = lambda: False,
         small: Callable[[Job], bool] = lambda _: False,
+        reserve: Callable[[], None] = lambda: None,
     ) -> None:
         self._work = work
         self._weight = weight
         self._max_weight = max_weight
         self._tidy = tidy
         self._small = small
+        self._reserve = reserve
         self._waiting: SimpleQueue[_Submitted[Job, Result] | None] = SimpleQueue()
         self._gathered: list[_Submitted[Job, Result]] = []
         self._left_to_thread = 0
@@ -169,6 +172,8 @@ class GroupWorker(Generic[Job, Result]):
         weight = 0
         try:
             submitted = self._waiting.get(block=wait)
+            if submitted is not None:
+                self._reserve()
             while submitted is not None:
                 group.append(submitted)
                 weight += self._weight(submitted.job)

@@ -208,6 +208,14 @@ class StoreWriter(Protocol):
         """Whether a commit waits until a disk has it."""
         ...
 
+    def reserve(self) -> None:
+        """Wait until no other process writes, and let none until the next transaction has ended. Raises nothing."""
+        ...
+
+    def release(self) -> None:
+        """Let others write, if no transaction came after `reserve`. Raises nothing."""
+        ...
+
     def transaction(self) -> AbstractContextManager[None]:
         """Commit what happens inside, or, if it raises, leave the store as it was.
 

@@ -38,6 +38,9 @@ class PostgresqlWriter(SqlWriter):
         self._names_version = 0
         self._loaded: tuple[Any, ...] = ()
         self._cleared: list[tuple[str | None, int]] = []
+        self._reserved = False
+        self._failure: Exception | None = None
+        """What kept the counters from being reserved."""
         super().__init__(self._connection, retention)
         self.accounts = SharedAccountTable(self._connection, self._counters)
         """Where processes leave accounts that they changed."""
@@ -45,9 +48,42 @@ class PostgresqlWriter(SqlWriter):
     def _opened(self) -> None:
         pass
 
+    def reserve(self) -> None:
+        """Wait until no other process writes, and let none until the next transaction has ended."""
+        try:
+            self._begin_locked()
+            self._reserved = True
+        except Exception as error:
+            # The next transaction fails with it: to wait once more would take as long.
+            self._failure = error
+
+    def release(self) -> None:
+        """Let others write, if no transaction came after `reserve`."""
+        self._failure = None
+        if self._reserved:
+            self._reserved = False
+            self._connection.roll_back()
+
+    def _begin(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        if self._reserved:
+            self._reserved = False
+        else:
+            self._begin_locked()
+
+    def _begin_locked(self) -> None:
+        """Begin a transaction, and lock the counters."""
+        self._connection.begin()
+        try:
+            self._loaded = self._run(_SELECT_COUNTERS)[0]
+        except Exception as error:
+            self._connection.roll_back()
+            raise self._connection.as_store_error(error) or error from error
+
     def _load_counters(self) -> None:
         self._cleared.clear()
-        self._loaded = self._run(_SELECT_COUNTERS)[0]
         self._counters.take(self._loaded)
         read = self._session, self._names_version
         if not self._counters.known or read != (self._connection.sessions, self._counters.names_version):

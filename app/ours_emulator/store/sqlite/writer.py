@@ -13,6 +13,12 @@ class SqliteWriter(SqlWriter):
     def __init__(self, file: StoreFile, retention: Retention) -> None:
         super().__init__(WritingConnection(file), retention)
 
+    def reserve(self) -> None:
+        """Do nothing: no other process writes."""
+
+    def release(self) -> None:
+        """Do nothing: nothing was reserved."""
+
     def _opened(self) -> None:
         self._counters.event_bytes, self._counters.present_bytes = self._run(sql.SUM_EVENTS)[0]
         self._counters.pending_bytes = self._run(sql.SUM_PENDING)[0][0]

@@ -110,10 +110,14 @@ class SqlWriter(ABC):
         """Whether a commit waits until a disk has it."""
         return self._database.waits_for_disk
 
+    def _begin(self) -> None:
+        """Begin a transaction."""
+        self._database.begin()
+
     @contextmanager
     def transaction(self) -> Generator[None]:
         """Commit what happens inside, or, if it raises, leave the store as it was."""
-        self._database.begin()
+        self._begin()
         before = values_of(self._counters)
         try:
             self._keyframes.clear()
