@@ -49,6 +49,7 @@ docs: $(VENV)/.docs
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/bench.py $(if $(PEERS),--peers) $(ARGS)
+	$(BIN)/python benchmarks/postgresql.py --if-installed
 
 # What the image installs, renewed.
 lock: $(VENV)/.release

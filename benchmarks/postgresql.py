@@ -56,12 +56,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=3, help="length of one run [default: 3]")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each kind; 0: waits only [default: 3]")
     parser.add_argument("--waits", type=int, default=300, help="how many waits are measured [default: 300]")
+    parser.add_argument("--if-installed", action="store_true", help="do nothing where PostgreSQL is not installed")
     options = parser.parse_args()
     if options.rounds < 0 or min(options.seconds, options.waits) < 1:
         parser.error("--rounds is at least 0, --seconds and --waits are at least 1")
     folder = programs()
     if folder is None:
-        sys.exit("postgresql: no PostgreSQL server on this machine; install postgresql")
+        say("postgresql: not measured; there is no PostgreSQL server on this machine")
+        sys.exit(0 if options.if_installed else 1)
     # As Ctrl-C does it: every block is left, so every process is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     before = load_average()
