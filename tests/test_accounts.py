@@ -14,7 +14,7 @@ from ours_emulator.clock import Clock
 from ours_emulator.contract.account import AccountConfig
 from ours_emulator.contract.revision import revision
 from ours_emulator.debug.account_codec import JsonAccounts
-from ours_emulator.store import AccountText
+from ours_emulator.store import AccountText, StoreError
 from serving import Account, Server, serving
 from waiting import NO_TLS, until
 
@@ -388,37 +388,99 @@ class SlowAccounts(JsonAccounts):
         return account
 
 
-class Versions:
-    """The versions of one account that other processes left: any number may be read outside of a transaction."""
+class Left:
+    """Accounts that other processes left, each by its name, its version and what it is."""
 
-    def __init__(self, *accounts: OpenAccount) -> None:
-        self._texts = [
-            AccountText("default", version, JsonAccounts().encode(account))
-            for version, account in enumerate(accounts, 1)
-        ]
+    def __init__(self, *accounts: tuple[str, int, OpenAccount]) -> None:
+        self.texts = [AccountText(name, version, JsonAccounts().encode(it)) for name, version, it in accounts]
 
-    async def first(self, version: int) -> list[AccountText]:
-        return [text for text in self._texts[:1] if text.version > version]
+    async def after(self, version: int) -> list[AccountText]:
+        return self.changed_accounts(version)
 
-    def changed_accounts(self) -> list[AccountText]:
-        return self._texts[-1:]
+    def changed_accounts(self, after: int) -> list[AccountText]:
+        return [text for text in self.texts if text.version > after]
 
     def save_accounts(self, texts: Mapping[str, str]) -> int:
         raise AssertionError(texts)
 
 
+CONFIG = AccountConfig("default", revision("2026-05"))
+FROZEN, MOVED = OpenAccount(CONFIG, Clock(frozen_at=1)), OpenAccount(CONFIG, Clock(offset=7))
+
+
+def sharing(left: Left, codec: JsonAccounts | None = None) -> Accounts:
+    accounts = Accounts(CONFIG)
+    accounts.share(codec or JsonAccounts(), left, left.after)
+    return accounts
+
+
+def clocks(accounts: Accounts, *names: str) -> list[Clock]:
+    opened = [accounts.open(name) for name in names]
+    return [it.clock for it in opened if it is not None]
+
+
 def test_an_older_version_that_takes_longer_to_read_does_not_replace_a_newer_one() -> None:
-    config = AccountConfig("default", revision("2026-05"))
-    stored = Versions(OpenAccount(config, Clock(frozen_at=1)), OpenAccount(config, Clock(offset=7)))
-    codec, accounts = SlowAccounts(), Accounts(config)
-    accounts.share(codec, stored, stored.first)
+    left, codec = Left(("default", 1, FROZEN)), SlowAccounts()
+    accounts = sharing(left, codec)
     reading = threading.Thread(target=lambda: asyncio.run(accounts.refresh()))
     reading.start()
     assert codec.begun.wait(10)
+    left.texts = Left(("default", 2, MOVED)).texts
     with accounts.transaction():
         accounts.load()
     codec.goes_on.set()
     reading.join(10)
-    opened = accounts.open("default")
-    assert opened is not None
-    assert opened.clock == Clock(offset=7)
+    assert clocks(accounts, "default") == [Clock(offset=7)]
+
+
+def test_accounts_that_were_changed_together_are_all_taken_over_by_who_asks_meanwhile() -> None:
+    codec = SlowAccounts()
+    accounts = sharing(Left(("a", 7, MOVED), ("b", 7, FROZEN)), codec)
+    first, second = (threading.Thread(target=lambda: asyncio.run(accounts.refresh())) for _ in range(2))
+    first.start()
+    assert codec.begun.wait(10)
+    codec.begun.clear()
+    second.start()
+    assert codec.begun.wait(10)
+    codec.goes_on.set()
+    second.join(10)
+    assert clocks(accounts, "a", "b") == [Clock(offset=7), Clock(frozen_at=1)]
+    first.join(10)
+
+
+def test_the_event_loop_goes_on_while_an_account_is_read() -> None:
+    codec = SlowAccounts()
+    accounts = sharing(Left(("default", 1, FROZEN)), codec)
+
+    async def use() -> None:
+        refreshing = asyncio.create_task(accounts.refresh())
+        await asyncio.to_thread(codec.begun.wait, 10)
+        assert not refreshing.done()
+        codec.goes_on.set()
+        await refreshing
+
+    asyncio.run(use())
+    assert clocks(accounts, "default") == [Clock(frozen_at=1)]
+
+
+def test_a_transaction_that_fails_leaves_what_others_changed_meanwhile() -> None:
+    left = Left()
+    accounts = sharing(left)
+
+    def use() -> None:
+        with accounts.transaction():
+            accounts.put("default", OpenAccount(CONFIG, Clock(offset=1)))
+            left.texts = Left(("default", 3, MOVED)).texts
+            asyncio.run(accounts.refresh())
+            accounts.put("default", OpenAccount(CONFIG, Clock(offset=2)))
+            raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        use()
+    assert clocks(accounts, "default") == [Clock(offset=7)]
+
+
+def test_what_cannot_be_read_of_an_account_is_an_error_of_the_store() -> None:
+    for text in ("{}", "[]", "null", '{"settings": "{\\"new\\": 1}", "clock": {}, "faults": [], "newer_sdk": ""}'):
+        with pytest.raises(StoreError, match="account default was stored by another version of ours-emulator"):
+            JsonAccounts().decode(text, CONFIG)

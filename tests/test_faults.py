@@ -26,9 +26,10 @@ from ours_emulator.contract.revision import revision
 from ours_emulator.debug.faults import AnswerBody, FaultBody, MatchBody
 from ours_emulator.debug.journal_format import Line
 from ours_emulator.decide.faults import Action, ActiveFault, Delay, Fault, FaultMatch, Faults, RateLimit
+from ours_emulator.decide.retries import FailedAttempt
 from ours_emulator.emulator.operations import FaultPlan
 from ours_emulator.feed import Feed
-from ours_emulator.model import Arrival, Closed, Contents, Exchange, Message, Rejection, Request
+from ours_emulator.model import Arrival, Attempt, Closed, Contents, Exchange, Message, Rejection, Request
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.records import FaultAnswer, Reason
 from ours_emulator.store import Retention, open_store
@@ -734,3 +735,11 @@ def test_every_model_of_a_faults_answer_has_the_same_fields() -> None:
     # The plan of the handle has the fields of the match and of the answer in one.
     rest = FaultBody.model_fields.keys() - {"match", "answer"}
     assert FaultPlan.__annotations__.keys() == AnswerBody.model_fields.keys() | MatchBody.model_fields.keys() | rest
+
+
+@pytest.mark.rule("attempts")
+def test_an_attempt_that_seems_to_come_before_the_one_it_repeats_came_at_once() -> None:
+    # Another host told of the first one, by its own clock.
+    failed = FailedAttempt(Attempt(1, 1), 1000, started=5.0, retry_after=1)
+    retried = replace(request(received_at=900), started=4.8)
+    assert failed.gap(retried) == failed.waited(retried) == 0

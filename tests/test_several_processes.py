@@ -24,6 +24,7 @@ END_SESSIONS = """
 SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
 WHERE application_name = 'ours-emulator' AND datname = current_database()
 """
+END_LISTENING = END_SESSIONS + " AND query LIKE 'LISTEN %'"
 OTHERS = "the database is in use by an emulator with other settings"
 
 
@@ -111,6 +112,7 @@ def test_a_revision_that_one_was_given_decides_which_paths_the_other_has(pair: t
     for revision, status in (("2026-10", 200), ("2026-05", 404), ("2026-10", 200)):
         one.configure(revision=revision)
         assert two.post("/experiments/personalization", body).status_code == status
+        assert two.debug("health")["revision"] == revision
         document = two.http.get(f"{two.url}/openapi").json()
         assert ("/experiments/personalization" in document["paths"]) is (revision == "2026-10")
 
@@ -266,6 +268,22 @@ def test_a_stream_tells_of_the_reset_of_an_account_that_has_nothing(pair: tuple[
     with streamed(pair[1]) as following:
         post(pair[0], "reset", {"account": name_of(pair[0])})
         assert following() == ("reset", {"account": name_of(pair[0])})
+
+
+def test_streams_and_waits_outlive_the_connection_that_hears_of_commits(postgresql: PostgresqlServer) -> None:
+    url = postgresql.database()
+    with serving(database=url) as server:
+        with streamed(server.default) as following:
+            server.default.track(userId="u", event="first")
+            last = following()[1]["id"]
+            with ThreadPoolExecutor(1) as pool:
+                waiting = pool.submit(post, server.default, "wait", {"match": {"event": "later"}, "timeout_ms": 20_000})
+                queried(url, END_LISTENING)
+                assert following() == ("behind", {})
+                server.default.track(userId="u", event="later")
+                assert waiting.result().status_code == 200
+        with streamed(server.default, last_event_id=str(last)) as following:
+            assert following()[1]["event"] == "later"
 
 
 def test_a_stream_that_goes_on_at_the_other_emulator_misses_and_repeats_nothing(pair: tuple[Account, Account]) -> None:

@@ -1,5 +1,6 @@
 """The accounts: configuration, clock and faults of each. Opened on first use, refused once closed."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -74,16 +75,19 @@ class _Shared:
 class Accounts:
     """The accounts by name; thread-safe. Each one starts with the configuration *template*.
 
+    Other threads see what a transaction changes at once, though it may yet fail.
+
     Their clocks are frozen at *now*, in milliseconds since the epoch, if given. Changes belong in a `transaction`.
     Unless they are shared, nothing here leaves the process, or outlives it.
     """
 
     def __init__(self, template: AccountConfig, now: int | None = None) -> None:
         self._template = template
+        self._templates: dict[str, AccountConfig] = {}
         self._clock = Clock(now)
         self._accounts: dict[str, Account] = {}
-        self._before: dict[str, tuple[Account | None, int]] = {}
-        """What was changed in this transaction, as it was before, and the version that was."""
+        self._before: dict[str, Account | None] = {}
+        """What was changed in this transaction, as it was before."""
         self._versions: dict[str, int] = {}
         self._latest = 0
         """The greatest of these versions."""
@@ -103,8 +107,9 @@ class Accounts:
 
     async def refresh(self) -> None:
         """Take over what other processes have changed, if there may be any. Raises StoreError."""
-        if self._shared is not None:
-            self._take(await self._shared.read(self._latest))
+        if self._shared is not None and (texts := await self._shared.read(self._latest)):
+            # A tracking plan takes long to read.
+            await asyncio.to_thread(self._take, texts)
 
     def open(self, name: str) -> OpenAccount | None:
         """Return the account *name*, opened on first use; None if it is closed."""
@@ -126,7 +131,7 @@ class Accounts:
 
     def template(self, name: str) -> AccountConfig:
         """Return the configuration that the account *name* starts with."""
-        return replace(self._template, name=name)
+        return self._templates.setdefault(name, replace(self._template, name=name))
 
     def config(self, name: str) -> AccountConfig:
         """Return the configuration of the account *name*; the one that it starts with if it is not open."""
@@ -150,7 +155,7 @@ class Accounts:
     def put(self, name: str, account: Account) -> None:
         """Make *account* the one called *name*."""
         with self._lock:
-            self._before.setdefault(name, (self._accounts.get(name), self._versions.get(name, 0)))
+            self._before.setdefault(name, self._accounts.get(name))
             self._accounts[name] = account
 
     def configure(self, config: AccountConfig, *, is_configured: bool = True) -> OpenAccount:
@@ -187,29 +192,34 @@ class Accounts:
         except BaseException:
             self._undo()
             raise
-        if self._saved:
-            with self._lock:
-                self._note_version(self._saved, *self._before)
+        with self._lock:
+            if self._saved:
+                self._versions.update(dict.fromkeys(self._before, self._saved))
+                self._latest = max(self._latest, self._saved)
+            self._before.clear()
 
     def load(self) -> None:
         """Take over, at the start of a transaction of the store, what other processes changed."""
         if self._shared is not None:
-            self._take(self._shared.store.changed_accounts())
+            self._take(self._shared.store.changed_accounts(self._latest))
 
     def _take(self, texts: Iterable[AccountText]) -> None:
         """Take over accounts as text, but for those of which a newer version is known."""
+        latest = 0
         for name, version, text in texts:
             if self._shared is not None and version > self._versions.get(name, 0):
-                account = self._shared.codec.decode(text, self.template(name))
-                with self._lock:
-                    # Another thread may have taken over a newer one meanwhile: a tracking plan takes long to read.
-                    if version > self._versions.get(name, 0):
-                        self._accounts[name] = account
-                        self._note_version(version, name)
+                self._take_one(name, version, self._shared.codec.decode(text, self.template(name)))
+            latest = version
+        # Not before all of them: several may have the same version.
+        self._latest = max(self._latest, latest)
 
-    def _note_version(self, version: int, *names: str) -> None:
-        self._versions.update(dict.fromkeys(names, version))
-        self._latest = max(self._latest, version)
+    def _take_one(self, name: str, version: int, account: Account) -> None:
+        with self._lock:
+            # Another thread may have taken over a newer one meanwhile.
+            if version > self._versions.get(name, 0):
+                self._versions[name] = version
+                # What this transaction made of it stays, until it fails.
+                (self._before if name in self._before else self._accounts)[name] = account
 
     def save(self) -> None:
         """Leave what was changed to other processes, at the end of a transaction of the store."""
@@ -221,9 +231,7 @@ class Accounts:
 
     def _undo(self) -> None:
         with self._lock:
-            for name, (account, version) in self._before.items():
-                if self._versions.get(name, 0) != version:
-                    continue  # It was committed all the same, though that was not confirmed, and was taken over.
+            for name, account in self._before.items():
                 if account is None:
                     del self._accounts[name]
                 else:

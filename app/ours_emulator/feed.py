@@ -62,8 +62,8 @@ class Listener:
     async def next(self, seconds: float | None) -> Sequence[EventView] | None:
         """Return the events of the next commit; None if there was no commit for *seconds*.
 
-        An empty sequence means that an account was reset, so what was read before may be gone. Raises FeedClosedError,
-        at once and ever after, when the feed ends.
+        An empty sequence means that an account was reset, or commits were missed: what was read before may be gone.
+        Raises FeedClosedError, at once and ever after, when the feed ends.
         """
         if not await self.woken(seconds):
             return None
@@ -159,7 +159,7 @@ class Feed:
         return sum(map(len, tuple(self._listeners.values())))
 
     def call_on_commit(self, call: OnCommit) -> None:
-        """Have *call* called with every commit, on the thread that made it and before any listener."""
+        """Have *call* called with every commit of this process, on the thread that made it and before any listener."""
         self._on_commit += (call,)
 
     @contextmanager

@@ -186,7 +186,10 @@ class Pipeline:
         self._store.close()
 
     async def _done(self, task: Callable[[], T]) -> T:
-        return cast(T, await self._worker.submit(task))
+        try:
+            return cast(T, await self._worker.submit(task))
+        except StoppedError:
+            raise StoreWriteError("the emulator shuts down") from None
 
     @contextmanager
     def _transaction(self) -> Generator[None]:

@@ -11,6 +11,7 @@ from ours_emulator.debug.account_settings import AccountSettings, settings_of
 from ours_emulator.debug.faults import FaultBody
 from ours_emulator.decide.faults import ActiveFault, Bucket, Faults
 from ours_emulator.jsontext import json_text
+from ours_emulator.store import StoreError
 
 
 class JsonAccounts:
@@ -33,13 +34,20 @@ class JsonAccounts:
         return json_text({"settings": settings, "clock": clock, "faults": faults, "newer_sdk": account.newer_sdk})
 
     def decode(self, text: str, template: AccountConfig) -> Account:
-        """Return the account in *text*; *template* has what nobody chose."""
-        stored = json.loads(text)
+        """Return the account in *text*; *template* has what nobody chose. Raises StoreError for what it cannot read."""
+        try:
+            return self._decoded(json.loads(text), template)
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"account {template.name} was stored by another version of ours-emulator; use the same everywhere"
+            ) from error
+
+    def _decoded(self, stored: dict[str, Any], template: AccountConfig) -> Account:
         if "late_requests" in stored:
             return ClosedAccount(stored["late_requests"])
         settings = stored["settings"]
         config = template if settings is None else self._config(settings, template)
-        faults = Faults(tuple(map(_decoded, stored["faults"])))
+        faults = Faults(tuple(map(_fault_in, stored["faults"])))
         return OpenAccount(config, Clock(**stored["clock"]), faults, settings is not None, stored["newer_sdk"])
 
     def _settings_text(self, config: AccountConfig) -> str:
@@ -62,7 +70,7 @@ def _encoded(active: ActiveFault) -> dict[str, Any]:
     return {**fault, "matched": active.matched, "hits": active.hits, "bucket": asdict(active.bucket)}
 
 
-def _decoded(stored: dict[str, Any]) -> ActiveFault:
+def _fault_in(stored: dict[str, Any]) -> ActiveFault:
     fault = FaultBody.model_validate(stored["definition"]).fault(stored["name"])
     return replace(
         ActiveFault(fault), matched=stored["matched"], hits=stored["hits"], bucket=Bucket(**stored["bucket"])

@@ -101,6 +101,7 @@ async def settings(parts: NeedsNoAccounts) -> Response:
 async def health(request: Request, parts: NeedsNoAccounts) -> Response:
     """Check that the emulator answers and can read its store."""
     await parts.store.ping()
+    await parts.accounts.refresh()
     return answer(Health("ok", __version__, parts.accounts.revision(account_of(request, None)).name))
 
 

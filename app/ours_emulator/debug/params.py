@@ -128,7 +128,7 @@ async def _parts(request: Request) -> Parts:
 
 
 NeedsNoAccounts: TypeAlias = Annotated[Parts, Depends(_parts)]
-"""The parts that the endpoint works with, none of which may have been changed by another process."""
+"""The parts that the endpoint works with; other processes may have changed accounts meanwhile."""
 
 
 async def _fresh_parts(parts: NeedsNoAccounts) -> Parts:

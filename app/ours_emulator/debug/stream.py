@@ -49,8 +49,8 @@ async def stream(
 
     The id of each message is the event's id. With Last-Event-ID the stream goes on after that event, without a gap or a
     repeat. A message `reset` means that the earlier events of its account (null: of all accounts) are gone. A message
-    `behind` is the last one: the client reads more slowly than events arrive, and has to resume. A comment every 15
-    seconds keeps the connection alive.
+    `behind` is the last one: some arrivals may have been missed, because the client reads more slowly than they come,
+    or the emulator lost its database. The client has to resume. A comment every 15 seconds keeps the connection alive.
     """
     after = _event_id(resumed if resumed is not None else last_event_id)
     which = EventFilter(event, visitor_id, outcome=None if outcome == "any" else outcome)
@@ -100,7 +100,9 @@ async def _missed(
         yield _reset(account)
     more = True
     while more:
-        listener.take()  # The store has it as well.
+        if listener.take() is None:  # The store has the events as well, but no reset.
+            listener.miss()
+            return
         part = await reader.arrivals(account, which, progress.last, _PAGE)
         # Asked after the read, so that an event which came after a reset is never sent before it.
         progress.note(listener.resets())

@@ -77,7 +77,7 @@ async def wait(request: Request, parts: Needs, reader: Reader, body: WaitBody) -
         with parts.feed.listen(scope.account, name) as listener:
             async with _ended_with(request, listener):
                 progress = await _followed(reader, scope, match, terms, body, listener)
-                if parts.feed.is_late and not (terms.mode == "at_least" and terms.met(len(progress.ids))):
+                if parts.feed.is_late and not _is_met_for_good(progress, terms):
                     # What another process has committed meanwhile may not have been heard of yet.
                     progress = await stored_matches(reader, scope, match, _now() + _STORED_SECONDS)
     except FeedClosedError:
@@ -145,6 +145,10 @@ async def _followed(
 def _stored_changed(views: Sequence[EventView], match: Match) -> bool:
     """Whether what was read before may differ: an account was reset, or an event has one more repeat."""
     return not views or ("repeats" in match.fields and any(view.event.outcome == "duplicate" for view in views))
+
+
+def _is_met_for_good(progress: MatchProgress, terms: Terms) -> bool:
+    return terms.mode == "at_least" and terms.met(len(progress.ids))
 
 
 def _final(progress: MatchProgress, terms: Terms) -> bool:

@@ -31,7 +31,8 @@ class FailedAttempt:
         """Return how many seconds after this attempt *request* came; if it is replayed, came originally."""
         if request.replayed:
             return max(request.received_at - self.received_at, 0) / 1000
-        return request.started - self.started
+        # Another process may have told of it by another clock.
+        return max(request.started - self.started, 0.0)
 
     def waited(self, request: Request) -> float:
         """Return how many seconds the client waited, by the real clock or the account's, whichever is more."""

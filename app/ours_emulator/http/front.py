@@ -76,8 +76,9 @@ class Front:
             await self._app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = await self._served.fresh_route(find_route(called_path(scope)))
-        refusal = self._served.guard.refusal(scope["method"], scope["headers"], route)
+        found = find_route(called_path(scope))
+        refusal = self._served.guard.refusal(scope["method"], scope["headers"], found)
+        route = self._served.route_of_revision(found) if refusal else await self._served.fresh_route(found)
         if refusal is not None:
             await self._refuse(scope, send, route, refusal)
         elif route.endpoint:

@@ -283,8 +283,8 @@ class StoreWriter(Protocol):
 class SharedAccounts(Protocol):
     """Where processes that share a database leave accounts that they changed. Belongs to the open transaction."""
 
-    def changed_accounts(self) -> Sequence[AccountText]:
-        """Return the accounts that were changed since the last call."""
+    def changed_accounts(self, after: int) -> Sequence[AccountText]:
+        """Return the accounts with a version greater than *after*."""
         ...
 
     def save_accounts(self, texts: Mapping[str, str]) -> int:

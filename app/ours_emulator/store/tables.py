@@ -102,9 +102,8 @@ requests = sa.Table(
 failed_attempts = sa.Table(
     "failed_attempts",
     metadata,
-    sa.Column("account_id", _Integer, primary_key=True, autoincrement=False),
-    sa.Column("endpoint", _Text, primary_key=True),
-    sa.Column("digest", _Text, primary_key=True),
+    sa.Column("call_key", _Text, primary_key=True),
+    sa.Column("account_id", _Integer, nullable=False),
     sa.Column("call_id", _Integer, nullable=False),
     sa.Column("attempt", _Integer, nullable=False),
     sa.Column("received_at", sa.BigInteger, nullable=False),

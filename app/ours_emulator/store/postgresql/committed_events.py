@@ -20,7 +20,7 @@ _PATIENCE = 120
 # Each may have a visitor of many megabytes.
 _TOGETHER = 16
 _NEXT_ID = sa.text("SELECT next_receipt_id FROM counters")
-_LAST_EVICTED = sa.text("SELECT coalesce(max(last_evicted), 0) FROM accounts")
+_LAST_EVICTED = sa.text("SELECT coalesce(max(last_evicted), 0) AS last_evicted FROM accounts")
 _SOME = (
     EVENTS.selected.where(receipts.c.id >= sa.bindparam("first"), receipts.c.id < sa.bindparam("before"))
     .where(account_is(None))
@@ -37,18 +37,24 @@ class CommittedEvents:
 
     async def next_id(self) -> int:
         """Return the id that the next event has."""
-        next_id: int = (await self._connection.execute(_NEXT_ID)).scalar_one()
+        next_id: int = (await self._rows(_NEXT_ID))[0]["next_receipt_id"]
         return next_id
 
     async def last_evicted(self) -> int:
         """Return the largest id of an event that was evicted; 0 if none was."""
-        last: int = (await self._connection.execute(_LAST_EVICTED)).scalar_one()
+        last: int = (await self._rows(_LAST_EVICTED))[0]["last_evicted"]
         return last
 
     async def some(self, first: int, before: int) -> tuple[Sequence[Event], bool]:
         """Return the first events with ids from *first* to below *before*, and whether there may be more."""
-        rows = (await self._connection.execute(_SOME, {"first": first, "before": before})).mappings().all()
+        rows = await self._rows(_SOME, first=first, before=before)
         return list(map(event_record, rows)), len(rows) == _TOGETHER
+
+    async def _rows(self, statement: sa.Executable, **values: int) -> Sequence[sa.RowMapping]:
+        try:
+            return (await self._connection.execute(statement, values)).mappings().all()
+        except SQLAlchemyError as error:
+            raise _failed(error) from error
 
 
 @asynccontextmanager
@@ -56,10 +62,17 @@ async def committed_events(address: Address) -> AsyncGenerator[CommittedEvents]:
     """Give what reads the events of the database at *address*. Raises StoreFailedError if they cannot be read."""
     engine = read_only_engine(address, 1, 0, _PATIENCE)
     try:
-        async with engine.connect() as connection:
+        connection = await engine.connect()
+        try:
             # Without a transaction, each statement sees what was committed before it.
             yield CommittedEvents(await connection.execution_options(isolation_level="AUTOCOMMIT"))
+        finally:
+            await connection.close()
     except SQLAlchemyError as error:
-        raise StoreFailedError(str(error).partition("\n")[0]) from error
+        raise _failed(error) from error
     finally:
         await engine.dispose()
+
+
+def _failed(error: SQLAlchemyError) -> StoreFailedError:
+    return StoreFailedError(str(error).partition("\n")[0])

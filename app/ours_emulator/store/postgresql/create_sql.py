@@ -12,9 +12,9 @@ evicted_receipts BIGINT NOT NULL, last_evicted BIGINT NOT NULL, PRIMARY KEY (id)
 CREATE TABLE distinct_ids (digest TEXT COLLATE "C" NOT NULL, receipt_id BIGINT NOT NULL, PRIMARY KEY (digest))
 """,
     """
-CREATE TABLE failed_attempts (account_id BIGINT NOT NULL, endpoint TEXT COLLATE "C" NOT NULL, digest TEXT
-COLLATE "C" NOT NULL, call_id BIGINT NOT NULL, attempt BIGINT NOT NULL, received_at BIGINT NOT NULL, started
-FLOAT NOT NULL, retry_after FLOAT, PRIMARY KEY (account_id, endpoint, digest))
+CREATE TABLE failed_attempts (call_key TEXT COLLATE "C" NOT NULL, account_id BIGINT NOT NULL, call_id BIGINT
+NOT NULL, attempt BIGINT NOT NULL, received_at BIGINT NOT NULL, started FLOAT NOT NULL, retry_after FLOAT,
+PRIMARY KEY (call_key))
 """,
     """
 CREATE TABLE identifiers (digest TEXT COLLATE "C" NOT NULL, visitor_pk BIGINT NOT NULL, PRIMARY KEY (digest,

@@ -20,6 +20,7 @@ from ours_emulator.store.postgresql.committed_events import CommittedEvents, com
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 1.0
+_CLOSE_SECONDS = 5.0
 _UNWANTED_SECONDS = 1.0
 """How often what was told is taken while nobody wants to hear of it."""
 
@@ -40,7 +41,7 @@ class Follower:
         self._following: asyncio.Task[None] | None = None
         self._changing = threading.Lock()
         self._closed = False
-        self._was_connected = False
+        self._has_failed = False
         self._wanted, self._told = asyncio.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="ours-emulator-follower", daemon=True)
         self._thread.start()
@@ -57,7 +58,8 @@ class Follower:
             self._closed = True
             if self._loop is not None and self._following is not None:
                 self._loop.call_soon_threadsafe(self._following.cancel)
-        self._thread.join()
+        # While the server does not answer, its driver waits for that.
+        self._thread.join(_CLOSE_SECONDS)
 
     def _run(self) -> None:
         with suppress(asyncio.CancelledError):
@@ -83,18 +85,26 @@ class Follower:
             connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
             async with connection, committed_events(self._address) as events:
                 await connection.execute(f"LISTEN {self._channel}".encode())
-                if self._was_connected:
+                if self._has_failed:
                     self._listener.hear_gap()
-                self._was_connected = True
+                    self._has_failed = False
                 self._commits.append(Commit(await events.next_id()))
                 self._told.set()
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._collect(connection))
                     group.create_task(self._tell(events))
         except* (psycopg.Error, StoreError) as errors:
-            _log.info("commits of other processes cannot be followed: %s", errors.exceptions[0])
-        except* Exception:
-            _log.exception("commits of other processes cannot be followed")
+            self._fail(str(errors.exceptions[0]).partition("\n")[0])
+        except* Exception as errors:
+            _log.exception("an error while following the commits", exc_info=errors.exceptions[0])
+            self._fail("an error")
+
+    def _fail(self, why: str) -> None:
+        """Tell of a gap, which waits bridge by reading the store; in the log only of the first in a row."""
+        if not self._has_failed:
+            _log.warning("cannot follow what other emulators commit, and tries again each second: %s", why)
+        self._has_failed = True
+        self._listener.hear_gap()
 
     async def _collect(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
         """Take what is told, at once while somebody wants to hear of it."""
@@ -105,7 +115,7 @@ class Follower:
                     self._commits.append(commit)
                     self._told.set()
                 if not self._listener.is_wanted:
-                    break
+                    break  # What this drops was received while nobody listened.
             if not self._listener.is_wanted:
                 self._wanted.clear()
                 with suppress(TimeoutError):

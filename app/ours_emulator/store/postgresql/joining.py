@@ -60,7 +60,7 @@ def _join(connection: WritingSession, name: str, schema: int, agreed: Mapping[st
     _lock(
         connection,
         f"pg_advisory_xact_lock({_LOCK_OF_JOINING}, {schema})",
-        f"{name} is being made by another emulator; try again",
+        f"{name} is being set up by another emulator; start again in a moment",
     )
     is_alone = connection.execute(_PRESENT).fetchall() == [(0,)]
     prepare(connection, name, may_change=is_alone)

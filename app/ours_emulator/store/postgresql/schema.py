@@ -35,9 +35,9 @@ _TABLES = {_MARK, *(statement.split()[2] for statement in _MADE if statement.spl
 _STEPS = {
     1: """
 CREATE TABLE failed_attempts (
-    account_id BIGINT NOT NULL, endpoint TEXT COLLATE "C" NOT NULL, digest TEXT COLLATE "C" NOT NULL,
-    call_id BIGINT NOT NULL, attempt BIGINT NOT NULL, received_at BIGINT NOT NULL, started FLOAT NOT NULL,
-    retry_after FLOAT, PRIMARY KEY (account_id, endpoint, digest)
+    call_key TEXT COLLATE "C" NOT NULL, account_id BIGINT NOT NULL, call_id BIGINT NOT NULL,
+    attempt BIGINT NOT NULL, received_at BIGINT NOT NULL, started FLOAT NOT NULL, retry_after FLOAT,
+    PRIMARY KEY (call_key)
 );
 ALTER TABLE counters
     ADD COLUMN failed_attempts BIGINT NOT NULL DEFAULT 0, ADD COLUMN names_version BIGINT NOT NULL DEFAULT 0,

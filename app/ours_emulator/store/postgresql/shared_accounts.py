@@ -19,16 +19,12 @@ class SharedAccountTable:
     def __init__(self, connection: WritingConnection, counters: Counters) -> None:
         self._connection = connection
         self._counters = counters
-        self._version = 0
-        """Up to which version changes were returned."""
 
-    def changed_accounts(self) -> Sequence[AccountText]:
-        """Return the accounts that were changed since the last call."""
-        if self._version == self._counters.accounts_version:
+    def changed_accounts(self, after: int) -> Sequence[AccountText]:
+        """Return the accounts with a version greater than *after*."""
+        if after == self._counters.accounts_version:
             return ()
-        changed = [AccountText(*row) for row in self._connection.run(_SELECT, self._version)]
-        self._version = self._counters.accounts_version
-        return changed
+        return [AccountText(*row) for row in self._connection.run(_SELECT, after)]
 
     def save_accounts(self, texts: Mapping[str, str]) -> int:
         """Save accounts by their names, and return the version that they have then."""

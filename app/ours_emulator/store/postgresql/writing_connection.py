@@ -1,14 +1,14 @@
 """The one connection of a process that writes: its statements and transactions, and what their errors mean."""
 
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from itertools import count
 from typing import Any, cast
 
 import psycopg
-from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.errors import LockNotAvailable, ReadOnlySqlTransaction
 from psycopg.types.numeric import Int8Dumper
 
 from ours_emulator.store import StoreBusyError, StoreError, StoreFailedError
@@ -55,6 +55,7 @@ class WritingConnection:
         self._patience = patience
         self._pipeline = ExitStack()
         """Open while a transaction is."""
+        self._is_brief = False
         self.sessions = 0
         """How many connections there have been."""
         self.channel = ""
@@ -94,6 +95,8 @@ class WritingConnection:
         """Begin a transaction, on a new connection if there is none. Raises StoreBusyError if that is not possible."""
         try:
             self._begin()
+            if self._is_brief:
+                self._connection.execute(b"SET LOCAL lock_timeout = '100ms'")
             # Statements that return no rows do not wait for the server, each of which would be a way there and back.
             if psycopg.Pipeline.is_supported():
                 self._pipeline.enter_context(self._connection.pipeline())
@@ -141,16 +144,21 @@ class WritingConnection:
         """Return what the caller of a transaction that failed with *error* is told; None for an error of others."""
         if not isinstance(error, psycopg.Error):
             return None
-        if self._connection.closed or isinstance(error, ReadOnlySqlTransaction):
+        if self._connection.closed or isinstance(error, ReadOnlySqlTransaction | LockNotAvailable):
             return StoreBusyError(sentence(error))
         return (StoreFailedError if isinstance(error, psycopg.OperationalError) else StoreError)(sentence(error))
 
     def tidy(self) -> None:
         """Do nothing: the server tidies up itself."""
 
-    def waiting_briefly(self) -> AbstractContextManager[None]:
-        """Do nothing: nobody else writes."""
-        return nullcontext()
+    @contextmanager
+    def waiting_briefly(self) -> Generator[None]:
+        """Wait only a moment for other processes that write."""
+        self._is_brief = True
+        try:
+            yield
+        finally:
+            self._is_brief = False
 
     def make_room(self) -> None:
         """Do nothing: the server gives up the room of its log itself."""

@@ -13,9 +13,9 @@ CREATE TABLE distinct_ids (digest TEXT NOT NULL, receipt_id INTEGER NOT NULL, PR
 ROWID
 """,
     """
-CREATE TABLE failed_attempts (account_id INTEGER NOT NULL, endpoint TEXT NOT NULL, digest TEXT NOT NULL,
-call_id INTEGER NOT NULL, attempt INTEGER NOT NULL, received_at BIGINT NOT NULL, started FLOAT NOT NULL,
-retry_after FLOAT, PRIMARY KEY (account_id, endpoint, digest)) WITHOUT ROWID
+CREATE TABLE failed_attempts (call_key TEXT NOT NULL, account_id INTEGER NOT NULL, call_id INTEGER NOT NULL,
+attempt INTEGER NOT NULL, received_at BIGINT NOT NULL, started FLOAT NOT NULL, retry_after FLOAT, PRIMARY KEY
+(call_key)) WITHOUT ROWID
 """,
     """
 CREATE TABLE identifiers (digest TEXT NOT NULL, visitor_pk INTEGER NOT NULL, PRIMARY KEY (digest, visitor_pk))

@@ -204,9 +204,9 @@ def _phone_name(phone: object) -> str | None:
 
 _5_TO_6 = """
 CREATE TABLE failed_attempts (
-    account_id INTEGER NOT NULL, endpoint TEXT NOT NULL, digest TEXT NOT NULL, call_id INTEGER NOT NULL,
-    attempt INTEGER NOT NULL, received_at BIGINT NOT NULL, started FLOAT NOT NULL, retry_after FLOAT,
-    PRIMARY KEY (account_id, endpoint, digest)
+    call_key TEXT NOT NULL, account_id INTEGER NOT NULL, call_id INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    received_at BIGINT NOT NULL, started FLOAT NOT NULL, retry_after FLOAT,
+    PRIMARY KEY (call_key)
 ) WITHOUT ROWID
 """
 

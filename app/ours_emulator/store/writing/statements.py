@@ -61,15 +61,13 @@ ORDER BY id DESC LIMIT 1
 """
 
 SELECT_FAILED_ATTEMPTS = """
-SELECT call_id, attempt, received_at, started, retry_after FROM failed_attempts
-WHERE account_id = ? AND endpoint = ? AND digest = ?
+SELECT call_key, call_id, attempt, received_at, started, retry_after
+FROM elements(?1) AS wanted JOIN failed_attempts ON call_key = wanted.value
 """
-DELETE_FAILED_ATTEMPTS = "DELETE FROM failed_attempts WHERE account_id = ? AND endpoint = ? AND digest = ?"
+DELETE_FAILED_ATTEMPTS = "DELETE FROM failed_attempts WHERE call_key = ?"
 COUNT_FAILED_ATTEMPTS = "SELECT count(*) FROM failed_attempts"
 EVICT_FAILED_ATTEMPTS = """
-DELETE FROM failed_attempts WHERE (account_id, endpoint, digest) IN (
-    SELECT account_id, endpoint, digest FROM failed_attempts ORDER BY started LIMIT ?
-)
+DELETE FROM failed_attempts WHERE call_key IN (SELECT call_key FROM failed_attempts ORDER BY started LIMIT ?)
 """
 CLEAR_FAILED_ATTEMPTS = "DELETE FROM failed_attempts WHERE account_id = ?"
 

@@ -37,10 +37,10 @@ excluded.external_digest, anonymous_digest = excluded.anonymous_digest, identity
 excluded.device
 """
 UPSERT_FAILED_ATTEMPTS = """
-INSERT INTO failed_attempts (account_id, endpoint, digest, call_id, attempt, received_at, started,
-retry_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, endpoint, digest) DO UPDATE SET call_id
-= excluded.call_id, attempt = excluded.attempt, received_at = excluded.received_at, started =
-excluded.started, retry_after = excluded.retry_after
+INSERT INTO failed_attempts (call_key, account_id, call_id, attempt, received_at, started, retry_after) VALUES
+(?, ?, ?, ?, ?, ?, ?) ON CONFLICT (call_key) DO UPDATE SET account_id = excluded.account_id, call_id =
+excluded.call_id, attempt = excluded.attempt, received_at = excluded.received_at, started = excluded.started,
+retry_after = excluded.retry_after
 """
 UPSERT_MARKS = """
 INSERT INTO marks (kind, value) VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET value = excluded.value

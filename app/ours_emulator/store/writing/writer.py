@@ -192,20 +192,24 @@ class SqlWriter(ABC):
 
     def failed_attempts(self, keys: Iterable[Key]) -> dict[Key, FailedAttempt]:
         """Return, for those of *keys* whose calls failed in their latest attempt, that attempt."""
-        rows = {key: self._run(sql.SELECT_FAILED_ATTEMPTS, *self._attempt_key(key)) for key in keys}
-        return {key: failed_attempt_of(found[0]) for key, found in rows.items() if found}
+        texts = {self._key_text(key): key for key in keys}
+        rows = self._run(sql.SELECT_FAILED_ATTEMPTS, json_text(list(texts)))
+        return {texts[text]: failed_attempt_of(row) for text, *row in rows}
 
     def save_failed_attempts(self, changed: Mapping[Key, FailedAttempt | None]) -> None:
         """Save the latest attempts of calls that failed; None for those that did not. Very old ones are forgotten."""
-        rows = {self._attempt_key(key): failed for key, failed in changed.items()}
-        self._write(sql.DELETE_FAILED_ATTEMPTS, [key for key, failed in rows.items() if failed is None])
-        failures = [(*key, *failed_attempt_columns(failed)) for key, failed in rows.items() if failed is not None]
-        self._write(table_sql.UPSERT_FAILED_ATTEMPTS, failures)
+        succeeded = [(self._key_text(key),) for key, failed in changed.items() if failed is None]
+        self._write(sql.DELETE_FAILED_ATTEMPTS, succeeded)
+        failures = [(key, failed) for key, failed in changed.items() if failed is not None]
+        rows = [
+            (self._key_text(key), self.account_id(key[0]), *failed_attempt_columns(failed)) for key, failed in failures
+        ]
+        self._write(table_sql.UPSERT_FAILED_ATTEMPTS, rows)
         self._eviction.evict_failed_attempts()
 
-    def _attempt_key(self, key: Key) -> tuple[int, str, str]:
+    def _key_text(self, key: Key) -> str:
         name, endpoint, digest = key
-        return self.account_id(name), endpoint, digest
+        return f"{self.account_id(name)}:{endpoint}:{digest}"
 
     def save(self, exchanges: Sequence[Exchange], decision: Decision) -> None:
         """Write *exchanges* and what *decision* changed."""
