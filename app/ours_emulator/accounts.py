@@ -194,7 +194,8 @@ class Accounts:
             raise
         with self._lock:
             if self._saved:
-                self._versions.update(dict.fromkeys(self._before, self._saved))
+                for name in self._before:
+                    self._versions[name] = self._saved
                 self._latest = max(self._latest, self._saved)
             self._before.clear()
 
