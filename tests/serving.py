@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+import sys
 import threading
+import traceback
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -120,6 +122,13 @@ def mounted(emulator: EmulatorApp) -> FastAPI:
     return app
 
 
+def stacks() -> str:
+    """Return where each thread is."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    frames = sys._current_frames().items()
+    return "\n".join(f"{names.get(ident)}:\n{''.join(traceback.format_stack(frame))}" for ident, frame in frames)
+
+
 @contextmanager
 def listening_server(app: ASGIApp, port: int = 0) -> Generator[str]:
     """Run *app* in a thread until the block ends; yield its URL."""
@@ -137,4 +146,4 @@ def listening_server(app: ASGIApp, port: int = 0) -> Generator[str]:
         server.should_exit = True
         thread.join(PATIENCE)
         listening.close()
-    assert not thread.is_alive()
+    assert not thread.is_alive(), stacks()
