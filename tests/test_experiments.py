@@ -19,8 +19,6 @@ from ours_emulator.contract.experiments import Experiment, read_file
 from ours_emulator.settings import SettingsError
 from serving import JSON, Account, Server, serving
 
-pytestmark = pytest.mark.each_database
-
 KEY = "checkout"
 HALVES: Any = {"variants": [{"id": "control", "control": True}, {"id": "green", "name": "Green"}]}
 BASES = ("", "/api/v1")

@@ -18,8 +18,6 @@ from ours_emulator.decide.phone import phone_name
 from ours_emulator.model import REVISIONS
 from serving import Account, Server, serving
 
-pytestmark = pytest.mark.each_database
-
 NEW = "2026-10"
 ROOT = Path(__file__).parent.parent
 DIFFERENCES: Mapping[str, Any] = json.loads((ROOT / "scripts" / "revision_2026_10.json").read_text("utf-8"))

@@ -27,8 +27,6 @@ from ours_emulator.settings import SettingsError
 from ours_emulator.wording import plain
 from serving import Account, Server, serving
 
-pytestmark = pytest.mark.each_database
-
 EPOCH = 1767225600000
 PAID: Any = {"events": {"Paid": {"properties": {"amount": {"type": "number"}}, "required": ["amount"]}}}
 
@@ -940,7 +938,7 @@ def test_others_are_answered_while_a_large_plan_is_read(server: Server) -> None:
             other.track(event="Other", userId="u")
             answered += 1
         assert setting.result().status_code == 200
-    assert answered > 3
+    assert answered > 10
 
 
 # The commands

@@ -15,8 +15,6 @@ from ours_emulator.jsontext import json_text
 from ours_emulator.model import Change, Properties, VisitorState
 from serving import Account, Server, serving
 
-pytestmark = pytest.mark.each_database
-
 KEY = {"authorization": "Bearer pk_test"}
 MOST = 1000
 LARGE = "x" * 600
