@@ -1,11 +1,13 @@
 """A live emulator for the tests: the real app under the real server, on a free port of this machine."""
 
 import asyncio
+import faulthandler
 import socket
 import threading
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 from typing import Any
 from uuid import uuid4
 
@@ -120,6 +122,14 @@ def mounted(emulator: EmulatorApp) -> FastAPI:
     return app
 
 
+def stacks() -> str:
+    """Return where each thread is."""
+    with TemporaryFile("w+") as file:
+        faulthandler.dump_traceback(file)
+        file.seek(0)
+        return file.read()
+
+
 @contextmanager
 def listening_server(app: ASGIApp, port: int = 0) -> Generator[str]:
     """Run *app* in a thread until the block ends; yield its URL."""
@@ -137,4 +147,4 @@ def listening_server(app: ASGIApp, port: int = 0) -> Generator[str]:
         server.should_exit = True
         thread.join(PATIENCE)
         listening.close()
-    assert not thread.is_alive()
+    assert not thread.is_alive(), stacks()
