@@ -1,13 +1,13 @@
 """A live emulator for the tests: the real app under the real server, on a free port of this machine."""
 
 import asyncio
+import faulthandler
 import socket
-import sys
 import threading
-import traceback
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 from typing import Any
 from uuid import uuid4
 
@@ -124,9 +124,10 @@ def mounted(emulator: EmulatorApp) -> FastAPI:
 
 def stacks() -> str:
     """Return where each thread is."""
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
-    frames = sys._current_frames().items()
-    return "\n".join(f"{names.get(ident)}:\n{''.join(traceback.format_stack(frame))}" for ident, frame in frames)
+    with TemporaryFile("w+") as file:
+        faulthandler.dump_traceback(file)
+        file.seek(0)
+        return file.read()
 
 
 @contextmanager
