@@ -1,9 +1,7 @@
 """Fixtures: one live emulator for the whole run, and a fresh account of it for each test."""
 
 import os
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -53,14 +51,8 @@ def postgresql() -> Iterator[PostgresqlServer]:
 @pytest.fixture(scope="session")
 def postgresql_emulator(postgresql: PostgresqlServer) -> Iterator[Server]:
     """A live emulator with default settings, but for its database."""
-    stack = ExitStack()
-    yield stack.enter_context(serving(database=postgresql.schema()))
-    try:
-        stack.close()
-    except AssertionError as late:
-        # Seldom, after all tests of a busy machine, it does not end within 30 s. Why is not known yet: this shows where
-        # it was. That emulators end in time is tested in test_cli and test_postgresql.
-        print(f"the emulator with PostgreSQL has not ended:\n{late}", file=sys.__stderr__)
+    with serving(database=postgresql.schema()) as running:
+        yield running
 
 
 @pytest.fixture(params=DATABASES)

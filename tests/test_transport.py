@@ -23,7 +23,7 @@ import uvloop
 
 from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError
 from ours_emulator.emulator.transport import AsyncTransport, Request, Transport, TransportError
-from serving import Account
+from serving import Account, serving
 
 
 @contextmanager
@@ -179,6 +179,11 @@ def everything_patched() -> Generator[None]:
         patch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", refuse)
         patch.setattr(builtins, "open", refuse)
         yield
+
+
+def test_a_server_of_the_tests_ends_though_its_loop_saw_a_patched_time() -> None:
+    with serving(), everything_patched():
+        threading.Event().wait(0.3)
 
 
 def test_patches_do_not_reach_the_handle(elsewhere: str) -> None:
