@@ -457,8 +457,8 @@ export interface paths {
          *
          *     The id of each message is the event's id. With Last-Event-ID the stream goes on after that event, without a gap or a
          *     repeat. A message `reset` means that the earlier events of its account (null: of all accounts) are gone. A message
-         *     `behind` is the last one: the client reads more slowly than events arrive, and has to resume. A comment every 15
-         *     seconds keeps the connection alive.
+         *     `behind` is the last one: some arrivals may have been missed, because the client reads more slowly than they come,
+         *     or the emulator lost its database. The client has to resume. A comment every 15 seconds keeps the connection alive.
          */
         get: operations["stream_debug_stream_get"];
         put?: never;
