@@ -12,11 +12,10 @@ import pytest
 
 import ours_emulator.inspector
 from looping import case
+from ours_emulator.debug import report
 from ours_emulator.debug.report import MAX_BYTES
 from ours_emulator.inspector.script import script_text
 from serving import Account, serving
-
-pytestmark = pytest.mark.each_database
 
 DATA = re.compile(r'<script type="application/json" id="report">(.*?)</script>', re.DOTALL)
 NASTY = "</script><!--<script>\u2028\ud800"
@@ -221,3 +220,19 @@ def test_calls_that_are_not_in_the_report_are_counted_in_it(account: Account) ->
     _, data = report_of(account)
     assert len(data["calls"]) == 100
     assert "100 of 101 calls: the newest" in data["missing"]
+
+
+def test_a_report_without_time_for_more_says_so_of_what_is_missing_for_that_only(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(101):
+        account.post("/track", b"")
+    account.track(userId="u")
+    monkeypatch.setattr(report, "_MAX_SECONDS", 0)
+    _, data = report_of(account)
+    assert data["missing"] == [
+        "0 of 102 events: collecting took 0 seconds",
+        "0 of 102 requests: collecting took 0 seconds",
+        "100 of 102 calls: the newest",
+        "0 of 1 visitors: collecting took 0 seconds",
+    ]

@@ -1,6 +1,7 @@
 """Several emulators on one PostgreSQL database: a request may go to any of them, and each shows what all were sent."""
 
 import json
+import zlib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -339,6 +340,40 @@ def test_new_visitors_that_all_clients_name_at_once_exist_once(
     assert summary == pair[1].debug("summary")
     assert summary["visitors"] == 300
     assert (summary["outcomes"]["accepted"], summary["outcomes"]["duplicate"]) == (300, 2100)
+
+
+WORKERS = 16
+ACCOUNTS_OF_A_WORKER = 10
+"""As many as keep the suite short; 100 were run by hand."""
+
+
+@pytest.mark.timeout(120)
+def test_workers_with_many_accounts_each_see_exactly_their_own_wherever_they_ask(urls: tuple[str, str]) -> None:
+    run = uuid4().hex[:8]
+
+    def work(worker: int) -> None:
+        with httpx.Client(timeout=60, trust_env=False, verify=NO_TLS) as http:
+            for number in range(ACCOUNTS_OF_A_WORKER):
+                use(*(Account(f"{url}/accounts/{run}-{worker}-{number}", http) for url in urls))
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(work, range(WORKERS)))
+
+
+def use(one: Account, two: Account) -> None:
+    """Use an account at both emulators by turns, and check that nothing of others is seen there."""
+    name = name_of(one)
+    moment = 1_700_000_000_000 + zlib.crc32(name.encode())
+    put(one, "clock", {"freeze": moment})
+    put(two, "faults/twice", {"answer": {"status": 503}, "times": 2})
+    sent = [account.track(userId="same", distinctId="same", event=name).status_code for account in (one, two) * 2]
+    assert sent == [503, 503, 200, 200]
+    outcomes = ["duplicate", "accepted", "rejected", "rejected"]
+    for account in (one, two):
+        assert [(it["event"], it["outcome"]) for it in account.events(outcome="any")] == [(name, it) for it in outcomes]
+        assert account.debug("clock")["now_ms"] == moment
+    assert two.http.delete(f"{two.url}/debug/accounts/{name}").status_code == 200
+    assert one.track(userId="same").status_code == 410
 
 
 def test_emulators_with_other_settings_are_refused_and_told_which(postgresql: PostgresqlServer) -> None:

@@ -75,16 +75,22 @@ class _Collected:
     lists: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     too_large: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """The names of items that there was no room for, by list."""
+    cut_short: dict[str, str] = field(default_factory=dict[str, str])
+    """Why nothing more was added, by list."""
     without_body: list[str] = field(default_factory=list[str])
     """The ids of requests whose body was left out for its size."""
     seen: set[tuple[str, int | str]] = field(default_factory=set[tuple[str, int | str]])
 
-    @property
-    def end(self) -> str:
-        """Why nothing more can be added; "" if there is room and time for more."""
+    def is_over(self, *names: str) -> bool:
+        """Tell whether there is no room or no time for more; that is why the lists *names* end then."""
         if self.left < _SMALLEST_ITEM_BYTES:
-            return f"the report has {MAX_BYTES // 1024**2} MiB already"
-        return f"collecting took {_MAX_SECONDS:g} seconds" if time.monotonic() > self.deadline else ""
+            why = f"the report has {MAX_BYTES // 1024**2} MiB already"
+        elif time.monotonic() > self.deadline:
+            why = f"collecting took {_MAX_SECONDS:g} seconds"
+        else:
+            return False
+        self.cut_short.update(dict.fromkeys(names, why))
+        return True
 
     async def add(self, name: str, record: object, **more: JsonValue) -> None:
         """Add *record* with *more* fields to the list *name*; note it if it is too large."""
@@ -124,7 +130,7 @@ class _Collected:
         if count >= total:
             return ""
         reasons = [f"no room for {listed(too_large, _MAX_NAMED)}"] if too_large else []
-        reasons += [self.end or _BOUNDS.get(name, "")] if count + len(too_large) < total else []
+        reasons += [self.cut_short.get(name) or _BOUNDS.get(name, "")] if count + len(too_large) < total else []
         why = "; ".join(filter(None, reasons))
         return f"{count:,} of {total:,} {name}{why and ': '}{why}"
 
@@ -172,7 +178,7 @@ async def _add_events(collected: _Collected, reader: StoreReader, account: str |
     events = await reader.events(account, EventFilter(outcome=None), _MAX_EVENTS, None, "arrival")
     requests = await reader.requests(account, RequestFilter(), _MAX_EVENTS, None)
     for event in events.items:
-        if collected.end:
+        if collected.is_over("events", "requests", "visitors"):
             return
         stored = await reader.event(account, event.id)
         if stored is not None:
@@ -181,7 +187,7 @@ async def _add_events(collected: _Collected, reader: StoreReader, account: str |
         await _add_request(collected, reader, event.account, event.request_id)
         await _add_visitor(collected, reader, event.account, event.visitor_id)
     for request in requests.items:
-        if collected.end:
+        if collected.is_over("requests"):
             return
         await _add_request(collected, reader, request.account, request.id)
 
