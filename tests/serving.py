@@ -130,11 +130,6 @@ def stacks() -> str:
         return file.read()
 
 
-def _serve(loop: asyncio.AbstractEventLoop, server: Uvicorn, listening: socket.socket) -> None:
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(server.serve([listening]))
-
-
 @contextmanager
 def listening_server(app: ASGIApp, port: int = 0) -> Generator[str]:
     """Run *app* in a thread until the block ends; yield its URL."""
@@ -144,15 +139,12 @@ def listening_server(app: ASGIApp, port: int = 0) -> Generator[str]:
     listening.bind(("127.0.0.1", port))
     listening.listen(1024)
     server = Uvicorn(app, stopping=getattr(app, "stop", None))
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=_serve, args=(loop, server, listening), daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True
-        # A loop that looked at the time while a test had patched that may sleep for a day, until something wakes it.
-        loop.call_soon_threadsafe(lambda: None)
         thread.join(PATIENCE)
         listening.close()
     assert not thread.is_alive(), stacks()
