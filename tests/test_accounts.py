@@ -286,13 +286,13 @@ def test_a_clock_goes_through_its_states() -> None:
 
 
 @pytest.mark.timeout(120)
-def test_sixteen_workers_with_many_accounts_each_see_exactly_their_own_events(server: Server) -> None:
+def test_sixteen_workers_with_many_accounts_each_see_exactly_their_own_events(sqlite_emulator: Server) -> None:
     seen: list[bool] = []
 
     def work(worker: int) -> None:
         with httpx.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
             for test in range(10):
-                mine = Account(f"{server.url}/accounts/w{worker}-{test}", http)
+                mine = Account(f"{sqlite_emulator.url}/accounts/w{worker}-{test}", http)
                 mine.track(event=f"E{worker}-{test}", userId="same", distinctId="same")
                 events = mine.events(outcome="any")
                 seen.append([it["event"] for it in events] == [f"E{worker}-{test}"])

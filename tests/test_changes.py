@@ -270,7 +270,7 @@ def shown(version: dict[str, Any]) -> dict[str, Any]:
     return values | {f"devices.{device['device_id']}": device for device in version["devices"]}
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=st.lists(SENT, min_size=1, max_size=4), data=OBJECTS, device=DEVICE)
 def test_changes_of_all_events_together_make_the_visitor_and_every_value_sent_is_among_them(
     server: Server, sent: list[dict[str, Any]], data: dict[str, Any], device: dict[str, Any]

@@ -17,8 +17,6 @@ from ours_emulator.settings import SettingsError, load
 from ours_emulator.store import StoreError
 from serving import Account, Server, serving
 
-pytestmark = pytest.mark.each_database
-
 LINES = {"content-type": "application/jsonl"}
 MOMENT = 1_754_874_000_000
 

@@ -343,7 +343,7 @@ def test_new_visitors_that_all_clients_name_at_once_exist_once(
 
 
 WORKERS = 16
-ACCOUNTS_OF_A_WORKER = 10
+ACCOUNTS_OF_A_WORKER = 3
 """As many as keep the suite short; 100 were run by hand."""
 
 
