@@ -210,6 +210,26 @@ def test_a_few_small_jobs_are_done_together_on_the_loop_they_came_from() -> None
     asyncio.run(use())
 
 
+def test_none_is_done_on_a_loop_that_may_do_none() -> None:
+    groups: list[tuple[list[int], int]] = []
+
+    def work(jobs: list[int]) -> list[int]:
+        groups.append((jobs, threading.get_ident()))
+        return jobs
+
+    async def use() -> None:
+        worker: GroupWorker[int, int] = GroupWorker(
+            work, lambda _: 1, max_weight=256, small=lambda _: True, most_on_loop=0
+        )
+        for count in (1, 5, 40):
+            assert await asyncio.gather(*map(worker.submit, range(count))) == list(range(count))
+        assert threading.get_ident() not in {thread for _, thread in groups}
+        assert [job for jobs, _ in groups for job in jobs] == [*range(1), *range(5), *range(40)]
+        await asyncio.to_thread(worker.stop)
+
+    asyncio.run(use())
+
+
 def worker_thread(groups: list[tuple[list[int], int]], job: int) -> int:
     """Return the thread that did *job*."""
     [thread] = {thread for jobs, thread in groups if job in jobs}

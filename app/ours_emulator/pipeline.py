@@ -42,7 +42,9 @@ _MIN_WEIGHT = 32 * 1024
 _MAX_WEIGHT = 256 * _MIN_WEIGHT
 _ONE_EVENT = frozenset(("track", "identify"))
 _SMALL_BYTES = 4096
-"""Largest body of a request that is handled on the event loop instead of the worker's thread; temporary stores only."""
+"""Largest body of a request that may be handled on the event loop instead of the worker's thread."""
+_MOST_ON_LOOP = 16
+"""How many of these at once; temporary stores only."""
 # As many as a group of small ones: all that a group mentions is in memory at once, and a seed may be of any length.
 _SEED_REQUESTS = 256
 _log = logging.getLogger(__name__)
@@ -136,8 +138,10 @@ class Pipeline:
                     self._plant_seed(None)
         except Exception as error:
             raise _failure(error) from error
+        # A loop must not wait for a disk.
+        most_on_loop = 0 if store.waits_for_disk else _MOST_ON_LOOP
         self._worker: GroupWorker[Request | Task, object] = GroupWorker(
-            self._work, _weight, _MAX_WEIGHT, store.tidy, self._is_small, store.reserve
+            self._work, _weight, _MAX_WEIGHT, store.tidy, _is_small, most_on_loop, store.reserve
         )
 
     async def submit(self, request: Request) -> Exchange | Closed | None:
@@ -231,12 +235,6 @@ class Pipeline:
         """Yield the requests of the seed for *account*, or all if None, as if they had just begun."""
         started = time.perf_counter()
         return (replace(one, started=started) for one in self._seed if account in (None, one.account))
-
-    def _is_small(self, job: Request | Task) -> bool:
-        """Whether *job* is one event, which takes a fraction of a millisecond. A batch may be small, encoded or not."""
-        if self._store.waits_for_disk or not isinstance(job, Request):
-            return False
-        return job.endpoint in _ONE_EVENT and not job.content_encoding and len(job.body) <= _SMALL_BYTES
 
     def _work(self, jobs: list[Request | Task]) -> list[object]:
         try:
@@ -437,6 +435,13 @@ def _attempted(task: Task) -> object:
         return _failure(error)
     except Exception as error:
         return error
+
+
+def _is_small(job: Request | Task) -> bool:
+    """Whether *job* is one event, which takes a fraction of a millisecond. A batch may be small, encoded or not."""
+    if not isinstance(job, Request):
+        return False
+    return job.endpoint in _ONE_EVENT and not job.content_encoding and len(job.body) <= _SMALL_BYTES
 
 
 def _weight(job: Request | Task) -> int:

@@ -14,7 +14,6 @@ from typing import Generic, TypeAlias, TypeVar
 _log = logging.getLogger(__name__)
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-_MOST_ON_LOOP = 16
 _GROUPS_BEFORE_TIDYING = 16
 _SLOW_SECONDS = 0.02
 _GROUPS_AFTER_SLOW = 64
@@ -40,11 +39,12 @@ class GroupWorker(Generic[Job, Result]):
     """Takes jobs from any event loop and does all that wait in one call of *work*, one call at a time.
 
     *work* gets a group in order of arrival and returns one result, or one exception, for each job. A group is complete
-    when the sum of the *weight* of its jobs reaches *max_weight*. It is done on a thread; but a few jobs that are
-    *small* are done on the event loop that they came from, which saves the way there and back. *reserve* is called on
-    the thread before a group is gathered, and may wait for others: what comes meanwhile is in the group. *tidy* is
-    called on the thread at its start, after each of its groups, when the results are delivered, and again while it
-    returns that there is more to do and no job is waiting; an error in it is logged.
+    when the sum of the *weight* of its jobs reaches *max_weight*. It is done on a thread. But jobs that are *small* are
+    gathered until the event loop that they came from has run all that was ready: up to *most_on_loop* of them are then
+    done on the loop, which saves the way there and back, and more go to the thread together, which does not compete
+    with the loop before. *reserve* is called on the thread before a group is taken, and may wait for others: what comes
+    meanwhile is in the group. *tidy* is called on the thread at its start, after each of its groups, when the results
+    are delivered, and again while it returns that there is more to do and no job is waiting; an error in it is logged.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class GroupWorker(Generic[Job, Result]):
         max_weight: int,
         tidy: Callable[[], bool] = lambda: False,
         small: Callable[[Job], bool] = lambda _: False,
+        most_on_loop: int = 16,
         reserve: Callable[[], None] = lambda: None,
     ) -> None:
         self._work = work
@@ -61,6 +62,7 @@ class GroupWorker(Generic[Job, Result]):
         self._max_weight = max_weight
         self._tidy = tidy
         self._small = small
+        self._most_on_loop = most_on_loop
         self._reserve = reserve
         self._waiting: SimpleQueue[_Submitted[Job, Result] | None] = SimpleQueue()
         self._gathered: list[_Submitted[Job, Result]] = []
@@ -92,7 +94,7 @@ class GroupWorker(Generic[Job, Result]):
         with self._changing:
             if self._stopped:
                 raise StoppedError
-            if not small or len(self._gathered) == _MOST_ON_LOOP or not self._has_gathered(loop):
+            if not small or not self._has_gathered(loop):
                 self._pass_on()
             if small:
                 if not self._gathered:
@@ -127,7 +129,7 @@ class GroupWorker(Generic[Job, Result]):
         self._waiting.put(submitted)
 
     def _do_gathered(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Do what *loop* gathered, unless the thread has something to do: then that does it."""
+        """Do what *loop* gathered, unless that is too much, or the thread has something to do: then that does it."""
         with self._changing:
             if not self._has_gathered(loop):
                 return  # Passed on meanwhile; what is gathered now has a callback of its own.
@@ -145,6 +147,8 @@ class GroupWorker(Generic[Job, Result]):
         _run_callbacks(list(zip(group, results, strict=True)))
 
     def _may_be_on_loop(self) -> bool:
+        if len(self._gathered) > self._most_on_loop:
+            return False
         if self._groups_for_thread:
             self._groups_for_thread -= 1
             return False
