@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Many tests wait for another process: with a worker for each core, cores would be idle.
-WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 2) * 3 // 2)")
+# Many tests wait for another process: with fewer than two for each core, cores would be idle.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 2) * 2)")
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
 .PHONY: serve test check docs bench lock clean
