@@ -4,7 +4,6 @@ import argparse
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -91,8 +90,7 @@ def _starts(times: int) -> Line:
 
 def _start(command: Sequence[str]) -> float:
     with running(command) as server:
-        server.post("/track", next(_TRACKS[0].bodies()))
-        return (time.perf_counter() - server.spawned) * 1000
+        return server.start_ms("/track", next(_TRACKS[0].bodies()))
 
 
 def _runs(rounds: int, seconds: int) -> list[Line]:

@@ -15,7 +15,7 @@ from statistics import median
 import peers
 from load import Load, Result, measured
 from report import each_ratio, emulator_version, load_average, machine, ratio, say, spread, table, verdict
-from servers import BARE, EMULATOR, Server, running
+from servers import BARE, EMULATOR, running
 
 _WARM_SECONDS = 1
 _FSYNCS = 50
@@ -130,20 +130,14 @@ def _round(figures: Figures, subjects: Sequence[Subject], seconds: int) -> None:
 def _measure(subject: Subject, load: Load, seconds: int) -> Iterator[tuple[str, float]]:
     """Start *subject* twice, so that its files are in memory whatever ran before, and yield what *load* shows of it."""
     with running(subject.command, subject.port_option) as server:
-        _start_ms(server)
+        server.start_ms("/track", next(_TRACKS[0].bodies()))
     with running(subject.command, subject.port_option) as server:
-        yield _START, _start_ms(server)
+        yield _START, server.start_ms("/track", next(_TRACKS[0].bodies()))
         memory = server.settled_mib()
         if memory is not None:
             yield _MEMORY, memory
         measured(server.port, load, _WARM_SECONDS)
         yield from _figures(load, measured(server.port, load, seconds))
-
-
-def _start_ms(server: Server) -> float:
-    """Return how long it takes from making the process to its first 200."""
-    server.post("/track", next(_TRACKS[0].bodies()))
-    return (time.perf_counter() - server.spawned) * 1000
 
 
 def _figures(load: Load, result: Result) -> Iterator[tuple[str, float]]:

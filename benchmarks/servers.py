@@ -46,6 +46,11 @@ class Server:
     spawned: float
     """`time.perf_counter()` just before its process was made."""
 
+    def start_ms(self, path: str, body: str) -> float:
+        """Send *body*, and return how many milliseconds after making the process that is answered with a 200."""
+        self.post(path, body)
+        return (time.perf_counter() - self.spawned) * 1000
+
     def post(self, path: str, body: str) -> str:
         """Send *body* and return what the emulator says became of it. Raises RuntimeError unless it is a 200."""
         answer = self.answer(path, body)

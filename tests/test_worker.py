@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -188,12 +189,19 @@ def test_work_that_breaks_its_word_answers_everybody_and_the_thread_lives_on(wro
     worker.stop()
 
 
-def test_a_few_small_jobs_are_done_together_on_the_loop_they_came_from() -> None:
-    groups: list[tuple[list[int], int]] = []
+def noted(groups: list[tuple[list[int], int]]) -> Callable[[list[int]], list[int]]:
+    """Return work whose results are its jobs, and which adds to *groups* what it did together, and on which thread."""
 
     def work(jobs: list[int]) -> list[int]:
         groups.append((jobs, threading.get_ident()))
         return jobs
+
+    return work
+
+
+def test_a_few_small_jobs_are_done_together_on_the_loop_they_came_from() -> None:
+    groups: list[tuple[list[int], int]] = []
+    work = noted(groups)
 
     async def use() -> None:
         worker: GroupWorker[int, int] = GroupWorker(work, lambda _: 1, max_weight=256, small=lambda job: job < 100)
@@ -212,14 +220,11 @@ def test_a_few_small_jobs_are_done_together_on_the_loop_they_came_from() -> None
 
 def test_none_is_done_on_a_loop_that_may_do_none() -> None:
     groups: list[tuple[list[int], int]] = []
-
-    def work(jobs: list[int]) -> list[int]:
-        groups.append((jobs, threading.get_ident()))
-        return jobs
+    work = noted(groups)
 
     async def use() -> None:
         worker: GroupWorker[int, int] = GroupWorker(
-            work, lambda _: 1, max_weight=256, small=lambda _: True, most_on_loop=0
+            work, lambda _: 1, max_weight=256, small=lambda _: True, on_loop=False
         )
         for count in (1, 5, 40):
             assert await asyncio.gather(*map(worker.submit, range(count))) == list(range(count))

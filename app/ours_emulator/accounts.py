@@ -131,7 +131,7 @@ class Accounts:
 
     def template(self, name: str) -> AccountConfig:
         """Return the configuration that the account *name* starts with."""
-        return self._templates.setdefault(name, replace(self._template, name=name))
+        return self._templates.get(name) or self._templates.setdefault(name, replace(self._template, name=name))
 
     def config(self, name: str) -> AccountConfig:
         """Return the configuration of the account *name*; the one that it starts with if it is not open."""

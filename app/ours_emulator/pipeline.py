@@ -43,8 +43,6 @@ _MAX_WEIGHT = 256 * _MIN_WEIGHT
 _ONE_EVENT = frozenset(("track", "identify"))
 _SMALL_BYTES = 4096
 """Largest body of a request that may be handled on the event loop instead of the worker's thread."""
-_MOST_ON_LOOP = 16
-"""How many of these at once; temporary stores only."""
 # As many as a group of small ones: all that a group mentions is in memory at once, and a seed may be of any length.
 _SEED_REQUESTS = 256
 _log = logging.getLogger(__name__)
@@ -139,9 +137,9 @@ class Pipeline:
         except Exception as error:
             raise _failure(error) from error
         # A loop must not wait for a disk.
-        most_on_loop = 0 if store.waits_for_disk else _MOST_ON_LOOP
+        on_loop = not store.waits_for_disk
         self._worker: GroupWorker[Request | Task, object] = GroupWorker(
-            self._work, _weight, _MAX_WEIGHT, store.tidy, _is_small, most_on_loop, store.reserve
+            self._work, _weight, _MAX_WEIGHT, store.tidy, _is_small, on_loop, store.reserve
         )
 
     async def submit(self, request: Request) -> Exchange | Closed | None:

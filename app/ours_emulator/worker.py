@@ -14,6 +14,7 @@ from typing import Generic, TypeAlias, TypeVar
 _log = logging.getLogger(__name__)
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+_MOST_ON_LOOP = 16
 _GROUPS_BEFORE_TIDYING = 16
 _SLOW_SECONDS = 0.02
 _GROUPS_AFTER_SLOW = 64
@@ -40,9 +41,9 @@ class GroupWorker(Generic[Job, Result]):
 
     *work* gets a group in order of arrival and returns one result, or one exception, for each job. A group is complete
     when the sum of the *weight* of its jobs reaches *max_weight*. It is done on a thread. But jobs that are *small* are
-    gathered until the event loop that they came from has run all that was ready: up to *most_on_loop* of them are then
-    done on the loop, which saves the way there and back, and more go to the thread together, which does not compete
-    with the loop before. *reserve* is called on the thread before a group is taken, and may wait for others: what comes
+    gathered until the event loop that they came from has run all that was ready. If they are few, they are then done
+    *on_loop*, which saves the way there and back. Otherwise they go to the thread together, which does not compete with
+    the loop before. *reserve* is called on the thread before a group is taken, and may wait for others: what comes
     meanwhile is in the group. *tidy* is called on the thread at its start, after each of its groups, when the results
     are delivered, and again while it returns that there is more to do and no job is waiting; an error in it is logged.
     """
@@ -54,7 +55,7 @@ class GroupWorker(Generic[Job, Result]):
         max_weight: int,
         tidy: Callable[[], bool] = lambda: False,
         small: Callable[[Job], bool] = lambda _: False,
-        most_on_loop: int = 16,
+        on_loop: bool = True,
         reserve: Callable[[], None] = lambda: None,
     ) -> None:
         self._work = work
@@ -62,7 +63,7 @@ class GroupWorker(Generic[Job, Result]):
         self._max_weight = max_weight
         self._tidy = tidy
         self._small = small
-        self._most_on_loop = most_on_loop
+        self._most_on_loop = _MOST_ON_LOOP if on_loop else 0
         self._reserve = reserve
         self._waiting: SimpleQueue[_Submitted[Job, Result] | None] = SimpleQueue()
         self._gathered: list[_Submitted[Job, Result]] = []

@@ -78,10 +78,11 @@ class Front:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = find_route(called_path(scope))
         refusal = self._served.guard.refusal(scope["method"], scope["headers"], found)
-        route = self._served.route_of_revision(found) if refusal else await self._served.fresh_route(found)
         if refusal is not None:
-            await self._refuse(scope, send, route, refusal)
-        elif route.endpoint:
+            await self._refuse(scope, send, self._served.route_of_revision(found), refusal)
+            return
+        route = await self._served.fresh_route(found)
+        if route.endpoint:
             await self._served.endpoints[route.endpoint](route, scope, receive, send)
         elif not is_sent_as(route, _sent_path(scope)[1]):
             await self._refuse(scope, send, route, Refusal(404, "methods", no_such_path(route)))
