@@ -37,6 +37,7 @@ class PostgresqlWriter(SqlWriter):
         self._session = 0
         self._names_version = 0
         self._loaded: tuple[Any, ...] = ()
+        self._saved: tuple[Any, ...] = ()
         self._cleared: list[tuple[str | None, int]] = []
         self._reserved = False
         self._failure: Exception | None = None
@@ -85,6 +86,9 @@ class PostgresqlWriter(SqlWriter):
     def _load_counters(self) -> None:
         self._cleared.clear()
         self._counters.take(self._loaded)
+        if self._loaded != self._saved:
+            # Another process has written.
+            self._recent.clear()
         read = self._session, self._names_version
         if not self._counters.known or read != (self._connection.sessions, self._counters.names_version):
             self._accounts.read()
@@ -94,7 +98,7 @@ class PostgresqlWriter(SqlWriter):
     def _save_counters(self) -> None:
         if not self._counters.known:
             self._count()
-        values = values_of(self._counters)
+        self._saved = values = values_of(self._counters)
         # The reset of an account that has nothing changes no counter, but streams tell of it.
         if values != self._loaded or self._cleared:
             told = Commit(self.next_receipt_id, self._cleared)

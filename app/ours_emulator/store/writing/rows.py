@@ -42,6 +42,17 @@ def visitor_of(row: Sequence[Any]) -> tuple[KnownVisitor, Keyframe]:
     return visitor, keyframe
 
 
+def saved(visitor: KnownVisitor) -> KnownVisitor:
+    """Return *visitor*, who was just saved, as `visitor_of` will return them."""
+    # The versions that were made one by one are a chain, which would grow with each group.
+    if visitor.version is not None:
+        visitor.version = Version(visitor.version.id, visitor.pk, visitor.state, UNCHANGED)
+    if visitor.names_changed:
+        visitor.names_changed = False
+        visitor.stored_names = tuple(visitor.names())
+    return visitor
+
+
 def _keyframe(version_id: int, base_id: int | None, patched_bytes: int, content: str, base: str | None) -> Keyframe:
     if base_id is None or base is None:
         return Keyframe(version_id, state_in(content), len(content), latest=len(content))

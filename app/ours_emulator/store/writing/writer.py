@@ -1,7 +1,7 @@
 """What the pipeline asks of the store: load what a group of requests mentions, save what became of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from ours_emulator.store.writing import statements as sql
 from ours_emulator.store.writing.counters import Counters, values_of
 from ours_emulator.store.writing.database import Database
 from ours_emulator.store.writing.eviction import Eviction
+from ours_emulator.store.writing.recent_visitors import RecentVisitors
 from ours_emulator.store.writing.removal import Removal
 from ours_emulator.store.writing.rows import (
     body_bytes,
@@ -33,6 +34,7 @@ from ours_emulator.store.writing.rows import (
     pending_row,
     receipt_row,
     request_row,
+    saved,
     version_row,
     visitor_of,
     visitor_row,
@@ -56,6 +58,7 @@ class SqlWriter(ABC):
         self._eviction = Eviction(database, retention, self._counters)
         self._keyframes: dict[int, Keyframe] = {}
         """Of the visitors in this transaction, by their pk."""
+        self._recent = RecentVisitors()
         try:
             with self.transaction():
                 self._opened()
@@ -127,6 +130,7 @@ class SqlWriter(ABC):
             self._database.commit()
         except BaseException as error:
             self._counters.restore(before)
+            self._recent.clear()
             self._database.roll_back()
             reason = self._database.as_store_error(error)
             if reason is None:
@@ -165,11 +169,15 @@ class SqlWriter(ABC):
 
     def visitors(self, names: Iterable[Name], limit: int) -> list[KnownVisitor]:
         """Return the visitors that have any of *names*: for each name the *limit* oldest ones."""
-        digests = json_text([name_digest(name) for name in names])
-        rows = {row[0]: row for row in self._run(self.select_visitors, limit, digests)}
-        loaded = [visitor_of(row) for row in rows.values()]
-        self._keyframes.update((visitor.pk, keyframe) for visitor, keyframe in loaded)
-        return [visitor for visitor, _ in loaded]
+        loaded, others = self._recent.find(names)
+        if others:
+            digests = json_text([name_digest(name) for name in others])
+            rows = {row[0]: row for row in self._run(self.select_visitors, limit, digests)}
+            stored = [visitor_of(row) for row in rows.values()]
+            self._recent.note_loaded(others, [visitor for visitor, _ in stored])
+            loaded = {visitor.pk: (visitor, keyframe) for visitor, keyframe in stored} | loaded
+        self._keyframes.update((pk, keyframe) for pk, (_, keyframe) in loaded.items())
+        return [visitor for visitor, _ in loaded.values()]
 
     def pending(self, names: Iterable[Name]) -> list[PendingDevice]:
         """Return the devices that are pending for a visitor with any of *names*, the oldest first."""
@@ -237,6 +245,7 @@ class SqlWriter(ABC):
 
     def reset(self, account: str | None) -> Cleared:
         """Delete everything of *account*, or of all accounts if None, but the accounts themselves."""
+        self._recent.clear()
         cleared = [self._accounts.clear(name) for name in list(self._accounts.ids) if account in (None, name)]
         self._remove_some()
         return Cleared(
@@ -250,6 +259,7 @@ class SqlWriter(ABC):
         """Delete *account* and everything of it."""
         if account not in self._accounts.ids:
             return Cleared(account=account, visitors=0, receipts=0, requests=0)
+        self._recent.clear()
         cleared = self._accounts.delete(account)
         self._remove_some()
         return cleared
@@ -281,20 +291,22 @@ class SqlWriter(ABC):
         self._write(table_sql.INSERT_VISITOR_VERSIONS, rows)
         self._counters.event_bytes += sum(len(content) for *_, content in rows)
 
-    def _save_visitors(self, touched: Iterable[KnownVisitor]) -> None:
-        gone: list[tuple[str, int]] = []
-        new: list[tuple[str, int]] = []
+    def _save_visitors(self, touched: Collection[KnownVisitor]) -> None:
+        gone: list[tuple[Name, int]] = []
+        new: list[tuple[Name, int]] = []
         rows: list[tuple[Any, ...]] = []
         for visitor in touched:
             rows.append(visitor_row(visitor))
             if visitor.names_changed:
                 names, before = set(visitor.names()), set(visitor.stored_names)
-                gone += [(name_digest(name), visitor.pk) for name in before - names]
-                new += [(name_digest(name), visitor.pk) for name in names - before]
+                gone += [(name, visitor.pk) for name in before - names]
+                new += [(name, visitor.pk) for name in names - before]
             self._counters.next_visitor_pk = max(self.next_visitor_pk, visitor.pk + 1)
         self._write(table_sql.UPSERT_VISITORS, rows)
-        self._write(sql.DELETE_IDENTIFIERS, gone)
-        self._write(table_sql.INSERT_IDENTIFIERS, new)
+        self._write(sql.DELETE_IDENTIFIERS, [(name_digest(name), pk) for name, pk in gone])
+        self._write(table_sql.INSERT_IDENTIFIERS, [(name_digest(name), pk) for name, pk in new])
+        recent = [(saved(visitor), self._keyframes[visitor.pk]) for visitor in touched]
+        self._recent.keep(recent, {name for name, _ in (*gone, *new)})
 
     def _save_pending(self, devices: PendingDevices) -> None:
         rows = [pending_row(pending) for pending in devices.changed.values()]
