@@ -23,6 +23,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from ours_emulator import parent_process
 from ours_emulator.app import create_app
 from ours_emulator.emulator import (
     AsyncEmulator,
@@ -32,10 +33,10 @@ from ours_emulator.emulator import (
     Hint,
     Resolution,
     Step,
-    local,
     run_emulator,
     run_emulator_async,
 )
+from ours_emulator.emulator.local import handle_of
 from ours_emulator.handshake import Order
 from ours_emulator.records import Event, Reset, RuleCount, SentAnswer, VisitorChange, from_json
 from ours_emulator.settings import SettingsError, load
@@ -605,6 +606,7 @@ def test_the_handle_imports_nothing_but_the_standard_library_and_the_records(mod
         "emulator",
         "errors",
         "handshake",
+        "parent_process",
         "records",
         "stable",
         "terminal",
@@ -798,7 +800,7 @@ def test_an_emulator_whose_port_is_taken_says_so(tmp_path: Path) -> None:
 
 
 def test_an_emulator_that_does_not_end_is_killed_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_STOP_SECONDS", 0)
+    monkeypatch.setattr(parent_process, "_STOP_SECONDS", 0)
     with pytest.warns(RuntimeWarning, match="did not end within 0 s and was killed"), run_emulator():
         pass
 
@@ -806,21 +808,21 @@ def test_an_emulator_that_does_not_end_is_killed_with_a_warning(monkeypatch: pyt
 def test_an_emulator_that_does_not_end_is_stopped_before_the_warning_is_raised_as_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(local, "_STOP_SECONDS", 0)
-    child = local.Child(Order({"port": 0, "log_format": "none"}))
-    child.start()
+    monkeypatch.setattr(parent_process, "_STOP_SECONDS", 0)
+    child = parent_process.Child()
+    child.start(Order({"port": 0, "log_format": "none"}))
     pid = child.pid
     with warnings.catch_warnings(action="error"), pytest.raises(RuntimeWarning, match="was killed"):
         child.stop()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    assert local.CHILDREN == []
+    assert parent_process.CHILDREN == []
 
 
 def test_a_command_that_never_reads_its_settings_is_given_up_and_killed_with_what_it_started(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(local, "_START_SECONDS", 0.2)
+    monkeypatch.setattr(parent_process, "_START_SECONDS", 0.2)
     command = ["sh", "-c", f"sleep 40 & echo $! >{tmp_path}/pid; wait"]
     names = [f"Event {number}" for number in range(20_000)]
     with pytest.raises(EmulatorError, match=r"did not start the emulator within 0\.2 s"):
@@ -837,7 +839,7 @@ def test_settings_of_any_length_reach_the_emulator() -> None:
 
 def test_a_child_that_was_not_started_has_no_handle() -> None:
     with pytest.raises(EmulatorError, match=r"has no emulator yet; call start\(\) first"):
-        local.Child(Order({"port": 0, "log_format": "none"})).handle()
+        handle_of(parent_process.Child())
 
 
 async def use(emulator: AsyncEmulator, post: Callable[..., Awaitable[httpx.Response]]) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from nested import FEW_PLUGINS
-from ours_emulator.emulator import EmulatorError, local, run_emulator
+from ours_emulator import parent_process
+from ours_emulator.emulator import EmulatorError, run_emulator
 from ours_emulator.handshake import Order, Ready, read_answer
 from waiting import is_running, until
 
@@ -304,11 +305,11 @@ def test_an_emulator_that_is_killed_fails_tests_with_the_reason_and_the_run_goes
         import os
         import signal
         import pytest
-        from ours_emulator.emulator import local
+        from ours_emulator import parent_process
 
         @pytest.mark.ours_emulator(strict=True)
         def test_killed(ours_emulator, ours_emulator_session):
-            os.kill(local.CHILDREN[0].pid, signal.SIGKILL)
+            os.kill(parent_process.CHILDREN[0].pid, signal.SIGKILL)
             ours_emulator.wait_for("Paid")
 
         def test_later(ours_emulator):
@@ -357,16 +358,18 @@ def test_a_report_that_cannot_be_made_does_not_end_the_run(pytester: pytest.Pyte
 SCRIPT = """
 import os, signal, subprocess, sys, time
 from ours_emulator.handshake import Order, Ready, read_answer
-from ours_emulator.emulator.local import running
+from ours_emulator.emulator.local import handle_of
+from ours_emulator.parent_process import Child
 
-with running(Order({"port": 0, "log_format": "none"})) as child:
+child = Child()
+with child.running(Order({"port": 0, "log_format": "none"})):
     fork = os.fork() if "fork" in sys.argv else 1
     try:
         if fork:
             print(child.url, child.pid, fork, flush=True)
         time.sleep(50)
     except KeyboardInterrupt:
-        print(child.handle().version(), flush=True)
+        print(handle_of(child).version(), flush=True)
 """
 
 
@@ -568,7 +571,7 @@ def says(*lines: object) -> list[str]:
 def test_a_command_that_starts_no_emulator_is_reported(command: Sequence[str], message: str) -> None:
     with pytest.raises(EmulatorError, match=message), run_emulator(command=command):
         pass
-    assert local.CHILDREN == []
+    assert parent_process.CHILDREN == []
 
 
 @pytest.mark.parametrize("order", ['{"ours_emulator_protocol": 99}', "hello"])

@@ -1,4 +1,4 @@
-"""The emulator as the child process of a test run, whose other end is `emulator.local`; see `handshake`."""
+"""The emulator as the child process of a test run, whose other end is `parent_process`; see `handshake`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO
 
 from ours_emulator import __version__
@@ -35,10 +36,23 @@ def main() -> None:
         with suppress(OSError):
             os.dup2(2, 1)
         warnings = prepare_process()
+        if not _is_order_there():
+            _import_rest()
         line = sys.stdin.buffer.readline()
         # Without its end the order is not complete: the parent ended before it had written it.
         if line.endswith(b"\n"):
             _obey(line, answers, warnings)
+
+
+def _is_order_there() -> bool:
+    """Whether the parent has written its order, or has ended. On Windows no pipe can be asked, and it is assumed."""
+    return sys.platform == "win32" or bool(select.select([0], [], [], 0)[0])
+
+
+def _import_rest() -> None:
+    """Import what is otherwise imported once the emulator is ready: a parent that is not yet waits for nothing."""
+    import_module("ours_emulator.openapi.app")
+    import_module("ours_emulator.store.sqlite.reader")
 
 
 def _obey(line: bytes, answers: BinaryIO, warnings: WarningHandler) -> None:

@@ -1,4 +1,4 @@
-"""Why an emulator cannot run. Imports only the standard library: a test process raises these without the server."""
+"""Why an emulator cannot run or be used. Imports only the standard library, as test processes have no server."""
 
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,19 @@ class ListenError(OSError):
 
 class StoreError(Exception):
     """The store cannot be used; the message is one line for the user."""
+
+
+class EmulatorError(Exception):
+    """The emulator cannot be reached, or refused an operation of the debug API; the message says why.
+
+    `status` is the HTTP status of a refusal, None if there was no answer. `reason` is what the emulator itself says of
+    it, without the operation; None if it says nothing.
+    """
+
+    def __init__(self, message: str, status: int | None = None, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
 
 
 class NotUtf8Error(ValueError):

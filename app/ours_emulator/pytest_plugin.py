@@ -89,14 +89,20 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Import what the fixtures need, if a test asks for them: later a test may have frozen clocks or faked the disk.
 
-    A test may also ask for them late, by `request.getfixturevalue`. With pyfakefs that would be too late.
+    A test may also ask for them late, by `request.getfixturevalue`. With pyfakefs that would be too late. The emulator
+    starts meanwhile if each worker of xdist is likely to get a test that uses it.
     """
-    names = {name for item in getattr(session, "items", ()) for name in getattr(item, "fixturenames", ())}
-    if "pyfakefs" in sys.modules or any(name.startswith("ours_emulator") for name in names):
-        # If it fails, it does so again in the fixture, and there it is reported.
-        with suppress(Exception), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import_module("ours_emulator.pytest_support.accounts")
+    fixtures = [getattr(item, "fixturenames", ()) for item in getattr(session, "items", ())]
+    using = sum(any(name.startswith(_NAME) for name in names) for names in fixtures)
+    workers: int = getattr(session.config, "workerinput", {}).get("workercount", 1)
+    if not using and "pyfakefs" not in sys.modules:
+        return
+    # If it fails, it does so again in the fixture, and there it is reported.
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if using >= workers and not session.config.option.collectonly:
+            import_module("ours_emulator.pytest_support.child").prepare_child(session.config)
+        import_module("ours_emulator.pytest_support.accounts")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -60,11 +60,13 @@ def _run(command: Sequence[str], loaded: Loaded) -> int:
     As with a shell, the code is 127 if there is no such command, and 126 if it cannot be run.
     """
     from ours_emulator.cli.arrivals import summary
-    from ours_emulator.emulator.local import running
+    from ours_emulator.emulator.local import handle_of
     from ours_emulator.handshake import Order
+    from ours_emulator.parent_process import Child
 
-    with running(Order(dict(loaded.settings), loaded.origins, arrivals=True)) as child:
-        emulator = child.handle()
+    child = Child()
+    with child.running(Order(dict(loaded.settings), loaded.origins, arrivals=True)):
+        emulator = handle_of(child)
         # Not above the error of a command that cannot be run, which is to be one line.
         if shutil.which(command[0]):
             sys.stderr.write(f"ours-emulator: {emulator.server_url}/ shows what arrives\n")

@@ -2,20 +2,8 @@
 
 from collections.abc import Sequence
 
+from ours_emulator.errors import EmulatorError as EmulatorError
 from ours_emulator.records import NearMiss
-
-
-class EmulatorError(Exception):
-    """The emulator cannot be reached, or refused an operation of the debug API; the message says why.
-
-    `status` is the HTTP status of a refusal, None if there was no answer. `reason` is what the emulator itself says of
-    it, without the operation; None if it says nothing.
-    """
-
-    def __init__(self, message: str, status: int | None = None, reason: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
 
 
 class ExpectationError(AssertionError):

@@ -4,7 +4,7 @@ import os
 import re
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -12,13 +12,11 @@ from urllib.parse import urlencode, urlsplit
 from ours_emulator.emulator.errors import EmulatorError, ExpectationError
 from ours_emulator.emulator.operations import GONE, Operation
 from ours_emulator.emulator.transport import Request, TransportError, pause
+from ours_emulator.parent_process import ENDED, URL_VARIABLE
 
 BASE_URL_VARIABLE = "OURS_PRIVACY_BASE_URL"
-URL_VARIABLE = "OURS_EMULATOR_URL"
 ADMIN_TOKEN_VARIABLE = "OURS_EMULATOR_ADMIN_TOKEN"
 INGEST_PATH = "/api/v1"
-ENDED: dict[str, Callable[[], str]] = {}
-"""For the address of each emulator that this process has started: what says how it ended, if it did."""
 _LOOKS = 10
 _LOOK_SECONDS = 0.01
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")

@@ -1,89 +1,14 @@
-"""Runs an emulator for the length of a block: in a child process, on a free port.
+"""Runs an emulator for the length of a block: in a child process, on a free port."""
 
-Nothing that a test does to its own process reaches the emulator, and nothing here uses what tests replace: functions
-are taken when this module is imported, and time limits are those of locks, which a frozen clock does not stop. The
-child ends with its parent, however that ends, because then the pipe to it is closed.
-"""
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
-from __future__ import annotations
-
-import importlib.util
-import os
-import signal
-import sys
-import warnings
-from _thread import allocate_lock, start_new_thread
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
-
-from ours_emulator import __version__
 from ours_emulator.emulator._async import AsyncEmulator
 from ours_emulator.emulator._sync import Emulator
-from ours_emulator.emulator.errors import EmulatorError
-from ours_emulator.emulator.handle import ENDED
 from ours_emulator.emulator.transport import in_thread
-from ours_emulator.errors import SettingsError, StoreError, why
-from ours_emulator.handshake import (
-    PROTOCOL,
-    Arrivals,
-    Failed,
-    Order,
-    ProtocolError,
-    Ready,
-    read_answer,
-    read_arrivals,
-)
-
-if TYPE_CHECKING:
-    import subprocess
-
-T = TypeVar("T")
-COMMAND_VARIABLE = "OURS_EMULATOR_COMMAND"
-SUBCOMMAND = "child-process"
-_START_SECONDS = 60
-_STOP_SECONDS = 10
-_PACKAGE = Path(__file__).resolve().parent.parent
-_BOOT = str(_PACKAGE / "boot.py")
-_PYTHON = sys.executable
-_NOT_PASSED_ON = ("OURS_", "PYTHON", "COVERAGE_", "COV_CORE_")
-_PASSED_ON = frozenset({"PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYTHONPLATLIBDIR", "PYTHONPYCACHEPREFIX"})
-"""Variables that say where an interpreter has its files."""
-_ENVIRONMENT = {
-    name: value
-    for name, value in os.environ.items()
-    if name in _PASSED_ON or not name.upper().startswith(_NOT_PASSED_ON)
-} | {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
-"""Without the plugins of pydantic, which are the app's, and would be imported before the emulator is ready."""
-_PATHS = [str(_PACKAGE.parent), *filter(os.path.isabs, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-
-
-class _System:
-    """Functions of the system as they are now.
-
-    They are attributes of a class, because pyfakefs and freezegun replace attributes of modules, and `popen` is that of
-    a copy of `subprocess` that only this class knows, because its own functions use the attributes of theirs.
-    """
-
-    getpid = staticmethod(os.getpid)
-    killpg = staticmethod(getattr(os, "killpg", os.kill))
-    popen: Callable[..., subprocess.Popen[bytes]]
-
-    @classmethod
-    def load(cls) -> None:
-        """Load the copy of `subprocess`."""
-        spec = importlib.util.find_spec("subprocess")
-        assert spec
-        assert spec.loader
-        copy = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(copy)
-        cls.popen = copy.Popen
-
-
-_System.load()
-_PIPE = -1
-"""What `subprocess.PIPE` is."""
+from ours_emulator.handshake import Order
+from ours_emulator.parent_process import Child
 
 
 @contextmanager
@@ -95,8 +20,8 @@ def run_emulator(*, command: Sequence[str] | None = None, **settings: Any) -> Ge
     Raises SettingsError, StoreError or OSError if it cannot run with them, and EmulatorError if it does not start.
     """
     __tracebackhide__ = True
-    with running(Order({"port": 0, "log_format": "none", **settings}), command or ()) as child:
-        yield child.handle()
+    with running_in(Child(command or ()), settings) as emulator:
+        yield emulator
 
 
 @asynccontextmanager
@@ -112,202 +37,14 @@ async def run_emulator_async(*, command: Sequence[str] | None = None, **settings
 
 
 @contextmanager
-def running(order: Order, command: Sequence[str] = ()) -> Generator[Child]:
-    """Run the emulator of *order* until the block ends; its `arrivals` are known after that."""
+def running_in(child: Child, settings: Mapping[str, Any]) -> Generator[Emulator]:
+    """Do what `run_emulator` does, in *child*."""
     __tracebackhide__ = True
-    child = Child(order, command)
-    try:
-        child.start()
-        yield child
-    finally:
-        child.stop()
+    with child.running(Order({"port": 0, "log_format": "none", **settings})):
+        yield handle_of(child)
 
 
-class Child:
-    """An emulator in a child process of this one. Forks of this process neither use nor stop it."""
-
-    def __init__(self, order: Order, command: Sequence[str] = ()) -> None:
-        self._line = order.line()
-        self._given = command
-        self._command = [*command, SUBCOMMAND] if command else [_PYTHON, "-P", _BOOT, *_PATHS]
-        self._owner = _System.getpid()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._ready: Ready | None = None
-        self.arrivals = Arrivals()
-
-    @property
-    def url(self) -> str:
-        """The address of the emulator."""
-        return "" if self._ready is None else self._ready.url
-
-    @property
-    def pid(self) -> int:
-        """The process."""
-        return 0 if self._process is None else self._process.pid
-
-    def handle(self) -> Emulator:
-        """Return the handle of the emulator. Raises EmulatorError before `start` has returned."""
-        ready = self._ready
-        if ready is None:
-            raise EmulatorError(f"{self} has no emulator yet; call start() first")
-        return Emulator(ready.url, token=ready.token, public_key=ready.public_key, admin_token=ready.admin_token)
-
-    def start(self) -> None:
-        """Start it, and return when it serves. Raises what keeps it from that."""
-        __tracebackhide__ = True
-        process = self._spawn()
-        self._process = process
-        CHILDREN.append(self)
-        try:
-            self._ready = _within(_START_SECONDS, lambda: self._ordered(process))
-        except TimeoutError:
-            raise EmulatorError(f"{self} did not start the emulator within {_START_SECONDS} s") from None
-        except (SettingsError, StoreError, EmulatorError, OSError) as error:
-            # Its frames are in the thread that reads, and say nothing about the setting.
-            raise error.with_traceback(None) from None
-        ENDED[self.url] = self.end
-
-    def stop(self) -> None:
-        """End it and wait for that; kill it, with a warning, if it takes too long."""
-        process = self._process
-        if process is None or _System.getpid() != self._owner:
-            return
-        self._process = None
-        CHILDREN.remove(self)
-        ENDED.pop(self.url, None)
-        if self._ready is None:
-            _kill(process)
-        _pipe(process.stdin).close()
-        try:
-            self.arrivals = _within(_STOP_SECONDS, lambda: self._farewell(process))
-        except TimeoutError:
-            _kill(process)
-            process.wait()
-            # Last, because filters can make it an error.
-            warnings.warn(f"{self} did not end within {_STOP_SECONDS} s and was killed", RuntimeWarning, stacklevel=2)
-
-    def end(self) -> str:
-        """Return how the process ended: `its process 123 was killed by SIGKILL`; "" if it did not."""
-        process = self._process
-        code = None if process is None else process.poll()
-        if process is None or code is None:
-            return ""
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return f"its process {process.pid} {how}"
-
-    def disown(self) -> None:
-        """Forget the process, which is the parent's, in a fork."""
-        if self._process is not None:
-            for pipe in (self._process.stdin, self._process.stdout):
-                _pipe(pipe).close()
-            # Else its finalizer would warn that the process is still running.
-            self._process.returncode = 0
-            self._process = None
-
-    def __str__(self) -> str:
-        return repr(" ".join(self._given) or _PYTHON)
-
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        # Apart from the process group of the parent, which gets the signals of the terminal.
-        apart: Mapping[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
-        try:
-            return _System.popen(self._command, stdin=_PIPE, stdout=_PIPE, bufsize=0, env=_ENVIRONMENT, **apart)
-        except OSError as error:
-            raise EmulatorError(f"{self} cannot be run to start the emulator: {why(error)}") from None
-
-    def _ordered(self, process: subprocess.Popen[bytes]) -> Ready:
-        """Return the child's answer to its order. A command that reads no order, or gives no answer, takes for ever."""
-        with suppress(BrokenPipeError):
-            _write_all(_pipe(process.stdin), self._line)
-        return self._answer(_pipe(process.stdout))
-
-    def _answer(self, output: IO[bytes]) -> Ready:
-        """Return the answer of the child; other lines may come before, of what its command prints."""
-        try:
-            answer = next((answer for line in output if (answer := read_answer(line)) is not None), None)
-        except ProtocolError as error:
-            raise EmulatorError(self._other_version(str(error))) from None
-        if isinstance(answer, Ready):
-            return answer
-        raise self._refusal(answer)
-
-    def _refusal(self, failed: Failed | None) -> Exception:
-        if failed is None:
-            advice = "see its standard error; the command must start ours-emulator"
-            return EmulatorError(f"{self} ended before the emulator was ready; {advice}")
-        return failed.error() or EmulatorError(
-            f"{self} cannot run the emulator: {failed.kind}: {' '.join(map(str, failed.arguments))}; install "
-            f"ours-emulator with its dependencies there, or name another command in {COMMAND_VARIABLE}"
-        )
-
-    def _other_version(self, protocol: str) -> str:
-        return (
-            f"{self} starts another version of ours-emulator, which speaks protocol {protocol} and not {PROTOCOL}; "
-            f"install version {__version__} there"
-        )
-
-    def _farewell(self, process: subprocess.Popen[bytes]) -> Arrivals:
-        last = b""
-        with suppress(ProtocolError), _pipe(process.stdout) as output:
-            last = next(iter(output.readlines()[-1:]), b"")
-        process.wait()
-        return read_arrivals(last)
-
-
-CHILDREN: list[Child] = []
-"""Those that this process has started and not stopped."""
-
-
-def _disown_all() -> None:
-    """Forget the children of the parent: its pipes would keep them running after its end."""
-    for child in CHILDREN:
-        child.disown()
-    CHILDREN.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_disown_all)
-
-
-def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
-    assert pipe
-    return pipe
-
-
-def _write_all(pipe: IO[bytes], line: bytes) -> None:
-    """Write all of *line*: a pipe without a buffer may take a part of it at a time."""
-    rest = memoryview(line)
-    while rest:
-        rest = rest[pipe.write(rest) :]
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill *process* and what it started, which may hold its pipes."""
-    if sys.platform == "win32":
-        process.kill()
-    elif process.poll() is None:
-        with suppress(ProcessLookupError):
-            _System.killpg(process.pid, signal.SIGKILL)
-
-
-def _within(seconds: float, work: Callable[[], T]) -> T:
-    """Return the result of *work*. Raises TimeoutError if it takes longer than so many *seconds*."""
-    done = allocate_lock()
-    done.acquire()
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            done.release()
-
-    start_new_thread(run, ())
-    if not done.acquire(timeout=seconds):
-        raise TimeoutError
-    if errors:
-        raise errors[0]
-    return results[0]
+def handle_of(child: Child) -> Emulator:
+    """Return the handle of the emulator in *child*. Raises EmulatorError if it was not started."""
+    ready = child.ready
+    return Emulator(ready.url, token=ready.token, public_key=ready.public_key, admin_token=ready.admin_token)

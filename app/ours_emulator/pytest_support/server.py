@@ -1,18 +1,17 @@
 """The emulator of a run of pytest: a new one, or the one at the URL that the run is given."""
 
-import os
-import shlex
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from typing import Any, cast
 
 import pytest
 
-from ours_emulator.emulator import Emulator, EmulatorError, operations, run_emulator
-from ours_emulator.emulator.handle import URL_VARIABLE
-from ours_emulator.emulator.local import COMMAND_VARIABLE
+from ours_emulator.emulator import Emulator, EmulatorError, operations
+from ours_emulator.emulator.local import running_in
 from ours_emulator.errors import WRONG_ADMIN_TOKEN, SettingsError, StoreError, why
+from ours_emulator.parent_process import COMMAND_VARIABLE
+from ours_emulator.pytest_support.child import child_of_run, configured_command, configured_url
 from ours_emulator.pytest_support.marker import OF_ACCOUNT, problem_of
 from ours_emulator.wording import did_you_mean
 
@@ -24,40 +23,19 @@ _FORM = "a dict of settings, such as {'tokens': ['live_123']}"
 def server_of_run(config: pytest.Config, settings: Mapping[str, Any]) -> Generator[Emulator]:
     """Give the emulator of the run until the block ends. Fails with one line if there is none."""
     _check(settings)
-    url, url_origin = _configured_url(config)
-    command, command_origin = _configured_command(config)
+    url, url_origin = configured_url(config)
+    _, command_origin = configured_command(config)
     with ExitStack() as stack:
         try:
             if url:
                 emulator = _attached(url, settings)
             else:
-                emulator = stack.enter_context(run_emulator(command=command, **_of_start(settings)))
+                emulator = stack.enter_context(running_in(child_of_run(config), _of_start(settings)))
         except (SettingsError, StoreError, OSError) as error:
             raise _failed(f"{_SETTINGS}: {why(error)}") from None
         except (EmulatorError, ValueError) as error:
             raise _failed(f"{error}{url_origin or command_origin}") from None
         yield emulator
-
-
-def _configured_url(config: pytest.Config) -> tuple[str, str]:
-    """Return the URL that the emulator has, and the words that say where that is configured; or two empty strings."""
-    places = {
-        "--ours-emulator-url": config.getoption("--ours-emulator-url"),
-        URL_VARIABLE: os.environ.get(URL_VARIABLE),
-        "ours_emulator_url in the ini file": config.getini("ours_emulator_url"),
-    }
-    return next(((url, f" (the URL is that of {place})") for place, url in places.items() if url), ("", ""))
-
-
-def _configured_command(config: pytest.Config) -> tuple[Sequence[str], str]:
-    """Return the command that starts the emulator, and where that is configured; by default an empty one."""
-    places = {
-        "--ours-emulator-command": shlex.split(config.getoption("--ours-emulator-command") or ""),
-        COMMAND_VARIABLE: shlex.split(os.environ.get(COMMAND_VARIABLE, "")),
-        "ours_emulator_command in the ini file": config.getini("ours_emulator_command"),
-    }
-    given = ((command, f" (the command is that of {place})") for place, command in places.items() if command)
-    return next(given, ((), ""))
 
 
 def _of_start(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,49 @@
+"""The process of the emulator of a run of pytest, which may begin before anything is known of its settings.
+
+Imports little: while the process imports what it needs, the run imports the rest of the plugin.
+"""
+
+import os
+import shlex
+from collections.abc import Sequence
+
+import pytest
+
+from ours_emulator.parent_process import COMMAND_VARIABLE, URL_VARIABLE, Child
+
+_PREPARED = pytest.StashKey[Child]()
+
+
+def prepare_child(config: pytest.Config) -> None:
+    """Begin the process, unless the emulator of the run is at a URL. It ends with the run if no test wants it."""
+    if not configured_url(config)[0]:
+        child = Child(configured_command(config)[0])
+        child.prepare()
+        config.stash[_PREPARED] = child
+        config.add_cleanup(child.stop)
+
+
+def child_of_run(config: pytest.Config) -> Child:
+    """Return the process that was prepared, or else a new one."""
+    return config.stash.get(_PREPARED, None) or Child(configured_command(config)[0])
+
+
+def configured_url(config: pytest.Config) -> tuple[str, str]:
+    """Return the URL that the emulator has, and the words that say where that is configured; or two empty strings."""
+    places = {
+        "--ours-emulator-url": config.getoption("--ours-emulator-url"),
+        URL_VARIABLE: os.environ.get(URL_VARIABLE),
+        "ours_emulator_url in the ini file": config.getini("ours_emulator_url"),
+    }
+    return next(((url, f" (the URL is that of {place})") for place, url in places.items() if url), ("", ""))
+
+
+def configured_command(config: pytest.Config) -> tuple[Sequence[str], str]:
+    """Return the command that starts the emulator, and where that is configured; by default an empty one."""
+    places = {
+        "--ours-emulator-command": shlex.split(config.getoption("--ours-emulator-command") or ""),
+        COMMAND_VARIABLE: shlex.split(os.environ.get(COMMAND_VARIABLE, "")),
+        "ours_emulator_command in the ini file": config.getini("ours_emulator_command"),
+    }
+    given = ((command, f" (the command is that of {place})") for place, command in places.items() if command)
+    return next(given, ((), ""))
