@@ -78,6 +78,7 @@ def _made_in_postgresql() -> Generator[str]:
         for index in _indexes(table):
             # Every index of SQLite goes on by the key of the table.
             columns = _indexed([*(column.name for column in index.columns), *keys])
+            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
             begin, _, end = _text(CreateIndex(index), "postgresql").partition(")")
             yield f"{begin.partition('(')[0]}({columns}){end}"
 

@@ -834,3 +834,10 @@ print(late & set(sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_a_sqlite_file_is_read_without_the_dialect_of_another_database() -> None:
+    """Importing that takes as long as reading the first page."""
+    script = "import sys, ours_emulator.openapi.app, ours_emulator.store.sqlite.reader; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert [name for name in done.stdout.split() if "postgresql" in name] == []

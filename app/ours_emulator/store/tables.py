@@ -69,7 +69,6 @@ pending_devices = sa.Table(
     sa.Column("identity", _Text, nullable=False),
     sa.Column("device", _Text, nullable=False),
 )
-_FURTHER = sa.text("attempt > 1")
 requests = sa.Table(
     "requests",
     metadata,
@@ -96,7 +95,8 @@ requests = sa.Table(
     # The answer; NULL if there was none, or if it is from before store version 5. Headers are JSON.
     sa.Column("answer_headers", _Text),
     sa.Column("answer_body", sa.LargeBinary),
-    sa.Index("requests_by_call", "call_id", sqlite_where=_FURTHER, postgresql_where=_FURTHER),
+    # So it is in PostgreSQL, whose dialect is not named here because that would import it.
+    sa.Index("requests_by_call", "call_id", sqlite_where=sa.text("attempt > 1")),
 )
 # The latest attempts of calls, if a fault hit them: the next request of the same call is a further attempt.
 failed_attempts = sa.Table(
