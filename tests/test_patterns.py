@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ours_emulator.pattern_syntax import PatternError
-from ours_emulator.patterns import Pattern
+from ours_emulator.patterns import Budget, Pattern
 
 CHARACTERS = [chr(code) for code in range(0x370)] + list("日本語ñé\u3000\u2028٣½②Ⅳ‿ー٪😀")
 REFUSED = {
@@ -271,3 +271,14 @@ def test_a_pattern_that_takes_seconds_for_many_texts_is_ended() -> None:
     pattern, text = Pattern("a[ab]{500}c"), "".join(random.Random(1).choices("ab", k=50_000))
     with pytest.raises(PatternError, match="takes too long on all events together"):
         any(pattern.matches(text) for _ in range(10_000))
+
+
+@pytest.mark.parametrize("length", [1, 100])
+def test_what_a_search_costs_is_counted_whether_or_not_it_is_worth_a_look_at_the_clock(length: int) -> None:
+    budget = Budget()
+    pattern = Pattern("a$", budget)
+    spent = [0.0]
+    while len(spent) < 4:
+        pattern.matches("b" * length)
+        spent.append(budget.seconds)
+    assert spent == sorted(set(spent))

@@ -23,6 +23,9 @@ _KEPT = 32
 _MAX_STEPS = 200_000_000
 """Instructions of a pattern times bytes of a text. RE2 takes 4 ns for a step when it has more states than it can keep,
 so at most a second for that, during which no other costly search has its turn."""
+_STEP_SECONDS = 4e-9
+_TINY_STEPS = 250
+"""A search of so many steps takes a microsecond at most."""
 _MAX_SECONDS = 2.0
 """Time of the processor for all the searches of one call."""
 _SHOWN = 100
@@ -76,11 +79,17 @@ class Pattern:
             program, size, encoded = self._ascii, self.ascii_size, text.encode()
         else:
             program, size, encoded = self._unicode, self.size, _SURROGATES.sub(_STAND_IN, text).encode()
-        if size * len(encoded) > _MAX_STEPS:
+        steps = size * len(encoded)
+        if steps > _MAX_STEPS:
             raise self._too_long(f"on a text of {len(encoded)} bytes; use smaller counts")
-        started = time.thread_time()
-        matches = program.search(encoded) is not None
-        self._budget.seconds += time.thread_time() - started
+        if steps <= _TINY_STEPS:
+            # To read the clock twice would take longer than the search.
+            matches = program.search(encoded) is not None
+            self._budget.seconds += steps * _STEP_SECONDS
+        else:
+            started = time.thread_time()
+            matches = program.search(encoded) is not None
+            self._budget.seconds += time.thread_time() - started
         if self._budget.seconds > _MAX_SECONDS:
             spent = f"{_MAX_SECONDS:g} s of CPU time"
             raise self._too_long(f"on all events together ({spent}); simplify it, or match the name of the event too")
