@@ -1,4 +1,4 @@
-"""Starts an emulator as a child process of this one, whose other end is `child_process`; see `handshake`.
+"""Starts an emulator in a child process. This is the parent's end of its pipes; `child_process` is the other.
 
 Nothing that a test does to its own process reaches the emulator, and nothing here uses what tests replace: functions
 are taken when this module is imported, and time limits are those of locks, which a frozen clock does not stop. The
@@ -30,15 +30,12 @@ from ours_emulator.handshake import (
     read_answer,
     read_arrivals,
 )
+from ours_emulator.variables import COMMAND_VARIABLE
 
 if TYPE_CHECKING:
     import subprocess
 
 T = TypeVar("T")
-COMMAND_VARIABLE = "OURS_EMULATOR_COMMAND"
-"""What starts the emulator."""
-URL_VARIABLE = "OURS_EMULATOR_URL"
-"""Where an emulator runs already."""
 ENDED: dict[str, Callable[[], str]] = {}
 """For the address of each emulator that this process has started: what says how it ended, if it did."""
 SUBCOMMAND = "child-process"
@@ -66,6 +63,7 @@ class _System:
     a copy of `subprocess` that only this class knows, because its own functions use the attributes of theirs.
     """
 
+    getcwd = staticmethod(os.getcwd)
     getpid = staticmethod(os.getpid)
     killpg = staticmethod(getattr(os, "killpg", os.kill))
     popen: Callable[..., subprocess.Popen[bytes]]
@@ -93,8 +91,10 @@ class Child:
     """
 
     def __init__(self, command: Sequence[str] = ()) -> None:
-        self._given = command
-        self._command = [*command, SUBCOMMAND] if command else [_PYTHON, "-P", _BOOT, *_PATHS]
+        self.command = command
+        """What it is started with; empty if that is the environment's own."""
+        self._arguments = [*command, SUBCOMMAND] if command else [_PYTHON, "-P", _BOOT, *_PATHS]
+        self._folder = ""
         self._owner = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._ready: Ready | None = None
@@ -112,7 +112,7 @@ class Child:
 
     @property
     def ready(self) -> Ready:
-        """What it serves. Raises EmulatorError before `start` has returned."""
+        """Where it serves, and its tokens. Raises EmulatorError unless it does."""
         if self._ready is None:
             raise EmulatorError(f"{self} has no emulator yet; call start() first")
         return self._ready
@@ -129,7 +129,7 @@ class Child:
 
     def prepare(self) -> None:
         """Begin its process, which imports what it needs while it waits for its order. Raises EmulatorError."""
-        self._owner = _System.getpid()
+        self._owner, self._folder = _System.getpid(), _folder()
         self._process = self._spawn()
         CHILDREN.append(self)
 
@@ -137,7 +137,8 @@ class Child:
         """Start the emulator of *order*, and return when it serves. Raises what keeps it from that."""
         __tracebackhide__ = True
         line = order.line()
-        if self._process is None:
+        if not self._is_prepared():
+            self.stop()
             self.prepare()
         try:
             self._ready = _within(_START_SECONDS, lambda: self._ordered(line))
@@ -153,11 +154,11 @@ class Child:
         process = self._process
         if process is None or _System.getpid() != self._owner:
             return
-        self._process = None
         CHILDREN.remove(self)
         ENDED.pop(self.url, None)
         if self._ready is None:
             _kill(process)
+        self._process = self._ready = None
         _pipe(process.stdin).close()
         try:
             self.arrivals = _within(_STOP_SECONDS, lambda: self._farewell(process))
@@ -183,16 +184,21 @@ class Child:
                 _pipe(pipe).close()
             # Else its finalizer would warn that the process is still running.
             self._process.returncode = 0
-            self._process = None
+            self._process = self._ready = None
 
     def __str__(self) -> str:
-        return repr(" ".join(self._given) or _PYTHON)
+        return repr(" ".join(self.command) or _PYTHON)
+
+    def _is_prepared(self) -> bool:
+        """Whether its process waits for an order, and would read the paths in it as this one does."""
+        waits = self._process is not None and self._ready is None and self._process.poll() is None
+        return waits and self._folder == _folder()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         # Apart from the process group of the parent, which gets the signals of the terminal.
         apart: Mapping[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
         try:
-            return _System.popen(self._command, stdin=_PIPE, stdout=_PIPE, bufsize=0, env=_ENVIRONMENT, **apart)
+            return _System.popen(self._arguments, stdin=_PIPE, stdout=_PIPE, bufsize=0, env=_ENVIRONMENT, **apart)
         except OSError as error:
             raise EmulatorError(f"{self} cannot be run to start the emulator: {why(error)}") from None
 
@@ -250,6 +256,14 @@ def _disown_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_disown_all)
+
+
+def _folder() -> str:
+    """Return the working directory; "" if it was removed."""
+    try:
+        return _System.getcwd()
+    except OSError:
+        return ""
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

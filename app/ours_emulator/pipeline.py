@@ -356,7 +356,7 @@ class Pipeline:
         return exchanges
 
     def _load(self, messages: Sequence[tuple[int, AnyMessage]]) -> Decision:
-        """Load all that *messages*, each with the id of its account, mention: one query for each kind."""
+        """Load all that *messages*, each with the id of its account, mention: a query for each kind at most."""
         mentioned = {name for account_id, message in messages for name in names(account_id, message)}
         ids = {
             DistinctId(account_id, message.test, message.distinct_id)

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _NAME = "ours_emulator"
 _REPORTS = ".ours-emulator"
 """The folder for reports, in the root directory of the run."""
+_USES = pytest.StashKey[bool]()
+"""Whether a test of the session asks for one of the fixtures."""
+_IS_FIRST = pytest.StashKey[bool]()
+"""Whether the next test of the session is the first one, and something is to be imported before it."""
 _USED = pytest.StashKey[bool]()
 """Whether a test used the fixture, which it may ask for late."""
 _MARKER = (
@@ -87,22 +91,30 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Import what the fixtures need, if a test asks for them: later a test may have frozen clocks or faked the disk.
+    """Note whether a test asks for the fixtures. With pyfakefs, one may do so too late, by `getfixturevalue`."""
+    names = {name for item in getattr(session, "items", ()) for name in getattr(item, "fixturenames", ())}
+    session.stash[_USES] = any(name.startswith(_NAME) for name in names)
+    session.stash[_IS_FIRST] = session.stash[_USES] or "pyfakefs" in sys.modules
 
-    A test may also ask for them late, by `request.getfixturevalue`. With pyfakefs that would be too late. The emulator
-    starts meanwhile if each worker of xdist is likely to get a test that uses it.
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before the first test, import what the fixtures need: a later one may have frozen clocks or faked the disk.
+
+    The process of the emulator begins meanwhile. A worker of xdist may get no test that uses it.
     """
-    fixtures = [getattr(item, "fixturenames", ()) for item in getattr(session, "items", ())]
-    using = sum(any(name.startswith(_NAME) for name in names) for names in fixtures)
-    workers: int = getattr(session.config, "workerinput", {}).get("workercount", 1)
-    if not using and "pyfakefs" not in sys.modules:
+    stash = item.session.stash
+    if not stash.get(_IS_FIRST, False):
         return
-    # If it fails, it does so again in the fixture, and there it is reported.
-    with suppress(Exception), warnings.catch_warnings():
+    stash[_IS_FIRST] = False
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if using >= workers and not session.config.option.collectonly:
-            import_module("ours_emulator.pytest_support.child").prepare_child(session.config)
-        import_module("ours_emulator.pytest_support.accounts")
+        # What fails here does so again in the fixture, and there it is reported.
+        if stash[_USES] and not hasattr(item.config, "workerinput"):
+            with suppress(Exception):
+                import_module("ours_emulator.pytest_support.child").prepare_child(item.config)
+        with suppress(Exception):
+            import_module("ours_emulator.pytest_support.accounts")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,8 +1,8 @@
 """What `exec` reports when its command has ended."""
 
 from ours_emulator.emulator import Emulator, report
-from ours_emulator.emulator.handle import BASE_URL_VARIABLE
 from ours_emulator.handshake import Arrivals
+from ours_emulator.variables import BASE_URL_VARIABLE
 from ours_emulator.wording import plural
 
 

@@ -9,12 +9,12 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 from ours_emulator.cli.target import emulator_at
 from ours_emulator.emulator import Emulator, EmulatorError, operations
-from ours_emulator.emulator.handle import BASE_URL_VARIABLE, INGEST_PATH
+from ours_emulator.emulator.handle import INGEST_PATH
 from ours_emulator.locator import places
 from ours_emulator.model import DEFAULT_ACCOUNT
-from ours_emulator.parent_process import URL_VARIABLE
 from ours_emulator.records import Event, RequestRecord, iso
 from ours_emulator.settings import ENV_PREFIX
+from ours_emulator.variables import BASE_URL_VARIABLE, URL_VARIABLE
 from ours_emulator.wording import listed, outcome_of, plural
 
 _VENDOR = ".oursprivacy.com"

@@ -12,10 +12,9 @@ from urllib.parse import urlencode, urlsplit
 from ours_emulator.emulator.errors import EmulatorError, ExpectationError
 from ours_emulator.emulator.operations import GONE, Operation
 from ours_emulator.emulator.transport import Request, TransportError, pause
-from ours_emulator.parent_process import ENDED, URL_VARIABLE
+from ours_emulator.parent_process import ENDED
+from ours_emulator.variables import ADMIN_TOKEN_VARIABLE, BASE_URL_VARIABLE, URL_VARIABLE
 
-BASE_URL_VARIABLE = "OURS_PRIVACY_BASE_URL"
-ADMIN_TOKEN_VARIABLE = "OURS_EMULATOR_ADMIN_TOKEN"
 INGEST_PATH = "/api/v1"
 _LOOKS = 10
 _LOOK_SECONDS = 0.01

@@ -13,7 +13,6 @@ import pytest
 
 from ours_emulator.emulator import AsyncEmulator, Emulator, EmulatorError, operations
 from ours_emulator.emulator.checks import unknown_rule
-from ours_emulator.emulator.handle import BASE_URL_VARIABLE
 from ours_emulator.emulator.operations import AccountPlan, When
 from ours_emulator.errors import file_text
 from ours_emulator.pytest_support.marker import (
@@ -29,6 +28,7 @@ from ours_emulator.pytest_support.marker import (
     wrong,
 )
 from ours_emulator.pytest_support.reports import ACCOUNT, CLOSED, WatchedAccount, closing_after_test
+from ours_emulator.variables import BASE_URL_VARIABLE
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
 

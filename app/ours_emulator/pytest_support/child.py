@@ -1,6 +1,6 @@
-"""The process of the emulator of a run of pytest, which may begin before anything is known of its settings.
+"""The emulator's process in a run of pytest. It can begin before its settings are known.
 
-Imports little: while the process imports what it needs, the run imports the rest of the plugin.
+This module imports little: while the process imports what it needs, the run imports the rest of the plugin.
 """
 
 import os
@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from ours_emulator.parent_process import COMMAND_VARIABLE, URL_VARIABLE, Child
+from ours_emulator.parent_process import Child
+from ours_emulator.variables import COMMAND_VARIABLE, URL_VARIABLE
 
 _PREPARED = pytest.StashKey[Child]()
 
@@ -23,9 +24,13 @@ def prepare_child(config: pytest.Config) -> None:
         config.add_cleanup(child.stop)
 
 
-def child_of_run(config: pytest.Config) -> Child:
-    """Return the process that was prepared, or else a new one."""
-    return config.stash.get(_PREPARED, None) or Child(configured_command(config)[0])
+def child_of_run(config: pytest.Config, command: Sequence[str]) -> Child:
+    """Return the process that was prepared, the first time and if it is of that *command*; otherwise a new one."""
+    child = config.stash.get(_PREPARED, None)
+    if child is None:
+        return Child(command)
+    del config.stash[_PREPARED]
+    return child if child.command == command else Child(command)
 
 
 def configured_url(config: pytest.Config) -> tuple[str, str]:

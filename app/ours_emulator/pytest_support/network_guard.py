@@ -5,7 +5,8 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
-from ours_emulator.emulator.handle import BASE_URL_VARIABLE, quiet_imports, without_proxies
+from ours_emulator.emulator.handle import quiet_imports, without_proxies
+from ours_emulator.variables import BASE_URL_VARIABLE
 
 HOST = "api.oursprivacy.com"
 ADVICE = (

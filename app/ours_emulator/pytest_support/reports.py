@@ -16,10 +16,10 @@ from ours_emulator.emulator import (
     operations,
     report,
 )
-from ours_emulator.emulator.handle import BASE_URL_VARIABLE
 from ours_emulator.pytest_support import network_guard
 from ours_emulator.pytest_support.marker import ignored_rules, is_strict
 from ours_emulator.pytest_support.report_files import ReportFiles, report_files
+from ours_emulator.variables import BASE_URL_VARIABLE
 from ours_emulator.wording import plural
 
 _MAX_OPENED = 5

@@ -10,9 +10,9 @@ import pytest
 from ours_emulator.emulator import Emulator, EmulatorError, operations
 from ours_emulator.emulator.local import running_in
 from ours_emulator.errors import WRONG_ADMIN_TOKEN, SettingsError, StoreError, why
-from ours_emulator.parent_process import COMMAND_VARIABLE
 from ours_emulator.pytest_support.child import child_of_run, configured_command, configured_url
 from ours_emulator.pytest_support.marker import OF_ACCOUNT, problem_of
+from ours_emulator.variables import COMMAND_VARIABLE
 from ours_emulator.wording import did_you_mean
 
 _SETTINGS = "ours_emulator_settings"
@@ -24,13 +24,13 @@ def server_of_run(config: pytest.Config, settings: Mapping[str, Any]) -> Generat
     """Give the emulator of the run until the block ends. Fails with one line if there is none."""
     _check(settings)
     url, url_origin = configured_url(config)
-    _, command_origin = configured_command(config)
+    command, command_origin = configured_command(config)
     with ExitStack() as stack:
         try:
             if url:
                 emulator = _attached(url, settings)
             else:
-                emulator = stack.enter_context(running_in(child_of_run(config), _of_start(settings)))
+                emulator = stack.enter_context(running_in(child_of_run(config, command), _of_start(settings)))
         except (SettingsError, StoreError, OSError) as error:
             raise _failed(f"{_SETTINGS}: {why(error)}") from None
         except (EmulatorError, ValueError) as error:

@@ -229,7 +229,7 @@ class StoreWriter(Protocol):
         ...
 
     def visitors(self, names: Iterable[Name], limit: int) -> list[KnownVisitor]:
-        """Return the visitors that have any of *names*: for each name the *limit* oldest ones."""
+        """Return the visitors that have any of *names*: for each name the *limit* oldest ones, two or more."""
         ...
 
     def pending(self, names: Iterable[Name]) -> list[PendingDevice]:

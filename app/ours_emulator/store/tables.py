@@ -95,7 +95,7 @@ requests = sa.Table(
     # The answer; NULL if there was none, or if it is from before store version 5. Headers are JSON.
     sa.Column("answer_headers", _Text),
     sa.Column("answer_body", sa.LargeBinary),
-    # So it is in PostgreSQL, whose dialect is not named here because that would import it.
+    # scripts/generate_table_sql.py gives PostgreSQL the same condition: to name its dialect here would import that.
     sa.Index("requests_by_call", "call_id", sqlite_where=sa.text("attempt > 1")),
 )
 # The latest attempts of calls, if a fault hit them: the next request of the same call is a further attempt.

@@ -110,7 +110,7 @@ class Snapshot:
                     left -= size
                     if rows and (len(rows) == limit or left < 0):
                         return rows, True
-                    # As a mapping only now: its values are found by their names, which takes as long as to read them.
+                    # A mapping finds values by their names, which takes longer than all that is done with them here.
                     rows.append(row._mapping)
                     largest = max(largest, size)
                 together = min(2 * together, _MAX_TOGETHER, left // largest + 1)

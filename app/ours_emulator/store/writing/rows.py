@@ -42,15 +42,15 @@ def visitor_of(row: Sequence[Any]) -> tuple[KnownVisitor, Keyframe]:
     return visitor, keyframe
 
 
-def saved(visitor: KnownVisitor) -> KnownVisitor:
-    """Return *visitor*, who was just saved, as `visitor_of` will return them."""
+def note_saved(visitor: KnownVisitor, keyframe: Keyframe) -> None:
+    """Make *visitor*, who was just saved, what `visitor_of` would return."""
     # The versions that were made one by one are a chain, which would grow with each group.
     if visitor.version is not None:
         visitor.version = Version(visitor.version.id, visitor.pk, visitor.state, UNCHANGED)
     if visitor.names_changed:
         visitor.names_changed = False
         visitor.stored_names = tuple(visitor.names())
-    return visitor
+    visitor.size, visitor.measured = keyframe.size + keyframe.patched, False
 
 
 def _keyframe(version_id: int, base_id: int | None, patched_bytes: int, content: str, base: str | None) -> Keyframe:

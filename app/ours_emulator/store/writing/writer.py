@@ -29,12 +29,12 @@ from ours_emulator.store.writing.rows import (
     distinct_rows,
     failed_attempt_columns,
     failed_attempt_of,
+    note_saved,
     original_of,
     pending_of,
     pending_row,
     receipt_row,
     request_row,
-    saved,
     version_row,
     visitor_of,
     visitor_row,
@@ -168,16 +168,16 @@ class SqlWriter(ABC):
         return self._accounts.add(name) if known is None else known
 
     def visitors(self, names: Iterable[Name], limit: int) -> list[KnownVisitor]:
-        """Return the visitors that have any of *names*: for each name the *limit* oldest ones."""
-        loaded, others = self._recent.find(names)
-        if others:
-            digests = json_text([name_digest(name) for name in others])
-            rows = {row[0]: row for row in self._run(self.select_visitors, limit, digests)}
-            stored = [visitor_of(row) for row in rows.values()]
-            self._recent.note_loaded(others, [visitor for visitor, _ in stored])
-            loaded = {visitor.pk: (visitor, keyframe) for visitor, keyframe in stored} | loaded
-        self._keyframes.update((pk, keyframe) for pk, (_, keyframe) in loaded.items())
-        return [visitor for visitor, _ in loaded.values()]
+        """Return the visitors that have any of *names*: for each name the *limit* oldest ones, two or more."""
+        visitors, unknown = self._recent.find(names)
+        if unknown:
+            digests = json_text([name_digest(name) for name in unknown])
+            rows = {row[0]: row for row in self._run(self.select_visitors, max(limit, 2), digests)}
+            loaded = [visitor_of(row) for row in rows.values()]
+            self._recent.note_loaded(unknown, [visitor for visitor, _ in loaded])
+            visitors = {visitor.pk: (visitor, keyframe) for visitor, keyframe in loaded} | visitors
+        self._keyframes.update((pk, keyframe) for pk, (_, keyframe) in visitors.items())
+        return [visitor for visitor, _ in visitors.values()]
 
     def pending(self, names: Iterable[Name]) -> list[PendingDevice]:
         """Return the devices that are pending for a visitor with any of *names*, the oldest first."""
@@ -305,7 +305,9 @@ class SqlWriter(ABC):
         self._write(table_sql.UPSERT_VISITORS, rows)
         self._write(sql.DELETE_IDENTIFIERS, [(name_digest(name), pk) for name, pk in gone])
         self._write(table_sql.INSERT_IDENTIFIERS, [(name_digest(name), pk) for name, pk in new])
-        recent = [(saved(visitor), self._keyframes[visitor.pk]) for visitor in touched]
+        for visitor in touched:
+            note_saved(visitor, self._keyframes[visitor.pk])
+        recent = [(visitor, self._keyframes[visitor.pk]) for visitor in touched]
         self._recent.keep(recent, {name for name, _ in (*gone, *new)})
 
     def _save_pending(self, devices: PendingDevices) -> None:

@@ -1,0 +1,10 @@
+"""Variables of the environment by which apps and tests find an emulator. Those that set one up are in `settings`."""
+
+BASE_URL_VARIABLE = "OURS_PRIVACY_BASE_URL"
+"""The base URL of the Ingest API, which the vendor's SDKs read."""
+URL_VARIABLE = "OURS_EMULATOR_URL"
+"""The address of an emulator that is running."""
+COMMAND_VARIABLE = "OURS_EMULATOR_COMMAND"
+"""What starts an emulator."""
+ADMIN_TOKEN_VARIABLE = "OURS_EMULATOR_ADMIN_TOKEN"
+"""What the debug API of an emulator asks for."""
