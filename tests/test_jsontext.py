@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from ours_emulator.jsontext import json_length, json_text, same, stored_json
+from ours_emulator.model import Answer, Attempt, Exchange, Question, Receipt, Rejection, Request
+from ours_emulator.records import Hint, Reason, Resolution, Step, to_json
+from ours_emulator.store.writing.rows import receipt_row
 
 _CHARACTERS = 'aé\x00\x1f\x7f\x80"\\/\udfff\u2028\ufeff\U0001f600 \b\n'
 _NUMBERS = (0, -1, 2**53, 2**64, -(10**40), 0.0, -0.0, 1e-5, 1e16, 1e22, 5e-324, 1.7976931348623157e308)
@@ -50,3 +53,32 @@ def test_escapes_of_surrogates_are_read_as_python_reads_them() -> None:
     for escapes in itertools.product((r"\ud83d", r"\ude00", "x", r"\n", r"\u00e9"), repeat=4):
         text = '"' + "".join(escapes) + '"'
         assert stored_json(text) == json.loads(text)
+
+
+def _receipt(chance: random.Random) -> Receipt:
+    """A receipt with any texts, and with each of its parts or without."""
+
+    def text() -> str:
+        return "".join(chance.choices(_CHARACTERS, k=chance.randrange(4)))
+
+    hints = tuple(Hint(text(), text(), text()) for _ in range(chance.randrange(3)))
+    steps = tuple(Step(text(), text(), chance.choice(("matched", "skipped"))) for _ in range(chance.randrange(3)))
+    resolution = Resolution(chance.choice((None, text())), chance.random() < 0.5, steps)
+    rejection = Rejection("track", None, Reason("schema", text(), text(), chance.choice((None, 400)), None))
+    arrival = rejection if chance.random() < 0.5 else Question("track", (), (), {})
+    return Receipt(1, arrival, "accepted", hints, resolution=chance.choice((None, resolution)))
+
+
+def test_the_explanation_of_an_event_is_stored_as_any_other_json() -> None:
+    chance = random.Random(2)
+    request = Request("a", "track", "POST", "/track", "", "", b"", False, 1, 0, 0.0)
+    for _ in range(2_000):
+        receipt = _receipt(chance)
+        exchange = Exchange(1, Attempt(1, 1), 1, request, [receipt], Answer(200, b"", {}))
+        resolution = None if receipt.resolution is None else to_json(receipt.resolution)
+        if resolution is not None:
+            for step in resolution["steps"]:
+                del step["why"]
+        reason = to_json(receipt.arrival.reason) if isinstance(receipt.arrival, Rejection) else None
+        parts = {"resolution": resolution, "hints": list(map(to_json, receipt.hints)), "reason": reason}
+        assert receipt_row(exchange, receipt)[-1] == json_text(parts)

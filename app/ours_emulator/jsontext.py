@@ -26,6 +26,11 @@ def json_text(value: object) -> str:
     return text.decode("ascii") if text.isascii() and b"\x7f" not in text else _encode(value)
 
 
+def quoted(text: str) -> str:
+    """Return `json_text` of a string, sooner."""
+    return encode_basestring_ascii(text)
+
+
 def stored_json(text: str) -> Any:
     """Return the value that `json_text` made *text* of."""
     # Half the time, but refuses lone surrogates and deep values.
@@ -74,7 +79,7 @@ def _refuse_constant(name: str) -> JsonValue:
 
 def json_length(value: JsonValue) -> int:
     """Return the length of `json_text`."""
-    return len(encode_basestring_ascii(value) if isinstance(value, str) else json_text(value))
+    return len(quoted(value) if isinstance(value, str) else json_text(value))
 
 
 def same(one: JsonValue, other: JsonValue) -> bool:
