@@ -114,7 +114,7 @@ def _table(events: int, loads: list[float], frames: Frames) -> str:
         ["most rows in the document", str(frames.most_rows), verdict(frames.most_rows, _MOST_ROWS, at_most=True)],
         ["events sent meanwhile", f"{frames.sent:,}", ""],
     ]
-    return table(["", f"{events:,} events stored", "wanted"], rows, [False, True, False])
+    return table(["", f"{events:,} events stored", "target"], rows, [False, True, False])
 
 
 def _first_rows(browser: "Browser", url: str) -> float:

@@ -66,7 +66,7 @@ def main() -> None:
     before = load_average()
     without, planned = _rates(options.rounds, options.seconds)
     cost = ratio(without, planned)
-    head = ("", "without a plan", "with one", "time, with / without", "wanted", "in each round")
+    head = ("", "without a plan", "with one", "time, with / without", "target", "in each round")
     row = (
         f"`/batch` of {_ROWS:,} rows that fit the plan",
         f"{median(without):,.0f} rows/s",

@@ -1,9 +1,10 @@
 """What the pytest plugin costs: a run that does not use it, and each test that does.
 
-Prints the rows of the table in docs/performance.md. `--rounds N` runs of each kind, the kinds taking turns; medians.
+Prints the table in docs/performance.md. `--rounds N` runs of each kind, the kinds taking turns; medians.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import resource
@@ -11,10 +12,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+
+from report import emulator_version, load_average, machine, table, verdict
 
 ROOT = Path(__file__).parent.parent
 TESTS = 200
+_RUNS = 5
+_EACH_MS, _FIRST_MS = 1.5, 450
 EMPTY = "def test_nothing(): pass\n"
 USING = f"""
 import pytest
@@ -89,12 +95,14 @@ def startup(directory: Path, rounds: int) -> tuple[float, float]:
     return statistics.median(cost for cost, _ in costs[1:]), statistics.median(cost for _, cost in costs[1:])
 
 
-def each(directory: Path, source: str) -> tuple[float, float, int]:
-    """Return the median and the first set-up and teardown of the tests of *source* in seconds, and the servers seen."""
+def each(directory: Path, source: str) -> tuple[float, float]:
+    """Return the seconds that set-up and teardown of the tests of *source* take: the median, and those of the first."""
     (directory / "conftest.py").write_text(CONFTEST)
     run(Path(sys.executable), directory, source)
     costs = json.loads((directory / "costs.json").read_text())
-    return statistics.median(costs["seconds"]), costs["seconds"][0], costs["servers"]
+    if costs["servers"] > 1:
+        raise RuntimeError(f"{costs['servers']} emulators were started instead of one")
+    return statistics.median(costs["seconds"]), costs["seconds"][0]
 
 
 def main() -> None:
@@ -102,21 +110,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
     rounds = parser.parse_args().rounds
+    if importlib.util.find_spec("pytest") is None:
+        sys.exit("plugin: pytest is not installed; run: make .venv/.test")
+    before = load_average()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         without, used = startup(directory, rounds)
-        plain, _, _ = each(directory, PLAIN)
-        median, first, servers = each(directory, USING)
-    print("| | with the plugin | without | difference |\n|---|---:|---:|---:|")
-    print(row("CPU time of a run that does not use it, installed or not", used, without))
-    print(row(f"set-up and teardown of each of {TESTS} tests, median", median, plain))
-    print(f"| the first of them, which starts the server ({servers} in all) | {first * 1000:.0f} ms | | |")
+        plain = [each(directory, PLAIN) for _ in range(_RUNS)]
+        using = [each(directory, USING) for _ in range(_RUNS)]
+    print(f"{emulator_version()}; {machine()}; {before} before the run.\nMedians.\n")
+    rows = [
+        _row("CPU time of a run of pytest that does not use it, but has it installed", used, without),
+        _row(f"set-up and teardown of each of {TESTS} tests", _median(using, 0), _median(plain, 0), _EACH_MS),
+        _row("those of the first, which starts the emulator", _median(using, 1), _median(plain, 1), _FIRST_MS),
+    ]
+    print(table(("", "with the plugin", "without", "target"), rows, (False, True, True, False)))
 
 
-def row(what: str, used: float, without: float) -> str:
-    """Return a row of the table; times are in seconds."""
-    cells = [f"{seconds * 1000:.1f} ms" for seconds in (used, without, used - without)]
-    return f"| {what} | {' | '.join(cells)} |"
+def _median(runs: Sequence[tuple[float, float]], place: int) -> float:
+    return statistics.median(run[place] for run in runs)
+
+
+def _row(what: str, used: float, without: float, most_ms: float | None = None) -> list[str]:
+    """Return a row of the table; times are in seconds, and with the plugin at most *most_ms* is the target."""
+    return [what, f"{used * 1000:.1f} ms", f"{without * 1000:.1f} ms", verdict(used * 1000, most_ms, at_most=True)]
 
 
 if __name__ == "__main__":

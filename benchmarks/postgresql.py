@@ -145,7 +145,11 @@ def _throughput(rates: Rates) -> str:
         for ours, theirs, limits in _COMPARISONS
         for what, limit in zip(_LOADS, limits, strict=True)
     ]
-    return table(("rows/s", "", "", "ratio", "wanted", "in each round"), rows, (False, True, True, True, False, True))
+    return table(
+        ("events/s", "first", "second", "ratio", "target", "in each round"),
+        rows,
+        (False, True, True, True, False, True),
+    )
 
 
 def _row(what: str, ours: Sequence[float], theirs: Sequence[float], limit: float | None) -> list[str]:
@@ -163,7 +167,7 @@ def _waits(delays: Sequence[float]) -> str:
         f"{late:.1f} ms",
         verdict(middle, _MOST_MS, at_most=True),
     ]
-    return table(("", "median", "p99", "wanted"), [row], (False, True, True, False))
+    return table(("", "median", "p99", "target"), [row], (False, True, True, False))
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def _reads(events: int) -> str:
         reset_ms, waited_ms = _reset(server)
     rows.append(_row("reset", reset_ms, None))
     rows.append(_row("longest `/track` while it runs", waited_ms, _QUICK_MS))
-    return table(("", f"{events:,} events stored", "wanted, ms"), rows, (False, True, False))
+    return table(("", f"{events:,} events stored", "target, ms"), rows, (False, True, False))
 
 
 def _keeping(events: int) -> tuple[str, ...]:
@@ -144,7 +144,7 @@ def _growth(events: int, seconds: int) -> str:
     rows = [_growth_row(f"`/track`, {_TRACK.connections} connections, all kept", empty, full, "{:,.0f}/s", 0.9)]
     if idle is not None and after is not None:
         rows.append(_growth_row("memory, with the default `--keep`", [idle], [after], "{:,.0f} MiB", 1.5, at_most=True))
-    head = ("", "empty store", f"after {events:,} events", "ratio", "wanted", "in each round")
+    head = ("", "empty store", f"after {events:,} events", "ratio", "target", "in each round")
     return table(head, rows, (False, True, True, True, False, True))
 
 

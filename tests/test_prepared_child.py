@@ -1,4 +1,4 @@
-"""The emulator of a run of pytest begins its process before the first test, if any test uses it."""
+"""The emulator of a run of pytest begins its process before the fixtures of the first test, if that test uses it."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from ours_emulator.emulator import EmulatorError
 from ours_emulator.emulator.local import handle_of
 from ours_emulator.handshake import Order
 from ours_emulator.parent_process import CHILDREN, Child
-from waiting import is_running, until
+from waiting import is_running
 
 CONFTEST = """
 import os
@@ -25,32 +25,24 @@ def pids():
     parent_process = sys.modules.get("ours_emulator.parent_process")
     return [str(child.pid) for child in parent_process.CHILDREN] if parent_process else []
 
-# After the plugin, and before the fixtures.
-@pytest.hookimpl
 def pytest_runtest_setup(item):
+    # After the plugin, and before the fixtures.
     Path(os.environ["NOTES"], item.name).write_text(" ".join(pids()))
-
-@pytest.fixture
-def serving(ours_emulator):
-    return pids()
 """
-TESTS = """
+USING = "def test_using(ours_emulator): assert ours_emulator.version()\n"
+OTHER = """
+import os
 import pytest
 
-def test_first(): pass
-
-def test_using(serving): assert len(serving) == 1
-
-@pytest.mark.skip
-def test_skipped(serving): pass
+def test_other():
+    with pytest.raises(ChildProcessError):
+        os.wait()
 """
-ORDER = Order({"port": 0, "log_format": "none"})
 
 
-def noted(pytester: pytest.Pytester, *options: str, tests: str = TESTS) -> dict[str, Sequence[str]]:
-    """Run *tests*; return the processes of emulators that there were when each of them began."""
-    notes = pytester.path / "notes"
-    notes.mkdir()
+def noted(pytester: pytest.Pytester, tests: str, *options: str) -> dict[str, Sequence[str]]:
+    """Run *tests*; return the processes of emulators that there were before the fixtures of each of them."""
+    notes = pytester.mkdir("notes")
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(tests)
     environment = {**os.environ, **FEW_PLUGINS, "NOTES": str(notes)}
@@ -61,41 +53,33 @@ def noted(pytester: pytest.Pytester, *options: str, tests: str = TESTS) -> dict[
     return {note.name: note.read_text().split() for note in notes.iterdir()}
 
 
-def test_the_process_is_there_before_the_first_test_and_serves_the_one_that_uses_it(pytester: pytest.Pytester) -> None:
-    before = noted(pytester)
-    (pid,) = before["test_first"]
-    assert before == {name: [pid] for name in ("test_first", "test_using")}
+def test_the_process_is_there_before_the_fixtures_of_a_first_test_that_uses_it(pytester: pytest.Pytester) -> None:
+    before = noted(pytester, USING + OTHER.replace("os.wait()", "raise ChildProcessError"))
+    (pid,) = before["test_using"]
+    assert before == {name: [pid] for name in ("test_using", "test_other")}
+    assert not is_running(pid)
+    assert "2 passed" in (pytester.path / "output").read_text()
+
+
+def test_a_first_test_that_does_not_use_it_is_not_the_parent_of_a_process(pytester: pytest.Pytester) -> None:
+    """It may wait for all its child processes."""
+    assert noted(pytester, OTHER + USING) == {"test_other": [], "test_using": []}
+    assert "2 passed" in (pytester.path / "output").read_text()
+
+
+def test_a_process_that_the_first_test_does_not_take_ends_with_its_set_up(pytester: pytest.Pytester) -> None:
+    failing = "import pytest\n@pytest.fixture(autouse=True, scope='session')\ndef failing(): 1 / 0\n"
+    before = noted(pytester, failing + USING + "def test_other(): pass\n")
+    (pid,) = before["test_using"]
+    assert before["test_other"] == []
     assert not is_running(pid)
 
 
-def test_a_process_that_no_test_wanted_ends_with_the_run(pytester: pytest.Pytester) -> None:
-    (pid,) = noted(pytester, "-k", "first or skipped")["test_first"]
-    assert not is_running(pid)
+def test_no_process_begins_if_the_emulator_of_the_run_is_elsewhere(pytester: pytest.Pytester) -> None:
+    assert noted(pytester, USING, "--ours-emulator-url=http://127.0.0.1:9") == {"test_using": []}
 
 
-@pytest.mark.parametrize(
-    "options", [("-k", "first"), ("--ours-emulator-url=http://127.0.0.1:9",), ("-n1", "-k", "first or skipped")]
-)
-def test_no_process_begins_if_no_test_uses_it_or_the_emulator_runs_elsewhere_or_a_worker_may_not_need_it(
-    pytester: pytest.Pytester, options: tuple[str, ...]
-) -> None:
-    assert noted(pytester, *options)["test_first"] == []
-
-
-@pytest.mark.parametrize("option", ["--collect-only", "--fixtures"])
-def test_no_process_begins_where_no_test_runs(pytester: pytest.Pytester, option: str) -> None:
-    begun = pytester.path / "begun"
-    noted(pytester, option, f"--ours-emulator-command=touch {begun}")
-    assert not begun.exists()
-
-
-def test_a_process_that_waits_for_its_order_ends_with_its_parent(pytester: pytest.Pytester) -> None:
-    tests = "import os\ndef test_first(): os.kill(os.getpid(), 9)\ndef test_using(serving): pass\n"
-    (pid,) = noted(pytester, tests=tests)["test_first"]
-    until(lambda: not is_running(pid))
-
-
-def test_what_the_emulator_writes_belongs_to_the_tests_it_is_written_for(pytester: pytest.Pytester) -> None:
+def test_what_the_emulator_writes_belongs_to_the_test_it_is_written_for(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         """
         import pytest
@@ -109,8 +93,6 @@ def test_what_the_emulator_writes_belongs_to_the_tests_it_is_written_for(pyteste
         """
         import urllib.request
 
-        def test_first(): pass
-
         def test_using(ours_emulator):
             url = ours_emulator.ingest_url + "/track"
             body = b'{"token": "t", "event": "Paid", "userId": "u"}'
@@ -120,7 +102,7 @@ def test_what_the_emulator_writes_belongs_to_the_tests_it_is_written_for(pyteste
         """
     )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
-    result.assert_outcomes(passed=1, failed=1)
+    result.assert_outcomes(failed=1)
     lines = result.stdout.lines
     (logged,) = (number for number, line in enumerate(lines) if line.startswith("{") and '"Paid"' in line)
     begins = [number for number, line in enumerate(lines) if "Captured stderr" in line]
@@ -128,28 +110,29 @@ def test_what_the_emulator_writes_belongs_to_the_tests_it_is_written_for(pyteste
     assert begins[0] < logged
 
 
-@pytest.mark.parametrize("left", ["os.kill(CHILDREN[0].pid, 9)", "os.chdir('elsewhere')"])
-def test_a_process_that_was_killed_or_left_in_another_folder_is_replaced(pytester: pytest.Pytester, left: str) -> None:
+@pytest.mark.parametrize("leave", ["os.kill(child.pid, 9)", "os.chdir('elsewhere')"])
+def test_a_process_that_was_killed_or_left_in_another_folder_is_replaced(pytester: pytest.Pytester, leave: str) -> None:
     pytester.mkdir("elsewhere")
     pytester.makeconftest(
-        """
+        f"""
+        import os
+        from pathlib import Path
         import pytest
 
         @pytest.fixture(scope="session")
         def ours_emulator_settings():
-            return {"database": "x.db"}
+            from ours_emulator.parent_process import CHILDREN
+
+            (child,) = CHILDREN
+            Path("pid").write_text(str(child.pid))
+            {leave}
+            return {{"database": "x.db"}}
         """
     )
     pytester.makepyfile(
         f"""
-        import os
         from pathlib import Path
         from ours_emulator.parent_process import CHILDREN
-
-        def test_first():
-            (child,) = CHILDREN
-            Path("{pytester.path}/pid").write_text(str(child.pid))
-            {left}
 
         def test_using(ours_emulator):
             (child,) = CHILDREN
@@ -157,7 +140,7 @@ def test_a_process_that_was_killed_or_left_in_another_folder_is_replaced(pyteste
             assert Path("x.db").exists()
         """
     )
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
     assert not is_running((pytester.path / "pid").read_text())
 
 
@@ -165,18 +148,20 @@ def test_the_command_is_the_one_of_when_the_emulator_is_wanted(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OURS_EMULATOR_COMMAND", raising=False)
-    pytester.makepyfile(
+    pytester.makeconftest(
         """
         import os
+        import pytest
 
-        def test_first():
+        @pytest.fixture(scope="session")
+        def ours_emulator_settings():
             os.environ["OURS_EMULATOR_COMMAND"] = "no-such-command"
-
-        def test_using(ours_emulator): pass
+            return {}
         """
     )
+    pytester.makepyfile(USING)
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*'no-such-command' cannot be run*"])
 
 
@@ -190,7 +175,7 @@ def test_each_set_up_of_the_server_has_a_process_of_its_own(pytester: pytest.Pyt
             return {"require_identifier": request.param}
         """
     )
-    pytester.makepyfile("def test_using(ours_emulator): assert ours_emulator.version()")
+    pytester.makepyfile(USING)
     pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error").assert_outcomes(passed=2)
 
 
@@ -199,28 +184,9 @@ def test_a_prepared_process_takes_the_order_that_comes_later() -> None:
     child = Child()
     child.prepare()
     pid = child.pid
-    with child.running(ORDER):
+    with child.running(Order({"port": 0, "log_format": "none"})):
         assert child.pid == pid
         assert handle_of(child).version()
     assert others == CHILDREN
     with pytest.raises(EmulatorError, match="has no emulator yet"):
         handle_of(child)
-
-
-def test_a_process_that_waits_has_imported_what_it_will_need() -> None:
-    """With its order there already it begins without that."""
-    rest = {"ours_emulator.debug.app", "ours_emulator.store.sqlite.engine"}
-    command = [sys.executable, "-X", "importtime", "-m", "ours_emulator", "child-process"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
-        assert process.stderr
-        missing = set(rest)
-        while missing:
-            line = process.stderr.readline()
-            assert line, f"ended without importing {missing}"
-            missing.discard(line.rpartition("|")[2].strip())
-        process.kill()
-    given = subprocess.run(command, input="no order\n", capture_output=True, text=True, timeout=60)
-    imported = {line.rpartition("|")[2].strip() for line in given.stderr.splitlines()}
-    assert "ours_emulator.child_process" in imported
-    assert imported.isdisjoint(rest)

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO
 
 from ours_emulator import __version__
@@ -23,8 +22,6 @@ from ours_emulator.settings import Loaded, Settings, load
 if TYPE_CHECKING:
     from ours_emulator.arrivals import ArrivalCounts
 
-_IMPORTED_LATER = ("ours_emulator.openapi.app", "ours_emulator.store.sqlite.reader")
-"""What is otherwise imported once the emulator is ready: by `app`, and by `store.sqlite`."""
 _FAILED = 2
 _PARENT_SECONDS = 1.0
 _END_SECONDS = 8.0
@@ -38,22 +35,10 @@ def main() -> None:
         with suppress(OSError):
             os.dup2(2, 1)
         warnings = prepare_process()
-        line = _order_line()
+        line = sys.stdin.buffer.readline()
         # Without its end the order is not complete: the parent ended before it had written it.
         if line.endswith(b"\n"):
             _obey(line, answers, warnings)
-
-
-def _order_line() -> bytes:
-    """Return the line that the parent writes; b"" if it ends before. Until then, import what else will be needed."""
-    parent = os.getppid()
-    for module in _IMPORTED_LATER:
-        if not _has_input(0):
-            import_module(module)
-    while not _has_input(_PARENT_SECONDS):
-        if os.getppid() != parent:
-            return b""
-    return sys.stdin.buffer.readline()
 
 
 def _obey(line: bytes, answers: BinaryIO, warnings: WarningHandler) -> None:
@@ -120,10 +105,7 @@ def _end_with_parent(server: Server) -> None:
 
 
 def _is_pipe_closed() -> bool:
-    """Wait a moment for the end of standard input; on Windows, as long as it takes."""
-    return _has_input(_PARENT_SECONDS) and not os.read(0, 4096)
-
-
-def _has_input(seconds: float) -> bool:
-    """Wait so many *seconds* for input, or for its end; return whether there is any. Windows cannot tell: always."""
-    return sys.platform == "win32" or bool(select.select([0], [], [], seconds)[0])
+    """Wait for the end of standard input: a second, or on Windows, where no pipe is waited for, as long as needed."""
+    if sys.platform != "win32" and not select.select([0], [], [], _PARENT_SECONDS)[0]:
+        return False
+    return not os.read(0, 4096)

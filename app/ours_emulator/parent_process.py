@@ -128,7 +128,7 @@ class Child:
             self.stop()
 
     def prepare(self) -> None:
-        """Begin its process, which imports what it needs while it waits for its order. Raises EmulatorError."""
+        """Begin its process, which imports what it needs before it reads its order. Raises EmulatorError."""
         self._owner, self._folder = _System.getpid(), _folder()
         self._process = self._spawn()
         CHILDREN.append(self)

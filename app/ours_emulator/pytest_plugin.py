@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _NAME = "ours_emulator"
 _REPORTS = ".ours-emulator"
 """The folder for reports, in the root directory of the run."""
-_USES = pytest.StashKey[bool]()
-"""Whether a test of the session asks for one of the fixtures."""
 _IS_FIRST = pytest.StashKey[bool]()
 """Whether the next test of the session is the first one, and something is to be imported before it."""
 _USED = pytest.StashKey[bool]()
@@ -92,29 +90,36 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note whether a test asks for the fixtures. With pyfakefs, one may do so too late, by `getfixturevalue`."""
-    names = {name for item in getattr(session, "items", ()) for name in getattr(item, "fixturenames", ())}
-    session.stash[_USES] = any(name.startswith(_NAME) for name in names)
-    session.stash[_IS_FIRST] = session.stash[_USES] or "pyfakefs" in sys.modules
+    session.stash[_IS_FIRST] = any(map(_uses, getattr(session, "items", ()))) or "pyfakefs" in sys.modules
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Before the first test, import what the fixtures need: a later one may have frozen clocks or faked the disk.
 
-    The process of the emulator begins meanwhile. A worker of xdist may get no test that uses it.
+    If the first test itself uses the emulator, the process of that begins meanwhile. Not for a later one: tests may
+    wait for all their child processes.
     """
     stash = item.session.stash
     if not stash.get(_IS_FIRST, False):
-        return
+        return (yield)
     stash[_IS_FIRST] = False
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        # What fails here does so again in the fixture, and there it is reported.
-        if stash[_USES] and not hasattr(item.config, "workerinput"):
+    with ExitStack() as stack:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # What fails here does so again in the fixture, and there it is reported.
+            if _uses(item):
+                with suppress(Exception):
+                    child = import_module("ours_emulator.pytest_support.child")
+                    stack.enter_context(child.prepared_child(item.config))
             with suppress(Exception):
-                import_module("ours_emulator.pytest_support.child").prepare_child(item.config)
-        with suppress(Exception):
-            import_module("ours_emulator.pytest_support.accounts")
+                import_module("ours_emulator.pytest_support.accounts")
+        return (yield)
+
+
+def _uses(item: pytest.Item) -> bool:
+    """Whether a test asks for one of the fixtures by name."""
+    return any(name.startswith(_NAME) for name in getattr(item, "fixturenames", ()))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -124,8 +129,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     A marker of its class or module may be meant for other tests.
     """
     result = yield
-    names: list[str] = getattr(item, "fixturenames", [])
-    uses = item.stash.get(_USED, False) or any(name.startswith(_NAME) for name in names)
+    uses = item.stash.get(_USED, False) or _uses(item)
     if not uses and any(marker.name == _NAME for marker in item.own_markers):
         advice = f"the test does not use the fixture {_NAME}; request it, or remove the marker"
         pytest.fail(f"marker {_NAME}: {advice}", pytrace=False)

@@ -5,7 +5,8 @@ This module imports little: while the process imports what it needs, the run imp
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 import pytest
 
@@ -15,22 +16,30 @@ from ours_emulator.variables import COMMAND_VARIABLE, URL_VARIABLE
 _PREPARED = pytest.StashKey[Child]()
 
 
-def prepare_child(config: pytest.Config) -> None:
-    """Begin the process, unless the emulator of the run is at a URL. It ends with the run if no test wants it."""
-    if not configured_url(config)[0]:
-        child = Child(configured_command(config)[0])
-        child.prepare()
-        config.stash[_PREPARED] = child
-        config.add_cleanup(child.stop)
+@contextmanager
+def prepared_child(config: pytest.Config) -> Generator[None]:
+    """Begin the process, unless the emulator of the run is at a URL. It ends after the block if nobody has taken it."""
+    if configured_url(config)[0]:
+        yield
+        return
+    child = Child(configured_command(config)[0])
+    child.prepare()
+    config.stash[_PREPARED] = child
+    try:
+        yield
+    finally:
+        if config.stash.get(_PREPARED, None) is not None:
+            del config.stash[_PREPARED]
+            child.stop()
 
 
 def child_of_run(config: pytest.Config, command: Sequence[str]) -> Child:
-    """Return the process that was prepared, the first time and if it is of that *command*; otherwise a new one."""
+    """Take the process that was prepared, if it is of that *command*; otherwise return a new one."""
     child = config.stash.get(_PREPARED, None)
-    if child is None:
+    if child is None or child.command != command:
         return Child(command)
     del config.stash[_PREPARED]
-    return child if child.command == command else Child(command)
+    return child
 
 
 def configured_url(config: pytest.Config) -> tuple[str, str]:
