@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
 from ours_emulator import __version__
@@ -24,7 +25,7 @@ from ours_emulator.debug import (
     visitors,
     wait,
 )
-from ours_emulator.debug.params import ERROR_SCHEMA, AsciiJSON
+from ours_emulator.debug.params import ERROR_SCHEMA, AsciiJSON, StrictRoute
 from ours_emulator.debug.parts import Parts
 
 _RESOURCES = (
@@ -64,14 +65,16 @@ class DebugApp(FastAPI):
     def debug_document(self) -> dict[str, Any]:
         """Return the OpenAPI document of the debug API."""
         if self.openapi_schema is None:
-            document = super().openapi()
+            routes = [route.documented() if isinstance(route, StrictRoute) else route for route in self.routes]
+            document = get_openapi(title=self.title, version=self.version, summary=self.summary, routes=routes)
             for operations in document["paths"].values():
                 for operation in operations.values():
                     # FastAPI adds it to every operation; what is not understood is answered 400.
                     operation["responses"].pop("422", None)
             document["components"]["schemas"]["ErrorBody"] = ERROR_SCHEMA
             examples.add_to(document)
-        return super().openapi()
+            self.openapi_schema = document
+        return self.openapi_schema
 
 
 async def _document(request: Request) -> Response:
