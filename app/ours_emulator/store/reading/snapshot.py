@@ -104,14 +104,14 @@ class Snapshot:
         left, largest, together = LIST_BYTES, 1, 1
         async with self._connection.stream(statement.limit(limit + 1)) as result:
             # One by one, small rows take longer on the way from the driver's thread than for all the rest.
-            while some := await result.fetchmany(together):
+            mappings = result.mappings()
+            while some := await mappings.fetchmany(together):
                 for row in some:
-                    size = sum([len(value) for value in row if isinstance(value, _SIZED)])
+                    size = sum(len(value) for value in row.values() if isinstance(value, _SIZED))
                     left -= size
                     if rows and (len(rows) == limit or left < 0):
                         return rows, True
-                    # A mapping finds values by their names, which takes longer than all that is done with them here.
-                    rows.append(row._mapping)
+                    rows.append(row)
                     largest = max(largest, size)
                 together = min(2 * together, _MAX_TOGETHER, left // largest + 1)
         return rows, False
