@@ -13,6 +13,7 @@ from looping import case
 from ours_emulator.contract.body import MAX_DEPTH, Statuses, inflate, media_type_problem, parse, read
 from ours_emulator.model import Request
 from ours_emulator.records import Reason
+from requesting import request_to
 
 LIMIT = 1000
 SINGLE = Statuses(media_type=400, coding=400, size=400)
@@ -24,19 +25,7 @@ MIB = 1 << 20
 def request(
     body: bytes, content_type: str = "application/json", content_encoding: str = "", *, oversized: bool = False
 ) -> Request:
-    return Request(
-        account="default",
-        endpoint="track",
-        method="POST",
-        path="/track",
-        content_type=content_type,
-        content_encoding=content_encoding,
-        body=body,
-        oversized=oversized,
-        attempt=1,
-        received_at=1_795_168_800_000,
-        started=0.0,
-    )
+    return request_to("track", body, content_type=content_type, content_encoding=content_encoding, oversized=oversized)
 
 
 def refused(value: JsonValue | Reason) -> tuple[str, int | None]:

@@ -33,6 +33,7 @@ from ours_emulator.model import Arrival, Attempt, Closed, Contents, Exchange, Me
 from ours_emulator.pipeline import Pipeline
 from ours_emulator.records import FaultAnswer, Reason
 from ours_emulator.store import Retention, open_store
+from requesting import request_to
 from serving import Account
 from waiting import sending, until
 
@@ -43,19 +44,7 @@ OUTAGE = {"answer": {"status": 503}}
 
 
 def request(endpoint: str = "track", received_at: int = 0) -> Request:
-    return Request(
-        account="default",
-        endpoint=endpoint,
-        method="POST",
-        path="/" + endpoint,
-        content_type="application/json",
-        content_encoding="",
-        body=b"{}",
-        oversized=False,
-        attempt=1,
-        received_at=received_at,
-        started=0.0,
-    )
+    return request_to(endpoint, received_at=received_at)
 
 
 def message(event: str = "E", distinct_id: str | None = None, index: int | None = None) -> Message:

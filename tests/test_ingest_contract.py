@@ -14,6 +14,7 @@ from ours_emulator.contract.ingest import IngestContract, Limits, source
 from ours_emulator.contract.revision import revision
 from ours_emulator.model import Answer, Arrival, Claim, Message, Properties, Receipt, Rejection, Request
 from ours_emulator.records import Hint, Outcome
+from requesting import request_to
 
 NOW = 1_795_168_800_000
 WEEK = 7 * 24 * 60 * 60 * 1000
@@ -46,18 +47,14 @@ def request(
     content_encoding: str = "",
     oversized: bool = False,
 ) -> Request:
-    return Request(
-        account="default",
-        endpoint=endpoint,
+    return request_to(
+        endpoint,
+        body,
         method=method,
-        path=f"/{endpoint}",
         content_type=content_type,
         content_encoding=content_encoding,
-        body=body if isinstance(body, bytes) else json.dumps(body).encode(),
         oversized=oversized,
-        attempt=1,
         received_at=NOW,
-        started=0.0,
     )
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from ours_emulator.jsontext import json_length, json_text, same, stored_json
-from ours_emulator.model import Answer, Attempt, Exchange, Question, Receipt, Rejection, Request
+from ours_emulator.model import Answer, Attempt, Exchange, Question, Receipt, Rejection
 from ours_emulator.records import Hint, Reason, Resolution, Step, to_json
 from ours_emulator.store.writing.rows import receipt_row
+from requesting import request_to
 
 _CHARACTERS = 'aé\x00\x1f\x7f\x80"\\/\udfff\u2028\ufeff\U0001f600 \b\n'
 _NUMBERS = (0, -1, 2**53, 2**64, -(10**40), 0.0, -0.0, 1e-5, 1e16, 1e22, 5e-324, 1.7976931348623157e308)
@@ -71,7 +72,7 @@ def _receipt(chance: random.Random) -> Receipt:
 
 def test_the_explanation_of_an_event_is_stored_as_any_other_json() -> None:
     chance = random.Random(2)
-    request = Request("a", "track", "POST", "/track", "", "", b"", False, 1, 0, 0.0)
+    request = request_to("track")
     for _ in range(2_000):
         receipt = _receipt(chance)
         exchange = Exchange(1, Attempt(1, 1), 1, request, [receipt], Answer(200, b"", {}))

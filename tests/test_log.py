@@ -11,8 +11,9 @@ import pytest
 from ours_emulator.http.log import LogFormat, RequestLog, human_line, json_line
 from ours_emulator.http.preflights import Preflights
 from ours_emulator.http.routes import find_route
-from ours_emulator.model import Answer, Arrival, Attempt, Exchange, Message, Receipt, Rejection, Request
+from ours_emulator.model import Answer, Arrival, Attempt, Exchange, Message, Receipt, Rejection
 from ours_emulator.records import Hint, Outcome, Reason
+from requesting import request_to
 from waiting import until
 
 NASTY = [
@@ -67,19 +68,7 @@ def receipt(arrival: Arrival, outcome: Outcome | None = None, visitor_id: str | 
 
 
 def exchange(*receipts: Receipt, status: int | None = 200, path: str = "/track", method: str = "POST") -> Exchange:
-    request = Request(
-        account="default",
-        endpoint="track",
-        method=method,
-        path=path,
-        content_type="application/json",
-        content_encoding="",
-        body=b"{}",
-        oversized=False,
-        attempt=2,
-        received_at=0,
-        started=0.0,
-    )
+    request = request_to("track", method=method, path=path, attempt=2)
     return Exchange(17, Attempt(16, 2), 1, request, receipts, Answer(status, b"", {}))
 
 

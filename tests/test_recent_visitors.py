@@ -30,6 +30,7 @@ from ours_emulator.store.writing.recent_visitors import (
     RecentVisitors,
 )
 from ours_emulator.store.writing.rows import note_saved
+from requesting import request_to
 
 USERS = ("u1", "u2", "u3")
 EXTERNALS = ("x1", "x2", "x3")
@@ -58,20 +59,7 @@ def pipeline_on(path: Path, name: RevisionName) -> Pipeline:
 
 
 def request(endpoint: str, body: object) -> Request:
-    return Request(
-        account="default",
-        endpoint=endpoint,
-        method="POST",
-        path="/" + endpoint,
-        content_type="application/json",
-        content_encoding="",
-        body=json.dumps(body).encode(),
-        oversized=False,
-        attempt=1,
-        received_at=1000,
-        started=0.0,
-        authorization="Bearer pk_1",
-    )
+    return request_to(endpoint, body, received_at=1000, authorization="Bearer pk_1")
 
 
 def some(choice: random.Random, values: Mapping[str, Sequence[Any]]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from ours_emulator.http.guard import Guard
 from ours_emulator.http.log import RequestLog
 from ours_emulator.http.preflights import Preflights
 from ours_emulator.http.routes import INGEST_NAMES
-from ours_emulator.model import Exchange, Request
+from ours_emulator.model import Exchange
 from ours_emulator.pipeline import Contract, Pipeline
 from ours_emulator.records import Summary
 from ours_emulator.settings import load
@@ -49,6 +49,7 @@ from ours_emulator.store.sqlite.migration import SCHEMA_VERSION
 from ours_emulator.store.sqlite.reader import SqliteReader
 from ours_emulator.store.sqlite.schema import APPLICATION_ID
 from ours_emulator.store.sqlite.writer import SqliteWriter
+from requesting import request_to
 from serving import Account, Server, serving
 
 LISTS = ["visitors", "events", "requests"]
@@ -710,32 +711,18 @@ def test_the_number_of_reads_does_not_grow_with_the_number_of_events(path: Path,
         SqliteWriter(file, Retention()), contracts, Accounts(AccountConfig("default", revision())), Feed()
     )
 
-    def body(count: int) -> bytes:
+    def body(count: int) -> object:
         rows = [{"event": "E", "userId": f"{count}-{at}", "distinctId": f"{count}-{at}"} for at in range(count)]
         items = [{"name": "E", "anonymous_id": f"{count}-{at}", "user": {"email": f"{at}"}} for at in range(count)]
-        return json.dumps({"token": "t", "events": rows} if endpoint == "batch" else items).encode()
+        return {"token": "t", "events": rows} if endpoint == "batch" else items
 
     async def story() -> None:
         for count in (2, 200):
             statements: list[str] = []
             # Each row of an executemany is told as a statement of its own, so only reads can be counted.
             file.connection.set_trace_callback(statements.append)
-            exchange = await pipeline.submit(
-                Request(
-                    account="default",
-                    endpoint=endpoint,
-                    method="POST",
-                    path="/" + endpoint,
-                    content_type="application/json",
-                    content_encoding="",
-                    body=body(count),
-                    oversized=False,
-                    attempt=1,
-                    received_at=1,
-                    started=0.0,
-                    authorization="Bearer pk_1",
-                )
-            )
+            request = request_to(endpoint, body(count), received_at=1, authorization="Bearer pk_1")
+            exchange = await pipeline.submit(request)
             assert isinstance(exchange, Exchange)
             assert {it.outcome for it in exchange.receipts} == {"accepted"}
             counted.append(sum(it.lstrip().startswith("SELECT") for it in statements))

@@ -22,9 +22,10 @@ from ours_emulator.contract.plan_checks import RULE
 from ours_emulator.contract.plan_inference import inferred_plan
 from ours_emulator.contract.tracking_plan import TrackingPlan, read_file
 from ours_emulator.emulator import Emulator
-from ours_emulator.model import Message, Request
+from ours_emulator.model import Message
 from ours_emulator.settings import SettingsError
 from ours_emulator.wording import plain
+from requesting import request_to
 from serving import Account, Server, serving
 
 EPOCH = 1767225600000
@@ -35,20 +36,7 @@ def read(plan: Any, path: str, body: Any) -> list[Message]:
     """Return the messages that *body* has under *plan*."""
     accounts, contracts = message_readers()
     account = replace(accounts.config("default"), tracking_plan=TrackingPlan.model_validate(plan))
-    request = Request(
-        account="default",
-        endpoint=path,
-        method="POST",
-        path=f"/{path}",
-        content_type="application/json",
-        content_encoding="",
-        body=json.dumps(body).encode(),
-        oversized=False,
-        attempt=1,
-        received_at=EPOCH,
-        started=0.0,
-        authorization="Bearer pk_1",
-    )
+    request = request_to(path, body, received_at=EPOCH, authorization="Bearer pk_1")
     return [one for one in contracts[path].read(request, account).arrivals if isinstance(one, Message)]
 
 

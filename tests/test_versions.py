@@ -24,11 +24,12 @@ from ours_emulator.decide.properties import changes
 from ours_emulator.decide.versions import combined, patched, state_of
 from ours_emulator.feed import Feed
 from ours_emulator.jsontext import json_text
-from ours_emulator.model import UNCHANGED, UNKNOWN, Change, Exchange, Properties, Request, Version
+from ours_emulator.model import UNCHANGED, UNKNOWN, Change, Exchange, Properties, Version
 from ours_emulator.pipeline import Contract, Pipeline
 from ours_emulator.records import Identifiers, VisitorVersion
 from ours_emulator.store import EventFilter, Retention, Store, VisitorFilter, open_store
 from ours_emulator.store.versions import SMALL, Keyframe, change_in, state_in, stored_state, text_of
+from requesting import request_to
 
 MIB = 1024 * 1024
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts what a process writes")
@@ -148,20 +149,9 @@ class Emulator:
 
     async def post(self, endpoint: str, body: dict[str, Any] | list[dict[str, Any]]) -> list[int]:
         """Send *body* and return the ids of its receipts."""
-        request = Request(
-            account="a",
-            endpoint=endpoint,
-            method="POST",
-            path=f"/{endpoint}",
-            content_type="application/json",
-            content_encoding="",
-            body=json_text(body if isinstance(body, list) else {"token": "t", **body}).encode(),
-            oversized=False,
-            attempt=1,
-            received_at=1000,
-            started=0.0,
-            authorization="Bearer pk_1" if endpoint.startswith("client/") else "",
-        )
+        content = json_text(body if isinstance(body, list) else {"token": "t", **body}).encode()
+        key = "Bearer pk_1" if endpoint.startswith("client/") else ""
+        request = request_to(endpoint, content, account="a", received_at=1000, authorization=key)
         exchange = await self.pipeline.submit(request)
         assert isinstance(exchange, Exchange)
         outcomes = {receipt.outcome for receipt in exchange.receipts}

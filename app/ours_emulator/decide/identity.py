@@ -59,7 +59,7 @@ class KnownVisitor:
 
     def copy(self) -> "KnownVisitor":
         """Return the same visitor, for another group to change."""
-        # By hand: `dataclasses.replace` takes as long as deciding a message.
+        # By hand: `dataclasses.replace` takes six times as long.
         return KnownVisitor(
             self.pk,
             self.account_id,

@@ -3,13 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from json.encoder import encode_basestring_ascii
 
 from pydantic import JsonValue
 
 from ours_emulator.decide.content import identifiers_in
 from ours_emulator.jsontext import json_text
-from ours_emulator.store.encoding import decoded
+from ours_emulator.store.encoding import decoded, encoded
 
 _SHOWN = ("event_properties", "identity_context")
 _NOT_SHOWN = ("default_properties", "user_properties", "data", "device")
@@ -40,7 +39,7 @@ def has_text(names: Sequence[str | None], content: str, text: str) -> bool:
 def _folded(text: str) -> tuple[str, str]:
     """Return *text* as it is compared, without and with the escapes that JSON in ASCII has."""
     folded = text.casefold()
-    return folded, encode_basestring_ascii(folded)[1:-1].lower()
+    return folded, encoded(folded).lower()
 
 
 def texts_in(content: Mapping[str, JsonValue]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Visitors as the last transaction left them: a message about one of them needs no query.
 
-Most events are about a visitor who just had another one, and loading a visitor takes a seventh of the time of an event.
+Most events are about a visitor who just had another one, and loading one takes an eighth of the instructions for a row.
 """
 
 from collections.abc import Iterable
@@ -75,7 +75,8 @@ class RecentVisitors:
             if before is not None or visitor.pk in found_by_name:
                 self._by_pk[visitor.pk] = visitor, keyframe
                 self._bytes += visitor.size - (before[0].size if before else 0)
-                large += [visitor.pk] if visitor.size > MOST_BYTES_OF_ONE else []
+                if visitor.size > MOST_BYTES_OF_ONE:
+                    large.append(visitor.pk)
         self._pks.update((name, pk) for name, pk in holders.items() if pk in self._by_pk)
         for pk in large:
             self._forget(pk)

@@ -305,9 +305,9 @@ class SqlWriter(ABC):
         self._write(table_sql.UPSERT_VISITORS, rows)
         self._write(sql.DELETE_IDENTIFIERS, [(name_digest(name), pk) for name, pk in gone])
         self._write(table_sql.INSERT_IDENTIFIERS, [(name_digest(name), pk) for name, pk in new])
-        for visitor in touched:
-            note_saved(visitor, self._keyframes[visitor.pk])
         recent = [(visitor, self._keyframes[visitor.pk]) for visitor in touched]
+        for visitor, keyframe in recent:
+            note_saved(visitor, keyframe)
         self._recent.keep(recent, {name for name, _ in (*gone, *new)})
 
     def _save_pending(self, devices: PendingDevices) -> None:
