@@ -926,7 +926,8 @@ def test_others_are_answered_while_a_large_plan_is_read(server: Server) -> None:
             other.track(event="Other", userId="u")
             answered += 1
         assert setting.result().status_code == 200
-    assert answered > 10
+    # Were nobody answered meanwhile, there would be the one before the plan arrives, and the one that waits for it.
+    assert answered > 2
 
 
 # The commands

@@ -209,7 +209,7 @@ def test_a_few_small_jobs_are_done_together_on_the_loop_they_came_from() -> None
         assert groups == [([0, 1, 2, 3, 4], threading.get_ident())]
         # What is not small goes to the thread, with those before it; so do many.
         assert await asyncio.gather(*map(worker.submit, (5, 6, 100, 7))) == [5, 6, 100, 7]
-        assert await asyncio.gather(*map(worker.submit, range(10, 50))) == list(range(10, 50))
+        assert await asyncio.gather(*map(worker.submit, range(10, 90))) == list(range(10, 90))
         assert worker_thread(groups, 100) == worker_thread(groups, 15) != threading.get_ident()
         await asyncio.to_thread(worker.stop)
         with pytest.raises(StoppedError):

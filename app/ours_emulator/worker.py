@@ -14,7 +14,7 @@ from typing import Generic, TypeAlias, TypeVar
 _log = logging.getLogger(__name__)
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-_MOST_ON_LOOP = 16
+_MOST_ON_LOOP = 64
 _GROUPS_BEFORE_TIDYING = 16
 _SLOW_SECONDS = 0.02
 _GROUPS_AFTER_SLOW = 64
