@@ -9,6 +9,7 @@ import sys
 import tracemalloc
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -246,12 +247,13 @@ def test_a_length_of_many_digits_is_a_number_all_the_same(zeros: int) -> None:
 
 def test_long_paths_are_not_remembered() -> None:
     """A thousand of 64 KiB would take 64 MiB."""
-    with emulator(fast=True) as address, closing(socket.create_connection(address, timeout=PATIENCE)) as connection:
+    with emulator(fast=True) as address, closing(HTTPConnection(*address, timeout=PATIENCE)) as connection:
 
         def post(number: int) -> None:
-            target = f"/{number}/" + "x" * 60_000
-            connection.sendall(written("POST", target, ["Content-Type: application/json", "Content-Length: 2"], b"{}"))
-            assert connection.recv(65536).startswith(b"HTTP/1.1 404")
+            connection.request("POST", f"/{number}/" + "x" * 60_000, b"{}", {"Content-Type": "application/json"})
+            with connection.getresponse() as response:
+                assert response.status == 404
+                response.read()
 
         post(0)
         tracemalloc.start()

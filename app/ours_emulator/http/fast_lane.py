@@ -22,9 +22,8 @@ _MAX_LENGTH = 64 * 1024
 _PLAIN_TARGET = re.compile(rb"/[A-Za-z0-9/_.~-]*")
 _MAX_DIGITS = 20
 """Of a Content-Length. The parser bounds its value, but a client may write any number of zeros before it."""
-_MAX_REMEMBERED_PATH = 256
-"""Bytes of a path whose route is remembered, since a client may send a thousand paths of 64 KiB."""
-_remembered_route = lru_cache(1024)(find_route)
+_MAX_TARGET = 256
+"""Bytes of a target, whose route is remembered: a client may send a thousand of 64 KiB."""
 
 
 @dataclass(slots=True)
@@ -53,11 +52,10 @@ class FastLane:
     def fast_request(self, target: bytes, pairs: Sequence[tuple[bytes, bytes]]) -> FastRequest | None:
         """Return the POST of HTTP/1.1 for *target* with the headers *pairs*; None if it takes the ordinary way."""
         headers = dict(pairs)
-        if len(headers) < len(pairs) or not _UNUSUAL_HEADERS.isdisjoint(headers) or not _PLAIN_TARGET.fullmatch(target):
+        if len(headers) < len(pairs) or not _UNUSUAL_HEADERS.isdisjoint(headers):
             return None
-        path = target.decode("ascii")
-        route = _remembered_route(path) if len(path) <= _MAX_REMEMBERED_PATH else find_route(path)
-        if self._served.may_be_outdated(route):
+        route = _route_at(target) if len(target) <= _MAX_TARGET else None
+        if route is None or self._served.may_be_outdated(route):
             return None
         route = self._served.route_of_revision(route)
         endpoint = self._endpoints.get(route.endpoint)
@@ -65,6 +63,12 @@ class FastLane:
         if not isinstance(endpoint, Endpoint) or not length.isdigit() or len(length) > _MAX_DIGITS:
             return None
         too_long = int(length) > min(_MAX_LENGTH, endpoint.parts.limit)
-        if too_long or self._guard.refusal("POST", pairs, route) is not None:
+        if too_long or not self._guard.allows_host(headers.get(b"host", b"")):
             return None
         return FastRequest(route, endpoint, headers, time.perf_counter())
+
+
+@lru_cache(1024)
+def _route_at(target: bytes) -> Route | None:
+    """Return what a plain *target* names; None if it has anything to decode or to cut off."""
+    return find_route(target.decode("ascii")) if _PLAIN_TARGET.fullmatch(target) else None

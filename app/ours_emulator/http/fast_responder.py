@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple, TypeAlias, cast
 
 from starlette.types import Receive, Scope, Send
@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 
 from ours_emulator.http.endpoint import Endpoint
 from ours_emulator.http.fast_lane import FastRequest
-from ours_emulator.http.wire import NOSNIFF, answer_headers, with_nosniff
+from ours_emulator.http.wire import NOSNIFF, body_headers, explanation, with_nosniff
 from ours_emulator.model import Answer, Closed, Exchange, Request
 
 _Result: TypeAlias = Exchange | Closed | None
@@ -109,5 +109,16 @@ class FastResponder:
 
 def head_of(status_line: bytes, defaults: Sequence[tuple[bytes, bytes]], answer: Answer, exchange: Exchange) -> bytes:
     """Return the head of *answer* as the ordinary way writes it, without the empty line at its end."""
-    headers = (*defaults, *answer_headers(answer, exchange), NOSNIFF)
-    return status_line + b"".join([b"%s: %s\r\n" % (name.lower(), value) for name, value in headers])
+    given = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+    begins = _body_lines(answer.media_type, len(answer.body))
+    return b"".join((status_line, _lines(defaults), begins, _lines((*given, *explanation(exchange), NOSNIFF))))
+
+
+# Most answers are alike, and to write these lines takes longer than to find them.
+@lru_cache(maxsize=256)
+def _body_lines(media_type: str | None, length: int) -> bytes:
+    return _lines(body_headers(media_type, length))
+
+
+def _lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([b"%s: %s\r\n" % (name.lower(), value) for name, value in headers])

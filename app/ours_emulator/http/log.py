@@ -143,17 +143,23 @@ def human_line(exchange: Exchange) -> str:
         words.append(_event_ids(receipts))
         words.append(first.arrival.event or "")
         words.append("" if first.visitor_id is None else f"visitor={first.visitor_id}")
-    if any(isinstance(receipt.arrival, Message) and receipt.arrival.test for receipt in receipts):
+    is_test = False
+    refusals: list[str] = []
+    remarks: list[str] = []
+    for receipt in receipts:
+        arrival = receipt.arrival
+        if isinstance(arrival, Message):
+            is_test = is_test or arrival.test
+        elif isinstance(arrival, Rejection):
+            refusals.append(f"{arrival.sentence} [{arrival.reason.rule}]")
+        remarks += [f"hint: {message_at(arrival, hint.path, hint.message)} [{hint.rule}]" for hint in receipt.hints]
+    if is_test:
         words.append("[test]")
-    refused = [receipt.arrival for receipt in receipts if isinstance(receipt.arrival, Rejection)]
-    refusals = [f"{rejection.sentence} [{rejection.reason.rule}]" for rejection in refused]
     words += first_of(refusals, _MAX_SHOWN, "refusal")
     if exchange.fault is not None and not exchange.fault.replaces:
         words.append(f"[fault {exchange.fault.name}]")
-    hinted = [(receipt.arrival, hint) for receipt in receipts for hint in receipt.hints]
-    remarks = [f"hint: {message_at(arrival, hint.path, hint.message)} [{hint.rule}]" for arrival, hint in hinted]
     words += first_of(remarks, _MAX_SHOWN, "hint")
-    return printable(" ".join(word for word in words if word))
+    return printable(" ".join([word for word in words if word]))
 
 
 def json_line(exchange: Exchange) -> str:

@@ -112,14 +112,31 @@ async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = No
 
 def answer_headers(answer: Answer, exchange: Exchange | None) -> list[tuple[bytes, bytes]]:
     """Return the headers of *answer*: readable from any origin (rule cors), and what became of the request."""
-    headers = list(_CORS)
-    # A 204 has neither of the two (RFC 9110, 8.6).
-    if answer.media_type is not None:
-        headers.append((b"content-length", str(len(answer.body)).encode()))
-        headers.append((b"content-type", answer.media_type.encode()))
+    headers = body_headers(answer.media_type, len(answer.body))
     headers += [(name.encode(), value.encode()) for name, value in answer.headers.items()]
-    if exchange is not None:
-        headers += _explanation(exchange)
+    return headers if exchange is None else headers + explanation(exchange)
+
+
+def body_headers(media_type: str | None, length: int) -> list[tuple[bytes, bytes]]:
+    """Return what the headers of every answer begin with whose body is of that type and has *length* bytes."""
+    # A 204 has neither of the two (RFC 9110, 8.6).
+    if media_type is None:
+        return list(_CORS)
+    return [*_CORS, (b"content-length", str(length).encode()), (b"content-type", media_type.encode())]
+
+
+def explanation(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    """Return the headers that say what became of the request."""
+    headers = [
+        (b"x-emulator-request-id", str(exchange.id).encode()),
+        (b"x-emulator-outcome", outcome(exchange.receipts).encode()),
+    ]
+    for name, texts in ((b"x-emulator-reason", reasons), (b"x-emulator-hints", hints)):
+        parts = texts(exchange.receipts)
+        if parts:
+            headers.append((name, _joined(parts)))
+    if exchange.fault is not None:
+        headers.append((b"x-emulator-fault", quote(exchange.fault.name).encode()))
     return headers
 
 
@@ -185,15 +202,15 @@ async def send_preflight(send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def outcome(receipts: Iterable[Receipt]) -> str:
+def outcome(receipts: Sequence[Receipt]) -> str:
     """Return the outcome of one receipt, or how many there are of each: `accepted=999, rejected=1`."""
+    if len(receipts) == 1:
+        return receipts[0].outcome
     counts: dict[str, int] = {}
     for receipt in receipts:
         counts[receipt.outcome] = counts.get(receipt.outcome, 0) + 1
     if counts.keys() == {"accepted"}:
         return "accepted"
-    if sum(counts.values()) == 1:
-        return next(iter(counts))
     return ", ".join(f"{name}={count}" for name, count in counts.items())
 
 
@@ -231,20 +248,6 @@ async def read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
         else:
             body.clear()
     return (bytes(body), False) if size <= limit else (b"", True)
-
-
-def _explanation(exchange: Exchange) -> list[tuple[bytes, bytes]]:
-    headers = [
-        (b"x-emulator-request-id", str(exchange.id).encode()),
-        (b"x-emulator-outcome", outcome(exchange.receipts).encode()),
-    ]
-    for name, texts in ((b"x-emulator-reason", reasons), (b"x-emulator-hints", hints)):
-        parts = texts(exchange.receipts)
-        if parts:
-            headers.append((name, _joined(parts)))
-    if exchange.fault is not None:
-        headers.append((b"x-emulator-fault", quote(exchange.fault.name).encode()))
-    return headers
 
 
 def _joined(parts: list[str]) -> bytes:
