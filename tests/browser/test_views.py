@@ -602,7 +602,10 @@ def test_of_a_burst_every_row_that_the_filter_asks_for_is_listed(tab: "Watched",
     for number in range(10):
         rows = ({"event": "Row", "userId": "u", "distinctId": f"{number}-{row}"} for row in range(999))
         account.batch(refused, *rows)
-    tab.page.wait_for_function("document.querySelectorAll('.rows li').length === 10")
+    listed = tab.page.locator(".rows li")
+    # Not `wait_for_function`: the page forbids it to evaluate text, unless it is true at once.
+    listed.nth(9).wait_for()
+    assert listed.count() == 10
 
 
 def test_a_search_ends_while_events_go_on_arriving(tab: "Watched", account: Account) -> None:
