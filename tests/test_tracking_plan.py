@@ -918,7 +918,7 @@ def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path) -> None
 
 def test_others_are_answered_while_a_large_plan_is_read(server: Server) -> None:
     planned, other = server.account(), server.account()
-    text = "events:\n" + "".join(f"  event {n}: {{properties: {{x: {{type: string}}}}}}\n" for n in range(1500))
+    text = "events:\n" + "".join(f"  event {n}: {{properties: {{x: {{type: string}}}}}}\n" for n in range(4000))
     with ThreadPoolExecutor() as threads:
         setting = threads.submit(planned.http.put, f"{planned.url}/debug/tracking-plan", json=text)
         answered = 0
@@ -926,8 +926,7 @@ def test_others_are_answered_while_a_large_plan_is_read(server: Server) -> None:
             other.track(event="Other", userId="u")
             answered += 1
         assert setting.result().status_code == 200
-    # Were nobody answered meanwhile, there would be the one before the plan arrives, and the one that waits for it.
-    assert answered > 2
+    assert answered > 10
 
 
 # The commands

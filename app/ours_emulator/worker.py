@@ -15,6 +15,7 @@ _log = logging.getLogger(__name__)
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 _MOST_ON_LOOP = 64
+"""Jobs. So many events take about 5 ms, for which the loop does nothing else."""
 _GROUPS_BEFORE_TIDYING = 16
 _SLOW_SECONDS = 0.02
 _GROUPS_AFTER_SLOW = 64

@@ -63,7 +63,7 @@ class FastLane:
         if not isinstance(endpoint, Endpoint) or not length.isdigit() or len(length) > _MAX_DIGITS:
             return None
         too_long = int(length) > min(_MAX_LENGTH, endpoint.parts.limit)
-        if too_long or not self._guard.allows_host(headers.get(b"host", b"")):
+        if too_long or self._guard.refusal("POST", pairs, route) is not None:
             return None
         return FastRequest(route, endpoint, headers, time.perf_counter())
 

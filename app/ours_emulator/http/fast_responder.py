@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 
 from ours_emulator.http.endpoint import Endpoint
 from ours_emulator.http.fast_lane import FastRequest
-from ours_emulator.http.wire import NOSNIFF, body_headers, explanation, with_nosniff
+from ours_emulator.http.wire import NOSNIFF, body_headers, special_headers, with_nosniff
 from ours_emulator.model import Answer, Closed, Exchange, Request
 
 _Result: TypeAlias = Exchange | Closed | None
@@ -109,9 +109,9 @@ class FastResponder:
 
 def head_of(status_line: bytes, defaults: Sequence[tuple[bytes, bytes]], answer: Answer, exchange: Exchange) -> bytes:
     """Return the head of *answer* as the ordinary way writes it, without the empty line at its end."""
-    given = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
     begins = _body_lines(answer.media_type, len(answer.body))
-    return b"".join((status_line, _lines(defaults), begins, _lines((*given, *explanation(exchange), NOSNIFF))))
+    ends = _lines((*special_headers(answer, exchange), NOSNIFF))
+    return b"".join((status_line, _lines(defaults), begins, ends))
 
 
 # Most answers are alike, and to write these lines takes longer than to find them.

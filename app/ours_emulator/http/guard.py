@@ -65,17 +65,13 @@ class Guard:
             None if route.endpoint else self._own_path_refusal(method, headers, route)
         )
 
-    def allows_host(self, host: bytes) -> bool:
-        """Whether a request to *host* is let through (rule host)."""
-        allowed = self._checked_hosts.get(host)
-        return self._check_host(host) if allowed is None else allowed
-
     def _host_refusal(self, headers: Headers) -> Refusal | None:
         """Refuse a request to another host: a name that is not ours may be that of a web site (rule host)."""
         hosts = [value for name, value in headers if name == b"host"]
         if len(hosts) != 1:
             return Refusal(403, "host", f"a request needs one Host header; this one has {len(hosts)}")
-        if self.allows_host(hosts[0]):
+        allowed = self._checked_hosts.get(hosts[0])
+        if allowed or (allowed is None and self._check_host(hosts[0])):
             return None
         shown = hosts[0][:_MAX_SHOWN].decode("latin-1")
         return Refusal(403, "host", f"host {shown!r} is not allowed; add it to --allowed-hosts")

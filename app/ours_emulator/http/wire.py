@@ -112,31 +112,22 @@ async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = No
 
 def answer_headers(answer: Answer, exchange: Exchange | None) -> list[tuple[bytes, bytes]]:
     """Return the headers of *answer*: readable from any origin (rule cors), and what became of the request."""
-    headers = body_headers(answer.media_type, len(answer.body))
-    headers += [(name.encode(), value.encode()) for name, value in answer.headers.items()]
-    return headers if exchange is None else headers + explanation(exchange)
+    return [*body_headers(answer.media_type, len(answer.body)), *special_headers(answer, exchange)]
 
 
-def body_headers(media_type: str | None, length: int) -> list[tuple[bytes, bytes]]:
+def body_headers(media_type: str | None, length: int) -> Sequence[tuple[bytes, bytes]]:
     """Return what the headers of every answer begin with whose body is of that type and has *length* bytes."""
     # A 204 has neither of the two (RFC 9110, 8.6).
     if media_type is None:
-        return list(_CORS)
-    return [*_CORS, (b"content-length", str(length).encode()), (b"content-type", media_type.encode())]
+        return _CORS
+    return (*_CORS, (b"content-length", str(length).encode()), (b"content-type", media_type.encode()))
 
 
-def explanation(exchange: Exchange) -> list[tuple[bytes, bytes]]:
-    """Return the headers that say what became of the request."""
-    headers = [
-        (b"x-emulator-request-id", str(exchange.id).encode()),
-        (b"x-emulator-outcome", outcome(exchange.receipts).encode()),
-    ]
-    for name, texts in ((b"x-emulator-reason", reasons), (b"x-emulator-hints", hints)):
-        parts = texts(exchange.receipts)
-        if parts:
-            headers.append((name, _joined(parts)))
-    if exchange.fault is not None:
-        headers.append((b"x-emulator-fault", quote(exchange.fault.name).encode()))
+def special_headers(answer: Answer, exchange: Exchange | None) -> list[tuple[bytes, bytes]]:
+    """Return the other headers of *answer*: those of its own, and what became of the request."""
+    headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+    if exchange is not None:
+        headers += _explanation(exchange)
     return headers
 
 
@@ -248,6 +239,20 @@ async def read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
         else:
             body.clear()
     return (bytes(body), False) if size <= limit else (b"", True)
+
+
+def _explanation(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    headers = [
+        (b"x-emulator-request-id", str(exchange.id).encode()),
+        (b"x-emulator-outcome", outcome(exchange.receipts).encode()),
+    ]
+    for name, texts in ((b"x-emulator-reason", reasons), (b"x-emulator-hints", hints)):
+        parts = texts(exchange.receipts)
+        if parts:
+            headers.append((name, _joined(parts)))
+    if exchange.fault is not None:
+        headers.append((b"x-emulator-fault", quote(exchange.fault.name).encode()))
+    return headers
 
 
 def _joined(parts: list[str]) -> bytes:
