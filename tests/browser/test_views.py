@@ -5,6 +5,7 @@ import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 
@@ -341,6 +342,20 @@ def test_requests_that_were_refused_before_they_were_read_stand_in_one_line_belo
     tab.page.get_by_role("link", name="6 refused requests").click()
     until(lambda: tab.page.locator(".rows li").count() == 6)
     tab.complaints = [text for text in tab.complaints if "406" not in text]
+
+
+def test_what_is_typed_stays_while_the_page_is_drawn_again(tab: "Watched", account: Account) -> None:
+    tab.open("?view=verify")
+    typed = {"Event": "Purchase", "Event properties, as JSON": '{"plan": "pro"}', "Other fields, as JSON": "{"}
+    for label, text in typed.items():
+        tab.page.get_by_label(label, exact=True).fill(text)
+    tab.page.get_by_label("Identifier").select_option("email")
+    root, other = account.url.split("/accounts/")[0], f"drawn-{uuid4()}"
+    account.http.put(f"{root}/debug/accounts/{other}", json={}).raise_for_status()
+    account.track(event="Other", userId="u")
+    until(lambda: other in tab.page.locator("header select").inner_text())
+    assert {label: tab.page.get_by_label(label, exact=True).input_value() for label in typed} == typed
+    assert tab.page.get_by_label("Identifier").input_value() == "email"
 
 
 def test_a_form_that_is_not_json_is_said_to_be(tab: "Watched") -> None:

@@ -2,7 +2,7 @@
 /** @import { AccountState, FaultState } from "types" */
 import { get, hasToken, patch, put, remove, urlOf } from "./api.js";
 import { quoted } from "./copies.js";
-import { Choice, CopyButton, Problem, perform, useLoaded } from "./parts.js";
+import { Choice, CopyButton, Problem, perform, useForm, useLoaded } from "./parts.js";
 import { account, root } from "./place.js";
 import { refreshStatus, status } from "./status.js";
 import { useStore } from "./store.js";
@@ -193,22 +193,6 @@ function Accepted({ title, facts, field, now, bodyOf, label, done }) {
       run=${() => patch("/debug/accounts/{name}", { path, body })}
     />
   </section>`;
-}
-
-/**
- * What stands in the fields of a form, by their names, and what changes it.
- * @template {Record<string, string>} T
- * @param {T} initial
- */
-function useForm(initial) {
-  const [form, setForm] = useState(initial);
-  /** @param {Event} event */
-  const edit = ({ target }) => {
-    const { name, value } = /** @type {HTMLInputElement} */ (target);
-    // From what there is by then: two fields may be edited before the form is drawn again.
-    setForm((before) => ({ ...before, [name]: value }));
-  };
-  return { form, edit };
 }
 
 /** @param {Event} event */

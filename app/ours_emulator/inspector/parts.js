@@ -103,6 +103,22 @@ export function Choice({ label, name, value, choices }) {
 }
 
 /**
+ * What stands in the fields of a form, by their names, and what changes it.
+ * @template {Record<string, string>} T
+ * @param {T} initial
+ */
+export function useForm(initial) {
+  const [form, setForm] = useState(initial);
+  /** @param {Event} event */
+  const edit = ({ target }) => {
+    const { name, value } = /** @type {HTMLInputElement} */ (target);
+    // From what there is by then: two fields may be edited before the form is drawn again.
+    setForm((before) => ({ ...before, [name]: value }));
+  };
+  return { form, edit };
+}
+
+/**
  * A button that copies a text; where the browser does not allow that, it shows the text.
  * @param {{text: () => string, children: ComponentChildren}} properties
  */

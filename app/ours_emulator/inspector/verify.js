@@ -2,7 +2,7 @@
 /** @import { Answer, Arrival, Asked, NearMiss, Unmet } from "types" */
 import { ApiError, post } from "./api.js";
 import { python } from "./copies.js";
-import { Choice, CopyButton, Link, Named, Problem, Table, notice, useLoaded } from "./parts.js";
+import { Choice, CopyButton, Link, Named, Problem, Table, notice, useForm, useLoaded } from "./parts.js";
 import { NOWHERE, choose, place } from "./place.js";
 import { useNewest } from "./status.js";
 import { useStore } from "./store.js";
@@ -44,18 +44,22 @@ function Form({ asked }) {
   const { event = "", event_properties: properties, ...rest } = /** @type {Record<string, any>} */ (asked?.match ?? {});
   const kind = IDENTIFIERS.find((name) => typeof rest[name] === "string") ?? "user_id";
   const { [kind]: identifier = "", ...others } = rest;
-  return html`<form class="fields" onSubmit=${submit}>
-    <label>Event <input name="event" value=${event} placeholder="any" /></label>
-    <${Choice} label="Identifier" name="kind" value=${kind} choices=${IDENTIFIERS} />
-    <label>Value <input name="identifier" value=${identifier} placeholder="any" /></label>
-    <${Choice} label="How many" name="mode" value=${asked?.mode ?? "at_least"} choices=${MODES} />
-    <label>Count <input name="count" type="number" min="1" value=${asked?.count ?? 1} /></label>
+  const { mode = "at_least", count = 1 } = asked ?? {};
+  const fields = { event, kind, identifier, mode, count: String(count) };
+  // What is typed would be gone when the page is drawn again, as it is whenever events arrive.
+  const { form, edit } = useForm({ ...fields, properties: json(properties), others: json(others) });
+  return html`<form class="fields" onInput=${edit} onSubmit=${submit}>
+    <label>Event <input name="event" value=${form.event} placeholder="any" /></label>
+    <${Choice} label="Identifier" name="kind" value=${form.kind} choices=${IDENTIFIERS} />
+    <label>Value <input name="identifier" value=${form.identifier} placeholder="any" /></label>
+    <${Choice} label="How many" name="mode" value=${form.mode} choices=${MODES} />
+    <label>Count <input name="count" type="number" min="1" value=${form.count} /></label>
     <label class="wide"
       >Event properties, as JSON
-      <textarea name="properties" rows="2" placeholder=${EXAMPLE} value=${json(properties)} />
+      <textarea name="properties" rows="2" placeholder=${EXAMPLE} value=${form.properties} />
     </label>
     <label class="wide"
-      >Other fields, as JSON <textarea name="others" rows="2" placeholder=${OTHERS} value=${json(others)} />
+      >Other fields, as JSON <textarea name="others" rows="2" placeholder=${OTHERS} value=${form.others} />
     </label>
     <p class="wide"><button class="primary">Check</button></p>
   </form>`;
