@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -142,6 +143,21 @@ def test_a_process_that_was_killed_or_left_in_another_folder_is_replaced(pyteste
     )
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
     assert not is_running((pytester.path / "pid").read_text())
+
+
+def test_a_prepared_process_that_ends_when_its_order_comes_is_replaced(tmp_path: Path) -> None:
+    """So does one that is being killed: it looks as if it waited."""
+    command = tmp_path / "command"
+    first = f"test -e {tmp_path}/begun || {{ touch {tmp_path}/begun; read order; exit 0; }}"
+    command.write_text(f'#!/bin/sh\n{first}\nexec {sys.executable} -m ours_emulator "$@"\n')
+    command.chmod(0o755)
+    child = Child([str(command)])
+    child.prepare()
+    pid = child.pid
+    with child.running(Order({"port": 0, "log_format": "none"})):
+        assert child.pid != pid
+        assert handle_of(child).version()
+    assert not is_running(str(pid))
 
 
 def test_the_command_is_the_one_of_when_the_emulator_is_wanted(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from ours_emulator import __version__
-from ours_emulator.errors import EmulatorError, SettingsError, StoreError, why
+from ours_emulator.errors import EmulatorError, why
 from ours_emulator.handshake import (
     PROTOCOL,
     Arrivals,
@@ -137,16 +137,15 @@ class Child:
         """Start the emulator of *order*, and return when it serves. Raises what keeps it from that."""
         __tracebackhide__ = True
         line = order.line()
-        if not self._is_prepared():
+        # One that is being killed looks as if it waited; it gives no answer.
+        answer = self._ordered(line) if self._is_prepared() else None
+        if answer is None:
             self.stop()
             self.prepare()
-        try:
-            self._ready = _within(_START_SECONDS, lambda: self._ordered(line))
-        except TimeoutError:
-            raise EmulatorError(f"{self} did not start the emulator within {_START_SECONDS} s") from None
-        except (SettingsError, StoreError, EmulatorError, OSError) as error:
-            # Its frames are in the thread that reads, and say nothing about the setting.
-            raise error.with_traceback(None) from None
+            answer = self._ordered(line)
+        if not isinstance(answer, Ready):
+            raise self._refusal(answer)
+        self._ready = answer
         ENDED[self.url] = self.end
 
     def stop(self) -> None:
@@ -202,23 +201,25 @@ class Child:
         except OSError as error:
             raise EmulatorError(f"{self} cannot be run to start the emulator: {why(error)}") from None
 
-    def _ordered(self, line: bytes) -> Ready:
-        """Return the child's answer to its order. A command that reads no order, or gives no answer, takes for ever."""
+    def _ordered(self, line: bytes) -> Ready | Failed | None:
+        """Return the child's answer to its order; None if it ended without one. Raises EmulatorError."""
+        __tracebackhide__ = True
         process = self._process
         assert process
-        with suppress(BrokenPipeError):
-            _write_all(_pipe(process.stdin), line)
-        return self._answer(_pipe(process.stdout))
 
-    def _answer(self, output: IO[bytes]) -> Ready:
-        """Return the answer of the child; other lines may come before, of what its command prints."""
+        def answer() -> Ready | Failed | None:
+            """Wait for it. A command that reads no order, or gives no answer, takes for ever."""
+            with suppress(BrokenPipeError):
+                _write_all(_pipe(process.stdin), line)
+            # What else its command prints may come before.
+            return next((answer for line in _pipe(process.stdout) if (answer := read_answer(line)) is not None), None)
+
         try:
-            answer = next((answer for line in output if (answer := read_answer(line)) is not None), None)
+            return _within(_START_SECONDS, answer)
+        except TimeoutError:
+            raise EmulatorError(f"{self} did not start the emulator within {_START_SECONDS} s") from None
         except ProtocolError as error:
             raise EmulatorError(self._other_version(str(error))) from None
-        if isinstance(answer, Ready):
-            return answer
-        raise self._refusal(answer)
 
     def _refusal(self, failed: Failed | None) -> Exception:
         if failed is None:
