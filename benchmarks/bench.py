@@ -10,7 +10,7 @@ from statistics import median
 
 from comparison import compare
 from executemany import transactions_per_second, written_for
-from load import Load, requests_per_second
+from load import CLIENT, Load, requests_per_second
 from report import emulator_version, load_average, machine, say, table
 from servers import BARE, EMULATOR, PLAIN_BARE, PLAIN_EMULATOR, Server, running
 
@@ -74,7 +74,7 @@ def main() -> None:
 def _alone(rounds: int, seconds: int, starts: int) -> None:
     """Compare with the bare app and with sqlite3, and print."""
     lines = [_starts(starts), *_runs(rounds, seconds)]
-    print(f"{emulator_version()}; {machine()}; {load_average()} after the run.")
+    print(f"{emulator_version()}; {machine(CLIENT)}; {load_average()} after the run.")
     print(f"Medians; rounds of {seconds} s, taken in turns: {rounds}.\n")
     print(f"{table(_HEAD, [line.cells() for line in lines], _NUMBERS)}\n\n{_NOTE}")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 import peers
-from load import Load, Result, measured
+from load import CLIENT, Load, Result, measured
 from report import each_ratio, emulator_version, load_average, machine, ratio, say, spread, table, verdict
 from servers import BARE, EMULATOR, running
 
@@ -112,7 +112,7 @@ def compare(rounds: int, seconds: int, baseline: str | None) -> None:
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}")
         _round(figures, subjects, seconds)
-    print(f"{emulator_version()}; {machine()}; {before} before the run; one fsync: {fsync:.2f} ms.")
+    print(f"{emulator_version()}; {machine(CLIENT)}; {before} before the run; one fsync: {fsync:.2f} ms.")
     print(f"Medians; rounds of {seconds} s, taken in turns: {rounds}; starts of each server: {rounds * 4}.\n")
     print(_table(figures, subjects))
     print(f"\n{_goals(figures, [*_GOALS, *([_BASELINE_GOAL] if baseline else [])])}")

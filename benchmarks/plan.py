@@ -9,7 +9,7 @@ import json
 from contextlib import closing
 from statistics import median
 
-from load import Load, requests_per_second
+from load import CLIENT, Load, requests_per_second
 from report import each_ratio, emulator_version, load_average, machine, ratio, say, spread, table, verdict
 from servers import EMULATOR, running
 
@@ -75,7 +75,7 @@ def main() -> None:
         verdict(cost, _MOST, at_most=True),
         spread(each_ratio(without, planned)),
     )
-    print(f"{emulator_version()}; {machine()}; {before} before the run.\n")
+    print(f"{emulator_version()}; {machine(CLIENT)}; {before} before the run.\n")
     print(table(head, [row], (False, True, True, True, False, True)))
 
 

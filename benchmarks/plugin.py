@@ -120,9 +120,9 @@ def main() -> None:
         using = [each(directory, USING) for _ in range(_RUNS)]
     print(f"{emulator_version()}; {machine()}; {before} before the run.\nMedians.\n")
     rows = [
-        _row("CPU time of a run of pytest that does not use it, but has it installed", used, without),
+        _row("CPU time of a run of pytest that does not use it", used, without),
         _row(f"set-up and teardown of each of {TESTS} tests", _median(using, 0), _median(plain, 0), _EACH_MS),
-        _row("those of the first, which starts the emulator", _median(using, 1), _median(plain, 1), _FIRST_MS),
+        _row("those of the first; the plugin starts the emulator", _median(using, 1), _median(plain, 1), _FIRST_MS),
     ]
     print(table(("", "with the plugin", "without", "target"), rows, (False, True, True, False)))
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from statistics import median
 
-from load import Load, requests_per_second
+from load import CLIENT, Load, requests_per_second
 from postgresql_server import postgresql, programs
 from report import each_ratio, emulator_version, load_average, machine, ratio, say, spread, table, verdict
 from servers import EMULATOR, Server, running
@@ -74,7 +74,7 @@ def main() -> None:
             delays = _delays_ms(new_database(), options.waits)
     except KeyboardInterrupt:
         sys.exit(130)
-    print(f"{emulator_version()}; {machine()}; {before} before the run.")
+    print(f"{emulator_version()}; {machine(CLIENT)}; {before} before the run.")
     print(f"Medians; rounds of {options.seconds} s, taken in turns: {options.rounds}; waits: {options.waits}.\n")
     print("\n\n".join([_throughput(rates), _waits(delays)] if options.rounds else [_waits(delays)]))
 

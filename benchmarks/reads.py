@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from filling import event, fill
-from load import Load, measured
+from load import CLIENT, Load, measured
 from report import each_ratio, emulator_version, load_average, machine, ratio, say, spread, table, verdict
 from servers import EMULATOR, Server, running
 
@@ -81,7 +81,7 @@ def main() -> None:
         text = _growth(events, 1 if options.quick else 3) if options.growth else _reads(events)
     except KeyboardInterrupt:
         sys.exit(130)
-    print(f"{emulator_version()}; {machine()}; {before} before the run.\n\n{text}")
+    print(f"{emulator_version()}; {machine(CLIENT if options.growth else '')}; {before} before the run.\n\n{text}")
 
 
 def _reads(events: int) -> str:

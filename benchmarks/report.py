@@ -11,8 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from load import CLIENT
-
 
 def say(text: str) -> None:
     """Print progress, apart from the result."""
@@ -58,12 +56,12 @@ def _quotient(one: float, other: float) -> float:
     return one / other if other else math.inf
 
 
-def machine() -> str:
-    """Return what the figures depend on besides the code."""
+def machine(client: str = "") -> str:
+    """Return what the figures depend on besides the code: also the *client* that sent the load, if there was any."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return (
         f"{platform.system()} {platform.machine()}, cores: {os.cpu_count()}; {python}, "
-        f"SQLite {sqlite3.sqlite_version}, uvicorn {version('uvicorn')}; client: {CLIENT}"
+        f"SQLite {sqlite3.sqlite_version}, uvicorn {version('uvicorn')}{client and f'; client: {client}'}"
     )
 
 

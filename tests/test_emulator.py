@@ -833,6 +833,19 @@ def test_a_command_that_never_reads_its_settings_is_given_up_and_killed_with_wha
     until(lambda: not is_running(pid))
 
 
+def test_what_a_command_left_running_is_killed_though_the_command_has_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(parent_process, "_STOP_SECONDS", 0.2)
+    child = parent_process.Child(["sh", "-c", f"sleep 40 & echo $! >{tmp_path}/pid"])
+    child.prepare()
+    until(lambda: bool(child.end()))
+    with pytest.warns(RuntimeWarning, match=r"did not end within 0\.2 s and was killed"):
+        child.stop()
+    pid = (tmp_path / "pid").read_text().strip()
+    until(lambda: not is_running(pid))
+
+
 def test_settings_of_any_length_reach_the_emulator() -> None:
     names = [f"Event {number}" for number in range(20_000)]
     with run_emulator(allowed_events=names) as emulator:

@@ -146,7 +146,7 @@ def test_a_process_that_was_killed_or_left_in_another_folder_is_replaced(pyteste
 
 
 def test_a_prepared_process_that_ends_when_its_order_comes_is_replaced(tmp_path: Path) -> None:
-    """So does one that is being killed: it looks as if it waited."""
+    """So ends one that is being killed, while it still seems to wait."""
     command = tmp_path / "command"
     first = f"test -e {tmp_path}/begun || {{ touch {tmp_path}/begun; read order; exit 0; }}"
     command.write_text(f'#!/bin/sh\n{first}\nexec {sys.executable} -m ours_emulator "$@"\n')

@@ -137,12 +137,12 @@ class Child:
         """Start the emulator of *order*, and return when it serves. Raises what keeps it from that."""
         __tracebackhide__ = True
         line = order.line()
-        # One that is being killed looks as if it waited; it gives no answer.
-        answer = self._ordered(line) if self._is_prepared() else None
+        # Even a process that is being killed may seem to wait: `poll` does not know yet. It ends without an answer.
+        answer = self._send(line) if self._is_prepared() else None
         if answer is None:
             self.stop()
             self.prepare()
-            answer = self._ordered(line)
+            answer = self._send(line)
         if not isinstance(answer, Ready):
             raise self._refusal(answer)
         self._ready = answer
@@ -155,7 +155,7 @@ class Child:
             return
         CHILDREN.remove(self)
         ENDED.pop(self.url, None)
-        if self._ready is None:
+        if self._ready is None and process.poll() is None:
             _kill(process)
         self._process = self._ready = None
         _pipe(process.stdin).close()
@@ -189,7 +189,7 @@ class Child:
         return repr(" ".join(self.command) or _PYTHON)
 
     def _is_prepared(self) -> bool:
-        """Whether its process waits for an order, and would read the paths in it as this one does."""
+        """Whether its process seems to wait for an order, and would read the paths in it as this one does."""
         waits = self._process is not None and self._ready is None and self._process.poll() is None
         return waits and self._folder == _folder()
 
@@ -201,21 +201,13 @@ class Child:
         except OSError as error:
             raise EmulatorError(f"{self} cannot be run to start the emulator: {why(error)}") from None
 
-    def _ordered(self, line: bytes) -> Ready | Failed | None:
-        """Return the child's answer to its order; None if it ended without one. Raises EmulatorError."""
+    def _send(self, order: bytes) -> Ready | Failed | None:
+        """Send the process its *order* and return the answer; None if it ended without one. Raises EmulatorError."""
         __tracebackhide__ = True
         process = self._process
         assert process
-
-        def answer() -> Ready | Failed | None:
-            """Wait for it. A command that reads no order, or gives no answer, takes for ever."""
-            with suppress(BrokenPipeError):
-                _write_all(_pipe(process.stdin), line)
-            # What else its command prints may come before.
-            return next((answer for line in _pipe(process.stdout) if (answer := read_answer(line)) is not None), None)
-
         try:
-            return _within(_START_SECONDS, answer)
+            return _within(_START_SECONDS, lambda: _answer_to(order, process))
         except TimeoutError:
             raise EmulatorError(f"{self} did not start the emulator within {_START_SECONDS} s") from None
         except ProtocolError as error:
@@ -272,6 +264,14 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
     return pipe
 
 
+def _answer_to(order: bytes, process: subprocess.Popen[bytes]) -> Ready | Failed | None:
+    """Return the answer of *process* to its *order*. One that reads no order, or gives no answer, takes for ever."""
+    with suppress(BrokenPipeError):
+        _write_all(_pipe(process.stdin), order)
+    # Other lines may come before, of what its command prints.
+    return next((answer for line in _pipe(process.stdout) if (answer := read_answer(line)) is not None), None)
+
+
 def _write_all(pipe: IO[bytes], line: bytes) -> None:
     """Write all of *line*: a pipe without a buffer may take a part of it at a time."""
     rest = memoryview(line)
@@ -280,10 +280,10 @@ def _write_all(pipe: IO[bytes], line: bytes) -> None:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill *process* and what it started, which may hold its pipes."""
+    """Kill *process* and what it started, which may hold its pipes, also when *process* itself has ended."""
     if sys.platform == "win32":
         process.kill()
-    elif process.poll() is None:
+    else:
         with suppress(ProcessLookupError):
             _System.killpg(process.pid, signal.SIGKILL)
 

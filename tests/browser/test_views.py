@@ -618,7 +618,7 @@ def test_of_a_burst_every_row_that_the_filter_asks_for_is_listed(tab: "Watched",
         rows = ({"event": "Row", "userId": "u", "distinctId": f"{number}-{row}"} for row in range(999))
         account.batch(refused, *rows)
     listed = tab.page.locator(".rows li")
-    # Not `wait_for_function`: the page forbids it to evaluate text, unless it is true at once.
+    # Not `wait_for_function`: what that polls with, the page's content security policy forbids.
     listed.nth(9).wait_for()
     assert listed.count() == 10
 

@@ -23,7 +23,7 @@ _PLAIN_TARGET = re.compile(rb"/[A-Za-z0-9/_.~-]*")
 _MAX_DIGITS = 20
 """Of a Content-Length. The parser bounds its value, but a client may write any number of zeros before it."""
 _MAX_TARGET = 256
-"""Bytes of a target, whose route is remembered: a client may send a thousand of 64 KiB."""
+"""Bytes. A longer target takes the ordinary way: routes are remembered by target, and one may have 64 KiB."""
 
 
 @dataclass(slots=True)
@@ -70,5 +70,5 @@ class FastLane:
 
 @lru_cache(1024)
 def _route_at(target: bytes) -> Route | None:
-    """Return what a plain *target* names; None if it has anything to decode or to cut off."""
+    """Return what *target* names; None unless it is a plain path, without a query or anything to decode."""
     return find_route(target.decode("ascii")) if _PLAIN_TARGET.fullmatch(target) else None

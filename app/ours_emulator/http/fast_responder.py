@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 
 from ours_emulator.http.endpoint import Endpoint
 from ours_emulator.http.fast_lane import FastRequest
-from ours_emulator.http.wire import NOSNIFF, body_headers, special_headers, with_nosniff
+from ours_emulator.http.wire import NOSNIFF, common_headers, special_headers, with_nosniff
 from ours_emulator.model import Answer, Closed, Exchange, Request
 
 _Result: TypeAlias = Exchange | Closed | None
@@ -109,15 +109,15 @@ class FastResponder:
 
 def head_of(status_line: bytes, defaults: Sequence[tuple[bytes, bytes]], answer: Answer, exchange: Exchange) -> bytes:
     """Return the head of *answer* as the ordinary way writes it, without the empty line at its end."""
-    begins = _body_lines(answer.media_type, len(answer.body))
-    ends = _lines((*special_headers(answer, exchange), NOSNIFF))
-    return b"".join((status_line, _lines(defaults), begins, ends))
+    common = _common_lines(answer.media_type, len(answer.body))
+    special = _lines((*special_headers(answer, exchange), NOSNIFF))
+    return b"".join((status_line, _lines(defaults), common, special))
 
 
-# Most answers are alike, and to write these lines takes longer than to find them.
+# Most answers have the same lines, and to look these up takes less time than to write them.
 @lru_cache(maxsize=256)
-def _body_lines(media_type: str | None, length: int) -> bytes:
-    return _lines(body_headers(media_type, length))
+def _common_lines(media_type: str | None, length: int) -> bytes:
+    return _lines(common_headers(media_type, length))
 
 
 def _lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:

@@ -143,23 +143,28 @@ def human_line(exchange: Exchange) -> str:
         words.append(_event_ids(receipts))
         words.append(first.arrival.event or "")
         words.append("" if first.visitor_id is None else f"visitor={first.visitor_id}")
+    is_test, refusals, hints = _remarks(receipts)
+    words.append("[test]" if is_test else "")
+    words += first_of(refusals, _MAX_SHOWN, "refusal")
+    if exchange.fault is not None and not exchange.fault.replaces:
+        words.append(f"[fault {exchange.fault.name}]")
+    words += first_of(hints, _MAX_SHOWN, "hint")
+    return printable(" ".join([word for word in words if word]))
+
+
+def _remarks(receipts: Sequence[Receipt]) -> tuple[bool, list[str], list[str]]:
+    """Return whether any of *receipts* is of a test event, why some were refused, and the hints."""
     is_test = False
     refusals: list[str] = []
-    remarks: list[str] = []
+    hints: list[str] = []
     for receipt in receipts:
         arrival = receipt.arrival
         if isinstance(arrival, Message):
             is_test = is_test or arrival.test
         elif isinstance(arrival, Rejection):
             refusals.append(f"{arrival.sentence} [{arrival.reason.rule}]")
-        remarks += [f"hint: {message_at(arrival, hint.path, hint.message)} [{hint.rule}]" for hint in receipt.hints]
-    if is_test:
-        words.append("[test]")
-    words += first_of(refusals, _MAX_SHOWN, "refusal")
-    if exchange.fault is not None and not exchange.fault.replaces:
-        words.append(f"[fault {exchange.fault.name}]")
-    words += first_of(remarks, _MAX_SHOWN, "hint")
-    return printable(" ".join([word for word in words if word]))
+        hints += [f"hint: {message_at(arrival, hint.path, hint.message)} [{hint.rule}]" for hint in receipt.hints]
+    return is_test, refusals, hints
 
 
 def json_line(exchange: Exchange) -> str:

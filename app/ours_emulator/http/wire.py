@@ -112,11 +112,11 @@ async def send_answer(send: Send, answer: Answer, exchange: Exchange | None = No
 
 def answer_headers(answer: Answer, exchange: Exchange | None) -> list[tuple[bytes, bytes]]:
     """Return the headers of *answer*: readable from any origin (rule cors), and what became of the request."""
-    return [*body_headers(answer.media_type, len(answer.body)), *special_headers(answer, exchange)]
+    return [*common_headers(answer.media_type, len(answer.body)), *special_headers(answer, exchange)]
 
 
-def body_headers(media_type: str | None, length: int) -> Sequence[tuple[bytes, bytes]]:
-    """Return what the headers of every answer begin with whose body is of that type and has *length* bytes."""
+def common_headers(media_type: str | None, length: int) -> Sequence[tuple[bytes, bytes]]:
+    """Return the first headers of an answer: those of CORS, then the length and type of its body, if it has one."""
     # A 204 has neither of the two (RFC 9110, 8.6).
     if media_type is None:
         return _CORS
@@ -124,7 +124,7 @@ def body_headers(media_type: str | None, length: int) -> Sequence[tuple[bytes, b
 
 
 def special_headers(answer: Answer, exchange: Exchange | None) -> list[tuple[bytes, bytes]]:
-    """Return the other headers of *answer*: those of its own, and what became of the request."""
+    """Return the rest of the headers of *answer*: its own, and what became of the request."""
     headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
     if exchange is not None:
         headers += _explanation(exchange)

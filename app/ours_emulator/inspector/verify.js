@@ -45,9 +45,16 @@ function Form({ asked }) {
   const kind = IDENTIFIERS.find((name) => typeof rest[name] === "string") ?? "user_id";
   const { [kind]: identifier = "", ...others } = rest;
   const { mode = "at_least", count = 1 } = asked ?? {};
-  const fields = { event, kind, identifier, mode, count: String(count) };
-  // What is typed would be gone when the page is drawn again, as it is whenever events arrive.
-  const { form, edit } = useForm({ ...fields, properties: json(properties), others: json(others) });
+  // Each event that arrives draws the page again, which would empty fields that are not controlled.
+  const { form, edit } = useForm({
+    event,
+    kind,
+    identifier,
+    mode,
+    count: String(count),
+    properties: json(properties),
+    others: json(others),
+  });
   return html`<form class="fields" onInput=${edit} onSubmit=${submit}>
     <label>Event <input name="event" value=${form.event} placeholder="any" /></label>
     <${Choice} label="Identifier" name="kind" value=${form.kind} choices=${IDENTIFIERS} />
