@@ -49,7 +49,7 @@ docs: $(VENV)/.docs
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/bench.py $(if $(PEERS),--peers) $(ARGS)
-	$(BIN)/python benchmarks/postgresql.py --if-installed
+	$(BIN)/python benchmarks/postgresql.py --if-installed $(filter --quick,$(ARGS))
 
 # What the image installs, renewed.
 lock: $(VENV)/.release

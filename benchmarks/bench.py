@@ -18,6 +18,7 @@ _TRACKS = tuple(Load("/track", connections) for connections in (1, 16, 64))
 _PLAIN_TRACKS = _TRACKS[:2]
 _BATCH = Load("/batch", 1, rows=1000, users=0)
 _STARTS = 5
+_WARM_SECONDS = 1
 _HEAD = ("", "emulator", "beside", "", "ratio", "ratio in each round")
 _NOTE = "The bare app's /batch is as fast as the client makes rows: a bound, not a figure of the app."
 _NUMBERS = (False, True, False, True, True, True)
@@ -105,9 +106,11 @@ def _runs(rounds: int, seconds: int) -> list[Line]:
             say(f"round {number + 1} of {rounds}")
             _add(tracks, _TRACKS, seconds, emulator, bare)
             with running(PLAIN_EMULATOR) as slower, running(PLAIN_BARE) as slower_bare:
+                requests_per_second(slower.port, _PLAIN_TRACKS[0], _WARM_SECONDS)
                 _add(plain, _PLAIN_TRACKS, seconds, slower, slower_bare)
-            # An empty store, as executemany has: the other one is full by now, and evicts as much as it adds.
+            # A new store, as executemany has: the other one is full by now, and evicts as much as it adds.
             with running(EMULATOR) as empty:
+                requests_per_second(empty.port, _BATCH, _WARM_SECONDS)
                 rates = [requests_per_second(it.port, _BATCH, seconds) * _BATCH.rows for it in (empty, bare)]
             batch.add(*rates)
             floor.add(rates[0], transactions_per_second(written, _BATCH.rows, seconds) * _BATCH.rows)

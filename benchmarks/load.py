@@ -11,6 +11,7 @@ from itertools import chain, count
 from pathlib import Path
 from uuid import uuid4
 
+_ANSWER_SECONDS = 30
 _SCRIPT = Path(__file__).with_name("load.lua")
 _WRK = shutil.which("wrk")
 CLIENT = "wrk, one thread" if _WRK else "plain Python, as there is no wrk; not to be mixed with figures by wrk"
@@ -67,10 +68,12 @@ def measured(port: int, load: Load, seconds: int) -> Result:
 
 
 def _wrk(wrk: str, port: int, load: Load, seconds: int) -> Result:
-    options = ["-t", "1", "-c", str(load.connections), "-d", f"{seconds}s", "-s", str(_SCRIPT)]
+    options = ["-t", "1", "-c", str(load.connections), "-d", f"{seconds}s", "--timeout", f"{_ANSWER_SECONDS}s"]
     arguments = [_EVENT, load.envelope, uuid4().hex[:12], str(load.rows), str(load.users)]
-    command = [wrk, *options, f"http://127.0.0.1:{port}{load.path}", "--", *arguments]
-    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
+    command = [wrk, *options, "-s", str(_SCRIPT), f"http://127.0.0.1:{port}{load.path}", "--", *arguments]
+    output = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=seconds + 2 * _ANSWER_SECONDS
+    ).stdout
     found = re.search(r"^RESULT (\d+) (\d+) (\d+) (\d+)$", output, re.MULTILINE)
     if found is None or found[3] != "0":
         raise RuntimeError(f"{load.path} did not answer every request with success:\n{output}")

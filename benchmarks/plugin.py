@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from report import emulator_version, load_average, machine, table, verdict
@@ -28,6 +28,23 @@ import pytest
 @pytest.mark.parametrize("number", range({TESTS}))
 def test_using(ours_emulator, number): pass
 """
+ASSERTING = f"""
+import json
+import urllib.request
+
+import pytest
+
+@pytest.fixture
+def sent(ours_emulator):
+    body = {{"token": ours_emulator.token, "event": "Paid", "userId": "u", "eventProperties": {{"plan": "pro"}}}}
+    headers = {{"content-type": "application/json"}}
+    url = ours_emulator.ingest_url + "/track"
+    urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)).close()
+
+@pytest.mark.parametrize("number", range({TESTS}))
+def test_asserting(sent, ours_emulator, number):
+    ours_emulator.assert_tracked("Paid", user_id="u", event_properties={{"plan": "pro"}})
+"""
 PLAIN = f"""
 import pytest
 
@@ -41,7 +58,8 @@ from pathlib import Path
 
 import pytest
 
-seconds = {}
+around = {}
+calls = []
 servers = set()
 
 
@@ -49,19 +67,27 @@ servers = set()
 def pytest_runtest_setup(item):
     start = time.perf_counter()
     yield
-    seconds[item.name] = time.perf_counter() - start
+    around[item.name] = time.perf_counter() - start
     servers.update({item.funcargs["ours_emulator"].server_url} if "ours_emulator" in item.funcargs else ())
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item):
+    start = time.perf_counter()
+    yield
+    calls.append(time.perf_counter() - start)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item):
     start = time.perf_counter()
     yield
-    seconds[item.name] += time.perf_counter() - start
+    around[item.name] += time.perf_counter() - start
 
 
 def pytest_sessionfinish():
-    Path("costs.json").write_text(json.dumps({"seconds": list(seconds.values()), "servers": len(servers)}))
+    costs = {"around": list(around.values()), "calls": calls, "servers": len(servers)}
+    Path("costs.json").write_text(json.dumps(costs))
 """
 
 
@@ -95,14 +121,25 @@ def startup(directory: Path, rounds: int) -> tuple[float, float]:
     return statistics.median(cost for cost, _ in costs[1:]), statistics.median(cost for _, cost in costs[1:])
 
 
-def each(directory: Path, source: str) -> tuple[float, float]:
-    """Return the seconds that set-up and teardown of the tests of *source* take: the median, and those of the first."""
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Seconds that the tests of a run take."""
+
+    around: float
+    """Set-up and teardown of a test, the median."""
+    around_first: float
+    call: float
+    """A test itself, the median."""
+
+
+def costs_of(directory: Path, source: str) -> Costs:
+    """Run the tests of *source*, and return what they cost."""
     (directory / "conftest.py").write_text(CONFTEST)
     run(Path(sys.executable), directory, source)
     costs = json.loads((directory / "costs.json").read_text())
     if costs["servers"] > 1:
         raise RuntimeError(f"{costs['servers']} emulators were started instead of one")
-    return statistics.median(costs["seconds"]), costs["seconds"][0]
+    return Costs(statistics.median(costs["around"]), costs["around"][0], statistics.median(costs["calls"]))
 
 
 def main() -> None:
@@ -116,24 +153,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         without, used = startup(directory, rounds)
-        plain = [each(directory, PLAIN) for _ in range(_RUNS)]
-        using = [each(directory, USING) for _ in range(_RUNS)]
-    print(f"{emulator_version()}; {machine()}; {before} before the run.\nMedians.\n")
+        plain, using, asserting = (_median_of(directory, source) for source in (PLAIN, USING, ASSERTING))
+    print(f"{emulator_version()}; {machine()}; {before} before the run.")
+    print(f"Medians: of the CPU time of {rounds} runs, and of the time in {_RUNS} runs of {TESTS} tests.\n")
     rows = [
-        _row("CPU time of a run of pytest that does not use it", used, without),
-        _row(f"set-up and teardown of each of {TESTS} tests", _median(using, 0), _median(plain, 0), _EACH_MS),
-        _row("those of the first; the plugin starts the emulator", _median(using, 1), _median(plain, 1), _FIRST_MS),
+        _row("CPU time of a run of pytest without a test that uses it", used, without),
+        _row("set-up and teardown of the first test", using.around_first, plain.around_first, _FIRST_MS),
+        _row("set-up and teardown of a later test", using.around, plain.around, _EACH_MS),
+        _row("a test that calls `assert_tracked` once, in which an event is found", asserting.call, None),
     ]
-    print(table(("", "with the plugin", "without", "target"), rows, (False, True, True, False)))
+    print(table(("", "with the plugin", "without", "target, ms"), rows, (False, True, True, False)))
 
 
-def _median(runs: Sequence[tuple[float, float]], place: int) -> float:
-    return statistics.median(run[place] for run in runs)
+def _median_of(directory: Path, source: str) -> Costs:
+    """Return the medians of several runs of *source*."""
+    runs = [costs_of(directory, source) for _ in range(_RUNS)]
+    columns = zip(*((run.around, run.around_first, run.call) for run in runs), strict=True)
+    return Costs(*map(statistics.median, columns))
 
 
-def _row(what: str, used: float, without: float, most_ms: float | None = None) -> list[str]:
+def _row(what: str, used: float, without: float | None, most_ms: float | None = None) -> list[str]:
     """Return a row of the table; times are in seconds, and with the plugin at most *most_ms* is the target."""
-    return [what, f"{used * 1000:.1f} ms", f"{without * 1000:.1f} ms", verdict(used * 1000, most_ms, at_most=True)]
+    plain = "" if without is None else f"{without * 1000:.1f} ms"
+    return [what, f"{used * 1000:.1f} ms", plain, verdict(used * 1000, most_ms, at_most=True)]
 
 
 if __name__ == "__main__":

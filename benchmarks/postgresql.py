@@ -17,7 +17,7 @@ from load import CLIENT, Load, requests_per_second
 from postgresql_server import postgresql, programs
 from report import each_ratio, emulator_version, load_average, machine, ratio, say, spread, table, verdict
 from servers import EMULATOR, Server, running
-from waits import Connection
+from waits import Connection, all_listen
 
 _LOADS = {
     "`/track`, 16 connections": Load("/track", 16),
@@ -27,7 +27,6 @@ _WARM_SECONDS = 1
 _WARM_WAITS = 10
 _MOST_MS = 5.0
 _TIMEOUT_MS = 30_000
-_LISTENING_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +55,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=3, help="length of one run [default: 3]")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each kind; 0: waits only [default: 3]")
     parser.add_argument("--waits", type=int, default=300, help="how many waits are measured [default: 300]")
+    parser.add_argument("--quick", action="store_true", help="one round of one second, few waits: a look, not a figure")
     parser.add_argument("--if-installed", action="store_true", help="do nothing where PostgreSQL is not installed")
     options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.seconds, options.waits = 1, 1, 30
     if options.rounds < 0 or min(options.seconds, options.waits) < 1:
         parser.error("--rounds is at least 0, --seconds and --waits are at least 1")
     folder = programs()
@@ -129,8 +131,9 @@ async def _delays(port: int, other_port: int, waits: int) -> list[float]:
     for number in range(_WARM_WAITS + waits):
         match = {"event": f"Event {number}"}
         waiting = asyncio.create_task(waiter.post("/debug/wait", {"match": match, "timeout_ms": _TIMEOUT_MS}))
-        # Nobody tells when it listens; this is plenty.
-        await asyncio.sleep(_LISTENING_SECONDS)
+        # So that it is sent.
+        await asyncio.sleep(0)
+        await all_listen(other_port)
         answered = await sender.post("/track", {"token": "t", **match, "userId": f"u{number}"})
         delays.append((await waiting - answered) * 1000)
     sender.close()

@@ -34,11 +34,12 @@ def spread(ratios: Sequence[float]) -> str:
 
 
 def verdict(value: float, limit: float | None, *, at_most: bool = False) -> str:
-    """Return *limit* and whether *value* meets it; nothing without a limit."""
+    """Return *limit* and whether *value*, infinite if it could not be measured, meets it; nothing without a limit."""
     if limit is None:
         return ""
     met = value <= limit if at_most else value >= limit
-    return f"{'≤' if at_most else '≥'} {limit:,g}: {'met' if met else 'not met'}"
+    found = ("met" if met else "not met") if math.isfinite(value) else "not measured"
+    return f"{'≤' if at_most else '≥'} {limit:,g}: {found}"
 
 
 def each_ratio(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Sequence
 
+from report import emulator_version, load_average, machine
 from servers import EMULATOR, running
 
 _READY_SECONDS = 30
@@ -24,8 +25,8 @@ class Connection:
         """Return a connection to *port* of this machine."""
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
-    async def post(self, path: str, body: object) -> float:
-        """Send *body* as JSON; return `time.perf_counter()` of the answer. Raises RuntimeError unless it is a 200."""
+    async def post(self, path: str, body: object, status: int = 200) -> float:
+        """Send *body* as JSON; return `time.perf_counter()` of the answer. Raises RuntimeError if *status* differs."""
         text = json.dumps(body)
         head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         self._writer.write(f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode())
@@ -33,13 +34,25 @@ class Connection:
         answered = time.perf_counter()
         length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", answer)
         content = await self._reader.readexactly(int(length[1]) if length else 0)
-        if not answer.startswith(b"HTTP/1.1 200 "):
+        if not answer.startswith(f"HTTP/1.1 {status} ".encode()):
             raise RuntimeError(f"{path} answered {answer.splitlines()[0].decode()}: {content[:200].decode()}")
         return answered
 
     def close(self) -> None:
         """Close it."""
         self._writer.close()
+
+
+async def all_listen(port: int) -> None:
+    """Return when the emulator at *port* has begun the waits that it was sent before.
+
+    It begins them in the order in which they arrive. So this sends one more, which ends at once, and a second one, as
+    the first may have overtaken some.
+    """
+    connection = await Connection.to(port)
+    for _ in range(2):
+        await connection.post("/debug/wait", {"match": {"event": "None"}, "timeout_ms": 0}, status=406)
+    connection.close()
 
 
 async def delays(port: int, waiters: int, *, apart: bool, together: bool) -> list[tuple[float, float]]:
@@ -51,7 +64,6 @@ async def delays(port: int, waiters: int, *, apart: bool, together: bool) -> lis
     prefixes = [f"/accounts/{number}-{apart}-{together}" if apart else "" for number in range(waiters)]
     names = [f"Event {number} {apart} {together}" for number in range(waiters)]
     connections = await asyncio.gather(*(Connection.to(port) for _ in range(waiters)))
-    posters = [await Connection.to(port) for _ in range(16 if together else 1)]
 
     async def wait(number: int) -> float:
         call = {"match": {"event": names[number]}, "timeout_ms": _READY_SECONDS * 1000}
@@ -66,8 +78,10 @@ async def delays(port: int, waiters: int, *, apart: bool, together: bool) -> lis
         return times
 
     waiting = [asyncio.create_task(wait(number)) for number in range(waiters)]
-    # Nobody tells when the last one listens; a second is plenty.
-    await asyncio.sleep(2)
+    # So that all of them are sent.
+    await asyncio.sleep(0)
+    await all_listen(port)
+    posters = [await Connection.to(port) for _ in range(16 if together else 1)]
     sent: dict[int, tuple[float, float]] = {}
     for part in await asyncio.gather(
         *(send(poster, range(first, waiters, len(posters))) for first, poster in enumerate(posters))
@@ -84,6 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--waiters", type=int, default=500, help="how many wait at once [default: 500]")
     options = parser.parse_args()
+    print(f"{emulator_version()}; {machine()}; {load_average()} before the run.\n")
     with running(EMULATOR) as server:
         for apart in (False, True):
             for together in (False, True):

@@ -833,15 +833,20 @@ def test_a_command_that_never_reads_its_settings_is_given_up_and_killed_with_wha
     until(lambda: not is_running(pid))
 
 
-def test_what_a_command_left_running_is_killed_though_the_command_has_ended(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(parent_process, "_STOP_SECONDS", 0.2)
+@pytest.mark.parametrize("when", ["", "read order; "])
+def test_what_a_command_left_running_is_killed_when_the_command_has_ended(tmp_path: Path, when: str) -> None:
+    command = ["sh", "-c", f"{when}sleep 40 & echo $! >>{tmp_path}/pids"]
+    with pytest.raises(EmulatorError, match="ended before the emulator was ready"):
+        run_emulator(command=command).__enter__()
+    (pid,) = (tmp_path / "pids").read_text().split()
+    until(lambda: not is_running(pid))
+
+
+def test_what_a_prepared_command_left_running_is_killed_with_its_stop(tmp_path: Path) -> None:
     child = parent_process.Child(["sh", "-c", f"sleep 40 & echo $! >{tmp_path}/pid"])
     child.prepare()
     until(lambda: bool(child.end()))
-    with pytest.warns(RuntimeWarning, match=r"did not end within 0\.2 s and was killed"):
-        child.stop()
+    child.stop()
     pid = (tmp_path / "pid").read_text().strip()
     until(lambda: not is_running(pid))
 

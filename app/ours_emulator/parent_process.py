@@ -41,6 +41,7 @@ ENDED: dict[str, Callable[[], str]] = {}
 SUBCOMMAND = "child-process"
 _START_SECONDS = 60
 _STOP_SECONDS = 10
+_LOOK_SECONDS = 0.5
 _PACKAGE = Path(__file__).resolve().parent
 _BOOT = str(_PACKAGE / "boot.py")
 _PYTHON = sys.executable
@@ -160,7 +161,7 @@ class Child:
         self._process = self._ready = None
         _pipe(process.stdin).close()
         try:
-            self.arrivals = _within(_STOP_SECONDS, lambda: self._farewell(process))
+            self.arrivals = _within(_STOP_SECONDS, process, lambda: self._farewell(process))
         except TimeoutError:
             _kill(process)
             process.wait()
@@ -207,7 +208,7 @@ class Child:
         process = self._process
         assert process
         try:
-            return _within(_START_SECONDS, lambda: _answer_to(order, process))
+            return _within(_START_SECONDS, process, lambda: _answer_to(order, process))
         except TimeoutError:
             raise EmulatorError(f"{self} did not start the emulator within {_START_SECONDS} s") from None
         except ProtocolError as error:
@@ -288,8 +289,11 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             _System.killpg(process.pid, signal.SIGKILL)
 
 
-def _within(seconds: float, work: Callable[[], T]) -> T:
-    """Return the result of *work*. Raises TimeoutError if it takes longer than so many *seconds*."""
+def _within(seconds: float, process: subprocess.Popen[bytes], work: Callable[[], T]) -> T:
+    """Return the result of *work*, which reads from *process*. Raises TimeoutError if it takes so many *seconds*.
+
+    Once *process* has ended, what it started is killed: that may hold the pipe open, and nobody else would end it.
+    """
     done = allocate_lock()
     done.acquire()
     results: list[T] = []
@@ -304,8 +308,12 @@ def _within(seconds: float, work: Callable[[], T]) -> T:
             done.release()
 
     start_new_thread(run, ())
-    if not done.acquire(timeout=seconds):
-        raise TimeoutError
+    while not done.acquire(timeout=min(seconds, _LOOK_SECONDS)):
+        seconds -= _LOOK_SECONDS
+        if seconds <= 0:
+            raise TimeoutError
+        if process.poll() is not None:
+            _kill(process)
     if errors:
         raise errors[0]
     return results[0]
