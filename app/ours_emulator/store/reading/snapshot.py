@@ -53,11 +53,11 @@ class SnapshotReader:
     @asynccontextmanager
     async def snapshot(self, account: str | None, engine: AsyncEngine | None = None) -> AsyncGenerator["Snapshot"]:
         """Give what the store has of *account*, or of all accounts if None, at one moment."""
-        covered = (_ALL_ACCOUNTS,) if account is None else (_ACCOUNT, {"name": account})
+        covered, values = (_ALL_ACCOUNTS, {}) if account is None else (_ACCOUNT, {"name": account})
         self._source.check()
         try:
             async with (engine or self._source.engine).connect() as connection:
-                rows = (await connection.execute(*covered)).mappings().all()
+                rows = (await connection.execute(covered, values)).mappings().all()
                 yield Snapshot(connection, rows, self._source.dialect)
         except SQLAlchemyError as error:
             # What is read of a file that was cut meanwhile is an error of any selection.
