@@ -285,7 +285,6 @@ def test_a_clock_goes_through_its_states() -> None:
     assert moments == [5, 9]
 
 
-@pytest.mark.timeout(120)
 def test_sixteen_workers_with_many_accounts_each_see_exactly_their_own_events(sqlite_emulator: Server) -> None:
     seen: list[bool] = []
 

@@ -245,9 +245,9 @@ def write_then_read(url: str, name: str, count: int, failed: list[object]) -> No
 def test_the_log_of_the_database_is_bounded_while_readers_are_always_there(tmp_path: Path) -> None:
     database = tmp_path / "store.db"
     log, failed, largest = Path(f"{database}-wal"), list[object](), 0
-    with process(tmp_path, "--database", str(database), "--log-format", "none", "--keep", "50") as running:
+    with process(tmp_path, "--database", str(database), "--log-format", "none", "--keep", "10") as running:
         threads = [
-            threading.Thread(target=write_then_read, args=(running.url, f"u{number}", 50, failed))
+            threading.Thread(target=write_then_read, args=(running.url, f"u{number}", 80, failed))
             for number in range(8)
         ]
         for thread in threads:
@@ -256,5 +256,6 @@ def test_the_log_of_the_database_is_bounded_while_readers_are_always_there(tmp_p
             threads[0].join(0.05)
             largest = max(largest, log.stat().st_size)
         assert failed == []
-        assert largest < 48 * MIB
-        assert httpx.get(running.url + "/debug/summary", trust_env=False, verify=NO_TLS).json()["requests"] == 50
+        # If it is never cut, it has 175 MiB. A slow machine has longer reads, which keep it from being cut at once.
+        assert largest < 80 * MIB
+        assert httpx.get(running.url + "/debug/summary", trust_env=False, verify=NO_TLS).json()["requests"] == 10

@@ -13,10 +13,7 @@ import pytest
 from docs_site import entries, relinked
 from documents import ROOT
 
-pytestmark = [
-    pytest.mark.skipif(find_spec("mkdocs") is None, reason="MkDocs is not installed"),
-    pytest.mark.timeout(120),
-]
+pytestmark = pytest.mark.skipif(find_spec("mkdocs") is None, reason="MkDocs is not installed")
 # What a browser fetches of its own accord. A link that somebody clicks may lead anywhere.
 _FETCHED = re.compile(r"<(?:script|img|iframe|source|embed|object|audio|video)\b[^>]*?\b(?:src|data)=\"?([^\"\s>]+)")
 _LINK_TAG = re.compile(r"<link\b[^>]*>")

@@ -32,7 +32,6 @@ def copy(tmp_path: Path) -> Path:
     return Path(shutil.copytree(SIGNUP, tmp_path / "signup", ignore=shutil.ignore_patterns("__pycache__")))
 
 
-@pytest.mark.timeout(120)
 def test_its_tests_pass_in_workers_and_print_nothing(copy: Path) -> None:
     done = run(copy, "-rP", "-n", "2")
     assert done.returncode == 0, done.stdout
@@ -41,7 +40,6 @@ def test_its_tests_pass_in_workers_and_print_nothing(copy: Path) -> None:
     assert "POST" not in done.stdout
 
 
-@pytest.mark.timeout(120)
 def test_it_runs_in_a_checkout_as_the_readme_says_without_what_the_tests_of_the_repository_need() -> None:
     assert "`pytest examples/signup`" in (ROOT / "README.md").read_text("utf-8")
     for directory, where in ((ROOT, "examples/signup"), (SIGNUP, ".")):
@@ -50,7 +48,6 @@ def test_it_runs_in_a_checkout_as_the_readme_says_without_what_the_tests_of_the_
         assert "5 passed" in done.stdout
 
 
-@pytest.mark.timeout(120)
 def test_a_refusal_that_was_not_expected_is_printed(copy: Path) -> None:
     with (copy / "test_signup.py").open("a") as file:
         file.write(BROKEN)

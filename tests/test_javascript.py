@@ -48,10 +48,7 @@ EXAMPLES = [
     for block in document.of("js")
     if "node:test" in block.text or block.text.startswith("// ")
 ]
-pytestmark = [
-    pytest.mark.skipif(not (shutil.which("node") or IN_CI), reason="Node.js is not installed"),
-    pytest.mark.timeout(120),
-]
+pytestmark = pytest.mark.skipif(not (shutil.which("node") or IN_CI), reason="Node.js is not installed")
 
 
 def test_the_tests_of_the_client_pass(server: Server) -> None:

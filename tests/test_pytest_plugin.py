@@ -1046,7 +1046,6 @@ def test_the_plugin_alone_imports_nothing_heavy() -> None:
     assert not set(done.stdout.split()) & HEAVY
 
 
-@pytest.mark.timeout(120)  # Three processes start, each of which imports everything.
 @pytest.mark.parametrize("attach", [True, False])
 def test_workers_of_xdist_have_accounts_apart(runs: Runs, attach: bool) -> None:
     result = runs(

@@ -46,7 +46,6 @@ each = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: docum
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-@pytest.mark.timeout(120)
 @each_executed
 def test_the_commands_print_what_is_shown(document: Document, tmp_path: Path) -> None:
     skip_without(document.needs)
@@ -63,7 +62,6 @@ def test_the_commands_print_what_is_shown(document: Document, tmp_path: Path) ->
                     assert missing(show.text.replace(ADDRESS, url), output) == [], (block.text, output)
 
 
-@pytest.mark.timeout(180)
 @each_in_python
 def test_the_python_examples_pass_or_fail_as_shown(document: Document, tmp_path: Path) -> None:
     skip_without(document.needs)

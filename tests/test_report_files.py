@@ -17,7 +17,6 @@ from ours_emulator.emulator import Emulator
 from ours_emulator.pytest_support.report_files import new_list, remove_old_reports
 from serving import Server
 
-pytestmark = [pytest.mark.timeout(120)]
 COMMAND = Path(sys.executable).with_name("ours-emulator")
 FOLDER = Path(".ours-emulator")
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")

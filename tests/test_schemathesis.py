@@ -69,7 +69,7 @@ def tried(tmp_path: Path, revision: str, *options: str | Path) -> dict[str, int]
             capture_output=True,
             text=True,
             cwd=tmp_path,
-            timeout=55,
+            timeout=170,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

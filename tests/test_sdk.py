@@ -29,7 +29,6 @@ def good(distinct_id: str) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 @pytest.mark.rule("root-path", "experiment-paths")
 def test_the_whole_suite_of_the_sdk_passes_and_only_what_is_about_the_sdk_alone_is_skipped(tmp_path: Path) -> None:
     results = tmp_path / "results.xml"

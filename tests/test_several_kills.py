@@ -81,7 +81,6 @@ def answered_more(senders: list[Sender]) -> None:
     until(lambda: all(len(one.acknowledged.ids) > count for one, count in zip(senders, before, strict=True)))
 
 
-@pytest.mark.timeout(180)
 def test_what_any_of_two_answered_survives_when_either_is_killed(postgresql: PostgresqlServer, tmp_path: Path) -> None:
     url, chance = postgresql.schema(), random.Random(1)
     with started(tmp_path, 0, url) as survivor:
@@ -100,7 +99,6 @@ def test_what_any_of_two_answered_survives_when_either_is_killed(postgresql: Pos
             assert check(url, all_of(senders)) == set()
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
 def test_what_two_answered_survives_when_the_server_is_stopped(tmp_path: Path, how: signal.Signals) -> None:
     chance = random.Random(2)

@@ -298,7 +298,6 @@ def test_a_stream_that_goes_on_at_the_other_emulator_misses_and_repeats_nothing(
         assert [following()[1]["event"] for _ in range(2)] == ["second", "third"]
 
 
-@pytest.mark.timeout(120)
 def test_a_stream_says_that_it_missed_what_was_evicted_before_it_was_read(postgresql: PostgresqlServer) -> None:
     url = postgresql.schema()
     with serving(database=url, keep=10) as server, streamed(server.default) as following:
@@ -347,7 +346,6 @@ ACCOUNTS_OF_A_WORKER = 3
 """As many as keep the suite short; 100 were run by hand."""
 
 
-@pytest.mark.timeout(120)
 def test_workers_with_many_accounts_each_see_exactly_their_own_wherever_they_ask(urls: tuple[str, str]) -> None:
     run = uuid4().hex[:8]
 

@@ -117,7 +117,6 @@ def test_a_visitor_has_a_stable_form_too(ours_emulator: Emulator) -> None:
     assert form["properties"] == {"email": "ann@example.com", "first_name": "Ann"}
 
 
-@pytest.mark.timeout(100)
 def test_the_example_passes_with_its_stored_snapshots_and_fails_when_the_app_sends_something_else(
     tmp_path: Path,
 ) -> None:

@@ -2,15 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from serving import Account
 from waiting import until
 
 if TYPE_CHECKING:
     from browsing import Watched
 
-pytestmark = [pytest.mark.timeout(120)]
 COUNT = """
   window.redraws = []; window.rows = [];
   let changes = 0;

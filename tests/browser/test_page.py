@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from browsing import Watched
 
-pytestmark = [pytest.mark.timeout(120)]
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 THEMES: tuple[tuple[Literal["dark", "light"], dict[str, Any]], ...] = (
     # In the dark only colours differ.

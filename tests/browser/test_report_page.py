@@ -22,7 +22,6 @@ from serving import Account
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.timeout(120)]
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 MARKUP = (

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from browsing import Watched
 
-pytestmark = [pytest.mark.timeout(120)]
-
 
 def rules_of(server: Server, revision: str) -> list[dict[str, Any]]:
     """The rules that hold in *revision*."""
