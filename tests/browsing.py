@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from serving import Account
+from waiting import PATIENCE
 
 if TYPE_CHECKING:
     from playwright.sync_api import (
@@ -100,6 +101,7 @@ def context(browser: "Browser") -> Iterator["BrowserContext"]:
     """A browser session, which may use the clipboard."""
     allowed = ["clipboard-read", "clipboard-write"]
     made = browser.new_context(viewport=VIEWPORT, permissions=allowed)
+    made.set_default_timeout(PATIENCE * 1000)
     yield made
     made.close()
 
@@ -112,8 +114,11 @@ def first_tab(context: "BrowserContext") -> "Page":
 
 @pytest.fixture
 def page(first_tab: "Page") -> Iterator["Page"]:
-    """The tab, as new."""
+    """The tab, as new, and the only one: others that a test has opened, and left if it failed, are closed."""
     yield first_tab
+    for other in first_tab.context.pages:
+        if other is not first_tab:
+            other.close()
     first_tab.goto("about:blank")
     first_tab.unroute_all()
     first_tab.set_viewport_size(VIEWPORT)

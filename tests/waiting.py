@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-PATIENCE = 30
+PATIENCE = 90
 """Seconds after which a test is ended."""
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For clients of httpx: each would read all certificates of this machine, which takes longer than most tests."""
