@@ -58,13 +58,9 @@ async def stored_matches(
     reader: StoreReader, scope: Scope, match: Match, deadline: float | None = None
 ) -> MatchProgress:
     """Count what is stored, until *deadline* if one is given."""
-    # To have the store look at the properties too takes longer than to look at those of a few events here.
-    few = await reader.arrivals(scope.account, replace(scope.where(match), properties={}), scope.after, _FEW)
-    if not few.more:
-        progress = MatchProgress(scope, match)
-        progress.note_evicted(few)
-        await evaluated_in_slices(match, progress.add, list(map(EventView, few.items)), FIELDS)
-        return progress
+    few = await _few_matches(reader, scope, match)
+    if few is not None:
+        return few
     attempt = 0
     while True:
         progress, attempt = await _searched(reader, scope, match, deadline), attempt + 1
@@ -75,6 +71,21 @@ async def stored_matches(
             for event in events:
                 progress.note_last(event)
             return progress
+
+
+async def _few_matches(reader: StoreReader, scope: Scope, match: Match) -> MatchProgress | None:
+    """Count what is stored, if an index says that only a few events may match; else return None."""
+    # To have the store look at the properties too takes longer than to look at those of a few events here.
+    where = replace(scope.where(match), properties={})
+    if where.event is where.visitor_id is where.distinct_id is None:
+        return None
+    part = await reader.arrivals(scope.account, where, scope.after, _FEW)
+    if part.more:
+        return None
+    progress = MatchProgress(scope, match)
+    progress.note_evicted(part)
+    await evaluated_in_slices(match, progress.add, list(map(EventView, part.items)), FIELDS)
+    return progress
 
 
 async def _searched(reader: StoreReader, scope: Scope, match: Match, deadline: float | None) -> MatchProgress:
