@@ -49,6 +49,8 @@ async def all_listen(port: int) -> None:
     It begins them in the order in which they arrive. So this sends one more, which ends at once, and a second one, as
     the first may have overtaken some.
     """
+    # So that those of this loop are sent.
+    await asyncio.sleep(0)
     connection = await Connection.to(port)
     for _ in range(2):
         await connection.post("/debug/wait", {"match": {"event": "None"}, "timeout_ms": 0}, status=406)
@@ -78,8 +80,6 @@ async def delays(port: int, waiters: int, *, apart: bool, together: bool) -> lis
         return times
 
     waiting = [asyncio.create_task(wait(number)) for number in range(waiters)]
-    # So that all of them are sent.
-    await asyncio.sleep(0)
     await all_listen(port)
     posters = [await Connection.to(port) for _ in range(16 if together else 1)]
     sent: dict[int, tuple[float, float]] = {}

@@ -77,7 +77,7 @@ async def _few_matches(reader: StoreReader, scope: Scope, match: Match) -> Match
     """Count what is stored, if an index says that only a few events may match; else return None."""
     # To have the store look at the properties too takes longer than to look at those of a few events here.
     where = replace(scope.where(match), properties={})
-    if where.event is where.visitor_id is where.distinct_id is None:
+    if (where.event, where.visitor_id, where.distinct_id) == (None, None, None):
         return None
     part = await reader.arrivals(scope.account, where, scope.after, _FEW)
     if part.more:
