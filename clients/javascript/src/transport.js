@@ -1,6 +1,6 @@
 // How one call of the debug API is sent and its answer read.
 /** @import { Method, PathOf } from "./calls.js" */
-/** @import { Answered, Asked, Deadline, Sent, Unmet } from "./types.js" */
+/** @import { Answered, Asked, Sent, Unmet } from "./types.js" */
 import http from "node:http";
 import https from "node:https";
 import { text as textOf } from "node:stream/consumers";
@@ -14,7 +14,6 @@ const { setTimeout, clearTimeout } = globalThis;
 const SILENCE_MS = 30_000;
 /** With a longer time, a timer of Node.js ends at once. */
 const MAX_MS = 2 ** 31 - 1;
-const LAST_MS = 20;
 const NOT_ACCEPTABLE = 406;
 /** @type {{ [path: string]: string[] }} What the client reads of the answers, so that no other server is taken for an emulator. */
 const ANSWERED = {
@@ -66,7 +65,7 @@ export class Transport {
   async call(method, path, asked = {}) {
     const filled = pathOf(path, asked.path, asked.query);
     const body = asked.body === undefined ? {} : { body: bodyOf(asked.body) };
-    const text = await this.text(method, filled, { ...body, silence: asked.silence, deadline: asked.deadline });
+    const text = await this.text(method, filled, { ...body, silence: asked.silence, within: asked.within });
     return /** @type {Answered<M, P>} */ (json(method, path, text));
   }
 
@@ -104,7 +103,7 @@ export class Transport {
 function exchange(
   method,
   url,
-  { body, type = "application/json", deadline, silence = deadline ? MAX_MS : SILENCE_MS, adminToken },
+  { body, type = "application/json", within, silence = within === undefined ? SILENCE_MS : MAX_MS, adminToken },
 ) {
   const headers = {
     ...(body === undefined ? {} : { "content-type": type }),
@@ -121,8 +120,10 @@ function exchange(
       request.destroy();
     };
     request.on("timeout", () => giveUp(`it is silent for ${limit / 1000} s`));
-    const timer = deadline && setTimeout(giveUp, left(deadline), `no answer within ${deadline.timeout / 1000} s`);
-    request.on("close", () => clearTimeout(timer));
+    if (within !== undefined) {
+      const timer = setTimeout(giveUp, Math.min(within, MAX_MS), `no answer within ${within / 1000} s`);
+      request.on("close", () => clearTimeout(timer));
+    }
     request.on("error", reject);
     request.on("response", (response) => {
       textOf(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject);
@@ -130,9 +131,6 @@ function exchange(
     request.end(body);
   });
 }
-
-/** Return how many milliseconds are left: at the end of its time, an emulator is asked once more. @param {Deadline} deadline */
-const left = ({ end }) => Math.min(Math.max(end - performance.now(), LAST_MS), MAX_MS);
 
 /**
  * Return a body as JSON. Throws TypeError for what JSON does not have; only an option may be undefined.

@@ -87,7 +87,19 @@ test("a server whose answer never ends is given up in time", async () => {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
   const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
   const ready = new Emulator(`http://127.0.0.1:${port}`).waitReady({ timeout: 50 });
-  await assert.rejects(ready, /^EmulatorError: no emulator answers at .*: no answer within 0.05 s$/);
+  await assert.rejects(ready, /^EmulatorError: no emulator answers at .*: no answer within 1 s$/);
+  server.closeAllConnections();
+  server.close();
+});
+
+test("an emulator that is slow to answer is ready, however little time is left", async () => {
+  const answer = JSON.stringify({ status: "ok", version: "1.0.0", revision: "1" });
+  const server = createServer((_, response) => setTimeout(() => response.end(answer), 50));
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+  const emulator = new Emulator(`http://127.0.0.1:${port}`);
+  await emulator.waitReady({ timeout: 0 });
+  await assert.rejects(emulator.version({ timeout: 10 }), /: no answer within 0.01 s$/);
   server.closeAllConnections();
   server.close();
 });

@@ -193,7 +193,7 @@ export class Emulator {
     version({ timeout }?: {
         timeout?: number;
     }): Promise<string>;
-    /** Wait until the emulator answers. Throws EmulatorError if it does not in time. @param {{ timeout?: number }} [options] */
+    /** Wait until the emulator answers, which always has a second to. Throws EmulatorError if it does not in time. @param {{ timeout?: number }} [options] */
     waitReady({ timeout }?: {
         timeout?: number;
     }): Promise<void>;

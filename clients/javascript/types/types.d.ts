@@ -1,15 +1,10 @@
 import type { components } from "../types/api.js";
 import type { Answer, Call, Method, Query } from "./calls.js";
 type Schemas = components["schemas"];
-/** When the whole answer must be there, on the clock of `performance`, and how long that was at first. */
-export interface Deadline {
-    end: number;
-    timeout: number;
-}
-/** How long an emulator may take: how long it may be silent, in milliseconds, and when its answer must be there. */
+/** How long an emulator may take, in milliseconds: how long it may be silent, and within what its answer must be there. */
 export interface Patience {
     silence?: number | undefined;
-    deadline?: Deadline | undefined;
+    within?: number | undefined;
 }
 /** What a request sends. */
 export interface Sent extends Patience {
