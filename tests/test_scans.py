@@ -5,6 +5,8 @@ import itertools
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,8 @@ import pytest
 from pydantic import JsonValue
 
 from ours_emulator.debug.explain import unmet
-from ours_emulator.debug.match_progress import MatchProgress, Scope, Terms
-from ours_emulator.debug.search import stored_matches
+from ours_emulator.debug.match_progress import MatchProgress, Scope, Terms, fitting
+from ours_emulator.debug.search import evaluated_in_slices, stored_matches
 from ours_emulator.event_view import MATCH_SHAPE, EventView, with_identifiers
 from ours_emulator.matching import compiled
 from ours_emulator.records import Event, to_json
@@ -218,3 +220,14 @@ def test_a_match_of_one_account_passes_over_the_events_of_others(rows: int) -> N
         answer = own.post("/debug/verify", {"match": {"user_id": {"$any": True}}, **ALL}).json()
         assert answer["count"] == rows
         assert len(answer["items"]) == min(rows, 1000)
+
+
+def test_a_short_search_in_each_of_more_than_a_million_events_does_not_take_too_long() -> None:
+    match = compiled({"event": {"$regex": "-9$"}}, MATCH_SHAPE)
+    excerpts = [(1, {"event": "A-9"}), *[(2, {"event": "A-8"})] * 4999]
+    pages = 220
+    found: list[int] = []
+    for _ in range(pages):
+        parts = asyncio.run(evaluated_in_slices(match, partial(fitting, match), excerpts, itemgetter(1)))
+        found += itertools.chain(*parts)
+    assert found == [1] * pages

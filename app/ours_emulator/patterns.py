@@ -27,7 +27,9 @@ _TINY_STEPS = 250
 _TINY_SECONDS = 2e-6
 """What a search of so many steps takes, about: a microsecond for these, and one for the call."""
 _MAX_SECONDS = 2.0
-"""Time of the processor for all the searches of one call."""
+_MAX_SECONDS_PER_EVENT = 5e-6
+"""Time of the processor for all the searches of one call: so much, and so much more for each event it looks at. To read
+an event takes longer than a search in a short text, so a million of those are not what makes a call long."""
 _SHOWN = 100
 _STAND_IN = "\uefff"
 """What stands for a lone surrogate, which UTF-8 has not: a private character, no more a letter or space than that."""
@@ -51,6 +53,13 @@ class Budget:
     """At most so many, as far as can be told before the search."""
     seconds: float = 0.0
     """Time of the processor."""
+    events: int = 0
+    """How many events the call has looked at, or is about to."""
+
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether the searches took more than they may."""
+        return self.seconds > _MAX_SECONDS + _MAX_SECONDS_PER_EVENT * self.events
 
 
 class Pattern:
@@ -90,9 +99,9 @@ class Pattern:
             started = time.thread_time()
             matches = program.search(encoded) is not None
             self._budget.seconds += time.thread_time() - started
-        if self._budget.seconds > _MAX_SECONDS:
-            spent = f"{_MAX_SECONDS:g} s of CPU time"
-            raise self._too_long(f"on all events together ({spent}); simplify it, or match the name of the event too")
+        if self._budget.is_exceeded:
+            spent = f"more than {_MAX_SECONDS:g} s of CPU time and {_MAX_SECONDS_PER_EVENT * 1e6:g} µs an event"
+            raise self._too_long(f"on all events together, {spent}; simplify it, or match the name of the event too")
         return matches
 
     def _too_long(self, where: str) -> PatternError:
