@@ -61,6 +61,34 @@ def test_what_comes_while_the_thread_waits_for_others_is_in_the_group() -> None:
     assert groups == [list(range(10))]
 
 
+def test_clients_that_began_at_different_times_come_to_share_groups() -> None:
+    sizes: list[int] = []
+    begun = threading.Event()
+
+    def work(jobs: list[int]) -> list[int]:
+        sizes.append(len(jobs))
+        begun.set()
+        time.sleep(0.001)  # The disk.
+        return jobs
+
+    async def use() -> None:
+        worker = GroupWorker(work, lambda _: 1, max_weight=64)
+
+        async def client() -> None:
+            for job in range(50):
+                await worker.submit(job)
+
+        first = [asyncio.create_task(client()) for _ in range(8)]
+        await asyncio.to_thread(begun.wait, 5)
+        await asyncio.gather(*first, *(client() for _ in range(8)))
+        worker.stop()
+
+    asyncio.run(use())
+    # If they took turns, there were a hundred.
+    assert sum(sizes) == 16 * 50
+    assert len(sizes) < 75
+
+
 def test_one_job_may_fail_beside_another() -> None:
     def work(jobs: list[int]) -> list[int | Exception]:
         return [ValueError(str(job)) if job % 2 else job for job in jobs]
