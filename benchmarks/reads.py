@@ -165,7 +165,7 @@ def _track_rates(events: int, seconds: int) -> tuple[list[float], list[float]]:
     with running(keeping) as full:
         say(f"storing {events:,} events")
         fill(full.port, events, _ROWS)
-        # A gigabyte that the system still has to write would slow down this one and not the other.
+        # So that the system does not write out the stored events during the rounds.
         os.sync()
         for number in range(_ROUNDS):
             say(f"round {number + 1} of {_ROUNDS}")

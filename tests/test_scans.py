@@ -222,12 +222,9 @@ def test_a_match_of_one_account_passes_over_the_events_of_others(rows: int) -> N
         assert len(answer["items"]) == min(rows, 1000)
 
 
-def test_a_short_search_in_each_of_more_than_a_million_events_does_not_take_too_long() -> None:
+def test_each_event_that_is_searched_adds_to_the_cpu_time_that_a_call_may_take() -> None:
     match = compiled({"event": {"$regex": "-9$"}}, MATCH_SHAPE)
     excerpts = [(1, {"event": "A-9"}), *[(2, {"event": "A-8"})] * 4999]
-    pages = 220
-    found: list[int] = []
-    for _ in range(pages):
-        parts = asyncio.run(evaluated_in_slices(match, partial(fitting, match), excerpts, itemgetter(1)))
-        found += itertools.chain(*parts)
-    assert found == [1] * pages
+    match.budget.seconds = 2.0  # As much as it may take on no events at all.
+    parts = asyncio.run(evaluated_in_slices(match, partial(fitting, match), excerpts, itemgetter(1)))
+    assert list(itertools.chain(*parts)) == [1]

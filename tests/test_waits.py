@@ -734,7 +734,7 @@ def test_the_steps_of_a_sequence_share_one_budget(account: Account) -> None:
         account.track(event="E", userId="u", eventProperties={"text": text})
     # Each step takes a part of what a call may take, and has its event.
     said = refused(ask(account, "verify/sequence", sequence=sequence))
-    assert "takes too long on all events together, more than 2 s of CPU time and 5 µs an event; simplify it" in said
+    assert "takes too long on all events together (more than 2 s of CPU time plus 5 µs per event); simplify it" in said
 
 
 def test_an_outcome_that_is_none_is_refused_by_name(account: Account) -> None:

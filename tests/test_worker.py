@@ -63,11 +63,12 @@ def test_what_comes_while_the_thread_waits_for_others_is_in_the_group() -> None:
 
 def test_clients_that_began_at_different_times_come_to_share_groups() -> None:
     sizes: list[int] = []
-    begun = threading.Event()
+    begun, may_go_on = threading.Event(), threading.Event()
 
     def work(jobs: list[int]) -> list[int]:
         sizes.append(len(jobs))
         begun.set()
+        may_go_on.wait(5)
         time.sleep(0.001)  # The disk.
         return jobs
 
@@ -80,12 +81,15 @@ def test_clients_that_began_at_different_times_come_to_share_groups() -> None:
 
         first = [asyncio.create_task(client()) for _ in range(8)]
         await asyncio.to_thread(begun.wait, 5)
-        await asyncio.gather(*first, *(client() for _ in range(8)))
+        second = [asyncio.create_task(client()) for _ in range(8)]
+        await asyncio.sleep(0)
+        may_go_on.set()
+        await asyncio.gather(*first, *second)
         worker.stop()
 
     asyncio.run(use())
-    # If they took turns, there were a hundred.
     assert sum(sizes) == 16 * 50
+    # If the two halves took turns, there would be a hundred groups.
     assert len(sizes) < 75
 
 

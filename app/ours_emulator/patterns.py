@@ -27,9 +27,10 @@ _TINY_STEPS = 250
 _TINY_SECONDS = 2e-6
 """What a search of so many steps takes, about: a microsecond for these, and one for the call."""
 _MAX_SECONDS = 2.0
+"""CPU time for all searches of one call."""
 _MAX_SECONDS_PER_EVENT = 5e-6
-"""Time of the processor for all the searches of one call: so much, and so much more for each event it looks at. To read
-an event takes longer than a search in a short text, so a million of those are not what makes a call long."""
+"""CPU time that is added for each event that the call looks at: some searches in a short text, so that a simple pattern
+is not refused only because many events are stored."""
 _SHOWN = 100
 _STAND_IN = "\uefff"
 """What stands for a lone surrogate, which UTF-8 has not: a private character, no more a letter or space than that."""
@@ -53,13 +54,12 @@ class Budget:
     """At most so many, as far as can be told before the search."""
     seconds: float = 0.0
     """Time of the processor."""
-    events: int = 0
-    """How many events the call has looked at, or is about to."""
+    max_seconds: float = _MAX_SECONDS
+    """How much time of the processor they may take."""
 
-    @property
-    def is_exceeded(self) -> bool:
-        """Whether the searches took more than they may."""
-        return self.seconds > _MAX_SECONDS + _MAX_SECONDS_PER_EVENT * self.events
+    def add_events(self, count: int) -> None:
+        """Allow for *count* more events that are looked at."""
+        self.max_seconds += _MAX_SECONDS_PER_EVENT * count
 
 
 class Pattern:
@@ -99,9 +99,9 @@ class Pattern:
             started = time.thread_time()
             matches = program.search(encoded) is not None
             self._budget.seconds += time.thread_time() - started
-        if self._budget.is_exceeded:
-            spent = f"more than {_MAX_SECONDS:g} s of CPU time and {_MAX_SECONDS_PER_EVENT * 1e6:g} µs an event"
-            raise self._too_long(f"on all events together, {spent}; simplify it, or match the name of the event too")
+        if self._budget.seconds > self._budget.max_seconds:
+            most = f"more than {_MAX_SECONDS:g} s of CPU time plus {_MAX_SECONDS_PER_EVENT * 1e6:g} µs per event"
+            raise self._too_long(f"on all events together ({most}); simplify it, or match the name of the event too")
         return matches
 
     def _too_long(self, where: str) -> PatternError:

@@ -19,8 +19,8 @@ _MOST_ON_LOOP = 64
 _GROUPS_BEFORE_TIDYING = 16
 _SLOW_SECONDS = 0.04
 _GROUPS_AFTER_SLOW = 64
-_TELLING_SECONDS = 0.005
-"""How long the thread waits at most until the loop has told of the results of a group."""
+_DELIVERY_SECONDS = 0.005
+"""The longest that the thread waits until a loop has delivered results: a busy loop does not hold up the next group."""
 
 
 @dataclass(slots=True)
@@ -46,8 +46,8 @@ class GroupWorker(Generic[Job, Result]):
     when the sum of the *weight* of its jobs reaches *max_weight*. It is done on a thread. But jobs that are *small* are
     gathered until the event loop that they came from has run all that was ready. If they are few, they are then done
     *on_loop*, which saves the way there and back. Otherwise they go to the thread together, which does not compete with
-    the loop before. After a group of several jobs the thread waits a moment until who sent them has been told, and may
-    have sent the next ones: otherwise half of them would take turns with the other half, in twice as many groups.
+    the loop before. After a group of several jobs the thread waits briefly until their results are delivered, so that
+    their senders can join the next group. Otherwise the senders would take turns by halves, in twice as many groups.
     *reserve* is called on the thread before a group is taken, and may wait for others: what comes meanwhile is in the
     group. *tidy* is called on the thread at its start, after each of its groups, when the results are delivered, and
     again while it returns that there is more to do and no job is waiting; an error in it is logged.
@@ -166,10 +166,10 @@ class GroupWorker(Generic[Job, Result]):
         more = True
         while (group := self._next_group(wait=not more)) is not None:
             with self._working:
-                told = self._do_left(group) if group else None
+                delivered = self._do_left(group) if group else None
                 more = self._tidy_up()
-            if told is not None and len(group) > 1:
-                told.wait(_TELLING_SECONDS)
+            if delivered is not None and len(group) > 1:
+                delivered.wait(_DELIVERY_SECONDS)
 
     def _do_left(self, group: list[_Submitted[Job, Result]]) -> threading.Event:
         results = self._results([submitted.job for submitted in group])
@@ -219,23 +219,25 @@ class GroupWorker(Generic[Job, Result]):
 def _deliver(results: _Results[Job, Result]) -> threading.Event:
     """Hand *results* to the event loops that wait for them; each loop is woken once.
 
-    The event that is returned is set when a loop has told of its results and has looked at its sockets again.
+    Return an event that is set once the first of them has run the callbacks and read its sockets again.
     """
-    told = threading.Event()
+    delivered = threading.Event()
     by_loop: dict[asyncio.AbstractEventLoop, _Results[Job, Result]] = {}
     for result in results:
         by_loop.setdefault(result[0].loop, []).append(result)
     for loop, its_results in by_loop.items():
         # The loop may be closed by now; then nobody waits for the result.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_tell, loop, its_results, told)
-    return told
+            loop.call_soon_threadsafe(_run_and_report, loop, its_results, delivered)
+    return delivered
 
 
-def _tell(loop: asyncio.AbstractEventLoop, results: _Results[Job, Result], told: threading.Event) -> None:
+def _run_and_report(
+    loop: asyncio.AbstractEventLoop, results: _Results[Job, Result], delivered: threading.Event
+) -> None:
     _run_callbacks(results)
-    # What is called soon is called before the sockets are looked at, or right after.
-    loop.call_soon(loop.call_soon, told.set)
+    # A loop calls the first one before the readers that its next poll wakes, and the second one after those.
+    loop.call_soon(loop.call_soon, delivered.set)
 
 
 def _run_callbacks(results: _Results[Job, Result]) -> None:

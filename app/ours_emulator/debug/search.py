@@ -196,7 +196,7 @@ async def evaluated_in_slices(
     """
     if not match.searches:
         return [evaluate(part) async for part in _chunks(items)]
-    match.budget.events += len(items)
+    match.budget.add_events(len(items))
     results: list[_T] = []
     for part, steps in _slices(match, items, fields):
         tiny = steps <= _TINY_STEPS and len(part) <= _CHUNK

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _HITS_SECONDS = 10.0
 _POLL_SECONDS = 0.1
+_MIN_ANSWER_SECONDS = 1.0
+"""The least time that `wait_ready` gives an answer, so that a slow emulator is not taken for a missing one."""
 
 
 class AsyncEmulator(Handle):
@@ -346,12 +348,15 @@ class AsyncEmulator(Handle):
         return await self.perform(operations.health(timeout))
 
     async def wait_ready(self, timeout: float = 30.0) -> None:
-        """Wait until the emulator answers. Raises EmulatorError if it does not within *timeout* seconds."""
+        """Wait until the emulator answers. Raises EmulatorError if it does not within *timeout* seconds.
+
+        Each try has at least a second, so that one that is slow to answer is not taken for none.
+        """
         operations.check_seconds("timeout", timeout)
         deadline = Deadline(timeout)
         while True:
             try:
-                await self.version(timeout=max(deadline.left, _POLL_SECONDS))
+                await self.version(timeout=max(deadline.left, _MIN_ANSWER_SECONDS))
                 return
             except EmulatorError:
                 if deadline.left < _POLL_SECONDS:

@@ -1,6 +1,6 @@
 // Which events are expected, as the debug API reads it.
 /** @import { Body, Condition, Named } from "./types.js" */
-import { checkJson, checkMilliseconds, described, isPlain } from "./given.js";
+import { checkJson, checkMilliseconds, checkObject, described, isPlain } from "./given.js";
 
 /**
  * Return the body of a call from the name of an event, which may be left out, and the options after it.
@@ -35,9 +35,7 @@ export function named(given) {
       `the name of the event is ${described(name)}; use text, or give only an object with the options`,
     );
   }
-  if (options !== undefined && !isPlain(options)) {
-    throw new TypeError(`the options are ${described(options)}; use an object, or omit them`);
-  }
+  if (options !== undefined) checkObject(options);
   if (isPlain(options) && Object.hasOwn(options, "event"))
     throw new TypeError("event is given twice, as a name and as an option; give it once");
   return { event: name, .../** @type {Named} */ (options) };

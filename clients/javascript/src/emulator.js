@@ -9,15 +9,15 @@ import { Clock } from "./clock.js";
 import { condition, named, step, tracked } from "./conditions.js";
 import { EmulatorError } from "./errors.js";
 import { body, Fault } from "./fault.js";
-import { checkJson, checkMilliseconds, checkToken, described, pathPart } from "./given.js";
+import { checkJson, checkMilliseconds, checkObject, checkToken, described, known, pathPart } from "./given.js";
 import { bodyOf, json, moment, pathOf, Transport } from "./transport.js";
 
 // Taken when the module is loaded: tests replace timers, and that must not reach the client.
 const { setTimeout } = globalThis;
 const PAGE = 1000;
 const POLL_MS = 100;
-/** What is left for the last question: an emulator that is only slow to answer is ready. */
-const LAST_MS = 1000;
+/** The least time that waitReady gives an answer, so that a slow emulator is not taken for a missing one. */
+const MIN_ANSWER_MS = 1000;
 const READY_MS = 30_000;
 const SILENCE_MS = 30_000;
 const REPLAY_MS = 600_000;
@@ -37,6 +37,7 @@ export class Emulator {
    * @param {HandleOptions} [options]
    */
   constructor(url, options = {}) {
+    known(options, "token", "publicKey", "adminToken");
     const { env } = process;
     const { server, account } = parsed(url ?? (env.OURS_EMULATOR_URL || DEFAULT_URL));
     const own = url === undefined ? { token: env.OURS_EMULATOR_TOKEN, publicKey: env.OURS_EMULATOR_PUBLIC_KEY } : {};
@@ -223,7 +224,8 @@ export class Emulator {
    * @param {{ strict?: boolean }} [options] strict: no other event of the account is between them
    * @returns {Promise<Event[]>}
    */
-  async assertSequence(matches, { strict = false } = {}) {
+  async assertSequence(matches, options = {}) {
+    const { strict = false } = known(options, "strict");
     const sent = { sequence: matches.map(step), strict };
     return (await this.#transport.call("post", "/debug/verify/sequence", { body: sent })).items;
   }
@@ -232,7 +234,8 @@ export class Emulator {
    * Check that nothing was accepted that was probably not meant.
    * @param {{ ignore?: readonly string[] }} [options] the rules whose hints are ignored
    */
-  async assertNoHints({ ignore = [] } = {}) {
+  async assertNoHints(options = {}) {
+    const { ignore = [] } = known(options, "ignore");
     if (ignore.length)
       knownRules(
         ignore,
@@ -304,7 +307,8 @@ export class Emulator {
   }
 
   /** Return all requests as JSON Lines, the oldest first. @param {{ redact?: boolean }} [options] redact: without tokens and keys */
-  export({ redact = false } = {}) {
+  async export(options = {}) {
+    const { redact = false } = known(options, "redact");
     return this.#transport.text("get", pathOf("/debug/export", {}, redact ? { redact } : {}));
   }
 
@@ -325,9 +329,11 @@ export class Emulator {
 
   /**
    * Return the handle of another account of the same emulator, by default of a new one, which its `close()` deletes.
-   * @param {AccountPlan} [plan]
+   * @param {AccountPlan} [options]
    */
-  async openAccount({ name, clock, ...plan } = {}) {
+  async openAccount(options = {}) {
+    checkObject(options);
+    const { name, clock, ...plan } = options;
     const account = name === undefined ? unique("account") : pathPart("name", name);
     const settings = { ...plan, ...(clock === undefined ? {} : { clock: { freeze: moment(clock) } }) };
     // An account that exists already keeps its settings, unless it is given others.
@@ -348,19 +354,21 @@ export class Emulator {
   // How the emulator is reached
 
   /** Return the version of the emulator, which is healthy if it answers in time. @param {{ timeout?: number }} [options] */
-  async version({ timeout = READY_MS } = {}) {
+  async version(options = {}) {
+    const { timeout = READY_MS } = known(options, "timeout");
     checkMilliseconds("timeout", timeout);
     return this.#version(timeout);
   }
 
-  /** Wait until the emulator answers, which always has a second to. Throws EmulatorError if it does not in time. @param {{ timeout?: number }} [options] */
-  async waitReady({ timeout = READY_MS } = {}) {
+  /** Wait until the emulator answers. Throws EmulatorError if it does not in time; each try has at least a second. @param {{ timeout?: number }} [options] */
+  async waitReady(options = {}) {
+    const { timeout = READY_MS } = known(options, "timeout");
     checkMilliseconds("timeout", timeout);
     const end = performance.now() + timeout;
     const left = () => Math.ceil(end - performance.now());
     for (;;) {
       try {
-        await this.#version(Math.max(left(), LAST_MS));
+        await this.#version(Math.max(left(), MIN_ANSWER_MS));
         return;
       } catch (error) {
         if (!(error instanceof EmulatorError) || left() < POLL_MS) throw error;
@@ -369,9 +377,9 @@ export class Emulator {
     }
   }
 
-  /** @param {number} within milliseconds */
-  async #version(within) {
-    return (await this.#transport.call("get", "/debug/health", { within })).version;
+  /** @param {number} timeout milliseconds */
+  async #version(timeout) {
+    return (await this.#transport.call("get", "/debug/health", { timeout })).version;
   }
 
   /** @param {Body} sent */
@@ -387,6 +395,7 @@ export class Emulator {
    * @param {object} query
    */
   async #all(path, query) {
+    checkObject(query);
     /** @type {Listed[P][]} */
     const items = [];
     /** @type {string | null} */

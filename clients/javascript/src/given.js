@@ -21,6 +21,24 @@ export function checkJson(value, name, instead = "omit it", around = []) {
   for (const [key, item] of inner) checkJson(item, name ? `${name}.${key}` : String(key), instead, [...around, given]);
 }
 
+/** Throw TypeError unless options are an object. @param {unknown} options */
+export function checkObject(options) {
+  if (!isPlain(options)) throw new TypeError(`the options are ${described(options)}; use an object, or omit them`);
+}
+
+/**
+ * Return options, of which only those with these names have a meaning. Throws TypeError for others.
+ * @template {object} T
+ * @param {T} options
+ * @param {readonly string[]} names
+ */
+export function known(options, ...names) {
+  checkObject(options);
+  const other = Object.keys(options).find((name) => !names.includes(name));
+  if (other !== undefined) throw new TypeError(`${other} is not an option; use ${names.join(", ")}`);
+  return options;
+}
+
 const JSON_VALUES = "text, a finite number, true, false, null, an array or a plain object";
 
 /** Throw TypeError if an option is no length of time. @param {string} name @param {unknown} value */

@@ -65,7 +65,7 @@ export class Transport {
   async call(method, path, asked = {}) {
     const filled = pathOf(path, asked.path, asked.query);
     const body = asked.body === undefined ? {} : { body: bodyOf(asked.body) };
-    const text = await this.text(method, filled, { ...body, silence: asked.silence, within: asked.within });
+    const text = await this.text(method, filled, { ...body, silence: asked.silence, timeout: asked.timeout });
     return /** @type {Answered<M, P>} */ (json(method, path, text));
   }
 
@@ -103,7 +103,7 @@ export class Transport {
 function exchange(
   method,
   url,
-  { body, type = "application/json", within, silence = within === undefined ? SILENCE_MS : MAX_MS, adminToken },
+  { body, type = "application/json", timeout, silence = timeout === undefined ? SILENCE_MS : MAX_MS, adminToken },
 ) {
   const headers = {
     ...(body === undefined ? {} : { "content-type": type }),
@@ -120,8 +120,8 @@ function exchange(
       request.destroy();
     };
     request.on("timeout", () => giveUp(`it is silent for ${limit / 1000} s`));
-    if (within !== undefined) {
-      const timer = setTimeout(giveUp, Math.min(within, MAX_MS), `no answer within ${within / 1000} s`);
+    if (timeout !== undefined) {
+      const timer = setTimeout(giveUp, Math.min(timeout, MAX_MS), `no answer within ${timeout / 1000} s`);
       request.on("close", () => clearTimeout(timer));
     }
     request.on("error", reject);

@@ -40,25 +40,33 @@ test("an emulator that does not answer is named with the reason", async () => {
   await assert.rejects(emulator.closeAccount(), /this handle has no account to close: it is for all accounts/);
 });
 
-test("a server that is no emulator, or is silent, is told from one", async () => {
-  const server = createServer((request, response) => {
-    if (request.url === "/debug/summary") response.end("<html>");
+/**
+ * Return a handle on a server that answers so, until the test ends.
+ * @param {import("node:test").TestContext} t
+ * @param {http.RequestListener} listener
+ */
+async function handleOn(t, listener) {
+  const server = createServer(listener);
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
   const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
-  const emulator = new Emulator(`http://127.0.0.1:${port}`);
+  return new Emulator(`http://127.0.0.1:${port}`);
+}
+
+test("a server that is no emulator, or is silent, is told from one", async (t) => {
+  const emulator = await handleOn(t, (request, response) => {
+    if (request.url === "/debug/summary") response.end("<html>");
+  });
   await assert.rejects(emulator.summary(), /GET \/debug\/summary got an answer that is not an emulator's: <html>/);
   await assert.rejects(emulator.version({ timeout: 20 }), /no emulator answers at .*: no answer within 0.02 s/);
-  server.closeAllConnections();
-  server.close();
 });
 
-test("an answer that no emulator gives is told from one, whatever was asked", async () => {
+test("an answer that no emulator gives is told from one, whatever was asked", async (t) => {
   let answer = "";
-  const server = createServer((_, response) => response.end(answer));
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
-  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
-  const emulator = await new Emulator(`http://127.0.0.1:${port}`).openAccount({ name: "shop" });
+  const emulator = await (await handleOn(t, (_, response) => response.end(answer))).openAccount({ name: "shop" });
   const calls = [
     ...[() => emulator.version(), () => emulator.waitReady({ timeout: 0 }), () => emulator.summary()],
     ...[() => emulator.events(), () => emulator.visitors(), () => emulator.event(1), () => emulator.request(1)],
@@ -68,40 +76,43 @@ test("an answer that no emulator gives is told from one, whatever was asked", as
     ...[() => emulator.reset(), () => emulator.openAccount(), () => emulator.closeAccount()],
     () => emulator.removeTrackingPlan(),
   ];
-  try {
-    for (answer of ["", "<html>", "null", "5", "[]", "{}", '{"status":"ok"}']) {
-      for (const call of calls)
-        await assert.rejects(call, /^EmulatorError: .* got an answer that is not an emulator's: /);
-    }
-  } finally {
-    server.closeAllConnections();
-    server.close();
+  for (answer of ["", "<html>", "null", "5", "[]", "{}", '{"status":"ok"}']) {
+    for (const call of calls)
+      await assert.rejects(call, /^EmulatorError: .* got an answer that is not an emulator's: /);
   }
 });
 
-test("a server whose answer never ends is given up in time", async () => {
-  const server = createServer((_, response) => {
+test("a server whose answer never ends is given up in time", async (t) => {
+  const emulator = await handleOn(t, (_, response) => {
     const dripping = setInterval(() => response.write(" "), 5);
     response.on("close", () => clearInterval(dripping));
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
-  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
-  const ready = new Emulator(`http://127.0.0.1:${port}`).waitReady({ timeout: 50 });
-  await assert.rejects(ready, /^EmulatorError: no emulator answers at .*: no answer within 1 s$/);
-  server.closeAllConnections();
-  server.close();
+  const refusal = /^EmulatorError: no emulator answers at .*: no answer within 1 s$/;
+  await assert.rejects(emulator.waitReady({ timeout: 50 }), refusal);
 });
 
-test("an emulator that is slow to answer is ready, however little time is left", async () => {
+test("an emulator that is slow to answer is ready, however little time is left", async (t) => {
   const answer = JSON.stringify({ status: "ok", version: "1.0.0", revision: "1" });
-  const server = createServer((_, response) => setTimeout(() => response.end(answer), 50));
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
-  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
-  const emulator = new Emulator(`http://127.0.0.1:${port}`);
+  const emulator = await handleOn(t, (_, response) => setTimeout(() => response.end(answer), 50));
   await emulator.waitReady({ timeout: 0 });
-  await assert.rejects(emulator.version({ timeout: 10 }), /: no answer within 0.01 s$/);
-  server.closeAllConnections();
-  server.close();
+});
+
+test("options that would be ignored are refused", async () => {
+  const emulator = new Emulator("http://127.0.0.1:9");
+  const calls = /** @type {any} */ (emulator);
+  await assert.rejects(calls.waitReady(500), /^TypeError: the options are 500; use an object, or omit them$/);
+  await assert.rejects(calls.waitReady({ timeuot: 500 }), /^TypeError: timeuot is not an option; use timeout$/);
+  await assert.rejects(calls.version("5"), /^TypeError: the options are '5'; /);
+  await assert.rejects(
+    calls.assertSequence(["Paid"], { strikt: true }),
+    /^TypeError: strikt is not an option; use strict$/,
+  );
+  await assert.rejects(calls.assertNoHints(["dedup"]), /^TypeError: the options are an array; /);
+  await assert.rejects(calls.export({ redacted: true }), /^TypeError: redacted is not an option; use redact$/);
+  await assert.rejects(calls.openAccount("shop"), /^TypeError: the options are 'shop'; /);
+  await assert.rejects(calls.visitors("ann@example.com"), /^TypeError: the options are 'ann@example.com'; /);
+  const refusal = { name: "TypeError", message: "admintoken is not an option; use token, publicKey, adminToken" };
+  assert.throws(() => new Emulator("http://127.0.0.1:9", /** @type {any} */ ({ admintoken: "secret" })), refusal);
 });
 
 test("an argument that cannot be sent is not taken for an emulator that does not answer", async () => {

@@ -127,14 +127,14 @@ export class Emulator {
      * @param {{ strict?: boolean }} [options] strict: no other event of the account is between them
      * @returns {Promise<Event[]>}
      */
-    assertSequence(matches: readonly (string | NonNullable<Condition["match"]>)[], { strict }?: {
+    assertSequence(matches: readonly (string | NonNullable<Condition["match"]>)[], options?: {
         strict?: boolean;
     }): Promise<Event[]>;
     /**
      * Check that nothing was accepted that was probably not meant.
      * @param {{ ignore?: readonly string[] }} [options] the rules whose hints are ignored
      */
-    assertNoHints({ ignore }?: {
+    assertNoHints(options?: {
         ignore?: readonly string[];
     }): Promise<void>;
     /**
@@ -173,7 +173,7 @@ export class Emulator {
      */
     reset(): Promise<Cleared>;
     /** Return all requests as JSON Lines, the oldest first. @param {{ redact?: boolean }} [options] redact: without tokens and keys */
-    export({ redact }?: {
+    export(options?: {
         redact?: boolean;
     }): Promise<string>;
     /**
@@ -184,17 +184,17 @@ export class Emulator {
     replay(lines: string | Uint8Array): Promise<Imported>;
     /**
      * Return the handle of another account of the same emulator, by default of a new one, which its `close()` deletes.
-     * @param {AccountPlan} [plan]
+     * @param {AccountPlan} [options]
      */
-    openAccount({ name, clock, ...plan }?: AccountPlan): Promise<Account>;
+    openAccount(options?: AccountPlan): Promise<Account>;
     /** Delete this account; requests to it are refused from now on. */
     closeAccount(): Promise<void>;
     /** Return the version of the emulator, which is healthy if it answers in time. @param {{ timeout?: number }} [options] */
-    version({ timeout }?: {
+    version(options?: {
         timeout?: number;
     }): Promise<string>;
-    /** Wait until the emulator answers, which always has a second to. Throws EmulatorError if it does not in time. @param {{ timeout?: number }} [options] */
-    waitReady({ timeout }?: {
+    /** Wait until the emulator answers. Throws EmulatorError if it does not in time; each try has at least a second. @param {{ timeout?: number }} [options] */
+    waitReady(options?: {
         timeout?: number;
     }): Promise<void>;
     #private;

@@ -6,6 +6,15 @@
  * @param {readonly unknown[]} [around] the objects that the value is in
  */
 export function checkJson(value: unknown, name: string, instead?: string, around?: readonly unknown[]): void;
+/** Throw TypeError unless options are an object. @param {unknown} options */
+export function checkObject(options: unknown): void;
+/**
+ * Return options, of which only those with these names have a meaning. Throws TypeError for others.
+ * @template {object} T
+ * @param {T} options
+ * @param {readonly string[]} names
+ */
+export function known<T extends object>(options: T, ...names: readonly string[]): T;
 /** Throw TypeError if an option is no length of time. @param {string} name @param {unknown} value */
 export function checkMilliseconds(name: string, value: unknown): void;
 /** Return a part of a path: an id, or a name. Throws TypeError for another. @param {string} kind @param {unknown} value */

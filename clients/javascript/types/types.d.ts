@@ -1,10 +1,10 @@
 import type { components } from "../types/api.js";
 import type { Answer, Call, Method, Query } from "./calls.js";
 type Schemas = components["schemas"];
-/** How long an emulator may take, in milliseconds: how long it may be silent, and within what its answer must be there. */
+/** How long an emulator may take, in milliseconds: `silence` without sending anything, `timeout` until its answer is complete. */
 export interface Patience {
     silence?: number | undefined;
-    within?: number | undefined;
+    timeout?: number | undefined;
 }
 /** What a request sends. */
 export interface Sent extends Patience {
