@@ -18,6 +18,7 @@ from ours_emulator.debug.match_progress import MatchProgress, Scope, Terms, fitt
 from ours_emulator.debug.search import evaluated_in_slices, stored_matches
 from ours_emulator.event_view import MATCH_SHAPE, EventView, with_identifiers
 from ours_emulator.matching import compiled
+from ours_emulator.model import Properties
 from ours_emulator.records import Event, to_json
 from ours_emulator.store import EventFilter, Retention, open_store
 from serving import Account, serving
@@ -224,7 +225,8 @@ def test_a_match_of_one_account_passes_over_the_events_of_others(rows: int) -> N
 
 def test_each_event_that_is_searched_adds_to_the_cpu_time_that_a_call_may_take() -> None:
     match = compiled({"event": {"$regex": "-9$"}}, MATCH_SHAPE)
-    excerpts = [(1, {"event": "A-9"}), *[(2, {"event": "A-8"})] * 4999]
+    wanted, other = Properties(event="A-9"), Properties(event="A-8")
+    excerpts = [(1, wanted), *[(2, other)] * 4999]
     match.budget.seconds = 2.0  # As much as it may take on no events at all.
     parts = asyncio.run(evaluated_in_slices(match, partial(fitting, match), excerpts, itemgetter(1)))
     assert list(itertools.chain(*parts)) == [1]

@@ -28,7 +28,7 @@ def answering(*parts: bytes, requests: list[bytes] | None = None) -> Generator[s
 
     def serve() -> None:
         connection, _ = listening.accept()
-        with connection, suppress(ConnectionError):
+        with connection, suppress(OSError):
             received = b""
             while b"\r\n\r\n" not in received:
                 received += connection.recv(65536)
