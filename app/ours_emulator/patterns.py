@@ -101,7 +101,7 @@ class Pattern:
             self._budget.seconds += time.thread_time() - started
         if self._budget.seconds > self._budget.max_seconds:
             most = f"more than {_MAX_SECONDS:g} s of CPU time plus {_MAX_SECONDS_PER_EVENT * 1e6:g} µs per event"
-            raise self._too_long(f"on all events together ({most}); simplify it, or match the name of the event too")
+            raise self._too_long(f"on all events together ({most}); simplify it, or name an event or a visitor, too")
         return matches
 
     def _too_long(self, where: str) -> PatternError:

@@ -12,8 +12,10 @@ import { body, Fault } from "./fault.js";
 import { checkJson, checkMilliseconds, checkObject, checkToken, described, known, pathPart } from "./given.js";
 import { bodyOf, json, moment, pathOf, Transport } from "./transport.js";
 
-// Taken when the module is loaded: tests replace timers, and that must not reach the client.
+// Taken when the module is loaded: tests replace timers, clocks and random values, and that must not reach the client.
 const { setTimeout } = globalThis;
+const now = performance.now.bind(performance);
+const randomUUID = crypto.randomUUID.bind(crypto);
 const PAGE = 1000;
 const POLL_MS = 100;
 /** The least time that waitReady gives an answer, so that a slow emulator is not taken for a missing one. */
@@ -364,8 +366,8 @@ export class Emulator {
   async waitReady(options = {}) {
     const { timeout = READY_MS } = known(options, "timeout");
     checkMilliseconds("timeout", timeout);
-    const end = performance.now() + timeout;
-    const left = () => Math.ceil(end - performance.now());
+    const end = now() + timeout;
+    const left = () => Math.ceil(end - now());
     for (;;) {
       try {
         await this.#version(Math.max(left(), MIN_ANSWER_MS));
@@ -428,7 +430,7 @@ export class Account extends Emulator {
 }
 
 /** @param {string} kind */
-const unique = (kind) => `${kind}-${crypto.randomUUID().slice(-12)}`;
+const unique = (kind) => `${kind}-${randomUUID().slice(-12)}`;
 
 /** Return the last event of what is met, which has one. @param {{ last: Event | null }} met */
 const only = (met) => /** @type {Event} */ (met.last);

@@ -125,6 +125,8 @@ function exchange(
       request.on("close", () => clearTimeout(timer));
     }
     request.on("error", reject);
+    // An answer that switches protocols is none, and closes the connection without an error.
+    request.on("upgrade", (response) => giveUp(`it answered ${response.statusCode}`));
     request.on("response", (response) => {
       textOf(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject);
     });

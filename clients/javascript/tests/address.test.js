@@ -91,6 +91,14 @@ test("a server whose answer never ends is given up in time", async (t) => {
   await assert.rejects(emulator.waitReady({ timeout: 50 }), refusal);
 });
 
+test("a server that switches protocols is no emulator", async (t) => {
+  const emulator = await handleOn(t, (request) => {
+    request.socket.end("HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\nConnection: Upgrade\r\n\r\n");
+  });
+  await assert.rejects(emulator.summary(), /^EmulatorError: no emulator answers at .*: it answered 101$/);
+  await assert.rejects(emulator.waitReady({ timeout: 0 }), /: it answered 101$/);
+});
+
 test("an emulator that is slow to answer is ready, however little time is left", async (t) => {
   const answer = JSON.stringify({ status: "ok", version: "1.0.0", revision: "1" });
   const emulator = await handleOn(t, (_, response) => setTimeout(() => response.end(answer), 50));
@@ -135,13 +143,19 @@ test("an argument that cannot be sent is not taken for an emulator that does not
   }
 });
 
-test("a test that replaces fetch, http.request and timers does not reach the client", async () => {
+test("a test that replaces fetch, http.request, timers, clocks and random values does not reach the client", async () => {
+  const emulator = new Emulator();
   mock.method(globalThis, "fetch", () => assert.fail("replaced"));
   mock.method(http, "request", () => assert.fail("replaced"));
-  mock.timers.enable({ apis: ["setTimeout"] });
+  mock.method(performance, "now", () => 0);
+  mock.method(crypto, "randomUUID", () => "00000000-0000-0000-0000-000000000000");
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
   try {
-    assert.match(await new Emulator().version(), /^\d/);
+    assert.match(await emulator.version(), /^\d/);
     await assert.rejects(new Emulator("http://127.0.0.1:9").waitReady({ timeout: 150 }), EmulatorError);
+    const accounts = [await emulator.openAccount(), await emulator.openAccount()];
+    assert.notEqual(accounts[0]?.account, accounts[1]?.account);
+    for (const account of accounts) await account.close();
   } finally {
     mock.timers.reset();
     mock.restoreAll();
