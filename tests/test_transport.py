@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -23,8 +24,11 @@ PATCHED = Path(__file__).parent / "patched.py"
 
 
 @contextmanager
-def answering(*parts: bytes, requests: list[bytes] | None = None) -> Generator[str]:
-    """Answer one connection with *parts* once the request's head is there, then close it. Give the address."""
+def answering(*parts: bytes, requests: list[bytes] | None = None, delay: float = 0.0) -> Generator[str]:
+    """Answer one connection with *parts* once the request's head is there, then close it. Give the address.
+
+    The server takes *delay* seconds to answer.
+    """
 
     def serve() -> None:
         connection, _ = listening.accept()
@@ -32,6 +36,7 @@ def answering(*parts: bytes, requests: list[bytes] | None = None) -> Generator[s
             received = b""
             while b"\r\n\r\n" not in received:
                 received += connection.recv(65536)
+            time.sleep(delay)
             for part in parts:
                 connection.sendall(part)
             connection.shutdown(socket.SHUT_WR)
@@ -180,6 +185,13 @@ def test_the_handle_is_used_after_a_fork(account: Account) -> None:
         "    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
     )
     subprocess.run([sys.executable, "-c", script, account.url], check=True, timeout=50)
+
+
+def test_an_emulator_that_is_slow_to_answer_is_ready_however_little_time_is_left() -> None:
+    health = b'{"status":"ok","version":"1.0.0","revision":"2026-05"}'
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(health), health)
+    with answering(answer, delay=0.2) as url:
+        Emulator(url).wait_ready(timeout=0)
 
 
 def test_a_cancelled_call_closes_its_connection() -> None:

@@ -48,14 +48,14 @@ class _Program(Protocol):
 
 @dataclass(slots=True)
 class Budget:
-    """What the searches of one call have cost so far."""
+    """What the searches of one call have cost so far, and may cost."""
 
     steps: int = 0
     """At most so many, as far as can be told before the search."""
     seconds: float = 0.0
-    """Time of the processor."""
+    """CPU time."""
     max_seconds: float = _MAX_SECONDS
-    """How much time of the processor they may take."""
+    """CPU time that they may take."""
 
     def add_events(self, count: int) -> None:
         """Allow for *count* more events that are looked at."""

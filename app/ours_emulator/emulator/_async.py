@@ -350,7 +350,7 @@ class AsyncEmulator(Handle):
     async def wait_ready(self, timeout: float = 30.0) -> None:
         """Wait until the emulator answers. Raises EmulatorError if it does not within *timeout* seconds.
 
-        Each try has at least a second, so that one that is slow to answer is not taken for none.
+        Each try has at least a second.
         """
         operations.check_seconds("timeout", timeout)
         deadline = Deadline(timeout)
